@@ -1,0 +1,164 @@
+"""From plain-array kernels to labeled, possibly lazy arrays. The only module that knows dask.
+
+Two ways up: `map_pixels` for a kernel that treats every pixel (or chunk) on its own, and `run_tasks`
+for explicit work on the one pool of workers. Nothing else in the project starts threads.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+
+__all__ = ["chunk_rows", "is_lazy", "map_frames", "run_tasks"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def is_lazy(*arrays: xr.DataArray | xr.Variable) -> bool:
+    """Return whether any of `arrays` is a dask collection."""
+    return any(getattr(array, "chunks", None) is not None for array in arrays)
+
+
+def chunk_rows(ds: xr.Dataset, rows: int) -> xr.Dataset:
+    """Return `ds` with its pixel variables in bands of `rows`, one frame per chunk.
+
+    Per-frame coordinates stay in memory: grouping by a lazy coordinate raises in xarray.
+    """
+    chunked = {
+        name: variable.chunk({dim: 1 if dim in ("frame", "band") else (rows if dim == "y" else -1) for dim in variable.dims})
+        for name, variable in ds.data_vars.items()
+        if {"y", "x"} <= set(variable.dims)
+    }
+    return ds.assign(chunked)
+
+
+def map_frames(
+    function: Callable[..., tuple[np.ndarray, ...]],
+    *arrays: xr.DataArray,
+    dtypes: Sequence[Any],
+    per_frame: Sequence[np.ndarray] = (),
+    whole_plane: bool = False,
+) -> tuple[Any, ...]:
+    """Apply ``function(*planes, *scalars, row, index) -> planes`` to every frame, lazily if the input is lazy.
+
+    Parameters
+    ----------
+    function
+        Called with one (rows, x) array per entry of `arrays` (dims (frame, y, x), or (y, x) for a
+        plane that all frames share), then the frame's entry of each of `per_frame`, then the
+        number of the first row. Returns one (rows, x) array per entry of `dtypes`.
+    arrays
+        Labeled inputs; the first one sets frames and chunks.
+    dtypes
+        Dtype of each result.
+    per_frame
+        Arrays of length frame, kept in memory.
+    whole_plane
+        The function needs all rows of a frame at once.
+
+    Returns
+    -------
+    tuple
+        Arrays (frame, y, x), numpy or dask as the input was.
+    """
+    lead = arrays[0]
+    if not is_lazy(*arrays):
+        out = tuple(np.empty(lead.shape, dtype) for dtype in dtypes)
+        planes = [np.asarray(array.data) for array in arrays]
+        for i in range(lead.shape[0]):
+            results = function(
+                *(plane[i] if plane.ndim == 3 else plane for plane in planes), *(item[i] for item in per_frame), 0
+            )
+            for target, result in zip(out, results, strict=True):
+                target[i] = result
+        return out
+    return _map_lazy(function, arrays, dtypes, per_frame, whole_plane)
+
+
+def _map_lazy(
+    function: Callable[..., tuple[np.ndarray, ...]],
+    arrays: Sequence[xr.DataArray],
+    dtypes: Sequence[Any],
+    per_frame: Sequence[np.ndarray],
+    whole_plane: bool,
+) -> tuple[Any, ...]:
+    import dask.array as da
+    from dask import delayed
+
+    lead = arrays[0]
+    rows = (lead.shape[1],) if whole_plane else (lead.chunks[1] if lead.chunks else (lead.shape[1],))
+    edges = np.concatenate([[0], np.cumsum(rows)])
+    task = delayed(function, nout=len(dtypes), pure=True)
+    columns: list[list[list[Any]]] = [[] for _ in dtypes]
+    width = lead.shape[2]
+    for i in range(lead.shape[0]):
+        parts: list[list[Any]] = [[] for _ in dtypes]
+        for first, last in zip(edges[:-1], edges[1:], strict=True):
+            window = [
+                array.data[i, first:last] if array.ndim == 3 else array.data[first:last] for array in arrays
+            ]
+            results = task(*window, *(item[i] for item in per_frame), int(first))
+            for part, result, dtype in zip(parts, results, dtypes, strict=True):
+                part.append(da.from_delayed(result, (int(last - first), width), dtype))
+        for column, part in zip(columns, parts, strict=True):
+            column.append(da.concatenate(part, axis=0))
+    return tuple(da.stack(column, axis=0) for column in columns)
+
+
+@contextlib.contextmanager
+def _limited(workers: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="sciastro")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_tasks(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    workers: int = 2,
+    done: Callable[[T, R], None] | None = None,
+) -> list[R]:
+    """Run ``function(item)`` for every item on the pool of workers; results in the order of `items`.
+
+    Parameters
+    ----------
+    function
+        Releases the GIL where it counts; its exceptions are raised here, after which no new item starts.
+    items
+        Taken one by one, at most ``workers + 1`` ahead, so that a lazy iterable stays lazy.
+    workers
+        Number of threads.
+    done
+        Called in the calling thread after each item, in order of completion (progress, journaling).
+    """
+    results: dict[int, R] = {}
+    waiting: dict[Future[R], tuple[int, T]] = {}
+    source = enumerate(items)
+    lock = threading.Lock()
+    with _limited(workers) as pool:
+        exhausted = False
+        while True:
+            while not exhausted and len(waiting) <= workers:
+                with lock:
+                    entry = next(source, None)
+                if entry is None:
+                    exhausted = True
+                    break
+                waiting[pool.submit(function, entry[1])] = entry
+            if not waiting:
+                break
+            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                number, item = waiting.pop(future)
+                results[number] = future.result()
+                if done is not None:
+                    done(item, results[number])
+    return [results[number] for number in sorted(results)]

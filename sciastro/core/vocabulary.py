@@ -1,0 +1,155 @@
+"""The words that every step shares: each variable's dims, dtype kind, unit and meaning.
+
+Steps never import each other; they meet in these names. `require` is the first line of every step.
+"""
+
+from dataclasses import dataclass
+
+import xarray as xr
+
+from sciastro.errors import DatasetError
+
+__all__ = ["VARIABLES", "VariableSpec", "labeled", "require"]
+
+KIND_NAMES = {"f": "floating point", "iu": "integer", "b": "boolean", "UOT": "text", "M": "datetime64"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VariableSpec:
+    """One entry of the vocabulary.
+
+    Attributes
+    ----------
+    name, dims
+        Name in the dataset and its dimensions, in order.
+    kind
+        Allowed ``dtype.kind`` letters.
+    unit
+        Unit string as written into ``attrs["units"]`` ("1" for pure numbers, "" for text).
+    meaning
+        One sentence; says what NaN means where it may occur.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    kind: str
+    unit: str
+    meaning: str
+
+
+def _spec(name: str, dims: str, kind: str, unit: str, meaning: str) -> VariableSpec:
+    return VariableSpec(name=name, dims=tuple(dims.split()), kind=kind, unit=unit, meaning=meaning)
+
+
+RAW = _spec("raw", "frame y x", "iuf", "adu", "Pixels as read from the file, never changed.")
+SIGNAL = _spec("signal", "frame y x", "f", "electron", "Photo-electrons per pixel; NaN is missing.")
+VARIANCE = _spec("variance", "frame y x", "f", "electron2", "Variance of `signal`; NaN is missing.")
+QUALITY = _spec("quality", "frame y x", "iu", "1", "Bits of `Quality`.")
+
+IMAGE = _spec("image", "band y x", "f", "electron / s", "Integrated rate per pixel; NaN is missing.")
+IMAGE_VARIANCE = _spec("image_variance", "band y x", "f", "electron2 / s2", "Variance of `image`.")
+IMAGE_QUALITY = _spec("image_quality", "band y x", "iu", "1", "Bits of `Quality`.")
+COVERAGE = _spec("coverage", "band y x", "f", "1", "Effective number of frames; 0 where none.")
+REJECTED_LOW = _spec("rejected_low", "band y x", "iu", "1", "Frames rejected below the center.")
+REJECTED_HIGH = _spec("rejected_high", "band y x", "iu", "1", "Frames rejected above the center.")
+DISPLAY = _spec("display", "y x channel", "f", "1", "A picture, 0 to 1; never measured.")
+
+TIME = _spec("time", "frame", "M", "", "Mid-exposure, UTC; NaT where the header is silent.")
+EXPOSURE = _spec("exposure", "frame", "f", "s", "Exposure time.")
+FILTER = _spec("filter", "frame", "UOT", "", "Band name, canonical spelling.")
+TARGET = _spec("target", "frame", "UOT", "", "Name of the object.")
+PATH = _spec("path", "frame", "UOT", "", "File, relative to the session folder.")
+SHA256 = _spec("sha256", "frame", "UOT", "", "Digest of the file as read.")
+GAIN = _spec("gain", "frame", "f", "electron / adu", "Conversion gain; NaN unknown.")
+READ_NOISE = _spec("read_noise", "frame", "f", "electron", "Read noise per pixel; NaN unknown.")
+TEMPERATURE = _spec("temperature", "frame", "f", "deg_C", "Sensor temperature; NaN unknown.")
+AIRMASS = _spec("airmass", "frame", "f", "1", "Airmass at mid-exposure; NaN unknown.")
+SATURATION = _spec("saturation", "frame", "f", "adu", "Level at which pixels saturate.")
+CFA = _spec("cfa", "frame", "UOT", "", "Color filter array as stored (y up), such as RGGB; empty for mono.")
+
+FWHM = _spec("fwhm", "frame", "f", "pixel", "Median full width at half maximum of stars; NaN no stars.")
+ECCENTRICITY = _spec("eccentricity", "frame", "f", "1", "Median eccentricity of stars; NaN no stars.")
+SKY = _spec("sky", "frame", "f", "electron / s", "Median background rate per pixel.")
+NOISE = _spec("noise", "frame", "f", "electron / s", "Background noise (1 sigma) per pixel.")
+N_STARS = _spec("n_stars", "frame", "iu", "1", "Stars detected at 5 sigma or more.")
+TRANSPARENCY = _spec("transparency", "frame", "f", "1", "Star flux rate relative to the reference frame.")
+WEIGHT = _spec("weight", "frame", "f", "1", "Weight in the stack; 0 only where `use` is False.")
+USE = _spec("use", "frame", "b", "1", "Whether the frame enters the stack.")
+REASON = _spec("reason", "frame", "UOT", "", "Why a frame is left out or weighted down; empty if neither.")
+WCS = _spec("wcs", "frame", "UOT", "", "WCS of the frame as FITS header text; empty where unsolved.")
+FROM_REFERENCE = _spec(
+    "from_reference",
+    "frame axis term",
+    "f",
+    "pixel",
+    "Polynomial from reference-grid to frame pixels (see `core.transform`); NaN unregistered.",
+)
+
+ZEROPOINT = _spec("zeropoint", "band", "f", "mag", "Magnitude of 1 electron / s; NaN uncalibrated.")
+ZEROPOINT_ERR = _spec("zeropoint_err", "band", "f", "mag", "Its standard error.")
+COLOR_TERM = _spec("color_term", "band", "f", "1", "Coefficient of the catalog color.")
+NOISE_CORRELATION = _spec(
+    "noise_correlation",
+    "band",
+    "f",
+    "1",
+    "Noise of large areas over what uncorrelated pixels of `image_variance` give.",
+)
+COLOR_GAIN = _spec("color_gain", "band", "f", "1", "Factor per band that makes the white reference gray.")
+COLOR_GAIN_ERR = _spec("color_gain_err", "band", "f", "1", "Its standard error.")
+IMAGE_EXPOSURE = _spec("image_exposure", "band", "f", "s", "Summed exposure of the frames used.")
+N_FRAMES = _spec("n_frames", "band", "iu", "1", "Frames used.")
+
+VARIABLES: dict[str, VariableSpec] = {
+    spec.name: spec for spec in list(globals().values()) if isinstance(spec, VariableSpec)
+}
+
+
+def require(ds: xr.Dataset, *specs: VariableSpec) -> None:
+    """Check that `ds` holds every variable with the dims, dtype kind and unit of its entry.
+
+    Raises
+    ------
+    DatasetError
+        At the first variable that is missing or differs.
+    """
+    for spec in specs:
+        where = f"variable '{spec.name}'"
+        if spec.name not in ds.variables:
+            raise DatasetError("is missing.", where=where, remedy=f"This step needs it: {spec.meaning}")
+        variable = ds[spec.name]
+        if variable.dims != spec.dims:
+            raise DatasetError(
+                f"has dims {variable.dims}, and this step needs {spec.dims}.",
+                where=where,
+                remedy="Transpose or select first.",
+            )
+        if variable.dtype.kind not in spec.kind:
+            raise DatasetError(
+                f"has dtype {variable.dtype}, and this step needs {KIND_NAMES.get(spec.kind, spec.kind)}.",
+                where=where,
+                remedy="Convert it first.",
+            )
+        unit = variable.attrs.get("units", "")
+        if spec.unit and unit != spec.unit:
+            raise DatasetError(
+                f"is in {unit!r}, and this step needs {spec.unit!r}.",
+                where=where,
+                remedy="Run `calibrate.correct` first." if spec.unit.startswith("electron") else "Convert it.",
+            )
+
+
+def labeled(spec: VariableSpec, data: object) -> xr.Variable:
+    """Return `data` as the variable of `spec`, unit and meaning in its attributes.
+
+    Parameters
+    ----------
+    spec
+        Entry of the vocabulary.
+    data
+        Array (numpy or dask) whose dims are ``spec.dims``; a plain list is converted.
+    """
+    attrs = {"long_name": spec.meaning}
+    if spec.unit:
+        attrs["units"] = spec.unit
+    return xr.Variable(spec.dims, data, attrs)

@@ -1,0 +1,83 @@
+"""The error tree: every message says what was found, where, and what to do about it.
+
+The command line turns `UsageError` into exit code 2 and every other `SciastroError` into exit
+code 3 (data the user can mend). Anything else that escapes is a bug (exit code 1).
+"""
+
+__all__ = [
+    "CatalogError",
+    "DatasetError",
+    "FileError",
+    "HeaderError",
+    "MatchError",
+    "OptionError",
+    "OutputError",
+    "SciastroError",
+    "SolveError",
+    "UsageError",
+]
+
+
+class SciastroError(Exception):
+    """Something the user can mend.
+
+    Parameters
+    ----------
+    found
+        What was found, as the predicate of a sentence ("is in 'adu', and this step needs 'electron'.").
+    where
+        File, HDU, keyword, variable or option that it was found in.
+    remedy
+        What to do.
+    """
+
+    exit_code = 3
+
+    def __init__(self, found: str, *, where: str = "", remedy: str = "") -> None:
+        self.found = found
+        self.where = where
+        self.remedy = remedy
+        super().__init__(found, where, remedy)
+
+    def __str__(self) -> str:
+        """Return the sentence that the user reads."""
+        head = f"{self.where}: {self.found}" if self.where else self.found
+        return f"{head} {self.remedy}".strip()
+
+
+class UsageError(SciastroError):
+    """The command or the call itself is wrong."""
+
+    exit_code = 2
+
+
+class OptionError(UsageError):
+    """An option does not exist, or its value is out of range."""
+
+
+class DatasetError(SciastroError):
+    """A dataset lacks a variable, or has it with the wrong dims, dtype or unit."""
+
+
+class FileError(SciastroError):
+    """A file cannot be read as what it claims to be."""
+
+
+class HeaderError(SciastroError):
+    """A header keyword is missing or makes no sense."""
+
+
+class MatchError(SciastroError):
+    """No calibration frame, or no star pattern, matches."""
+
+
+class SolveError(SciastroError):
+    """No trustworthy world coordinates could be found."""
+
+
+class CatalogError(SciastroError):
+    """A catalog is missing, unreadable or has unusable columns."""
+
+
+class OutputError(SciastroError):
+    """A product cannot be written."""
