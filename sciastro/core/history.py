@@ -25,7 +25,9 @@ def package_version() -> str:
         return "0+unknown"
 
 
-def record(ds: xr.Dataset, step: str, options: Options | None = None, **facts: str | float | int) -> xr.Dataset:
+def record(
+    ds: xr.Dataset, step: str, options: Options | None = None, **facts: str | float | int
+) -> xr.Dataset:
     """Return `ds` with one more history entry.
 
     Parameters

@@ -5,7 +5,7 @@ for explicit work on the one pool of workers. Nothing else in the project starts
 """
 
 import contextlib
-import threading
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
@@ -30,7 +30,9 @@ def chunk_rows(ds: xr.Dataset, rows: int) -> xr.Dataset:
     Per-frame coordinates stay in memory: grouping by a lazy coordinate raises in xarray.
     """
     chunked = {
-        name: variable.chunk({dim: 1 if dim in ("frame", "band") else (rows if dim == "y" else -1) for dim in variable.dims})
+        name: variable.chunk(
+            {dim: 1 if dim in ("frame", "band") else (rows if dim == "y" else -1) for dim in variable.dims}
+        )
         for name, variable in ds.data_vars.items()
         if {"y", "x"} <= set(variable.dims)
     }
@@ -44,7 +46,7 @@ def map_frames(
     per_frame: Sequence[np.ndarray] = (),
     whole_plane: bool = False,
 ) -> tuple[Any, ...]:
-    """Apply ``function(*planes, *scalars, row, index) -> planes`` to every frame, lazily if the input is lazy.
+    """Apply ``function(*planes, *scalars, row) -> planes`` to every frame; lazy input stays lazy.
 
     Parameters
     ----------
@@ -72,7 +74,9 @@ def map_frames(
         planes = [np.asarray(array.data) for array in arrays]
         for i in range(lead.shape[0]):
             results = function(
-                *(plane[i] if plane.ndim == 3 else plane for plane in planes), *(item[i] for item in per_frame), 0
+                *(plane[i] if plane.ndim == 3 else plane for plane in planes),
+                *(item[i] for item in per_frame),
+                0,
             )
             for target, result in zip(out, results, strict=True):
                 target[i] = result
@@ -98,7 +102,7 @@ def _map_lazy(
     width = lead.shape[2]
     for i in range(lead.shape[0]):
         parts: list[list[Any]] = [[] for _ in dtypes]
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in itertools.pairwise(edges):
             window = [
                 array.data[i, first:last] if array.ndim == 3 else array.data[first:last] for array in arrays
             ]
@@ -142,13 +146,11 @@ def run_tasks(
     results: dict[int, R] = {}
     waiting: dict[Future[R], tuple[int, T]] = {}
     source = enumerate(items)
-    lock = threading.Lock()
     with _limited(workers) as pool:
         exhausted = False
         while True:
             while not exhausted and len(waiting) <= workers:
-                with lock:
-                    entry = next(source, None)
+                entry = next(source, None)
                 if entry is None:
                     exhausted = True
                     break

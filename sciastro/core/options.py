@@ -5,6 +5,7 @@ the help text.
 """
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -111,6 +112,7 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
         if type(None) in kinds:
             return None
         raise OptionError("is None.", where=where, remedy="Give a value.")
+    converted: Any
     for kind in kinds:
         if kind is bool:
             converted = _as_bool(value)
@@ -140,7 +142,7 @@ def _as_number(value: Any, kind: type) -> Any:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    if number != number:
+    if math.isnan(number):
         return None
     if kind is int:
         return int(number) if number.is_integer() else None

@@ -53,7 +53,7 @@ def decode_quality(value: int) -> list[str]:
 
 def unusable(quality: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
     """Return where `quality` forbids any use (DO_NOT_USE or NO_DATA)."""
-    return (quality & int(UNUSABLE)) != 0
+    return np.asarray((quality & int(UNUSABLE)) != 0)
 
 
 def flag_attributes() -> dict[str, object]:

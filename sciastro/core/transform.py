@@ -7,10 +7,23 @@ the same fixed origin and scale (`ORIGIN`, `SCALE`), so that coefficients of dif
 compared and stored together. Pixel (0, 0) is the center of the first pixel.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ORIGIN", "SCALE", "compose_fit", "degree_of", "design", "evaluate", "fit", "identity", "n_terms", "pad"]
+__all__ = [
+    "ORIGIN",
+    "SCALE",
+    "compose_fit",
+    "degree_of",
+    "design",
+    "evaluate",
+    "fit",
+    "identity",
+    "n_terms",
+    "pad",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,14 +38,16 @@ def n_terms(degree: int) -> int:
 
 def degree_of(terms: int) -> int:
     """Return the degree of a map with `terms` terms."""
-    return int(round((np.sqrt(8 * terms + 1) - 3) / 2))
+    return round((math.sqrt(8 * terms + 1) - 3) / 2)
 
 
 def design(x: npt.ArrayLike, y: npt.ArrayLike, degree: int) -> Floats:
     """Return the design matrix (..., term) of pixel positions `x`, `y`."""
     u = (np.asarray(x, dtype=np.float64) - ORIGIN) / SCALE
     v = (np.asarray(y, dtype=np.float64) - ORIGIN) / SCALE
-    return np.stack([u ** (total - j) * v**j for total in range(degree + 1) for j in range(total + 1)], axis=-1)
+    return np.stack(
+        [u ** (total - j) * v**j for total in range(degree + 1) for j in range(total + 1)], axis=-1
+    )
 
 
 def evaluate(coefficients: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -108,10 +123,10 @@ def compose_fit(
     """
     if not callable(function):
         raise TypeError("function must be callable")
-    x, y = np.meshgrid(
+    grid_x, grid_y = np.meshgrid(
         np.linspace(-margin, width - 1 + margin, nodes), np.linspace(-margin, height - 1 + margin, nodes)
     )
-    x, y = x.ravel(), y.ravel()
+    x, y = grid_x.ravel(), grid_y.ravel()
     to_x, to_y = function(x, y)
     good = np.isfinite(to_x) & np.isfinite(to_y)
     c = fit(x[good], y[good], to_x[good], to_y[good], degree)

@@ -135,7 +135,9 @@ def require(ds: xr.Dataset, *specs: VariableSpec) -> None:
             raise DatasetError(
                 f"is in {unit!r}, and this step needs {spec.unit!r}.",
                 where=where,
-                remedy="Run `calibrate.correct` first." if spec.unit.startswith("electron") else "Convert it.",
+                remedy="Run `calibrate.correct` first."
+                if spec.unit.startswith("electron")
+                else "Convert it.",
             )
 
 

@@ -32,7 +32,17 @@ Floats = npt.NDArray[np.float64]
 def wcs_to_header(wcs: WCS) -> fits.Header:
     """Return the cards of `wcs`, SIP or TPV terms included, RADESYS ICRS without EQUINOX."""
     header = wcs.to_header(relax=True)
-    for key in ("DATE-OBS", "MJD-OBS", "MJDREF", "MJDREFI", "MJDREFF", "TIMESYS", "DATE-AVG", "DATE-BEG", "DATE-END"):
+    for key in (
+        "DATE-OBS",
+        "MJD-OBS",
+        "MJDREF",
+        "MJDREFI",
+        "MJDREFF",
+        "TIMESYS",
+        "DATE-AVG",
+        "DATE-BEG",
+        "DATE-END",
+    ):
         header.remove(key, ignore_missing=True)
     if wcs.sip is not None:
         for axis in (1, 2):
@@ -64,14 +74,22 @@ def text_to_wcs(text: str) -> WCS:
     header = fits.Header.fromstring("\n".join(line.ljust(80) for line in text.splitlines()), sep="\n")
     wcs = celestial_from_header(header)
     if wcs is None:
-        raise HeaderError("holds no celestial coordinates.", where="WCS text", remedy="Solve the frame first.")
+        raise HeaderError(
+            "holds no celestial coordinates.", where="WCS text", remedy="Solve the frame first."
+        )
     return wcs
 
 
 def celestial_from_header(header: fits.Header) -> WCS | None:
     """Return the two-dimensional celestial WCS of `header`, or None where it has none that works."""
     lean = header.copy()
-    for key in ("DATE-OBS", "DATE-AVG", "MJD-OBS", "DATE-BEG", "DATE-END"):  # nonsense there must not spoil the WCS
+    for key in (
+        "DATE-OBS",
+        "DATE-AVG",
+        "MJD-OBS",
+        "DATE-BEG",
+        "DATE-END",
+    ):  # nonsense there must not spoil the WCS
         lean.remove(key, ignore_missing=True, remove_all=True)
     if "CTYPE1" not in lean or "CTYPE2" not in lean:
         return None
