@@ -1,0 +1,40 @@
+"""The command line: one file per command, each thin; heavy imports wait until a command runs."""
+
+import typer
+
+from sciastro.cli import catalog, config, demo, doctor, inspect, reduce, simulate
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="sciastro",
+    help="From a raw night to calibrated science and a picture: variance, quality and units all the way.",
+    epilog="Start with `sciastro demo`, then `sciastro doctor FOLDER` and `sciastro reduce FOLDER -o OUT`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("simulate")(simulate.simulate)
+app.command("inspect")(inspect.inspect)
+app.command("doctor")(doctor.doctor)
+app.command("reduce")(reduce.reduce)
+app.command("catalog")(catalog.catalog)
+app.command("config")(config.config)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+) -> None:
+    if version:
+        from sciastro.core.history import package_version
+
+        typer.echo(f"sciastro {package_version()}")
+        raise typer.Exit(0)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

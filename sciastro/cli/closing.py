@@ -1,0 +1,49 @@
+"""The last words of a run: what came out, how good it is, what was left out and why."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["closing_words"]
+
+
+def closing_words(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
+    """Yield the lines to print after a run."""
+    lights = [row for row in summary["frames"] if row["type"] == "light"]
+    used = sum(bool(row["used"]) for row in lights)
+    seconds = summary["timings_s"]["total"]
+    yield (
+        f"{summary['status']}: {used} of {len(lights)} light frames used, "
+        f"{len(summary['masters'])} masters, "
+        f"{len(summary['products'])} products in {seconds:.1f} s ({summary['peak_memory_bytes'] / 1e9:.2f} GB)"
+    )
+    for product in summary["products"]:
+        yield "  " + _product(product)
+    left = [row for row in lights if not row["used"] and row["reason"]]
+    for row in left[:12]:
+        yield f"  left out: {row['path']}: {row['reason']}"
+    if len(left) > 12:
+        yield f"  ... and {len(left) - 12} more; see summary.json"
+    for text in summary["warnings"][:12]:
+        yield f"  note: {text}"
+    if (out / "report.html").exists():
+        yield f"report: {out / 'report.html'}"
+
+
+def _product(product: Mapping[str, Any]) -> str:
+    parts = [f"{product['target']} {product['band']}: {product['n_frames']} x, {product['exposure_s']:.0f} s"]
+    if product["fwhm_px"]:
+        parts.append(f"FWHM {product['fwhm_px']:.2f} px")
+    wcs = product["wcs"]
+    if wcs:
+        parts.append(
+            f"WCS {wcs['rms_arcsec']:.2f} arcsec rms ({wcs['n_stars']} stars)" if wcs["rms_arcsec"] else "WCS"
+        )
+    else:
+        parts.append("no WCS")
+    point = product["zeropoint"]
+    if point:
+        parts.append(f"zero point {point['mag']:.3f} +- {point['err']:.3f} ({point['system']})")
+    if product["depth_mag_5sigma"]:
+        parts.append(f"5 sigma at {product['depth_mag_5sigma']:.2f} mag")
+    return ", ".join(parts)

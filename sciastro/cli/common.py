@@ -1,0 +1,167 @@
+"""What the commands share: exit codes, progress bars, logs."""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from sciastro.errors import SciastroError
+
+__all__ = ["Bars", "console", "error_console", "guarded", "json_logging"]
+
+console = Console()
+error_console = Console(stderr=True, soft_wrap=True)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn errors into one clear message and the promised exit code.
+
+    0 done; 1 a bug; 2 wrong usage; 3 data the user can mend; 4 done with something left out.
+    """
+    try:
+        yield
+    except SciastroError as error:
+        error_console.print(f"sciastro: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        error_console.print("sciastro: stopped. Run the same command with --resume to go on.", markup=False)
+        raise typer.Exit(130) from error
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from error
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:  # the last line of defense: a bug must not greet the user with a traceback
+        if os.environ.get("SCIASTRO_DEBUG"):
+            raise
+        error_console.print(
+            f"sciastro: internal error: {type(error).__name__}: {error}\n"
+            "This is a bug. Set SCIASTRO_DEBUG=1 to see where, and please report it.",
+            style="red",
+            markup=False,
+            highlight=False,
+        )
+        raise typer.Exit(1) from error
+
+
+LABELS = {
+    "ingest": "Reading headers",
+    "masters": "Building masters",
+    "calibrate": "Calibrating and measuring",
+    "solve": "Solving the reference",
+    "register": "Registering",
+    "integrate": "Integrating",
+    "photometry": "Photometry",
+    "render": "Rendering",
+    "report": "Writing the report",
+    "simulate": "Simulating",
+}
+
+
+class Bars:
+    """Progress bars with time left; silent when quiet or when nobody watches.
+
+    Parameters
+    ----------
+    quiet
+        Show nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description:<26}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=error_console,
+            disable=quiet or not error_console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop drawing."""
+        self._bars.stop()
+
+    def start(self, stage: str, total: int) -> None:
+        """Begin a bar."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(LABELS.get(stage, stage), total=max(total, 1))
+        else:
+            self._bars.update(self._tasks[stage], total=max(total, 1), completed=0)
+
+    def advance(self, stage: str, amount: int = 1) -> None:
+        """Move a bar."""
+        if stage in self._tasks:
+            self._bars.advance(self._tasks[stage], amount)
+
+    def finish(self, stage: str) -> None:
+        """Fill a bar."""
+        if stage in self._tasks:
+            task = self._bars.tasks[self._tasks[stage]]
+            self._bars.update(self._tasks[stage], completed=task.total)
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for key in ("stage", "path", "reason"):
+            if hasattr(record, key):
+                entry[key] = str(getattr(record, key))
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+@contextmanager
+def json_logging(path: Path | None, *, to_stderr: bool = False) -> Iterator[None]:
+    """Send the package's log to a JSON-lines file, and to standard error where asked."""
+    logger = logging.getLogger("sciastro")
+    before = logger.level
+    handlers: list[logging.Handler] = []
+    if path is not None:
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+    if to_stderr:
+        handlers.append(logging.StreamHandler())
+    for handler in handlers:
+        handler.setFormatter(_JsonLines())
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+        logger.setLevel(before)

@@ -1,0 +1,25 @@
+"""``sciastro inspect``: what one file or folder says of itself, in our words."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    paths: Annotated[
+        list[Path], typer.Argument(help="FITS files, products, a frames.h5, or folders.", exists=True)
+    ],
+    header: Annotated[bool, typer.Option("--header", help="Show the raw header as well.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON line per file.")] = False,
+) -> None:
+    """Show what a file says of itself and where each fact comes from."""
+    from sciastro.cli.common import console, guarded
+    from sciastro.recipe.inspection import inspect_path
+
+    with guarded():
+        for path in paths:
+            for line in inspect_path(path, header=header, as_json=json_):
+                console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,102 @@
+"""``sciastro reduce``: the whole way from a folder of raw frames to science, pictures and a report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["reduce"]
+
+STEPS_HELP = (
+    "Stop after this stage: ingest, masters, calibrate, register, integrate, photometry, render or report."
+)
+
+
+def reduce(
+    session: Annotated[
+        Path, typer.Argument(help="Folder of raw frames, scanned recursively.", exists=True, file_okay=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for every product; made if it is not there.")
+    ],
+    until: Annotated[str, typer.Option(help=STEPS_HELP)] = "report",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a stopped run of the same recipe ended.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="STEP.OPTION=VALUE",
+            help="Change one option, for instance stack.high=2.5; repeatable. `sciastro config` lists them.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="A recipe.toml to follow.", exists=True, dir_okay=False)
+    ] = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own star catalog (CSV, ECSV, FITS, VOTable) for the WCS and the zero point.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    ra: Annotated[
+        float | None, typer.Option(help="Right ascension of the field [deg], where headers are silent.")
+    ] = None,
+    dec: Annotated[float | None, typer.Option(help="Declination of the field [deg].")] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Pixel scale [arcsec / pixel], where headers are silent.")
+    ] = None,
+    keep: Annotated[
+        str,
+        typer.Option(help="Also write intermediate frames: calibrated, registered, or both with a comma."),
+    ] = "",
+    memory: Annotated[str, typer.Option(help="Bound on peak memory.")] = "2GB",
+    workers: Annotated[int, typer.Option(help="Threads; 0 takes one per processor.", min=0)] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no closing words.")] = False,
+    json_log: Annotated[
+        bool, typer.Option("--json-log", help="Log as JSON lines to standard error.")
+    ] = False,
+) -> None:
+    """Reduce every raw frame under SESSION; write products, pictures and a report to OUT.
+
+    Exit code 0: all done. 3: data that you can mend (the message says what). 4: done, with frames or
+    products left out, each with its reason in summary.json.
+    """
+    from sciastro.cli.common import Bars, console, guarded, json_logging
+    from sciastro.recipe.plan import load_recipe
+    from sciastro.recipe.run import RunRequest, reduce_session
+
+    with guarded():
+        request = RunRequest(
+            session=session,
+            out=out,
+            recipe=load_recipe(recipe, set_ or []),
+            until=until,
+            resume=resume,
+            catalog=catalog,
+            ra=ra,
+            dec=dec,
+            scale=scale,
+            keep=tuple(part.strip() for part in keep.split(",") if part.strip()),
+            memory=memory,
+            workers=workers,
+        )
+        if dry_run:
+            from sciastro.recipe.run import describe_run
+
+            for line in describe_run(request):
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(0)
+        log_path = request.prepare_out() / "log.jsonl"
+        with json_logging(log_path, to_stderr=json_log), Bars(quiet=quiet or json_log) as bars:
+            summary = reduce_session(request, progress=bars)
+        if not quiet:
+            from sciastro.cli.closing import closing_words
+
+            for line in closing_words(summary, out):
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(0 if summary["status"] == "ok" else 4)

@@ -1,0 +1,150 @@
+"""What every part of a run shares: where it writes, what it may use, and what it has to tell."""
+
+import logging
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from sciastro.errors import OptionError
+
+__all__ = ["STAGES", "Context", "Progress", "Silent", "parse_memory", "peak_memory"]
+
+STAGES = (
+    "ingest",
+    "masters",
+    "calibrate",
+    "solve",
+    "register",
+    "integrate",
+    "photometry",
+    "render",
+    "report",
+)
+
+log = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """Who shows how far a run is."""
+
+    def start(self, stage: str, total: int) -> None:
+        """Begin `stage`, which has `total` parts."""
+
+    def advance(self, stage: str, amount: int = 1) -> None:
+        """Say that `amount` more parts of `stage` are done."""
+
+    def finish(self, stage: str) -> None:
+        """End `stage`."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, stage: str, total: int) -> None:
+        """Do nothing."""
+
+    def advance(self, stage: str, amount: int = 1) -> None:
+        """Do nothing."""
+
+    def finish(self, stage: str) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class Context:
+    """One run: fixed settings, and the two lists that grow (timings, warnings).
+
+    Attributes
+    ----------
+    out
+        Folder for every product.
+    workers
+        Threads.
+    memory
+        Bound on peak memory [byte].
+    progress
+        Who shows how far the run is.
+    timings
+        Seconds per stage.
+    warnings
+        What the user should know; also logged.
+    """
+
+    out: Path
+    workers: int
+    memory: int
+    progress: Progress
+    timings: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def work(self) -> Path:
+        """Folder of what a later `--resume` needs; removed when a run ends well."""
+        return self.out / ".work"
+
+    def warn(self, text: str) -> None:
+        """Keep and log a warning, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            log.warning(text)
+
+    @contextmanager
+    def stage(self, name: str, total: int = 1) -> Iterator[None]:
+        """Time a stage and show its progress."""
+        log.info("%s: begins", name, extra={"stage": name})
+        self.progress.start(name, total)
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - begin
+            self.progress.finish(name)
+        log.info("%s: %.2f s", name, self.timings[name], extra={"stage": name})
+
+
+UNITS = {
+    "": 1,
+    "B": 1,
+    "K": 10**3,
+    "KB": 10**3,
+    "M": 10**6,
+    "MB": 10**6,
+    "G": 10**9,
+    "GB": 10**9,
+    "T": 10**12,
+}
+UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def parse_memory(text: str) -> int:
+    """Return the bytes of a text such as "2GB", "1.5 GiB" or "800M".
+
+    Raises
+    ------
+    OptionError
+        If the text is no size, or below 300 MB (the libraries alone take most of that).
+    """
+    cleaned = text.strip().replace(" ", "").upper()
+    number = cleaned.rstrip("BKMGTI")
+    unit = cleaned[len(number) :]
+    try:
+        size = int(float(number) * UNITS[unit])
+    except (ValueError, KeyError, OverflowError) as error:
+        raise OptionError(
+            f"is {text!r}.", where="--memory", remedy="Write it like 2GB, 800MB or 1.5GiB."
+        ) from error
+    if size < 300 * 10**6:
+        raise OptionError(f"is {text!r}.", where="--memory", remedy="Give at least 300MB.")
+    return size
+
+
+def peak_memory() -> int:
+    """Return the largest resident size of this process so far [byte]."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)

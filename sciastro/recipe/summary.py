@@ -1,0 +1,102 @@
+"""``summary.json``, schema 1: what a run did, for machines; the keys are a promise.
+
+Numbers that do not exist are null, never NaN, so that any JSON reader takes the file.
+"""
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sciastro.core.history import package_version
+from sciastro.io.paths import atomic_path
+from sciastro.recipe.context import STAGES, Context, peak_memory
+
+__all__ = ["SCHEMA", "Summary", "clean", "frame_row"]
+
+SCHEMA = 1
+
+
+@dataclass
+class Summary:
+    """Rows gathered during a run; `as_dict` gives the promised schema."""
+
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    masters: list[dict[str, Any]] = field(default_factory=list)
+    products: list[dict[str, Any]] = field(default_factory=list)
+    renders: list[str] = field(default_factory=list)
+    status: str = "failed"
+    error: str | None = None
+    until: str | None = None
+
+    def settle(self, wanted: int) -> None:
+        """Set `status` from what was made of `wanted` products.
+
+        "ok": all products, and every frame used; "partial": some frames or products left out;
+        "failed": nothing came out.
+        """
+        complete = len(self.products) >= wanted and all(row["used"] for row in self.frames)
+        self.status = "failed" if wanted and not self.products else ("ok" if complete else "partial")
+
+    def as_dict(self, context: Context) -> dict[str, Any]:
+        """Return the content of ``summary.json``."""
+        total = sum(context.timings.values())
+        timings = {name: round(context.timings.get(name, 0.0), 3) for name in STAGES}
+        return clean(
+            {
+                "schema": SCHEMA,
+                "version": package_version(),
+                "status": self.status,
+                "error": self.error,
+                "until": self.until,
+                "frames": self.frames,
+                "masters": self.masters,
+                "products": self.products,
+                "renders": self.renders,
+                "timings_s": {**timings, "total": round(total, 3)},
+                "peak_memory_bytes": peak_memory(),
+                "warnings": context.warnings,
+            }
+        )
+
+    def write(self, context: Context) -> dict[str, Any]:
+        """Write ``summary.json`` atomically and return its content."""
+        content = self.as_dict(context)
+        with atomic_path(context.out / "summary.json") as temporary:
+            Path(temporary).write_text(
+                json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+            )
+        return content
+
+
+def frame_row(path: str, kind: str, band: str | None, exposure: float | None) -> dict[str, Any]:
+    """Return a frame's row with nothing known yet but its facts."""
+    return {
+        "path": path,
+        "type": kind,
+        "band": band,
+        "exposure_s": exposure,
+        "used": False,
+        "reason": None,
+        "fwhm_px": None,
+        "eccentricity": None,
+        "sky_e_s": None,
+        "n_stars": None,
+        "weight": None,
+    }
+
+
+def clean(value: Any) -> Any:
+    """Return `value` with numpy numbers as plain ones and NaN or infinity as None."""
+    if isinstance(value, dict):
+        return {str(key): clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
