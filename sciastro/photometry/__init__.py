@@ -1,0 +1,1 @@
+"""Aperture fluxes with errors, zero points, depth and color gains of integrated images."""

@@ -1,0 +1,242 @@
+"""Aperture photometry of the sources of one image, with errors that are those we make.
+
+Reads an image [electron / s], its variance and quality and the positions of sources. Writes one table row
+per source. Method: exact-overlap circle, local sky from a clipped mean in an annulus without neighbors,
+correction to all the light by the curve of growth of bright stars that stand alone. Errors: the full double sum
+of the aperture's weights over the variance plane with the correlation that resampling left, plus the error of
+the sky under the aperture, plus the star-to-star scatter of the aperture correction.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
+from astropy.table import Table
+
+from sciastro.core.options import Options, option
+from sciastro.core.stars import StarArray
+from sciastro.errors import DatasetError
+from sciastro.photometry.flags import SourceFlag, flag_meanings
+from sciastro.photometry.growth import Growth, crowding, growth, pick_bright
+from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels, make_plane
+
+__all__ = ["ApertureOptions", "measure_sources"]
+
+Floats = npt.NDArray[np.float64]
+
+_MAG_PER_NEPER = 2.5 / np.log(10)  # sigma_m = 1.0857 sigma_F / F
+_STEPS = np.array([1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.3, 2.6, 3.0])  # radii that are tried, in fwhm
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApertureOptions(Options):
+    """How the light of sources is summed."""
+
+    radius: float | None = option(
+        None, "Aperture radius; none picks the one of best median S/N.", unit="fwhm", low=0.5, high=5.0
+    )
+    total_radius: float = option(
+        4.0, "Radius that counts as all the light of a star.", unit="fwhm", low=1.5, high=10.0
+    )
+    sky_inner: float = option(4.5, "Inner radius of the sky annulus.", unit="fwhm", low=1.0, high=20.0)
+    sky_outer: float = option(8.0, "Outer radius of the sky annulus.", unit="fwhm", low=1.5, high=40.0)
+    sky_kappa: float = option(3.5, "Clipping of the sky's pixels about their median.", unit="sigma", low=1.5, high=10.0)
+    min_sky_pixels: int = option(50, "Below this many free pixels, sources are let into the sky.", low=3)
+    growth_snr: float = option(50.0, "Least S/N of stars for the curve of growth.", low=5.0)
+    growth_stars: int = option(60, "Most stars for the curve of growth.", low=3, high=1000)
+    least_snr: float = option(5.0, "Below this S/N a source has a flux and no magnitude.", low=0.0)
+    crowded_share: float = option(
+        0.05, "Flux of neighbors over the source's own that counts as crowded.", low=0.0, high=10.0
+    )
+
+
+DEFAULTS = ApertureOptions()
+
+
+def measure_sources(
+    image: npt.NDArray[Any],
+    variance: npt.NDArray[Any],
+    quality: npt.NDArray[Any],
+    stars: StarArray,
+    *,
+    fwhm: float,
+    noise_correlation: float = 1.0,
+    options: ApertureOptions = DEFAULTS,
+) -> Table:
+    """Measure every source of an image.
+
+    Parameters
+    ----------
+    image, variance
+        float32 (y, x), electron / s and its square; NaN is missing.
+    quality
+        uint16 (y, x), bits of `Quality`.
+    stars
+        `STAR_DTYPE`; only positions, their errors and ``fwhm`` are used. Order is kept.
+    fwhm
+        Typical full width at half maximum of stars [pixel].
+    noise_correlation
+        Noise of large areas over that of uncorrelated pixels of `variance`.
+
+    Returns
+    -------
+    Table
+        ``id`` (from 1), ``x``, ``y`` [pixel], ``x_err``, ``y_err``, ``flux`` [electron / s], ``flux_err``,
+        ``mag_inst`` (-2.5 log10 flux; NaN below ``least_snr``), ``mag_inst_err``, ``snr``, ``fwhm`` [pixel],
+        ``flags``, ``sky`` [electron / s per pixel], ``sky_err``, ``n_sky``, ``area`` [pixel]. NaN is unknown:
+        a source whose missing pixels nothing can replace has no flux. ``meta``: radii [pixel],
+        ``aperture_correction``, its ``_err`` (common to all rows, not in ``flux_err``) and ``_scatter`` (in it),
+        ``n_growth_stars``, ``noise_correlation``, ``flag_meanings``.
+
+    Raises
+    ------
+    DatasetError
+        If the planes differ in shape or `fwhm` is not a positive number.
+    """
+    _check(image, variance, quality, fwhm, options)
+    x, y = stars["x"].astype(np.float64), stars["y"].astype(np.float64)
+    plane = make_plane(image, variance, quality, x, y, fwhm=fwhm, noise_correlation=noise_correlation)
+    sky = plane.sky(
+        x, y, options.sky_inner * fwhm, options.sky_outer * fwhm, options.sky_kappa, options.min_sky_pixels
+    )
+    curve = _curve(plane, x, y, sky, fwhm, options)
+    k = _choose(plane, x, y, sky, curve, options)
+    sums = plane.sums(x, y, float(curve.radius[k]))
+    table = _table(stars, sums, sky, curve, k, options)
+    table["flags"] |= _crowded(x, y, table["flux"].value, float(curve.radius[k]) + fwhm, options)
+    table.meta |= {
+        "fwhm": float(fwhm),
+        "sky_inner": float(options.sky_inner * fwhm),
+        "sky_outer": float(options.sky_outer * fwhm),
+        "noise_correlation": plane.correlation,
+    }
+    return table
+
+
+def _check(
+    image: npt.NDArray[Any],
+    variance: npt.NDArray[Any],
+    quality: npt.NDArray[Any],
+    fwhm: float,
+    options: ApertureOptions,
+) -> None:
+    if image.ndim != 2 or variance.shape != image.shape or quality.shape != image.shape:
+        raise DatasetError(
+            f"has shape {image.shape}, its variance {variance.shape} and its quality {quality.shape}.",
+            where="image",
+            remedy="Give three planes (y, x) of one shape.",
+        )
+    if not (np.isfinite(fwhm) and fwhm > 0):
+        raise DatasetError(
+            f"is {fwhm}.", where="fwhm", remedy="Give the width of stars in pixels; detect stars first."
+        )
+    if options.sky_outer <= options.sky_inner:
+        raise DatasetError(
+            f"ends at {options.sky_outer} and begins at {options.sky_inner} fwhm.",
+            where="sky annulus",
+            remedy="Make `sky_outer` larger than `sky_inner`.",
+        )
+
+
+def _crowded(
+    x: Floats, y: Floats, flux: Floats, reach: float, options: ApertureOptions
+) -> npt.NDArray[np.uint32]:
+    near = crowding(x, y, flux, reach, options.crowded_share)
+    return np.where(near, np.uint32(SourceFlag.CROWDED), np.uint32(0))
+
+
+def _curve(
+    plane: Plane, x: Floats, y: Floats, sky: SkyLevels, fwhm: float, options: ApertureOptions
+) -> Growth:
+    """Return the curve of growth, out to less than `total_radius` only where no star is alone that far."""
+    steps = _STEPS if options.radius is None else np.array([options.radius])
+    first = plane.sums(x, y, 1.5 * fwhm)
+    flux = first.total - first.area * sky.level
+    snr = flux / np.sqrt(first.variance + (first.area * sky.err) ** 2)
+    radii = np.maximum(steps * fwhm, 1.5)
+    curve = growth(plane, x, y, sky, np.empty(0, np.intp), radii, 0.0)
+    for share in (1.0, 0.75, 0.6):
+        total = max(share * options.total_radius * fwhm, float(radii[0]))
+        picked = pick_bright(
+            plane, x, y, flux, snr, reach=total, least_snr=options.growth_snr, most=options.growth_stars
+        )
+        inner = radii[radii <= total]
+        curve = growth(plane, x, y, sky, picked, inner, total)
+        if curve.n_stars >= 5:
+            return curve
+    return replace(curve, radius=radii, **_unknown(len(radii))) if curve.n_stars < 3 else curve
+
+
+def _unknown(n: int) -> dict[str, Any]:
+    nothing = np.full(n, np.nan)
+    return {"correction": nothing, "err": nothing, "scatter": nothing, "total": float("nan"), "n_stars": 0}
+
+
+def _choose(
+    plane: Plane, x: Floats, y: Floats, sky: SkyLevels, curve: Growth, options: ApertureOptions
+) -> int:
+    """Return which radius has the best median S/N, star-to-star scatter of the correction included."""
+    if len(curve.radius) == 1:
+        return 0
+    if curve.n_stars < 3:  # nothing tells how much light is outside: a wide aperture loses least
+        return int(np.argmin(np.abs(curve.radius / curve.radius[0] - 1.6)))
+    some = np.arange(0, len(x), max(1, len(x) // 400))
+    merit = np.full(len(curve.radius), -np.inf)
+    for k, radius in enumerate(curve.radius):
+        sums = plane.sums(x[some], y[some], float(radius))
+        flux = sums.total - sums.area * sky.level[some]
+        random = sums.variance + (sums.area * sky.err[some]) ** 2
+        snr = flux / np.sqrt(random + (curve.scatter[k] / curve.correction[k] * flux) ** 2)
+        good = np.isfinite(snr) & (snr > 0)
+        if good.any() and np.isfinite(curve.correction[k]):
+            merit[k] = float(np.mean(np.log(np.clip(snr[good], 3.0, None))))
+    return int(np.argmax(merit))
+
+
+def _table(
+    stars: StarArray, sums: ApertureSums, sky: SkyLevels, curve: Growth, k: int, options: ApertureOptions
+) -> Table:
+    known = bool(np.isfinite(curve.correction[k]))
+    correction = float(curve.correction[k]) if known else 1.0
+    scatter = float(curve.scatter[k]) if known else 0.0
+    usable = (sums.lost == 0) & np.isfinite(sky.level)
+    flux = np.where(usable, correction * (sums.total - sums.area * sky.level), np.nan)
+    random = correction**2 * (sums.variance + (sums.area * sky.err) ** 2)
+    err = np.where(usable, np.sqrt(random + (scatter / correction * flux) ** 2), np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        snr = flux / err
+        bright = snr >= max(options.least_snr, 1e-6)
+        mag = np.where(bright, -2.5 * np.log10(np.where(bright, flux, 1.0)), np.nan)
+        mag_err = np.where(bright, _MAG_PER_NEPER / snr, np.nan)
+    flags = sums.bits.astype(np.uint32)
+    flags[sums.lost > 0] |= np.uint32(SourceFlag.CUT)
+    flags[sums.moved > 0] |= np.uint32(SourceFlag.MIRRORED)
+    flags[sky.poor] |= np.uint32(SourceFlag.POOR_SKY)
+    rate = u.electron / u.s
+    table = Table()
+    table["id"] = np.arange(1, len(stars) + 1, dtype=np.int32)
+    for name in ("x", "y", "x_err", "y_err"):
+        table[name] = stars[name].astype(np.float64) * u.pix
+    table["flux"], table["flux_err"] = flux * rate, err * rate
+    table["mag_inst"], table["mag_inst_err"] = mag * u.mag, mag_err * u.mag
+    table["snr"] = snr
+    table["fwhm"] = stars["fwhm"].astype(np.float64) * u.pix
+    table["flags"] = flags
+    table["sky"], table["sky_err"] = sky.level * rate, sky.err * rate
+    table["n_sky"] = sky.count.astype(np.int32)
+    table["area"] = sums.area * u.pix
+    table.meta |= {
+        "aperture_radius": float(curve.radius[k]),
+        "total_radius": float(curve.total) if known else float(curve.radius[k]),
+        "aperture_correction": correction,
+        "aperture_correction_err": float(curve.err[k]) if known else float("nan"),
+        "aperture_correction_scatter": scatter,
+        "n_growth_stars": curve.n_stars,
+        "aperture_correction_note": ""
+        if known
+        else "fluxes are those within the aperture: fewer than three bright stars stand alone",
+        "flag_meanings": flag_meanings(),
+    }
+    return table

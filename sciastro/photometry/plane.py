@@ -1,0 +1,149 @@
+"""One image with all that measuring needs: pixels, variance, quality, and where sources are."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.quality import Quality, unusable
+from sciastro.kernels.aperture import annulus_sky, aperture_sums, stamp_discs
+from sciastro.photometry.noise import lag_correlation
+
+__all__ = ["ApertureSums", "Plane", "SkyLevels", "make_plane", "source_radii"]
+
+Floats = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.float32]
+
+_MOFFAT_BETA = 2.5  # wings of long exposures; sets only how far the light of bright stars is avoided
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plane:
+    """Pixels of one band, C-contiguous.
+
+    Attributes
+    ----------
+    image, variance
+        float32 (y, x), electron / s and its square; finite where `missing` is False.
+    quality, missing, avoid
+        uint16 bits; bool, nothing usable; bool, not sky (missing, saturated or under a source).
+    lags
+        Correlation of the noise along one axis, see `noise.lag_correlation`.
+    correlation
+        The factor R that `lags` stands for.
+    """
+
+    image: Pixels
+    variance: Pixels
+    quality: npt.NDArray[np.uint16]
+    missing: npt.NDArray[np.bool_]
+    avoid: npt.NDArray[np.bool_]
+    lags: Floats
+    correlation: float
+
+    def sums(self, x: Floats, y: Floats, radius: float) -> "ApertureSums":
+        """Return the sums in circles of `radius` [pixel] about each position."""
+        results = aperture_sums(
+            self.image, self.variance, self.missing, self.quality, x, y, float(radius), self.lags
+        )
+        return ApertureSums(*results)
+
+    def sky(self, x: Floats, y: Floats, inner: float, outer: float, kappa: float, fewest: int) -> "SkyLevels":
+        """Return the sky in annuli; where fewer than `fewest` free pixels are left, sources are let in."""
+        widen = _clip_bias(kappa)
+        level, sigma, count = annulus_sky(self.image, self.avoid, x, y, inner, outer, kappa, widen, 20)
+        poor = count < fewest
+        if poor.any():
+            results = annulus_sky(self.image, self.missing, x[poor], y[poor], inner, outer, kappa, widen, 20)
+            level[poor], sigma[poor], count[poor] = results
+        err = self.correlation * sigma / np.sqrt(np.maximum(count, 1))  # a mean over a large area
+        return SkyLevels(level, err, sigma, count, poor)
+
+
+@dataclass(frozen=True, slots=True)
+class ApertureSums:
+    """Per source, float64: sum, its variance, area [pixel], mirrored and lost area, quality bits."""
+
+    total: Floats
+    variance: Floats
+    area: Floats
+    moved: Floats
+    lost: Floats
+    bits: npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class SkyLevels:
+    """Per source: level and its error per pixel, scatter of one pixel, pixels used, fell back."""
+
+    level: Floats
+    err: Floats
+    sigma: Floats
+    count: npt.NDArray[np.int64]
+    poor: npt.NDArray[np.bool_]
+
+
+def _clip_bias(kappa: float) -> float:
+    """Return sigma over the standard deviation of a Gaussian cut at `kappa` sigma."""
+    from scipy.special import ndtr
+
+    density = np.exp(-(kappa**2) / 2) / np.sqrt(2 * np.pi)
+    return float(1 / np.sqrt(1 - 2 * kappa * density / (2 * ndtr(kappa) - 1)))
+
+
+def source_radii(peak: Floats, noise: float, fwhm: float, *, largest: float = 6.0) -> Floats:
+    """Return how far each source's light reaches above half the pixel noise [pixel].
+
+    Parameters
+    ----------
+    peak
+        Height above the sky; NaN (saturated away) counts as very bright.
+    noise
+        Standard deviation of a sky pixel, in the unit of `peak`.
+    fwhm
+        Of a star [pixel].
+    largest
+        Upper limit [fwhm]; the lower one is 1.5.
+    """
+    core = fwhm / (2 * np.sqrt(2 ** (1 / _MOFFAT_BETA) - 1))
+    height = np.where(np.isfinite(peak), np.maximum(peak / (0.5 * noise), 1.0), np.inf)
+    reach = core * np.sqrt(height ** (1 / _MOFFAT_BETA) - 1)
+    return np.asarray(np.clip(reach, 1.5 * fwhm, largest * fwhm), dtype=np.float64)
+
+
+def make_plane(
+    image: npt.NDArray[Any],
+    variance: npt.NDArray[Any],
+    quality: npt.NDArray[Any],
+    x: Floats,
+    y: Floats,
+    *,
+    fwhm: float,
+    noise_correlation: float,
+) -> Plane:
+    """Return the plane of an image with the sources at `x`, `y` [pixel] marked as not sky."""
+    image = np.ascontiguousarray(image, dtype=np.float32)
+    variance = np.ascontiguousarray(variance, dtype=np.float32)
+    quality = np.ascontiguousarray(quality, dtype=np.uint16)
+    missing = ~np.isfinite(image) | ~np.isfinite(variance) | (variance < 0) | unusable(quality)
+    avoid = missing | ((quality & int(Quality.SATURATED)) != 0)
+    if not missing.all():
+        step = max(1, image.size // 1_000_000)
+        some = ~missing.ravel()[::step]
+        level = float(np.median(image.ravel()[::step][some])) if some.any() else float("nan")
+        noise = float(np.sqrt(np.median(variance.ravel()[::step][some]))) if some.any() else float("nan")
+        column = np.clip(np.rint(np.nan_to_num(x)), 0, image.shape[1] - 1).astype(np.intp)
+        row = np.clip(np.rint(np.nan_to_num(y)), 0, image.shape[0] - 1).astype(np.intp)
+        peak = np.where(avoid[row, column], np.nan, image[row, column] - level).astype(np.float64)
+        stamp_discs(avoid, x, y, source_radii(peak, noise if noise > 0 else 1e-30, fwhm))
+    correlation = float(noise_correlation)
+    return Plane(
+        image=image,
+        variance=variance,
+        quality=quality,
+        missing=missing,
+        avoid=avoid,
+        lags=lag_correlation(correlation),
+        correlation=correlation if np.isfinite(correlation) and correlation > 0 else 1.0,
+    )
