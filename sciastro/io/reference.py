@@ -2,8 +2,9 @@
 
 Reads ``catalogs/stars/*.npy`` (scaled integers, memory-mapped; the null integers of ``manifest.toml``
 become NaN) and writes tables of stars in degrees, magnitudes and mas / yr.
-Method: rows lie in declination zones of 1 degree, sorted by right ascension inside a zone; a cone reads
-one run of rows per zone (two where it crosses RA = 0), moves the stars to the epoch, and keeps what is inside.
+Method: rows lie in declination zones of 1 degree, sorted by right ascension inside a zone; a cone
+reads one run of rows per zone (two where it crosses RA = 0), moves the stars to the epoch, and keeps
+what is inside.
 """
 
 import hashlib
@@ -19,8 +20,9 @@ from astropy import units as u
 from astropy.table import QTable
 
 from sciastro.errors import CatalogError
+from sciastro.io.usercatalog import read_user_catalog
 
-__all__ = ["catalog_info", "catalog_root", "cone", "verify"]
+__all__ = ["catalog_info", "catalog_root", "cone", "read_user_catalog", "verify"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -120,7 +122,7 @@ def _runs(ra: float, dec: float, radius: float) -> Rows | slice:
 
 
 def _moved(rows: Rows | slice, epoch: float) -> tuple[Floats, Floats, Floats]:
-    """Return unit vectors at `epoch` (star, 3) and years since each row's own epoch, and the mean motion."""
+    """Return vectors at `epoch` (star, 3), years since each row's own epoch, motion [mas / yr] (star, 2)."""
     ra, dec = (np.radians(_column(n)[rows] / _MAS) for n in ("ra", "dec"))
     years = epoch - np.asarray(_manifest()["stars"]["epochs"])[_column("epoch")[rows]]
     pm_ra, pm_dec = _values("pm_ra", rows, 0.01), _values("pm_dec", rows, 0.01)
@@ -161,7 +163,7 @@ def _check(ra: float, dec: float, radius: float, epoch: float) -> None:
         raise CatalogError(
             f"is ra={ra}, dec={dec}, radius={radius}, epoch={epoch}.",
             where="cone",
-            remedy="Give finite degrees: dec from -90 to 90, radius above 0 and up to 180; epoch in Julian years.",
+            remedy="Give degrees: dec from -90 to 90, radius above 0 and up to 180; epoch in Julian years.",
         )
 
 

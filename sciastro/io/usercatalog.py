@@ -1,0 +1,325 @@
+"""Read a star catalog that the user brings: CSV, ECSV, FITS, VOTable, or a VizieR text table.
+
+Reads a table whose columns go by any of the usual names, and writes the same columns as `reference.cone`,
+plus ``mag_<band>`` and ``mag_<band>_err`` for every magnitude column found.
+Method: names are looked up in the alias tables below; numbers that stand for "missing" become NaN.
+"""
+
+import re
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
+from astropy.coordinates import Angle
+from astropy.table import QTable, Table
+
+from sciastro.errors import CatalogError
+
+__all__ = ["read_user_catalog"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+# Lower case, best first; a leading underscore is dropped before the look-up.
+RA = (
+    "ra_icrs", "ra", "raj2000", "ra_j2000", "radeg", "ra_deg", "ra_degrees", "alpha", "alpha_j2000",
+    "alphawin_j2000", "raj", "rightascension", "right_ascension", "ra_hours", "rahours", "ra_hour",
+)  # fmt: skip
+DEC = (
+    "de_icrs", "dec_icrs", "dec", "dej2000", "decj2000", "dec_j2000", "de_j2000", "dedeg", "decdeg",
+    "dec_deg", "dec_degrees", "de", "delta", "delta_j2000", "deltawin_j2000", "decj", "declination",
+)  # fmt: skip
+RA_ERR = ("ra_err", "ra_error", "e_ra_icrs", "e_raj2000", "e_ra", "raerr", "sigma_ra")
+DEC_ERR = (
+    "dec_err",
+    "dec_error",
+    "e_de_icrs",
+    "e_dec_icrs",
+    "e_dej2000",
+    "e_decj2000",
+    "e_dec",
+    "e_de",
+    "decerr",
+)
+PM_RA = ("pmra", "pm_ra", "pm_ra_cosdec", "pmra_cosdec", "mu_ra", "ra_mas_per_year")
+PM_DEC = ("pmdec", "pmde", "pm_dec", "mu_dec", "dec_mas_per_year")
+IDS = (
+    "designation", "source_id", "gaia", "id", "name", "star_id", "main_id", "simbadname",
+    "daophotid", "identifier", "2mass", "tyc", "hip", "objid", "number",
+)  # fmt: skip
+EPOCH = ("ref_epoch", "epoch", "epoch_year")
+COLOR = ("b-v", "b_v", "bv", "color", "bmv")
+V_LIKE = ("V", "VT", "mag", "G", "g", "r", "R")  # which band serves as `mag` when none is asked for
+BANDS = "BP|RP|BT|VT|HP|Hp|Ks|[ugrizyUBVRIJHKGLCT]"
+_MAGNITUDE = (
+    re.compile(rf"^(?P<band>{BANDS})'?$"),
+    re.compile(rf"^(?P<band>{BANDS})'?_?(?:mag|MAG|Mag|magnitude)$"),
+    re.compile(rf"^(?:mag|MAG|Mag|m)_(?P<band>{BANDS})'?$"),
+    re.compile(r"^phot_(?P<band>g|bp|rp)_mean_mag$"),
+    re.compile(r"^(?P<band>mag|MAG|Mag|magnitude)$"),
+)
+_BRIGHT, _FAINT = -30.0, 90.0  # beyond: 99.999, -99, -999, 9999, -32.768 (a scaled integer's null)
+
+
+def read_user_catalog(path: str | Path, *, band: str | None = None) -> QTable:
+    """Return a user's star catalog with the columns of `cone`.
+
+    Parameters
+    ----------
+    path
+        CSV, ECSV, FITS or VOTable file, or a VizieR text table. Positions in degrees, or sexagesimal
+        strings (right ascension in hours), or in the unit that the column names.
+    band
+        Which magnitude becomes ``mag``, as in ``mag_<band>``; None takes the most V-like.
+
+    Returns
+    -------
+    QTable
+        ``id, ra, dec`` [deg], ``ra_err, dec_err`` [arcsec], ``pm_ra_cosdec, pm_dec`` [mas / yr],
+        ``mag, mag_err, color`` [mag], and ``mag_<band>``, ``mag_<band>_err`` per band, sorted by ``mag``;
+        NaN where unknown. ``color`` is B-V. ``meta``: system (the band), catalog (file name),
+        epoch (Julian year, or None), license.
+
+    Raises
+    ------
+    CatalogError
+        If the file is missing or unreadable, has no rows or no positions, positions out of range, or
+        not the band asked for.
+    """
+    path = Path(path)
+    table = _read(path)
+    names = {name.lower().lstrip("_"): name for name in reversed(table.colnames)}
+    ra_name, dec_name = _first(names, RA), _first(names, DEC)
+    if ra_name is None or dec_name is None:
+        raise CatalogError(
+            f"has no columns for right ascension and declination among {', '.join(table.colnames)}.",
+            where=str(path),
+            remedy="Name them 'ra' and 'dec' (degrees, or sexagesimal text).",
+        )
+    if len(table) == 0:
+        raise CatalogError("has no rows.", where=str(path), remedy="Give a catalog with at least one star.")
+    ra, dec = _angle(table, ra_name, path, hours=True), _angle(table, dec_name, path, hours=False)
+    _check_range(ra, dec, path)
+    magnitudes = _magnitudes(table)
+    columns: dict[str, Any] = {
+        "id": _identifiers(table, names),
+        "ra": ra % 360 * u.deg,
+        "dec": dec * u.deg,
+        "ra_err": _scaled(table, _first(names, RA_ERR), u.arcsec, _small_unit(table)) * u.arcsec,
+        "dec_err": _scaled(table, _first(names, DEC_ERR), u.arcsec, _small_unit(table)) * u.arcsec,
+        "pm_ra_cosdec": _scaled(table, _first(names, PM_RA), u.mas / u.yr, u.mas / u.yr) * (u.mas / u.yr),
+        "pm_dec": _scaled(table, _first(names, PM_DEC), u.mas / u.yr, u.mas / u.yr) * (u.mas / u.yr),
+    }
+    chosen = _choose(magnitudes, band, path)
+    missing = np.full(len(table), np.nan)
+    value, error = magnitudes.get(chosen, (missing, missing))
+    columns |= {
+        "mag": value * u.mag,
+        "mag_err": error * u.mag,
+        "color": _color(table, names, magnitudes) * u.mag,
+    }
+    for name, (value, error) in magnitudes.items():
+        if name != "mag":
+            columns |= {f"mag_{name}": value * u.mag, f"mag_{name}_err": error * u.mag}
+    meta = {
+        "system": chosen or None,
+        "catalog": path.name,
+        "epoch": _epoch(table, names),
+        "license": "the user's own",
+    }
+    out = QTable(columns, meta=meta)
+    return out[np.argsort(out["mag"].value, kind="stable")]
+
+
+def _read(path: Path) -> Table:
+    if not path.is_file():
+        raise CatalogError("does not exist.", where=str(path), remedy="Check the path of the catalog.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # unit spellings and VOTable versions are not the user's concern
+        try:
+            return _read_format(path)
+        except Exception as error:  # each of astropy's readers has exceptions of its own
+            reason = str(error).split("\n", 1)[0][:200]
+            raise CatalogError(
+                f"cannot be read as a table ({type(error).__name__}: {reason}).",
+                where=str(path),
+                remedy="Give a CSV, ECSV, FITS or VOTable file.",
+            ) from error
+
+
+def _read_format(path: Path) -> Table:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head.startswith(b"SIMPLE"):
+        return Table.read(path, format="fits")
+    if head.startswith(b"# %ECSV"):
+        return Table.read(path, format="ascii.ecsv")
+    if b"<VOTABLE" in head or b":VOTABLE" in head:
+        return Table.read(path, format="votable")
+    if b"#RESOURCE=" in head or b"VizieR" in head:
+        return _read_vizier(path)
+    return Table.read(path, format="ascii.csv", comment=r"\s*#")
+
+
+def _read_vizier(path: Path) -> Table:
+    """Read VizieR's text form: comments, a line of names and one of units in either order, dashes, rows."""
+    lines = [
+        x
+        for x in path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if x.strip() and x[0] != "#"
+    ]
+    mark = next((c for c in ("|", "\t", ";") if c in lines[0]), ",")
+    cells = [[cell.strip() for cell in line.split(mark)] for line in lines]
+    known = {*RA, *DEC}
+    at = next(k for k, row in enumerate(cells[:4]) if {x.lower().lstrip("_") for x in row} & known)
+    names = cells[at]
+    used = [row for row in cells[at + 1 :] if len(row) == len(names) and not set("".join(row)) <= {"-"}]
+    start = next(k for k, row in enumerate(used) if re.search(r"\d", row[_index(names, RA)]))
+    return Table({n: [row[k] for row in used[start:]] for k, n in enumerate(names)})
+
+
+def _index(names: list[str], wanted: Iterable[str]) -> int:
+    low = [x.lower().lstrip("_") for x in names]
+    return next(low.index(x) for x in wanted if x in low)
+
+
+def _first(names: dict[str, str], aliases: Iterable[str]) -> str | None:
+    return next((names[a] for a in aliases if a in names), None)
+
+
+def _numbers(table: Table, name: str | None) -> Floats:
+    """Return a column as float64, NaN where masked, empty or not a number."""
+    if name is None:
+        return np.full(len(table), np.nan)
+    column = table[name]
+    if column.dtype.kind in "OSU":
+        return np.array([_number(x) for x in column], dtype=np.float64)
+    plain = np.ma.asarray(getattr(column, "value", column))
+    return np.asarray(np.ma.filled(plain.astype(np.float64), np.nan), dtype=np.float64)
+
+
+def _number(text: object) -> float:
+    try:
+        return float(text.decode() if isinstance(text, bytes) else str(text))
+    except ValueError:
+        return np.nan
+
+
+def _angle(table: Table, name: str, path: Path, *, hours: bool) -> Floats:
+    """Return degrees from numbers, in the column's unit, or from sexagesimal text."""
+    values, unit = _numbers(table, name), table[name].unit
+    if np.any(np.isfinite(values)):
+        if hours and ("hour" in name.lower() or unit == u.hourangle or unit == u.hour):
+            return values * 15
+        angular = unit is not None and getattr(unit, "physical_type", None) == "angle"
+        return np.asarray(values * unit.to(u.deg), dtype=np.float64) if angular else values
+    try:
+        texts = [x.decode() if isinstance(x, bytes) else str(x) for x in table[name]]
+        return np.asarray(
+            Angle(texts, unit=u.hourangle if hours else u.deg).to_value(u.deg), dtype=np.float64
+        )
+    except (ValueError, u.UnitsError) as error:
+        raise CatalogError(
+            f"column '{name}' holds neither degrees nor sexagesimal text ({error}).",
+            where=str(path),
+            remedy="Write positions as degrees, or as '18 36 56.3' and '+38 47 01'.",
+        ) from error
+
+
+def _check_range(ra: Floats, dec: Floats, path: Path) -> None:
+    bad = ~(np.isfinite(ra) & np.isfinite(dec)) | (np.abs(dec) > 90) | (ra < -180) | (ra > 360)
+    if np.any(bad):
+        row = int(np.argmax(bad))
+        raise CatalogError(
+            f"has {int(bad.sum())} positions out of range or missing, the first in row {row} "
+            f"(ra {ra[row]}, dec {dec[row]}).",
+            where=str(path),
+            remedy="Give right ascension from 0 to 360 and declination from -90 to 90 degrees in every row.",
+        )
+
+
+def _magnitudes(table: Table) -> dict[str, tuple[Floats, Floats]]:
+    """Return value and error per band [mag], in the order of the file; the first column of a band wins."""
+    out: dict[str, tuple[Floats, Floats]] = {}
+    for name in table.colnames:
+        found = next((m for m in (p.match(name) for p in _MAGNITUDE) if m), None)
+        if found is None or table[name].dtype.kind == "b":
+            continue
+        label = found["band"]
+        if name.startswith("phot_"):
+            label = label.upper()
+        label = "mag" if label.lower() in ("mag", "magnitude") else label
+        error_name = _error_name(table.colnames, name, found["band"])
+        value, error = _numbers(table, name), _numbers(table, error_name)
+        value = np.where(np.isfinite(value) & (value > _BRIGHT) & (value < _FAINT), value, np.nan)
+        no_error = ~np.isfinite(error) | (error <= 0) | (error >= 9)
+        zeros = value == 0
+        if error_name is not None or zeros.sum() > 1:  # 0 without an error, or again and again, is a null
+            value = np.where(zeros & no_error, np.nan, value)
+        error = np.where(no_error | np.isnan(value), np.nan, error)
+        if np.any(np.isfinite(value)):
+            out.setdefault(label, (value, error))
+    return out
+
+
+def _error_name(names: list[str], column: str, band: str) -> str | None:
+    """Return the column with the error of `column`; the same letter case before any case."""
+    wanted = []
+    for stem in (column, band, f"{band}mag", f"mag_{band}"):
+        wanted += [f"e_{stem}", f"{stem}_err", f"{stem}_error", f"{stem}err", f"{stem}Err", f"{stem}Error"]
+        wanted += [f"{stem}error", f"sigma_{stem}", f"err_{stem}", f"sig_{stem}", f"d{stem}"]
+    return next((w for w in wanted if w in names), None)
+
+
+def _choose(magnitudes: dict[str, tuple[Floats, Floats]], band: str | None, path: Path) -> str:
+    if band is not None and band not in magnitudes:
+        raise CatalogError(
+            f"has no magnitudes in band '{band}', only in: {', '.join(magnitudes) or 'none'}.",
+            where=str(path),
+            remedy="Choose one of these bands.",
+        )
+    return band or next((b for b in V_LIKE if b in magnitudes), next(iter(magnitudes), ""))
+
+
+def _color(table: Table, names: dict[str, str], magnitudes: dict[str, tuple[Floats, Floats]]) -> Floats:
+    """Return B-V [mag]: as given, or from B and V, or 0.850 (BT - VT) (ESA 1997, vol. 1, sect. 1.3)."""
+    given = _numbers(table, _first(names, COLOR))
+    if np.any(np.isfinite(given)):
+        return np.where(np.abs(given) < 9, given, np.nan)
+    for blue, red, factor in (("B", "V", 1.0), ("BT", "VT", 0.850)):
+        if blue in magnitudes and red in magnitudes:
+            return np.asarray(factor * (magnitudes[blue][0] - magnitudes[red][0]), dtype=np.float64)
+    return given
+
+
+def _scaled(table: Table, name: str | None, unit: u.UnitBase, default: u.UnitBase) -> Floats:
+    """Return a column in `unit`; a column without a unit is in `default`."""
+    own = table[name].unit if name is not None else None
+    try:
+        factor = (own or default).to(unit)
+    except (u.UnitConversionError, AttributeError):
+        factor = default.to(unit)
+    return np.asarray(_numbers(table, name) * factor, dtype=np.float64)
+
+
+def _small_unit(table: Table) -> u.UnitBase:
+    """Return the unit of position errors without one: mas in Gaia's tables, else arcsec."""
+    return u.mas if "solution_id" in table.colnames or "phot_g_mean_mag" in table.colnames else u.arcsec
+
+
+def _identifiers(table: Table, names: dict[str, str]) -> npt.NDArray[np.str_]:
+    name = _first(names, IDS)
+    if name is None:
+        return np.array([str(k + 1) for k in range(len(table))], dtype=np.str_)
+    texts = [x.decode() if isinstance(x, bytes) else str(x) for x in table[name]]
+    return np.array([x.strip() for x in texts], dtype=np.str_)
+
+
+def _epoch(table: Table, names: dict[str, str]) -> float | None:
+    """Return the one Julian year of all positions, or None if the table does not say or they differ."""
+    values = _numbers(table, _first(names, EPOCH))
+    same = np.all(np.isfinite(values)) and np.all(values == values[0]) and 1800 < values[0] < 2200
+    return float(values[0]) if same else None
