@@ -1,0 +1,182 @@
+"""Safe names and safe writes: what a header says never decides where a file lands.
+
+A product is written beside its final name and moved there in one step, so that a crash or a full
+disk leaves the old file or none, never half of a new one.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import tempfile
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from sciastro.errors import OutputError, UsageError
+
+__all__ = ["atomic_path", "ensure_writable", "inside", "output_errors", "safe_name"]
+
+MAX_BYTES = 100
+"""Longest name part [bytes of UTF-8]; file systems allow 255 for the whole name."""
+
+RESERVED = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+)
+FORBIDDEN = frozenset('<>:"/\\|?*%')
+
+REASONS = {
+    errno.ENOSPC: ("cannot be written: the disk is full.", "Free some space or choose another folder."),
+    errno.EDQUOT: (
+        "cannot be written: your disk quota is used up.",
+        "Free some space or choose another folder.",
+    ),
+    errno.EACCES: ("cannot be written: permission denied.", "Choose a folder that you may write to."),
+    errno.EPERM: ("cannot be written: not permitted.", "Choose a folder that you may write to."),
+    errno.EROFS: ("cannot be written: the file system is read-only.", "Choose another folder."),
+    errno.ENOTDIR: (
+        "cannot be written: a part of the path is a file, not a folder.",
+        "Choose another folder.",
+    ),
+    errno.EISDIR: (
+        "cannot be written: a folder of that name exists.",
+        "Move it away or choose another name.",
+    ),
+    errno.ENAMETOOLONG: ("cannot be written: the name is too long.", "Choose a shorter one."),
+}
+
+
+def safe_name(text: str, *, default: str = "unnamed") -> str:
+    """Return `text` (an object, a filter, anything a header says) as one part of a file name.
+
+    Parameters
+    ----------
+    text
+        Any string. Accents and other scripts are kept (normalized to NFC); white space becomes
+        one underscore; separators, control characters and what Windows forbids become hyphens.
+    default
+        Returned where nothing printable is left.
+
+    Returns
+    -------
+    str
+        Never empty, no leading or trailing dot, at most 100 bytes of UTF-8.
+    """
+    normal = unicodedata.normalize("NFC", text)
+    spaced = "".join(" " if char.isspace() else char for char in normal)
+    kept = "".join("-" if char in FORBIDDEN or _invisible(char) else char for char in spaced)
+    name = "_".join(kept.split())
+    while ".." in name:
+        name = name.replace("..", ".")
+    name = name.strip("._- ")
+    name = name.encode()[:MAX_BYTES].decode(errors="ignore").rstrip("._- ")
+    if name.split(".")[0].casefold() in RESERVED:
+        name = f"{name}_"
+    return name or default
+
+
+def _invisible(char: str) -> bool:
+    return unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def inside(root: Path, path: Path) -> Path:
+    """Return `path`, resolved, if it lies in the folder `root`.
+
+    Raises
+    ------
+    UsageError
+        If the path escapes from `root` (through "..", an absolute path or a symbolic link).
+    """
+    base = root.resolve()
+    resolved = (base / path).resolve()
+    if not resolved.is_relative_to(base):
+        raise UsageError(
+            f"leads out of the folder '{root}'.", where=str(path), remedy="Use a path inside that folder."
+        )
+    return resolved
+
+
+@contextlib.contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn an `OSError` of the block into an `OutputError` about `path`.
+
+    Raises
+    ------
+    OutputError
+        With the reason in plain words (disk full, permission denied, read-only, ...).
+    """
+    try:
+        yield
+    except OSError as error:
+        found, remedy = REASONS.get(
+            error.errno or 0, (f"cannot be written: {error.strerror or error}.", "Choose another folder.")
+        )
+        raise OutputError(found, where=str(path), remedy=remedy) from error
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `path`; move it to `path` when the block ends well.
+
+    The file is flushed to the disk before it is moved, and so is the folder after it. When the block
+    raises, the temporary file is removed and an older `path` stays as it was.
+
+    Raises
+    ------
+    OutputError
+        If the file system refuses.
+    """
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.parent / f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}"
+        part.touch(exist_ok=False)
+    try:
+        with output_errors(path):
+            yield part
+            _flush(part)
+            part.replace(path)
+            _flush_folder(path.parent)
+    finally:
+        with contextlib.suppress(OSError):  # the error that brought us here matters more
+            part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # network file systems that cannot flush folders
+            raise
+    finally:
+        os.close(handle)
+
+
+def ensure_writable(folder: Path) -> Path:
+    """Make `folder` if need be, prove that a file can be written there, and return it.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, cannot be made, or cannot be written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(
+            "is a file, not a folder.", where=str(folder), remedy="Choose another output folder."
+        )
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=".sciastro-", dir=folder) as probe:
+            probe.write(b"0")
+            probe.flush()
+    return folder

@@ -1,0 +1,74 @@
+"""What a file says about its image before any pixel is read, and what a reader of a format must do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+__all__ = ["Pixels", "Probe", "Reader", "RowSource"]
+
+Pixels = npt.NDArray[Any]
+RowSource = Callable[[int, int], Pixels]
+"""``rows(first, last)`` returns the rows ``first <= y < last`` in the dtype of the probe. Safe to call
+from several threads at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One two-dimensional image of a file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    header
+        Its cards, cleaned; cards of the primary header are included where the image is an extension.
+    shape
+        Rows and columns.
+    dtype
+        Dtype that the pixels have once read (uint16 for the usual BITPIX 16 with BZERO 32768).
+    hdu
+        Number of the image in the file, 0 for the first.
+    offset
+        First byte of the pixels in the (unzipped) file; None where they are tile-compressed.
+    stored
+        Dtype in the file, before scaling.
+    bscale, bzero
+        ``value = bzero + bscale * stored``.
+    blank
+        Stored integer that means "missing"; such images are read as floating point with NaN.
+    """
+
+    path: Path
+    header: fits.Header
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    hdu: int = 0
+    offset: int | None = None
+    stored: np.dtype[Any] | None = None
+    bscale: float = 1.0
+    bzero: float = 0.0
+    blank: int | None = None
+
+
+class Reader(Protocol):
+    """What a file format must offer. Camera raw and XISF will be further entries of the table in `io.reader`."""
+
+    name: str
+    suffixes: tuple[str, ...]
+
+    def probe(self, path: Path) -> list[Probe]:
+        """Return the images of `path` without reading their pixels."""
+        ...
+
+    def pixels(self, probe: Probe) -> Pixels:
+        """Return all rows as a native array."""
+        ...
+
+    def open_rows(self, probe: Probe) -> RowSource:
+        """Return a function that reads bands of rows."""
+        ...

@@ -1,0 +1,132 @@
+"""One door to the pixels of every format: probe, read, and read bands of rows.
+
+`probe` looks at headers only. The readers stand in one frozen table; a new format is one more entry.
+"""
+
+import hashlib
+from pathlib import Path
+from types import MappingProxyType
+
+from sciastro.errors import FileError
+from sciastro.io.fits import FitsReader
+from sciastro.io.probe import Pixels, Probe, Reader, RowSource
+
+__all__ = [
+    "LATER",
+    "READERS",
+    "Pixels",
+    "Probe",
+    "Reader",
+    "RowSource",
+    "is_image",
+    "open_rows",
+    "probe",
+    "read_pixels",
+    "reader_of",
+    "sha256",
+]
+
+READERS: tuple[Reader, ...] = (FitsReader(),)
+
+RAW = "is a camera raw file; they cannot be read yet."
+PICTURE = "is a picture, not a raw frame: its numbers are no longer linear."
+LATER = MappingProxyType(
+    {
+        **dict.fromkeys(
+            (".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".raf", ".rw2", ".orf", ".pef", ".dng"), RAW
+        ),
+        ".xisf": "is an XISF file; they cannot be read yet.",
+        ".ser": "is a video (SER); only single frames can be read.",
+        ".avi": "is a video; only single frames can be read.",
+        **dict.fromkeys((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"), PICTURE),
+    }
+)
+"""Formats that people have beside their frames, and what is said of them."""
+
+REMEDY = "Convert it to FITS (integer, not stretched, not debayered) for now."
+REMEDY_PICTURE = "Give the raw frames that it was made from."
+
+
+def reader_of(path: Path) -> Reader:
+    """Return the reader for `path`, by the end of its name.
+
+    Raises
+    ------
+    FileError
+        For a format that cannot be read.
+    """
+    name = path.name.lower()
+    for reader in READERS:
+        if name.endswith(reader.suffixes):
+            return reader
+    found = LATER.get(path.suffix.lower(), "is not an image format that can be read.")
+    raise FileError(found, where=str(path), remedy=REMEDY_PICTURE if found == PICTURE else REMEDY)
+
+
+def is_image(path: Path) -> bool:
+    """Return whether `path` is named like an image, readable or not."""
+    name = path.name.lower()
+    return path.suffix.lower() in LATER or any(name.endswith(reader.suffixes) for reader in READERS)
+
+
+def probe(path: Path) -> list[Probe]:
+    """Return every two-dimensional image of `path` without reading its pixels.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read as what its name says.
+    """
+    return reader_of(path).probe(path)
+
+
+def read_pixels(path: Path, hdu: int | None = None) -> Pixels:
+    """Return the pixels [adu, (y, x)] of one image of `path`, as read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    hdu
+        Number of the image as in `Probe`; None takes the first.
+
+    Returns
+    -------
+    ndarray
+        Native uint8, int16, uint16, int32, uint32 as the camera wrote it; float32 or float64 where the
+        file holds floating point, scaled integers, or integers with blanks (then NaN).
+
+    Raises
+    ------
+    FileError
+        If the file or the image cannot be read.
+    """
+    reader = reader_of(path)
+    probes = reader.probe(path)
+    chosen = next((one for one in probes if hdu is None or one.hdu == hdu), None)
+    if chosen is None:
+        numbers = ", ".join(str(one.hdu) for one in probes)
+        raise FileError(
+            f"has no image in HDU {hdu}.", where=str(path), remedy=f"Images are in HDU {numbers}."
+        )
+    return reader.pixels(chosen)
+
+
+def open_rows(image: Probe) -> RowSource:
+    """Return a function ``rows(first, last)`` for bands of `image`; safe to call from several threads."""
+    return reader_of(image.path).open_rows(image)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 digest of the file, as hexadecimal text.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FileError(f"cannot be read: {error}.", where=str(path), remedy="Check the file.") from error
