@@ -1,0 +1,1 @@
+"""Match star lists, register frames, fit world coordinates."""

@@ -1,0 +1,220 @@
+"""Sky level and noise on a mesh of tiles, and its smooth interpolation back to pixels.
+
+Each tile is reduced to a histogram about a first guess; clipping then costs nothing per pixel.
+"""
+
+import numpy as np
+from numba import njit
+
+__all__ = ["BINS", "interpolate_rows", "interpolate_span", "interpolation_table", "rejected", "tile_statistics"]
+
+BINS = 512
+SEEDS = 144  # pixels per tile that set the range of the histogram
+REACH = 8.0  # half range of the histogram, in sigma of the first guess
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def rejected(bits, never, unless, repaired):
+    """Return whether a pixel with `bits` must not be measured.
+
+    Any bit of `never` forbids it; a bit of `unless` does where the pixel was not `repaired`.
+    """
+    return (bits & never) != 0 or ((bits & unless) != 0 and (bits & repaired) == 0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _seed(image, quality, masks, y0, y1, x0, x1, buffer):
+    """Return the median and sigma (from the MAD) of a sparse sample of a tile, and the sample's size."""
+    n_y, n_x = y1 - y0, x1 - x0
+    step = max(1, int(np.sqrt(n_y * n_x / SEEDS)))
+    has_quality = quality.shape[0] > 1
+    count = 0
+    for y in range(y0 + step // 2, y1, step):
+        for x in range(x0 + step // 2, x1, step):
+            value = image[y, x]
+            if not np.isfinite(value):
+                continue
+            if has_quality and rejected(quality[y, x], masks[0], masks[1], masks[2]):
+                continue
+            if count < buffer.size:
+                buffer[count] = value
+                count += 1
+    if count < 8:
+        return np.nan, np.nan, count
+    sample = np.sort(buffer[:count])
+    middle, mean = sample[count // 2], 0.0
+    for i in range(count):
+        sample[i] = abs(sample[i] - middle)
+        mean += sample[i] / count
+    spread = np.sort(sample)[count // 2]
+    if spread > 0:
+        return middle, 1.4826 * spread, count
+    return middle, 1.2533 * mean, count  # more than half are equal: coarsely digitized
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, histogram):
+    """Count the good pixels of a tile by value; return how many are finite and allowed at all."""
+    has_quality = quality.shape[0] > 1
+    histogram[:] = 0
+    top = np.float32(histogram.size)
+    low, scale = np.float32(low), np.float32(scale)
+    good = 0
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            position = (image[y, x] - low) * scale
+            if has_quality and rejected(quality[y, x], masks[0], masks[1], masks[2]):
+                continue
+            if position >= np.float32(0.0) and position < top:  # False for NaN
+                histogram[int(position)] += 1
+                good += 1
+            elif np.isfinite(position):
+                good += 1
+    return good
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _median_of(histogram, first, last, total):
+    """Return the median, in bins: the sample is spread evenly between the midpoints of filled bins.
+
+    Integer-valued data leave a comb in the histogram; spreading over the gaps undoes their rounding.
+    """
+    half, below, previous = 0.5 * total, 0, -1
+    for b in range(first, last):
+        here = histogram[b]
+        if here == 0:
+            continue
+        if below + here >= half:
+            following = b + 1
+            while following < last and histogram[following] == 0:
+                following += 1
+            left = b - 0.5 * (b - previous) if previous >= 0 else b - 0.5
+            right = b + 0.5 * (following - b) if following < last else b + 0.5
+            return left + (right - left) * (half - below) / here + 0.5
+        below += here
+        previous = b
+    return np.nan
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _clip(histogram, kappa, shrink, passes):
+    """Return median, mean and sigma of a clipped histogram, in bins (bin `b` spans b to b + 1)."""
+    first, last = 0, histogram.size
+    median = mean = sigma = np.nan
+    for _ in range(passes):
+        total, moment, square = 0, 0.0, 0.0
+        for b in range(first, last):
+            here = histogram[b]
+            total += here
+            moment += here * (b + 0.5)
+            square += here * (b + 0.5) * (b + 0.5)
+        if total == 0:
+            return np.nan, np.nan, np.nan
+        mean = moment / total
+        sigma = np.sqrt(max(square / total - mean * mean, 0.0))
+        if first > 0 or last < histogram.size:
+            sigma /= shrink
+        median = _median_of(histogram, first, last, total)
+        low = max(int(np.floor(median - kappa * sigma)), 0)
+        high = min(int(np.ceil(median + kappa * sigma)), histogram.size)
+        if (low == first and high == last) or high - low < 3:
+            break
+        first, last = low, high
+    return median, mean, sigma
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def tile_statistics(image, quality, masks, edges_y, edges_x, kappa, shrink, passes, use_mode, level, rms, used):
+    """Clipped level and noise of every tile.
+
+    Parameters
+    ----------
+    image
+        float32[y, x]; NaN is skipped.
+    quality
+        uint16[y, x], or uint16[1, 1] for none.
+    masks
+        uint16[3]: bits that forbid a pixel, bits that forbid it unless repaired, the repaired bit.
+    edges_y, edges_x
+        int64 tile borders, one more than tiles.
+    kappa, shrink, passes
+        Clipping in sigma; sigma of a unit Gaussian cut there; most iterations.
+    use_mode
+        Take 2.5 median - 1.5 mean where the tile is not crowded (mean and median within 0.3 sigma),
+        as SExtractor does (Bertin & Arnouts 1996, A&AS 117, 393), else the median.
+    level, rms
+        Output float64[tile_y, tile_x]; NaN where a tile has too few pixels.
+    used
+        Output float64[tile_y, tile_x]: share of the tile's pixels that were finite and allowed.
+    """
+    histogram = np.empty(BINS, np.int64)
+    buffer = np.empty(4 * SEEDS, np.float64)
+    for j in range(edges_y.size - 1):
+        for i in range(edges_x.size - 1):
+            y0, y1, x0, x1 = edges_y[j], edges_y[j + 1], edges_x[i], edges_x[i + 1]
+            level[j, i] = rms[j, i] = np.nan
+            used[j, i] = 0.0
+            center, sigma, count = _seed(image, quality, masks, y0, y1, x0, x1, buffer)
+            if count < 8:
+                continue
+            for attempt in range(3):
+                if not sigma > 0:
+                    sigma = max(abs(center) * 1e-6, 1e-6)
+                low, scale = center - REACH * sigma, BINS / (2 * REACH * sigma)
+                good = _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, histogram)
+                used[j, i] = good / ((y1 - y0) * (x1 - x0))
+                median, mean, spread = _clip(histogram, kappa, shrink, passes)
+                center, sigma = low + median / scale, spread / scale
+                if attempt == 2 or not (spread < BINS / (2 * REACH) / 4 and spread > 0):
+                    break  # else the first guess was four times too wide: once more, finer
+            if not np.isfinite(median):
+                continue
+            level[j, i] = center
+            if use_mode and abs(mean - median) < 0.3 * spread:
+                level[j, i] = low + (2.5 * median - 1.5 * mean) / scale
+            rms[j, i] = sigma
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def interpolation_table(n_pixels, n_tiles, index, weight):
+    """Fill, per pixel, the first of four mesh nodes (in the mesh padded by 2) and their weights.
+
+    Catmull-Rom cubic through the tile centers: local, continuous in slope, exact for a linear sky.
+    `index` is int64[pixel], `weight` float32[4, pixel].
+    """
+    for p in range(n_pixels):
+        position = (p + 0.5) * n_tiles / n_pixels - 0.5
+        node = int(np.floor(position))
+        t = position - node
+        index[p] = node + 1
+        weight[0, p] = 0.5 * t * (-1.0 + t * (2.0 - t))
+        weight[1, p] = 1.0 + 0.5 * t * t * (3.0 * t - 5.0)
+        weight[2, p] = 0.5 * t * (1.0 + t * (4.0 - 3.0 * t))
+        weight[3, p] = 0.5 * t * t * (t - 1.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def interpolate_span(padded, y, iy, wy, ix, wx, nodes, out):
+    """Write the mesh along pixel row `y` into `out` (float32[x]); `nodes` is float32 scratch."""
+    j = iy[y]
+    a, b, c, d = wy[0, y], wy[1, y], wy[2, y], wy[3, y]
+    for i in range(padded.shape[1]):
+        nodes[i] = a * padded[j, i] + b * padded[j + 1, i] + c * padded[j + 2, i] + d * padded[j + 3, i]
+    start, n = 0, ix.size
+    while start < n:  # one run of pixels between two tile centers: four constants, a vector loop
+        i = ix[start]
+        stop = start + 1
+        while stop < n and ix[stop] == i:
+            stop += 1
+        p, q, r, s = nodes[i], nodes[i + 1], nodes[i + 2], nodes[i + 3]
+        for x in range(start, stop):
+            out[x] = p * wx[0, x] + q * wx[1, x] + r * wx[2, x] + s * wx[3, x]
+        start = stop
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def interpolate_rows(padded, first_row, iy, wy, ix, wx, out):
+    """Write the mesh over rows ``first_row`` onward into `out` (float32[row, x])."""
+    nodes = np.empty(padded.shape[1], np.float32)
+    for row in range(out.shape[0]):
+        interpolate_span(padded, first_row + row, iy, wy, ix, wx, nodes, out[row])

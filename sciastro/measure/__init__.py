@@ -1,0 +1,1 @@
+"""Measure sky, noise and stars of single frames."""

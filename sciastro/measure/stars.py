@@ -1,0 +1,310 @@
+"""Stars of one plane: where they are, how bright, how wide, how round.
+
+Method: matched filter (a Gaussian of the frame's own width) over the sky-subtracted plane, local
+maxima, then per star the Gaussian-windowed centroid and moments of SExtractor (Bertin & Arnouts
+1996), with a window that widens from 1.2 to 1.6 sigma as the star outshines the sky, so that the
+position errors stay near the photon limit at every brightness.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from sciastro.core.options import Options, option
+from sciastro.core.quality import Quality
+from sciastro.core.stars import STAR_DTYPE, StarArray, empty_stars
+from sciastro.errors import DatasetError
+from sciastro.kernels.detect import COLUMNS, find_peaks, measure_stars
+from sciastro.measure.background import Background, BackgroundOptions, background, quality_masks, quality_plane
+from sciastro.measure.trailing import Shape, common_shape
+
+__all__ = ["DetectOptions", "PlaneMeasure", "measure_plane"]
+
+Floats = npt.NDArray[np.float64]
+
+FWHM_PER_SIGMA = 2.3548200450309493
+FIRST_FWHM = 3.0  # kernel of the first look [pixel]
+LOOK_ROWS = 0.18  # share of the rows of the first look
+LOOK_STARS = 150  # stars that set the width of the frame
+ENOUGH = 25  # stars below which the first look takes the whole frame
+COLUMN = {name: i for i, name in enumerate(COLUMNS)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DetectOptions(Options):
+    """How stars are found and measured on one plane."""
+
+    threshold: float = option(5.0, "Least significance of a star.", unit="sigma", low=2.0, high=1000.0)
+    fwhm: float | None = option(None, "Width of stars; none measures it.", unit="pixel", low=1.0, high=50.0)
+    max_stars: int = option(4000, "Brightest stars kept.", low=1, high=1_000_000)
+    aperture: float = option(1.5, "Radius of the flux aperture over the FWHM.", low=0.5, high=10.0)
+    sharpness: float = option(
+        0.45, "Neighbors of the peak, over those of a centered star, below which it is a hot pixel.", low=0.0, high=1.0
+    )
+    box: int = option(64, "Side of a background tile.", unit="pixel", low=8, high=1024)
+
+
+DEFAULTS = DetectOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneMeasure:
+    """What one plane shows.
+
+    Attributes
+    ----------
+    stars
+        `STAR_DTYPE`, brightest first, saturated ones last.
+    fwhm
+        Median full width at half maximum [pixel]; NaN without stars.
+    eccentricity
+        Median eccentricity of bright stars; NaN without stars.
+    sky, noise
+        Median background and its 1-sigma noise per pixel [electron].
+    n_stars
+        Stars at `threshold` or above, saturated ones included.
+    shape
+        Common elongation and its direction (trailed frames).
+    background
+        The mesh that was subtracted.
+    """
+
+    stars: StarArray
+    fwhm: float
+    eccentricity: float
+    sky: float
+    noise: float
+    n_stars: int
+    shape: Shape
+    background: Background
+
+
+@dataclass(frozen=True, slots=True)
+class _Plane:
+    """One plane in the form the kernels take."""
+
+    image: npt.NDArray[np.float32]
+    quality: npt.NDArray[np.uint16]
+    variance: npt.NDArray[np.float32]
+    masks: npt.NDArray[np.uint16]
+    level: npt.NDArray[np.float32]
+    rms: npt.NDArray[np.float32]
+    tables: tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32]]
+
+
+def measure_plane(
+    image: npt.NDArray[np.floating],
+    quality: npt.NDArray[np.integer] | None = None,
+    *,
+    gain_noise: npt.NDArray[np.floating] | None = None,
+    options: DetectOptions = DEFAULTS,
+) -> PlaneMeasure:
+    """Find and measure the stars of one plane.
+
+    Parameters
+    ----------
+    image
+        (y, x) [electron]; NaN is missing.
+    quality
+        Bits of `Quality` (y, x) or None. Forbidden pixels do not enter; SATURATED ones mark their star.
+    gain_noise
+        Variance (y, x) [electron2], or None for the sky noise of the background mesh plus the shot noise of the signal.
+    options
+        Thresholds and sizes.
+
+    Returns
+    -------
+    PlaneMeasure
+        Star list and frame facts. Without any star: an empty list and NaN widths, never an error.
+
+    Raises
+    ------
+    DatasetError
+        If the plane has no usable pixel, or shapes differ.
+    """
+    pixels = np.ascontiguousarray(image, dtype=np.float32)
+    if gain_noise is not None and gain_noise.shape != pixels.shape:
+        raise DatasetError(
+            f"has shape {gain_noise.shape}, and the image {pixels.shape}.",
+            where="variance",
+            remedy="Pass its own plane.",
+        )
+    sky = background(pixels, quality, BackgroundOptions(box=options.box))
+    level, rms = sky.padded()
+    power = np.zeros((1, 1), np.float32) if gain_noise is None else np.ascontiguousarray(gain_noise, dtype=np.float32)
+    plane = _Plane(pixels, quality_plane(quality), power, quality_masks(), level, rms, sky.tables())
+    fwhm = options.fwhm if options.fwhm is not None else _first_look(plane, options)
+    x, y, _ = _peaks(plane, fwhm, options.threshold, 0, pixels.shape[0], limit=int(1.3 * options.max_stars) + 50)
+    x, y, least = _saturated_blobs(plane, x, y, fwhm)
+    table, bits = _measured(plane, x, y, least, fwhm, options)
+    stars = _as_stars(table, bits)
+    stars = _ordered(stars[_believed(stars, table, plane, fwhm, options)], fwhm)[: options.max_stars]
+    clean = stars[(stars["quality"] & int(Quality.SATURATED)) == 0]
+    bright = clean[clean["snr"] >= 20] if (clean["snr"] >= 20).sum() >= 10 else clean
+    return PlaneMeasure(
+        stars=stars,
+        fwhm=float(np.median(bright["fwhm"])) if bright.size else float("nan"),
+        eccentricity=float(np.median(bright["eccentricity"])) if bright.size else float("nan"),
+        sky=sky.level,
+        noise=sky.rms,
+        n_stars=int(stars.size),
+        shape=common_shape(bright),
+        background=sky,
+    )
+
+
+def _peaks(
+    plane: _Plane, fwhm: float, threshold: float, first: int, last: int, limit: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Return the `limit` most significant peaks of some rows, best first."""
+    sigma = fwhm / FWHM_PER_SIGMA
+    offsets = np.arange(int(np.ceil(2.5 * sigma)) + 1)
+    taps = np.exp(-0.5 * (offsets / sigma) ** 2)
+    taps = (taps / (2 * taps.sum() - taps[0])).astype(np.float32)
+    capacity = max(4 * limit, (last - first) * plane.image.shape[1] // 200, 1000)
+    while True:
+        x, y, s = np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.empty(capacity, np.float32)
+        found = find_peaks(
+            plane.image, plane.quality, plane.masks, plane.level, plane.rms, *plane.tables, taps, threshold,
+            first, last, x, y, s,
+        )  # fmt: skip
+        if found <= capacity:
+            break
+        capacity = found
+    best = np.argsort(-s[:found], kind="stable")[:limit]
+    return x[best], y[best], s[best]
+
+
+def _first_look(plane: _Plane, options: DetectOptions) -> float:
+    """Return the width of stars [pixel] from three bands of rows (all rows where those hold too few)."""
+    rows = plane.image.shape[0]
+    height = max(int(rows * LOOK_ROWS / 3), 96)
+    starts = [0] if 3 * height >= rows else [int((rows - height) * f) for f in (0.2, 0.5, 0.8)]
+    parts = [_peaks(plane, FIRST_FWHM, max(options.threshold, 6.0), a, min(a + height, rows), LOOK_STARS) for a in starts]
+    if sum(part[0].size for part in parts) < 2 * ENOUGH or len(starts) == 1:
+        parts = [_peaks(plane, FIRST_FWHM, options.threshold, 0, rows, 2 * LOOK_STARS)]
+    x, y, s = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    x, y = _isolated(x, y, s)
+    fwhm = FIRST_FWHM
+    for _ in range(5):
+        table, bits = _measured(plane, x, y, np.zeros(x.size), fwhm, options)
+        stars = _as_stars(table, bits)
+        good = _believed(stars, table, plane, 1.6, options, loose=True) & ((bits & int(Quality.SATURATED)) == 0)
+        if not good.any():
+            return fwhm
+        before, fwhm = fwhm, float(np.clip(np.median(stars["fwhm"][good]), 1.2, 30.0))
+        if abs(fwhm / before - 1) < 0.06:
+            break
+    return fwhm
+
+
+def _isolated(x: Floats, y: Floats, s: Floats, apart: float = 6.0) -> tuple[Floats, Floats]:
+    """Return the best peaks that have no better one within `apart` pixels, at most `LOOK_STARS`."""
+    order = np.argsort(-s, kind="stable")
+    x, y = x[order].astype(float), y[order].astype(float)
+    pairs = cKDTree(np.column_stack([x, y])).query_pairs(apart, output_type="ndarray") if x.size > 1 else np.empty((0, 2), int)
+    keep = np.ones(x.size, bool)
+    keep[pairs.max(axis=1)] = False
+    return x[keep][:LOOK_STARS], y[keep][:LOOK_STARS]
+
+
+def _measured(
+    plane: _Plane, x: npt.NDArray[np.number], y: npt.NDArray[np.number], least: Floats, fwhm: float, options: DetectOptions
+) -> tuple[Floats, npt.NDArray[np.uint16]]:
+    out, bits = np.empty((x.size, len(COLUMNS))), np.empty(x.size, np.uint16)
+    measure_stars(
+        plane.image, plane.quality, plane.masks, plane.variance, plane.level, plane.rms, *plane.tables,
+        x.astype(np.float64), y.astype(np.float64), least.astype(np.float64),
+        fwhm / FWHM_PER_SIGMA, options.aperture * fwhm, out, bits,
+    )  # fmt: skip
+    return out, bits
+
+
+def _as_stars(table: Floats, bits: npt.NDArray[np.uint16]) -> StarArray:
+    stars = np.empty(table.shape[0], STAR_DTYPE)
+    for name in ("x", "y", "x_err", "y_err", "flux", "flux_err", "peak", "snr"):
+        stars[name] = table[:, COLUMN[name]]
+    xx, yy, xy = table[:, COLUMN["cxx"]], table[:, COLUMN["cyy"]], table[:, COLUMN["cxy"]]
+    middle, half = 0.5 * (xx + yy), np.hypot(0.5 * (xx - yy), xy)
+    major, minor = middle + half, np.maximum(middle - half, 1e-6)
+    stars["fwhm"] = FWHM_PER_SIGMA * (major * minor) ** 0.25
+    stars["eccentricity"] = np.sqrt(np.clip(1 - minor / major, 0, 1))
+    stars["theta"] = 0.5 * np.arctan2(2 * xy, xx - yy)
+    stars["quality"] = bits
+    return stars
+
+
+def _believed(
+    stars: StarArray, table: Floats, plane: _Plane, fwhm: float, options: DetectOptions, *, loose: bool = False
+) -> npt.NDArray[np.bool_]:
+    """Return which entries are stars: converged, significant above their surroundings, not a hot pixel."""
+    sigma = fwhm / FWHM_PER_SIGMA
+    rms = float(np.median(plane.rms))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ok = (np.abs(table[:, COLUMN["good"]]) > 0.4) & np.isfinite(stars["fwhm"]) & (stars["peak"] > 0)
+        ok &= (stars["snr"] >= options.threshold) & np.isfinite(stars["x_err"]) & (stars["flux"] > 0)
+        allowed = options.sharpness * np.exp(-0.5 / sigma**2) - 0.5 * rms / stars["peak"]
+        ok &= ~(table[:, COLUMN["sharpness"]] < allowed)
+        inside = (stars["x"] > -0.5) & (stars["y"] > -0.5)
+        ok &= inside & (stars["x"] < plane.image.shape[1] - 0.5) & (stars["y"] < plane.image.shape[0] - 0.5)
+        if loose or ok.sum() < 5:
+            return np.asarray(ok)
+        saturated = (stars["quality"] & int(Quality.SATURATED)) != 0
+        typical = np.median(stars["fwhm"][ok & ~saturated]) if (ok & ~saturated).any() else fwhm
+        spurious = (stars["fwhm"] < 0.6 * typical) & (stars["snr"] > 10)  # cosmic rays are sharper than the optics
+        spurious |= ((stars["fwhm"] > 3.0 * typical) & ~saturated) | (stars["fwhm"] < 0.3 * typical)
+    return np.asarray(ok & ~spurious)
+
+
+def _ordered(stars: StarArray, fwhm: float) -> StarArray:
+    """Return the stars without duplicates, brightest first, saturated ones last; EDGE bit near the border is kept."""
+    if not stars.size:
+        return empty_stars()
+    saturated = (stars["quality"] & int(Quality.SATURATED)) != 0
+    stars = stars[np.lexsort((stars["x"], -stars["flux"], saturated))]
+    pairs = cKDTree(np.column_stack([stars["x"], stars["y"]])).query_pairs(0.7 * fwhm, output_type="ndarray")
+    keep = np.ones(stars.size, bool)
+    keep[pairs.max(axis=1)] = False
+    return stars[keep]
+
+
+def _saturated_blobs(
+    plane: _Plane, x: npt.NDArray[np.int32], y: npt.NDArray[np.int32], fwhm: float
+) -> tuple[Floats, Floats, Floats]:
+    """Replace all peaks on one saturated star by one at the middle of its saturated pixels.
+
+    Returns x, y and the least window width (sigma, pixel) of every start; 0 for unsaturated ones.
+    """
+    xs, ys, least = x.astype(np.float64), y.astype(np.float64), np.zeros(x.size)
+    if plane.quality.shape[0] <= 1 or not x.size:
+        return xs, ys, least
+    rows, columns = _flagged(plane.quality, int(Quality.SATURATED))
+    if not rows.size:
+        return xs, ys, least
+    points = np.column_stack([columns, rows]).astype(np.float64)
+    links = cKDTree(points).query_pairs(1.5, output_type="ndarray")
+    graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(len(points), len(points)))
+    n_blobs, label = connected_components(graph, directed=False)
+    count = np.bincount(label, minlength=n_blobs)
+    middle = np.column_stack([np.bincount(label, points[:, i]) / count for i in (0, 1)])
+    distance, nearest = cKDTree(points).query(np.column_stack([xs, ys]))
+    touched = distance <= max(2.0, 0.8 * fwhm)
+    blobs = np.unique(label[nearest[touched]])
+    sigma = fwhm / FWHM_PER_SIGMA
+    width = np.sqrt(sigma**2 + 0.5 * count[blobs] / np.pi)
+    return (
+        np.concatenate([xs[~touched], middle[blobs, 0]]),
+        np.concatenate([ys[~touched], middle[blobs, 1]]),
+        np.concatenate([least[~touched], width]),
+    )
+
+
+def _flagged(quality: npt.NDArray[np.uint16], bit: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return rows and columns of pixels with `bit`, at most 300 000 of them."""
+    busy = np.flatnonzero(np.bitwise_or.reduce(quality, axis=1) & bit)
+    rows, columns = np.nonzero(quality[busy] & bit)
+    return busy[rows[:300_000]], columns[:300_000]
