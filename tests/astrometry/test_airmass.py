@@ -1,0 +1,32 @@
+"""Airmass against astropy and a published table."""
+
+import numpy as np
+import pytest
+
+from sciastro.astrometry.airmass import airmass, altitude, relative_airmass
+
+
+def test_kasten_young_table():
+    # Kasten & Young (1989), table II: relative airmass at altitudes 90, 30, 10 and 1 deg.
+    np.testing.assert_allclose(relative_airmass([90, 30, 10, 1]), [0.9997, 1.9939, 5.5841, 26.3081], rtol=2e-3)
+    assert np.isnan(relative_airmass(-1.0))
+
+
+def test_altitude_agrees_with_astropy():
+    import astropy.units as u
+    from astropy.coordinates import AltAz, EarthLocation, SkyCoord
+    from astropy.time import Time
+    from astropy.utils import iers
+
+    rng = np.random.default_rng(4)
+    ra, dec = rng.uniform(0, 360, 40), rng.uniform(-60, 75, 40)
+    time = np.datetime64("2026-11-14T02:00:00") + (rng.uniform(-9e8, 0, 40)).astype("timedelta64[s]")
+    with iers.conf.set_temp("auto_download", False), iers.conf.set_temp("iers_degraded_accuracy", "ignore"):
+        place = EarthLocation(lat=52.0 * u.deg, lon=13.0 * u.deg)
+        seen = SkyCoord(ra * u.deg, dec * u.deg).transform_to(AltAz(obstime=Time(time), location=place)).alt.deg
+    assert np.abs(altitude(ra, dec, 52.0, 13.0, time) - seen).max() < 0.03
+
+
+def test_unknown_time_is_nan():
+    assert np.isnan(airmass(10.0, 20.0, 50.0, 8.0, np.datetime64("NaT")))
+    assert airmass(10.0, 50.0, 50.0, 8.0, np.datetime64("2026-11-14T21:00:00")) == pytest.approx(1.0, abs=0.5)
