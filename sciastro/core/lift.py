@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-__all__ = ["chunk_rows", "is_lazy", "map_frames", "run_tasks"]
+__all__ = ["chunk_rows", "frame_facts", "is_lazy", "map_frames", "run_tasks"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -112,6 +112,37 @@ def _map_lazy(
         for column, part in zip(columns, parts, strict=True):
             column.append(da.concatenate(part, axis=0))
     return tuple(da.stack(column, axis=0) for column in columns)
+
+
+def frame_facts(function: Callable[..., np.ndarray], *arrays: xr.DataArray, count: int) -> Any:
+    """Apply ``function(*planes) -> numbers`` to every frame, lazily if the input is lazy.
+
+    Parameters
+    ----------
+    function
+        Called with one whole (y, x) plane per entry of `arrays`; returns `count` numbers.
+    arrays
+        Labeled inputs, dims (frame, y, x).
+    count
+        Numbers per frame.
+
+    Returns
+    -------
+    array
+        float64 (frame, count), numpy or dask as the input was.
+    """
+    n_frames = arrays[0].shape[0]
+    if not is_lazy(*arrays):
+        rows = [function(*(np.asarray(array.data[i]) for array in arrays)) for i in range(n_frames)]
+        return np.array(rows, dtype=np.float64).reshape(n_frames, count)
+    import dask.array as da
+    from dask import delayed
+
+    task = delayed(function, pure=True)
+    parts = [
+        da.from_delayed(task(*(array.data[i] for array in arrays)), (count,), np.float64) for i in range(n_frames)
+    ]
+    return da.stack(parts, axis=0)
 
 
 @contextlib.contextmanager

@@ -9,12 +9,14 @@ from numba import njit
 
 from sciastro.kernels.background import interpolate_span, rejected
 
-__all__ = ["COLUMNS", "find_peaks", "measure_stars"]
+__all__ = ["COLUMNS", "NARROW", "WIDE", "find_peaks", "measure_stars"]
 
 # Columns of the table that `measure_stars` fills.
 COLUMNS = (
-    "x", "y", "x_err", "y_err", "flux", "flux_err", "peak", "cxx", "cyy", "cxy", "snr", "sharpness", "sky", "good",
+    "x", "y", "x_err", "y_err", "flux", "flux_err", "peak", "cxx", "cyy", "cxy", "snr", "sharpness", "sky", "good", "wide",
 )  # fmt: skip
+
+NARROW, WIDE = 1.3, 1.7  # windows of the second moments, in widths of the point spread function
 
 ZERO = np.float32(0.0)
 
@@ -397,7 +399,8 @@ def measure_stars(
         Radius of the flux aperture [pixel].
     out
         Output float64[star, len(COLUMNS)]; `good` is the share of the stamp with data, 0 where the
-        centroid did not converge within two widths.
+        centroid left its neighborhood, negative where it did not settle; `cxx`, `cyy`, `cxy` are second
+        moments freed of the window [pixel2], `wide` the width (sigma, pixel) under the wider one.
     bits
         Output uint16: quality bits under the core (one FWHM across).
     """
@@ -440,16 +443,19 @@ def measure_stars(
             dx, dy = dx + step_x, dy + step_y
             if np.hypot(dx, dy) > 2.0 * width + 1.0:
                 break
-            if length < 1e-4:
+            if length < 2e-4:
                 converged = True
                 break
         if not (sums[0] > 0) or np.hypot(dx, dy) > 2.0 * width + 1.0:
             continue
-        wide = max(1.3 * width, 1.0)
-        _windowed(stamp, dx, dy, wide, gx, gy, sums)
         cxx, cyy, cxy = np.nan, np.nan, np.nan
+        _windowed(stamp, dx, dy, NARROW * width, gx, gy, sums)
         if sums[0] > 0:
-            cxx, cyy, cxy = _deconvolve(sums[3] / sums[0], sums[4] / sums[0], sums[5] / sums[0], wide)
+            cxx, cyy, cxy = _deconvolve(sums[3] / sums[0], sums[4] / sums[0], sums[5] / sums[0], NARROW * width)
+        _windowed(stamp, dx, dy, WIDE * width, gx, gy, sums)
+        if sums[0] > 0:
+            a, b, c = _deconvolve(sums[3] / sums[0], sums[4] / sums[0], sums[5] / sums[0], WIDE * width)
+            out[s, 14] = np.sqrt(np.sqrt(a * b - c * c))
         _windowed(stamp, dx, dy, window, gx, gy, sums)
         total, exx, eyy = _window_errors(power, dx, dy, window, gx, gy)
         flux, flux_noise, area = _aperture(stamp, power, dx, dy, aperture)

@@ -20,6 +20,7 @@ from sciastro.core.stars import STAR_DTYPE, StarArray, empty_stars
 from sciastro.errors import DatasetError
 from sciastro.kernels.detect import COLUMNS, find_peaks, measure_stars
 from sciastro.measure.background import Background, BackgroundOptions, background, quality_masks, quality_plane
+from sciastro.measure.profile import half_width_factor
 from sciastro.measure.trailing import Shape, common_shape
 
 __all__ = ["DetectOptions", "PlaneMeasure", "measure_plane"]
@@ -60,9 +61,9 @@ class PlaneMeasure:
     stars
         `STAR_DTYPE`, brightest first, saturated ones last.
     fwhm
-        Median full width at half maximum [pixel]; NaN without stars.
+        Median full width at half maximum [pixel], weighted by S/N squared up to 100; NaN without stars.
     eccentricity
-        Median eccentricity of bright stars; NaN without stars.
+        Median eccentricity, weighted alike; NaN without stars.
     sky, noise
         Median background and its 1-sigma noise per pixel [electron].
     n_stars
@@ -142,19 +143,39 @@ def measure_plane(
     x, y, least = _saturated_blobs(plane, x, y, fwhm)
     table, bits = _measured(plane, x, y, least, fwhm, options)
     stars = _as_stars(table, bits)
-    stars = _ordered(stars[_believed(stars, table, plane, fwhm, options)], fwhm)[: options.max_stars]
+    believed = _believed(stars, table, plane, fwhm, options)
+    stars["fwhm"] *= _wings(stars[believed], table[believed])
+    stars = _ordered(stars[believed], fwhm)[: options.max_stars]
     clean = stars[(stars["quality"] & int(Quality.SATURATED)) == 0]
-    bright = clean[clean["snr"] >= 20] if (clean["snr"] >= 20).sum() >= 10 else clean
+    weight = np.minimum(clean["snr"], 100.0) ** 2
     return PlaneMeasure(
         stars=stars,
-        fwhm=float(np.median(bright["fwhm"])) if bright.size else float("nan"),
-        eccentricity=float(np.median(bright["eccentricity"])) if bright.size else float("nan"),
+        fwhm=_weighted_median(clean["fwhm"], weight),
+        eccentricity=_weighted_median(clean["eccentricity"], weight),
         sky=sky.level,
         noise=sky.rms,
         n_stars=int(stars.size),
-        shape=common_shape(bright),
+        shape=common_shape(clean),
         background=sky,
     )
+
+
+def _wings(stars: StarArray, table: Floats) -> float:
+    """Return the factor from moments to half maximum, from stars bright enough to show their wings."""
+    use = (stars["snr"] >= 30) & ((stars["quality"] & int(Quality.SATURATED)) == 0)
+    if use.sum() < 5:
+        return 1.0
+    narrow = stars["fwhm"][use] / FWHM_PER_SIGMA
+    return half_width_factor(float(np.median(table[use, COLUMN["wide"]] / narrow)))
+
+
+def _weighted_median(values: npt.NDArray[np.floating], weight: npt.NDArray[np.floating]) -> float:
+    """Return the weighted median; NaN for none. A cut in S/N instead of weights would favor broad noise."""
+    if not values.size:
+        return float("nan")
+    order = np.argsort(values)
+    total = np.cumsum(weight[order], dtype=np.float64)
+    return float(values[order[np.searchsorted(total, 0.5 * total[-1])]])
 
 
 def _peaks(

@@ -47,19 +47,21 @@ def common_shape(stars: StarArray) -> Shape:
     Parameters
     ----------
     stars
-        `STAR_DTYPE`; unsaturated and bright, since noise elongates faint stars in random directions
-        (which cancels here, at the price of a larger error).
+        `STAR_DTYPE`, unsaturated. The bright half (all above S/N 20) counts; noise elongates faint stars
+        in random directions, which cancels, at the price of a larger error.
     """
     if not stars.size:
         return Shape(float("nan"), float("nan"), float("nan"))
     q2 = 1 - stars["eccentricity"].astype(np.float64) ** 2
     size = (1 - q2) / (1 + q2)
     parts = np.array([size * np.cos(2 * stars["theta"]), size * np.sin(2 * stars["theta"])])
+    bright = stars["snr"] >= min(20.0, float(np.median(stars["snr"])))
+    parts = parts[:, bright]
     middle = np.median(parts, axis=1)
     length = float(np.hypot(*middle))
     spread = MAD_TO_SIGMA * np.median(np.abs(parts - middle[:, None]), axis=1)
-    error = 1.2533 * float(np.hypot(*spread)) / np.sqrt(2 * stars.size)
-    significance = length / max(error, 1e-6) if stars.size >= 5 else float("nan")
+    error = 1.2533 * float(np.hypot(*spread)) / np.sqrt(2 * parts.shape[1])
+    significance = float(length / max(error, 1e-6)) if parts.shape[1] >= 5 else float("nan")
     ratio = float(np.sqrt((1 + length) / max(1 - length, 1e-6)))
     return Shape(ratio, float(0.5 * np.arctan2(middle[1], middle[0])), significance)
 
