@@ -2,9 +2,9 @@
 
 Reads an image [electron / s], its variance and quality and the positions of sources. Writes one table row
 per source. Method: exact-overlap circle, local sky from a clipped mean in an annulus without neighbors,
-correction to all the light by the curve of growth of bright stars that stand alone. Errors: the full double sum
-of the aperture's weights over the variance plane with the correlation that resampling left, plus the error of
-the sky under the aperture, plus the star-to-star scatter of the aperture correction.
+correction to all the light by the curve of growth of bright stars that stand alone. Errors: the full double
+sum of the aperture's weights over the variance plane with the correlation that resampling left, plus the
+error of the sky under the aperture, plus the star-to-star scatter of the aperture correction.
 """
 
 from dataclasses import dataclass, replace
@@ -42,7 +42,9 @@ class ApertureOptions(Options):
     )
     sky_inner: float = option(4.5, "Inner radius of the sky annulus.", unit="fwhm", low=1.0, high=20.0)
     sky_outer: float = option(8.0, "Outer radius of the sky annulus.", unit="fwhm", low=1.5, high=40.0)
-    sky_kappa: float = option(3.5, "Clipping of the sky's pixels about their median.", unit="sigma", low=1.5, high=10.0)
+    sky_kappa: float = option(
+        3.5, "Clipping of the sky's pixels about their median.", unit="sigma", low=1.5, high=10.0
+    )
     min_sky_pixels: int = option(50, "Below this many free pixels, sources are let into the sky.", low=3)
     growth_snr: float = option(50.0, "Least S/N of stars for the curve of growth.", low=5.0)
     growth_stars: int = option(60, "Most stars for the curve of growth.", low=3, high=1000)
@@ -87,7 +89,7 @@ def measure_sources(
         ``mag_inst`` (-2.5 log10 flux; NaN below ``least_snr``), ``mag_inst_err``, ``snr``, ``fwhm`` [pixel],
         ``flags``, ``sky`` [electron / s per pixel], ``sky_err``, ``n_sky``, ``area`` [pixel]. NaN is unknown:
         a source whose missing pixels nothing can replace has no flux. ``meta``: radii [pixel],
-        ``aperture_correction``, its ``_err`` (common to all rows, not in ``flux_err``) and ``_scatter`` (in it),
+        ``aperture_correction``, its ``_err`` (common to all rows, not in ``flux_err``), ``_scatter`` (in it),
         ``n_growth_stars``, ``noise_correlation``, ``flag_meanings``.
 
     Raises

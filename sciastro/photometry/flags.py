@@ -29,5 +29,5 @@ _OWN = {
 
 def flag_meanings() -> dict[str, str]:
     """Return "value NAME" -> meaning of every bit that ``flags`` may hold."""
-    both = {**QUALITY_MEANINGS, **_OWN}
-    return {f"{int(bit)} {bit.name}": meaning for bit, meaning in both.items()}
+    pairs: list[tuple[IntFlag, str]] = [*QUALITY_MEANINGS.items(), *_OWN.items()]
+    return {f"{int(bit)} {bit.name}": meaning for bit, meaning in pairs}

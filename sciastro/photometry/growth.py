@@ -63,7 +63,15 @@ def crowding(x: Floats, y: Floats, flux: Floats, reach: float, share: float) -> 
 
 
 def pick_bright(
-    plane: Plane, x: Floats, y: Floats, flux: Floats, snr: Floats, *, reach: float, least_snr: float, most: int
+    plane: Plane,
+    x: Floats,
+    y: Floats,
+    flux: Floats,
+    snr: Floats,
+    *,
+    reach: float,
+    least_snr: float,
+    most: int,
 ) -> npt.NDArray[np.intp]:
     """Return the brightest sources (indices) that are unspoiled and alone out to `reach` [pixel]."""
     alone = ~crowding(x, y, flux, 1.5 * reach, 0.01)
@@ -77,7 +85,13 @@ def pick_bright(
 
 
 def growth(
-    plane: Plane, x: Floats, y: Floats, sky: SkyLevels, stars: npt.NDArray[np.intp], radii: Floats, total: float
+    plane: Plane,
+    x: Floats,
+    y: Floats,
+    sky: SkyLevels,
+    stars: npt.NDArray[np.intp],
+    radii: Floats,
+    total: float,
 ) -> Growth:
     """Measure the curve of growth.
 
@@ -106,7 +120,7 @@ def growth(
         part = plane.sums(xs, ys, radius)
         flux = part.total - part.area * level
         ratio = all_flux / flux
-        # The light inside is common to both: only the ring between the radii, and the sky under it, adds noise.
+        # The light inside is common to both: only the ring between the radii, and its sky, adds noise.
         ring = np.maximum(full.variance - part.variance, 0.0)
         beyond = full.area - ratio * part.area
         noise = ring + (ratio - 1) ** 2 * part.variance + (beyond * level_err) ** 2

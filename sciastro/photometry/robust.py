@@ -1,8 +1,8 @@
 """Robust linear fits with an intrinsic scatter: the one estimator behind every calibration constant here.
 
 Method: median start (Theil-Sen for a line), then alternate clipping at kappa, weighted least squares and
-the scatter ``s`` that solves ``sum r_i^2 / (e_i^2 + s^2) = n - p`` (Paule & Mandel 1982, J. Res. NBS 87, 377),
-which, unlike the plain maximum of the likelihood, is not low for few stars.
+the scatter ``s`` that solves ``sum r_i^2 / (e_i^2 + s^2) = n - p`` (Paule & Mandel 1982, J. Res. NBS 87,
+377), which, unlike the plain maximum of the likelihood, is not low for few stars.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class LinearFit:
 
 def _solve(design: Floats, y: Floats, variance: Floats) -> tuple[Floats, Floats]:
     scaled = design / np.sqrt(variance)[:, None]
-    covariance = np.linalg.inv(scaled.T @ scaled)
+    covariance = np.asarray(np.linalg.inv(scaled.T @ scaled), dtype=np.float64)
     return covariance @ (scaled.T @ (y / np.sqrt(variance))), covariance
 
 
@@ -55,7 +55,8 @@ def _scatter(design: Floats, y: Floats, err: Floats) -> float:
     def excess(s: float) -> float:
         variance = err**2 + s**2 + _FLOOR**2
         coefficients, _ = _solve(design, y, variance)
-        return float(np.sum((y - design @ coefficients) ** 2 / variance)) - degrees
+        total: float = float(np.sum((y - design @ coefficients) ** 2 / variance))
+        return total - float(degrees)
 
     low, high = 0.0, float(np.ptp(y)) + _FLOOR
     if excess(0.0) <= 0:
@@ -123,6 +124,4 @@ def fit_linear(design: Floats, y: Floats, err: Floats, *, kappa: float = 3.5, ro
     known = used & (err > 0)
     total = float(np.sum(((y - design @ coefficients)[known] / err[known]) ** 2))
     chi2 = total / degrees if degrees > 0 and known.sum() == used.sum() else float("nan")
-    return LinearFit(
-        coefficients=coefficients, covariance=covariance, scatter=scatter, chi2=chi2, used=used
-    )
+    return LinearFit(coefficients=coefficients, covariance=covariance, scatter=scatter, chi2=chi2, used=used)

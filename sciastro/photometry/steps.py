@@ -1,0 +1,289 @@
+"""Photometry as pure steps on an integrated dataset.
+
+`measure_bands` reads ``image``, ``image_variance`` and ``image_quality`` (dims band, y, x) and gives a table
+per band. `calibrate_photometry` writes ``zeropoint`` [mag], ``zeropoint_err`` [mag] and ``color_term`` [1];
+`calibrate_color` writes ``color_gain`` and ``color_gain_err`` [1], all on `band`. NaN where the stars do not
+suffice, with the reason in the variable's ``details`` attribute (JSON).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from astropy.table import Table
+
+from sciastro.core import vocabulary as v
+from sciastro.core.history import record
+from sciastro.core.quality import Quality
+from sciastro.core.stars import StarArray
+from sciastro.core.vocabulary import labeled, require
+from sciastro.core.wcs import text_to_wcs
+from sciastro.photometry.aperture import ApertureOptions, measure_sources
+from sciastro.photometry.color import ColorCalibration, ColorOptions, color_gains
+from sciastro.photometry.flags import SourceFlag
+from sciastro.photometry.matching import Matches, match_catalog
+from sciastro.photometry.sources import add_positions, source_table
+from sciastro.photometry.systems import catalog_magnitudes
+from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, fit_zeropoint
+
+__all__ = [
+    "BandCalibration",
+    "calibrate_bands",
+    "calibrate_color",
+    "calibrate_photometry",
+    "color_of_bands",
+    "measure_bands",
+    "published",
+]
+
+_DEFAULT_APERTURE = ApertureOptions()
+_DEFAULT_ZEROPOINT = ZeroPointOptions()
+_DEFAULT_COLOR = ColorOptions()
+
+_SPOILED = int(
+    Quality.SATURATED
+    | Quality.DO_NOT_USE
+    | Quality.NO_DATA
+    | Quality.TRAIL
+    | SourceFlag.CUT
+    | SourceFlag.MIRRORED
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BandCalibration:
+    """What the catalog says about the sources of one band.
+
+    Attributes
+    ----------
+    zeropoint, reason
+        None and why, or the zero point and an empty text.
+    matches
+        Pairs of rows of the source table and the catalog.
+    """
+
+    zeropoint: ZeroPoint | None
+    reason: str
+    matches: Matches | None
+
+
+def measure_bands(
+    ds: xr.Dataset,
+    stars: Mapping[str, StarArray],
+    fwhm: Mapping[str, float],
+    *,
+    options: ApertureOptions = _DEFAULT_APERTURE,
+) -> dict[str, Table]:
+    """Measure the stars of every band of an integrated dataset.
+
+    Parameters
+    ----------
+    ds
+        ``image``, ``image_variance``, ``image_quality`` (band, y, x); where present, ``noise_correlation``
+        (band) and the scalar coordinate ``wcs``. Computes the planes of one band at a time.
+    stars, fwhm
+        Per band: detected positions, and typical width [pixel]. Bands without an entry are skipped.
+
+    Returns
+    -------
+    dict
+        Band -> table of `aperture.measure_sources`, with ``ra``, ``dec`` where there is a WCS.
+    """
+    require(ds, v.IMAGE, v.IMAGE_VARIANCE, v.IMAGE_QUALITY)
+    wcs = _wcs(ds)
+    tables = {}
+    for k, band in enumerate(str(name) for name in ds["band"].values):
+        if band not in stars:
+            continue
+        correlation = float(ds["noise_correlation"].values[k]) if "noise_correlation" in ds.variables else 1.0
+        table = measure_sources(
+            ds["image"].isel(band=k).values,
+            ds["image_variance"].isel(band=k).values,
+            ds["image_quality"].isel(band=k).values,
+            stars[band],
+            fwhm=float(fwhm[band]),
+            noise_correlation=correlation,
+            options=options,
+        )
+        table.meta["band"] = band
+        tables[band] = add_positions(table, wcs) if wcs is not None else table
+    return tables
+
+
+def _wcs(ds: xr.Dataset) -> Any:
+    text = str(ds["wcs"].values) if "wcs" in ds.variables and ds["wcs"].ndim == 0 else ""
+    return text_to_wcs(text) if text else None
+
+
+def _match(table: Table, catalog: Table, radius: float | None) -> Matches:
+    if radius is None:
+        radius = 1.5 * max(1.0, float(table.meta.get("pixel_scale", 1.0)))
+    return match_catalog(table, catalog, radius)
+
+
+def calibrate_bands(
+    sources: Mapping[str, Table], catalog: Table, *, options: ZeroPointOptions = _DEFAULT_ZEROPOINT
+) -> dict[str, BandCalibration]:
+    """Fit the zero point of every band.
+
+    Parameters
+    ----------
+    sources
+        Band -> table of `measure_bands` with positions.
+    catalog
+        Stars at the epoch of the image: ``ra``, ``dec`` [deg], ``mag``, ``mag_err``, ``color`` [mag], or the
+        bands themselves as ``mag_<band>``.
+    """
+    return {band: _calibrate(band, table, catalog, options) for band, table in sources.items()}
+
+
+def _calibrate(band: str, table: Table, catalog: Table, options: ZeroPointOptions) -> BandCalibration:
+    if "ra" not in table.colnames:
+        return BandCalibration(zeropoint=None, reason="the image has no world coordinates", matches=None)
+    matches = _match(table, catalog, options.match_radius)
+    truth = catalog_magnitudes(catalog, band)
+    if truth is None:
+        reason = f"the catalog has no magnitude for filter {band!r}"
+        return BandCalibration(zeropoint=None, reason=reason, matches=matches)
+    rows, stars = _calibrators(table, matches, options)
+    zeropoint, reason = fit_zeropoint(
+        table["mag_inst"].value[rows],
+        table["mag_inst_err"].value[rows],
+        truth.mag[stars],
+        truth.mag_err[stars],
+        truth.color[stars],
+        system=truth.system,
+        catalog=str(catalog.meta.get("catalog", "")),
+        color_name=truth.color_name,
+        note=truth.note,
+        options=options,
+    )
+    return BandCalibration(zeropoint=zeropoint, reason=reason, matches=matches)
+
+
+def _calibrators(
+    table: Table, matches: Matches, options: ZeroPointOptions
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the matched rows that are fit to calibrate; crowded ones only where too few others are left."""
+    flags, snr = np.asarray(table["flags"]), np.asarray(table["snr"])
+    sound = (flags[matches.source] & _SPOILED == 0) & (snr[matches.source] >= options.least_snr)
+    alone = sound & matches.lonely & (flags[matches.source] & int(SourceFlag.CROWDED) == 0)
+    keep = alone if alone.sum() >= max(options.min_stars, 5) else sound
+    return matches.source[keep], matches.star[keep]
+
+
+def published(table: Table, calibration: BandCalibration | None, catalog: Table | None) -> Table:
+    """Return the published table of one band: magnitudes, catalog names and colors filled in."""
+    if calibration is None or catalog is None or calibration.matches is None:
+        zeropoint = calibration.zeropoint if calibration is not None else None
+        return source_table(table, zeropoint=zeropoint)
+    matches = calibration.matches
+    names = (
+        np.asarray(catalog["id"]).astype(np.str_) if "id" in catalog.colnames else np.full(len(catalog), "")
+    )
+    catalog_id = np.full(len(table), "", dtype=names.dtype if names.dtype.itemsize else "U1")
+    catalog_id[matches.source] = names[matches.star]
+    color = np.full(len(table), np.nan)
+    truth = catalog_magnitudes(catalog, str(table.meta.get("band", "")))
+    if truth is not None:
+        color[matches.source] = truth.color[matches.star]
+    return source_table(table, zeropoint=calibration.zeropoint, catalog_id=catalog_id, color=color)
+
+
+def calibrate_photometry(
+    ds: xr.Dataset,
+    *,
+    sources: Mapping[str, Table],
+    catalog: Table,
+    options: ZeroPointOptions = _DEFAULT_ZEROPOINT,
+) -> xr.Dataset:
+    """Return `ds` with the zero point of every band; see `calibrate_bands` for the arguments.
+
+    Returns
+    -------
+    Dataset
+        With ``zeropoint``, ``zeropoint_err`` [mag] and ``color_term`` [1] on `band`; NaN without a zero
+        point. Attribute ``details`` of ``zeropoint``: JSON, band -> fit, or the reason why there is none.
+    """
+    require(ds, v.IMAGE)
+    fits = calibrate_bands(sources, catalog, options=options)
+    return record(_with_zeropoints(ds, fits), "photometry.calibrate_photometry", options)
+
+
+def _with_zeropoints(ds: xr.Dataset, fits: Mapping[str, BandCalibration]) -> xr.Dataset:
+    bands = [str(band) for band in ds["band"].values]
+    found = [fits[band].zeropoint if band in fits else None for band in bands]
+    details = {}
+    for band, zeropoint in zip(bands, found, strict=True):
+        reason = fits[band].reason if band in fits else "no sources were measured"
+        details[band] = zeropoint.as_dict() if zeropoint is not None else {"reason": reason}
+    columns = {
+        v.ZEROPOINT: [z.mag if z else np.nan for z in found],
+        v.ZEROPOINT_ERR: [z.err if z else np.nan for z in found],
+        v.COLOR_TERM: [z.color_term if z else np.nan for z in found],
+    }
+    out = ds.assign(
+        {spec.name: labeled(spec, np.array(values, np.float64)) for spec, values in columns.items()}
+    )
+    out["zeropoint"].attrs["details"] = _json(details)
+    return out
+
+
+def _json(value: Any) -> str:
+    """Return JSON in which NaN is null."""
+    return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None), sort_keys=True)
+
+
+def color_of_bands(
+    sources: Mapping[str, Table],
+    catalog: Table,
+    rgb: tuple[str, str, str] = ("R", "G", "B"),
+    *,
+    options: ColorOptions = _DEFAULT_COLOR,
+) -> tuple[ColorCalibration | None, str]:
+    """Return the gains of the bands in `rgb` from stars with B-V; None and why where there are too few."""
+    if any(band not in sources for band in rgb):
+        return None, f"there are no sources in all of {', '.join(rgb)}"
+    if any("ra" not in sources[band].colnames for band in rgb):
+        return None, "the image has no world coordinates"
+    n = len(catalog)
+    flux, err = np.full((n, 3), np.nan), np.full((n, 3), np.nan)
+    for k, band in enumerate(rgb):
+        table = sources[band]
+        matches = _match(table, catalog, options.match_radius)
+        sound = np.asarray(table["flags"])[matches.source] & _SPOILED == 0
+        sound &= np.asarray(table["snr"])[matches.source] >= options.least_snr
+        flux[matches.star[sound], k] = table["flux"].value[matches.source[sound]]
+        err[matches.star[sound], k] = table["flux_err"].value[matches.source[sound]]
+    truth = catalog_magnitudes(catalog, "V")
+    b_v = truth.color if truth is not None else np.full(n, np.nan)
+    return color_gains(flux, err, b_v, options=options)
+
+
+def calibrate_color(
+    ds: xr.Dataset,
+    *,
+    sources: Mapping[str, Table],
+    catalog: Table,
+    rgb: tuple[str, str, str] = ("R", "G", "B"),
+    options: ColorOptions = _DEFAULT_COLOR,
+) -> xr.Dataset:
+    """Return `ds` with ``color_gain`` and ``color_gain_err`` [1] on `band`; the image itself is not touched.
+
+    NaN for bands that are not in `rgb`, and for all where the stars do not suffice; attribute ``details`` of
+    ``color_gain``: JSON, the fit or the reason.
+    """
+    require(ds, v.IMAGE)
+    found, reason = color_of_bands(sources, catalog, rgb, options=options)
+    gain, err = np.full(ds.sizes["band"], np.nan), np.full(ds.sizes["band"], np.nan)
+    if found is not None:
+        for k, band in enumerate(str(name) for name in ds["band"].values):
+            if band in rgb:
+                gain[k], err[k] = found.gains[rgb.index(band)], found.errors[rgb.index(band)]
+    out = ds.assign(color_gain=labeled(v.COLOR_GAIN, gain), color_gain_err=labeled(v.COLOR_GAIN_ERR, err))
+    out["color_gain"].attrs["details"] = _json(found.as_dict() if found is not None else {"reason": reason})
+    return record(out, "photometry.calibrate_color", options)

@@ -1,0 +1,222 @@
+"""Which catalog magnitude calibrates which filter: a table of bands and published transformations.
+
+A catalog that carries the band itself (``mag_<band>``) always wins. Otherwise the magnitude is a line in
+B-V from Johnson V, valid over a stated range of color and with a stated scatter, which goes into the error.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+__all__ = ["BANDS", "BandSystem", "CatalogMagnitude", "band_system", "catalog_magnitudes"]
+
+Floats = npt.NDArray[np.float64]
+
+_JESTER = "Jester et al. 2005, AJ 130, 873, table 1"
+_LANDOLT = "line fitted to the standards of Landolt 1992 (AJ 104, 340) and successors"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BandSystem:
+    """How a band's magnitude follows from Johnson V and B-V: ``V + offset + slope * (B-V)``.
+
+    Attributes
+    ----------
+    name
+        Photometric system and band.
+    offset, slope
+        [mag], [1].
+    scatter
+        Of single stars about the line [mag].
+    colors
+        Range of B-V that the line is valid in [mag]; an absent color is allowed where `slope` is 0.
+    citation
+        Where the line is from; empty where nothing is transformed.
+    approximate
+        The filter only resembles the system (luminance, color filters); the color term takes the rest.
+    """
+
+    name: str
+    offset: float = 0.0
+    slope: float = 0.0
+    scatter: float = 0.0
+    colors: tuple[float, float] = (-0.4, 2.0)
+    citation: str = ""
+    approximate: bool = False
+
+
+_V = BandSystem(name="Johnson V")
+_LIKE_V = BandSystem(name="Johnson V", approximate=True)
+_B = BandSystem(name="Johnson B", slope=1.0)
+_R = BandSystem(
+    name="Cousins R", offset=-0.021, slope=-0.556, scatter=0.03, colors=(-0.3, 1.3), citation=_LANDOLT
+)
+_I = BandSystem(
+    name="Cousins I", offset=-0.049, slope=-1.073, scatter=0.07, colors=(-0.3, 1.3), citation=_LANDOLT
+)
+
+BANDS: dict[str, BandSystem] = {
+    "V": _V,
+    "L": _LIKE_V,
+    "Clear": _LIKE_V,
+    "G": _LIKE_V,
+    "B": BandSystem(name="Johnson B", slope=1.0, approximate=True),
+    "R": BandSystem(
+        name="Cousins R",
+        offset=_R.offset,
+        slope=_R.slope,
+        scatter=_R.scatter,
+        colors=_R.colors,
+        citation=_LANDOLT,
+        approximate=True,
+    ),
+    "Bj": _B,
+    "Rc": _R,
+    "Ic": _I,
+    "I": _I,
+    "g": BandSystem(
+        name="SDSS g", offset=-0.12, slope=0.60, scatter=0.02, colors=(-0.3, 1.4), citation=_JESTER
+    ),
+    "r": BandSystem(
+        name="SDSS r", offset=0.11, slope=-0.42, scatter=0.03, colors=(-0.3, 1.4), citation=_JESTER
+    ),
+}
+"""Canonical filter name -> system; narrow bands, u, i, z and U do not follow from V and B-V."""
+
+_ALIASES = {
+    "lum": "L", "luminance": "L", "uvir": "L", "ircut": "L", "uvircut": "L", "uv/ir": "L", "uv/ircut": "L",
+    "clear": "Clear", "c": "Clear", "none": "Clear", "": "Clear",
+    "red": "R", "green": "G", "blue": "B", "tr": "R", "tg": "G", "tb": "B",
+    "g'": "g", "r'": "r", "i'": "i", "u'": "u", "z'": "z",
+    "sdssg": "g", "sdssr": "r", "sdssi": "i", "sloang": "g", "sloanr": "r", "sloani": "i",
+    "johnsonv": "V", "johnsonb": "Bj", "bessellv": "V", "bessellb": "Bj", "bessellr": "Rc", "besselli": "Ic",
+    "cousinsr": "Rc", "cousinsi": "Ic", "rc": "Rc", "ic": "Ic",
+}  # fmt: skip
+
+# How catalogs name the column. A green filter is no Gaia G: it goes by V.
+_COLUMN = {"Bj": "B", "Rc": "R", "Ic": "I", "L": "V", "Clear": "V", "G": "V"}
+
+
+def _canonical(band: str) -> str:
+    text = band.strip()
+    if text in BANDS:
+        return text
+    key = "".join(char for char in text.lower() if char not in " _-")
+    return _ALIASES.get(key, text)
+
+
+def band_system(band: str) -> BandSystem | None:
+    """Return the system of a filter name, or None where V and B-V say nothing about it."""
+    return BANDS.get(_canonical(band))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CatalogMagnitude:
+    """Magnitudes of catalog stars in the system of one band.
+
+    Attributes
+    ----------
+    mag, mag_err, color
+        float64 (star) [mag]; NaN unknown or outside the validity of the transformation; an unknown error is 0
+        (the fitted scatter then takes it).
+    system, color_name, note
+        Names for the record; `note` says what was transformed and how well.
+    """
+
+    mag: Floats
+    mag_err: Floats
+    color: Floats
+    system: str
+    color_name: str
+    note: str
+
+
+def _column(catalog: Table, name: str) -> Floats:
+    if name not in catalog.colnames:
+        return np.full(len(catalog), np.nan)
+    column = catalog[name]
+    values = np.ma.filled(np.ma.asarray(getattr(column, "value", column), dtype=np.float64), np.nan)
+    return np.asarray(np.where(np.abs(values) < 90, values, np.nan), dtype=np.float64)
+
+
+def catalog_magnitudes(catalog: Table, band: str) -> CatalogMagnitude | None:
+    """Return the magnitudes that calibrate `band`, or None where the catalog has none for it.
+
+    Parameters
+    ----------
+    catalog
+        ``mag`` (Johnson V [mag]), ``mag_err``, ``color`` (B-V [mag]) and possibly ``mag_<band>`` and
+        ``mag_<band>_err``; 99 and more is unknown.
+    band
+        Filter name; case counts (G is not g).
+    """
+    canonical = _canonical(band)
+    name = _COLUMN.get(canonical, canonical)
+    if f"mag_{name}" in catalog.colnames:
+        color, color_name = _own_color(catalog, name)
+        system = BANDS[canonical].name if canonical in BANDS else name
+        return CatalogMagnitude(
+            mag=_column(catalog, f"mag_{name}"),
+            mag_err=np.nan_to_num(_column(catalog, f"mag_{name}_err")),
+            color=color,
+            system=system,
+            color_name=color_name,
+            note=f"column mag_{name} of the catalog",
+        )
+    line = BANDS.get(canonical)
+    if line is None:
+        return None
+    if "mag" in catalog.colnames and _is_v(catalog):
+        return _transformed(
+            line, _column(catalog, "mag"), _column(catalog, "mag_err"), _column(catalog, "color")
+        )
+    if "mag_g" in catalog.colnames and "mag_r" in catalog.colnames:
+        return _from_sdss(catalog, line)
+    return None
+
+
+def _is_v(catalog: Table) -> bool:
+    system = catalog.meta.get("system")
+    return system is None or str(system) in {"V", "VT", "mag"} or "Johnson V" in str(system)
+
+
+def _own_color(catalog: Table, name: str) -> tuple[Floats, str]:
+    for first, second in (("g", "r"), ("g", "i"), ("r", "i"), ("B", "V"), ("V", "R")):
+        columns = f"mag_{first}", f"mag_{second}"
+        if name in (first, second) and all(column in catalog.colnames for column in columns):
+            return _column(catalog, columns[0]) - _column(catalog, columns[1]), f"{first}-{second}"
+    return _column(catalog, "color"), "B-V"
+
+
+def _from_sdss(catalog: Table, line: BandSystem) -> CatalogMagnitude:
+    """Return V and B-V of a catalog that has only g and r, and `line` on top of them."""
+    g, r = _column(catalog, "mag_g"), _column(catalog, "mag_r")
+    # Jester et al. 2005, table 1, stars with R-I < 1.15: V = g - 0.59 (g-r) - 0.01, B-V = 0.98 (g-r) + 0.22.
+    found = _transformed(
+        line, g - 0.59 * (g - r) - 0.01, np.hypot(_column(catalog, "mag_g_err"), 0.01), 0.98 * (g - r) + 0.22
+    )
+    return replace(
+        found, note="; ".join(text for text in (f"V and B-V from g and r ({_JESTER})", found.note) if text)
+    )
+
+
+def _transformed(line: BandSystem, v: Floats, v_err: Floats, color: Floats) -> CatalogMagnitude:
+    low, high = line.colors
+    mag = v + line.offset
+    if line.slope:
+        mag = mag + line.slope * np.where((color >= low) & (color <= high), color, np.nan)
+    steps = (
+        [f"{line.name} = V {line.offset:+.3f} {line.slope:+.3f} (B-V)"] if line.slope or line.offset else []
+    )
+    steps += [f"scatter {line.scatter} mag; {line.citation}"] if line.citation else []
+    steps += ["the filter only resembles this band"] if line.approximate else []
+    return CatalogMagnitude(
+        mag=mag,
+        mag_err=np.hypot(np.nan_to_num(v_err), line.scatter),
+        color=color,
+        system=line.name,
+        color_name="B-V",
+        note="; ".join(steps),
+    )
