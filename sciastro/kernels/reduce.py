@@ -32,13 +32,20 @@ METHODS = {"none": NONE, "sigma": SIGMA, "winsorized": WINSORIZED, "percentile":
 MEAN, MEDIAN = 0, 1
 
 TILE = 512
-INF, ZERO, HALF, ONE = np.float32(np.inf), np.float32(0.0), np.float32(0.5), np.float32(1.0)
+# Planes of the flat scratch: constant offsets from ONE pointer, or the compiler cannot prove that they do
+# not overlap and gives up vectorizing.
+COUNT, FLOOR, CENTER, LOWER, UPPER, TOTAL, NORM, SQUARE, NOISE, PLANES = (*range(0, 9 * TILE, TILE), 9)
+REF, SIGMA_NOW, LEAST_SIGMA, KEPT, ROUNDS, LEAST, MOST, GUARD_LOW, GUARD_HIGH = range(0, 9 * TILE, TILE)
+CUT_LOW, CUT_HIGH, CLAMP_LOW, CLAMP_HIGH, S1, S2, STATE = range(9 * TILE, 16 * TILE, TILE)
+SIGMA_BEFORE, SIGMA_FREE, CLIP_PLANES = 16 * TILE, 17 * TILE, 18
+INF, ZERO, HALF, ONE, TWO = (np.float32(x) for x in (np.inf, 0.0, 0.5, 1.0, 2.0))
 HUGE = np.float32(3e38)
 CLAMP = np.float32(1.5)  # winsorizing half width, in sigma
 RESTORE = np.float32(1.134)  # sd of a Gaussian clamped at 1.5 sigma is sigma / 1.134
 SETTLED = np.float32(5e-4)
+STEEP = np.float32(0.7)  # largest slope that a secant step believes
 CUTOFF = np.float32(5.0)  # first pass: samples beyond this do not enter the scale
-INNER = 12  # winsorizing rounds per rejection pass, at most
+INNER = np.float32(12.0)  # winsorizing rounds per rejection pass, at most
 
 
 def _start_factors(size: int) -> np.ndarray:
@@ -74,124 +81,256 @@ def _sort_rows(ranked, pairs, m):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _clip_bounds(ranked, work, count, floor, winsorize, low, high, max_iterations, m, lower, upper):
-    """Sigma and winsorized clipping: the interval of samples that survive, per pixel.
+def _moments(rows, f, active):
+    """Sums of clamped differences from REF and of their squares, over the samples within the cuts."""
+    n = rows.shape[0]
+    f[S1 : S2 + TILE] = ZERO
+    for i in range(0, n - 1, 2):  # two rows a time: half the traffic on the sums
+        row, after = rows[i], rows[i + 1]
+        for q in range(active):
+            y, z = row[q], after[q]
+            d = min(max(y, f[CLAMP_LOW + q]), f[CLAMP_HIGH + q]) - f[REF + q]
+            e = min(max(z, f[CLAMP_LOW + q]), f[CLAMP_HIGH + q]) - f[REF + q]
+            d = d if (y >= f[CUT_LOW + q]) & (y <= f[CUT_HIGH + q]) else ZERO
+            e = e if (z >= f[CUT_LOW + q]) & (z <= f[CUT_HIGH + q]) else ZERO
+            f[S1 + q] += d + e
+            f[S2 + q] += d * d + e * e
+    if n % 2:
+        row = rows[n - 1]
+        for q in range(active):
+            y = row[q]
+            d = min(max(y, f[CLAMP_LOW + q]), f[CLAMP_HIGH + q]) - f[REF + q]
+            d = d if (y >= f[CUT_LOW + q]) & (y <= f[CUT_HIGH + q]) else ZERO
+            f[S1 + q] += d
+            f[S2 + q] += d * d
 
-    `ranked` holds the sorted samples (missing +inf), `floor` the smallest sigma that the noise allows.
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _judge(f, active, winsorize, low, high):
+    """Update the scale. STATE: 0 goes on, 1 is finished (and stays so), 2 has samples to reject.
+
+    The winsorized sigma is the fixed point s = g(s) of g = 1.134 sd(clamp(x, center +- 1.5 s)); secant
+    steps get there in about half the rounds of the plain iteration.
     """
-    n = ranked.shape[0]
-    s, ref, s1, s2, cut_low, cut_high, clamp_low, clamp_high = np.empty((8, TILE), np.float32)
-    least, most, guard_low, guard_high, kept, noise = np.empty((6, TILE), np.float32)
-    column, first, last, passes, rounds, flag = np.empty((6, TILE), np.int32)
-    rows, active = ranked, 0
+    factor = RESTORE if winsorize else ONE
+    follow = ONE if winsorize else ZERO
+    going = ZERO
+    for q in range(active):
+        kept, now, least_sigma = f[KEPT + q], f[SIGMA_NOW + q], f[LEAST_SIGMA + q]
+        shift = f[S1 + q] / kept
+        free = factor * np.sqrt(max(f[S2 + q] - f[S1 + q] * shift, ZERO) / (kept - ONE))
+        new = max(free, least_sigma)
+        center = f[REF + q] + follow * shift
+        settled = (abs(new - now) <= SETTLED * new) | (f[ROUNDS + q] >= INNER) | (not winsorize)
+        run = now - f[SIGMA_BEFORE + q]
+        slope = (free - f[SIGMA_FREE + q]) / run if abs(run) > ZERO else ZERO
+        slope = min(max(slope, ZERO), STEEP) if f[ROUNDS + q] > ZERO else ZERO
+        f[SIGMA_BEFORE + q], f[SIGMA_FREE + q] = now, free
+        new = new if settled else max(now + (free - now) / (ONE - slope), least_sigma)
+        f[SIGMA_NOW + q] = new
+        f[ROUNDS + q] += ONE
+        f[CLAMP_LOW + q] = center - CLAMP * new if winsorize else -HUGE
+        f[CLAMP_HIGH + q] = center + CLAMP * new if winsorize else HUGE
+        f[S1 + q] = min(center - low * new, f[GUARD_LOW + q])
+        f[S2 + q] = max(center + high * new, f[GUARD_HIGH + q])
+        more = (f[LEAST + q] < f[S1 + q]) | (f[MOST + q] > f[S2 + q])
+        state = (TWO if more else ONE) if settled else ZERO
+        state = ONE if f[STATE + q] == ONE else state
+        f[STATE + q] = state
+        going += ZERO if state == ONE else ONE
+    return int(going)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _start_pass(rows, f, q, a, b, winsorize, low, high):
+    """Set the samples a..b-1 of pixel q as the survivors and fill the state of the next pass."""
+    middle_low, middle_high, s = rows[(a + b - 1) // 2, q], rows[(a + b) // 2, q], f[LEAST_SIGMA + q]
+    ref = HALF * (middle_low + middle_high)
+    f[REF + q], f[KEPT + q], f[ROUNDS + q], f[STATE + q] = ref, b - a, ZERO, ZERO
+    f[LEAST + q], f[MOST + q] = rows[a, q], rows[b - 1, q]
+    f[CUT_LOW + q], f[CUT_HIGH + q] = rows[a, q], rows[b - 1, q]
+    # The middle samples always stay (no rule may empty a pixel), and so does what the noise explains.
+    f[GUARD_LOW + q] = min(middle_low, ref - low * s)
+    f[GUARD_HIGH + q] = max(middle_high, ref + high * s)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _suspects(ranked, count, f, low, high, max_iterations, m, column):
+    """List the pixels with a sample that the noise does not explain; all others keep every sample."""
+    suspects = 0
     for p in range(m):
         c = count[p]
-        if c > 0:
-            lower[p], upper[p] = ranked[0, p], ranked[c - 1, p]
-        else:
-            lower[p], upper[p] = INF, -INF
-        if c < 3 or (c < 4 and not floor[p] > ZERO) or max_iterations < 1:
+        # Two samples cannot tell which is wrong; three need a noise to compare with.
+        if c < 3 or (c == 3 and not f[FLOOR + p] > ZERO) or max_iterations < 1:
             continue
-        q = active
+        column[suspects] = p
+        center, floor = f[CENTER + p], f[FLOOR + p]
+        beyond = (ranked[0, p] < center - low * floor) | (ranked[c - 1, p] > center + high * floor)
+        suspects += 1 if beyond else 0
+    return suspects
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _start_clip(ranked, work, count, floor, winsorize, low, high, f, column, suspects, first, last, passes):
+    """Gather the suspects into `work` and start from their order statistics."""
+    for i in range(ranked.shape[0]):
+        for q in range(suspects):
+            work[i, q] = ranked[i, column[q]]
+    for q in range(suspects):
+        c = count[column[q]]
+        first[q], last[q], passes[q] = 0, c, 0
+        f[LEAST_SIGMA + q] = floor[column[q]]
+        _start_pass(work, f, q, 0, c, winsorize, low, high)
         j = max(1, c // 4)
-        column[q], first[q], last[q], passes[q], rounds[q] = p, 0, c, 0, 0
-        kept[q], noise[q] = np.float32(c), floor[p]
-        least[q], most[q] = ranked[0, p], ranked[c - 1, p]
-        guard_low[q], guard_high[q] = ranked[(c - 1) // 2, p], ranked[c // 2, p]
-        ref[q] = HALF * (guard_low[q] + guard_high[q])
-        s[q] = max((ranked[c - 1 - j, p] - ranked[j, p]) * START[min(c, 512)], floor[p])
+        ref, s = f[REF + q], (work[c - 1 - j, q] - work[j, q]) * START[min(c, 512)] if c > 3 else ZERO
+        s = max(s, f[LEAST_SIGMA + q])
+        f[SIGMA_NOW + q] = s
+        f[CLAMP_LOW + q], f[CLAMP_HIGH + q] = -HUGE, HUGE
         if winsorize:
-            cut_low[q], cut_high[q] = ref[q] - CUTOFF * s[q], min(ref[q] + CUTOFF * s[q], HUGE)
-            clamp_low[q], clamp_high[q] = ref[q] - CLAMP * s[q], ref[q] + CLAMP * s[q]
-        else:
-            cut_low[q], cut_high[q] = least[q], most[q]
-            clamp_low[q], clamp_high[q] = -HUGE, HUGE
-        active += 1
-    if active != m:
-        for i in range(n):
-            for q in range(active):
-                work[i, q] = ranked[i, column[q]]
-        rows = work
+            f[CLAMP_LOW + q], f[CLAMP_HIGH + q] = ref - CLAMP * s, ref + CLAMP * s
+            f[CUT_LOW + q], f[CUT_HIGH + q] = ref - CUTOFF * s, min(ref + CUTOFF * s, HUGE)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _reject(rows, f, active, winsorize, low, high, max_iterations, first, last, passes):
+    """Move the ends of the pixels in STATE 2 inward and start their next pass."""
+    for q in range(active):
+        if f[STATE + q] != TWO:
+            continue
+        a, b = first[q], last[q]
+        while rows[a, q] < f[S1 + q]:
+            a += 1
+        while rows[b - 1, q] > f[S2 + q]:
+            b -= 1
+        first[q], last[q] = a, b
+        passes[q] += 1
+        ref = f[REF + q]
+        _start_pass(rows, f, q, a, b, winsorize, low, high)
+        if winsorize:
+            f[REF + q] = ref  # only an origin for sums there
+        if passes[q] >= max_iterations or b - a < 3:
+            f[STATE + q] = ONE
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _clip(ranked, work, count, f, g, k, winsorize, low, high, max_iterations, m, below, above):
+    """Sigma and winsorized clipping: LOWER and UPPER of `f` and the numbers of rejected samples."""
+    column, first, last, passes, order = k
+    active = _suspects(ranked, count, f, low, high, max_iterations, m, column)
+    floor = f[FLOOR : FLOOR + TILE]
+    _start_clip(ranked, work, count, floor, winsorize, low, high, g, column, active, first, last, passes)
+    going = active
     while active > 0:
-        for q in range(active):
-            s1[q], s2[q] = ZERO, ZERO
-        for i in range(n):
-            row = rows[i]
-            for q in range(active):
-                y = row[q]
-                d = min(max(y, clamp_low[q]), clamp_high[q]) - ref[q]
-                d = d if y >= cut_low[q] and y <= cut_high[q] else ZERO
-                s1[q] += d
-                s2[q] += d * d
-        for q in range(active):
-            shift = s1[q] / kept[q]
-            spread = np.sqrt(max(s2[q] - s1[q] * shift, ZERO) / (kept[q] - ONE))
-            new = max(RESTORE * spread, noise[q]) if winsorize else max(spread, noise[q])
-            center = ref[q] + shift if winsorize else ref[q]
-            settled = abs(new - s[q]) <= SETTLED * new or not winsorize or rounds[q] >= INNER
-            s[q] = new
-            rounds[q] += 1
-            if winsorize:
-                clamp_low[q], clamp_high[q] = center - CLAMP * new, center + CLAMP * new
-            # The middle samples always stay: no rule may empty a pixel.
-            s1[q] = min(center - low * new, guard_low[q])
-            s2[q] = max(center + high * new, guard_high[q])
-            flag[q] = 0 if not settled else (2 if least[q] < s1[q] or most[q] > s2[q] else 1)
+        _moments(work, g, active)
+        going = _judge(g, active, winsorize, low, high)
+        _reject(work, g, active, winsorize, low, high, max_iterations, first, last, passes)
+        if 2 * going > active:
+            continue
         left = 0
         for q in range(active):
-            if flag[q] == 1:
-                lower[column[q]], upper[column[q]] = least[q], most[q]
-                continue
-            if flag[q] == 2:
-                a, b = first[q], last[q]
-                while rows[a, q] < s1[q]:
-                    a += 1
-                while rows[b - 1, q] > s2[q]:
-                    b -= 1
-                first[q], last[q], kept[q], passes[q], rounds[q] = a, b, np.float32(b - a), passes[q] + 1, 0
-                least[q], most[q] = rows[a, q], rows[b - 1, q]
-                cut_low[q], cut_high[q] = least[q], most[q]
-                guard_low[q], guard_high[q] = rows[(a + b - 1) // 2, q], rows[(a + b) // 2, q]
-                if not winsorize:
-                    ref[q] = HALF * (guard_low[q] + guard_high[q])
-                if passes[q] >= max_iterations or b - a < 3:
-                    lower[column[q]], upper[column[q]] = least[q], most[q]
-                    continue
-            flag[left] = q
-            left += 1
-        if left < active:  # close the ranks: only unfinished pixels go on
+            p = column[q]
+            f[LOWER + p], f[UPPER + p] = g[LEAST + q], g[MOST + q]
+            below[p], above[p] = first[q], count[p] - last[q]
+            order[left] = q
+            left += 0 if g[STATE + q] == ONE else 1
+        for q in range(left):  # close the ranks: only unfinished pixels go on
+            o = order[q]
+            column[q], first[q], last[q], passes[q] = column[o], first[o], last[o], passes[o]
+        for plane in range(0, CLIP_PLANES * TILE, TILE):
             for q in range(left):
-                o = flag[q]
-                column[q], first[q], last[q], passes[q], rounds[q] = column[o], first[o], last[o], passes[o], rounds[o]
-                kept[q], noise[q], s[q], ref[q] = kept[o], noise[o], s[o], ref[o]
-                least[q], most[q], guard_low[q], guard_high[q] = least[o], most[o], guard_low[o], guard_high[o]
-                cut_low[q], cut_high[q] = cut_low[o], cut_high[o]
-                clamp_low[q], clamp_high[q] = clamp_low[o], clamp_high[o]
-            for i in range(n):
-                source, target = rows[i], work[i]
-                for q in range(left):
-                    target[q] = source[flag[q]]
-            rows = work
+                g[plane + q] = g[plane + order[q]]
+        for i in range(work.shape[0]):
+            row = work[i]
+            for q in range(left):
+                row[q] = row[order[q]]
         active = left
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _simple_bounds(ranked, count, method, low, high, m, lower, upper):
-    """No rejection, percentile and min/max: the interval of samples that survive, per pixel."""
+def _simple_bounds(ranked, count, f, method, low, high, m, below, above):
+    """Percentile and min/max: LOWER and UPPER of `f` and the numbers of rejected samples."""
     for p in range(m):
         c = count[p]
         if c == 0:
-            lower[p], upper[p] = INF, -INF
             continue
-        lower[p], upper[p] = ranked[0, p], ranked[c - 1, p]
-        guard_low, guard_high = ranked[(c - 1) // 2, p], ranked[c // 2, p]
-        center = HALF * (guard_low + guard_high)
+        middle_low, middle_high, center = ranked[(c - 1) // 2, p], ranked[c // 2, p], f[CENTER + p]
         if method == PERCENTILE and center > ZERO:
-            lower[p] = min(center - low * center, guard_low)
-            upper[p] = max(center + high * center, guard_high)
+            f[LOWER + p] = min(center - low * center, middle_low)
+            f[UPPER + p] = max(center + high * center, middle_high)
         elif method == MINMAX:
-            lower[p] = ranked[min(int(low), (c - 1) // 2), p]
-            upper[p] = ranked[max(c - 1 - int(high), c // 2), p]
+            f[LOWER + p] = ranked[min(int(low), (c - 1) // 2), p]
+            f[UPPER + p] = ranked[max(c - 1 - int(high), c // 2), p]
+        a, b = 0, c
+        while ranked[a, p] < f[LOWER + p]:
+            a += 1
+        while ranked[b - 1, p] > f[UPPER + p]:
+            b -= 1
+        below[p], above[p] = a, c - b
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _load(values, variance, weight, start, m, ranked, f):
+    """Copy a tile; missing samples become +inf. Fills COUNT and FLOOR (harmonic mean sigma) of `f`."""
+    f[:] = ZERO
+    for i in range(values.shape[0]):
+        target = ranked[i]
+        if not weight[i] > ZERO:
+            target[:m] = INF
+            continue
+        x, v = values[i, start : start + m], variance[i, start : start + m]
+        for p in range(m):
+            ok = (abs(x[p]) < INF) & (v[p] > ZERO)
+            target[p] = x[p] if ok else INF
+            f[COUNT + p] += ONE if ok else ZERO
+            f[FLOOR + p] += ONE / v[p] if ok else ZERO
+    for p in range(m):  # harmonic mean: one sample with much noise of its own does not raise it
+        f[FLOOR + p] = np.sqrt(f[COUNT + p] / f[FLOOR + p]) if f[FLOOR + p] > ZERO else ZERO
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _bounds(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m):
+    """Fill CENTER, LOWER and UPPER of `f`, and the numbers of samples rejected on each side."""
+    n = ranked.shape[0]
+    full = np.float32(n)
+    for p in range(m):
+        full = min(full, f[COUNT + p])
+    if full == n:
+        count[:m] = n
+        bottom, top, middle_low, middle_high = ranked[0], ranked[n - 1], ranked[(n - 1) // 2], ranked[n // 2]
+        for p in range(m):
+            f[CENTER + p] = HALF * (middle_low[p] + middle_high[p])
+            f[LOWER + p], f[UPPER + p] = bottom[p], top[p]
+    else:
+        for p in range(m):
+            c = int(f[COUNT + p])
+            count[p] = c
+            top = max(c - 1, 0)
+            f[CENTER + p] = HALF * (ranked[top // 2, p] + ranked[(top + 1) // 2, p])
+            f[LOWER + p], f[UPPER + p] = ranked[0, p], ranked[top, p] if c > 0 else -INF
+    below[:m], above[:m] = 0, 0
+    if method == WINSORIZED or method == SIGMA:
+        winsorize = method == WINSORIZED
+        _clip(ranked, work, count, f, g, k, winsorize, low, high, max_iterations, m, below, above)
+    elif method != NONE:
+        _simple_bounds(ranked, count, f, method, low, high, m, below, above)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _average(values, variance, weight, equal, start, m, f):
+    """Sum differences from CENTER, weights, their squares, and weighted variances of the survivors."""
+    f[TOTAL : NOISE + TILE] = ZERO
+    for i in range(values.shape[0]):
+        if not weight[i] > ZERO:
+            continue
+        w = ONE if equal else weight[i]
+        w2 = w * w
+        x, v = values[i, start : start + m], variance[i, start : start + m]
+        for p in range(m):
+            keep = (x[p] >= f[LOWER + p]) & (x[p] <= f[UPPER + p]) & (v[p] > ZERO)
+            f[TOTAL + p] += w * (x[p] - f[CENTER + p]) if keep else ZERO
+            f[NORM + p] += w if keep else ZERO
+            f[SQUARE + p] += w2 if keep else ZERO
+            f[NOISE + p] += w2 * v[p] if keep else ZERO
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -240,49 +379,20 @@ def combine(
     n_frames, n_pixels = values.shape
     low, high = np.float32(low), np.float32(high)
     ranked, work = np.empty((n_frames, TILE), np.float32), np.empty((n_frames, TILE), np.float32)
+    f, g, k = np.empty(PLANES * TILE, np.float32), np.empty(CLIP_PLANES * TILE, np.float32), np.empty((5, TILE), np.int32)
     count, below, above = np.empty((3, TILE), np.int32)
-    lower, upper, floor, center, total, norm, square, noise = np.empty((8, TILE), np.float32)
     for start in range(0, n_pixels, TILE):
         m = min(TILE, n_pixels - start)
-        x, v = values[:, start : start + m], variance[:, start : start + m]
-        count[:], below[:], above[:], floor[:] = 0, 0, 0, ZERO
-        for i in range(n_frames):
-            used = weight[i] > ZERO
-            for p in range(m):
-                ok = abs(x[i, p]) < INF and v[i, p] > ZERO and used
-                ranked[i, p] = x[i, p] if ok else INF
-                count[p] += ok
-                floor[p] += ONE / v[i, p] if ok else ZERO
-        for p in range(m):  # harmonic mean: one sample with much noise of its own does not raise it
-            floor[p] = np.sqrt(np.float32(count[p]) / floor[p]) if floor[p] > ZERO else ZERO
+        _load(values, variance, weight, start, m, ranked, f)
         _sort_rows(ranked, pairs, m)
-        for p in range(m):
-            last = max(count[p] - 1, 0)
-            center[p] = HALF * (ranked[last // 2, p] + ranked[(last + 1) // 2, p])
-        if method == WINSORIZED or method == SIGMA:
-            _clip_bounds(
-                ranked, work, count, floor, method == WINSORIZED, low, high, max_iterations, m, lower, upper
-            )
-        else:
-            _simple_bounds(ranked, count, method, low, high, m, lower, upper)
-        total[:], norm[:], square[:], noise[:] = ZERO, ZERO, ZERO, ZERO
-        for i in range(n_frames):
-            used = weight[i] > ZERO
-            w0 = weight[i] if how == MEAN else ONE
-            for p in range(m):
-                ok = abs(x[i, p]) < INF and v[i, p] > ZERO and used
-                keep = ok and x[i, p] >= lower[p] and x[i, p] <= upper[p]
-                w = w0 if keep else ZERO
-                total[p] += w * (x[i, p] - center[p]) if keep else ZERO
-                noise[p] += w * w * v[i, p] if keep else ZERO
-                norm[p] += w
-                square[p] += w * w
-                below[p] += ok and x[i, p] < lower[p]
-                above[p] += ok and x[i, p] > upper[p]
+        _bounds(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m)
+        _average(values, variance, weight, how == MEDIAN, start, m, f)
         for p in range(m):  # 0 / 0 is NaN: nothing survived
-            out[start + p] = center[p] + total[p] / norm[p]
-            out_variance[start + p] = noise[p] / (norm[p] * norm[p])
-            coverage[start + p] = norm[p] * norm[p] / square[p] if square[p] > ZERO else ZERO
+            norm, square = f[NORM + p], f[SQUARE + p]
+            out[start + p] = f[CENTER + p] + f[TOTAL + p] / norm
+            out_variance[start + p] = f[NOISE + p] / (norm * norm)
+            coverage[start + p] = norm * norm / square if square > ZERO else ZERO
+        for p in range(m):
             rejected_low[start + p], rejected_high[start + p] = below[p], above[p]
         if how == MEDIAN:
             for p in range(m):
