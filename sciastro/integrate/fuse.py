@@ -1,0 +1,174 @@
+"""Fuse one tile of the canvas: read, warp, normalize, reject and combine every frame's part in one go.
+
+No calibrated or registered intermediate is kept. Values are rates [electron / s] on the reference
+frame's scale: ``y = (x - pedestal) * scale * area + offset`` (`integrate.normalize`). The default
+rejection is winsorized sigma clipping. Where the image has structure, samples within
+a share of the local range of the image are put back (`kernels.protect`): seeing makes star cores vary
+far beyond the noise, and rejecting them would take light from stars. Measured for a seeing of 2.6 to
+3.6 pixel: 8 frames lose 2 % of the flux of stars without, less than 0.01 % with (tests).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.quality import Quality
+from sciastro.integrate.grid import Tile, input_window
+from sciastro.integrate.normalize import Terms
+from sciastro.integrate.options import StackOptions
+from sciastro.integrate.resample import Planes, Resampler, resample, resampler
+from sciastro.kernels.consensus import consensus
+from sciastro.kernels.networks import merge_network
+from sciastro.kernels.protect import protect
+from sciastro.kernels.reduce import MEAN, MEDIAN, METHODS, combine
+
+__all__ = ["Buffers", "ReadWindow", "TileResult", "integrate_tile", "resampler_of"]
+
+ReadWindow = Callable[[int, int, int, int, int], Planes]
+
+OUTSIDE = int(Quality.NO_DATA | Quality.EDGE | Quality.DO_NOT_USE)
+RIM = 2  # pixels of the neighbors that protection of structure looks at
+MISSING = np.uint16(Quality.NO_DATA | Quality.DO_NOT_USE)
+
+
+@dataclass(frozen=True, slots=True)
+class TileResult:
+    """One tile of the stack.
+
+    Attributes
+    ----------
+    image, variance
+        float32 (y, x) [electron / s, electron2 / s2]; NaN is missing.
+    quality
+        uint16 (y, x), bits of `Quality`.
+    coverage
+        float32 (y, x), effective number of frames; 0 is missing.
+    rejected_low, rejected_high
+        uint16 (y, x), frames rejected.
+    sums
+        float64 (2,): weighted variance of large areas and of single pixels (`noise_correlation`).
+    """
+
+    image: npt.NDArray[np.float32]
+    variance: npt.NDArray[np.float32]
+    quality: npt.NDArray[np.uint16]
+    coverage: npt.NDArray[np.float32]
+    rejected_low: npt.NDArray[np.uint16]
+    rejected_high: npt.NDArray[np.uint16]
+    sums: npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Buffers:
+    """Memory for the samples of a tile, kept from one tile to the next by one thread."""
+
+    values: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    variance: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    quality: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
+
+    def take(self, frames: int, shape: tuple[int, int]) -> Planes:
+        """Return signal, variance and quality buffers (frame, y, x); contents are left over."""
+        size = frames * shape[0] * shape[1]
+        if self.values.size < size:
+            self.values = np.empty(size, np.float32)
+            self.variance = np.empty(size, np.float32)
+            self.quality = np.empty(size, np.uint16)
+        full = (frames, *shape)
+        return (
+            self.values[:size].reshape(full),
+            self.variance[:size].reshape(full),
+            self.quality[:size].reshape(full),
+        )
+
+
+def resampler_of(options: StackOptions) -> Resampler:
+    """Return the interpolation that `options` ask for."""
+    clamp = options.clamp if options.kernel == "lanczos3" and options.clamp is not None else np.inf
+    return resampler(
+        options.kernel,
+        clamp=clamp,
+        max_excluded=options.max_excluded,
+        holds_flux=options.pixels_hold == "flux",
+    )
+
+
+def integrate_tile(
+    read_window: ReadWindow,
+    maps: npt.NDArray[np.float64],
+    frame_shape: tuple[int, int],
+    terms: Terms,
+    weight: npt.NDArray[np.floating],
+    tile: Tile,
+    options: StackOptions,
+    buffers: Buffers | None = None,
+) -> TileResult:
+    """Return the stack of every frame's part of `tile`.
+
+    Parameters
+    ----------
+    read_window
+        ``read_window(frame, y0, y1, x0, x1)`` gives signal [electron], variance [electron2] and
+        quality of that part of a frame; NaN is missing.
+    maps
+        Canvas-to-frame maps, float64 (frame, 2, terms); a NaN map leaves the frame out.
+    frame_shape
+        Rows and columns of the frames.
+    terms
+        Scale, pedestal and offset per frame.
+    weight
+        Weight per frame, 0 or more.
+    tile
+        Part of the canvas; its corner on a multiple of `grid.STEP`.
+    options
+        Interpolation, rejection, combination.
+    buffers
+        Kept by the calling thread; None takes fresh memory.
+    """
+    n = len(maps)
+    tile = tile.padded(RIM)
+    planes = (Buffers() if buffers is None else buffers).take(n, tile.shape)
+    how = resampler_of(options)
+    weights = np.asarray(weight, dtype=np.float32)
+    sums = np.zeros(2)
+    for i in range(n):
+        out = (planes[0][i], planes[1][i], planes[2][i])
+        window = input_window(maps[i], tile, frame_shape) if weights[i] > 0 else None
+        if window is None:
+            out[0][...], out[1][...], out[2][...] = np.nan, np.nan, OUTSIDE
+            continue
+        frame_sums = resample(
+            read_window(i, *window), (window[0], window[2]), maps[i], tile, how, out,
+            scale=terms.scale[i], pedestal=terms.pedestal[i], offset=terms.offset[i],
+        )  # fmt: skip
+        sums += float(weights[i]) ** 2 * frame_sums[:2]
+    return _combined(planes, weights, options, sums)
+
+
+def _combined(
+    planes: Planes, weights: npt.NDArray[np.float32], options: StackOptions, sums: npt.NDArray[np.float64]
+) -> TileResult:
+    n, rows, columns = planes[0].shape
+    flat = [plane.reshape(n, rows * columns) for plane in planes]
+    image, variance, coverage = np.empty((3, rows * columns), np.float32)
+    low, high, quality = np.empty((3, rows * columns), np.uint16)
+    method, below, above = options.thresholds(int((weights > 0).sum()))
+    combine(
+        flat[0], flat[1], weights, merge_network(n), METHODS[method], MEDIAN if options.combine == "median" else MEAN,
+        below, above, options.max_iterations, image, variance, coverage, low, high,
+    )  # fmt: skip
+    shape = (rows, columns)
+    if method in ("winsorized", "sigma") and options.protect > 0:
+        protect(
+            planes[0], planes[1], weights, options.protect, below, above, options.combine == "median",
+            *(plane.reshape(shape) for plane in (image, variance, coverage, low, high)),
+        )  # fmt: skip
+    consensus(
+        flat[0], flat[2], weights, np.float32(options.flag_share), low, high, np.float32(options.outlier_share),
+        np.uint16(Quality.OUTLIER), MISSING, quality,
+    )  # fmt: skip
+    inner = (slice(RIM, -RIM), slice(RIM, -RIM))
+    return TileResult(
+        *(plane.reshape(shape)[inner] for plane in (image, variance, quality, coverage, low, high)), sums=sums
+    )

@@ -1,0 +1,192 @@
+"""The canvas, its tiles, and which part of a frame a tile needs.
+
+The canvas is the grid of the reference frame. Maps are interpolated between nodes on multiples of
+`STEP` canvas pixels, wherever a tile begins, so that a pixel gets the same number whatever the tile plan.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.transform import ORIGIN, SCALE, degree_of
+from sciastro.errors import OptionError
+
+__all__ = ["STEP", "Tile", "evaluate_grid", "input_window", "node_positions", "plan_tiles", "working_bytes"]
+
+Floats = npt.NDArray[np.float64]
+
+STEP = 16
+REACH = 4  # input pixels needed beyond the nodes: 3 for the kernel, 1 for rounding
+OVERHEAD = 40  # bytes per tile pixel that do not grow with the number of frames (results, scratch)
+SAMPLE = 10  # bytes per tile pixel and frame: signal, variance, quality
+WINDOW = 60  # bytes per input pixel while one window is read, calibrated and oriented
+MINIMUM = 16 << 20  # scratch of the combining kernels and small change, per worker
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A rectangle of the canvas: rows y0 to y1, columns x0 to x1 (ends excluded)."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.y1 - self.y0, self.x1 - self.x0
+
+    def padded(self, pixels: int) -> "Tile":
+        """Return the tile with a rim of `pixels` on every side."""
+        return Tile(self.y0 - pixels, self.y1 + pixels, self.x0 - pixels, self.x1 + pixels)
+
+
+def evaluate_grid(coefficients: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return the mapped x and y of the grid of all `y` (rows) with all `x` (columns), in pixel.
+
+    Same numbers as `core.transform.evaluate` to rounding; powers are taken along the axes only.
+    """
+    c = np.asarray(coefficients, dtype=np.float64)
+    degree = degree_of(c.shape[1])
+    u = ((np.asarray(x, dtype=np.float64) - ORIGIN) / SCALE)[:, None] ** np.arange(degree + 1)
+    v = ((np.asarray(y, dtype=np.float64) - ORIGIN) / SCALE)[:, None] ** np.arange(degree + 1)
+    square = np.zeros((2, degree + 1, degree + 1))
+    term = 0
+    for total in range(degree + 1):
+        for j in range(total + 1):
+            square[:, j, total - j] = c[:, term]
+            term += 1
+    return v @ square[0] @ u.T, v @ square[1] @ u.T
+
+
+def node_positions(coefficients: npt.ArrayLike, tile: Tile) -> tuple[Floats, Floats]:
+    """Return frame x and y [pixel] of the nodes of `tile`: canvas multiples of `STEP`, both ends enclosed."""
+    x = STEP * np.arange(tile.x0 // STEP, -(-tile.x1 // STEP) + 1)
+    y = STEP * np.arange(tile.y0 // STEP, -(-tile.y1 // STEP) + 1)
+    return evaluate_grid(coefficients, x, y)
+
+
+def input_window(
+    coefficients: npt.ArrayLike, tile: Tile, frame_shape: tuple[int, int], margin: int = REACH
+) -> tuple[int, int, int, int] | None:
+    """Return the window (y0, y1, x0, x1) of a frame that `tile` needs, or None where they do not meet.
+
+    Parameters
+    ----------
+    coefficients
+        Map from canvas to frame pixels (`core.transform`), float64 (2, terms); NaN meets nothing.
+    tile
+        Part of the canvas.
+    frame_shape
+        Rows and columns of the frame; the window is cut to it.
+    margin
+        Input pixels beyond the outermost position.
+    """
+    x, y = node_positions(coefficients, tile)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return None
+    height, width = frame_shape
+    y0, y1 = max(int(np.floor(y.min())) - margin, 0), min(int(np.ceil(y.max())) + margin + 1, height)
+    x0, x1 = max(int(np.floor(x.min())) - margin, 0), min(int(np.ceil(x.max())) + margin + 1, width)
+    return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else None
+
+
+def _window_pixels(
+    slopes: Floats, rows: int, columns: int, frame_shape: tuple[int, int]
+) -> npt.NDArray[np.float64]:
+    slack = 2 * REACH + STEP
+    heights = np.abs(slopes[:, 1, 0]) * columns + np.abs(slopes[:, 1, 1]) * rows + slack
+    widths = np.abs(slopes[:, 0, 0]) * columns + np.abs(slopes[:, 0, 1]) * rows + slack
+    pixels: Floats = np.minimum(heights, frame_shape[0]) * np.minimum(widths, frame_shape[1])
+    return pixels
+
+
+def _slopes(maps: npt.ArrayLike, shape: tuple[int, int]) -> Floats:
+    """Return d(x, y) / d(u, v) (frame, 2, 2) of each map over the whole canvas."""
+    out = []
+    for c in np.asarray(maps, dtype=np.float64):
+        x, y = evaluate_grid(c, np.array([0, shape[1] - 1.0]), np.array([0, shape[0] - 1.0]))
+        span_x, span_y = max(shape[1] - 1.0, 1.0), max(shape[0] - 1.0, 1.0)
+        out.append(
+            [
+                [(x[:, 1] - x[:, 0]).mean() / span_x, (x[1] - x[0]).mean() / span_y],
+                [(y[:, 1] - y[:, 0]).mean() / span_x, (y[1] - y[0]).mean() / span_y],
+            ]
+        )
+    return np.nan_to_num(np.array(out).reshape(-1, 2, 2))
+
+
+def working_bytes(
+    maps: npt.ArrayLike, rows: int, columns: int, shape: tuple[int, int], frame_shape: tuple[int, int]
+) -> int:
+    """Return the memory that one worker needs for a tile of `rows` x `columns` [byte]."""
+    slopes = _slopes(maps, shape)
+    window = _window_pixels(slopes, rows, columns, frame_shape).max(initial=0.0)
+    return int(rows * columns * (SAMPLE * len(slopes) + OVERHEAD) + WINDOW * window) + MINIMUM
+
+
+def plan_tiles(
+    shape: tuple[int, int],
+    maps: npt.ArrayLike,
+    frame_shape: tuple[int, int],
+    memory_bytes: int,
+    workers: int = 1,
+) -> list[list[Tile]]:
+    """Return rows of tiles that cover the canvas, each worker staying within its part of the memory.
+
+    Among full-width bands and narrower tiles, the plan that reads the fewest input pixels: bands
+    for small rotations, near-square tiles for large ones.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns of the canvas.
+    maps
+        Canvas-to-frame maps, float64 (frame, 2, terms).
+    frame_shape
+        Rows and columns of the frames.
+    memory_bytes
+        Bound for all workers together, without the output planes.
+    workers
+        Tiles in work at the same time.
+
+    Raises
+    ------
+    OptionError
+        If not even the smallest tile fits.
+    """
+    height, width = shape
+    slopes = _slopes(maps, shape)
+    budget = memory_bytes / workers - MINIMUM
+    most_rows = max(STEP, -(-height // (2 * workers) // STEP) * STEP) if workers > 1 else height
+    best: tuple[float, int, int] | None = None
+    columns = width
+    while True:
+        rows = -(-min(most_rows, height) // STEP) * STEP
+        while rows >= STEP:
+            window = _window_pixels(slopes, rows, columns, frame_shape)
+            need = rows * columns * (SAMPLE * len(slopes) + OVERHEAD) + WINDOW * window.max(initial=0.0)
+            if need <= budget:
+                break
+            rows = min(rows - STEP, int(rows * budget / need) // STEP * STEP) if budget > 0 else 0
+        if rows >= STEP:
+            cost = float(window.sum()) * -(-height // rows) * -(-width // columns)
+            if best is None or cost < 0.9 * best[0]:
+                best = (cost, rows, columns)
+        if columns <= 4 * STEP:
+            break
+        columns = max(4 * STEP, -(-columns // 2 // STEP) * STEP)
+    if best is None:
+        least = working_bytes(maps, STEP, min(4 * STEP, width), shape, frame_shape) * workers
+        raise OptionError(
+            f"is {memory_bytes / 1e6:.0f} MB, and {len(slopes)} frames with {workers} workers need {least / 1e6:.0f} MB.",
+            where="memory",
+            remedy="Allow more memory, or use fewer workers.",
+        )
+    _, rows, columns = best
+    return [
+        [Tile(y, min(y + rows, height), x, min(x + columns, width)) for x in range(0, width, columns)]
+        for y in range(0, height, rows)
+    ]

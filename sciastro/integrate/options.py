@@ -1,0 +1,71 @@
+"""The options of integration."""
+
+from dataclasses import dataclass
+
+from sciastro.core.options import Options, option
+
+__all__ = ["StackOptions"]
+
+DEFAULT_LOW = {"winsorized": 4.0, "sigma": 4.0, "percentile": 0.2, "minmax": 1.0, "none": 0.0}
+DEFAULT_HIGH = {"winsorized": 3.0, "sigma": 3.0, "percentile": 0.1, "minmax": 1.0, "none": 0.0}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StackOptions(Options):
+    """How frames are resampled, rejected and averaged."""
+
+    kernel: str = option(
+        "lanczos3", "Interpolation on the way to the canvas.", choices=("lanczos3", "bilinear", "nearest")
+    )
+    clamp: float | None = option(
+        0.01,
+        "Undershoot allowed to Lanczos ringing, as a share of the local range; none lets it ring.",
+        low=0.0,
+        high=1.0,
+    )
+    max_excluded: float = option(
+        0.1, "Largest share of weight that bad pixels under an output pixel may have.", low=0.0, high=0.5
+    )
+    pixels_hold: str = option(
+        "flux",
+        "What a pixel's value is proportional to: flux (times the area ratio of the grids) or surface brightness.",
+        choices=("flux", "surface_brightness"),
+    )
+    reject: str = option(
+        "winsorized",
+        "Rejection of outliers among the frames.",
+        choices=("winsorized", "sigma", "percentile", "minmax", "none"),
+    )
+    low: float | None = option(
+        None,
+        "Threshold below: sigma (winsorized and sigma 4), share of the median (percentile 0.2), frames (minmax 1).",
+        low=0.0,
+    )
+    high: float | None = option(
+        None,
+        "Threshold above: sigma (winsorized and sigma 3), share of the median (percentile 0.1), frames (minmax 1).",
+        low=0.0,
+    )
+    max_iterations: int = option(6, "Rejection passes at most.", low=1, high=50)
+    protect: float = option(
+        1.0,
+        "On stars, samples within this share of the 5 x 5 range of the image are never rejected; 0 protects none.",
+        low=0.0,
+        high=10.0,
+    )
+    combine: str = option("mean", "Frame-weighted mean, or median.", choices=("mean", "median"))
+    min_reject: int = option(3, "Fewest frames among which outliers are rejected.", low=3)
+    min_frames: int = option(1, "Fewest frames that may make an image.", low=1)
+    flag_share: float = option(
+        0.1, "A quality bit is set where more than this share of weight carries it.", low=0.0, high=1.0
+    )
+    outlier_share: float = option(
+        0.3, "OUTLIER is set where more than this share of frames was rejected.", low=0.0, high=1.0
+    )
+
+    def thresholds(self, frames: int) -> tuple[str, float, float]:
+        """Return the rejection rule for a number of frames, and its low and high threshold."""
+        method = self.reject if frames >= self.min_reject else "none"
+        low = DEFAULT_LOW[method] if self.low is None or method == "none" else self.low
+        high = DEFAULT_HIGH[method] if self.high is None or method == "none" else self.high
+        return method, low, high

@@ -1,0 +1,145 @@
+"""Bring a window of one frame onto a tile of the canvas, turned so that the kernel runs along rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.quality import Quality
+from sciastro.integrate.grid import STEP, Tile, node_positions
+from sciastro.kernels.warp import warp, warp_table
+
+__all__ = ["EXCLUDED", "Planes", "Resampler", "resample", "resampler"]
+
+Planes = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]
+
+EXCLUDED = (
+    Quality.DO_NOT_USE
+    | Quality.NO_DATA
+    | Quality.HOT
+    | Quality.DEAD
+    | Quality.LOW_FLAT
+    | Quality.COSMIC_RAY
+    | Quality.TRAIL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resampler:
+    """What `resample` needs to know about the interpolation.
+
+    Attributes
+    ----------
+    table
+        Weights by sub-pixel phase, from `kernels.warp.warp_table`.
+    exclude
+        Input pixels with any of these `Quality` bits are not used.
+    max_excluded
+        Largest share of absolute weight that may be missing under an output pixel.
+    clamp
+        Undershoot allowed, as a share of the local range; infinity allows any.
+    holds_flux
+        Whether pixels hold flux (multiply by the area ratio) or surface brightness.
+    """
+
+    table: npt.NDArray[np.float32]
+    exclude: int
+    max_excluded: float
+    clamp: float
+    holds_flux: bool
+
+
+def resampler(
+    kernel: str = "lanczos3",
+    *,
+    clamp: float = np.inf,
+    max_excluded: float = 0.1,
+    holds_flux: bool = True,
+    exclude: int = int(EXCLUDED),
+) -> Resampler:
+    """Return the `Resampler` of a kernel name ("lanczos3", "bilinear", "nearest")."""
+    return Resampler(warp_table(kernel), exclude, max_excluded, clamp, holds_flux)
+
+
+def _turned(planes: Planes, origin: tuple[int, int], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]):  # type: ignore[no-untyped-def]
+    """Transpose or mirror the window so that frame x and y grow with canvas x and y.
+
+    Mirrored about pixel 0, so that positions change sign exactly.
+    """
+    signal, variance, quality = planes
+    y0, x0 = origin
+    if abs(x[-1, 0] - x[0, 0]) / x.shape[0] > abs(x[0, -1] - x[0, 0]) / x.shape[1]:
+        signal, variance, quality, x, y, y0, x0 = signal.T, variance.T, quality.T, y, x, x0, y0
+    if x[0, -1] < x[0, 0]:
+        signal, variance, quality = signal[:, ::-1], variance[:, ::-1], quality[:, ::-1]
+        x, x0 = -x, -(x0 + signal.shape[1] - 1)
+    if y[-1, 0] < y[0, 0]:
+        signal, variance, quality = signal[::-1], variance[::-1], quality[::-1]
+        y, y0 = -y, -(y0 + signal.shape[0] - 1)
+    return signal, variance, quality, y0, x0, np.ascontiguousarray(x), np.ascontiguousarray(y)
+
+
+def resample(
+    planes: Planes,
+    origin: tuple[int, int],
+    coefficients: npt.ArrayLike,
+    tile: Tile,
+    how: Resampler,
+    out: Planes,
+    *,
+    scale: float = 1.0,
+    pedestal: float = 0.0,
+    offset: float = 0.0,
+) -> npt.NDArray[np.float64]:
+    """Write ``(frame - pedestal) * scale * area + offset`` on the grid of `tile` into `out`.
+
+    Parameters
+    ----------
+    planes
+        Signal, variance, quality (y, x) of the window; NaN is missing.
+    origin
+        Frame row and column of its first pixel.
+    coefficients
+        Map from canvas to frame pixels (`core.transform`), finite.
+    tile
+        Part of the canvas.
+    how
+        Interpolation.
+    out
+        Signal, variance, quality of the tile, C-contiguous; written. NaN is missing.
+    scale, pedestal, offset
+        Linear change of the values; the variance takes ``(scale * area)**2``.
+
+    Returns
+    -------
+    ndarray
+        float64 (3,): ``sum(scale**2 area V_in)``, ``sum(V_out)`` and number of the clean pixels
+        (`kernels.warp`).
+    """
+    x, y = node_positions(coefficients, tile)
+    signal, variance, quality, y0, x0, x, y = _turned(planes, origin, x, y)
+    skip_y, skip_x = tile.y0 % STEP, tile.x0 % STEP
+    sums = np.zeros(3)
+    warp(
+        np.ascontiguousarray(signal, dtype=np.float32),
+        np.ascontiguousarray(variance, dtype=np.float32),
+        np.ascontiguousarray(quality, dtype=np.uint16),
+        y0,
+        x0,
+        x,
+        y,
+        STEP,
+        skip_y,
+        skip_x,
+        how.table,
+        np.uint16(how.exclude),
+        np.float32(how.max_excluded),
+        np.float32(how.clamp),
+        how.holds_flux,
+        np.float32(scale),
+        np.float32(pedestal),
+        np.float32(offset),
+        *out,
+        sums,
+    )
+    return sums

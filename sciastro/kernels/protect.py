@@ -1,0 +1,101 @@
+"""Give rejected samples back where the image has structure: star cores must not lose light.
+
+Seeing and sub-pixel shifts change star profiles from frame to frame by much more than the noise, so
+that a rule that knows only the samples of one pixel takes a good frame for an outlier. Next to a
+star the neighbors tell: a deviation that is small against the change of the image from pixel to
+pixel is no outlier. This is the gradient term of drizzle's cosmic-ray test, with the range of the
+5 x 5 neighborhood in place of the gradient, which vanishes on top of a star.
+"""
+
+import numpy as np
+from numba import njit
+
+from sciastro.kernels.reduce import median_factor
+
+__all__ = ["protect"]
+
+REACH = 2  # pixels
+F0 = np.float32(0.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def protect(
+    values,
+    variance,
+    weight,
+    share,
+    kappa_low,
+    kappa_high,
+    use_median,
+    image,
+    image_variance,
+    coverage,
+    rejected_low,
+    rejected_high,
+):
+    """Combine again where samples were rejected on structure, by a rule that knows of the structure.
+
+    A sample x of variance V is kept when ``-(share * range + kappa_low sqrt(V)) <= x - image <=
+    share * range + kappa_high sqrt(V)``; range is that of the 5 x 5 neighborhood of `image`. Only
+    pixels with a rejected sample, and with ``share * range`` above three sigma of a typical sample, are touched.
+
+    Parameters
+    ----------
+    values, variance : float32[frame, y, x]
+        Samples; NaN, or a variance that is not positive, is missing.
+    weight : float32[frame]
+        Frame weights; 0 is missing.
+    share, kappa_low, kappa_high : float
+        See above.
+    use_median : bool
+        Median of the kept samples instead of their weighted mean.
+    image, image_variance, coverage : float32[y, x]
+    rejected_low, rejected_high : uint16[y, x]
+        Results of `reduce.combine`; updated.
+    """
+    n, height, width = values.shape
+    before = image.copy()
+    kept = np.empty(n, np.float32)
+    for y in range(height):
+        for x in range(width):
+            if rejected_low[y, x] == 0 and rejected_high[y, x] == 0:
+                continue
+            lowest, highest = np.float32(np.inf), np.float32(-np.inf)
+            for j in range(max(y - REACH, 0), min(y + REACH + 1, height)):
+                for i in range(max(x - REACH, 0), min(x + REACH + 1, width)):
+                    if before[j, i] < lowest:
+                        lowest = before[j, i]
+                    if before[j, i] > highest:
+                        highest = before[j, i]
+            slack = share * (highest - lowest)
+            if not slack > 3.0 * np.sqrt(image_variance[y, x] * coverage[y, x]):
+                continue
+            center = before[y, x]
+            total, norm, square, noise = 0.0, 0.0, 0.0, 0.0
+            low, high, count = 0, 0, 0
+            for f in range(n):
+                v, s = values[f, y, x], variance[f, y, x]
+                if not (weight[f] > F0 and s > F0 and abs(v) < np.inf):
+                    continue
+                d = v - center
+                if d < -(slack + kappa_low * np.sqrt(s)):
+                    low += 1
+                elif d > slack + kappa_high * np.sqrt(s):
+                    high += 1
+                else:
+                    w = 1.0 if use_median else weight[f]
+                    kept[count] = v
+                    count += 1
+                    total += w * d
+                    norm += w
+                    square += w * w
+                    noise += w * w * s
+            if count == 0:
+                continue
+            image[y, x] = center + total / norm
+            image_variance[y, x] = noise / (norm * norm)
+            coverage[y, x] = norm * norm / square
+            rejected_low[y, x], rejected_high[y, x] = low, high
+            if use_median:
+                image[y, x] = np.median(kept[:count])
+                image_variance[y, x] *= median_factor(count)
