@@ -323,6 +323,9 @@ def _probe(path: Path, unit: _Unit, primary: fits.Header) -> Probe:
     if bitpix > 0 and ("BLANK" in unit.header or "ZBLANK" in unit.header):
         blank = _integer(unit.header, "BLANK", _integer(unit.header, "ZBLANK", 0))
     header = _image_header(unit.header, bitpix, shape) if tiled else unit.header.copy()
+    header["NAXIS"] = 2
+    for axis in range(3, 10):
+        header.remove(f"NAXIS{axis}", ignore_missing=True)
     if unit.number > 0:
         _add_primary(header, primary)
     return Probe(
