@@ -1,0 +1,1 @@
+"""From linear science images to a picture. Nothing here feeds back into a measurement."""

@@ -1,0 +1,1 @@
+"""What a run did, told on one self-contained page."""
