@@ -1,0 +1,353 @@
+"""Match two star lists whose relation is unknown but for a bound on the scale.
+
+Method: all triangles of the brightest stars, compared by their side ratios (Groth 1986, AJ 91, 1244);
+similar triangles are counted by rotation and scale, the best bins vote for star pairs (as Valdes et
+al. 1995, PASP 107, 1119), the pairs give a similarity, and the similarity is believed only if more
+stars coincide than chance would bring together in any of the maps that could have been tried.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+from scipy.stats import binom
+
+from sciastro.core import transform
+from sciastro.errors import MatchError
+from sciastro.kernels.triangles import list_triangles, orientation_histogram, vote
+
+__all__ = ["Match", "chance", "match_stars", "mutual_pairs", "positions", "similarity"]
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+LEVELS = (24, 45, 80)  # stars whose triangles are compared, until a match is beyond doubt
+VERIFY = 150  # brightest stars that must confirm a map
+ROTATIONS, SCALE_STEP = 120, 0.02
+PEAKS = 4  # bins of rotation and scale followed up per level
+SHIFTS = 24  # displaced copies of a map that measure chance coincidences
+GUARD = 1e-3  # least chance of one coincidence that is ever assumed: star lists are never ideal
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Stars that two lists have in common.
+
+    Attributes
+    ----------
+    index_a, index_b
+        Entries of the two lists, pair by pair.
+    map
+        `core.transform` map (2, 3) from a to b [pixel]: a similarity, mirrored if `parity` is -1.
+    rms
+        Root mean square residual of the pairs about the affine map nearest to it [pixel].
+    n
+        Number of pairs.
+    log_false_alarm
+        Upper bound on log10 of the probability that lists without common stars match this well.
+    parity
+        +1, or -1 where b is mirrored.
+    """
+
+    index_a: Indices
+    index_b: Indices
+    map: Floats
+    rms: float
+    n: int
+    log_false_alarm: float
+    parity: int
+
+
+def match_stars(
+    a: npt.NDArray[np.void] | Floats,
+    b: npt.NDArray[np.void] | Floats,
+    *,
+    max_scale: float = 1.12,
+    tolerance: float = 3.0,
+    allow_mirror: bool = False,
+    false_alarm: float = 1e-6,
+    depth_ratio: float = 1.0,
+    trials: int = 1,
+) -> Match:
+    """Find the stars that two lists share, whatever shift, rotation and (within bounds) scale.
+
+    Parameters
+    ----------
+    a, b
+        Star lists, brightest first: `STAR_DTYPE` or (n, 2) arrays of x and y [pixel].
+    max_scale
+        Largest scale ratio between the lists, either way.
+    tolerance
+        Largest distance [pixel] of a pair from the similarity; must cover distortion.
+    allow_mirror
+        Whether b may be mirrored.
+    false_alarm
+        Largest acceptable probability that unrelated lists would match as well (a union bound over
+        every similarity that two pairs of stars define; positions in each list independent).
+    depth_ratio
+        Stars to take from b for one of a when patterns are compared (above 1 where b covers more sky).
+    trials
+        Lists that the caller tries in search of one match; tightens the bound.
+
+    Returns
+    -------
+    Match
+        One-to-one pairs of all stars, not only the bright ones.
+
+    Raises
+    ------
+    MatchError
+        Where no map is beyond doubt. A guess is never returned.
+    """
+    pa, pb = positions(a), positions(b)
+    if min(len(pa), len(pb)) < 4:
+        raise MatchError(
+            f"hold {len(pa)} and {len(pb)} stars, and a match beyond doubt needs more than 4.",
+            where="star lists",
+            remedy="Lower the detection threshold, or use longer exposures.",
+        )
+    best: tuple[float, Floats, int] | None = None
+    sizes = (0, 0)
+    for level in LEVELS:
+        before, sizes = sizes, (min(level, len(pa)), min(int(level * depth_ratio), len(pb)))
+        if sizes == before:
+            break
+        for candidate in _candidates(pa[: sizes[0]], pb[: sizes[1]], max_scale, tolerance, allow_mirror):
+            log_p, refined = _verify(pa, pb, candidate, sizes, tolerance, trials)
+            if best is None or log_p < best[0]:
+                best = (log_p, refined, candidate[1])
+        if best is not None and best[0] < np.log10(false_alarm) - 3:
+            break
+    if best is None or best[0] > np.log10(false_alarm):
+        bound = "no similar pattern" if best is None else f"the best map could be chance (log10 p <= {best[0]:.1f})"
+        raise MatchError(
+            f"do not match: {bound} among {sizes[0]} and {sizes[1]} bright stars, "
+            f"scale within {max_scale:.2f}, tolerance {tolerance:.1f} pixel.",
+            where="star lists",
+            remedy="Check that both show the same field; allow a larger scale ratio or tolerance if it differs.",
+        )
+    return _complete(pa, pb, best[1], best[2], tolerance, best[0])
+
+
+def positions(stars: npt.NDArray[np.void] | Floats) -> Floats:
+    """Return x and y of a star list as float64 (n, 2)."""
+    if stars.dtype.names is None:
+        return np.ascontiguousarray(stars, dtype=np.float64).reshape(-1, 2)
+    return np.column_stack([stars["x"], stars["y"]]).astype(np.float64)
+
+
+def similarity(a: Floats, b: Floats, parity: int = 1, weight: Floats | None = None) -> Floats:
+    """Return the least-squares similarity a -> b as a `core.transform` map (2, 3); points are (n, 2)."""
+    w = np.ones(len(a)) if weight is None else weight
+    za, zb = a[:, 0] + 1j * parity * a[:, 1], b[:, 0] + 1j * b[:, 1]
+    mean_a, mean_b = (w * za).sum() / w.sum(), (w * zb).sum() / w.sum()
+    da, db = za - mean_a, zb - mean_b
+    alpha = (w * np.conj(da) * db).sum() / max((w * np.abs(da) ** 2).sum(), 1e-300)
+    beta = mean_b - alpha * mean_a
+    return _as_map(alpha, beta, parity)
+
+
+def _as_map(alpha: complex, beta: complex, parity: int) -> Floats:
+    s = transform.SCALE
+    return np.array(
+        [
+            [beta.real, alpha.real * s, -parity * alpha.imag * s],
+            [beta.imag, alpha.imag * s, parity * alpha.real * s],
+        ]
+    )
+
+
+def _candidates(
+    a: Floats, b: Floats, max_scale: float, tolerance: float, mirror: bool
+) -> list[tuple[Floats, int]]:
+    """Return up to `PEAKS` similarities (map, parity) that the triangles of two short lists suggest."""
+    lists = [_triangles(p, 8 * tolerance) for p in (a, b)]
+    (shape_a, size_a, angle_a, turn_a, corner_a), (shape_b, size_b, angle_b, turn_b, corner_b) = lists
+    if not size_a.size or not size_b.size:
+        return []
+    reach = float(np.log(max_scale)) + 0.01
+    n_scale = max(3, int(np.ceil(2 * reach / SCALE_STEP)))
+    counts = np.empty((2, ROTATIONS, n_scale), np.int64)
+    matches = orientation_histogram(
+        shape_a, size_a, angle_a, turn_a, shape_b, size_b, angle_b, turn_b, tolerance, reach, mirror, counts
+    )
+    found: list[tuple[Floats, int]] = []
+    votes = np.empty((len(a), len(b)), np.int64)
+    for parity, rotation, scale in _peaks(counts):
+        vote(matches, corner_a, corner_b, parity, rotation, scale, ROTATIONS, n_scale, votes)
+        sign = 1 - 2 * parity
+        fitted = _from_votes(a, b, votes, sign, tolerance, max_scale)
+        if fitted is not None:
+            found.append((fitted, sign))
+    return found
+
+
+def _triangles(
+    points: Floats, shortest: float
+) -> tuple[Floats, Floats, Floats, npt.NDArray[np.int8], npt.NDArray[np.int32]]:
+    n = len(points)
+    room = n * (n - 1) * (n - 2) // 6
+    shape, size, angle = np.empty((room, 2)), np.empty(room), np.empty(room)
+    turn, corners = np.empty(room, np.int8), np.empty((room, 3), np.int32)
+    x, y = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
+    count = list_triangles(x, y, shortest, shape, size, angle, turn, corners)
+    return shape[:count], size[:count], angle[:count], turn[:count], corners[:count]
+
+
+def _peaks(counts: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Return (parity, rotation, scale) of the fullest 3 x 3 neighborhoods, apart from each other."""
+    sums = counts + np.roll(counts, 1, axis=1) + np.roll(counts, -1, axis=1)
+    padded = np.pad(sums, ((0, 0), (0, 0), (1, 1)))
+    sums = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
+    peaks = []
+    for _ in range(PEAKS):
+        where = np.unravel_index(int(np.argmax(sums)), sums.shape)
+        parity, rotation, scale = int(where[0]), int(where[1]), int(where[2])
+        if sums[parity, rotation, scale] < 1:
+            break
+        peaks.append((parity, rotation, scale))
+        for r in range(rotation - 2, rotation + 3):
+            sums[parity, r % ROTATIONS, max(scale - 2, 0) : scale + 3] = 0
+    return peaks
+
+
+def _from_votes(
+    a: Floats, b: Floats, votes: npt.NDArray[np.int64], parity: int, tolerance: float, max_scale: float
+) -> Floats | None:
+    """Return the similarity that most voted pairs agree on: all pairs of pairs are tried."""
+    order = np.argsort(-votes, axis=None)[:60]
+    i, j = np.unravel_index(order, votes.shape)
+    strong = votes[i, j] > 0
+    i, j = i[strong], j[strong]
+    if i.size < 3:
+        return None
+    weight = votes[i, j].astype(np.float64)
+    za, zb = a[i, 0] + 1j * parity * a[i, 1], b[j, 0] + 1j * b[j, 1]
+    p, q = np.triu_indices(i.size, 1)
+    apart = (i[p] != i[q]) & (j[p] != j[q]) & (np.abs(za[p] - za[q]) > 8 * tolerance)
+    p, q = p[apart], q[apart]
+    if not p.size:
+        return None
+    alpha = (zb[p] - zb[q]) / (za[p] - za[q])
+    sane = np.abs(np.log(np.abs(alpha) + 1e-300)) <= np.log(max_scale) + 0.02
+    p, q, alpha = p[sane], q[sane], alpha[sane]
+    if not p.size:
+        return None
+    beta = zb[p] - alpha * za[p]
+    near = np.abs(alpha[:, None] * za + beta[:, None] - zb) < tolerance
+    best = int(np.argmax(near @ weight))
+    chosen = near[best]
+    if len(set(i[chosen].tolist())) < 3:
+        return _as_map(complex(alpha[best]), complex(beta[best]), parity)
+    return similarity(a[i[chosen]], b[j[chosen]], parity, weight[chosen])
+
+
+def _apply(coefficients: Floats, points: Floats) -> Floats:
+    return np.column_stack(transform.evaluate(coefficients, points[:, 0], points[:, 1]))
+
+
+def mutual_pairs(a: Floats, b: Floats, tolerance: float) -> tuple[Indices, Indices]:
+    """Return the pairs of points (n, 2) that are each other's nearest within `tolerance`."""
+    if not len(a) or not len(b):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    distance, nearest = cKDTree(b).query(a, distance_upper_bound=tolerance)
+    index = np.flatnonzero(np.isfinite(distance))
+    order = index[np.argsort(distance[index], kind="stable")]
+    _, first = np.unique(nearest[order], return_index=True)
+    chosen = np.sort(order[first])
+    return chosen, nearest[chosen]
+
+
+def _verify(
+    pa: Floats, pb: Floats, candidate: tuple[Floats, int], sizes: tuple[int, int], tolerance: float, trials: int
+) -> tuple[float, Floats]:
+    """Polish a map on the bright stars; return log10 of the bound on chance, and the map."""
+    coefficients, parity = candidate
+    a, b = pa[: max(VERIFY, sizes[0])], pb[: max(VERIFY, sizes[1])]
+    for _ in range(4):
+        i, j = mutual_pairs(_apply(coefficients, a), b, tolerance)
+        if i.size < 3:
+            return 0.0, coefficients
+        coefficients = similarity(a[i], b[j], parity)
+    n_a, n_b = sizes
+    maps = 0.5 * n_a * (n_a - 1) * n_b * (n_b - 1) * trials
+    return chance(_apply(coefficients, a), b, tolerance, maps=maps, fixed=2), coefficients
+
+
+def chance(a: Floats, b: Floats, tolerance: float, *, maps: float, fixed: int) -> float:
+    """Return an upper bound on log10 of the probability that so many stars coincide by chance.
+
+    Parameters
+    ----------
+    a, b
+        Points (n, 2) on one grid [pixel].
+    tolerance
+        Distance of a coincidence [pixel].
+    maps
+        Number of maps that could have been tried (union bound).
+    fixed
+        Stars whose coincidence the map itself brought about.
+
+    Notes
+    -----
+    The chance of one coincidence is the larger of the uniform one, ``n pi tolerance2 / area``, and
+    that found when the map is displaced in `SHIFTS` directions, which knows of clusters.
+    """
+    inside = _within(a, b, tolerance)
+    other = _within(b, a, tolerance)
+    if inside.sum() > other.sum():
+        a, b, inside = b, a, other
+    points = a[inside]
+    if len(points) <= fixed:
+        return 0.0
+    tree = cKDTree(b)
+    hits = _coincidences(tree, points, tolerance)
+    extent = np.ptp(b, axis=0) + 2 * tolerance
+    p = len(b) * np.pi * tolerance**2 / float(extent[0] * extent[1])
+    angles = 2.399963 * np.arange(SHIFTS)  # golden angle: directions and lengths never align
+    lengths = tolerance * (4 + 10 * np.arange(SHIFTS) / SHIFTS)
+    moved = [
+        _coincidences(tree, points + r * np.array([np.cos(t), np.sin(t)]), tolerance)
+        for r, t in zip(lengths, angles, strict=True)
+    ]
+    measured = (float(np.mean(moved)) + float(np.std(moved)) / np.sqrt(SHIFTS)) / len(points)
+    p = min(max(p, measured, GUARD), 1.0)
+    tail = binom.logsf(hits - fixed - 1, max(len(points) - fixed, 1), p) / np.log(10)
+    return float(min(tail + np.log10(max(maps, 1.0)), 0.0))
+
+
+def _within(a: Floats, b: Floats, margin: float) -> npt.NDArray[np.bool_]:
+    low, high = b.min(axis=0) - margin, b.max(axis=0) + margin
+    return np.asarray(np.all((a >= low) & (a <= high), axis=1))
+
+
+def _coincidences(tree: cKDTree, points: Floats, tolerance: float) -> int:
+    """Return how many different tree points are nearest to some point within tolerance."""
+    distance, nearest = tree.query(points, distance_upper_bound=tolerance)
+    return int(np.unique(nearest[np.isfinite(distance)]).size)
+
+
+def _complete(
+    pa: Floats, pb: Floats, coefficients: Floats, parity: int, tolerance: float, log_p: float
+) -> Match:
+    """Extend a verified map to all stars, letting it bend as far as the pairs show."""
+    local = coefficients
+    i, j = mutual_pairs(_apply(local, pa), pb, tolerance)
+    residual = _apply(local, pa[i]) - pb[j]
+    for degree in (1, 1, 2, 2):
+        if i.size < 4 * transform.n_terms(degree):
+            break
+        keep = _inliers(residual)
+        local = transform.fit(*pa[i[keep]].T, *pb[j[keep]].T, degree)
+        residual = _apply(local, pa[i[keep]]) - pb[j[keep]]
+        radius = float(np.clip(6 * np.sqrt(np.mean(residual**2)), 0.7, tolerance))
+        i, j = mutual_pairs(_apply(local, pa), pb, radius)
+        residual = _apply(local, pa[i]) - pb[j]
+    rms = float(np.sqrt(np.mean(np.sum(residual**2, axis=1))))
+    return Match(i, j, similarity(pa[i], pb[j], parity), rms, int(i.size), log_p, parity)
+
+
+def _inliers(residual: Floats) -> npt.NDArray[np.bool_]:
+    size = np.hypot(residual[:, 0], residual[:, 1])
+    return np.asarray(size <= 4 * np.median(size) + 1e-9)
