@@ -1,0 +1,101 @@
+"""Register every frame of a dataset: star lists in, maps out.
+
+Writes ``from_reference`` (frame, axis, term) [pixel] and the `frame` coordinates
+``registration_rms`` [pixel] and ``registration_stars``. A frame that cannot be registered keeps NaN
+in its map, and says why in ``registration_reason``; nothing is dropped here.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sciastro.astrometry.register import RegisterOptions, register
+from sciastro.core import transform
+from sciastro.core.history import record
+from sciastro.core.options import option
+from sciastro.core.stars import StarArray
+from sciastro.core.vocabulary import FROM_REFERENCE, labeled
+from sciastro.errors import DatasetError, MatchError
+
+__all__ = ["RegisterFramesOptions", "best_reference", "register_frames"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisterFramesOptions(RegisterOptions):
+    """How all frames are registered."""
+
+    reference: int | None = option(None, "Number of the reference frame; none takes the best.", low=0)
+
+
+DEFAULTS = RegisterFramesOptions()
+
+
+def best_reference(star_lists: Sequence[StarArray]) -> int:
+    """Return the number of the frame with the most stars per squared width, the sharp and deep one."""
+    merit = [stars.size / max(float(np.median(stars["fwhm"])), 0.5) ** 2 if stars.size else 0.0 for stars in star_lists]
+    return int(np.argmax(merit))
+
+
+def register_frames(
+    frames: xr.Dataset, star_lists: Sequence[StarArray], *, options: RegisterFramesOptions = DEFAULTS
+) -> xr.Dataset:
+    """Register every frame to the reference.
+
+    Parameters
+    ----------
+    frames
+        Any dataset with dims frame, y, x; its pixels are not touched. Not modified.
+    star_lists
+        One `STAR_DTYPE` array per frame, brightest first.
+    options
+        Tolerances, highest degree, reference frame.
+
+    Returns
+    -------
+    Dataset
+        `frames` with ``from_reference`` [pixel, (frame, axis, term)] (NaN unregistered) and the coordinates
+        ``registration_rms`` [pixel], ``registration_stars`` [1], ``registration_reason`` (empty where registered).
+
+    Raises
+    ------
+    DatasetError
+        If the numbers of frames and star lists differ, or the reference does not exist.
+    """
+    n_frames = frames.sizes["frame"]
+    if len(star_lists) != n_frames:
+        raise DatasetError(
+            f"holds {n_frames} frames, and {len(star_lists)} star lists came with it.",
+            where="dataset",
+            remedy="Measure every frame.",
+        )
+    reference = best_reference(star_lists) if options.reference is None else options.reference
+    if reference >= n_frames:
+        raise DatasetError(
+            f"has no frame {reference}.", where="dataset", remedy=f"Choose a reference from 0 to {n_frames - 1}."
+        )
+    shape = (frames.sizes["y"], frames.sizes["x"])
+    maps = np.full((n_frames, 2, transform.n_terms(options.max_degree)), np.nan)
+    rms, count, reason = np.full(n_frames, np.nan), np.zeros(n_frames, np.int64), [""] * n_frames
+    for i, stars in enumerate(star_lists):
+        if i == reference:
+            maps[i], rms[i], count[i] = transform.pad(transform.identity(), options.max_degree), 0.0, stars.size
+            continue
+        try:
+            found = register(star_lists[reference], stars, shape, options)
+        except MatchError as error:
+            reason[i] = str(error)
+            logger.warning("frame %d: %s", i, error)
+            continue
+        maps[i], rms[i], count[i] = transform.pad(found.from_reference, options.max_degree), found.rms, found.n
+    text = "Why the frame could not be registered; empty where it is."
+    out = frames.assign({FROM_REFERENCE.name: labeled(FROM_REFERENCE, maps)}).assign_coords(
+        registration_rms=("frame", rms, {"units": "pixel", "long_name": "Residual of the stars used; NaN unregistered."}),
+        registration_stars=("frame", count, {"units": "1", "long_name": "Stars used in the registration."}),
+        registration_reason=("frame", np.array(reason, dtype=str), {"long_name": text}),
+    )
+    return record(out, "astrometry.register_frames", options, reference=reference)

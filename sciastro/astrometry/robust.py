@@ -1,0 +1,184 @@
+"""Polynomial maps fitted to star pairs: robust, weighted, and only as bent as the stars can prove.
+
+Shared by registration (pixel to pixel) and by the plate solution (pixel to tangent plane).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import ConvexHull, QhullError
+
+from sciastro.astrometry.match import similarity
+from sciastro.core import transform
+
+__all__ = ["Fit", "coverage", "fit_map", "residuals", "select_model"]
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+MAD_TO_SIGMA = 1.4826
+RAYLEIGH_MEDIAN = 1.17741  # median length of a 2-D residual, in sigma per axis
+FOLDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fitted map.
+
+    Attributes
+    ----------
+    coefficients
+        `core.transform` map (2, term).
+    model
+        "similarity", "affine", or "degree n".
+    degree
+        Degree of the polynomial (1 for a similarity).
+    keep
+        Which pairs survived clipping.
+    rms
+        Root mean square length of the kept residuals [unit of the target].
+    scatter
+        Error per axis that the residuals show beyond the stars' own errors [unit of the target].
+    cross_validated
+        Root mean square residual of pairs left out of the fit, of the kept ones [unit of the target].
+    """
+
+    coefficients: Floats
+    model: str
+    degree: int
+    keep: Mask
+    rms: float
+    scatter: float
+    cross_validated: float
+
+
+def fit_map(source: Floats, target: Floats, sigma: Floats, degree: int, parity: int = 1) -> Floats:
+    """Return the weighted least-squares map source -> target; degree 0 means a similarity."""
+    if degree == 0:
+        return similarity(source, target, parity, 1 / sigma**2)
+    return transform.fit(source[:, 0], source[:, 1], target[:, 0], target[:, 1], degree, 1 / sigma)
+
+
+def residuals(coefficients: Floats, source: Floats, target: Floats) -> Floats:
+    """Return target minus mapped source, (n, 2)."""
+    return target - np.column_stack(transform.evaluate(coefficients, source[:, 0], source[:, 1]))
+
+
+def coverage(points: Floats, shape: tuple[int, int]) -> float:
+    """Return the share of the frame inside the hull of `points` (n, 2); 0 for fewer than 3."""
+    if len(points) < 3:
+        return 0.0
+    try:
+        area = float(ConvexHull(points).volume)
+    except QhullError:  # all on one line
+        return 0.0
+    return area / (shape[0] * shape[1])
+
+
+def select_model(
+    source: Floats, target: Floats, sigma: Floats, shape: tuple[int, int], *, max_degree: int, parity: int = 1,
+    clip: float = 4.0, min_degree: int = 0, gain: float = 0.02,
+) -> Fit:  # fmt: skip
+    """Fit similarity, affine and polynomials in turn; keep the last one that predicts stars it has not seen better.
+
+    Parameters
+    ----------
+    source, target
+        Pairs (n, 2).
+    sigma
+        Error per axis of each pair [unit of the target].
+    shape
+        Rows and columns of the source frame, for the guard against extrapolation.
+    max_degree
+        Highest degree tried. Degree d also needs three stars per term and a hull over a
+        share of the frame that grows with d, else corners would be extrapolated.
+    parity
+        -1 if a similarity must mirror.
+    clip
+        Pairs beyond this many sigma of the residuals are left out, then tried again.
+    min_degree
+        0 allows a similarity, 1 starts from affine.
+    gain
+        Relative fall of the cross-validated residual that a higher degree must bring.
+    """
+    hull = coverage(source, shape)
+    best: Fit | None = None
+    for degree in range(min_degree, max_degree + 1):
+        if best is not None and not _supported(degree, int(best.keep.sum()), hull):
+            break
+        trial = _clipped(source, target, sigma, degree, parity, clip)
+        if best is None or _better(trial, best, gain):
+            best = trial
+        elif degree > best.degree + 1:
+            break  # two degrees in a row brought nothing
+    if best is None:
+        raise ValueError("min_degree exceeds max_degree")
+    return best
+
+
+def _supported(degree: int, stars: int, hull: float) -> bool:
+    needed = 6 if degree <= 1 else 3 * transform.n_terms(degree)
+    return stars >= needed and hull >= (0.0, 0.1, 0.35, 0.5, 0.6, 0.65)[min(degree, 5)]
+
+
+def _better(trial: Fit, best: Fit, gain: float) -> bool:
+    return trial.keep.sum() >= 0.9 * best.keep.sum() and trial.cross_validated < (1 - gain) * best.cross_validated or (
+        trial.keep.sum() > 1.1 * best.keep.sum() and trial.cross_validated < 1.05 * best.cross_validated
+    )
+
+
+def _clipped(source: Floats, target: Floats, sigma: Floats, degree: int, parity: int, clip: float) -> Fit:
+    keep = np.ones(len(source), bool)
+    scatter = 0.0
+    error = sigma
+    coefficients = fit_map(source, target, error, degree, parity)
+    for _ in range(8):
+        size = np.hypot(*residuals(coefficients, source, target).T)
+        scatter = _extra_scatter(size[keep], sigma[keep])
+        error = np.hypot(sigma, scatter)
+        typical = max(float(np.median(size[keep] / error[keep])) / RAYLEIGH_MEDIAN, 0.5)
+        now = size / error <= clip * typical
+        if now.sum() < max(4, transform.n_terms(degree) + 1):
+            break
+        coefficients = fit_map(source[now], target[now], error[now], degree, parity)
+        if np.array_equal(now, keep):
+            break
+        keep = now
+    left = residuals(coefficients, source[keep], target[keep])
+    rms = float(np.sqrt(np.mean(np.sum(left**2, axis=1))))
+    crossed = _cross_validated(source[keep], target[keep], error[keep], degree, parity)
+    model = ("similarity", "affine")[degree] if degree < 2 else f"degree {degree}"
+    return Fit(coefficients, model, max(degree, 1), keep, rms, scatter, crossed)
+
+
+def _extra_scatter(size: Floats, sigma: Floats) -> float:
+    """Return the error per axis to add in quadrature so that the median residual is what errors predict."""
+    low, high = 0.0, float(np.median(size)) / RAYLEIGH_MEDIAN
+    if np.median(size / sigma) <= RAYLEIGH_MEDIAN:
+        return 0.0
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        if np.median(size / np.hypot(sigma, middle)) > RAYLEIGH_MEDIAN:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _cross_validated(source: Floats, target: Floats, error: Floats, degree: int, parity: int) -> float:
+    """Return the weighted rms residual of stars left out of the fit, in `FOLDS` interleaved groups."""
+    n = len(source)
+    folds = min(FOLDS, n)
+    group = np.arange(n) % folds
+    total, norm = 0.0, 0.0
+    for k in range(folds):
+        fit = group != k
+        if fit.sum() < max(2, transform.n_terms(degree)):
+            return float("inf")
+        coefficients = fit_map(source[fit], target[fit], error[fit], degree, parity)
+        size2 = np.sum(residuals(coefficients, source[~fit], target[~fit]) ** 2, axis=1)
+        weight = 1 / error[~fit] ** 2
+        total += float((weight * size2).sum())
+        norm += float(weight.sum())
+    return float(np.sqrt(total / norm))
