@@ -2,8 +2,8 @@
 
 An image carries ``noise_correlation`` R: the noise of a large area over what its variance plane gives
 for uncorrelated pixels. The correlation of two pixels is taken as the product of one function per axis that
-sums to R, so that the noise of a large area grows by ``sqrt(R * R) = R``; summed over the pixels of an aperture
-it gives the right noise for small ones too, without a transition by hand. The function is
+sums to R, so that the noise of a large area grows by ``sqrt(R * R) = R``; summed over the pixels of an
+aperture it gives the right noise for small ones too, without a transition by hand. The function is
 
 - up to R = 1.119: part of what Lanczos-3 resampling leaves when the sub-pixel phase is any (R = 1.119);
 - from R = 1.5: the triangle ``1 - |d| / L`` that a box of width L leaves, as in drizzle; at R = 1.5 that

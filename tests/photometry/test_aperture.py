@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from helpers import as_stars, field, star_image
+from star_fields import as_stars, field, star_image
 
 from sciastro.core.quality import Quality
 from sciastro.errors import DatasetError

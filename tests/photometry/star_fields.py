@@ -12,7 +12,7 @@ def star_image(shape, x, y, flux, fwhm):
     image = np.zeros(shape)
     half = int(np.ceil(6 * sigma)) + 1
     for a, b, f in zip(x, y, flux, strict=True):
-        column, row = int(round(a)), int(round(b))
+        column, row = round(a), round(b)
         i = np.arange(max(0, column - half), min(shape[1], column + half + 1))
         j = np.arange(max(0, row - half), min(shape[0], row + half + 1))
         if i.size == 0 or j.size == 0:

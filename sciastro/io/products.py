@@ -1,0 +1,331 @@
+"""FITS files that we publish: images with error, quality and coverage; masters; single frames.
+
+Layout: PRIMARY (header only), SCI, ERR (1 sigma, unit of SCI), DQ (uint16 bits, named in the header) and,
+for integrated images, COVERAGE (effective frames). Every extension carries the full WCS, CHECKSUM and
+DATASUM. Missing pixels are NaN in SCI and ERR and have a bit in DQ. The same input gives the same bytes.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from sciastro.core import vocabulary as v
+from sciastro.core.history import KEY
+from sciastro.core.quality import flag_attributes
+from sciastro.core.vocabulary import labeled
+from sciastro.core.wcs import celestial_from_header, text_to_wcs, wcs_to_header, wcs_to_text
+from sciastro.errors import FileError, OutputError
+from sciastro.io.paths import atomic_path
+from sciastro.io.product_cards import (
+    ProductFacts,
+    ascii_text,
+    fact_cards,
+    quality_cards,
+    quality_from_header,
+    site_cards,
+)
+
+__all__ = [
+    "ProductFacts",
+    "is_product",
+    "product_attributes",
+    "read_product",
+    "write_frame",
+    "write_hdus",
+    "write_image_product",
+    "write_master",
+]
+
+Plane = npt.NDArray[Any]
+
+_KINDS = {"image": "IMAGE", "master": "MASTER", "frame": "FRAME"}
+
+
+def write_image_product(
+    path: Path,
+    image: Plane,
+    variance: Plane,
+    quality: Plane,
+    coverage: Plane,
+    *,
+    wcs: WCS | str | None,
+    facts: ProductFacts,
+    compress: bool = False,
+) -> Path:
+    """Write the integrated image of one band.
+
+    Parameters
+    ----------
+    path
+        The file to make or replace, in one step.
+    image, variance
+        float (y, x), electron / s and its square; NaN is missing.
+    quality, coverage
+        Bits of `Quality`; effective number of frames.
+    wcs
+        World coordinates, or their header text; None or "" where unsolved.
+    facts
+        Everything for the header.
+    compress
+        Tile-compress without loss (GZIP_2; for a ``.fits.fz``).
+
+    Raises
+    ------
+    OutputError
+        If the planes differ in shape or the file cannot be written.
+    """
+    planes = {"SCI": image, "ERR": variance, "DQ": quality, "COVERAGE": coverage}
+    return _write(path, planes, "electron / s", wcs, facts, "image", compress)
+
+
+def write_master(
+    path: Path,
+    image: Plane,
+    variance: Plane,
+    quality: Plane,
+    *,
+    facts: ProductFacts,
+    unit: str = "adu",
+    compress: bool = False,
+) -> Path:
+    """Write a master frame: SCI, ERR, DQ in `unit` ("" for a flat divided by its level); see above."""
+    planes = {"SCI": image, "ERR": variance, "DQ": quality}
+    return _write(path, planes, unit, None, facts, "master", compress)
+
+
+def write_frame(
+    path: Path,
+    signal: Plane,
+    variance: Plane,
+    quality: Plane,
+    *,
+    wcs: WCS | str | None,
+    facts: ProductFacts,
+    unit: str = "electron",
+    compress: bool = False,
+) -> Path:
+    """Write one calibrated or registered frame: SCI, ERR, DQ in `unit`; see `write_image_product`."""
+    planes = {"SCI": signal, "ERR": variance, "DQ": quality}
+    return _write(path, planes, unit, wcs, facts, "frame", compress)
+
+
+def _write(
+    path: Path,
+    planes: dict[str, Plane],
+    unit: str,
+    wcs: WCS | str | None,
+    facts: ProductFacts,
+    kind: str,
+    compress: bool,
+) -> Path:
+    shapes = {name: plane.shape for name, plane in planes.items()}
+    if len(set(shapes.values())) != 1 or len(shapes["SCI"]) != 2:
+        raise OutputError(
+            f"has planes of shapes {shapes}.", where=str(path), remedy="Give planes (y, x) of one shape."
+        )
+    solution = text_to_wcs(wcs) if isinstance(wcs, str) and wcs else wcs
+    sky = wcs_to_header(solution) if isinstance(solution, WCS) else fits.Header()
+    hdus = fits.HDUList(list(_hdus(planes, unit, sky, facts, kind, compress)))
+    with atomic_path(path) as part:
+        write_hdus(part, hdus)
+    return path
+
+
+def write_hdus(path: Path, hdus: fits.HDUList) -> None:
+    """Write `hdus` with checksums whose comments do not hold the moment of writing."""
+    for hdu in hdus:
+        hdu.add_checksum(when="checksum of this HDU")
+    hdus.writeto(path, overwrite=True, output_verify="exception")
+
+
+def _hdus(
+    planes: dict[str, Plane], unit: str, sky: fits.Header, facts: ProductFacts, kind: str, compress: bool
+) -> Iterator[Any]:
+    cards = fact_cards(facts)
+    primary = fits.PrimaryHDU()
+    primary.header["EXTEND"] = True
+    primary.header["PRODUCT"] = (_KINDS[kind], "what this file is")
+    primary.header.extend(cards)
+    primary.header.extend(site_cards(facts))
+    primary.header.extend(quality_cards())
+    for part in _history_cards(facts.history):
+        primary.header.add_history(part)
+    yield primary
+    for name, plane in planes.items():
+        header = fits.Header()
+        if name in ("SCI", "ERR") and unit:
+            header["BUNIT"] = (unit, "unit of the pixels")
+        header.extend(sky)
+        if name == "SCI":
+            header.extend(cards)
+        if name == "DQ":
+            header.extend(quality_cards())
+        yield _image_hdu(_stored(name, plane), header, name, compress)
+
+
+def _history_cards(text: str) -> Iterator[str]:
+    """Yield parts of 72 characters that do not end in a space, which FITS would drop."""
+    for line in text.splitlines():
+        rest = ascii_text(line, len(line))
+        while rest:
+            end = 72
+            while end > 1 and rest[:end].endswith(" "):
+                end -= 1
+            yield rest[:end]
+            rest = rest[end:]
+
+
+def _stored(name: str, plane: Plane) -> Plane:
+    if name == "DQ":
+        return plane.astype(np.uint16, copy=False)
+    if name == "ERR":
+        return np.sqrt(plane, dtype=np.float32)
+    return plane.astype(np.float32, copy=False)
+
+
+def _image_hdu(data: Plane, header: fits.Header, name: str, compress: bool) -> Any:
+    if not compress:
+        return fits.ImageHDU(np.ascontiguousarray(data), header=header, name=name)
+    return fits.CompImageHDU(
+        np.ascontiguousarray(data),
+        header=header,
+        name=name,
+        compression_type="GZIP_2" if data.dtype.kind == "f" else "RICE_1",
+        quantize_level=0.0,
+    )
+
+
+def is_product(header: fits.Header) -> bool:
+    """Return whether a primary header is that of one of our files."""
+    return header.get("PRODUCT") in _KINDS.values() and str(header.get("SOFTWARE", "")).startswith("sciastro")
+
+
+def read_product(path: Path) -> xr.Dataset:
+    """Return one of our FITS files as a labeled dataset, in memory.
+
+    Parameters
+    ----------
+    path
+        Written by `write_image_product`, `write_master` or `write_frame`.
+
+    Returns
+    -------
+    Dataset
+        An image: ``image``, ``image_variance``, ``image_quality``, ``coverage`` (band, y, x) with what
+        `product_attributes` lists. A frame or a master: ``signal``, ``variance``, ``quality`` (frame, y, x)
+        in the unit of the file.
+
+    Raises
+    ------
+    FileError
+        If the file is not one of ours.
+    """
+    try:
+        with fits.open(path, memmap=False) as hdus:
+            header = hdus[0].header
+            if not is_product(header):
+                raise FileError(
+                    "is not a product of sciastro.",
+                    where=str(path),
+                    remedy="Open raw frames with `io.reader`.",
+                )
+            planes = {hdu.name: np.asarray(hdu.data) for hdu in hdus[1:]}
+            headers = {hdu.name: hdu.header for hdu in hdus[1:]}
+            quality = _our_bits(planes["DQ"], headers["DQ"])
+    except (OSError, KeyError, IndexError) as error:
+        raise FileError(
+            f"cannot be read as a product ({error}).", where=str(path), remedy="Write it again."
+        ) from error
+    image = planes["SCI"].astype(np.float32)[None]
+    variance = (planes["ERR"].astype(np.float32) ** 2)[None]
+    return _dataset(headers["SCI"], header, image, variance, quality[None], planes.get("COVERAGE"))
+
+
+def _our_bits(quality: Plane, header: fits.Header) -> npt.NDArray[np.uint16]:
+    bits = quality.astype(np.uint16)
+    moved = quality_from_header(header)
+    if not moved:
+        return bits
+    out = bits & np.uint16(0xFFFF & ~sum(1 << position for position in moved))
+    for position, value in moved.items():
+        out[(bits >> position) & 1 != 0] |= np.uint16(value)
+    return out
+
+
+def _dataset(
+    sci: fits.Header, primary: fits.Header, image: Any, variance: Any, quality: Any, coverage: Any
+) -> xr.Dataset:
+    """Return the planes under the names and units of the vocabulary."""
+    flags = flag_attributes()
+    unit = str(sci.get("BUNIT", "1"))
+    if primary["PRODUCT"] == "IMAGE":
+        variables = {
+            "image": labeled(v.IMAGE, image),
+            "image_variance": labeled(v.IMAGE_VARIANCE, variance),
+            "image_quality": labeled(v.IMAGE_QUALITY, quality),
+        }
+        variables["image_quality"].attrs |= flags
+        if coverage is not None:
+            variables["coverage"] = labeled(v.COVERAGE, coverage.astype(np.float32)[None])
+        return product_attributes(xr.Dataset(variables), sci, primary)
+    names = ("signal", "variance", "quality")
+    squared = {"electron": "electron2", "adu": "adu2", "1": "1"}.get(unit, f"({unit})2")
+    units = (unit, squared, "1")
+    variables = {
+        name: xr.Variable(("frame", "y", "x"), data, {"units": text})
+        for name, data, text in zip(names, (image, variance, quality), units, strict=True)
+    }
+    variables["quality"].attrs |= flags
+    return product_attributes(xr.Dataset(variables), sci, primary)
+
+
+def product_attributes(ds: xr.Dataset, sci: fits.Header, primary: fits.Header) -> xr.Dataset:
+    """Return `ds` (one band or one frame) with the coordinates and attributes of its headers.
+
+    Sets ``band``, the scalar coordinate ``wcs`` (text), ``zeropoint``, ``zeropoint_err``, ``color_term``,
+    ``noise_correlation``, ``image_exposure``, ``n_frames`` (dim band), ``target`` and ``history`` attributes.
+    """
+    solution = celestial_from_header(sci)
+    if solution is not None and "NAXIS1" in sci:
+        solution.pixel_shape = (int(sci["NAXIS1"]), int(sci["NAXIS2"]))
+    text = wcs_to_text(solution) if solution is not None else ""
+    band = str(primary.get("FILTER", ""))
+    attrs = {"target": str(primary.get("OBJECT", "")), "product": str(primary["PRODUCT"]).lower()}
+    lines = _history(primary)
+    if lines:
+        attrs[KEY] = lines
+    if primary["PRODUCT"] != "IMAGE":
+        facts = {"wcs": ("frame", [text]), "filter": ("frame", [band])}
+        return ds.assign_coords(facts).assign_attrs(attrs)
+    numbers = {
+        v.ZEROPOINT: "MAGZP",
+        v.ZEROPOINT_ERR: "MAGZPERR",
+        v.COLOR_TERM: "COLTERM",
+        v.NOISE_CORRELATION: "NCORR",
+        v.IMAGE_EXPOSURE: "EXPTIME",
+        v.COLOR_GAIN: "COLGAIN",
+        v.COLOR_GAIN_ERR: "COLGERR",
+    }
+    columns = {
+        spec.name: labeled(spec, np.array([primary.get(keyword, np.nan)], dtype=np.float64))
+        for spec, keyword in numbers.items()
+    }
+    columns["n_frames"] = labeled(v.N_FRAMES, np.array([primary.get("NCOMBINE", 0)], dtype=np.int64))
+    return ds.assign(columns).assign_coords(band=[band], wcs=text).assign_attrs(attrs)
+
+
+def _history(primary: fits.Header) -> str:
+    """Return the history lines: what does not begin like an entry goes on from the card before."""
+    lines: list[str] = []
+    for part in (str(card) for card in primary.get("HISTORY", [])):
+        if lines and not part.startswith('{"'):
+            lines[-1] += part
+        else:
+            lines.append(part)
+    return "\n".join(lines)
