@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-__all__ = ["chunk_rows", "frame_facts", "is_lazy", "map_frames", "run_tasks"]
+__all__ = ["chunk_rows", "frame_facts", "is_lazy", "map_frames", "reduce_tiles", "run_tasks"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -140,9 +140,108 @@ def frame_facts(function: Callable[..., np.ndarray], *arrays: xr.DataArray, coun
 
     task = delayed(function, pure=True)
     parts = [
-        da.from_delayed(task(*(array.data[i] for array in arrays)), (count,), np.float64) for i in range(n_frames)
+        da.from_delayed(task(*(array.data[i] for array in arrays)), (count,), np.float64)
+        for i in range(n_frames)
     ]
     return da.stack(parts, axis=0)
+
+
+Window = tuple[int, int, int, int]  # y0, y1, x0, x1; ends excluded
+
+
+def reduce_tiles(
+    function: Callable[[Window, list[tuple[np.ndarray, ...] | None]], tuple[np.ndarray, ...]],
+    *arrays: xr.DataArray,
+    tiles: Sequence[Sequence[Window]],
+    windows: Callable[[int, Window], Window | None],
+    dtypes: Sequence[Any],
+    totals: int,
+) -> tuple[Any, ...]:
+    """Reduce the frame axis tile by tile, each tile from a window of every frame; lazy if the input is lazy.
+
+    Parameters
+    ----------
+    function
+        ``function(tile, inputs) -> (plane, ..., total)``: `inputs` holds, per frame, that frame's
+        window of each of `arrays`, or None. Returns a (rows, columns) plane per entry of `dtypes`,
+        then a float64 vector of length `totals`.
+    arrays
+        Labeled inputs (frame, y, x).
+    tiles
+        Rows of tiles that cover the output without gap or overlap, in order.
+    windows
+        ``windows(frame, tile)``: the part of a frame that a tile needs, or None.
+    dtypes
+        Dtype of each plane.
+    totals
+        Length of the vector that is summed over the tiles.
+
+    Returns
+    -------
+    tuple
+        Planes (y, x), then the sum of the vectors; numpy or dask as the input was.
+    """
+    frames = range(arrays[0].shape[0])
+    if is_lazy(*arrays):
+        return _reduce_lazy(function, arrays, tiles, windows, dtypes, totals)
+    planes = [np.asarray(array.data) for array in arrays]
+    shape = (tiles[-1][-1][1], tiles[-1][-1][3])
+    out = tuple(np.empty(shape, dtype) for dtype in dtypes)
+    parts = []
+    for tile in itertools.chain.from_iterable(tiles):
+        needs = [windows(i, tile) for i in frames]
+        *results, part = function(
+            tile,
+            [
+                None
+                if need is None
+                else tuple(plane[i, need[0] : need[1], need[2] : need[3]] for plane in planes)
+                for i, need in zip(frames, needs, strict=True)
+            ],
+        )
+        for target, result in zip(out, results, strict=True):
+            target[tile[0] : tile[1], tile[2] : tile[3]] = result
+        parts.append(part)
+    return *out, np.sum(parts, axis=0)
+
+
+def _reduce_lazy(
+    function: Callable[[Window, list[tuple[np.ndarray, ...] | None]], tuple[np.ndarray, ...]],
+    arrays: Sequence[xr.DataArray],
+    tiles: Sequence[Sequence[Window]],
+    windows: Callable[[int, Window], Window | None],
+    dtypes: Sequence[Any],
+    totals: int,
+) -> tuple[Any, ...]:
+    import dask.array as da
+    from dask import delayed
+
+    task = delayed(function, nout=len(dtypes) + 1, pure=False)
+    blocks: list[list[list[Any]]] = [[] for _ in dtypes]
+    parts = []
+    for row in tiles:
+        line: list[list[Any]] = [[] for _ in dtypes]
+        for tile in row:
+            inputs: list[tuple[Any, ...] | None] = []
+            for i in range(arrays[0].shape[0]):
+                need = windows(i, tile)
+                if need is None:
+                    inputs.append(None)
+                else:
+                    inputs.append(
+                        tuple(
+                            da.asarray(array.data)[i, need[0] : need[1], need[2] : need[3]]
+                            for array in arrays
+                        )
+                    )
+            *results, part = task(tile, inputs)
+            shape = (tile[1] - tile[0], tile[3] - tile[2])
+            for cells, result, dtype in zip(line, results, dtypes, strict=True):
+                cells.append(da.from_delayed(result, shape, dtype))
+            parts.append(da.from_delayed(part, (totals,), np.float64))
+        for block, cells in zip(blocks, line, strict=True):
+            block.append(cells)
+    return *(da.block(block) for block in blocks), da.stack(parts, axis=0).sum(axis=0)
 
 
 @contextlib.contextmanager

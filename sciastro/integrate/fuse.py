@@ -154,9 +154,10 @@ def _combined(
     image, variance, coverage = np.empty((3, rows * columns), np.float32)
     low, high, quality = np.empty((3, rows * columns), np.uint16)
     method, below, above = options.thresholds(int((weights > 0).sum()))
+    how = MEDIAN if options.combine == "median" else MEAN
     combine(
-        flat[0], flat[1], weights, merge_network(n), METHODS[method], MEDIAN if options.combine == "median" else MEAN,
-        below, above, options.max_iterations, image, variance, coverage, low, high,
+        flat[0], flat[1], weights, merge_network(n), METHODS[method], how, below, above,
+        options.max_iterations, image, variance, coverage, low, high,
     )  # fmt: skip
     shape = (rows, columns)
     if method in ("winsorized", "sigma") and options.protect > 0:
@@ -165,10 +166,16 @@ def _combined(
             *(plane.reshape(shape) for plane in (image, variance, coverage, low, high)),
         )  # fmt: skip
     consensus(
-        flat[0], flat[2], weights, np.float32(options.flag_share), low, high, np.float32(options.outlier_share),
-        np.uint16(Quality.OUTLIER), MISSING, quality,
+        flat[0], flat[2], weights, np.float32(options.flag_share), low, high,
+        np.float32(options.outlier_share), np.uint16(Quality.OUTLIER), MISSING, quality,
     )  # fmt: skip
     inner = (slice(RIM, -RIM), slice(RIM, -RIM))
     return TileResult(
-        *(plane.reshape(shape)[inner] for plane in (image, variance, quality, coverage, low, high)), sums=sums
+        image=image.reshape(shape)[inner],
+        variance=variance.reshape(shape)[inner],
+        quality=quality.reshape(shape)[inner],
+        coverage=coverage.reshape(shape)[inner],
+        rejected_low=low.reshape(shape)[inner],
+        rejected_high=high.reshape(shape)[inner],
+        sums=sums,
     )

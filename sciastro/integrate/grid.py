@@ -181,7 +181,7 @@ def plan_tiles(
     if best is None:
         least = working_bytes(maps, STEP, min(4 * STEP, width), shape, frame_shape) * workers
         raise OptionError(
-            f"is {memory_bytes / 1e6:.0f} MB, and {len(slopes)} frames with {workers} workers need {least / 1e6:.0f} MB.",
+            f"is {memory_bytes / 1e6:.0f} MB; {len(slopes)} frames, {workers} workers need {least / 1e6:.0f}.",
             where="memory",
             remedy="Allow more memory, or use fewer workers.",
         )

@@ -28,7 +28,7 @@ class StackOptions(Options):
     )
     pixels_hold: str = option(
         "flux",
-        "What a pixel's value is proportional to: flux (times the area ratio of the grids) or surface brightness.",
+        "What pixels hold: flux (values change with the area ratio of the grids) or surface brightness.",
         choices=("flux", "surface_brightness"),
     )
     reject: str = option(
@@ -38,20 +38,25 @@ class StackOptions(Options):
     )
     low: float | None = option(
         None,
-        "Threshold below: sigma (winsorized and sigma 4), share of the median (percentile 0.2), frames (minmax 1).",
+        "Threshold below the center: 4 sigma, share 0.2 of the median (percentile), 1 frame (minmax).",
         low=0.0,
     )
     high: float | None = option(
         None,
-        "Threshold above: sigma (winsorized and sigma 3), share of the median (percentile 0.1), frames (minmax 1).",
+        "Threshold above the center: 3 sigma, share 0.1 of the median (percentile), 1 frame (minmax).",
         low=0.0,
     )
     max_iterations: int = option(6, "Rejection passes at most.", low=1, high=50)
     protect: float = option(
         1.0,
-        "On stars, samples within this share of the 5 x 5 range of the image are never rejected; 0 protects none.",
+        "Samples within this share of the image's 5 x 5 range (star cores) are never rejected; 0: none.",
         low=0.0,
         high=10.0,
+    )
+    normalize: str = option(
+        "both",
+        "Make sky level (additive), star fluxes (multiplicative), both or none equal before combining.",
+        choices=("additive", "multiplicative", "both", "none"),
     )
     combine: str = option("mean", "Frame-weighted mean, or median.", choices=("mean", "median"))
     min_reject: int = option(3, "Fewest frames among which outliers are rejected.", low=3)

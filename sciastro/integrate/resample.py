@@ -58,10 +58,13 @@ def resampler(
     exclude: int = int(EXCLUDED),
 ) -> Resampler:
     """Return the `Resampler` of a kernel name ("lanczos3", "bilinear", "nearest")."""
-    return Resampler(warp_table(kernel), exclude, max_excluded, clamp, holds_flux)
+    table: npt.NDArray[np.float32] = warp_table(kernel)  # type: ignore[no-untyped-call]
+    return Resampler(table, exclude, max_excluded, clamp, holds_flux)
 
 
-def _turned(planes: Planes, origin: tuple[int, int], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]):  # type: ignore[no-untyped-def]
+def _turned(
+    planes: Planes, origin: tuple[int, int], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+) -> tuple[Planes, tuple[int, int], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Transpose or mirror the window so that frame x and y grow with canvas x and y.
 
     Mirrored about pixel 0, so that positions change sign exactly.
@@ -76,7 +79,12 @@ def _turned(planes: Planes, origin: tuple[int, int], x: npt.NDArray[np.float64],
     if y[-1, 0] < y[0, 0]:
         signal, variance, quality = signal[::-1], variance[::-1], quality[::-1]
         y, y0 = -y, -(y0 + signal.shape[0] - 1)
-    return signal, variance, quality, y0, x0, np.ascontiguousarray(x), np.ascontiguousarray(y)
+    turned = (
+        np.ascontiguousarray(signal, dtype=np.float32),
+        np.ascontiguousarray(variance, dtype=np.float32),
+        np.ascontiguousarray(quality, dtype=np.uint16),
+    )
+    return turned, (y0, x0), np.ascontiguousarray(x), np.ascontiguousarray(y)
 
 
 def resample(
@@ -117,15 +125,12 @@ def resample(
         (`kernels.warp`).
     """
     x, y = node_positions(coefficients, tile)
-    signal, variance, quality, y0, x0, x, y = _turned(planes, origin, x, y)
+    turned, corner, x, y = _turned(planes, origin, x, y)
     skip_y, skip_x = tile.y0 % STEP, tile.x0 % STEP
     sums = np.zeros(3)
     warp(
-        np.ascontiguousarray(signal, dtype=np.float32),
-        np.ascontiguousarray(variance, dtype=np.float32),
-        np.ascontiguousarray(quality, dtype=np.uint16),
-        y0,
-        x0,
+        *turned,
+        *corner,
         x,
         y,
         STEP,

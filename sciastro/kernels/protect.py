@@ -37,7 +37,8 @@ def protect(
 
     A sample x of variance V is kept when ``-(share * range + kappa_low sqrt(V)) <= x - image <=
     share * range + kappa_high sqrt(V)``; range is that of the 5 x 5 neighborhood of `image`. Only
-    pixels with a rejected sample, and with ``share * range`` above three sigma of a typical sample, are touched.
+    pixels with a rejected sample, and with ``share * range`` above three sigma of a typical sample,
+    are touched.
 
     Parameters
     ----------

@@ -1,0 +1,247 @@
+"""Weigh frames and leave the bad ones out, each with its reason.
+
+Reads the `frame` coordinates ``fwhm``, ``eccentricity``, ``sky``, ``noise``, ``n_stars``, ``exposure``,
+``filter``, and where present ``target``, ``transparency``, ``from_reference`` and ``elongation`` (axis ratio
+common to all stars, 1 round). Writes ``weight`` (best frame 1), ``use`` and ``reason``.
+
+Weights are inverse variances after normalization. For point sources on a sky-limited background the
+noise under a star grows with the area it covers: ``w = t**2 / (noise**2 fwhm**2)`` with the
+transparency t (Naylor 1998, MNRAS 296, 339: the variance of an optimally extracted flux is
+proportional to the sky variance times the equivalent area of the profile).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from sciastro.core.history import record
+from sciastro.core.lift import is_lazy
+from sciastro.core.options import Options, option
+from sciastro.core.vocabulary import (
+    ECCENTRICITY,
+    EXPOSURE,
+    FILTER,
+    FROM_REFERENCE,
+    FWHM,
+    N_STARS,
+    NOISE,
+    REASON,
+    SKY,
+    TARGET,
+    TRANSPARENCY,
+    USE,
+    WEIGHT,
+    VariableSpec,
+    labeled,
+    require,
+)
+from sciastro.errors import DatasetError
+
+__all__ = ["GradeOptions", "grade"]
+
+Floats = npt.NDArray[np.float64]
+KEPT = "kept nevertheless, as the group has no better frame"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GradeOptions(Options):
+    """How frames are weighted, and when one is left out."""
+
+    weight: str = option(
+        "source_snr",
+        "Inverse variance of point sources, inverse variance of the sky, exposure time, or all equal.",
+        choices=("source_snr", "sky_variance", "exposure", "equal"),
+    )
+    reject: bool = option(True, "Leave clouded, trailed and blurred frames out; else only name them.")
+    kappa: float = option(
+        4.0, "Robust sigma beyond which a frame differs from its group.", low=1.0, high=20.0
+    )
+    cloud: float = option(
+        0.6, "Share of the group's transparency below which a frame is clouded.", low=0.0, high=1.0
+    )
+    blur: float = option(1.5, "Times the group's FWHM above which a frame is blurred.", low=1.0, high=10.0)
+    eccentricity: float = option(0.7, "Eccentricity above which a frame may be trailed.", low=0.0, high=1.0)
+    elongation: float = option(
+        1.3, "Axis ratio common to all stars above which a frame may be trailed.", low=1.0, high=10.0
+    )
+
+
+DEFAULTS = GradeOptions()
+
+
+def grade(frames: xr.Dataset, *, options: GradeOptions = DEFAULTS) -> xr.Dataset:
+    """Write weight, use and reason of every frame.
+
+    Frames are compared within their group (same target and filter), by the group's median and the
+    scatter of the better half, so that many bad frames do not hide each other. Floors of 5 %
+    (transparency), 10 % (width), 0.05 (eccentricity) let a normal night pass whole.
+
+    Parameters
+    ----------
+    frames
+        ``fwhm`` [pixel], ``eccentricity``, ``sky`` and ``noise`` [electron / s], ``n_stars``,
+        ``exposure`` [s], ``filter`` on `frame`, in memory. Not modified.
+    options
+        Weights and thresholds.
+
+    Returns
+    -------
+    Dataset
+        `frames` with the coordinates ``weight`` (0 only where ``use`` is False), ``use``, ``reason``.
+
+    Raises
+    ------
+    DatasetError
+        If a coordinate is missing, has the wrong unit, or is lazy.
+    """
+    require(frames, FWHM, ECCENTRICITY, SKY, NOISE, N_STARS, EXPOSURE, FILTER)
+    facts = {spec.name: _facts(frames, spec) for spec in (FWHM, ECCENTRICITY, NOISE, N_STARS, EXPOSURE)}
+    n = frames.sizes["frame"]
+    facts["transparency"] = (
+        _facts(frames, TRANSPARENCY) if TRANSPARENCY.name in frames.variables else np.full(n, np.nan)
+    )
+    facts["elongation"] = (
+        np.asarray(frames["elongation"].values, dtype=np.float64)
+        if "elongation" in frames.variables
+        else np.full(n, np.nan)
+    )
+    registered = np.ones(n, dtype=bool)
+    if FROM_REFERENCE.name in frames.variables:
+        registered = np.isfinite(frames[FROM_REFERENCE.name].values).all(axis=(1, 2))
+    weight, use, reason = np.zeros(n), np.zeros(n, dtype=bool), np.full(n, "", dtype=object)
+    for members in _groups(frames):
+        group = {name: values[members] for name, values in facts.items()}
+        weight[members], use[members], reason[members] = _grade_group(group, registered[members], options)
+    out = frames.assign_coords(
+        weight=labeled(WEIGHT, weight), use=labeled(USE, use), reason=labeled(REASON, reason.astype(np.str_))
+    )
+    return record(out, "integrate.grade", options)
+
+
+def _facts(frames: xr.Dataset, spec: VariableSpec) -> Floats:
+    if is_lazy(frames[spec.name]):
+        raise DatasetError(
+            "is lazy, and frames can only be compared when all are measured.",
+            where=f"coordinate '{spec.name}'",
+            remedy=f"Compute it first: `ds['{spec.name}'].load()`.",
+        )
+    return np.asarray(frames[spec.name].values, dtype=np.float64)
+
+
+def _groups(frames: xr.Dataset) -> list[npt.NDArray[np.intp]]:
+    names = [str(name) for name in frames[FILTER.name].values]
+    if TARGET.name in frames.variables:
+        names = [f"{target}\n{name}" for target, name in zip(frames[TARGET.name].values, names, strict=True)]
+    keys = np.array(names, dtype=np.str_)
+    return [np.flatnonzero(keys == key) for key in dict.fromkeys(names)]
+
+
+def _grade_group(
+    facts: dict[str, Floats], registered: npt.NDArray[np.bool_], options: GradeOptions
+) -> tuple[Floats, npt.NDArray[np.bool_], list[str]]:
+    weight = _weights(facts, options.weight)
+    fatal = [_fatal(facts, registered, i) for i in range(weight.size)]
+    sound = np.array([not text for text in fatal])
+    bad = _outliers(facts, sound, options)
+    use = sound & (np.array([not text for text in bad]) | (not options.reject))
+    reason = [first or second for first, second in zip(fatal, bad, strict=True)]
+    if not use.any():
+        rest = sound if sound.any() else registered & np.isfinite(facts["noise"]) & (facts["exposure"] > 0)
+        if rest.any():
+            best = int(np.argmax(np.where(rest, weight, -1.0)))
+            use[best], reason[best] = True, f"{reason[best]}; {KEPT}"
+    weight = np.where(use, weight, 0.0)
+    if use.any():
+        weight = np.where(use, np.maximum(weight / weight[use].max(), 1e-4), 0.0)
+    return weight, use, [text or _weighted_down(facts, weight, use, i) for i, text in enumerate(reason)]
+
+
+def _weights(facts: dict[str, Floats], kind: str) -> Floats:
+    """Return weights up to a factor; unknown transparency or width counts as the group's median."""
+    t, fwhm = _filled(facts["transparency"]), _filled(facts["fwhm"])
+    if kind == "equal":
+        return np.ones_like(t)
+    if kind == "exposure":
+        return np.nan_to_num(facts["exposure"])
+    noise = _filled(facts["noise"])
+    variance = (noise * fwhm) ** 2 if kind == "source_snr" else noise**2
+    return np.where(variance > 0, t**2 / np.where(variance > 0, variance, 1.0), 1.0)
+
+
+def _filled(values: Floats) -> Floats:
+    known = values[np.isfinite(values)]
+    return np.where(np.isfinite(values), values, np.median(known) if known.size else 1.0)
+
+
+def _fatal(facts: dict[str, Floats], registered: npt.NDArray[np.bool_], i: int) -> str:
+    if not facts["exposure"][i] > 0:
+        return "no exposure time"
+    if not np.isfinite(facts["noise"][i]):
+        return "no usable pixel"
+    if not facts["n_stars"][i] > 0:
+        return "no stars"
+    return "" if registered[i] else "unregistered: no star pattern in common with the reference frame"
+
+
+def _reference(values: Floats, better: int) -> tuple[float, float]:
+    """Return the level of a group and the robust scatter of its better half (`better` +1: high is good)."""
+    known = values[np.isfinite(values)]
+    if known.size == 0:
+        return float("nan"), float("nan")
+    if known.size < 3:
+        return float(known.max() if better > 0 else known.min()), 0.0
+    center = float(np.median(known))
+    half = (known - center)[(known - center) * better >= 0]
+    return center, 1.4826 * float(np.median(np.abs(half)))
+
+
+def _outliers(facts: dict[str, Floats], sound: npt.NDArray[np.bool_], options: GradeOptions) -> list[str]:
+    """Return the reason why a frame differs from its group, or an empty text."""
+    t, fwhm, stars = facts["transparency"], facts["fwhm"], facts["n_stars"]
+    t0, t_spread = _reference(t[sound], +1)
+    f0, f_spread = _reference(fwhm[sound], -1)
+    e0, e_spread = _reference(facts["eccentricity"][sound], -1)
+    a0, a_spread = _reference(facts["elongation"][sound], -1)
+    seconds = facts["exposure"][sound]
+    alike = seconds.size > 0 and float(seconds.max()) <= 1.2 * float(seconds.min())
+    n0, n_spread = _reference(stars[sound], +1) if alike else (float("nan"), float("nan"))
+    k = options.kappa
+    reasons = []
+    for i in range(t.size):
+        found = []
+        few = stars[i] < min(0.5 * n0, n0 - k * max(n_spread, np.sqrt(n0)))
+        if t[i] < min(options.cloud * t0, t0 - k * max(t_spread, 0.05 * t0)):
+            found.append(f"clouded: transparency {t[i] / t0:.2f} of the group's")
+        elif few and (np.isnan(t[i]) or stars[i] < 0.3 * n0):
+            found.append(f"clouded: {stars[i]:.0f} stars against {n0:.0f} of the group")
+        ecc, axis = facts["eccentricity"][i], facts["elongation"][i]
+        if axis > max(options.elongation, a0 + k * max(a_spread, 0.05)):
+            found.append(f"trailed: all stars {axis:.2f} times longer than wide along one direction")
+        elif np.isnan(axis) and ecc > max(options.eccentricity, e0 + k * max(e_spread, 0.05)):
+            found.append(f"trailed: eccentricity {ecc:.2f} against {e0:.2f} of the group")
+        if fwhm[i] > max(options.blur * f0, f0 + k * max(f_spread, 0.1 * f0)):
+            found.append(f"blurred: FWHM {fwhm[i]:.1f} px against {f0:.1f} of the group")
+        reasons.append("; ".join(found) if sound[i] else "")
+    return reasons
+
+
+def _weighted_down(facts: dict[str, Floats], weight: Floats, use: npt.NDArray[np.bool_], i: int) -> str:
+    """Return why a used frame weighs less than half of its group's median, or an empty text."""
+    typical = float(np.median(weight[use])) if use.any() else 0.0
+    if not use[i] or weight[i] >= 0.5 * typical:
+        return ""
+    parts = []
+    for name, word, better in (
+        ("transparency", "transparency", 1),
+        ("fwhm", "FWHM", -1),
+        ("noise", "noise", -1),
+    ):
+        level = _filled(facts[name])
+        ratio = float(level[i] / np.median(level[use]))
+        if ratio**better < 0.87:
+            parts.append(f"{word} {ratio:.2f} of the group's")
+    return "weighted down: " + (
+        ", ".join(parts) if parts else f"{weight[i] / typical:.2f} of the group's weight"
+    )

@@ -1,0 +1,138 @@
+"""The fused pass of a run: every tile of the canvas on the one pool of workers, into arrays of the caller."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.lift import run_tasks
+from sciastro.integrate.fuse import Buffers, ReadWindow, integrate_tile
+from sciastro.integrate.grid import Tile, plan_tiles
+from sciastro.integrate.normalize import Terms
+from sciastro.integrate.options import StackOptions
+
+__all__ = ["StackArrays", "empty_stack", "stack_windows"]
+
+
+@dataclass(frozen=True, slots=True)
+class StackArrays:
+    """The planes of one band, (y, x); written in place, tile by tile.
+
+    Attributes
+    ----------
+    image, variance
+        float32 [electron / s, electron2 / s2]; NaN is missing.
+    quality
+        uint16 bits.
+    coverage
+        float32, effective number of frames.
+    rejected_low, rejected_high
+        uint16, frames rejected.
+    """
+
+    image: npt.NDArray[np.float32]
+    variance: npt.NDArray[np.float32]
+    quality: npt.NDArray[np.uint16]
+    coverage: npt.NDArray[np.float32]
+    rejected_low: npt.NDArray[np.uint16]
+    rejected_high: npt.NDArray[np.uint16]
+
+
+def empty_stack(shape: tuple[int, int]) -> StackArrays:
+    """Return arrays for one band, contents undefined."""
+    return StackArrays(
+        image=np.empty(shape, np.float32),
+        variance=np.empty(shape, np.float32),
+        quality=np.empty(shape, np.uint16),
+        coverage=np.empty(shape, np.float32),
+        rejected_low=np.empty(shape, np.uint16),
+        rejected_high=np.empty(shape, np.uint16),
+    )
+
+
+def stack_windows(
+    read_window: ReadWindow,
+    maps: npt.NDArray[np.float64],
+    frame_shape: tuple[int, int],
+    terms: Terms,
+    weight: npt.NDArray[np.floating],
+    out: StackArrays,
+    *,
+    options: StackOptions,
+    memory_bytes: int,
+    workers: int = 2,
+    progress: Callable[[float], None] | None = None,
+) -> float:
+    """Integrate one band into `out` and return its noise correlation factor.
+
+    Parameters
+    ----------
+    read_window
+        ``read_window(frame, y0, y1, x0, x1)``: signal [electron], variance [electron2], quality of a
+        window, calibrated on the way if need be; called from several threads at once.
+    maps
+        Canvas-to-frame maps, float64 (frame, 2, terms); a NaN map leaves the frame out.
+    frame_shape
+        Rows and columns of the frames; the canvas is as large as `out`.
+    terms
+        Normalization, from `integrate.normalize.terms`.
+    weight
+        Weight per frame; 0 leaves it out.
+    out
+        Written in place.
+    options
+        Resampling, rejection, combination (normalization is in `terms`).
+    memory_bytes
+        Bound on what this call allocates, for all workers; `out` is the caller's. `read_window` may
+        take up to 40 byte per pixel that it returns on top of the result.
+    workers
+        Threads.
+    progress
+        Called in this thread after each tile with the share of the canvas that is done, 0 to 1.
+
+    Returns
+    -------
+    float
+        Noise of large areas over what uncorrelated pixels of the variance plane would give; NaN
+        where no pixel is clean.
+
+    Raises
+    ------
+    OptionError
+        If the memory does not suffice for the smallest tile.
+    """
+    shape = out.image.shape
+    maps = np.asarray(maps, dtype=np.float64)
+    used = np.asarray(weight, dtype=np.float64) > 0
+    plan = plan_tiles((shape[0], shape[1]), maps[used], frame_shape, memory_bytes, workers)
+    tiles = [tile for row in plan for tile in row]
+    numbers = np.flatnonzero(used)
+    part = Terms(terms.scale[used], terms.pedestal[used], terms.offset[used])
+    local = threading.local()
+    total = shape[0] * shape[1]
+    finished = 0
+
+    def read(i: int, y0: int, y1: int, x0: int, x1: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        return read_window(int(numbers[i]), y0, y1, x0, x1)
+
+    def work(tile: Tile) -> npt.NDArray[np.float64]:
+        buffers = getattr(local, "buffers", None)
+        if buffers is None:
+            buffers = local.buffers = Buffers()
+        done = integrate_tile(read, maps[used], frame_shape, part, weight[used], tile, options, buffers)
+        here = (slice(tile.y0, tile.y1), slice(tile.x0, tile.x1))
+        out.image[here], out.variance[here], out.quality[here] = done.image, done.variance, done.quality
+        out.coverage[here] = done.coverage
+        out.rejected_low[here], out.rejected_high[here] = done.rejected_low, done.rejected_high
+        return done.sums
+
+    def report(tile: Tile, _sums: npt.NDArray[np.float64]) -> None:
+        nonlocal finished
+        finished += tile.shape[0] * tile.shape[1]
+        if progress is not None:
+            progress(finished / total)
+
+    large, single = np.sum(run_tasks(work, tiles, workers=workers, done=report), axis=0)
+    return float(np.sqrt(large / single)) if single > 0 else float("nan")

@@ -1,0 +1,260 @@
+"""Combine registered frames, filter by filter, into images with variance, quality and coverage.
+
+Reads ``signal`` [electron], ``variance`` [electron2], ``quality`` (dims frame, y, x) and the `frame`
+coordinates ``exposure`` [s] and ``filter``; where present ``weight``, ``use``, ``from_reference``, ``sky``
+[electron / s] and ``transparency``. Writes a new dataset with ``image`` [electron / s],
+``image_variance``, ``image_quality``, ``coverage``, ``rejected_low``, ``rejected_high`` (dims band, y, x),
+``noise_correlation``, ``image_exposure`` [s] and ``n_frames`` (dims band).
+Method: one resampling to the reference grid (Lanczos-3), additive and multiplicative normalization,
+winsorized sigma clipping with star cores protected, frame-weighted mean.
+"""
+
+from dataclasses import astuple, dataclass, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from sciastro.core.history import inherit, record
+from sciastro.core.lift import is_lazy, reduce_tiles
+from sciastro.core.transform import identity
+from sciastro.core.vocabulary import (
+    COVERAGE,
+    EXPOSURE,
+    FILTER,
+    FROM_REFERENCE,
+    IMAGE,
+    IMAGE_EXPOSURE,
+    IMAGE_QUALITY,
+    IMAGE_VARIANCE,
+    N_FRAMES,
+    NOISE_CORRELATION,
+    QUALITY,
+    REJECTED_HIGH,
+    REJECTED_LOW,
+    SIGNAL,
+    SKY,
+    TRANSPARENCY,
+    USE,
+    VARIANCE,
+    WEIGHT,
+    VariableSpec,
+    labeled,
+    require,
+)
+from sciastro.errors import DatasetError
+from sciastro.integrate.fuse import RIM, integrate_tile
+from sciastro.integrate.grid import Tile, input_window, plan_tiles
+from sciastro.integrate.normalize import NormalizeOptions, Terms, terms
+from sciastro.integrate.options import StackOptions
+
+__all__ = ["StackOptions", "stack"]
+
+DEFAULTS = StackOptions()
+TILE_MEMORY = 256 << 20  # bytes in work at a time; numbers do not depend on it
+PLANES = (IMAGE, IMAGE_VARIANCE, IMAGE_QUALITY, COVERAGE, REJECTED_LOW, REJECTED_HIGH)
+DTYPES = (np.float32, np.float32, np.uint16, np.float32, np.uint16, np.uint16)
+
+Floats = npt.NDArray[np.float64]
+Window = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The frames of one band, by number, and what is known of them."""
+
+    name: str
+    members: npt.NDArray[np.intp]
+    maps: Floats
+    terms: Terms
+    weight: Floats
+    exposure: float
+
+
+def stack(frames: xr.Dataset, *, options: StackOptions = DEFAULTS) -> xr.Dataset:
+    """Combine registered frames, filter by filter, with outlier rejection.
+
+    Parameters
+    ----------
+    frames
+        ``signal`` [electron], ``variance`` [electron2] and ``quality``, dims (frame, y, x);
+        ``exposure`` [s] and ``filter`` on `frame`, in memory. ``weight`` and ``use`` (all alike where
+        absent), ``from_reference`` (the frames share one grid where absent; a NaN map leaves the
+        frame out), ``sky`` and ``transparency`` (not normalized where absent). Not modified.
+    options
+        Resampling, normalization, rejection and combination.
+
+    Returns
+    -------
+    Dataset
+        A new one on (band, y, x), see the module. Missing pixels are NaN with NO_DATA and
+        DO_NOT_USE; lazy pixels give lazy images with the same numbers.
+
+    Raises
+    ------
+    DatasetError
+        If a variable is missing or has the wrong dims or unit, or no frame, or fewer than
+        ``min_frames`` of a band, are usable.
+    """
+    require(frames, SIGNAL, VARIANCE, QUALITY, EXPOSURE, FILTER)
+    groups, left_out = _groups(frames, options)
+    shape = (frames.sizes["y"], frames.sizes["x"])
+    results = [_one_band(frames, group, shape, options) for group in groups]
+    out = xr.Dataset(
+        {spec.name: labeled(spec, _stacked([r[i] for r in results])) for i, spec in enumerate(PLANES)}
+    )
+    out = out.assign(
+        noise_correlation=labeled(NOISE_CORRELATION, _stacked([_correlation(r[-1]) for r in results])),
+        image_exposure=labeled(IMAGE_EXPOSURE, np.array([group.exposure for group in groups])),
+        n_frames=labeled(N_FRAMES, np.array([group.members.size for group in groups], dtype=np.int64)),
+    ).assign_coords(band=np.array([group.name for group in groups], dtype=np.str_))
+    wcs = _reference_wcs(frames)
+    if wcs:
+        out = out.assign_coords(wcs=xr.Variable((), wcs, {"long_name": "WCS of the image grid."}))
+    return record(inherit(out, frames), "integrate.stack", options, **_notes(groups, left_out, options))
+
+
+def _stacked(parts: list[Any]) -> Any:
+    """Stack planes or numbers of all bands, numpy or dask as they are."""
+    return xr.Variable.concat([xr.Variable(("y", "x")[: part.ndim], part) for part in parts], "band").data
+
+
+def _correlation(sums: Any) -> Any:
+    large, single = sums[0], sums[1]
+    return np.sqrt(large / np.where(single > 0, single, np.nan))  # type: ignore[call-overload]
+
+
+def _optional(frames: xr.Dataset, spec: VariableSpec) -> npt.NDArray[np.generic] | None:
+    if spec.name not in frames.variables:
+        return None
+    require(frames, spec)
+    if is_lazy(frames[spec.name]):
+        raise DatasetError(
+            "is lazy, and tiles cannot be planned without it.",
+            where=f"coordinate '{spec.name}'",
+            remedy=f"Compute it first: `ds['{spec.name}'].load()`.",
+        )
+    return np.asarray(frames[spec.name].values)
+
+
+def _groups(frames: xr.Dataset, options: StackOptions) -> tuple[list[_Group], list[str]]:
+    n = frames.sizes["frame"]
+    known = {
+        spec.name: _optional(frames, spec)
+        for spec in (EXPOSURE, FILTER, WEIGHT, USE, FROM_REFERENCE, SKY, TRANSPARENCY)
+    }
+    maps = (
+        np.repeat(identity()[None], n, axis=0) if (m := known["from_reference"]) is None else m.astype(float)
+    )
+    weight = np.ones(n) if (w := known["weight"]) is None else w.astype(float)
+    usable = (weight > 0) & np.isfinite(maps).all(axis=(1, 2))
+    if (use := known["use"]) is not None:
+        usable &= use.astype(bool)
+    names = np.asarray(known["filter"]).astype(str)
+    groups, left_out = [], []
+    for name in dict.fromkeys(names.tolist()):
+        members = np.flatnonzero((names == name) & usable)
+        if members.size == 0:
+            left_out.append(name)
+            continue
+        if members.size < options.min_frames:
+            raise DatasetError(
+                f"has {members.size} usable frames, and `min_frames` is {options.min_frames}.",
+                where=f"band '{name}'",
+                remedy="Add frames, or lower `min_frames`.",
+            )
+        facts = [None if (v := known[k]) is None else v[members] for k in ("exposure", "sky", "transparency")]
+        reference = _reference_of(maps[members], weight[members])
+        changes = terms(
+            np.asarray(facts[0]),
+            facts[1],
+            facts[2],
+            reference=reference,
+            options=NormalizeOptions(mode=options.normalize),
+        )
+        seconds = float(np.asarray(facts[0], dtype=float).sum())
+        groups.append(_Group(name, members, maps[members], changes, weight[members], seconds))
+    if not groups:
+        raise DatasetError(
+            "holds no usable frame.",
+            where="the frame dimension",
+            remedy="Look at `use`, `weight`, `reason` and `from_reference`.",
+        )
+    return groups, left_out
+
+
+def _reference_of(maps: Floats, weight: Floats) -> int:
+    """Return the frame whose sky and transparency a band gets: the reference frame, else the best one."""
+    still = identity()
+    same = [
+        i for i, c in enumerate(maps)
+        if np.allclose(c[:, :3], still, atol=1e-9) and not np.any(np.abs(c[:, 3:]) > 1e-9)
+    ]  # fmt: skip
+    return same[0] if len(same) == 1 else int(np.argmax(weight))
+
+
+def _one_band(
+    frames: xr.Dataset, group: _Group, shape: tuple[int, int], options: StackOptions
+) -> tuple[Any, ...]:
+    arrays = [frames[spec.name].isel(frame=group.members) for spec in (SIGNAL, VARIANCE, QUALITY)]
+    plan = plan_tiles(shape, group.maps, shape, TILE_MEMORY)
+
+    def window(i: int, tile: Window) -> Window | None:
+        return input_window(group.maps[i], Tile(*tile).padded(RIM), shape)
+
+    work = partial(
+        _tile,
+        maps=group.maps,
+        frame_shape=shape,
+        changes=group.terms,
+        weight=group.weight,
+        options=options,
+    )
+    tiles = [[astuple(tile) for tile in row] for row in plan]
+    return reduce_tiles(work, *arrays, tiles=tiles, windows=window, dtypes=DTYPES, totals=2)
+
+
+def _tile(
+    tile: Window,
+    inputs: list[tuple[npt.NDArray[np.generic], ...] | None],
+    *,
+    maps: Floats,
+    frame_shape: tuple[int, int],
+    changes: Terms,
+    weight: Floats,
+    options: StackOptions,
+) -> tuple[npt.NDArray[np.generic], ...]:
+    def read(i: int, *_window: int) -> tuple[npt.NDArray[np.generic], ...]:
+        planes = inputs[i]
+        if planes is None:
+            raise RuntimeError("a window was read that the plan did not ask for")  # a bug, not the user's
+        return planes
+
+    done = integrate_tile(read, maps, frame_shape, changes, weight, Tile(*tile), options)  # type: ignore[arg-type]
+    return tuple(getattr(done, field.name) for field in fields(done))
+
+
+def _reference_wcs(frames: xr.Dataset) -> str:
+    """Return the WCS of the canvas: that of the reference frame, "" where unknown."""
+    if "wcs" not in frames.variables or frames["wcs"].dims != ("frame",):
+        return ""
+    texts = [str(text) for text in frames["wcs"].values]
+    if FROM_REFERENCE.name in frames.variables:
+        still = identity()
+        for text, c in zip(texts, frames[FROM_REFERENCE.name].values, strict=True):
+            if text and np.allclose(c[:, :3], still, atol=1e-9) and not np.any(np.abs(c[:, 3:]) > 1e-9):
+                return text
+        return ""
+    return next((text for text in texts if text), "")
+
+
+def _notes(groups: list[_Group], left_out: list[str], options: StackOptions) -> dict[str, str]:
+    few = [g.name for g in groups if options.reject != "none" and g.members.size < options.min_reject]
+    notes = {}
+    if few:
+        notes["not_rejected"] = f"fewer than {options.min_reject} frames: {', '.join(few)}"
+    if left_out:
+        notes["left_out"] = f"no usable frame: {', '.join(left_out)}"
+    return notes
