@@ -4,7 +4,7 @@ Every file appears under its name only when it is complete.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -15,13 +15,15 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
 
-from sciastro.errors import OutputError
+from sciastro.errors import OptionError, OutputError
+from sciastro.recipe.context import Progress, Silent
 from sciastro.simulate.dialects import Card
-from sciastro.simulate.night import NightFrame, frames_of, make_scene
+from sciastro.simulate.night import NightFrame, Scene, frames_of, make_scene
 from sciastro.simulate.plan import NightPlan, schedule, sky_cone
+from sciastro.simulate.presets import adjusted, preset
 from sciastro.simulate.truth import FOLDER, frame_record, save_truth
 
-__all__ = ["SimulatedNight", "StarSource", "catalog_stars", "write_night"]
+__all__ = ["SimulatedNight", "StarSource", "catalog_stars", "night_plan", "write_night"]
 
 StarSource = Callable[[float, float, float, float], QTable]
 
@@ -48,9 +50,52 @@ class SimulatedNight:
     n_real: int
     size: int
 
+    def as_text(self) -> str:
+        """Return what a person wants to know."""
+        return (
+            f"{self.n_frames} raw frames ({self.size / 1e6:.0f} MB) of {self.n_stars} stars,"
+            f" {self.n_real} of them real, in {self.folder}\nThe truth: {self.folder / FOLDER}\n"
+            f"Next: sciastro reduce {self.folder} -o RESULT"
+        )
+
+
+def night_plan(
+    name: str,
+    chosen: Mapping[str, object] | None = None,
+    *,
+    shape: str | None = None,
+    settings: Sequence[str] = (),
+) -> NightPlan:
+    """Return the preset `name` with what a user has asked for.
+
+    Parameters
+    ----------
+    chosen
+        Options by name; None leaves the preset's value.
+    shape
+        "ROWSxCOLUMNS".
+    settings
+        "NAME=VALUE", as for `simulate.presets.adjusted`.
+
+    Raises
+    ------
+    OptionError
+        For an unknown preset or option, or a value that makes no sense.
+    """
+    wanted = {key: value for key, value in (chosen or {}).items() if value is not None}
+    if shape is not None:
+        rows, _, columns = shape.lower().partition("x")
+        wanted.update({"camera.rows": rows, "camera.columns": columns})
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise OptionError(f"is {setting!r}.", where="--set", remedy="Write NAME=VALUE, such as lights=3.")
+        wanted[key.strip()] = value.strip()
+    return adjusted(preset(name), wanted)
+
 
 def catalog_stars(ra: float, dec: float, radius: float, epoch: float) -> QTable:
-    """Return the embedded catalog's stars within `radius` [deg], at their place in the Julian year `epoch`."""
+    """Return the embedded catalog's stars within `radius` [deg], where they are in Julian year `epoch`."""
     from sciastro.io.reference import cone
 
     return cone(ra, dec, radius, epoch=epoch)
@@ -61,7 +106,7 @@ def write_night(
     out: Path,
     *,
     stars: StarSource = catalog_stars,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SimulatedNight:
     """Write every frame of `plan` below `out`, and the truth to ``out/truth``.
 
@@ -72,7 +117,7 @@ def write_night(
     stars
         ``stars(ra, dec, radius, epoch) -> QTable`` (ra, dec, mag, color) of the real stars.
     progress
-        Called with (frames written, frames in all).
+        Is told how far stage "simulate" is, frame by frame.
 
     Raises
     ------
@@ -84,14 +129,15 @@ def write_night(
     scene = make_scene(plan, stars(ra, dec, radius, _julian_year(plan.date)))
     total = sum(1 for _ in schedule(plan))
     records: list[dict[str, Any]] = []
-    size = 0
+    size, bars = 0, progress or Silent()
+    bars.start("simulate", total)
     with _writing(out):
-        for number, frame in enumerate(frames_of(scene), start=1):
+        for frame in frames_of(scene):
             size += _write_frame(out / frame.path, frame)
             records.append(frame_record(frame.path, frame.spec))
-            if progress is not None:
-                progress(number, total)
-        _write_truth(out, scene_saver=lambda folder: save_truth(folder, scene, records))
+            bars.advance("simulate")
+        _write_truth(out, scene, records)
+    bars.finish("simulate")
     real = int(np.sum(~np.asarray(scene.stars["invented"])))
     return SimulatedNight(folder=out, n_frames=total, n_stars=len(scene.stars), n_real=real, size=size)
 
@@ -142,11 +188,11 @@ def _write_frame(path: Path, frame: NightFrame) -> int:
     return size
 
 
-def _write_truth(out: Path, scene_saver: Callable[[Path], None]) -> None:
+def _write_truth(out: Path, scene: Scene, records: list[dict[str, Any]]) -> None:
     part = out / f".{FOLDER}.part"
     try:
         part.mkdir(exist_ok=True)
-        scene_saver(part)
+        save_truth(part, scene, records)
         part.replace(out / FOLDER)
     finally:
         shutil.rmtree(part, ignore_errors=True)

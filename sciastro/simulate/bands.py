@@ -122,5 +122,11 @@ def star_rates(
 
 
 def surface_rate(band: str, mag: float, color: float, telescope: Telescope, scale: float) -> float:
-    """Return electrons / s / pixel of a surface of `mag` [V / arcsec2] and `color` at `scale` [arcsec / pixel]."""
+    """Return the light of a surface of `mag` [V / arcsec2] and `color` [electron / s / pixel].
+
+    Parameters
+    ----------
+    scale
+        Pixel scale [arcsec / pixel].
+    """
     return float(star_rates((band,), [mag], [color], telescope)[0, 0] * scale**2)

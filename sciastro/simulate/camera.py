@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from sciastro.core.options import Options, option
 from sciastro.errors import OptionError
@@ -115,11 +116,11 @@ def make_sensor(options: CameraOptions, seed: int) -> Sensor:
     cold = dark_rate_at(options.temperature)
     current = options.dark_current * rng.gamma(9.0, 1 / 9.0, n)
     hot = np.zeros(n, dtype=bool)
-    hot[rng.choice(n, int(round(options.hot_pixels * n)), replace=False)] = True
+    hot[rng.choice(n, round(options.hot_pixels * n), replace=False)] = True
     current[hot] += options.hot_rate * rng.exponential(1.0, int(hot.sum()))
     response = 1 + options.prnu * rng.standard_normal(n)
     dead = np.zeros(n, dtype=bool)
-    dead[rng.choice(n, int(round(options.dead_pixels * n)), replace=False)] = True
+    dead[rng.choice(n, round(options.dead_pixels * n), replace=False)] = True
     response[dead] *= rng.uniform(0.0, 0.4, int(dead.sum()))
     yy, xx = np.arange(rows)[:, None] / rows, np.arange(columns)[None, :] / columns
     glow = (
@@ -155,7 +156,7 @@ def throughput(sensor: Sensor, band: str) -> Plane:
         size, depth = rng.uniform(0.012, 0.03) * half, rng.uniform(0.02, 0.06)
         r = np.hypot(x - cx, y - cy) / size
         # The shadow of a mote far from focus: a soft-edged disk with the hole of a central obstruction.
-        light *= 1 - depth / (1 + np.exp((r - 1) * 12)) * (1 - 0.7 / (1 + np.exp((r - 0.35) * 16)))
+        light *= 1 - depth * expit((1 - r) * 12) * (1 - 0.7 * expit((0.35 - r) * 16))
     return np.asarray(light * sensor.response, dtype=np.float32)
 
 

@@ -2,8 +2,9 @@
 
 Each row is (keyword, value, comment, kinds): the value names an entry of `spellings`, or is a constant
 after "="; kinds lists the frame kinds that carry it ("*" all; otherwise letters of L light, F flat,
-B bias, D dark and dark-flat). Rows whose value is None are left out. Orders and spellings follow real headers (N.I.N.A. 1.10
-and 3, SharpCap 4, MaxIm DL 5, ZWO's ASIAIR and Seestar, INDI/Ekos).
+B bias, D dark and dark-flat). Rows whose value is None are left out. Orders and spellings follow
+real headers (N.I.N.A. 1.10 and 3, SharpCap, MaxIm DL 5, ZWO's Seestar) and, for ASIAIR and INDI/Ekos,
+what is known of them.
 """
 
 from collections.abc import Mapping

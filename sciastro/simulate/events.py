@@ -23,7 +23,7 @@ def cloud_plane(rng: np.random.Generator, shape: tuple[int, int], transparency: 
         nodes, np.meshgrid(y, x, indexing="ij"), order=3, mode="nearest", output=np.float32
     )
     cloud = np.exp(-0.35 * (smooth - smooth.mean()) / max(float(smooth.std()), 1e-6))
-    return np.minimum(cloud * np.float32(transparency / cloud.mean()), 1.0).astype(np.float32)
+    return np.asarray(np.minimum(cloud * (transparency / cloud.mean()), 1.0), dtype=np.float32)
 
 
 def cosmic_rays(rng: np.random.Generator, shape: tuple[int, int], expected: float) -> tuple[Plane, int]:

@@ -37,7 +37,7 @@ class Nebula:
 
 
 def _field(rng: np.random.Generator, size: int, slope: float, largest: float) -> npt.NDArray[np.float64]:
-    """Return a random field (mean 0, variance 1) with power ``k**-slope`` below wavelength `largest` [texel]."""
+    """Return a random field (mean 0, variance 1), power ``k**-slope`` below wavelength `largest` [texel]."""
     k = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
     power = (k**2 + (1 / largest) ** 2) ** (-slope / 4)
     noise = np.fft.rfft2(rng.standard_normal((size, size))) * power
@@ -66,12 +66,15 @@ def make_nebula(
     xx, yy = step[None, :] + 0.10 * diameter * warp[0], step[:, None] + 0.10 * diameter * warp[1]
     r = np.hypot(xx, 1.15 * yy) / (diameter / 2)
     billow = np.exp(0.55 * _field(rng, size, 3.2, size / 3))
-    crossing, fine = _field(rng, size, 3.0, size / 4), _field(rng, size, 3.0, size / 10)
-    filaments = np.exp(-((crossing / 0.11) ** 2)) + 0.6 * np.exp(-((fine / 0.10) ** 2))
+    crossing, fine = _field(rng, size, 4.2, size / 3), _field(rng, size, 3.8, size / 6)
+    shocked = 1 / (
+        1 + np.exp(-2.5 * _field(rng, size, 3.4, size / 3))
+    )  # filaments only where gas is swept up
+    filaments = shocked * (np.exp(-((crossing / 0.10) ** 2)) + 0.5 * np.exp(-((fine / 0.09) ** 2)))
     lanes = 1 / (1 + np.exp((_field(rng, size, 3.1, size / 5) - 1.35) / 0.15))
     envelope = np.exp(-(((r - 0.62) / 0.30) ** 2)) if shape == "ring" else np.exp(-1.6 * r**2)
     taper = _taper(size)
-    emission = envelope * billow * (0.55 + 0.6 * filaments) * (0.25 + 0.75 * lanes)
+    emission = envelope * billow * (0.55 + 0.8 * filaments) * (0.25 + 0.75 * lanes)
     reflection = np.exp(-2.6 * r**2) * np.sqrt(billow) * (0.6 + 0.4 * lanes)
     grid = centered(ra, dec, 3600 * span / (size - 1), (size, size))
     return Nebula(emission=_normalized(emission, taper), reflection=_normalized(reflection, taper), grid=grid)
@@ -80,7 +83,7 @@ def make_nebula(
 def _taper(size: int) -> npt.NDArray[np.float64]:
     edge = np.sin(np.pi * np.arange(size) / (size - 1)) ** 2
     window = np.minimum(1.0, 4 * edge)
-    return window[:, None] * window[None, :]
+    return np.asarray(window[:, None] * window[None, :], dtype=np.float64)
 
 
 def _normalized(light: npt.NDArray[np.float64], taper: npt.NDArray[np.float64]) -> Plane:
@@ -91,7 +94,7 @@ def _normalized(light: npt.NDArray[np.float64], taper: npt.NDArray[np.float64]) 
 def texture_map(
     geometry: Geometry, nebula: Nebula
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the cubic maps from frame pixels to texture pixels, as `kernels.render_stars.add_texture` reads them."""
+    """Return the cubic maps from frame to texture pixels that `kernels.render_stars.add_texture` reads."""
 
     def across(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[object, object]:
         return sky_to_pixel(nebula.grid, *pixel_to_sky(geometry, x, y))

@@ -18,16 +18,15 @@ from sciastro.simulate.dialects import DIALECTS, Card, Value, header_cards, spel
 from sciastro.simulate.nebula import Nebula, make_nebula
 from sciastro.simulate.optics import sky_to_pixel
 from sciastro.simulate.plan import FrameSpec, NightPlan, row_order, schedule, sky_cone
-from sciastro.simulate.psf import Psf, PsfOptions, draw_stars
+from sciastro.simulate.psf import Psf, draw_halos, draw_stars
 from sciastro.simulate.sky import add_nebula, all_stars, real_stars, sky_plane, sky_rate
 
-__all__ = ["NightFrame", "Scene", "light_rate", "make_scene", "night"]
+__all__ = ["NightFrame", "Scene", "frames_of", "light_rate", "make_scene", "night"]
 
 Plane = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
 STREAM = {"light": 101, "flat": 102, "bias": 103, "dark": 104, "dark-flat": 105}
-HALO_FROM = 300.0  # electron/s: fainter stars have halos that nobody sees
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +101,7 @@ def light_rate(scene: Scene, spec: FrameSpec, rng: np.random.Generator) -> Plane
     psf = Psf(fwhm=spec.fwhm, trail_x=spec.trail_x, trail_y=spec.trail_y, options=plan.psf)
     draw_stars(plane, x, y, scene.rates[spec.band], psf, phase)
     if plan.psf.halo > 0:
-        _draw_halos(plane, x, y, scene.rates[spec.band], plan, spec, phase)
+        draw_halos(plane, x, y, scene.rates[spec.band], psf, phase)
     if spec.clouded:
         air = spec.transparency / plan.cloud_transparency
         plane *= np.float32(air) * events.cloud_plane(rng, geometry.shape, plan.cloud_transparency)
@@ -114,20 +113,6 @@ def light_rate(scene: Scene, spec: FrameSpec, rng: np.random.Generator) -> Plane
         events.satellite(plane, rng, level, spec.fwhm)
     plane *= scene.transmission[spec.band]
     return plane
-
-
-def _draw_halos(
-    plane: Plane,
-    x: Floats,
-    y: Floats,
-    rates: Floats,
-    plan: NightPlan,
-    spec: FrameSpec,
-    phase: npt.NDArray[np.int64],
-) -> None:
-    bright = rates.max(axis=1) * plan.psf.halo > 0.02 * HALO_FROM
-    wide = Psf(fwhm=8 * spec.fwhm, options=PsfOptions(beta=1.9))
-    draw_stars(plane, x[bright], y[bright], plan.psf.halo * rates[bright], wide, phase)
 
 
 def _add_sky(

@@ -61,7 +61,8 @@ class Geometry:
 
 def distortion_constant(shape: tuple[int, int], at_corner: float) -> float:
     """Return k [1 / pixel2] that moves the corners of an image of `shape` by `at_corner` pixels."""
-    return float(at_corner / (0.5 * np.hypot(shape[0] - 1, shape[1] - 1)) ** 3)
+    half = 0.5 * float(np.hypot(shape[0] - 1, shape[1] - 1))
+    return at_corner / half**3 if at_corner != 0 else 0.0
 
 
 def centered(

@@ -70,10 +70,10 @@ class NightPlan(Options):
     trailed: int = option(0, "Which light of each band is trailed; 0 none.", low=0)
     trail: float = option(9.0, "Length of the trail.", unit="pixel", low=0.0, high=200.0)
     satellite: int = option(0, "Which light of each band a satellite crosses; 0 none.", low=0)
-    telescope: Telescope = option(Telescope(), "The telescope.")
-    camera: CameraOptions = option(CameraOptions(), "The camera.")
-    sky: SkyOptions = option(SkyOptions(), "The sky.")
-    psf: PsfOptions = option(PsfOptions(), "The shape of stars.")
+    telescope: Telescope = option(Telescope(), "The telescope.")  # noqa: RUF009
+    camera: CameraOptions = option(CameraOptions(), "The camera.")  # noqa: RUF009
+    sky: SkyOptions = option(SkyOptions(), "The sky.")  # noqa: RUF009
+    psf: PsfOptions = option(PsfOptions(), "The shape of stars.")  # noqa: RUF009
     seed: int = option(1, "Seed of everything random.", low=0)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,9 @@
 """Ready-made nights: small for tests, pretty for the demo, hard for acceptance, color for Bayer."""
 
 import dataclasses
+from collections.abc import Mapping
 
+from sciastro.core.options import Options
 from sciastro.errors import OptionError
 from sciastro.simulate.bands import Telescope
 from sciastro.simulate.camera import CameraOptions
@@ -9,14 +11,14 @@ from sciastro.simulate.plan import NightPlan
 from sciastro.simulate.psf import PsfOptions
 from sciastro.simulate.sky import SkyOptions
 
-__all__ = ["PRESETS", "preset"]
+__all__ = ["PRESETS", "adjusted", "preset"]
 
 _ROSETTE = SkyOptions(
     brightness=20.6,
     gradient=0.18,
     nebula="ring",
     nebula_diameter=1.05,
-    nebula_emission=19.1,
+    nebula_emission=18.8,
     nebula_reflection=20.9,
 )
 
@@ -128,3 +130,38 @@ def preset(name: str) -> NightPlan:
     if name not in PRESETS:
         raise OptionError(f"is {name!r}.", where="preset", remedy=f"Known presets: {', '.join(PRESETS)}.")
     return PRESETS[name]
+
+
+def adjusted(plan: NightPlan, settings: Mapping[str, object]) -> NightPlan:
+    """Return `plan` with other options.
+
+    Parameters
+    ----------
+    settings
+        By name, the parts with a dot: ``{"lights": 3, "camera.gain": "1.2"}``.
+
+    Raises
+    ------
+    OptionError
+        For an unknown option or a value out of range.
+    """
+    top: dict[str, object] = {}
+    nested: dict[str, dict[str, object]] = {}
+    for name, value in settings.items():
+        part, _, inner = name.rpartition(".")
+        (nested.setdefault(part, {}) if part else top)[inner] = value
+    for part, values in nested.items():
+        options = getattr(plan, part, None)
+        if not isinstance(options, Options):
+            raise OptionError(
+                f"has no part '{part}'.", where="NightPlan", remedy=f"Its parts: {', '.join(_PARTS)}."
+            )
+        top[part] = type(options).from_mapping({**_shallow(options), **values})
+    return NightPlan.from_mapping({**_shallow(plan), **top})
+
+
+_PARTS = ("telescope", "camera", "sky", "psf")
+
+
+def _shallow(options: Options) -> dict[str, object]:
+    return {item.name: getattr(options, item.name) for item in dataclasses.fields(options)}

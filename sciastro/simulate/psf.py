@@ -11,15 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
-from sciastro.kernels.render_stars import add_stars
+from sciastro.kernels.render_stars import add_stars, add_texture
 
-__all__ = ["MONO", "Psf", "PsfOptions", "draw_stars"]
+__all__ = ["MONO", "Psf", "PsfOptions", "draw_halos", "draw_stars"]
 
 Floats = npt.NDArray[np.float64]
 
 MONO = np.zeros((2, 2), dtype=np.int64)
 TABLE = 4096  # relative error of the linear interpolation below 1e-6 in the core
 LOST = 1e-4  # fraction of the light outside a star's stamp
+HALO_BIN = 8  # pixels per node of the grid on which halos are drawn
+HALO_WIDTH = 8.0  # FWHM of a halo in FWHM of the star
 MARGIN = 0.02  # electron/s: stamps of bright stars are drawn until their edge is fainter than this
 
 
@@ -74,10 +76,11 @@ def _table(options: PsfOptions) -> Floats:
 def _reach(options: PsfOptions, peak: Floats) -> Floats:
     """Return the stamp radius in units of the width: LOST of the light, and an invisible edge."""
     if options.profile == "gaussian":
-        return np.sqrt(np.maximum(np.log(1 / LOST), np.log(np.maximum(peak / MARGIN, 1))))
+        by_edge = np.log(np.maximum(peak / MARGIN, 1))
+        return np.asarray(np.sqrt(np.maximum(np.log(1 / LOST), by_edge)), dtype=np.float64)
     by_light = LOST ** (-1 / (options.beta - 1)) - 1
     by_edge = np.maximum(peak / MARGIN, 1) ** (1 / options.beta) - 1
-    return np.sqrt(np.maximum(by_light, by_edge))
+    return np.asarray(np.sqrt(np.maximum(by_light, by_edge)), dtype=np.float64)
 
 
 def _ellipses(
@@ -136,3 +139,34 @@ def draw_stars(
     radius = np.minimum(_reach(options, level.max(axis=1, initial=0.0)) * width * stretch, 55 * width)
     core = np.full(px.size, max(3.0, 1.5 * psf.fwhm))
     add_stars(plane, phase, px, py, level, ellipse, radius, core, _table(options), _trail(psf))
+
+
+def draw_halos(
+    plane: npt.NDArray[np.float32],
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    rate: npt.ArrayLike,
+    psf: Psf,
+    phase: npt.NDArray[np.int64] = MONO,
+) -> None:
+    """Add the wide halos that optics leave around stars to `plane` in place; arguments as `draw_stars`.
+
+    A halo has no detail: it is drawn on a grid `HALO_BIN` times coarser and interpolated. Its light,
+    ``options.halo`` times the star's, comes on top of the star's electrons.
+    """
+    rows, columns = (size // HALO_BIN + 4 for size in plane.shape)
+    light = np.asarray(rate, dtype=np.float64).reshape(np.size(x), -1) * psf.options.halo
+    width = HALO_WIDTH * psf.fwhm
+    bright = light.max(axis=1, initial=0.0) > MARGIN * width**2  # fainter ones stay below MARGIN per pixel
+    grid_x = (np.asarray(x, dtype=np.float64)[bright] + 0.5) / HALO_BIN + 1.0
+    grid_y = (np.asarray(y, dtype=np.float64)[bright] + 0.5) / HALO_BIN + 1.0
+    wide = Psf(fwhm=width / HALO_BIN, options=PsfOptions(beta=2.2))
+    step, shift = 1 / HALO_BIN, 0.5 / HALO_BIN + 1.0
+    map_x, map_y = np.zeros(10), np.zeros(10)
+    map_x[:2], map_y[0], map_y[2] = (shift, step), shift, step
+    for channel in range(light.shape[1]):
+        coarse = np.zeros((rows, columns), dtype=np.float32)
+        draw_stars(coarse, grid_x, grid_y, light[bright, channel], wide)
+        level = np.zeros(light.shape[1])
+        level[channel] = 1 / HALO_BIN**2
+        add_texture(plane, phase, coarse, level, map_x, map_y)

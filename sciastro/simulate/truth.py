@@ -18,6 +18,7 @@ import numpy.typing as npt
 from astropy.table import QTable
 from scipy.spatial import cKDTree
 
+from sciastro.core.options import Options
 from sciastro.core.wcs import wcs_to_text
 from sciastro.errors import FileError
 from sciastro.simulate import optics
@@ -28,7 +29,7 @@ from sciastro.simulate.plan import FrameSpec, NightPlan, sky_cone
 from sciastro.simulate.psf import PsfOptions
 from sciastro.simulate.sky import SkyOptions, sky_plane, sky_rate
 
-__all__ = ["SCHEMA", "Truth", "frame_record", "plan_from", "save_truth", "star_table"]
+__all__ = ["FOLDER", "SCHEMA", "Truth", "frame_record", "plan_from", "save_truth", "star_table"]
 
 Floats = npt.NDArray[np.float64]
 SCHEMA = 1
@@ -88,7 +89,12 @@ def save_truth(folder: Path, scene: Scene, records: Iterable[dict[str, Any]]) ->
 
 def plan_from(values: dict[str, Any]) -> NightPlan:
     """Return the plan that ``as_dict`` has written."""
-    nested = {"telescope": Telescope, "camera": CameraOptions, "sky": SkyOptions, "psf": PsfOptions}
+    nested: dict[str, type[Options]] = {
+        "telescope": Telescope,
+        "camera": CameraOptions,
+        "sky": SkyOptions,
+        "psf": PsfOptions,
+    }
     plain = {key: value for key, value in values.items() if key not in nested}
     parts = {key: kind.from_mapping(values[key]) for key, kind in nested.items() if key in values}
     return NightPlan.from_mapping({**plain, **parts})
