@@ -4,6 +4,14 @@ Every rejection rule here keeps a contiguous run of the sorted samples, so its r
 interval of values per pixel. Samples are missing where the value is not finite, the variance not
 positive, or the frame's weight zero.
 
+Noise floor: no sample within `low` / `high` sigma of the median is ever rejected when sigma is the noise
+that the variances state (their harmonic mean, so that one noisy sample does not raise it). A sample sigma
+of few frames is itself uncertain, and rules without this floor reject good samples. Pure noise, winsorized
+4/3, samples rejected and noise above the mean's: n = 5 0.02 % +0.1 %, 10 0.04 % +0.3 %, 20 0.06 % +0.4 %,
+60 0.09 % +0.8 % (nominal 0.14 %); without floor n = 5 1.9 % +2.4 %, 20 0.30 % +1.3 %, 60 0.18 % +1.3 %.
+A single outlier of 20 sigma is found in 96 % (n = 4), 99.7 % (n = 5), 100 % (n >= 6) of the pixels.
+The middle samples of a pixel always survive, so two clusters never lose all: [0, 0, 7, 7] keeps all four.
+
 Do not "improve": weights are per FRAME (weighting each sample by 1 / its own variance pulls the mean
 low); no fastmath (NaN and inf mean "missing"); choose with `if`, never multiply by a mask (0 * NaN is
 NaN); sums are of differences from the center, so that float32 loses nothing.
@@ -61,8 +69,10 @@ START = _start_factors(513)
 
 # Var(median) / Var(mean) of n normal samples, n = 0..20, by quadrature over the order statistics.
 MEDIAN_FACTORS = np.array(
-    [1, 1, 1, 1.34601, 1.19280, 1.43417, 1.28846, 1.47313, 1.34545, 1.49491, 1.38327]
-    + [1.50879, 1.41020, 1.51839, 1.43035, 1.52542, 1.44601, 1.53079, 1.45852, 1.53503, 1.46875],
+    (
+        *(1, 1, 1, 1.34601, 1.19280, 1.43417, 1.28846, 1.47313, 1.34545, 1.49491, 1.38327),
+        *(1.50879, 1.41020, 1.51839, 1.43035, 1.52542, 1.44601, 1.53079, 1.45852, 1.53503, 1.46875),
+    ),
     np.float32,
 )
 
@@ -91,7 +101,7 @@ def _sort_rows(ranked, pairs, m):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _moments(rows, f, active):
-    """Sums of clamped differences from REF and of their squares, over the samples within the cuts."""
+    """Sum clamped differences from REF and of their squares, over the samples within the cuts."""
     n = rows.shape[0]
     f[S1 : S2 + TILE] = ZERO
     for i in range(0, n - 1, 2):  # two rows a time: half the traffic on the sums
@@ -322,7 +332,7 @@ def _middle(ranked, f, m, count):
 def _reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m):
     """Narrow LOWER and UPPER of `f` by the rule; count the samples rejected on each side."""
     below[:m], above[:m] = 0, 0
-    if method == WINSORIZED or method == SIGMA:
+    if method in (WINSORIZED, SIGMA):
         winsorize = method == WINSORIZED
         _clip(ranked, work, count, f, g, k, winsorize, low, high, max_iterations, m, below, above)
     elif method != NONE:
