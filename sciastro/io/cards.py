@@ -151,7 +151,7 @@ def parse_date(text: str, clock: str = "") -> tuple[datetime, bool] | None:
     ----------
     text
         ISO 8601, with a zone ("-0700", "Z") or without (then UTC), any number of digits of a second;
-        or the old FITS style dd/mm/yy, where 70 to 99 means 19yy.
+        or the old FITS style dd/mm/yy, where 50 to 99 means 19yy.
     clock
         Time of day (hh:mm:ss.s), used where `text` has none.
     """
@@ -161,7 +161,7 @@ def parse_date(text: str, clock: str = "") -> tuple[datetime, bool] | None:
         if old is not None:
             day, month, year = (int(part) for part in old.groups())
             if year < 100:
-                year += 1900 if year >= 70 else 2000
+                year += 1900 if year >= 50 else 2000
             moment, timed = datetime(year, month, day, tzinfo=UTC), False
         else:
             moment = datetime.fromisoformat(text.replace(" ", "T") if "T" not in text else text)

@@ -1,0 +1,441 @@
+"""Scan a folder of anything into frames, and sort its lights into groups that are calibrated alike.
+
+Reads headers only. A file that cannot be read is skipped with its reason, never in silence.
+"""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path, PurePosixPath
+
+from sciastro.errors import FileError, UsageError
+from sciastro.io.cards import squash
+from sciastro.io.filenames import facts_from_name
+from sciastro.io.headers import FrameFacts, facts_from_header
+from sciastro.io.nights import night_of
+from sciastro.io.reader import is_image, probe
+
+__all__ = [
+    "TEMPERATURE_SPAN",
+    "LightGroup",
+    "Product",
+    "Session",
+    "group_lights",
+    "group_products",
+    "scan",
+    "temperature_bins",
+]
+
+OUTPUT_MARKS = ("summary.json", "frames.h5")
+DEFAULT_FIELD = 0.5
+"""Field of view [deg] where no header tells the scale."""
+
+TEMPERATURE_SPAN = 3.0
+"""Frames of one group differ by at most twice this in sensor temperature [deg C]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    root
+        The folder.
+    frames
+        One entry per frame that can be read, sorted by path.
+    skipped
+        Images that cannot be used: path relative to the root, and why.
+    ignored
+        Other files (notes, tables, pictures of no interest), relative to the root.
+    """
+
+    root: Path
+    frames: tuple[FrameFacts, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    def of_kind(self, *kinds: str) -> tuple[FrameFacts, ...]:
+        """Return the frames of the given kinds."""
+        return tuple(frame for frame in self.frames if frame.kind in kinds)
+
+    def path(self, frame: FrameFacts) -> Path:
+        """Return where the file of `frame` lies."""
+        return self.root / frame.path
+
+
+@dataclass(frozen=True, slots=True)
+class LightGroup:
+    """Lights that share target, band, exposure, settings, geometry and night.
+
+    Attributes
+    ----------
+    id
+        Short and unique within the session.
+    target, band
+        As in the products.
+    exposure
+        [s]; None where no header says.
+    temperature
+        Median of the sensor [deg C]; None unknown.
+    frames
+        Sorted by time, then path.
+    """
+
+    id: str
+    target: str
+    band: str
+    exposure: float | None
+    gain_setting: float | None
+    offset: float | None
+    temperature: float | None
+    binning: tuple[int, int]
+    shape: tuple[int, int]
+    cfa: str
+    instrument: str
+    readout_mode: str
+    night: date | None
+    frames: tuple[FrameFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One target in one band: the light groups that are integrated together."""
+
+    target: str
+    band: str
+    groups: tuple[LightGroup, ...]
+
+    @property
+    def frames(self) -> tuple[FrameFacts, ...]:
+        """All lights, in order of time."""
+        return tuple(sorted((frame for group in self.groups for frame in group.frames), key=_by_time))
+
+
+# --------------------------------------------------------------------------------------------- scan
+def scan(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> Session:
+    """Read the header of every image in `folder` and below.
+
+    Hidden files and folders, results of earlier runs (folders with a ``summary.json`` and a ``frames.h5``)
+    and folders seen before through symbolic links are left out.
+
+    Parameters
+    ----------
+    folder
+        The session.
+    progress
+        Called with the number of files done and of all files, after each.
+
+    Returns
+    -------
+    Session
+        Frames of unknown kind with an exposure time count as lights, and say so in their origins.
+
+    Raises
+    ------
+    UsageError
+        If `folder` does not exist or is no folder.
+    FileError
+        If not one frame in it can be used.
+    """
+    if not folder.is_dir():
+        found = "is a file, not a folder." if folder.exists() else "does not exist."
+        raise UsageError(found, where=str(folder), remedy="Give the folder that holds the frames.")
+    files = list(_walk(folder))
+    images = [path for path in files if is_image(path)]
+    ignored = tuple(_relative(folder, path) for path in files if not is_image(path))
+    frames: list[FrameFacts] = []
+    skipped: list[tuple[str, str]] = []
+    for number, path in enumerate(images, start=1):
+        name = _relative(folder, path)
+        try:
+            first = probe(path)[0]
+            facts = facts_from_header(first.header, name, first.shape, str(first.dtype), first.hdu)
+            frames.append(_decided(facts))
+        except FileError as error:
+            skipped.append((name, f"{error.found} {error.remedy}".strip()))
+        if progress is not None:
+            progress(number, len(images))
+    frames, unusable = _usable(frames)
+    skipped += unusable
+    if not frames:
+        raise _nothing(folder, skipped)
+    return Session(folder, tuple(_named(_share_site(frames), folder)), tuple(sorted(skipped)), ignored)
+
+
+def _nothing(folder: Path, skipped: Sequence[tuple[str, str]]) -> FileError:
+    if not skipped:
+        return FileError(
+            "holds no images.",
+            where=str(folder),
+            remedy="Give the folder that holds the raw frames (.fits, .fit, .fts, also .gz, .bz2 or .fz).",
+        )
+    path, reason = skipped[0]
+    return FileError(
+        f"holds {len(skipped)} image{'s' if len(skipped) > 1 else ''}, and none can be used.",
+        where=str(folder),
+        remedy=f"The first one, {path}: {reason}",
+    )
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the files below `folder`, sorted, each real folder once."""
+    seen: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        here = Path(root)
+        status = here.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen or (here != folder and all((here / mark).exists() for mark in OUTPUT_MARKS)):
+            folders.clear()
+            continue
+        seen.add(identity)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = here / name
+            if not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _relative(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _decided(facts: FrameFacts) -> FrameFacts:
+    """Return a frame of unknown kind as a light, where it has an exposure time and nobody says otherwise."""
+    if facts.kind != "unknown" or not facts.exposure:
+        return facts
+    origins = {**facts.origins, "kind": "default"}
+    problem = "names no kind of frame; it is taken as a light"
+    return replace(facts, kind="light", origins=origins, problems=(*facts.problems, problem))
+
+
+def _usable(frames: Iterable[FrameFacts]) -> tuple[list[FrameFacts], list[tuple[str, str]]]:
+    kept, skipped = [], []
+    for frame in frames:
+        if frame.kind == "unknown":
+            skipped.append((frame.path, "names neither its kind nor an exposure time. Add IMAGETYP or EXPTIME."))
+        elif frame.kind == "light" and not frame.exposure:
+            skipped.append((frame.path, "is a light without an exposure time. Add EXPTIME to its header."))
+        elif frame.kind == "master-light":
+            skipped.append((frame.path, "is a stack already, not a raw frame. Give the raw frames."))
+        else:
+            kept.append(frame)
+    return kept, skipped
+
+
+def _share_site(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
+    """Return the frames with nights by the one site that others name, where their own header has none."""
+    sites = {(round(f.site[0], 1), round(f.site[1], 1)): f.site for f in frames if f.site is not None}
+    if len(sites) != 1:
+        return list(frames)
+    site = next(iter(sites.values()))
+    shared = []
+    for frame in frames:
+        if frame.site is None and frame.origins.get("night") == "UTC noon":
+            night, _ = night_of(frame.time, site)
+            origins = {**frame.origins, "night": "site longitude of other frames"}
+            shared.append(replace(frame, night=night, origins=origins))
+        else:
+            shared.append(frame)
+    return shared
+
+
+# ------------------------------------------------------------------------------------------ targets
+def _named(frames: Sequence[FrameFacts], folder: Path) -> list[FrameFacts]:
+    """Return the frames with a target for every light: named ones by name, the others by pointing."""
+    spelling: dict[str, str] = {}
+    for frame in frames:
+        if frame.kind == "light" and frame.target and frame.origins.get("target") in {"OBJECT", "OBJNAME"}:
+            spelling.setdefault(squash(frame.target), frame.target)
+    centers = _centers(frames)
+    named = []
+    for frame in _without_lone_names(frames):
+        if frame.kind != "light":
+            named.append(frame)
+            continue
+        target, origin = _target_of(frame, centers, folder)
+        target = spelling.setdefault(squash(target) or target, target)
+        named.append(replace(frame, target=target, origins={**frame.origins, "target": origin}))
+    return named
+
+
+def _without_lone_names(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
+    """Return the frames, targets taken from file names dropped where every file has a name of its own.
+
+    "a_first.fits" and "a_second.fits" are two names of one target; it is then called after the folder.
+    """
+    votes = Counter(
+        (PurePosixPath(frame.path).parent, squash(frame.target))
+        for frame in frames
+        if frame.kind == "light" and frame.origins.get("target") == "file name"
+    )
+    voters = Counter(folder for folder, _ in votes.elements())
+    kept = []
+    for frame in frames:
+        folder = PurePosixPath(frame.path).parent
+        lone = votes[folder, squash(frame.target)] == 1 and voters[folder] > 1
+        if frame.kind == "light" and frame.origins.get("target") == "file name" and lone:
+            name = facts_from_name(f"{folder}/0.fits").target
+            origins = {**frame.origins, "target": "folder name"}
+            kept.append(replace(frame, target=name, origins=origins))
+        else:
+            kept.append(frame)
+    return kept
+
+
+def _said(frame: FrameFacts) -> bool:
+    return bool(frame.target) and not frame.origins.get("target", "").endswith("name")
+
+
+def _centers(frames: Sequence[FrameFacts]) -> list[tuple[tuple[float, float], str]]:
+    """Return one pointing per target that a header names."""
+    centers: dict[str, tuple[tuple[float, float], str]] = {}
+    for frame in frames:
+        if frame.kind == "light" and _said(frame) and frame.pointing is not None:
+            centers.setdefault(squash(frame.target), (frame.pointing, frame.target))
+    return list(centers.values())
+
+
+def _target_of(
+    frame: FrameFacts, centers: list[tuple[tuple[float, float], str]], folder: Path
+) -> tuple[str, str]:
+    """Return the target of a light and where the name comes from.
+
+    A frame without OBJECT belongs to the target that points within half a field of it; a frame that points
+    elsewhere founds a target of its own (it is added to `centers`), named after file, folder or session.
+    """
+    if _said(frame):
+        return frame.target, frame.origins.get("target", "OBJECT")
+    name = frame.target or folder.resolve().name
+    origin = frame.origins.get("target", "session folder") if frame.target else "session folder"
+    if frame.pointing is None:
+        return name, origin
+    reach = 0.5 * _field(frame)
+    near = min(centers, key=lambda entry: separation(entry[0], frame.pointing or entry[0]), default=None)
+    if near is not None and separation(near[0], frame.pointing) <= reach:
+        return near[1], "pointing"
+    taken = {squash(entry[1]) for entry in centers}
+    if squash(name) in taken:
+        ra, dec = frame.pointing
+        name, origin = f"{name} {ra:.1f}{dec:+.1f}", f"{origin} and pointing"
+    centers.append((frame.pointing, name))
+    return name, origin
+
+
+def _field(frame: FrameFacts) -> float:
+    """Return the longer side of the field of view [deg]."""
+    return DEFAULT_FIELD if frame.scale is None else max(frame.shape) * frame.scale / 3600
+
+
+def separation(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """Return the angle between two sky positions [deg] (haversine formula)."""
+    ra1, dec1, ra2, dec2 = (math.radians(value) for value in (*a, *b))
+    h = math.sin((dec2 - dec1) / 2) ** 2 + math.cos(dec1) * math.cos(dec2) * math.sin((ra2 - ra1) / 2) ** 2
+    return math.degrees(2 * math.asin(min(1.0, math.sqrt(h))))
+
+
+# ------------------------------------------------------------------------------------------- groups
+def _by_time(frame: FrameFacts) -> tuple[float, str]:
+    return (frame.time.timestamp() if frame.time is not None else math.inf, frame.path)
+
+
+def temperature_of(frame: FrameFacts) -> float | None:
+    """Return the sensor temperature [deg C], or the one asked for where no sensor reading is given."""
+    return frame.temperature if frame.temperature is not None else frame.set_temperature
+
+
+def temperature_bins(frames: Iterable[FrameFacts], span: float = TEMPERATURE_SPAN) -> dict[FrameFacts, int]:
+    """Return the number of the temperature bin of each frame; bins are at most ``2 * span`` [deg C] wide.
+
+    Bins follow the data: a new one begins where the first frame of the last one is too far away. Frames
+    of unknown temperature share bin -1.
+    """
+    bins: dict[FrameFacts, int] = {}
+    start, number = -math.inf, -1
+    known = [(temperature_of(frame), frame) for frame in frames]
+    for temperature, frame in sorted(
+        ((t, f) for t, f in known if t is not None), key=lambda entry: (entry[0], entry[1].path)
+    ):
+        if temperature > start + 2 * span:
+            start, number = temperature, number + 1
+        bins[frame] = number
+    bins.update({frame: -1 for temperature, frame in known if temperature is None})
+    return bins
+
+
+def exposure_key(exposure: float | None) -> float | None:
+    """Return `exposure` to three digits, so that 119.98 s and 120 s are one group."""
+    if exposure is None or exposure <= 0:
+        return exposure
+    return round(exposure, 2 - math.floor(math.log10(exposure)))
+
+
+def group_lights(session: Session) -> list[LightGroup]:
+    """Return the lights in groups that share everything that calibration depends on, and the night.
+
+    Groups are sorted by target, band and time of their first frame.
+    """
+    lights = sorted(session.of_kind("light"), key=_by_time)
+    bins = temperature_bins(lights)
+    groups: dict[tuple[object, ...], list[FrameFacts]] = {}
+    for frame in lights:
+        key = (
+            squash(frame.target) or frame.target,
+            frame.filter,
+            exposure_key(frame.exposure),
+            frame.gain_setting,
+            frame.offset,
+            bins[frame],
+            frame.binning,
+            frame.shape,
+            frame.cfa,
+            squash(frame.instrument),
+            squash(frame.readout_mode),
+            frame.row_order,
+            frame.calibrated,
+            frame.night,
+        )
+        groups.setdefault(key, []).append(frame)
+    made = [_light_group(frames) for frames in groups.values()]
+    made.sort(key=lambda group: (squash(group.target), group.band, _by_time(group.frames[0])))
+    return [replace(group, id=f"L{number}") for number, group in enumerate(made, start=1)]
+
+
+def _light_group(frames: list[FrameFacts]) -> LightGroup:
+    first = frames[0]
+    return LightGroup(
+        id="",
+        target=first.target,
+        band=first.filter,
+        exposure=exposure_key(first.exposure),
+        gain_setting=first.gain_setting,
+        offset=first.offset,
+        temperature=median_temperature(frames),
+        binning=first.binning,
+        shape=first.shape,
+        cfa=first.cfa,
+        instrument=first.instrument,
+        readout_mode=first.readout_mode,
+        night=first.night,
+        frames=tuple(frames),
+    )
+
+
+def median_temperature(frames: Iterable[FrameFacts]) -> float | None:
+    """Return the median sensor temperature [deg C] of `frames`, None where all are unknown."""
+    known = sorted(t for t in map(temperature_of, frames) if t is not None)
+    if not known:
+        return None
+    half = len(known) // 2
+    return known[half] if len(known) % 2 else (known[half - 1] + known[half]) / 2
+
+
+def group_products(groups: Iterable[LightGroup]) -> list[Product]:
+    """Return the light groups by target and band, one entry per product image."""
+    made: dict[tuple[str, str], list[LightGroup]] = {}
+    for group in groups:
+        made.setdefault((squash(group.target) or group.target, group.band), []).append(group)
+    return [Product(members[0].target, members[0].band, tuple(members)) for members in made.values()]
