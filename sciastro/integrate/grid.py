@@ -180,8 +180,10 @@ def plan_tiles(
         columns = max(4 * STEP, -(-columns // 2 // STEP) * STEP)
     if best is None:
         least = working_bytes(maps, STEP, min(4 * STEP, width), shape, frame_shape) * workers
+        asked, needed = memory_bytes / 1e6, least / 1e6
+        found = f"is {asked:.0f} MB; {len(slopes)} frames in {workers} threads need {needed:.0f} MB."
         raise OptionError(
-            f"is {memory_bytes / 1e6:.0f} MB; {len(slopes)} frames, {workers} workers need {least / 1e6:.0f}.",
+            found,
             where="memory",
             remedy="Allow more memory, or use fewer workers.",
         )

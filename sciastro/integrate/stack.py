@@ -118,12 +118,12 @@ def stack(frames: xr.Dataset, *, options: StackOptions = DEFAULTS) -> xr.Dataset
 
 def _stacked(parts: list[Any]) -> Any:
     """Stack planes or numbers of all bands, numpy or dask as they are."""
-    return xr.Variable.concat([xr.Variable(("y", "x")[: part.ndim], part) for part in parts], "band").data
+    return xr.concat([xr.DataArray(part, dims=("y", "x")[: part.ndim]) for part in parts], "band").data
 
 
 def _correlation(sums: Any) -> Any:
     large, single = sums[0], sums[1]
-    return np.sqrt(large / np.where(single > 0, single, np.nan))  # type: ignore[call-overload]
+    return np.sqrt(large / np.where(single > 0, single, np.nan))
 
 
 def _optional(frames: xr.Dataset, spec: VariableSpec) -> npt.NDArray[np.generic] | None:
