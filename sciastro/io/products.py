@@ -33,8 +33,10 @@ from sciastro.io.product_cards import (
 
 __all__ = [
     "ProductFacts",
+    "assemble",
     "is_product",
     "product_attributes",
+    "quality_in_our_bits",
     "read_product",
     "write_frame",
     "write_hdus",
@@ -237,17 +239,19 @@ def read_product(path: Path) -> xr.Dataset:
                 )
             planes = {hdu.name: np.asarray(hdu.data) for hdu in hdus[1:]}
             headers = {hdu.name: hdu.header for hdu in hdus[1:]}
-            quality = _our_bits(planes["DQ"], headers["DQ"])
+            quality = quality_in_our_bits(planes["DQ"], headers["DQ"])
     except (OSError, KeyError, IndexError) as error:
         raise FileError(
             f"cannot be read as a product ({error}).", where=str(path), remedy="Write it again."
         ) from error
     image = planes["SCI"].astype(np.float32)[None]
     variance = (planes["ERR"].astype(np.float32) ** 2)[None]
-    return _dataset(headers["SCI"], header, image, variance, quality[None], planes.get("COVERAGE"))
+    coverage = planes["COVERAGE"].astype(np.float32)[None] if "COVERAGE" in planes else None
+    return assemble(headers["SCI"], header, image, variance, quality[None], coverage)
 
 
-def _our_bits(quality: Plane, header: fits.Header) -> npt.NDArray[np.uint16]:
+def quality_in_our_bits(quality: Plane, header: fits.Header) -> npt.NDArray[np.uint16]:
+    """Return the bits of a DQ plane at our positions, by the names in its header."""
     bits = quality.astype(np.uint16)
     moved = quality_from_header(header)
     if not moved:
@@ -258,10 +262,18 @@ def _our_bits(quality: Plane, header: fits.Header) -> npt.NDArray[np.uint16]:
     return out
 
 
-def _dataset(
+def assemble(
     sci: fits.Header, primary: fits.Header, image: Any, variance: Any, quality: Any, coverage: Any
 ) -> xr.Dataset:
-    """Return the planes under the names and units of the vocabulary."""
+    """Return planes (1, y, x), in memory or lazy, under the names and units of the vocabulary.
+
+    Parameters
+    ----------
+    sci, primary
+        Headers of the file.
+    image, variance, quality, coverage
+        The planes; `coverage` may be None.
+    """
     flags = flag_attributes()
     unit = str(sci.get("BUNIT", "1"))
     if primary["PRODUCT"] == "IMAGE":
@@ -272,7 +284,7 @@ def _dataset(
         }
         variables["image_quality"].attrs |= flags
         if coverage is not None:
-            variables["coverage"] = labeled(v.COVERAGE, coverage.astype(np.float32)[None])
+            variables["coverage"] = labeled(v.COVERAGE, coverage)
         return product_attributes(xr.Dataset(variables), sci, primary)
     names = ("signal", "variance", "quality")
     squared = {"electron": "electron2", "adu": "adu2", "1": "1"}.get(unit, f"({unit})2")

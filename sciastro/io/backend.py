@@ -1,0 +1,207 @@
+"""``xarray.open_dataset("x.fits", engine="sciastro")``: files as labeled datasets, pixels read when needed.
+
+A raw frame becomes ``raw`` [adu] (frame, y, x) with the facts of its header as coordinates; one of our own
+products becomes ``image``, ``image_variance``, ... (band, y, x) or ``signal``, ... (frame, y, x).
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from datetime import UTC
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from astropy.io import fits
+from xarray.backends import BackendArray, BackendEntrypoint
+from xarray.core import indexing
+
+from sciastro.core import vocabulary as v
+from sciastro.core.vocabulary import labeled
+from sciastro.core.wcs import celestial_from_header, wcs_to_text
+from sciastro.errors import FileError
+from sciastro.io import accessor as _accessor  # noqa: F401  (registers ``ds.sky``)
+from sciastro.io.headers import FrameFacts, facts_from_header
+from sciastro.io.probe import Probe
+from sciastro.io.products import assemble, is_product, quality_in_our_bits
+from sciastro.io.reader import is_image, open_rows, probe
+
+__all__ = ["SciastroBackend"]
+
+
+class LazyPlane(BackendArray):
+    """One image of a file as an array (1, y, x) that reads the rows asked for; may be pickled."""
+
+    def __init__(
+        self, image: Probe, dtype: npt.DTypeLike, convert: Callable[[Any], Any] | None = None
+    ) -> None:
+        self.image = image
+        self.shape = (1, *image.shape)
+        self.dtype = np.dtype(dtype)
+        self.convert = convert
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        """Return the pixels of `key`."""
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
+        frame, rows, columns = key
+        height = self.shape[1]
+        if isinstance(rows, slice):
+            wanted = range(*rows.indices(height))
+            first, last = (min(wanted), max(wanted) + 1) if wanted else (0, 0)
+            inside: Any = np.asarray(wanted, dtype=np.intp) - first
+        else:
+            first = int(rows) % height
+            last, inside = first + 1, 0
+        band = (
+            open_rows(self.image)(first, last)
+            if last > first
+            else np.empty((0, self.shape[2]), dtype=self.image.dtype)
+        )
+        pixels = self.convert(band) if self.convert is not None else band
+        return np.asarray(pixels.astype(self.dtype, copy=False)[inside][..., columns][None][frame])
+
+
+def _square(pixels: Any) -> Any:
+    return pixels.astype(np.float32) ** 2
+
+
+class _Bits:
+    """Converts DQ of another version to our bits, by the names in its header."""
+
+    def __init__(self, header: fits.Header) -> None:
+        self.header = header
+
+    def __call__(self, pixels: Any) -> Any:
+        return quality_in_our_bits(pixels, self.header)
+
+
+def _lazy(image: Probe, dtype: npt.DTypeLike, convert: Callable[[Any], Any] | None = None) -> Any:
+    return indexing.LazilyIndexedArray(LazyPlane(image, dtype, convert))
+
+
+class SciastroBackend(BackendEntrypoint):
+    """Entry point of xarray; ``engine="sciastro"``."""
+
+    description: ClassVar[str] = "Raw astronomical frames and products of sciastro (FITS)"
+    url: ClassVar[str] = ""
+    open_dataset_parameters: ClassVar[Any] = ("filename_or_obj", "drop_variables", "hdu")
+
+    def open_dataset(  # type: ignore[override]
+        self,
+        filename_or_obj: str | os.PathLike[Any],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        hdu: int | None = None,
+    ) -> xr.Dataset:
+        """Open a file.
+
+        Parameters
+        ----------
+        filename_or_obj
+            Path of a FITS file (plain, gzip, tile-compressed).
+        drop_variables
+            Names to leave out.
+        hdu
+            Number of the image in a raw file with several; None takes the first.
+
+        Returns
+        -------
+        Dataset
+            Pixels are read when computed; facts are in memory.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be read.
+        """
+        path = Path(filename_or_obj)
+        images = probe(path)
+        ds = _open_product(images) if is_product(images[0].header) else _open_raw(path, images, hdu)
+        ds.encoding["source"] = str(path)
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+        return ds.drop_vars(dropped, errors="ignore")
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Return whether the name is that of an image that can be read."""
+        return isinstance(filename_or_obj, str | os.PathLike) and is_image(Path(filename_or_obj))
+
+
+def _open_product(images: list[Probe]) -> xr.Dataset:
+    planes = {str(image.header.get("EXTNAME", "")): image for image in images}
+    missing = [name for name in ("SCI", "ERR", "DQ") if name not in planes]
+    if missing:
+        raise FileError(
+            f"lacks the extensions {', '.join(missing)}.",
+            where=str(images[0].path),
+            remedy="Write the product again.",
+        )
+    with fits.open(images[0].path, memmap=True) as hdus:
+        primary = hdus[0].header.copy()
+    coverage = planes.get("COVERAGE")
+    return assemble(
+        planes["SCI"].header,
+        primary,
+        _lazy(planes["SCI"], np.float32),
+        _lazy(planes["ERR"], np.float32, _square),
+        _lazy(planes["DQ"], np.uint16, _Bits(planes["DQ"].header)),
+        None if coverage is None else _lazy(coverage, np.float32),
+    )
+
+
+def _open_raw(path: Path, images: list[Probe], hdu: int | None) -> xr.Dataset:
+    image = next((one for one in images if hdu is None or one.hdu == hdu), None)
+    if image is None:
+        numbers = ", ".join(str(one.hdu) for one in images)
+        raise FileError(
+            f"has no image in HDU {hdu}.", where=str(path), remedy=f"Images are in HDU {numbers}."
+        )
+    facts = facts_from_header(image.header, path.name, image.shape, image.dtype.name, image.hdu)
+    raw = labeled(v.RAW, _lazy(image, image.dtype))
+    coords = _coordinates(facts, image)
+    attrs: dict[str, Any] = {
+        "target": facts.target,
+        "telescope": facts.telescope,
+        "instrument": facts.instrument,
+        "kind": facts.kind,
+        "problems": "\n".join(facts.problems),
+    }
+    if facts.site is not None:
+        latitude, longitude, elevation = facts.site
+        attrs |= {"latitude": latitude, "longitude": longitude}
+        attrs |= {} if elevation is None else {"elevation": elevation}
+    return xr.Dataset({"raw": raw}, coords=coords, attrs=attrs)
+
+
+def _coordinates(facts: FrameFacts, image: Probe) -> dict[str, xr.Variable]:
+    """Return the facts that the vocabulary has names for; NaN, NaT and "" where nobody says."""
+    wcs = celestial_from_header(image.header)
+    if wcs is not None:
+        wcs.pixel_shape = (image.shape[1], image.shape[0])
+    time: Any = np.datetime64("NaT", "ns")
+    if facts.time is not None:
+        moment = facts.time.astimezone(UTC) if facts.time.tzinfo is not None else facts.time
+        time = np.datetime64(moment.replace(tzinfo=None), "ns")
+    numbers = {
+        v.EXPOSURE: facts.exposure,
+        v.GAIN: facts.egain,
+        v.READ_NOISE: facts.read_noise,
+        v.TEMPERATURE: facts.temperature,
+        v.SATURATION: facts.saturation,
+    }
+    texts = {
+        v.FILTER: facts.filter,
+        v.TARGET: facts.target,
+        v.PATH: facts.path,
+        v.CFA: facts.cfa,
+        v.WCS: wcs_to_text(wcs) if wcs is not None else "",
+    }
+    coords = {
+        spec.name: labeled(spec, np.array([np.nan if value is None else value], dtype=np.float64))
+        for spec, value in numbers.items()
+    }
+    coords |= {spec.name: labeled(spec, np.array([text], dtype=np.str_)) for spec, text in texts.items()}
+    coords["time"] = labeled(v.TIME, np.array([time]))
+    return coords
