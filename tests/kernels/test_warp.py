@@ -185,18 +185,18 @@ def test_a_window_gives_the_same_numbers_as_the_whole_frame():
 
 @pytest.mark.parametrize("scale", [0.9, 1.0, 1.1])
 def test_flux_is_conserved_through_a_change_of_scale(scale):
-    # One star changes by up to 0.003 with its place on both grids (Lanczos passes a little of the
-    # frequencies near one per pixel); there is no bias.
+    # A single star changes by a few 0.001 with its place in the beat of the two grids (Lanczos passes a
+    # little of the frequencies near one per pixel); over the beat (10 pixels) there is no bias.
     y, x = np.mgrid[:60, :60]
     shape = (70, 70)
     ratios = []
-    for dx, dy in np.random.default_rng(4).random((24, 2)):
-        signal = 1e4 * np.exp(-((x - 30 - dx) ** 2 + (y - 28 - dy) ** 2) / (2 * 1.5**2))
+    for dx, dy in 10 * np.random.default_rng(4).random((60, 2)):
+        signal = 1e4 * np.exp(-((x - 24 - dx) ** 2 + (y - 23 - dy) ** 2) / (2 * 1.5**2))
         nodes = affine(scale * np.eye(2), (2.2, 1.7), shape)
         value, _, _, _ = run(signal, np.ones(signal.shape), np.zeros(signal.shape), nodes, shape)
         ratios.append(np.nansum(value) / signal.sum())
     assert np.mean(ratios) == pytest.approx(1.0, abs=1e-3)
-    assert np.ptp(ratios) < 0.008
+    assert np.std(ratios) < 0.005
 
 
 def test_hot_pixel_is_not_used_and_leaves_a_hole_only_where_it_matters():
