@@ -372,7 +372,7 @@ MAXIM = Dialect(
         ("JD", "jd", "Julian Date at start of exposure", "*"),
         ("FOCALLEN", "focal_length", "Focal length of telescope in mm", "*"),
         ("APTDIA", "aperture", "Aperture diameter of telescope in mm", "*"),
-        ("SWCREATE", "=MaxIm DL Version 6.20 190424 0KJR5", "Name of software that created the image", "*"),
+        ("SWCREATE", "=MaxIm DL Version 6.20 190424 0KJR5", "Name of software", "*"),
         ("SBSTDVER", "=SBFITSEXT Version 1.0", "Version of SBFITSEXT standard in effect", "*"),
         ("OBJECT", "target", "Target object name", "L"),
         ("TELESCOP", "telescope", "Telescope name", "*"),

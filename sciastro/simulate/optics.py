@@ -96,7 +96,11 @@ def centered(
 
 
 def pointed(base: Geometry, dx: float, dy: float) -> Geometry:
-    """Return `base` pointed elsewhere, so that what was on the axis lands (`dx`, `dy`) pixels off it."""
+    """Return `base` pointed elsewhere, so that what was on the axis lands (`dx`, `dy`) pixels off it.
+
+    The position angle is kept as a number: near the poles, where north turns fast, the landing place is
+    off by the dither times that turn (a few thousandths of a pixel at 60 degrees).
+    """
     ra, dec = _deproject(base, np.array([-dx]), np.array([-dy]))
     return replace(base, ra=float(ra[0]), dec=float(dec[0]))
 
@@ -149,8 +153,8 @@ def pixel_to_sky(geometry: Geometry, x: npt.ArrayLike, y: npt.ArrayLike) -> tupl
 def frame_wcs(geometry: Geometry) -> WCS:
     """Return the TAN-SIP WCS of `geometry`.
 
-    The forward SIP polynomial is the series ``r = d (1 - k d2 + 3 k2 d4 - ...)`` of the inverse
-    distortion, cut after the fifth power of d: the next term is 12 k3 d7, below 0.001 pixel for a
+    The forward SIP polynomial is the series ``r = d (1 - k d2 + 3 k2 d4 - 12 k3 d6 + ...)`` of the
+    inverse distortion, cut after the seventh power of d: the next term is 55 k4 d9, 1e-5 pixel for a
     corner displacement of 4 pixels in 1000.
     """
     wcs = tan_wcs(
@@ -164,10 +168,12 @@ def frame_wcs(geometry: Geometry) -> WCS:
     wcs.wcs.crpix = [geometry.axis_x + 1, geometry.axis_y + 1]
     k = geometry.distortion
     if k != 0:
-        a, ap = np.zeros((6, 6)), np.zeros((6, 6))
+        a, ap = np.zeros((8, 8)), np.zeros((4, 4))
         a[3, 0] = a[1, 2] = -k
         a[5, 0] = a[1, 4] = 3 * k * k
         a[3, 2] = 6 * k * k
+        a[7, 0] = a[1, 6] = -12 * k**3
+        a[5, 2] = a[3, 4] = -36 * k**3
         ap[3, 0] = ap[1, 2] = k
         wcs.sip = Sip(a, a.T.copy(), ap, ap.T.copy(), wcs.wcs.crpix)
         wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]

@@ -50,7 +50,11 @@ class NightPlan(Options):
     flat_exposure: float = option(2.0, "Exposure of the flats.", unit="s", low=0.001, high=600.0)
     flat_level: float = option(0.45, "Level of the flats, of saturation.", low=0.001, high=3.0)
     rotation: float = option(
-        12.0, "Position angle of +y before the flip.", unit="deg", low=-360.0, high=360.0
+        12.0,
+        "Position angle of the picture's upper edge before the flip.",
+        unit="deg",
+        low=-360.0,
+        high=360.0,
     )
     mirrored: bool = option(False, "The telescope shows a mirror image.")
     distortion: float = option(1.5, "Displacement of the corners.", unit="pixel", low=-100.0, high=100.0)
@@ -160,7 +164,8 @@ def base_geometry(plan: NightPlan, band: str, *, flipped: bool = False) -> Geome
     top_down = row_order(plan) == "TOP-DOWN"
     parity = -1 if top_down != plan.mirrored else 1
     scale = plan.scale * (1 + plan.scale_step * plan.band_names.index(band))
-    angle = plan.rotation + (180 + plan.flip_turn if flipped else 0)
+    # +y points to the last row stored: down in the picture where the top row comes first.
+    angle = plan.rotation + (180 if top_down else 0) + (180 + plan.flip_turn if flipped else 0)
     return centered(
         plan.ra,
         plan.dec,
@@ -249,6 +254,7 @@ def _light(
         turn = np.random.default_rng([plan.seed, 6]).uniform(0, 2 * np.pi)
         dx, dy = dx + plan.flip_shift * float(np.cos(turn)), dy + plan.flip_shift * float(np.sin(turn))
     altitude, azimuth, airmass = _horizon(plan, start + timedelta(seconds=plan.exposure / 2))
+    dy *= -1 if row_order(plan) == "TOP-DOWN" else 1
     geometry = pointed(base_geometry(plan, band, flipped=flipped), dx, dy)
     clear = 10 ** (
         -0.4 * band_named(color_channels(band)[len(color_channels(band)) // 2]).extinction * airmass

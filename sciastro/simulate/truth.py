@@ -52,7 +52,7 @@ def frame_record(path: str, spec: FrameSpec) -> dict[str, Any]:
     return record
 
 
-def star_table(scene: Scene, separation: float = 8.0) -> QTable:
+def star_table(scene: Scene, separation: float = 6.0) -> QTable:
     """Return every star of the scene: ra, dec, mag, color, invented, isolated, rate_<band>.
 
     Parameters
