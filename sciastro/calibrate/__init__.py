@@ -1,0 +1,1 @@
+"""From raw frames to electrons with variance and quality: masters, defects, gain, correction, debayering."""
