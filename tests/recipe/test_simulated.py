@@ -91,24 +91,19 @@ def test_truth_predicts_the_pixels(session):
     x, y = truth.sky_to_pixel(path, truth.stars["ra"], truth.stars["dec"])
     yy, xx = np.mgrid[:200, :260]
     checked = 0
-    for star in np.flatnonzero(truth.stars["isolated"] & (truth.stars["mag"] < 11)):
+    inside = (x > 15) & (x < 244) & (y > 15) & (y < 184)
+    for star in np.flatnonzero(truth.stars["isolated"] & (truth.stars["mag"] < 13) & inside):
         near = np.hypot(xx - x[star], yy - y[star]) < 9
-        if (
-            not near.any()
-            or np.hypot(x[star] - 130, y[star] - 100) > 80
-            or (sensor.dead | sensor.hot)[near].any()
-        ):
-            continue
-        sky = truth.sky_plane(path)[near] * record["exposure"]
-        light = (flat[near] - sky).sum()
         expected = truth.star_rates("G")[star] * record["transparency"] * record["exposure"]
-        noise = np.sqrt(expected + near.sum() * truth.sky_noise(path) ** 2)
-        if 0.1 * expected > 0.7 * plan.camera.full_well:  # the peak pixel holds about 0.1 of the light
+        # The peak pixel holds about a tenth of the light.
+        if (sensor.dead | sensor.hot)[near].any() or 0.1 * expected > 0.7 * plan.camera.full_well:
             continue
-        # 9 px hold all but 0.3 % of a Moffat star of this width; faint neighbors add up to 3 %.
-        assert light == pytest.approx(expected, abs=5 * noise + 0.03 * expected)
+        light = (flat[near] - truth.sky_plane(path)[near] * record["exposure"]).sum()
+        noise = np.sqrt(expected + near.sum() * truth.sky_noise(path) ** 2)
+        # 9 px hold all but 0.3 % of a Moffat star of this width; neighbors five magnitudes fainter add 1 %.
+        assert light == pytest.approx(expected, abs=4 * noise + 0.01 * expected)
         checked += 1
-    assert checked >= 2
+    assert checked >= 3
 
 
 def test_full_folder_is_left_alone(session, tmp_path):
