@@ -27,6 +27,7 @@ VERIFY = 150  # brightest stars that must confirm a map
 ROTATIONS, SCALE_STEP = 120, 0.02
 PEAKS = 4  # bins of rotation and scale followed up per level
 SHIFTS = 24  # displaced copies of a map that measure chance coincidences
+NEVER = -300.0  # log10 of probabilities too small to tell apart
 GUARD = 1e-3  # least chance of one coincidence that is ever assumed: star lists are never ideal
 
 
@@ -314,7 +315,7 @@ def chance(a: Floats, b: Floats, tolerance: float, *, maps: float, fixed: int) -
     measured = (float(np.mean(moved)) + float(np.std(moved)) / np.sqrt(SHIFTS)) / len(points)
     p = min(max(p, measured, GUARD), 1.0)
     tail = binom.logsf(hits - fixed - 1, max(len(points) - fixed, 1), p) / np.log(10)
-    return float(min(tail + np.log10(max(maps, 1.0)), 0.0))
+    return float(np.clip(tail + np.log10(max(maps, 1.0)), NEVER, 0.0))
 
 
 def _within(a: Floats, b: Floats, margin: float) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,189 @@
+"""First guesses of the world coordinates: from a header's WCS by a shift, from a pointing by star patterns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from astropy.wcs import WCS
+from scipy.spatial import cKDTree
+
+from sciastro.astrometry.match import chance, match_stars
+from sciastro.astrometry.plane import offset, project
+from sciastro.astrometry.sky import CatalogStars, StarsAt, catalog_stars, pixels_of
+from sciastro.core import transform
+from sciastro.errors import MatchError
+
+__all__ = ["Guess", "Pointing", "by_pattern", "by_shift", "spiral"]
+
+Floats = npt.NDArray[np.float64]
+
+BRIGHT = 150  # stars of each list that a shift is sought with
+PATTERN_SKY = 400  # most catalog stars around one trial center
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A WCS that a search suggests.
+
+    Attributes
+    ----------
+    wcs
+        TAN, or the header's own moved by the shift.
+    log_false_alarm
+        Bound on log10 of the probability that chance suggested it.
+    method
+        "header" or "pattern".
+    """
+
+    wcs: WCS
+    log_false_alarm: float
+    method: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pointing:
+    """Where patterns are sought: center, reach and step [deg], scale [arcsec / pixel], parity."""
+
+    ra: float
+    dec: float
+    radius: float
+    scale: float
+    scale_tolerance: float
+    parity: int | None
+
+
+def by_shift(
+    image: Floats, wcs: WCS, sky: CatalogStars, shape: tuple[int, int], *, reach: float, tolerance: float
+) -> tuple[Guess | None, str]:
+    """Move a WCS so that most bright stars coincide.
+
+    Parameters
+    ----------
+    image
+        Star positions (n, 2), brightest first [pixel].
+    wcs
+        Trial WCS.
+    sky
+        Catalog stars around the field, brightest first.
+    reach, tolerance
+        Largest shift, and distance of a coincidence [pixel].
+
+    Returns
+    -------
+    Guess or None, text
+        The moved WCS, and what was found, in words.
+    """
+    predicted = pixels_of(wcs, sky)
+    low, high = -reach, np.array([shape[1], shape[0]]) + reach
+    with np.errstate(invalid="ignore"):
+        predicted = predicted[np.all((predicted > low) & (predicted < high), axis=1)][:BRIGHT]
+    bright = image[:BRIGHT]
+    if len(predicted) < 4 or len(bright) < 4:
+        return None, f"the given WCS puts {len(predicted)} catalog stars on the frame"
+    difference = (bright[:, None, :] - predicted[None, :, :]).reshape(-1, 2)
+    difference = difference[np.hypot(*difference.T) <= reach]
+    if len(difference) < 3:
+        return None, f"no star lies within {reach:.0f} pixel of where the given WCS puts it"
+    tree = cKDTree(difference)
+    fullest = int(np.argmax([len(near) for near in tree.query_ball_point(difference, tolerance)]))
+    shift = difference[fullest]
+    for _ in range(3):
+        shift = difference[tree.query_ball_point(shift, tolerance)].mean(axis=0)
+    log_p = chance(predicted + shift, bright, tolerance, maps=(reach / tolerance) ** 2, fixed=1)
+    moved = wcs.deepcopy()
+    moved.wcs.crpix = np.asarray(moved.wcs.crpix) + shift
+    if moved.sip is not None:
+        moved.sip = _moved_sip(wcs, shift)
+    moved.wcs.set()
+    text = f"the given WCS moved by ({shift[0]:.1f}, {shift[1]:.1f}) pixel, log10 p {log_p:.1f}"
+    return Guess(moved, log_p, "header"), text
+
+
+def _moved_sip(wcs: WCS, shift: Floats) -> object:
+    from astropy.wcs import Sip
+
+    sip = wcs.sip
+    return Sip(sip.a, sip.b, sip.ap, sip.bp, np.asarray(sip.crpix) + shift)
+
+
+def spiral(radius: float, step: float) -> Iterator[tuple[float, float]]:
+    """Yield offsets (east, north) [deg] that cover a disk, from the middle outward, on a hexagonal grid."""
+    rings = int(np.ceil(radius / step))
+    points = [
+        (step * (i + 0.5 * (j % 2)), step * j * np.sqrt(0.75))
+        for j in range(-rings - 1, rings + 2)
+        for i in range(-rings - 1, rings + 2)
+    ]
+    inside = [p for p in points if np.hypot(*p) <= radius + 1e-9] or [(0.0, 0.0)]
+    yield from sorted(inside, key=lambda p: (np.hypot(*p), p))
+
+
+def by_pattern(
+    image: Floats, shape: tuple[int, int], pointing: Pointing, stars_at: StarsAt, *, tolerance: float, false_alarm: float
+) -> tuple[Iterator[Guess], list[str]]:
+    """Yield WCS guesses from matching star patterns at centers in a spiral around the pointing.
+
+    Parameters
+    ----------
+    image
+        Star positions (n, 2), brightest first [pixel].
+    stars_at
+        Catalog: (ra, dec, radius) [deg] -> table.
+    tolerance
+        Distance of a pair [pixel]; must cover distortion.
+    false_alarm
+        Largest probability of a chance match, over all centers together.
+
+    Returns
+    -------
+    guesses, attempts
+        A lazy iterator, and a list of words that it fills as it goes.
+    """
+    attempts: list[str] = []
+    return _patterns(image, shape, pointing, stars_at, tolerance, false_alarm, attempts), attempts
+
+
+def _patterns(
+    image: Floats, shape: tuple[int, int], pointing: Pointing, stars_at: StarsAt, tolerance: float,
+    false_alarm: float, attempts: list[str],
+) -> Iterator[Guess]:  # fmt: skip
+    diagonal = 0.5 * np.hypot(*shape) * pointing.scale / 3600 * (1 + pointing.scale_tolerance)
+    step = 0.5 * min(shape) * pointing.scale / 3600
+    near = min(pointing.radius, 0.3 * step)  # a pointing as good as this needs one look
+    centers = [(0.0, 0.0)] if pointing.radius <= near + 1e-12 else list(spiral(pointing.radius, step))
+    ratio = np.pi * diagonal**2 / (shape[0] * shape[1] * (pointing.scale / 3600) ** 2)
+    for number, (east, north) in enumerate(centers):
+        ra, dec = offset(pointing.ra, pointing.dec, east, north)
+        sky = catalog_stars(stars_at(ra, dec, diagonal))
+        where = f"center {number + 1} of {len(centers)} (RA {ra:.3f}, Dec {dec:.3f}): {len(sky)} catalog stars"
+        sky = sky.take(np.arange(min(len(sky), PATTERN_SKY)))
+        plane = project(sky.ra, sky.dec, ra, dec) * 3600 / pointing.scale
+        plane[:, 0] *= -1 if pointing.parity != -1 else 1  # x to the west: the sky as seen
+        try:
+            match = match_stars(
+                image, plane, max_scale=1 + pointing.scale_tolerance, tolerance=tolerance,
+                allow_mirror=pointing.parity is None, false_alarm=false_alarm, depth_ratio=ratio, trials=len(centers),
+            )  # fmt: skip
+        except MatchError as error:
+            attempts.append(f"{where}, {error.found}")
+            continue
+        attempts.append(f"{where}, {match.n} pairs, log10 p {match.log_false_alarm:.1f}")
+        sign = 1.0 if pointing.parity != -1 else -1.0
+        yield Guess(_as_wcs(match.map, shape, (ra, dec), pointing.scale, sign), match.log_false_alarm, "pattern")
+
+
+def _as_wcs(
+    coefficients: Floats, shape: tuple[int, int], center: tuple[float, float], scale: float, sign: float
+) -> WCS:
+    """Return the TAN WCS of a similarity from image pixels to the plane whose x runs to the west (sign +1)."""
+    flip = np.diag([-sign, 1.0])
+    linear = coefficients[:, 1:3] / transform.SCALE
+    origin = np.linalg.solve(linear, -coefficients[:, 0])  # the pixel of the tangent point, on the frame or not
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cunit, wcs.wcs.radesys = ["RA---TAN", "DEC--TAN"], ["deg", "deg"], "ICRS"
+    wcs.wcs.crval, wcs.wcs.crpix = list(center), origin + 1.0
+    wcs.wcs.cd = flip @ linear * scale / 3600
+    wcs.pixel_shape = (shape[1], shape[0])
+    wcs.wcs.set()
+    return wcs

@@ -1,0 +1,147 @@
+"""Catalog stars and hints in the plain form that the solver works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
+from astropy.table import QTable, Table
+from astropy.wcs import WCS
+from scipy.spatial import cKDTree
+
+from sciastro.astrometry.plane import project
+from sciastro.errors import CatalogError
+
+__all__ = ["CatalogStars", "Hint", "StarsAt", "catalog_stars", "isolated", "pixels_of"]
+
+Floats = npt.NDArray[np.float64]
+StarsAt = Callable[[float, float, float], QTable]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hint:
+    """What is known about the field before it is solved.
+
+    Attributes
+    ----------
+    wcs
+        WCS of the header, if it has one; it is tried first.
+    ra, dec
+        Rough center [deg]; taken from `wcs` where None.
+    scale
+        Rough pixel scale [arcsec / pixel]; taken from `wcs` where None.
+    radius
+        How far from (ra, dec) the true center may lie [deg].
+    angle
+        Position angle of the +y axis [deg], if known.
+    parity
+        +1 sky as seen, -1 mirrored, None unknown.
+    scale_tolerance
+        Relative error that the scale may have.
+    """
+
+    wcs: WCS | None = None
+    ra: float | None = None
+    dec: float | None = None
+    scale: float | None = None
+    radius: float = 1.0
+    angle: float | None = None
+    parity: int | None = None
+    scale_tolerance: float = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogStars:
+    """Stars of a catalog, brightest first (stars without magnitude last).
+
+    Attributes
+    ----------
+    id, ra, dec, mag
+        Name, position at the epoch of the image [deg, ICRS], magnitude (NaN unknown).
+    name
+        Name of the catalog.
+    """
+
+    id: npt.NDArray[np.generic]
+    ra: Floats
+    dec: Floats
+    mag: Floats
+    name: str
+
+    def __len__(self) -> int:
+        """Return the number of stars."""
+        return int(self.ra.size)
+
+    def take(self, index: npt.NDArray[np.generic]) -> "CatalogStars":
+        """Return the stars of an index or mask."""
+        return CatalogStars(self.id[index], self.ra[index], self.dec[index], self.mag[index], self.name)
+
+
+def catalog_stars(table: QTable) -> CatalogStars:
+    """Return the rows of a star table that have a position.
+
+    Parameters
+    ----------
+    table
+        Columns ``ra`` and ``dec`` [deg, or with a unit]; ``mag`` and ``id`` where known;
+        ``table.meta["catalog"]`` names it.
+
+    Raises
+    ------
+    CatalogError
+        If there is no position.
+    """
+    for name in ("ra", "dec"):
+        if name not in table.colnames:
+            raise CatalogError(
+                f"has no column '{name}' (columns: {', '.join(table.colnames[:12])}).",
+                where="star table",
+                remedy="Name the ICRS positions 'ra' and 'dec', in degrees.",
+            )
+    ra, dec = _numbers(table, "ra", u.deg), _numbers(table, "dec", u.deg)
+    mag = _numbers(table, "mag", u.mag) if "mag" in table.colnames else np.full(ra.size, np.nan)
+    names = np.asarray(table["id"]) if "id" in table.colnames else np.arange(ra.size)
+    good = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    order = good[np.argsort(np.where(np.isfinite(mag[good]), mag[good], np.inf), kind="stable")]
+    name = str(table.meta.get("catalog", table.meta.get("name", "")))
+    return CatalogStars(names[order], np.mod(ra[order], 360.0), dec[order], mag[order], name)
+
+
+def _numbers(table: Table, name: str, unit: u.UnitBase) -> Floats:
+    column = table[name]
+    if hasattr(column, "filled") and getattr(column, "mask", None) is not None:
+        column = column.filled(np.nan)
+    if isinstance(column, u.Quantity):
+        values = column.to_value(unit) if column.unit is not None and unit != u.mag else column.value
+    else:
+        values = np.asarray(column)
+        if getattr(column, "unit", None) is not None and unit != u.mag:
+            values = u.Quantity(values, column.unit).to_value(unit)
+    return np.asarray(values, dtype=np.float64)
+
+
+def pixels_of(wcs: WCS, stars: CatalogStars) -> Floats:
+    """Return pixel positions (n, 2) of catalog stars, distortion included; NaN behind the tangent plane."""
+    plane = project(stars.ra, stars.dec, *(float(v) for v in wcs.wcs.crval))
+    out = np.full((len(stars), 2), np.nan)
+    ok = np.isfinite(plane[:, 0])
+    if ok.any():
+        if wcs.sip is None:
+            out[ok] = np.column_stack(wcs.wcs_world2pix(stars.ra[ok], stars.dec[ok], 0))
+        else:  # quiet: far outside the frame the polynomial need not converge; such stars are cut later
+            out[ok] = np.column_stack(wcs.all_world2pix(stars.ra[ok], stars.dec[ok], 0, quiet=True))
+    return out
+
+
+def isolated(points: Floats, magnitude: Floats, radius: float, contrast: float) -> npt.NDArray[np.bool_]:
+    """Return which points have no neighbor within `radius` that is brighter than their magnitude plus `contrast`."""
+    good = np.ones(len(points), bool)
+    if len(points) < 2:
+        return good
+    finite = np.flatnonzero(np.isfinite(points).all(axis=1))
+    pairs = cKDTree(points[finite]).query_pairs(radius, output_type="ndarray")
+    first, second = finite[pairs[:, 0]], finite[pairs[:, 1]]
+    good[first[~(magnitude[second] > magnitude[first] + contrast)]] = False
+    good[second[~(magnitude[first] > magnitude[second] + contrast)]] = False
+    return good

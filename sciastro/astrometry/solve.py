@@ -1,0 +1,367 @@
+"""Solve a field: from a star list and a hint to world coordinates with distortion and honest residuals.
+
+Method: a header's WCS is tried first, moved as a whole; then star patterns around the pointing. A
+guess is refined by matching more and more catalog stars within a shrinking radius, first with TAN,
+then with SIP of the order that predicts left-out stars best. What remains must be beyond chance, else
+`SolveError` says what was tried.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
+from astropy.table import QTable
+from astropy.wcs import WCS
+
+from sciastro.astrometry.match import chance, mutual_pairs
+from sciastro.astrometry.plane import project, separation
+from sciastro.astrometry.refine import fit_wcs, round_trip
+from sciastro.astrometry.robust import Fit, select_model
+from sciastro.astrometry.search import Guess, Pointing, by_pattern, by_shift
+from sciastro.astrometry.sky import CatalogStars, Hint, StarsAt, catalog_stars, isolated, pixels_of
+from sciastro.core.options import Options, option
+from sciastro.core.stars import StarArray
+from sciastro.core.wcs import center, footprint_radius, parity, pixel_scale, rotation, tan_wcs
+from sciastro.errors import SolveError
+
+__all__ = ["Hint", "Solution", "SolveOptions", "solve_field"]
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+ERROR_FLOOR = 0.02  # pixel
+CROWDED = 0.03  # chance of a coincidence above which fainter stars are left out
+ENOUGH_ISOLATED = 25
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SolveOptions(Options):
+    """How a field is solved."""
+
+    tolerance: float = option(4.0, "Distance of a pair in the first match; covers distortion.", unit="pixel", low=0.5, high=50.0)
+    shift: float = option(120.0, "How far a given WCS may be off.", unit="pixel", low=1.0, high=5000.0)
+    max_order: int = option(4, "Highest order of SIP; 1 fits TAN only.", low=1, high=5)
+    min_stars: int = option(6, "Fewest stars of a solution.", low=4, high=1000)
+    max_stars: int = option(2000, "Most stars of either list.", low=10, high=100_000)
+    isolation: float = option(2.5, "Radius free of comparable stars, over the FWHM.", low=0.0, high=20.0)
+    clip: float = option(4.0, "Pairs beyond this are left out.", unit="sigma", low=2.0, high=20.0)
+    false_alarm: float = option(1e-7, "Largest acceptable probability of a false solution.", low=1e-30, high=1e-2)
+
+
+DEFAULTS = SolveOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """World coordinates of an image.
+
+    Attributes
+    ----------
+    wcs
+        TAN or TAN-SIP, ICRS.
+    n_stars
+        Stars that the fit used.
+    rms_arcsec, rms_px
+        Root mean square length of their residuals.
+    matched
+        One row per pair: ``index`` (of the star list), ``id``, ``x``, ``y`` [pixel], ``ra``, ``dec``
+        (catalog, at the epoch) [deg], ``mag``, ``d_ra`` (times cos dec), ``d_dec`` (image minus catalog)
+        [arcsec], ``dx``, ``dy`` [pixel], ``used``.
+    order
+        1 for TAN, else the SIP order.
+    log_false_alarm
+        Bound on log10 of the probability that this is chance.
+    parity, rotation, scale
+        +1 sky as seen; position angle of +y [deg]; arcsec / pixel.
+    catalog, epoch
+        Name of the catalog, and Julian year its positions were brought to by the caller.
+    method
+        "header" (a given WCS, moved) or "pattern".
+    round_trip_px
+        Largest error of AP, BP against A, B over the frame [pixel].
+    attempts
+        What was tried, in words.
+    """
+
+    wcs: WCS
+    n_stars: int
+    rms_arcsec: float
+    rms_px: float
+    matched: QTable
+    order: int
+    log_false_alarm: float
+    parity: int
+    rotation: float
+    scale: float
+    catalog: str
+    epoch: float
+    method: str
+    round_trip_px: float
+    attempts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """Image stars, brightest first."""
+
+    index: Indices
+    points: Floats
+    sigma: Floats
+    mag: Floats
+    fwhm: float
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Refined:
+    wcs: WCS
+    image: Indices
+    sky: CatalogStars
+    fit: Fit
+    log_p: float
+    order: int
+
+
+def solve_field(
+    stars: StarArray,
+    shape: tuple[int, int],
+    *,
+    stars_at: StarsAt,
+    hint: Hint,
+    epoch: float,
+    options: SolveOptions = DEFAULTS,
+) -> Solution:
+    """Find the world coordinates of an image.
+
+    Parameters
+    ----------
+    stars
+        `STAR_DTYPE` of the image.
+    shape
+        Rows and columns.
+    stars_at
+        Catalog: (ra, dec, radius) [deg] -> table with ``id``, ``ra``, ``dec`` [deg, ICRS, at the epoch of the image,
+        proper motion applied] and ``mag``; its name in ``meta["catalog"]``.
+    hint
+        Header WCS, or rough center and scale.
+    epoch
+        Julian year of the catalog positions; recorded.
+    options
+        Tolerances, highest order.
+
+    Raises
+    ------
+    SolveError
+        Where no solution is beyond doubt; says what was tried. A guess is never returned.
+    """
+    image = _image_stars(stars, shape, options)
+    if len(image.points) < options.min_stars:
+        raise SolveError(
+            f"holds {len(image.points)} stars, and a solution needs at least {options.min_stars}.",
+            where="star list",
+            remedy="Lower the detection threshold, or solve a longer exposure or a stack.",
+        )
+    attempts: list[str] = []
+    pointing = _pointing(hint, shape)
+    for guess in _guesses(image, hint, pointing, stars_at, options, attempts):
+        refined = _refine(image, guess, stars_at, options)
+        if refined is None:
+            attempts.append(f"guess by {guess.method}: too few stars remain after refinement")
+            continue
+        problem = _doubt(refined, pointing, options)
+        if problem:
+            attempts.append(f"guess by {guess.method}: {problem}")
+            continue
+        return _solution(image, refined, guess.method, epoch, attempts)
+    tried = "; ".join(attempts[:6]) + ("; ..." if len(attempts) > 6 else "")
+    raise SolveError(
+        f"is not solved: {len(image.points)} image stars, {tried or 'nothing could be tried'}.",
+        where="field",
+        remedy="Check center, pixel scale and parity of the hint, enlarge its radius, or pass a deeper catalog.",
+    )
+
+
+def _image_stars(stars: StarArray, shape: tuple[int, int], options: SolveOptions) -> _Image:
+    flux = stars["flux"].astype(np.float64)
+    good = np.isfinite(stars["x"]) & np.isfinite(stars["y"]) & (flux > 0)
+    index = np.flatnonzero(good)
+    index = index[np.argsort(-flux[index], kind="stable")][: options.max_stars]
+    chosen = stars[index]
+    sigma = np.sqrt(0.5 * (chosen["x_err"].astype(np.float64) ** 2 + chosen["y_err"].astype(np.float64) ** 2))
+    sigma = np.where(np.isfinite(sigma) & (sigma > 0), np.hypot(sigma, ERROR_FLOOR), 0.5)
+    points = np.column_stack([chosen["x"], chosen["y"]]).astype(np.float64)
+    fwhm = float(np.median(chosen["fwhm"])) if index.size else 3.0
+    return _Image(index, points, sigma, -2.5 * np.log10(flux[index]), fwhm if fwhm > 0 else 3.0, shape)
+
+
+def _pointing(hint: Hint, shape: tuple[int, int]) -> Pointing | None:
+    ra, dec, scale, sign = hint.ra, hint.dec, hint.scale, hint.parity
+    if hint.wcs is not None:
+        if ra is None or dec is None:
+            ra, dec = center(hint.wcs, shape)
+        scale = pixel_scale(hint.wcs) if scale is None else scale
+    if ra is None or dec is None or scale is None or not np.all(np.isfinite([ra, dec, scale])) or scale <= 0:
+        return None
+    return Pointing(
+        ra=ra, dec=dec, radius=hint.radius, scale=scale, scale_tolerance=hint.scale_tolerance, parity=sign
+    )
+
+
+def _guesses(
+    image: _Image, hint: Hint, pointing: Pointing | None, stars_at: StarsAt, options: SolveOptions, attempts: list[str]
+) -> Iterator[Guess]:
+    limit = np.log10(options.false_alarm)
+    for wcs in _given(hint, pointing, image.shape):
+        ra, dec = center(wcs, image.shape)
+        radius = footprint_radius(wcs, image.shape) + options.shift * pixel_scale(wcs) / 3600
+        sky = catalog_stars(stars_at(ra, dec, radius))
+        for tolerance in (options.tolerance, 2.5 * options.tolerance):
+            guess, text = by_shift(image.points, wcs, sky, image.shape, reach=options.shift, tolerance=tolerance)
+            attempts.append(f"{text} ({len(sky)} catalog stars)")
+            if guess is not None and guess.log_false_alarm < min(limit + 4, -2):  # the refined one is judged again
+                yield guess
+    if pointing is None:
+        attempts.append("no center and scale for a pattern search")
+        return
+    guesses, words = by_pattern(
+        image.points, image.shape, pointing, stars_at, tolerance=options.tolerance, false_alarm=options.false_alarm
+    )
+    yield from guesses
+    attempts.extend(words)
+
+
+def _given(hint: Hint, pointing: Pointing | None, shape: tuple[int, int]) -> list[WCS]:
+    """Return the header's WCS, and those that center, scale and angle define."""
+    given = [hint.wcs] if hint.wcs is not None else []
+    if pointing is not None and hint.angle is not None:
+        for sign in (1, -1) if hint.parity is None else (hint.parity,):
+            given.append(tan_wcs(pointing.ra, pointing.dec, pointing.scale, shape, angle=hint.angle, parity=sign))
+    return given
+
+
+def _refine(image: _Image, guess: Guess, stars_at: StarsAt, options: SolveOptions) -> _Refined | None:
+    """Match and fit until the set of pairs stands still; None where fewer than `min_stars` remain."""
+    wcs, radius_px = guess.wcs, options.tolerance * (1.5 if guess.method == "header" else 1.0)
+    ra, dec = center(wcs, image.shape)
+    radius = footprint_radius(wcs, image.shape) * 1.05 + 3 * radius_px * pixel_scale(wcs) / 3600
+    sky = catalog_stars(stars_at(ra, dec, radius))
+    result: _Refined | None = None
+    for step in range(7):
+        predicted = pixels_of(wcs, sky)
+        on_frame = _on_frame(predicted, image.shape, 2 * radius_px)
+        chosen_sky, chosen_image = _fair_lists(image, sky, predicted, on_frame, radius_px, options)
+        i, j = mutual_pairs(image.points[chosen_image], predicted[chosen_sky], radius_px)
+        i, j = chosen_image[i], chosen_sky[j]
+        if i.size < options.min_stars:
+            return None
+        top = 1 if step < 2 else options.max_order
+        fit, order = _fit_plane(image, sky, i, j, wcs, top, options)
+        kept = sky.take(j[fit.keep])
+        weight = 1 / (image.sigma[i[fit.keep]] ** 2 + fit.scatter**2)
+        if fit.keep.sum() < options.min_stars:
+            return None
+        wcs = fit_wcs(*image.points[i[fit.keep]].T, kept.ra, kept.dec, weight, start=_at_center(wcs, image.shape), order=order, shape=image.shape)
+        log_p = chance(
+            pixels_of(wcs, sky.take(chosen_sky)), image.points[chosen_image], radius_px, maps=1.0, fixed=2 + order
+        )
+        result = _Refined(wcs, i, sky.take(j), fit, log_p, order)
+        size = np.hypot(*(image.points[i] - pixels_of(wcs, sky.take(j))).T)
+        radius_px = float(np.clip(5 * np.median(size) + 0.1, 0.6, options.tolerance))
+    return result
+
+
+def _at_center(wcs: WCS, shape: tuple[int, int]) -> WCS:
+    """Return a plain TAN with the reference pixel at the middle of the frame, where SIP is best conditioned."""
+    out = WCS(naxis=2)
+    out.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    out.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    out.wcs.crval = center(wcs, shape)
+    return out
+
+
+def _on_frame(points: Floats, shape: tuple[int, int], margin: float) -> npt.NDArray[np.bool_]:
+    high = np.array([shape[1], shape[0]]) - 1 + margin
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.all((points >= -margin) & (points <= high), axis=1))
+
+
+def _fair_lists(
+    image: _Image, sky: CatalogStars, predicted: Floats, on_frame: npt.NDArray[np.bool_], radius: float, options: SolveOptions
+) -> tuple[Indices, Indices]:
+    """Return catalog and image stars that may be paired: isolated where enough are, so few that chance pairs are rare."""
+    room = options.isolation * image.fwhm
+    alone_image = isolated(image.points, image.mag, room, 1.5)
+    alone_sky = isolated(predicted, sky.mag, room, 1.5)
+    area = image.shape[0] * image.shape[1]
+    most = int(np.clip(CROWDED * area / (np.pi * radius**2), 40, options.max_stars))
+    on_sky = np.flatnonzero(on_frame & alone_sky)
+    on_image = np.flatnonzero(alone_image)
+    if on_sky.size < ENOUGH_ISOLATED:
+        on_sky = np.flatnonzero(on_frame)
+    if on_image.size < ENOUGH_ISOLATED:
+        on_image = np.arange(len(image.points))
+    return on_sky[:most], on_image[:most]
+
+
+def _fit_plane(
+    image: _Image, sky: CatalogStars, i: Indices, j: Indices, wcs: WCS, top: int, options: SolveOptions
+) -> tuple[Fit, int]:
+    """Fit pixels to the tangent plane (in pixels) with the degree that left-out stars favor."""
+    ra0, dec0 = center(wcs, image.shape)
+    plane = project(sky.ra[j], sky.dec[j], ra0, dec0) * 3600 / pixel_scale(wcs)
+    fit = select_model(
+        image.points[i], plane, image.sigma[i], image.shape, max_degree=top, min_degree=1, clip=options.clip
+    )
+    return fit, fit.degree
+
+
+def _doubt(refined: _Refined, pointing: Pointing | None, options: SolveOptions) -> str:
+    """Return why a refined solution must not be believed; empty if it may."""
+    if refined.log_p > np.log10(options.false_alarm):
+        return f"{int(refined.fit.keep.sum())} stars coincide, which may be chance (log10 p <= {refined.log_p:.1f})"
+    if pointing is None:
+        return ""
+    scale = pixel_scale(refined.wcs)
+    if abs(np.log(scale / pointing.scale)) > np.log(1 + pointing.scale_tolerance) + 0.01:
+        return f"its scale {scale:.3f} arcsec / pixel is not within {pointing.scale_tolerance:.0%} of {pointing.scale:.3f}"
+    if pointing.parity is not None and parity(refined.wcs) != pointing.parity:
+        return "its parity contradicts the hint"
+    return ""
+
+
+def _solution(image: _Image, refined: _Refined, method: str, epoch: float, attempts: list[str]) -> Solution:
+    wcs, sky, keep = refined.wcs, refined.sky, refined.fit.keep
+    points = image.points[refined.image]
+    delta = points - pixels_of(wcs, sky)
+    ra, dec = (np.asarray(v, dtype=np.float64) for v in wcs.all_pix2world(points[:, 0], points[:, 1], 0))
+    east = (np.mod(ra - sky.ra + 180, 360) - 180) * np.cos(np.deg2rad(sky.dec)) * 3600
+    north = (dec - sky.dec) * 3600
+    length = separation(ra, dec, sky.ra, sky.dec)[keep] * 3600
+    table = QTable(
+        {
+            "index": image.index[refined.image], "id": sky.id,
+            "x": points[:, 0] * u.pix, "y": points[:, 1] * u.pix,
+            "ra": sky.ra * u.deg, "dec": sky.dec * u.deg, "mag": sky.mag,
+            "d_ra": east * u.arcsec, "d_dec": north * u.arcsec,
+            "dx": delta[:, 0] * u.pix, "dy": delta[:, 1] * u.pix, "used": keep,
+        }
+    )  # fmt: skip
+    return Solution(
+        wcs=wcs,
+        n_stars=int(keep.sum()),
+        rms_arcsec=float(np.sqrt(np.mean(length**2))),
+        rms_px=float(np.sqrt(np.mean(np.sum(delta[keep] ** 2, axis=1)))),
+        matched=table,
+        order=refined.order,
+        log_false_alarm=refined.log_p,
+        parity=parity(wcs),
+        rotation=rotation(wcs),
+        scale=pixel_scale(wcs),
+        catalog=sky.name,
+        epoch=epoch,
+        method=method,
+        round_trip_px=round_trip(wcs, image.shape),
+        attempts=tuple(attempts),
+    )
