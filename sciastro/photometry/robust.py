@@ -79,6 +79,16 @@ def _start(design: Floats, y: Floats) -> Floats:
     return np.array([np.median(y - slope * design[:, 1]), slope])
 
 
+def _threshold(kappa: float, degrees: int) -> float:
+    """Return the deviation that is as rare for Student's t as `kappa` is for a Gaussian, at most 6.
+
+    The scatter of few samples is itself uncertain: `kappa` sigma of it would clip good ones and shrink it.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    return float(min(stdtrit(max(degrees, 1), ndtr(kappa)), max(6.0, kappa)))
+
+
 def fit_linear(design: Floats, y: Floats, err: Floats, *, kappa: float = 3.5, rounds: int = 25) -> LinearFit:
     """Fit ``y = design @ coefficients`` with outliers and unknown extra scatter.
 
@@ -89,7 +99,8 @@ def fit_linear(design: Floats, y: Floats, err: Floats, *, kappa: float = 3.5, ro
     y, err
         float64 (sample,), data and standard errors; finite, errors not negative.
     kappa
-        Samples beyond `kappa` times the root of error squared plus scatter squared are left out.
+        Samples beyond `kappa` times the root of error squared plus scatter squared are left out; for few
+        samples the threshold is wider, see `_threshold`.
     rounds
         Most rounds of clipping.
 
@@ -105,6 +116,7 @@ def fit_linear(design: Floats, y: Floats, err: Floats, *, kappa: float = 3.5, ro
     """
     if len(y) < design.shape[1]:
         raise ValueError(f"{len(y)} samples cannot fix {design.shape[1]} terms")
+    kappa = _threshold(kappa, len(y) - design.shape[1])
     coefficients = _start(design, y)
     residual = y - design @ coefficients
     mad = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))

@@ -28,7 +28,7 @@ COLUMNS: dict[str, str] = {
     "flux": "Rate of all the light of the source, aperture corrected",
     "flux_err": "Standard error of flux, without that of the aperture correction",
     "mag": "Magnitude",
-    "mag_err": "Standard error of mag",
+    "mag_err": "Standard error of mag, without that of the zero point, which is common to all rows",
     "snr": "flux / flux_err",
     "fwhm": "Full width at half maximum",
     "flags": "Bits, see flag_meanings",
@@ -90,8 +90,8 @@ def source_table(
     Returns
     -------
     Table
-        Columns of `COLUMNS`, each with unit and description. ``mag_err`` of a calibrated magnitude includes
-        the error of zero point and color term.
+        Columns of `COLUMNS`, each with unit and description. ``mag_err`` is that of the source alone; what
+        is common to all rows (zero point, color term, aperture correction) stands in ``meta``.
     """
     table = measured.copy()
     n = len(table)
@@ -114,9 +114,6 @@ def source_table(
         table["mag"].info.description = "INSTRUMENTAL magnitude -2.5 log10(flux); no zero point was found"
     else:
         table["mag"].info.description = f"Magnitude, {zeropoint.system or 'system of the catalog'}"
-        table[
-            "mag_err"
-        ].info.description = "Standard error of mag, that of zero point and color term included"
     table.meta |= facts
     return table
 
@@ -131,8 +128,6 @@ def _calibrated(
     away = (
         np.where(np.isfinite(hue), hue - reference, 0.0) if np.isfinite(reference) else np.zeros(len(table))
     )
-    (zz, zc), (_, cc) = zeropoint.covariance
     mag = inst + zeropoint.mag + zeropoint.color_term * away
-    variance = inst_err**2 + zz + 2 * zc * away + cc * away**2
     fit = zeropoint.as_dict() | {"covariance": [list(row) for row in zeropoint.covariance]}
-    return mag, np.sqrt(variance), {"mag_system": zeropoint.system, "zeropoint": fit}
+    return mag, inst_err, {"mag_system": zeropoint.system, "zeropoint": fit}
