@@ -140,7 +140,7 @@ def integrate_tile(
             continue
         frame_sums = resample(
             read_window(i, *window), (window[0], window[2]), maps[i], tile, how, out,
-            scale=terms.scale[i], pedestal=terms.pedestal[i], offset=terms.offset[i],
+            scale=terms.scale[i], pedestal=terms.pedestal[i], offset=terms.offset[i], rim=RIM,
         )  # fmt: skip
         sums += float(weights[i]) ** 2 * frame_sums[:2]
     return _combined(planes, weights, options, sums)

@@ -68,9 +68,10 @@ def terms(
     sky
         Median sky rates [electron / s], (frame,); None skips the sky, NaN leaves that frame's sky.
     transparency
-        Star flux rates relative to the reference, (frame,); None or NaN counts as 1.
+        Star flux rates on any common scale, (frame,); divided by that of `reference`. None or NaN counts
+        as 1.
     reference
-        Frame whose sky level the stack gets.
+        Frame whose sky level and transparency the stack gets.
     options
         Mode.
 
@@ -92,6 +93,7 @@ def terms(
     t[np.isnan(t)] = 1.0
     if options.mode not in ("multiplicative", "both"):
         t = np.ones(n)
+    t = t / t[reference] if t[reference] > 0 else t
     if not np.all(t > 0):
         raise DatasetError(
             f"holds {t[~(t > 0)][0]}.",
@@ -101,14 +103,9 @@ def terms(
     pedestal, offset = np.zeros(n), np.zeros(n)
     if options.mode in ("additive", "both") and sky is not None:
         level = np.asarray(sky, dtype=np.float64)
-        base = (
-            level[reference]
-            if np.isfinite(level[reference])
-            else np.nanmedian(level[:])
-            if np.isfinite(level).any()
-            else 0.0
-        )
         known = np.isfinite(level)
+        middle = float(np.median(level[known])) if known.any() else 0.0
+        base = float(level[reference]) if known[reference] else middle
         pedestal[known] = level[known] * seconds[known]
         offset[known] = base
     return Terms(1 / (t * seconds), pedestal, offset)

@@ -98,6 +98,7 @@ def resample(
     scale: float = 1.0,
     pedestal: float = 0.0,
     offset: float = 0.0,
+    rim: int = 0,
 ) -> npt.NDArray[np.float64]:
     """Write ``(frame - pedestal) * scale * area + offset`` on the grid of `tile` into `out`.
 
@@ -115,6 +116,8 @@ def resample(
         Interpolation.
     out
         Signal, variance, quality of the tile, C-contiguous; written. NaN is missing.
+    rim
+        Border of the tile that the returned sums leave out.
     scale, pedestal, offset
         Linear change of the values; the variance takes ``(scale * area)**2``.
 
@@ -136,6 +139,7 @@ def resample(
         STEP,
         skip_y,
         skip_x,
+        rim,
         how.table,
         np.uint16(how.exclude),
         np.float32(how.max_excluded),

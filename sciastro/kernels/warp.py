@@ -252,6 +252,7 @@ def warp(
     step,
     skip_y,
     skip_x,
+    rim,
     table,
     exclude,
     max_excluded,
@@ -283,6 +284,8 @@ def warp(
         Output pixels between nodes.
     skip_y, skip_x : int
         Output pixels by which the first node lies before the tile, 0 to ``step - 1``.
+    rim : int
+        Width of the border of the tile that `sums` leave out.
     table : float32[PHASES, 6]
         From `warp_table`.
     exclude : uint16
@@ -328,7 +331,7 @@ def warp(
         _positions(
             nodes_x, nodes_y, step, skip_x, r + skip_y, window_y0, window_x0, holds_flux, qx, qy, jacobian
         )
-        start = 0
+        start, counted = 0, rim <= r < height - rim
         while start < width:
             column, row = (qx[start] >> 10) - 2, (qy[start] >> 10) - 2
             n = 0
@@ -357,11 +360,13 @@ def warp(
                     factor = scale * jac[p]
                     o[p] = (total[p] - pedestal) * factor + offset
                     ov[p] = noise[p] * factor * factor
-                for p in range(n):
+                first_in = max(rim - start, 0) if counted else n
+                last_in = min(width - rim - start, n)
+                for p in range(first_in, last_in):
                     clean = touched[p] == 0
                     sum_in[p] += scale * scale * jac[p] * center[p] if clean else F0
                     sum_out[p] += ov[p] if clean else F0
-                count += n
+                count += max(last_in - first_in, 0)
             for p in range(start, last):
                 if touched[p - start]:
                     value, spread, flags, clean = _one(
@@ -371,12 +376,13 @@ def warp(
                     out_signal[r, p] = (value - pedestal) * factor + offset
                     out_variance[r, p] = spread * factor * factor
                     out_quality[r, p] = flags
-                    if n < SHORTEST and clean:
+                    inner = counted and rim <= p < width - rim
+                    if n < SHORTEST and clean and inner:
                         near = variance[(qy[p] >> 10), (qx[p] >> 10)]
                         sum_in[0] += scale * scale * jacobian[p] * near
                         sum_out[0] += out_variance[r, p]
                         count += 1
-                    elif n >= SHORTEST:
+                    elif n >= SHORTEST and inner:
                         count -= 1
             start = last
     sums[0] += sum_in.sum()

@@ -27,7 +27,7 @@ def run(
     sums = np.zeros(3)
     warp(
         signal.astype(np.float32), variance.astype(np.float32), quality.astype(np.uint16), *origin, *nodes,
-        STEP, 0, 0, warp_table(kernel), np.uint16(EXCLUDE), np.float32(max_excluded), np.float32(clamp),
+        STEP, 0, 0, 0, warp_table(kernel), np.uint16(EXCLUDE), np.float32(max_excluded), np.float32(clamp),
         holds_flux, np.float32(scale), np.float32(pedestal), np.float32(offset), *out, sums,
     )  # fmt: skip
     return *out, sums
