@@ -31,7 +31,10 @@ def dataset(raw, gain=1.3, read_noise=4.0, saturation=60_000.0, cfa="", filters=
 def masters(**planes):
     units = {"dark": "adu", "dark_variance": "adu2", "bias": "adu"}
     return xr.Dataset(
-        {name: (("y", "x") if np.ndim(plane) else (), plane, {"units": units.get(name, "1")}) for name, plane in planes.items()}
+        {
+            name: (("y", "x") if np.ndim(plane) else (), plane, {"units": units.get(name, "1")})
+            for name, plane in planes.items()
+        }
     )
 
 
@@ -136,7 +139,9 @@ def test_repair_on_a_mosaic_uses_the_same_color():
     raw = np.where((np.arange(8)[:, None] + np.arange(8)) % 2, 100, 20).astype(np.uint16)  # G 100, R and B 20
     defects = np.zeros(raw.shape, np.uint16)
     defects[3, 4] = Quality.DEAD  # a green site
-    signal, _, _ = correct_window(np.where(defects, 0, raw), Planes(defects=defects, gain=1, read_noise=1, cfa="RGGB"))
+    signal, _, _ = correct_window(
+        np.where(defects, 0, raw), Planes(defects=defects, gain=1, read_noise=1, cfa="RGGB")
+    )
     assert signal[3, 4] == 100
 
 
@@ -187,7 +192,13 @@ def test_lazy_in_lazy_out_with_the_same_numbers(parts):
 def test_each_frame_takes_the_flat_of_its_filter():
     frames = dataset(np.full((3, 4, 4), 100, np.uint16), gain=1, filters=["B", "R", "B"])
     flats = xr.Dataset(
-        {"flat": (("band", "y", "x"), np.stack([np.full((4, 4), f, "f4") for f in (2.0, 4.0)]), {"units": "1"})},
+        {
+            "flat": (
+                ("band", "y", "x"),
+                np.stack([np.full((4, 4), f, "f4") for f in (2.0, 4.0)]),
+                {"units": "1"},
+            )
+        },
         coords={"band": ["R", "B"]},
     )
     for ds in (frames, chunk_rows(frames, 2)):

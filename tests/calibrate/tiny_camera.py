@@ -1,4 +1,4 @@
-"""A small camera whose truth is known: bias pattern, dark current, hot pixels, vignetting, shot and read noise."""
+"""A small camera whose truth is known: bias pattern, dark current, vignetting, shot and read noise."""
 
 from dataclasses import dataclass, field
 
