@@ -1,4 +1,4 @@
-"""Values of header cards, read without ever failing: numbers, texts, angles and times in every usual spelling."""
+"""Values of header cards, read without ever failing: numbers, texts, angles, times in all usual spellings."""
 
 import math
 import re
@@ -10,7 +10,7 @@ from typing import Any
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-__all__ = ["Cards", "clean", "parse_angle", "parse_date", "squash", "to_datetime"]
+__all__ = ["Cards", "clean", "parse_angle", "parse_date", "parse_number", "squash", "to_datetime"]
 
 NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eEdD][+-]?\d+)?$")
 LEADING_NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eEdD][+-]?\d+)?(?=\s*[a-zA-Z\[(°%]|$)")
@@ -86,7 +86,7 @@ class Cards:
                 warnings.simplefilter("ignore", AstropyWarning)
                 return str(card.comment or "").casefold()
         except (fits.VerifyError, ValueError):
-            return card.image.partition(" /")[2].strip().casefold()
+            return _image(card).partition(" /")[2].strip().casefold()
 
     def first(self, keys: Iterable[str]) -> str:
         """Return the first of `keys` that has a value, "" where none has."""
@@ -107,8 +107,15 @@ def _value(card: fits.Card) -> Any:
             warnings.simplefilter("ignore", AstropyWarning)
             value = card.value
     except (fits.VerifyError, ValueError, TypeError):
-        value = card.image[9:].partition(" /")[0].strip().strip("'").strip()
+        value = _image(card)[9:].partition(" /")[0].strip().strip("'").strip()
     return None if value is None or isinstance(value, fits.card.Undefined) else value
+
+
+def _image(card: fits.Card) -> str:
+    """Return the 80 characters of a damaged card."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        return str(card.image)
 
 
 def parse_number(text: str) -> float | None:

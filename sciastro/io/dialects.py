@@ -1,4 +1,4 @@
-"""The tables of header dialects (`dialects.toml`, `filters.toml`, `names.toml`), loaded once and read-only."""
+"""The tables of header dialects (dialects.toml, filters.toml, names.toml), loaded once and read-only."""
 
 import re
 import tomllib
@@ -58,7 +58,11 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def _keyword(entry: str | Mapping[str, Any]) -> Keyword:
-    return Keyword(entry) if isinstance(entry, str) else Keyword(str(entry["key"]), float(entry.get("factor", 1.0)))
+    return (
+        Keyword(entry)
+        if isinstance(entry, str)
+        else Keyword(str(entry["key"]), float(entry.get("factor", 1.0)))
+    )
 
 
 def _reverse(table: Mapping[str, list[str]]) -> Mapping[str, str]:

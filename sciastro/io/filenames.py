@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePath
 
 from sciastro.io.cards import squash
@@ -15,7 +16,9 @@ GAIN = re.compile(r"^gain[-=]?(\d+(?:\.\d+)?)$", re.IGNORECASE)
 OFFSET = re.compile(r"^offset[-=]?(\d+(?:\.\d+)?)$", re.IGNORECASE)
 TEMPERATURE = re.compile(r"^(?:temp)?([+-]?\d+(?:\.\d+)?)(?:c|degc|°c)$", re.IGNORECASE)
 BINNING = re.compile(r"^bin(?:ning)?[-=]?(\d)(?:x(\d))?$|^(\d)x(\d)$", re.IGNORECASE)
-DATE = re.compile(r"^\d{4}[-.]?\d{2}[-.]?\d{2}(?:[T-]?\d{2}[-:.]?\d{2}[-:.]?\d{2}(?:\.\d+)?)?$|^\d{6}$|^\d{2}[-.:]\d{2}[-.:]\d{2}$")
+DATE = re.compile(
+    r"^\d{4}[-.]?\d{2}[-.]?\d{2}(?:[T-]?\d{2}[-:.]?\d{2}[-:.]?\d{2}(?:\.\d+)?)?$|^\d{6}$|^\d{2}[-.:]\d{2}[-.:]\d{2}$"
+)
 SIZE = re.compile(r"^\d{3,5}x\d{3,5}$")
 CATALOG_NUMBER = re.compile(r"^[1-9]\d{0,4}[a-zA-Z]?$")
 LETTER_AND_COUNTER = re.compile(r"^([a-z])\d*$", re.IGNORECASE)
@@ -119,11 +122,13 @@ def _kind_of_folder(folder: str) -> str:
     """
     table = dialects().name_kinds
     words = [word for word in re.split(r"[^A-Za-z0-9]+", folder) if word]
-    pairs = ["".join(pair) for pair in zip(words[:-1], words[1:], strict=True)]
+    pairs = ["".join(pair) for pair in pairwise(words)]
     found = next((squash(text) for text in [*pairs, *words] if squash(text) in table), "")
     if not found:
         return ""
-    foreign = [word for word in words if word.isalpha() and squash(word) not in found and not _is_general(word)]
+    foreign = [
+        word for word in words if word.isalpha() and squash(word) not in found and not _is_general(word)
+    ]
     return "" if foreign and not found.endswith("s") else table[found]
 
 

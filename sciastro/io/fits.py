@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from astropy.io import fits
@@ -75,7 +75,7 @@ class _Unit:
 class FitsReader:
     """FITS images: plain, gzip, bzip2, tile-compressed; single or multi-extension."""
 
-    name = "FITS"
+    name: str = "FITS"
     suffixes = (
         ".fits",
         ".fit",
@@ -85,9 +85,9 @@ class FitsReader:
         ".fts.gz",
         ".fits.bz2",
         ".fit.bz2",
-        ".fits.fz",
+        ".fts.bz2",
+        ".fz",
     )
-    suffixes += (".fit.fz", ".fts.fz", ".fz")
 
     def probe(self, path: Path) -> list[Probe]:
         """Return every two-dimensional image of `path`, in file order, without reading pixels.
@@ -192,9 +192,9 @@ def _clean_card(card: bytes) -> bytes:
 def _open(path: Path) -> IO[bytes]:
     suffix = path.suffix.lower()
     if suffix == ".gz":
-        return gzip.open(path, "rb")
+        return cast("IO[bytes]", gzip.open(path, "rb"))
     if suffix == ".bz2":
-        return bz2.open(path, "rb")
+        return cast("IO[bytes]", bz2.open(path, "rb"))
     return path.open("rb")
 
 
@@ -216,7 +216,7 @@ def _walk(path: Path) -> Iterator[_Unit]:
             size = _data_size(header)
             yield _Unit(number, header, position, size)
             if total is not None and position + size > total:
-                missing = position + size - total
+                missing = min(size, position + size - total)
                 raise FileError(
                     f"is cut off: {missing} of the {size} data bytes that its header announces are missing.",
                     where=f"{path} [HDU {number}]",
@@ -401,7 +401,7 @@ def _stored(probe: Probe) -> np.dtype[Any]:
 
 def _fill(file: IO[bytes], target: Pixels, start: int, probe: Probe) -> None:
     """Fill the bytes of `target` from position `start` of the file."""
-    view = memoryview(target).cast("B")
+    view = memoryview(target.data).cast("B")
     done = 0
     if not hasattr(os, "preadv"):  # Windows; `file` belongs to this call alone, so seeking is safe
         file.seek(start)
@@ -456,7 +456,7 @@ def _read_stream(probe: Probe, first: int, last: int) -> tuple[Pixels, tuple[int
     stored = _stored(probe)
     width = probe.shape[1] * stored.itemsize
     raw = np.empty((last - first) * probe.shape[1], stored)
-    view = memoryview(raw.view(np.uint8)).cast("B")
+    view = memoryview(raw.view(np.uint8).data).cast("B")
     with _open(probe.path) as file:
         file.seek((probe.offset or 0) + first * width)
         done = 0

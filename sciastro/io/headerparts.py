@@ -156,7 +156,9 @@ def read_pointing(cards: Cards, notes: Notes) -> tuple[float, float] | None:
         where = f"{entry['ra']}, {entry['dec']}"
         ra, dec = parse_angle(cards.text(entry["ra"])), parse_angle(cards.text(entry["dec"]))
         if ra is None or dec is None:
-            notes.add(f"{where} = '{cards.text(entry['ra'])}', '{cards.text(entry['dec'])}' are no coordinates")
+            notes.add(
+                f"{where} = '{cards.text(entry['ra'])}', '{cards.text(entry['dec'])}' are no coordinates"
+            )
             continue
         degrees = ra[0] * _ra_factor(cards, entry, ra)
         if ra[0] == 0 and dec[0] == 0:
@@ -310,9 +312,10 @@ def _row_order(cards: Cards, notes: Notes) -> str:
 
 
 def _stored_pattern(cards: Cards, pattern: str, order: str, rows: int) -> str:
-    """Return the pattern of the array as stored: stored (y, x) has the color of the pattern at
+    """Return the colors of the stored pixels (0, 0), (0, 1), (1, 0), (1, 1).
 
-    row ``y + YBAYROFF`` (for BOTTOM-UP files ``rows - 1 - y + YBAYROFF``), column ``x + XBAYROFF``, modulo 2.
+    Stored (y, x) has the color of the pattern's row ``y + YBAYROFF`` (in BOTTOM-UP files
+    ``rows - 1 - y + YBAYROFF``) and column ``x + XBAYROFF``, modulo 2.
     """
     dx = int(next((cards.number(key) for key in _words("cfa_x") if cards.number(key) is not None), 0) or 0)
     dy = int(next((cards.number(key) for key in _words("cfa_y") if cards.number(key) is not None), 0) or 0)

@@ -317,7 +317,9 @@ def _filter(cards: Cards, notes: Notes, names: NameFacts, kind: str, cfa: str) -
     return text, "OSC" if cfa and (is_open(name) or bayer_pattern(text)) else name
 
 
-def _gain(cards: Cards, notes: Notes, names: NameFacts, traits: Traits) -> tuple[float | None, float | None, str]:
+def _gain(
+    cards: Cards, notes: Notes, names: NameFacts, traits: Traits
+) -> tuple[float | None, float | None, str]:
     """Return the setting, the conversion gain [electron / adu] and the read-out mode."""
     egain = _number(cards, notes, "egain", low=1e-4, high=1e4)
     setting, readout = None, _text(cards, notes, "readout_mode")

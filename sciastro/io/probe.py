@@ -56,10 +56,17 @@ class Probe:
 
 
 class Reader(Protocol):
-    """What a file format must offer. Camera raw and XISF will be further entries of the table in `io.reader`."""
+    """What a file format must offer; camera raw and XISF will be further entries of ``READERS``."""
 
-    name: str
-    suffixes: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """Name of the format."""
+        ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Ends of file names, lower case."""
+        ...
 
     def probe(self, path: Path) -> list[Probe]:
         """Return the images of `path` without reading their pixels."""

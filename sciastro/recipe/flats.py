@@ -77,9 +77,11 @@ def full_scale(frame: FrameFacts) -> float:
 def _sample(frame: FrameFacts, read_rows: ReadRows) -> npt.NDArray[np.float64]:
     rows = frame.shape[0]
     starts = np.unique(np.linspace(0, max(rows - 2, 0), BANDS).astype(int) // 2 * 2)
-    bands = [np.asarray(read_rows(frame, int(start), min(int(start) + 2, rows)), np.float64) for start in starts]
+    bands = [
+        np.asarray(read_rows(frame, int(start), min(int(start) + 2, rows)), np.float64) for start in starts
+    ]
     values = np.concatenate([band.ravel() for band in bands])
-    return values[np.isfinite(values)]
+    return np.asarray(values[np.isfinite(values)], np.float64)
 
 
 def flat_levels(
@@ -97,7 +99,9 @@ def flat_levels(
         Bias or dark-flat frames; the first three that can be read and have the flat's size tell the level of
         zero light, without which only a flat near 0 counts as black.
     """
-    zeros = {shape: _zero_level(zero_frames, shape, read_rows) for shape in {frame.shape for frame in zero_frames}}
+    zeros = {
+        shape: _zero_level(zero_frames, shape, read_rows) for shape in {frame.shape for frame in zero_frames}
+    }
     return tuple(_level(frame, read_rows, zeros.get(frame.shape, 0.0)) for frame in flats)
 
 

@@ -1,4 +1,4 @@
-"""Which master frames a session can make, and which light gets which one: with candidates, distances, reasons.
+"""Which masters a session can make, and which light gets which one: with candidates, distances, reasons.
 
 Rules as in PixInsight's WBPP (algorithms: "Matching rules"). Hard keys must agree wherever both frames state
 them: camera, size, binning, gain, offset, read-out mode, row order; for flats also the filter and the color
@@ -7,21 +7,21 @@ array. Soft keys rank what is left: exposure, then temperature, then age.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-from statistics import median
 
 from sciastro.core.options import Options, option
-from sciastro.io.cards import squash
-from sciastro.io.headers import FrameFacts
-from sciastro.io.paths import safe_name
-from sciastro.recipe.session import (
-    LightGroup,
-    Session,
-    exposure_key,
-    group_lights,
-    median_temperature,
-    temperature_bins,
+from sciastro.recipe.masterspecs import (
+    Candidate,
+    MasterSpec,
+    age,
+    conflict,
+    difference,
+    distance,
+    rank,
+    specs_of,
+    unproven,
+    with_ids,
 )
+from sciastro.recipe.session import LightGroup, Session, group_lights
 
 __all__ = [
     "Candidate",
@@ -54,7 +54,10 @@ class MatchOptions(Options):
         choices=("auto", "never", "always"),
     )
     max_dark_scale: float = option(
-        4.0, "Largest factor by which a dark is scaled up; above, its noise spoils the light.", low=1.0, high=100.0
+        4.0,
+        "Largest factor by which a dark is scaled up; above, its noise spoils the light.",
+        low=1.0,
+        high=100.0,
     )
     flat_age: float = option(
         30.0, "Age of a flat above which it is used only with a warning.", unit="d", low=0.0, high=36525.0
@@ -65,69 +68,6 @@ class MatchOptions(Options):
 
 
 DEFAULTS = MatchOptions()
-
-
-@dataclass(frozen=True, slots=True)
-class MasterSpec:
-    """One master frame: of which files, and how.
-
-    Attributes
-    ----------
-    id
-        Unique within the plan, such as "dark-80s"; fit for a file name.
-    kind
-        "bias", "dark", "flat" or "dark-flat".
-    frames
-        What it is combined of; the one file itself where `existing`.
-    calibrated_by
-        Id of the master that is subtracted from each of a flat's frames first; None for the others.
-        A master dark keeps its bias.
-    reason
-        Why that one, or what it costs that there is none.
-    existing
-        Whether it was found as a finished master.
-    candidates
-        What was considered for `calibrated_by`.
-    """
-
-    id: str
-    kind: str
-    frames: tuple[FrameFacts, ...]
-    calibrated_by: str | None = None
-    reason: str = ""
-    existing: bool = False
-    candidates: tuple["Candidate", ...] = ()
-
-    @property
-    def key(self) -> FrameFacts:
-        """The first frame, which stands for the settings of all."""
-        return self.frames[0]
-
-    @property
-    def exposure(self) -> float | None:
-        """Median exposure [s]."""
-        known = [frame.exposure for frame in self.frames if frame.exposure is not None]
-        return median(known) if known else None
-
-    @property
-    def temperature(self) -> float | None:
-        """Median sensor temperature [deg C]."""
-        return median_temperature(self.frames)
-
-    @property
-    def night(self) -> date | None:
-        """Night of the first frame that has one."""
-        return next((frame.night for frame in self.frames if frame.night is not None), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A master that was considered: how far it is, and why it was accepted or refused."""
-
-    id: str
-    distance: str
-    accepted: bool
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,150 +165,18 @@ def plan_masters(session: Session, options: MatchOptions = DEFAULTS) -> MasterPl
     MasterPlan
         Masters in the order in which they have to be made.
     """
-    bias = _specs(session, "bias", options) if options.use_bias else []
-    darks = _specs(session, "dark", options) if options.use_darks else []
-    dark_flats = _specs(session, "dark-flat", options) if options.use_darks else []
-    flats = _specs(session, "flat", options) if options.use_flats else []
-    named = _with_ids([*bias, *darks, *dark_flats, *flats])
-    by_kind = {kind: [spec for spec in named if spec.kind == kind] for kind in ("bias", "dark", "dark-flat", "flat")}
+    bias = specs_of(session, "bias", options.temperature_tolerance) if options.use_bias else []
+    darks = specs_of(session, "dark", options.temperature_tolerance) if options.use_darks else []
+    dark_flats = specs_of(session, "dark-flat", options.temperature_tolerance) if options.use_darks else []
+    flats = specs_of(session, "flat", options.temperature_tolerance) if options.use_flats else []
+    named = with_ids([*bias, *darks, *dark_flats, *flats])
+    by_kind = {
+        kind: [spec for spec in named if spec.kind == kind] for kind in ("bias", "dark", "dark-flat", "flat")
+    }
     ready = [_calibrated_flat(flat, by_kind, options) for flat in by_kind["flat"]]
     matches = [_match(group, by_kind, ready, options) for group in group_lights(session)]
     masters = (*by_kind["bias"], *by_kind["dark"], *by_kind["dark-flat"], *ready)
     return MasterPlan(masters, tuple(matches), tuple(_missing(matches)))
-
-
-def _specs(session: Session, kind: str, options: MatchOptions) -> list[MasterSpec]:
-    """Return the masters of one kind: raw frames by settings, finished masters one by one."""
-    frames = session.of_kind(kind)
-    bins = temperature_bins(frames, options.temperature_tolerance / 2)
-    groups: dict[tuple[object, ...], list[FrameFacts]] = {}
-    for frame in frames:
-        key: tuple[object, ...] = (
-            squash(frame.instrument),
-            frame.shape,
-            frame.binning,
-            frame.gain_setting,
-            frame.offset,
-            squash(frame.readout_mode),
-            frame.row_order,
-        )
-        if kind == "flat":  # dust and the optical train change from night to night
-            key = (*key, frame.filter, frame.cfa, frame.night)
-        else:
-            key = (*key, bins[frame])
-        if kind in {"dark", "dark-flat"}:
-            key = (*key, exposure_key(frame.exposure))
-        groups.setdefault(key, []).append(frame)
-    made = [MasterSpec("", kind, tuple(members)) for members in groups.values()]
-    found = [MasterSpec("", kind, (frame,), existing=True) for frame in session.of_kind(f"master-{kind}")]
-    return made + found
-
-
-def _with_ids(specs: Sequence[MasterSpec]) -> list[MasterSpec]:
-    """Return the masters with short ids; what tells equals apart is added only where needed."""
-    parts: tuple[Callable[[MasterSpec], str], ...] = (
-        lambda spec: "" if spec.key.gain_setting is None else f"g{spec.key.gain_setting:g}",
-        lambda spec: f"bin{spec.key.binning[0]}",
-        lambda spec: "" if spec.temperature is None else f"{spec.temperature:.0f}C",
-        lambda spec: "" if spec.night is None or spec.kind != "flat" else spec.night.isoformat(),
-        lambda spec: "" if spec.key.offset is None else f"o{spec.key.offset:g}",
-        lambda spec: f"{spec.key.shape[1]}x{spec.key.shape[0]}",
-        lambda spec: "found" if spec.existing else "",
-    )
-    names = [_base_id(spec) for spec in specs]
-    for part in parts:
-        crowded = {name for name in names if names.count(name) > 1}
-        texts = [part(spec) for spec in specs]
-        useful = {
-            name for name in crowded if len({text for text, own in zip(texts, names, strict=True) if own == name}) > 1
-        }
-        names = [
-            f"{name}-{text}" if name in useful and text else name for name, text in zip(names, texts, strict=True)
-        ]
-    seen: dict[str, int] = {}
-    named = []
-    for name, spec in zip(names, specs, strict=True):
-        plain = name.casefold()  # ids become file names, and some file systems ignore case
-        seen[plain] = seen.get(plain, 0) + 1
-        named.append(replace(spec, id=name if seen[plain] == 1 else f"{name}-{seen[plain]}"))
-    return named
-
-
-def _base_id(spec: MasterSpec) -> str:
-    if spec.kind == "flat":
-        return f"flat-{safe_name(spec.key.filter)}"
-    if spec.kind == "bias" or spec.exposure is None:
-        return spec.kind
-    return f"{spec.kind}-{spec.exposure:g}s"
-
-
-# ------------------------------------------------------------------------------------------ hard keys
-def _conflict(spec: MasterSpec, key: FrameFacts, *, flat: bool = False) -> str:
-    """Return why `spec` may never serve frames like `key`, "" where nothing forbids it."""
-    one, other = spec.key, key
-    if one.shape != other.shape:
-        return f"another size ({_size(one)}, not {_size(other)})"
-    if one.binning != other.binning:
-        return f"another binning ({_binning(one)}, not {_binning(other)})"
-    if one.instrument and other.instrument and squash(one.instrument) != squash(other.instrument):
-        return f"another camera ({one.instrument}, not {other.instrument})"
-    for name, a, b in (("gain", one.gain_setting, other.gain_setting), ("offset", one.offset, other.offset)):
-        if a is not None and b is not None and a != b:
-            return f"another {name} ({a:g}, not {b:g})"
-    if one.gain_setting is None and other.gain_setting is None and one.egain and other.egain:
-        if abs(one.egain / other.egain - 1) > 0.02:
-            return f"another gain ({one.egain:.3g}, not {other.egain:.3g} electron/adu)"
-    if one.readout_mode and other.readout_mode and squash(one.readout_mode) != squash(other.readout_mode):
-        return f"another read-out mode ({one.readout_mode}, not {other.readout_mode})"
-    if one.row_order and other.row_order and one.row_order != other.row_order:
-        return f"rows in the other order ({one.row_order}, not {other.row_order})"
-    if flat and one.filter != other.filter:
-        return f"another filter ({one.filter}, not {other.filter})"
-    if flat and one.cfa and other.cfa and one.cfa != other.cfa:
-        return f"another color array ({one.cfa}, not {other.cfa})"
-    return ""
-
-
-def _size(frame: FrameFacts) -> str:
-    return f"{frame.shape[1]} x {frame.shape[0]}"
-
-
-def _binning(frame: FrameFacts) -> str:
-    return f"{frame.binning[0]} x {frame.binning[1]}"
-
-
-def _unproven(spec: MasterSpec, key: FrameFacts) -> str:
-    """Return a remark on a hard key that only one of the two headers states."""
-    keys = (("gain", spec.key.gain_setting, key.gain_setting), ("offset", spec.key.offset, key.offset))
-    silent = [name for name, a, b in keys if (a is None) != (b is None)]
-    return f" Only one of the two headers names the {' and the '.join(silent)}: check it." if silent else ""
-
-
-# ------------------------------------------------------------------------------------------ soft keys
-def _difference(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else abs(a - b)
-
-
-def _age(spec: MasterSpec, night: date | None) -> int | None:
-    return None if spec.night is None or night is None else abs((spec.night - night).days)
-
-
-def _distance(spec: MasterSpec, exposure: float | None, temperature: float | None, night: date | None) -> str:
-    parts = []
-    if spec.kind in {"dark", "dark-flat"} and (step := _difference(spec.exposure, exposure)) is not None:
-        parts.append(f"{step:.3g} s")
-    if spec.kind != "flat" and (step := _difference(spec.temperature, temperature)) is not None:
-        parts.append(f"{step:.1f} deg C")
-    if (age := _age(spec, night)) is not None:
-        parts.append("same night" if age == 0 else f"{age} night{'s' if age > 1 else ''} apart")
-    return ", ".join(parts) or "distance unknown"
-
-
-def _rank(spec: MasterSpec, exposure: float | None, temperature: float | None, night: date | None) -> tuple[float, ...]:
-    age = _age(spec, night)
-    soft = (_difference(spec.exposure, exposure), _difference(spec.temperature, temperature), age)
-    kept = soft if spec.kind in {"dark", "dark-flat"} else soft[1:]
-    return (*(1e9 if value is None else float(value) for value in kept), float(-sum(frame.combined for frame in spec.frames)))
 
 
 # ---------------------------------------------------------------------------------------------- lights
@@ -380,7 +188,11 @@ def _match(
     level = bias_choice.chosen
     if "D" in done or "?" in done:
         dark, scale = None, 1.0
-        said = "says that its dark is already subtracted" if "D" in done else "says that it is already calibrated"
+        said = (
+            "says that its dark is already subtracted"
+            if "D" in done
+            else "says that it is already calibrated"
+        )
         severity = "warning" if by_kind["dark"] else "note"
         choices = [Choice("dark", None, f"The header {said}: no dark is subtracted again.", severity)]
         bias: str | None = None
@@ -404,20 +216,20 @@ def _candidates(
 ) -> tuple[list[MasterSpec], list[Candidate]]:
     """Return the masters that nothing forbids, best first, and all of them with their reasons."""
     exposure, temperature, night = group.exposure, group.temperature, group.night
-    ranked = sorted(specs, key=lambda spec: _rank(spec, exposure, temperature, night))
+    ranked = sorted(specs, key=lambda spec: rank(spec, exposure, temperature, night))
     good, said = [], []
     for spec in ranked:
         why = refusal(spec)
         if not why:
             good.append(spec)
-        said.append(Candidate(spec.id, _distance(spec, exposure, temperature, night), not why, why or accept))
+        said.append(Candidate(spec.id, distance(spec, exposure, temperature, night), not why, why or accept))
     said.sort(key=lambda candidate: not candidate.accepted)
     return good, said
 
 
 def _choose_bias(group: LightGroup, specs: list[MasterSpec], options: MatchOptions) -> Choice:
     def refusal(spec: MasterSpec) -> str:
-        return _conflict(spec, group.frames[0])
+        return conflict(spec, group.frames[0])
 
     good, candidates = _candidates(specs, group, refusal, "same settings")
     if not good:
@@ -434,7 +246,12 @@ def _none(kind: str, specs: Sequence[MasterSpec], wanted: bool) -> str:
 def _bias_reason(choice: Choice, dark: str | None, scale: float, done: str) -> Choice:
     """Return the choice of a bias with what it is for."""
     if "B" in done:
-        return replace(choice, chosen=None, reason="The header says that the bias is already subtracted.", severity="note")
+        return replace(
+            choice,
+            chosen=None,
+            reason="The header says that the bias is already subtracted.",
+            severity="note",
+        )
     if dark is not None and scale == 1.0:
         reason = "Not subtracted: the unscaled dark holds the bias already."
         if choice.chosen:
@@ -453,15 +270,15 @@ def _choose_dark(
     light = group.frames[0]
 
     def settings(spec: MasterSpec) -> str:
-        conflict = _conflict(spec, light)
-        step = _difference(spec.temperature, group.temperature)
-        if not conflict and step is not None and step > options.temperature_tolerance:
+        clash = conflict(spec, light)
+        step = difference(spec.temperature, group.temperature)
+        if not clash and step is not None and step > options.temperature_tolerance:
             return f"{step:.1f} deg C away, more than the {options.temperature_tolerance:g} allowed"
-        if not conflict and not (spec.exposure and group.exposure):
+        if not clash and not (spec.exposure and group.exposure):
             return "no exposure time"
-        if not conflict and "B" in spec.key.calibrated:
+        if not clash and "B" in spec.key.calibrated:
             return "its bias is already taken out, so it cannot stand for bias and dark"
-        return conflict
+        return clash
 
     good, candidates = _candidates(specs, group, settings, "same settings")
     if not good:
@@ -469,9 +286,11 @@ def _choose_dark(
         return Choice("dark", None, reason, "warning", tuple(candidates)), 1.0
     best = good[0]
     if _same_exposure(best, group, options) and not (options.scale_darks == "always" and bias):
-        reason = f"Same settings and exposure; {_distance(best, group.exposure, group.temperature, group.night)}."
-        reason += _unproven(best, light)
-        severity = "note" if _unproven(best, light) else "ok"
+        reason = (
+            f"Same settings and exposure; {distance(best, group.exposure, group.temperature, group.night)}."
+        )
+        reason += unproven(best, light)
+        severity = "note" if unproven(best, light) else "ok"
         return Choice("dark", best.id, reason, severity, _told(candidates, best.id, options)), 1.0
     if bias is not None and options.scale_darks != "never":
         return _scaled(group, good, candidates, options)
@@ -479,7 +298,7 @@ def _choose_dark(
 
 
 def _same_exposure(spec: MasterSpec, group: LightGroup, options: MatchOptions) -> bool:
-    step = _difference(spec.exposure, group.exposure)
+    step = difference(spec.exposure, group.exposure)
     return step is not None and step <= max(options.exposure_tolerance * (group.exposure or 0.0), 1e-3)
 
 
@@ -505,10 +324,16 @@ def _scaled(
     k = _ratio(best, group)
     wanted = "as asked for" if _same_exposure(best, group, options) else "no dark of the same exposure exists"
     reason = (
-        f"Scaled by {k:.4g} ({_seconds(group.exposure)} light / {_seconds(best.exposure)} dark) after the bias is "
-        f"taken out: {wanted}. Amplifier glow may not scale like that."
+        f"Scaled by {k:.4g} ({_seconds(group.exposure)} light / {_seconds(best.exposure)} dark) after the "
+        f"bias is taken out: {wanted}. Amplifier glow may not scale like that."
     )
-    return Choice("dark", best.id, reason + _unproven(best, group.frames[0]), "note", _told(candidates, best.id, options)), k
+    return Choice(
+        "dark",
+        best.id,
+        reason + unproven(best, group.frames[0]),
+        "note",
+        _told(candidates, best.id, options),
+    ), k
 
 
 def _unscaled(
@@ -519,11 +344,15 @@ def _unscaled(
     why = "scaling is switched off" if bias is not None else "without bias frames it cannot be scaled"
     if bias is None and 0.5 <= k <= 2.0:
         reason = (
-            f"Used AS IT IS although its exposure is {_seconds(best.exposure)} and not {_seconds(group.exposure)}: {why}. "
-            f"Its dark current is {100 * (1 / k - 1):+.0f} % off. Take darks of {_seconds(group.exposure)}, or bias frames."
+            f"Used AS IT IS although its exposure is {_seconds(best.exposure)} and not "
+            f"{_seconds(group.exposure)}: {why}. Its dark current is {100 * (1 / k - 1):+.0f} % off. "
+            f"Take darks of {_seconds(group.exposure)}, or bias frames."
         )
         return Choice("dark", best.id, reason, "warning", _told(candidates, best.id, options)), 1.0
-    told = tuple(replace(c, accepted=False, why=f"another exposure, and {why}") if c.accepted else c for c in candidates)
+    told = tuple(
+        replace(c, accepted=False, why=f"another exposure, and {why}") if c.accepted else c
+        for c in candidates
+    )
     reason = f"The darks have another exposure, and {why}."
     return Choice("dark", None, reason, "warning", told), 1.0
 
@@ -531,7 +360,9 @@ def _unscaled(
 def _told(candidates: Iterable[Candidate], chosen: str, options: MatchOptions) -> tuple[Candidate, ...]:
     """Return the candidates with the chosen one first and the others' reasons sharpened."""
     said = [replace(c, why="chosen") if c.id == chosen else c for c in candidates]
-    said = [replace(c, why="possible, but farther away") if c.accepted and c.id != chosen else c for c in said]
+    said = [
+        replace(c, why="possible, but farther away") if c.accepted and c.id != chosen else c for c in said
+    ]
     return tuple(sorted(said, key=lambda c: (c.id != chosen, not c.accepted)))
 
 
@@ -543,7 +374,7 @@ def _choose_flat(group: LightGroup, specs: list[MasterSpec], options: MatchOptio
     light = group.frames[0]
 
     def refusal(spec: MasterSpec) -> str:
-        return _conflict(spec, light, flat=True)
+        return conflict(spec, light, flat=True)
 
     good, candidates = _candidates(specs, group, refusal, "same settings and filter")
     if not good:
@@ -551,50 +382,55 @@ def _choose_flat(group: LightGroup, specs: list[MasterSpec], options: MatchOptio
         if specs and options.use_flats:
             reason = f"No flat in {group.band} with the same settings."
         return Choice("flat", None, reason, "warning", tuple(candidates))
-    best = min(good, key=lambda spec: (1e9 if _age(spec, group.night) is None else _age(spec, group.night) or 0))
-    age = _age(best, group.night)
-    when = "of the same night" if age == 0 else "of unknown age" if age is None else f"{age} nights apart"
-    reason, severity = f"Same settings and filter, {when}.{_unproven(best, light)}", "ok"
-    if age is not None and age > options.flat_age:
+    best = min(good, key=lambda spec: 1e9 if age(spec, group.night) is None else age(spec, group.night) or 0)
+    nights = age(best, group.night)
+    when = "of the same night" if nights == 0 else f"{nights} nights apart"
+    when = "of unknown age" if nights is None else when
+    reason, severity = f"Same settings and filter, {when}.{unproven(best, light)}", "ok"
+    if nights is not None and nights > options.flat_age:
         reason += " That is old: dust has moved since. Check the picture for rings, or take new flats."
         severity = "warning"
     return Choice("flat", best.id, reason, severity, _told(candidates, best.id, options))
 
 
 # ----------------------------------------------------------------------------------------------- flats
-def _calibrated_flat(flat: MasterSpec, by_kind: dict[str, list[MasterSpec]], options: MatchOptions) -> MasterSpec:
-    """Return `flat` with what is subtracted from its frames: a dark-flat, else the bias, else a short dark."""
+def _calibrated_flat(
+    flat: MasterSpec, by_kind: dict[str, list[MasterSpec]], options: MatchOptions
+) -> MasterSpec:
+    """Return `flat` with what is subtracted from its frames: dark-flat, else bias, else a short dark."""
     if flat.existing:
         return replace(flat, reason="A finished master, used as it is.")
     said: list[Candidate] = []
     for kind in ("dark-flat", "bias", "dark"):
-        ranked = sorted(by_kind[kind], key=lambda spec: _rank(spec, flat.exposure, flat.temperature, flat.night))
+        ranked = sorted(
+            by_kind[kind], key=lambda spec: rank(spec, flat.exposure, flat.temperature, flat.night)
+        )
         for spec in ranked:
             why = _unfit_for_flat(spec, flat, options)
-            distance = _distance(spec, flat.exposure, flat.temperature, flat.night)
-            said.append(Candidate(spec.id, distance, not why, why or "chosen"))
+            apart = distance(spec, flat.exposure, flat.temperature, flat.night)
+            said.append(Candidate(spec.id, apart, not why, why or "chosen"))
             if not why:
                 how = "" if kind == "bias" else ", of the same exposure"
                 reason = f"Calibrated with {spec.id}{how}."
                 return replace(flat, calibrated_by=spec.id, reason=reason, candidates=tuple(said))
     reason = (
-        "NOT calibrated: no dark-flat, bias or dark of the same exposure fits. The offset of the camera stays in "
-        "the flat, so corners and dust are corrected too weakly."
+        "NOT calibrated: no dark-flat, bias or dark of the same exposure fits. The offset of the camera "
+        "stays in the flat, so corners and dust are corrected too weakly."
     )
     return replace(flat, reason=reason, candidates=tuple(said))
 
 
 def _unfit_for_flat(spec: MasterSpec, flat: MasterSpec, options: MatchOptions) -> str:
-    conflict = _conflict(spec, flat.key)
-    if conflict or spec.kind == "bias":
-        return conflict
-    steps = [_difference(spec.exposure, frame.exposure) for frame in flat.frames]
+    clash = conflict(spec, flat.key)
+    if clash or spec.kind == "bias":
+        return clash
+    steps = [difference(spec.exposure, frame.exposure) for frame in flat.frames]
     known = [step for step in steps if step is not None]
     if not known:
         return "no exposure time to compare"
     if max(known) > FLAT_DARK_TOLERANCE:
         return f"exposure differs by {max(known):.3g} s, more than {FLAT_DARK_TOLERANCE:g} s"
-    step = _difference(spec.temperature, flat.temperature)
+    step = difference(spec.temperature, flat.temperature)
     if step is not None and step > options.temperature_tolerance:
         return f"{step:.1f} deg C away, more than the {options.temperature_tolerance:g} allowed"
     return ""
@@ -602,12 +438,12 @@ def _unfit_for_flat(spec: MasterSpec, flat: MasterSpec, options: MatchOptions) -
 
 # --------------------------------------------------------------------------------------------- missing
 COSTS = {
-    "dark": "Hot pixels, amplifier glow and dark current stay in the lights; hot pixels are only found by their "
-    "neighbors and by rejection between dithered frames.",
-    "zero level": "Neither dark nor bias: the camera's offset stays in the lights. It vanishes with the background, "
-    "but dividing by a flat then leaves a pattern, and the noise is overestimated.",
-    "flat": "Vignetting and dust shadows stay: brightness is wrong toward the corners, often by 10 to 50 %, and "
-    "zero points vary over the field.",
+    "dark": "Hot pixels, amplifier glow and dark current stay in the lights; hot pixels are only found by "
+    "their neighbors and by rejection between dithered frames.",
+    "zero level": "Neither dark nor bias: the camera's offset stays in the lights. It vanishes with the "
+    "background, but dividing by a flat then leaves a pattern, and the noise is overestimated.",
+    "flat": "Vignetting and dust shadows stay: brightness is wrong toward the corners, often by 10 to 50 %, "
+    "and zero points vary over the field.",
 }
 
 

@@ -216,7 +216,9 @@ def _usable(frames: Iterable[FrameFacts]) -> tuple[list[FrameFacts], list[tuple[
     kept, skipped = [], []
     for frame in frames:
         if frame.kind == "unknown":
-            skipped.append((frame.path, "names neither its kind nor an exposure time. Add IMAGETYP or EXPTIME."))
+            skipped.append(
+                (frame.path, "names neither its kind nor an exposure time. Add IMAGETYP or EXPTIME.")
+            )
         elif frame.kind == "light" and not frame.exposure:
             skipped.append((frame.path, "is a light without an exposure time. Add EXPTIME to its header."))
         elif frame.kind == "master-light":
