@@ -6,38 +6,41 @@ the processor's cache; tile-compressed images (.fz) are unpacked by astropy, onl
 FITS standard 4.0: sections 3 (file organization), 4.4.2.5 (BSCALE, BZERO, BLANK), 10 (compression).
 """
 
-import bz2
 import gzip
 import os
 import re
-import unicodedata
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from sciastro.errors import FileError
+from sciastro.io.fitsunits import (
+    PACKED,
+    Unit,
+    flag,
+    header_from_bytes,
+    integer,
+    number_of,
+    open_file,
+    planes,
+    walk,
+)
 from sciastro.io.probe import Pixels, Probe, RowSource
 
 __all__ = ["FitsReader", "header_from_bytes"]
 
-BLOCK = 2880
-CARD = 80
-MAX_HEADER_BLOCKS = 2000
 CHUNK = 1 << 18
 """Bytes swapped at a time: small enough for the second-level cache."""
 
 STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 UNSIGNED = {(16, 32768.0): "uint16", (32, 2147483648.0): "uint32", (8, -128.0): "int8"}
-PACKED = (".gz", ".bz2")
-NOT_PRINTABLE = re.compile(rb"[^\x20-\x7e]")
 OF_THE_TABLE = re.compile(
     r"^(Z(IMAGE|TILE\d+|CMPTYPE|NAME\d+|VAL\d+|SIMPLE|BITPIX|NAXIS\d*|EXTEND|TENSION|PCOUNT|GCOUNT|BLOCKED"
     r"|HECKSUM|DATASUM|QUANTIZ|DITHER0|BLANK|SCALE|ZERO)|T(TYPE|FORM|DIM|UNIT|NULL|ZERO|SCAL)\d+|TFIELDS|THEAP"
@@ -60,16 +63,6 @@ OF_THE_PRIMARY = frozenset(
     | {"GCOUNT", "GROUPS", "XTENSION", "INHERIT", "EXTNAME", "EXTVER", ""}
     | {f"NAXIS{n}" for n in range(1, 10)}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """One header-data unit: its cards and where its data lie."""
-
-    number: int
-    header: fits.Header
-    data: int
-    size: int
 
 
 class FitsReader:
@@ -98,15 +91,15 @@ class FitsReader:
             If the file is no FITS file, is cut off, or holds no two-dimensional image.
         """
         with _reading(path):
-            units = list(_walk(path))
+            units = list(walk(path))
         primary = units[0].header
         probes = []
         color = False
         for unit in units:
-            planes = _planes(unit.header)
-            if planes is None:
+            count = planes(unit.header)
+            if count is None:
                 continue
-            if planes > 1:
+            if count > 1:
                 color = True
                 continue
             probes.append(_probe(path, unit, primary))
@@ -162,166 +155,21 @@ def _reading(path: Path) -> Iterator[None]:
         raise FileError(f"cannot be read: {error}.", where=str(path), remedy="Copy it again.") from error
 
 
-def header_from_bytes(raw: bytes) -> fits.Header:
-    """Return the cards of `raw` with everything that FITS forbids replaced.
-
-    Control characters become blanks, accents are dropped (FITS allows ASCII only) and other foreign
-    letters become question marks, card by card, so that one bad card never spoils its neighbors.
-    """
-    if NOT_PRINTABLE.search(raw):
-        raw = b"".join(_clean_card(raw[i : i + CARD]) for i in range(0, len(raw), CARD))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyWarning)
-        return fits.Header.fromstring(raw.decode("ascii"))
-
-
-def _clean_card(card: bytes) -> bytes:
-    if not NOT_PRINTABLE.search(card):
-        return card
-    try:
-        text = card.decode("utf-8")
-    except UnicodeDecodeError:
-        text = card.decode("latin-1")
-    flat = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
-    kept = "".join(
-        char if " " <= char <= "~" else (" " if unicodedata.category(char) == "Cc" else "?") for char in flat
-    )
-    return kept[:CARD].ljust(CARD).encode("ascii")
-
-
-def _open(path: Path) -> IO[bytes]:
-    suffix = path.suffix.lower()
-    if suffix == ".gz":
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    if suffix == ".bz2":
-        return cast("IO[bytes]", bz2.open(path, "rb"))
-    return path.open("rb")
-
-
-def _walk(path: Path) -> Iterator[_Unit]:
-    """Yield the units of a file; checks that the data of each lie within the file."""
-    packed = path.suffix.lower() in PACKED
-    total = None if packed else path.stat().st_size
-    if path.stat().st_size == 0:
-        raise FileError("is empty.", where=str(path), remedy="Copy it again, or delete it.")
-    position = 0
-    with _open(path) as file:
-        number = 0
-        while True:
-            raw = _header_bytes(file, path, number)
-            if raw is None:
-                return
-            position += len(raw)
-            header = header_from_bytes(raw)
-            size = _data_size(header)
-            yield _Unit(number, header, position, size)
-            if total is not None and position + size > total:
-                missing = min(size, position + size - total)
-                raise FileError(
-                    f"is cut off: {missing} of the {size} data bytes that its header announces are missing.",
-                    where=f"{path} [HDU {number}]",
-                    remedy="Copy it again from the camera, or delete it.",
-                )
-            if packed and _planes(header) == 1:
-                return  # what follows would have to be unpacked for nothing
-            position += -(-size // BLOCK) * BLOCK
-            file.seek(position)
-            number += 1
-
-
-def _header_bytes(file: IO[bytes], path: Path, number: int) -> bytes | None:
-    """Return the blocks of one header up to its END card; None where the file has ended."""
-    blocks = []
-    for count in range(MAX_HEADER_BLOCKS):
-        block = file.read(BLOCK)
-        if count == 0 and number > 0 and (len(block) < CARD or block[:8] != b"XTENSION"):
-            return None  # the file ends, or padding and special records follow
-        if count == 0 and number == 0 and not block.startswith(b"SIMPLE  ="):
-            raise FileError(
-                "is not a FITS file, whatever its name says.",
-                where=str(path),
-                remedy="Delete it, or rename it to what it is.",
-            )
-        blocks.append(block)
-        for start in range(0, len(block), CARD):
-            if block[start : start + 8].rstrip() == b"END" and not block[start + 8 : start + CARD].strip(
-                b" \0"
-            ):
-                return b"".join(blocks).ljust((count + 1) * BLOCK)
-        if len(block) < BLOCK:
-            break
-    raise FileError(
-        "is cut off within its header (no END card).",
-        where=f"{path} [HDU {number}]",
-        remedy="Copy it again from the camera, or delete it.",
-    )
-
-
-def _integer(header: fits.Header, key: str, default: int) -> int:
-    value = _number(header, key, float(default))
-    return int(value)
-
-
-def _number(header: fits.Header, key: str, default: float) -> float:
-    try:
-        value = header.get(key, default)
-        return float(value)
-    except (ValueError, TypeError, fits.VerifyError):
-        return default
-
-
-def _flag(header: fits.Header, key: str) -> bool:
-    try:
-        return header.get(key) is True
-    except fits.VerifyError:
-        return False
-
-
-def _data_size(header: fits.Header) -> int:
-    """Return the bytes of data after a header (equation 2 of the standard, section 4.4.1.2)."""
-    axes = [_integer(header, f"NAXIS{n}", 0) for n in range(1, _integer(header, "NAXIS", 0) + 1)]
-    if not axes:
-        return 0
-    groups = _flag(header, "GROUPS") and axes[0] == 0
-    count = int(np.prod(axes[1:] if groups else axes, dtype=np.int64))
-    total = _integer(header, "GCOUNT", 1) * (_integer(header, "PCOUNT", 0) + count)
-    return abs(_integer(header, "BITPIX", 8)) // 8 * total
-
-
-def _is_tiled(header: fits.Header) -> bool:
-    return _flag(header, "ZIMAGE")
-
-
-def _planes(header: fits.Header) -> int | None:
-    """Return how many image planes a unit holds, None where it holds no image."""
-    tiled = _is_tiled(header)
-    extension = str(header.get("XTENSION", "IMAGE")).strip()
-    if extension not in {"IMAGE", "IUEIMAGE"} and not tiled:
-        return None
+def _probe(path: Path, unit: Unit, primary: fits.Header) -> Probe:
+    tiled = flag(unit.header, "ZIMAGE")
     prefix = "Z" if tiled else ""
-    axes = [
-        _integer(header, f"{prefix}NAXIS{n}", 0) for n in range(1, _integer(header, f"{prefix}NAXIS", 0) + 1)
-    ]
-    if len(axes) < 2 or min(axes) < 1:
-        return None
-    return int(np.prod(axes[2:], dtype=np.int64)) if axes[1] > 1 or axes[0] > 1 else None
-
-
-def _probe(path: Path, unit: _Unit, primary: fits.Header) -> Probe:
-    tiled = _is_tiled(unit.header)
-    prefix = "Z" if tiled else ""
-    bitpix = _integer(unit.header, f"{prefix}BITPIX", 0)
+    bitpix = integer(unit.header, f"{prefix}BITPIX", 0)
     if bitpix not in STORED:
         raise FileError(
             f"says BITPIX = {bitpix}, which FITS does not know.",
             where=f"{path} [HDU {unit.number}]",
             remedy="Write the file again with the program that made it.",
         )
-    shape = (_integer(unit.header, f"{prefix}NAXIS2", 0), _integer(unit.header, f"{prefix}NAXIS1", 0))
-    bscale, bzero = _number(unit.header, "BSCALE", 1.0), _number(unit.header, "BZERO", 0.0)
+    shape = (integer(unit.header, f"{prefix}NAXIS2", 0), integer(unit.header, f"{prefix}NAXIS1", 0))
+    bscale, bzero = number_of(unit.header, "BSCALE", 1.0), number_of(unit.header, "BZERO", 0.0)
     blank = None
     if bitpix > 0 and ("BLANK" in unit.header or "ZBLANK" in unit.header):
-        blank = _integer(unit.header, "BLANK", _integer(unit.header, "ZBLANK", 0))
+        blank = integer(unit.header, "BLANK", integer(unit.header, "ZBLANK", 0))
     header = _image_header(unit.header, bitpix, shape) if tiled else unit.header.copy()
     header["NAXIS"] = 2
     for axis in range(3, 10):
@@ -457,7 +305,7 @@ def _read_stream(probe: Probe, first: int, last: int) -> tuple[Pixels, tuple[int
     width = probe.shape[1] * stored.itemsize
     raw = np.empty((last - first) * probe.shape[1], stored)
     view = memoryview(raw.view(np.uint8).data).cast("B")
-    with _open(probe.path) as file:
+    with open_file(probe.path) as file:
         file.seek((probe.offset or 0) + first * width)
         done = 0
         while done < len(view):

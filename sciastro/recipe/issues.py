@@ -9,7 +9,8 @@ from sciastro.recipe.diagnosis import Issue, plain
 from sciastro.recipe.flats import FlatLevel
 from sciastro.recipe.masterspecs import MasterSpec
 from sciastro.recipe.matching import LightMatch, MasterPlan
-from sciastro.recipe.session import DEFAULT_FIELD, LightGroup, Product, Session, separation
+from sciastro.recipe.session import LightGroup, Product, Session
+from sciastro.recipe.targets import field_of, separation
 
 __all__ = ["find_issues", "of_what"]
 
@@ -111,8 +112,7 @@ def _spread(frames: Sequence[FrameFacts]) -> float:
         return 0.0
     start = first.pointing
     places = [frame.pointing for frame in frames if frame.pointing is not None]
-    field = DEFAULT_FIELD if first.scale is None else max(first.shape) * first.scale / 3600
-    return max(separation(start, place) for place in places) / field
+    return max(separation(start, place) for place in places) / field_of(first)
 
 
 DONE = {"B": "bias", "D": "dark", "F": "flat", "?": "how is not said"}

@@ -9,7 +9,8 @@ from astropy.io import fits
 from session_frames import EVENING, frame, several, write
 
 from sciastro.errors import FileError, UsageError
-from sciastro.recipe.session import Session, group_lights, group_products, scan, separation, temperature_bins
+from sciastro.recipe.session import Session, group_lights, group_products, scan, temperature_bins
+from sciastro.recipe.targets import separation
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 LIGHT = {"IMAGETYP": "Light", "EXPTIME": 60.0, "DATE_OBS": "2024-03-01T20:00:00"}
