@@ -1,0 +1,292 @@
+"""Between the passes: the reference frame, its place on the sky, every frame's map to it, the grades."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from astropy.table import QTable
+from astropy.wcs import WCS
+
+from sciastro.astrometry.refine import propagate
+from sciastro.astrometry.register import RegisterOptions, register
+from sciastro.astrometry.solve import Hint, Solution, SolveOptions, solve_field
+from sciastro.core import transform
+from sciastro.core import vocabulary as v
+from sciastro.core.lift import run_tasks
+from sciastro.core.vocabulary import labeled
+from sciastro.core.wcs import celestial_from_header, wcs_to_text
+from sciastro.errors import MatchError, SolveError
+from sciastro.integrate.grade import GradeOptions, grade
+from sciastro.integrate.normalize import transparency
+from sciastro.io.reader import probe
+from sciastro.io.reference import cone
+from sciastro.recipe.context import Context
+from sciastro.recipe.lights import Light, StackSet
+from sciastro.recipe.plan import Recipe
+
+__all__ = ["SkyHint", "choose_reference", "grade_set", "julian_year", "register_set", "solve_set"]
+
+log = logging.getLogger(__name__)
+
+TRIES = 3  # frames that may stand for their set before solving is given up
+DEEPEST = 3000  # catalog stars per field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SkyHint:
+    """What the user says of the field, where headers are silent.
+
+    Attributes
+    ----------
+    ra, dec
+        Field center [deg].
+    scale
+        Pixel scale of the raw frames [arcsec / pixel].
+    catalog
+        The user's own stars; None takes the embedded catalog.
+    """
+
+    ra: float | None = None
+    dec: float | None = None
+    scale: float | None = None
+    catalog: QTable | None = None
+
+
+def julian_year(lights: Sequence[Light]) -> float | None:
+    """Return the mean epoch of `lights` as a Julian year, None where no header has a date."""
+    stamps = [light.facts.time.timestamp() for light in lights if light.facts.time is not None]
+    if not stamps:
+        return None
+    return 1970.0 + float(np.mean(stamps)) / (365.25 * 86400)
+
+
+def choose_reference(members: Sequence[Light]) -> list[Light]:
+    """Return the lights that may be the reference, best first: many stars, sharp, round."""
+    good = [
+        light
+        for light in members
+        if light.measured is not None and light.measured.n_stars > 0 and not light.reason
+    ]
+
+    def merit(light: Light) -> float:
+        measured = light.measured
+        assert measured is not None
+        trailed = 0.2 if measured.elongation > 1.3 else 1.0
+        return trailed * measured.n_stars / max(measured.fwhm, 0.5) ** 2
+
+    return sorted(good, key=merit, reverse=True)
+
+
+def solve_set(
+    members: StackSet, hint: SkyHint, recipe: Recipe, context: Context, root: Path, step: int
+) -> tuple[Solution | None, str]:
+    """Choose the reference of a set and find its world coordinates.
+
+    Parameters
+    ----------
+    step
+        Raw pixels per pixel of the stack grid (2 for superpixels).
+
+    Returns
+    -------
+    solution, reason
+        None and why, where no frame can be solved; the set has its reference all the same.
+    """
+    candidates = choose_reference(members.lights)
+    if not candidates:
+        return None, "no frame has stars"
+    members.reference = candidates[0]
+    epoch = julian_year(members.lights)
+    reason = ""
+    for light in candidates[:TRIES]:
+        place = _hint(light, hint, root, step)
+        if place is None:
+            reason = "neither headers nor options say where the field is (give --ra, --dec and --scale)"
+            continue
+        try:
+            solution = _solve(light, place, hint, epoch, recipe, step)
+        except SolveError as error:
+            reason = str(error)
+            log.info("solving %s: %s", light.name, reason)
+            continue
+        members.reference = light
+        return solution, ""
+    context.warn(f"{members.stem}: no world coordinates: {reason}")
+    return None, reason
+
+
+def _solve(
+    light: Light, place: Hint, hint: SkyHint, epoch: float | None, recipe: Recipe, step: int
+) -> Solution:
+    assert light.measured is not None
+
+    def stars_at(ra: float, dec: float, radius: float) -> QTable:
+        if hint.catalog is not None:
+            return _near(hint.catalog, ra, dec, radius)
+        return cone(ra, dec, radius, epoch=epoch, brightest=DEEPEST)
+
+    shape = (light.facts.shape[0] // step, light.facts.shape[1] // step)
+    return solve_field(
+        light.measured.stars,
+        shape,
+        stars_at=stars_at,
+        hint=place,
+        epoch=epoch or 2016.0,
+        options=recipe.of(SolveOptions),
+    )
+
+
+def _near(catalog: QTable, ra: float, dec: float, radius: float) -> QTable:
+    a, d = np.deg2rad(np.asarray(catalog["ra"].value)), np.deg2rad(np.asarray(catalog["dec"].value))
+    a0, d0 = np.deg2rad(ra), np.deg2rad(dec)
+    cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a - a0)
+    return catalog[cosine >= np.cos(np.deg2rad(radius))]
+
+
+def _hint(light: Light, hint: SkyHint, root: Path, step: int) -> Hint | None:
+    facts = light.facts
+    scale = hint.scale if hint.scale is not None else facts.scale
+    scale = scale * step if scale is not None else None
+    if hint.ra is not None and hint.dec is not None:
+        return Hint(ra=hint.ra, dec=hint.dec, scale=scale)
+    if facts.has_wcs:
+        header = next((one.header for one in probe(root / facts.path) if one.hdu == facts.hdu), None)
+        wcs = celestial_from_header(header) if header is not None else None
+        if wcs is not None:
+            return Hint(wcs=_binned(wcs, step, facts.shape))
+    if facts.pointing is None or scale is None:
+        return None
+    return Hint(ra=facts.pointing[0], dec=facts.pointing[1], scale=scale)
+
+
+def _binned(wcs: WCS, step: int, shape: tuple[int, int]) -> WCS:
+    """Return `wcs` (its linear part) on a grid of superpixels: X = (x - (step - 1) / 2) / step."""
+    out = wcs.deepcopy()
+    if step == 1:
+        out.pixel_shape = (shape[1], shape[0])
+        return out
+    out.sip = None
+    out.wcs.ctype = [name.removesuffix("-SIP") for name in out.wcs.ctype]
+    out.wcs.crpix = [(value - 1 - (step - 1) / 2) / step + 1 for value in out.wcs.crpix]
+    if out.wcs.has_cd():
+        out.wcs.cd = out.wcs.cd * step
+    else:
+        out.wcs.cdelt = [value * step for value in out.wcs.cdelt]
+    out.pixel_shape = (shape[1] // step, shape[0] // step)
+    out.wcs.set()
+    return out
+
+
+def register_set(
+    members: StackSet, solution: Solution | None, recipe: Recipe, context: Context, step: int
+) -> None:
+    """Register every frame of a set to its reference and give each its own WCS."""
+    reference = members.reference
+    if reference is None or reference.measured is None:
+        for light in members.lights:
+            light.reason = light.reason or "no frame of its target has stars to register to"
+        return
+    shape = (reference.facts.shape[0] // step, reference.facts.shape[1] // step)
+    options = recipe.of(RegisterOptions)
+    anchor = reference.measured.stars
+
+    def work(light: Light) -> None:
+        if light.measured is None or light.reason:
+            return
+        if light is reference:
+            count = np.arange(anchor.size)
+            light.from_reference, light.registration_rms = transform.identity(1), 0.0
+            light.pairs = np.stack([count, count])
+        else:
+            try:
+                found = register(anchor, light.measured.stars, shape, options)
+            except MatchError as error:
+                light.reason = f"cannot be registered: {error}"
+                return
+            used = np.asarray(found.residuals["used"], dtype=bool)
+            light.from_reference, light.registration_rms = found.from_reference, found.rms
+            light.pairs = np.stack(
+                [
+                    np.asarray(found.residuals[f"index_{name}"], dtype=np.int64)[used]
+                    for name in ("reference", "frame")
+                ]
+            )
+        if solution is not None:
+            light.wcs = wcs_to_text(_frame_wcs(light, solution.wcs, shape))
+
+    run_tasks(
+        work, members.lights, workers=context.workers, done=lambda *_: context.progress.advance("register")
+    )
+
+
+def _frame_wcs(light: Light, wcs: WCS, shape: tuple[int, int]) -> WCS:
+    if light.from_reference is None or np.array_equal(light.from_reference, transform.identity(1)):
+        return wcs
+    return propagate(wcs, light.from_reference, shape)
+
+
+def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:
+    """Measure transparencies and grade the frames of a set, band by band."""
+    for band in members.bands:
+        lights = [
+            light for light in members.of_band(band) if light.from_reference is not None and not light.reason
+        ]
+        if not lights:
+            continue
+        _transparencies(lights, choose_reference(lights)[0])
+        graded = grade(_facts(lights, band, members.target), options=recipe.of(GradeOptions))
+        for i, light in enumerate(lights):
+            light.weights[band] = float(graded["weight"].values[i])
+            light.use = bool(graded["use"].values[i])
+            light.reason = str(graded["reason"].values[i])
+            if light.reason and light.use:
+                context.warn(f"{light.name}: {light.reason}")
+        best = max(lights, key=lambda light: light.weights[band])
+        if np.isfinite(best.transparency) and best.transparency > 0:
+            scale = best.transparency
+            for light in lights:
+                light.transparency /= scale
+
+
+def _transparencies(lights: Sequence[Light], base: Light) -> None:
+    assert base.measured is not None and base.pairs is not None
+    for light in lights:
+        assert light.measured is not None and light.pairs is not None
+        _, mine, theirs = np.intersect1d(light.pairs[0], base.pairs[0], return_indices=True)
+        ratio, _, n = transparency(
+            light.measured.stars, light.pairs[1][mine], base.measured.stars, base.pairs[1][theirs],
+            light.facts.exposure or 1.0, base.facts.exposure or 1.0,
+        )  # fmt: skip
+        light.transparency = ratio if n else float("nan")
+
+
+def _facts(lights: Sequence[Light], band: str, target: str) -> xr.Dataset:
+    """Return the coordinates that `grade` reads, of lights that are all measured and registered."""
+    measured = [light.measured for light in lights if light.measured is not None]
+    seconds = np.array([light.facts.exposure or np.nan for light in lights])
+    degree = max(
+        transform.degree_of(light.from_reference.shape[1])
+        for light in lights
+        if light.from_reference is not None
+    )
+    maps = np.stack(
+        [transform.pad(light.from_reference, degree) for light in lights if light.from_reference is not None]
+    )
+    columns = {
+        v.FWHM: np.array([one.fwhm for one in measured]),
+        v.ECCENTRICITY: np.array([one.eccentricity for one in measured]),
+        v.SKY: np.array([one.sky[band] for one in measured]) / seconds,
+        v.NOISE: np.array([one.noise[band] for one in measured]) / seconds,
+        v.N_STARS: np.array([one.n_stars for one in measured]),
+        v.EXPOSURE: seconds,
+        v.TRANSPARENCY: np.array([light.transparency for light in lights]),
+        v.FILTER: np.array([band] * len(lights), dtype=object),
+        v.TARGET: np.array([target] * len(lights), dtype=object),
+        v.FROM_REFERENCE: maps,
+    }
+    coords = {spec.name: labeled(spec, data) for spec, data in columns.items()}
+    coords["elongation"] = xr.Variable(("frame",), [one.elongation for one in measured], {"units": "1"})
+    return xr.Dataset(coords=coords)

@@ -1,0 +1,205 @@
+"""The bridge between stored raw pixels and calibrated windows, for both passes of a run.
+
+A `Calibrator` knows the store, the masters and the detector constants; it is shared by all threads.
+It keeps the planes of the few light groups that are being worked on, and reads the rest from the
+master files when they are wanted.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.calibrate.correct import CorrectOptions, Planes, correct_window, dark_plane, repair_margin
+from sciastro.calibrate.debayer import COLORS, DebayerOptions, split_window
+from sciastro.io.store import RawBlock, open_raw
+from sciastro.recipe.context import Context
+from sciastro.recipe.detector import Detector
+from sciastro.recipe.lights import Light
+from sciastro.recipe.making import MasterBank
+from sciastro.recipe.matching import LightMatch
+from sciastro.recipe.plan import Recipe
+
+__all__ = ["Calibrator"]
+
+Plane = npt.NDArray[np.float32]
+Bits = npt.NDArray[np.uint16]
+
+KEPT = 2  # sets of planes in memory at a time
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    dark: str | None
+    scale: float
+    bias: str | None
+    level: str | None
+    flat: str | None
+
+
+class Calibrator:
+    """Calibrated windows of any light, on demand.
+
+    Parameters
+    ----------
+    store
+        The ``frames.h5`` of the run.
+    bank
+        Finished masters.
+    detector
+        Gain, read noise and saturation of each light.
+    recipe, context
+        Options; memory bound.
+    """
+
+    def __init__(
+        self, store: Path, bank: MasterBank, detector: Detector, recipe: Recipe, context: Context
+    ) -> None:
+        self._store, self._bank, self._detector, self._context = store, bank, detector, context
+        self._correct = recipe.of(CorrectOptions)
+        self.debayer_method = recipe.of(DebayerOptions).method
+        self._blocks: dict[str, RawBlock] = {}
+        self._planes: OrderedDict[_Key, Planes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def step(self, cfa: str) -> int:
+        """Return how many raw pixels make one pixel of the stack grid."""
+        return 2 if cfa and self.debayer_method == "superpixel" else 1
+
+    def grid_shape(self, light: Light) -> tuple[int, int]:
+        """Return rows and columns of the grid on which `light` is stacked."""
+        step = self.step(light.facts.cfa)
+        return light.facts.shape[0] // step, light.facts.shape[1] // step
+
+    def memory_left(self, canvas: tuple[int, int]) -> int:
+        """Return what pass 2 may allocate beside the canvas, the planes and the process itself [byte]."""
+        planes = sum(_size(one) for one in self._planes.values())
+        taken = RESIDENT + planes + canvas[0] * canvas[1] * CANVAS_BYTES
+        return max(self._context.memory - taken, SMALLEST)
+
+    def block(self, light: Light) -> RawBlock:
+        """Return where the raw pixels of `light` are stored."""
+        with self._lock:
+            if light.store not in self._blocks:
+                self._blocks[light.store] = open_raw(self._store, light.store)
+            return self._blocks[light.store]
+
+    def planes(self, light: Light) -> Planes:
+        """Return what `light` is calibrated with; gain, read noise and saturation are its own."""
+        match = light.match
+        key = _Key(match.dark, match.dark_scale, match.bias, match.level, match.flat)
+        with self._lock:
+            planes = self._planes.get(key)
+            if planes is None:
+                while len(self._planes) >= KEPT:
+                    self._planes.popitem(last=False)
+                planes = self._planes[key] = self._load(match, light.facts.cfa)
+            self._planes.move_to_end(key)
+        facts = self._detector.of(light)
+        return replace(planes, gain=facts.gain, read_noise=facts.read_noise, saturation=facts.saturation)
+
+    def _load(self, match: LightMatch, cfa: str) -> Planes:
+        bank = self._bank
+        dark, bias, flat = bank.load(match.dark), bank.load(match.bias), bank.load(match.flat)
+        level_only = bank.load(match.level) if match.level != match.bias else None
+        plane, variance, level = dark_plane(
+            dark.image if dark else None,
+            dark.variance if dark else None,
+            bias.image if bias else None,
+            bias.variance if bias else None,
+            scale=match.dark_scale if dark and bias else 1.0,
+        )
+        if level_only is not None:
+            level = float(np.nanmedian(level_only.image))
+        return Planes(
+            dark=plane,
+            dark_variance=variance,
+            bias_level=level,
+            flat=flat.image if flat else None,
+            flat_variance=flat.variance if flat else None,
+            defects=bank.defects(match),
+            gain=1.0,
+            read_noise=0.0,
+            cfa=cfa,
+        )
+
+    def counts(self, light: Light, raw: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """Return raw pixels in adu without the pedestal that a program added; most are as stored."""
+        facts = light.facts
+        if facts.adu_per_unit == 1.0 and facts.pedestal == 0.0:
+            return raw
+        return (raw.astype(np.float32) * np.float32(facts.adu_per_unit) - np.float32(facts.pedestal)).astype(
+            np.float32
+        )
+
+    def plane(self, light: Light, raw: npt.NDArray[np.generic], planes: Planes) -> tuple[Plane, Bits]:
+        """Return signal [electron] and quality of a whole frame (a mosaic stays one)."""
+        signal, _, quality = correct_window(
+            self.counts(light, raw), planes, with_variance=False, repair=self._correct.repair
+        )
+        return signal, quality
+
+    def window(
+        self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
+    ) -> tuple[Plane, Plane, Bits]:
+        """Return signal [electron], variance [electron2] and quality of a window of the stack grid."""
+        planes = self._noise_from_sky(light, band, self.planes(light))
+        step = self.step(light.facts.cfa)
+        if not light.facts.cfa:
+            return self._raw_window(light, planes, y0, y1, x0, x1)
+        height, width = light.facts.shape
+        reach = 0 if step == 2 else 1
+        top, left = max(y0 * step - reach, 0), max(x0 * step - reach, 0)
+        bottom, right = min(y1 * step + reach, height), min(x1 * step + reach, width)
+        mosaic = self._raw_window(light, planes, top, bottom, left, right)
+        colors = split_window(*mosaic, light.facts.cfa, top, left, method=self.debayer_method)
+        number = COLORS.index(band[-1])
+        rows, columns = y1 - y0, x1 - x0
+        inner = np.s_[y0 * step - top :, x0 * step - left :] if step == 1 else np.s_[:, :]
+        return tuple(
+            np.ascontiguousarray(part[inner][:rows, :columns]) for part in (plane[number] for plane in colors)
+        )  # type: ignore[return-value]
+
+    def _raw_window(
+        self, light: Light, planes: Planes, y0: int, y1: int, x0: int, x1: int
+    ) -> tuple[Plane, Plane, Bits]:
+        height, width = light.facts.shape
+        reach = repair_margin(planes, repair=self._correct.repair)
+        top, left, bottom, right = (
+            min(reach, y0),
+            min(reach, x0),
+            min(reach, height - y1),
+            min(reach, width - x1),
+        )
+        raw = self.block(light).rows(light.index, y0 - top, y1 + bottom)[:, x0 - left : x1 + right]
+        return correct_window(
+            self.counts(light, raw),
+            planes,
+            y0 - top,
+            x0 - left,
+            margin=(top, bottom, left, right),
+            repair=self._correct.repair,
+        )
+
+    def _noise_from_sky(self, light: Light, band: str, planes: Planes) -> Planes:
+        """Return `planes` with the frame's own sky as bias level where nobody knows the bias."""
+        if light.measured is None or not light.measured.zero:
+            return planes
+        level, noise = light.measured.zero[band]
+        dark = planes.dark
+        if dark is None:  # subtract nothing but count shot noise from the sky up
+            dark = np.zeros(light.facts.shape, np.float32)
+        return replace(planes, dark=dark, bias_level=level, read_noise=noise)
+
+
+def _size(planes: Planes) -> int:
+    arrays = (planes.dark, planes.dark_variance, planes.flat, planes.flat_variance, planes.defects)
+    return sum(array.nbytes for array in arrays if array is not None)
+
+
+RESIDENT = 420 * 10**6  # the interpreter with every library loaded [byte]
+CANVAS_BYTES = 18  # per pixel: image, variance, coverage (4 each), quality and two counts (2 each)
+SMALLEST = 64 * 10**6

@@ -1,0 +1,212 @@
+"""Gain, read noise and saturation of every light: from options, header, calibration frames, or the frame itself."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.calibrate.correct import CorrectOptions
+from sciastro.calibrate.gain import GainEstimate, measure_gain, measure_read_noise
+from sciastro.errors import SciastroError
+from sciastro.io.headers import FrameFacts
+from sciastro.io.reader import read_pixels
+from sciastro.recipe.context import Context
+from sciastro.recipe.lights import Light
+from sciastro.recipe.matching import MasterPlan
+from sciastro.recipe.plan import Recipe
+from sciastro.recipe.session import Session
+
+__all__ = ["Detector", "DetectorFacts"]
+
+log = logging.getLogger(__name__)
+
+PILE = 12  # pixels at one frame's largest value that show where it saturates
+ZERO_KINDS = ("bias", "dark-flat", "dark")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorFacts:
+    """Constants of one detector setting.
+
+    Attributes
+    ----------
+    gain
+        [electron / adu].
+    read_noise
+        [electron].
+    saturation
+        [adu]; NaN unknown.
+    source
+        Where gain and read noise come from.
+    """
+
+    gain: float
+    read_noise: float
+    saturation: float
+    source: str
+
+
+class Detector:
+    """Detector constants of a session, by setting.
+
+    Parameters
+    ----------
+    session
+        For the paths of calibration frames.
+    lights
+        The frames that will be asked for.
+    plan
+        Which masters exist, so which lights are blind to their bias level.
+    """
+
+    def __init__(
+        self, session: Session, lights: Sequence[Light], plan: MasterPlan, recipe: Recipe, context: Context
+    ) -> None:
+        self._options = recipe.of(CorrectOptions)
+        self._session, self._plan = session, plan
+        self._constants: dict[tuple[object, ...], tuple[float, float, str]] = {}
+        self._seen: dict[str, float] = {}
+        for light in lights:
+            key = _setting(light.facts)
+            if key not in self._constants:
+                self._constants[key] = self._find(light, context)
+
+    def of(self, light: Light) -> DetectorFacts:
+        """Return the constants that `light` is calibrated with."""
+        gain, read_noise, source = self._constants[_setting(light.facts)]
+        if light.measured is not None:
+            saturation = light.measured.saturation
+        else:
+            saturation = self._seen.get(light.name, self._declared(light.facts))
+        return DetectorFacts(gain, read_noise, saturation, source)
+
+    def see(self, light: Light, raw: npt.NDArray[np.generic]) -> None:
+        """Look at raw pixels for the level at which they pile up."""
+        level = self._declared(light.facts)
+        if raw.dtype.kind in "iu":
+            top = raw.max()
+            if not np.isfinite(level) or top < level:
+                piled = int(np.count_nonzero(raw == top)) >= PILE and float(top) > 5 * float(
+                    np.median(raw[::37, ::37])
+                )
+                if piled:
+                    level = float(top)
+        self._seen[light.name] = level
+
+    def blind(self, light: Light) -> bool:
+        """Return whether no master tells the level of zero light."""
+        match = light.match
+        return match.dark is None and match.bias is None and match.level is None
+
+    def lines(self) -> list[str]:
+        """Return one sentence per setting for the report."""
+        return [
+            f"gain {gain:.4g} electron/adu, read noise {noise:.3g} electron ({source})"
+            for gain, noise, source in dict.fromkeys(self._constants.values())
+        ]
+
+    def _declared(self, facts: FrameFacts) -> float:
+        if self._options.saturation is not None:
+            return self._options.saturation
+        if facts.saturation is not None:
+            return facts.saturation
+        return {"uint16": 65535.0, "int16": 32767.0, "uint8": 255.0}.get(facts.dtype, float("nan"))
+
+    def _find(self, light: Light, context: Context) -> tuple[float, float, str]:
+        facts, options = light.facts, self._options
+        gain, gain_source = options.gain, "option"
+        if gain is None and facts.egain is not None and facts.egain > 0:
+            gain, gain_source = facts.egain, "header"
+        noise, noise_source = options.read_noise, "option"
+        if noise is None and facts.read_noise is not None and facts.read_noise >= 0:
+            noise, noise_source = facts.read_noise, "header"
+        if gain is None or noise is None:
+            measured = self._measure(facts)
+            if gain is None and measured is not None and np.isfinite(measured.gain):
+                gain, gain_source = measured.gain, f"measured from flats, +- {measured.gain_err:.2g}"
+            if noise is None and gain is not None:
+                noise, noise_source = self._noise(facts, gain, measured)
+        if gain is None:
+            gain, gain_source = 1.0, "assumed"
+            context.warn(
+                f"{facts.instrument or 'the camera'}: nobody knows the gain, so 1 electron / adu is assumed; "
+                "fluxes are in adu / s then. Set correct.gain, or add two flats and two bias frames."
+            )
+        if noise is None:
+            noise, noise_source = (
+                (0.0, "from the sky of each frame") if self.blind(light) else self._noise(facts, gain, None)
+            )
+        return float(gain), float(noise), f"gain {gain_source}; read noise {noise_source}"
+
+    def _noise(self, facts: FrameFacts, gain: float, measured: GainEstimate | None) -> tuple[float, str]:
+        if measured is not None and np.isfinite(measured.read_noise):
+            return measured.read_noise * gain / measured.gain, "measured"
+        pair = self._pair(facts, ZERO_KINDS)
+        if pair is not None:
+            try:
+                return measure_read_noise(*self._pixels(pair)) * gain, "measured from bias or dark frames"
+            except SciastroError as error:
+                log.info("read noise: %s", error)
+        return 0.0, "unknown, taken as 0"
+
+    def _measure(self, facts: FrameFacts) -> GainEstimate | None:
+        flats, zeros = self._pair(facts, ("flat",)), self._pair(facts, ("bias", "dark-flat"))
+        if flats is None or zeros is None:
+            return None
+        try:
+            return measure_gain(*self._pixels(flats), *self._pixels(zeros), cfa=facts.cfa)
+        except SciastroError as error:
+            log.info("gain: %s", error)
+            return None
+
+    def _pair(self, facts: FrameFacts, kinds: Sequence[str]) -> tuple[FrameFacts, FrameFacts] | None:
+        """Return two frames of one kind, filter and exposure at the setting of `facts`, the first kind that has them."""
+        for kind in kinds:
+            groups: dict[tuple[object, ...], list[FrameFacts]] = {}
+            for frame in self._session.of_kind(kind):
+                if _agree(frame, facts):
+                    groups.setdefault(
+                        (frame.filter if kind == "flat" else "", round(frame.exposure or 0.0)), []
+                    ).append(frame)
+            pairs = [members for members in groups.values() if len(members) >= 2]
+            if pairs:
+                members = (
+                    min(pairs, key=lambda group: group[0].exposure or 0.0)
+                    if kind != "flat"
+                    else max(pairs, key=len)
+                )
+                return members[0], members[1]
+        return None
+
+    def _pixels(
+        self, pair: tuple[FrameFacts, FrameFacts]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        one, two = (
+            read_pixels(Path(self._session.root) / frame.path, frame.hdu).astype(np.float32) for frame in pair
+        )
+        return one * np.float32(pair[0].adu_per_unit), two * np.float32(pair[1].adu_per_unit)
+
+
+def _setting(facts: FrameFacts) -> tuple[object, ...]:
+    return (
+        facts.instrument,
+        facts.shape,
+        facts.binning,
+        facts.gain_setting,
+        facts.offset,
+        facts.readout_mode,
+        facts.egain,
+        facts.dtype,
+    )
+
+
+def _agree(one: FrameFacts, two: FrameFacts) -> bool:
+    """Return whether two frames were taken at the same detector setting, as far as both say."""
+    pairs = (
+        (one.instrument, two.instrument), (one.gain_setting, two.gain_setting), (one.offset, two.offset),
+        (one.readout_mode, two.readout_mode),
+    )  # fmt: skip
+    return one.shape == two.shape and one.binning == two.binning and all(a == b for a, b in pairs if a and b)

@@ -1,0 +1,316 @@
+"""After the stack: sources, zero points, depth, files, and the picture of each target."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from astropy.table import QTable, Table
+
+from sciastro.astrometry.solve import Solution
+from sciastro.core import vocabulary as v
+from sciastro.core.history import record
+from sciastro.core.stars import StarArray
+from sciastro.core.vocabulary import labeled
+from sciastro.core.wcs import center, footprint_radius, parity, pixel_scale, rotation, wcs_to_text
+from sciastro.io.paths import safe_name
+from sciastro.io.product_cards import ProductFacts
+from sciastro.io.products import write_image_product
+from sciastro.io.reference import cone
+from sciastro.io.tables import write_sources
+from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
+from sciastro.photometry.aperture import ApertureOptions
+from sciastro.photometry.color import ColorCalibration, ColorOptions
+from sciastro.photometry.depth import Depth, DepthOptions, depth
+from sciastro.photometry.steps import (
+    BandCalibration,
+    calibrate_bands,
+    color_of_bands,
+    measure_bands,
+    published,
+)
+from sciastro.photometry.zeropoint import ZeroPointOptions
+from sciastro.recipe.aligning import SkyHint, julian_year
+from sciastro.recipe.context import Context
+from sciastro.recipe.lights import Light
+from sciastro.recipe.plan import Recipe
+from sciastro.recipe.stacking import Stacked
+
+__all__ = ["Finished", "catalog_of", "measure_set", "write_band"]
+
+log = logging.getLogger(__name__)
+
+DEEPEST = 20_000  # catalog stars per field that photometry may use
+
+
+@dataclass(kw_only=True, slots=True)
+class Finished:
+    """What photometry found on one band; every entry is None where there was nothing to find.
+
+    Attributes
+    ----------
+    measured
+        Stars of the stack.
+    sources
+        Published table.
+    calibration
+        Zero point, or the reason why there is none.
+    limit
+        5-sigma depth.
+    catalog
+        Stars that calibrated it.
+    color, color_index
+        The set's color calibration, and which of its gains is this band's.
+    """
+
+    measured: PlaneMeasure
+    sources: Table
+    calibration: BandCalibration | None
+    limit: Depth | None
+    catalog: QTable | None
+    color: ColorCalibration | None
+    color_index: int
+
+
+def catalog_of(stacked: Sequence[Stacked], hint: SkyHint) -> QTable | None:
+    """Return the catalog stars over a set's canvas at its epoch; None without world coordinates."""
+    first = stacked[0]
+    if first.wcs is None:
+        return None
+    if hint.catalog is not None:
+        return hint.catalog
+    shape = first.arrays.image.shape
+    ra, dec = center(first.wcs, (shape[0], shape[1]))
+    radius = 1.05 * footprint_radius(first.wcs, (shape[0], shape[1]))
+    epoch = julian_year([light for one in stacked for light in one.lights])
+    return cone(ra, dec, radius, epoch=epoch, brightest=DEEPEST)
+
+
+def as_dataset(stacked: Stacked) -> xr.Dataset:
+    """Return one band as the labeled dataset that the photometry steps take; arrays are shared, not copied."""
+    arrays = stacked.arrays
+    ds = xr.Dataset(
+        {
+            "image": labeled(v.IMAGE, arrays.image[None]),
+            "image_variance": labeled(v.IMAGE_VARIANCE, arrays.variance[None]),
+            "image_quality": labeled(v.IMAGE_QUALITY, arrays.quality[None]),
+            "coverage": labeled(v.COVERAGE, arrays.coverage[None]),
+            "noise_correlation": labeled(v.NOISE_CORRELATION, np.array([stacked.noise_correlation])),
+            "image_exposure": labeled(v.IMAGE_EXPOSURE, np.array([stacked.exposure])),
+            "n_frames": labeled(v.N_FRAMES, np.array([len(stacked.lights)])),
+        },
+        coords={"band": [stacked.band]},
+    )
+    if stacked.wcs is not None:
+        ds = ds.assign_coords(wcs=wcs_to_text(stacked.wcs))
+    return ds
+
+
+def measure_set(
+    stacked: Sequence[Stacked], hint: SkyHint, recipe: Recipe, context: Context
+) -> tuple[list[Finished], QTable | None]:
+    """Measure and calibrate every band of a set."""
+    catalog = catalog_of(stacked, hint)
+    found: list[PlaneMeasure] = []
+    tables: dict[str, Table] = {}
+    for one in stacked:
+        measured = _detect(one, recipe)
+        found.append(measured)
+        if measured.stars.size:
+            tables |= _apertures(one, measured.stars, measured.fwhm, recipe)
+        context.progress.advance("photometry")
+    fits: Mapping[str, BandCalibration] = {}
+    if catalog is not None and len(catalog) and tables:
+        fits = calibrate_bands(tables, catalog, options=recipe.of(ZeroPointOptions))
+    color, trio = _color(tables, catalog, recipe, context, stacked[0].stem)
+    return [
+        _finished(
+            one, measured, tables.get(one.band), fits.get(one.band), catalog, color, trio, recipe, context
+        )
+        for one, measured in zip(stacked, found, strict=True)
+    ], catalog
+
+
+def _detect(stacked: Stacked, recipe: Recipe) -> PlaneMeasure:
+    arrays = stacked.arrays
+    return measure_plane(
+        arrays.image, arrays.quality, gain_noise=arrays.variance, options=recipe.of(DetectOptions)
+    )
+
+
+def _apertures(stacked: Stacked, stars: StarArray, fwhm: float, recipe: Recipe) -> dict[str, Table]:
+    if not np.isfinite(fwhm):
+        return {}
+    band = stacked.band
+    return measure_bands(as_dataset(stacked), {band: stars}, {band: fwhm}, options=recipe.of(ApertureOptions))
+
+
+def _color(
+    tables: Mapping[str, Table], catalog: QTable | None, recipe: Recipe, context: Context, stem: str
+) -> tuple[ColorCalibration | None, tuple[str, ...]]:
+    for trio in (("R", "G", "B"), ("r", "g", "B"), ("R", "V", "B"), ("i", "r", "g")):
+        if all(band in tables for band in trio):
+            break
+    else:
+        return None, ()
+    if catalog is None:
+        return None, trio
+    color, reason = color_of_bands(tables, catalog, trio, options=recipe.of(ColorOptions))
+    if color is None:
+        context.warn(f"{stem}: no color calibration: {reason}")
+    return color, trio
+
+
+def _finished(
+    stacked: Stacked,
+    measured: PlaneMeasure,
+    table: Table | None,
+    fit: BandCalibration | None,
+    catalog: QTable | None,
+    color: ColorCalibration | None,
+    trio: tuple[str, ...],
+    recipe: Recipe,
+    context: Context,
+) -> Finished:
+    limit = None
+    if fit is not None and fit.zeropoint is None:
+        context.warn(f"{stacked.stem} {stacked.band}: no zero point: {fit.reason}")
+    if table is not None:
+        limit = depth(
+            stacked.arrays.image, stacked.arrays.variance, stacked.arrays.quality,
+            np.asarray(table["x"].value), np.asarray(table["y"].value), fwhm=measured.fwhm,
+            aperture_radius=float(table.meta["aperture_radius"]),
+            aperture_correction=float(table.meta.get("aperture_correction", 1.0)),
+            noise_correlation=stacked.noise_correlation,
+            zeropoint=fit.zeropoint.mag if fit is not None and fit.zeropoint is not None else float("nan"),
+            options=recipe.of(DepthOptions),
+        )  # fmt: skip
+    sources = published(table, fit, catalog) if table is not None else Table()
+    return Finished(
+        measured=measured, sources=sources, calibration=fit, limit=limit, catalog=catalog, color=color,
+        color_index=trio.index(stacked.band) if stacked.band in trio else -1,
+    )  # fmt: skip
+
+
+def write_band(
+    stacked: Stacked, finished: Finished | None, solution: Solution | None, recipe: Recipe, context: Context
+) -> dict[str, Any]:
+    """Write the products of one band and return its row of ``summary.json``."""
+    stem = f"{stacked.stem}_{safe_name(stacked.band, default='band')}"
+    folder = context.out / "products"
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = stacked.arrays
+    facts = product_facts(stacked, finished, recipe)
+    write_image_product(
+        folder / f"{stem}.fits", arrays.image, arrays.variance, arrays.quality, arrays.coverage,
+        wcs=stacked.wcs, facts=facts,
+    )  # fmt: skip
+    sources = None
+    if finished is not None and len(finished.sources):
+        write_sources(folder / f"{stem}_sources", finished.sources, facts=facts)
+        sources = f"products/{stem}_sources.ecsv"
+    return product_row(stacked, finished, solution, f"products/{stem}.fits", sources)
+
+
+def product_facts(stacked: Stacked, finished: Finished | None, recipe: Recipe) -> ProductFacts:
+    """Return what the header of a band's product says."""
+    first = stacked.lights[0].facts
+    begin, middle, end = _times(stacked.lights)
+    site = first.site or (float("nan"), float("nan"), None)
+    zero = (
+        finished.calibration.zeropoint if finished is not None and finished.calibration is not None else None
+    )
+    extra: dict[str, tuple[Any, str]] = {"REJECT": (stacked.method, "rejection, combination, interpolation")}
+    if stacked.lights[0].measured is not None:
+        gains = {light.measured.gain for light in stacked.lights if light.measured is not None}
+        extra["EGAIN"] = (float(np.mean(list(gains))), "[electron/adu] gain used, mean over frames")
+    return ProductFacts(
+        target=stacked.target, band=stacked.band, telescope=first.telescope, instrument=first.instrument,
+        date_begin=begin, date_average=middle, date_end=end, exposure=stacked.exposure,
+        n_frames=len(stacked.lights), latitude=site[0], longitude=site[1],
+        elevation=site[2] if site[2] is not None else float("nan"),
+        noise_correlation=stacked.noise_correlation,
+        fwhm=finished.measured.fwhm if finished is not None else float("nan"),
+        zeropoint=zero.as_dict() if zero is not None else None,
+        depth=finished.limit.mag if finished is not None and finished.limit is not None else float("nan"),
+        color_gain=_gain(finished)[0], color_gain_err=_gain(finished)[1],
+        history=_history(recipe), extra=extra,
+    )  # fmt: skip
+
+
+def _history(recipe: Recipe) -> str:
+    ds = xr.Dataset()
+    for name, options in recipe.options.items():
+        if not name.startswith("render"):
+            ds = record(ds, name, options)
+    return str(ds.attrs["history"])
+
+
+def _gain(finished: Finished | None) -> tuple[float, float]:
+    if finished is None or finished.color is None or finished.color_index < 0:
+        return float("nan"), float("nan")
+    return finished.color.gains[finished.color_index], finished.color.errors[finished.color_index]
+
+
+def _times(lights: Sequence[Light]) -> tuple[str, str, str]:
+    known = [
+        (light.facts.time, light.facts.exposure or 0.0) for light in lights if light.facts.time is not None
+    ]
+    if not known:
+        return "", "", ""
+    starts = [time - timedelta(seconds=seconds / 2) for time, seconds in known]
+    ends = [time + timedelta(seconds=seconds / 2) for time, seconds in known]
+    stamps = [time.replace(tzinfo=UTC).timestamp() for time, _ in known]
+    origin = known[0][0].replace(tzinfo=UTC)
+    middle = origin + timedelta(seconds=float(np.mean(stamps)) - origin.timestamp())
+    return tuple(
+        one.replace(tzinfo=None).isoformat(timespec="milliseconds")
+        for one in (min(starts), middle, max(ends))
+    )  # type: ignore[return-value]
+
+
+def product_row(
+    stacked: Stacked, finished: Finished | None, solution: Solution | None, image: str, sources: str | None
+) -> dict[str, Any]:
+    """Return one entry of ``products`` in ``summary.json``."""
+    row: dict[str, Any] = {
+        "target": stacked.target,
+        "band": stacked.band,
+        "image": image,
+        "sources": sources,
+        "n_frames": len(stacked.lights),
+        "exposure_s": stacked.exposure,
+        "wcs": _wcs_row(stacked, solution),
+        "zeropoint": None,
+        "depth_mag_5sigma": None,
+        "noise_e_s": None,
+        "fwhm_px": None,
+        "noise_correlation": stacked.noise_correlation,
+        "method": stacked.method,
+    }
+    if finished is not None:
+        row["fwhm_px"], row["noise_e_s"] = finished.measured.fwhm, finished.measured.noise
+        zero = finished.calibration.zeropoint if finished.calibration is not None else None
+        if zero is not None:
+            names = ("mag", "err", "n_stars", "system", "catalog", "color_term", "color_term_err", "scatter")
+            row["zeropoint"] = {name: getattr(zero, name) for name in names}
+            row["depth_mag_5sigma"] = finished.limit.mag if finished.limit is not None else None
+    return row
+
+
+def _wcs_row(stacked: Stacked, solution: Solution | None) -> dict[str, Any] | None:
+    if stacked.wcs is None:
+        return None
+    shape = (stacked.arrays.image.shape[0], stacked.arrays.image.shape[1])
+    return {
+        "center_deg": list(center(stacked.wcs, shape)),
+        "scale_arcsec_px": pixel_scale(stacked.wcs),
+        "rms_arcsec": solution.rms_arcsec if solution is not None else None,
+        "n_stars": solution.n_stars if solution is not None else None,
+        "parity": parity(stacked.wcs),
+        "rotation_deg": rotation(stacked.wcs),
+        "catalog": solution.catalog if solution is not None else None,
+    }

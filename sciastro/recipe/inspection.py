@@ -1,0 +1,168 @@
+"""What ``sciastro inspect`` and ``sciastro catalog`` say."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import xarray as xr
+from astropy.table import QTable
+
+from sciastro.core.history import history
+from sciastro.errors import FileError, OptionError
+from sciastro.io.headers import FrameFacts, facts_from_header
+from sciastro.io.products import is_product
+from sciastro.io.reader import is_image, probe
+from sciastro.io.reference import catalog_info, cone, verify
+from sciastro.io.store import groups, open_group
+from sciastro.io.usercatalog import read_user_catalog
+
+__all__ = ["catalog_lines", "inspect_path"]
+
+HIDDEN = ("path", "hdu", "origins", "problems")
+
+
+def inspect_path(path: Path, *, header: bool = False, as_json: bool = False) -> Iterator[str]:
+    """Yield what a file, or every image of a folder, says of itself.
+
+    Raises
+    ------
+    FileError
+        If a single file cannot be read, or a folder holds nothing to inspect.
+    """
+    if path.is_dir():
+        files = sorted(
+            one for one in path.rglob("*") if one.is_file() and (is_image(one) or one.suffix == ".h5")
+        )
+        if not files:
+            raise FileError("holds no image.", where=str(path), remedy="Name a folder with FITS files.")
+        for one in files:
+            try:
+                yield from inspect_path(one, header=header, as_json=as_json)
+            except FileError as error:
+                yield json.dumps({"path": str(one), "error": str(error)}) if as_json else str(error)
+        return
+    if path.suffix.lower() in (".h5", ".nc", ".hdf5"):
+        yield from _store_lines(path)
+        return
+    for image in probe(path):
+        facts = facts_from_header(image.header, path.name, image.shape, str(image.dtype), image.hdu)
+        if as_json:
+            yield json.dumps({**_plain(facts), "path": str(path)}, default=str)
+            continue
+        yield f"{path}, HDU {image.hdu}: {image.shape[1]} x {image.shape[0]} {image.dtype}"
+        if is_product(image.header):
+            yield "  made by sciastro"
+        yield from _fact_lines(facts)
+        if header:
+            yield from (f"    {line}" for line in repr(image.header).splitlines())
+
+
+def _plain(facts: FrameFacts) -> dict[str, object]:
+    return {
+        item.name: getattr(facts, item.name) for item in dataclasses.fields(facts) if item.name != "origins"
+    } | {"origins": dict(facts.origins)}
+
+
+def _fact_lines(facts: FrameFacts) -> Iterator[str]:
+    for item in dataclasses.fields(facts):
+        value = getattr(facts, item.name)
+        if (
+            item.name in HIDDEN
+            or value is None
+            or value == ""
+            or (value == item.default and item.name not in facts.origins)
+        ):
+            continue
+        origin = facts.origins.get(item.name)
+        yield f"  {item.name:<16} {value}{f'   ({origin})' if origin else ''}"
+    for problem in facts.problems:
+        yield f"  problem: {problem}"
+
+
+def _store_lines(path: Path) -> Iterator[str]:
+    for name in groups(path):
+        with open_group(path, name) as ds:
+            sizes = ds.sizes
+            yield f"{path}, {name}: {sizes['frame']} frames of {sizes['x']} x {sizes['y']} {ds['raw'].dtype}"
+            yield f"  facts per frame: {', '.join(sorted(map(str, ds.coords)))}"
+            yield from _frame_lines(ds)
+            for entry in history(ds):
+                yield f"  history: {entry['step']} ({entry['version']})"
+
+
+def _frame_lines(ds: xr.Dataset) -> Iterator[str]:
+    for i in range(ds.sizes["frame"]):
+        row = ds.isel(frame=i)
+        parts = [str(row["path"].values), str(row["filter"].values), f"{float(row['exposure']):g} s"]
+        if "fwhm" in ds.coords:
+            parts += [f"fwhm {float(row['fwhm']):.2f}", f"weight {float(row['weight']):.3f}"]
+            reason = str(row["reason"].values)
+            parts += [f"left out: {reason}"] if not bool(row["use"]) else []
+        yield f"    {', '.join(parts)}"
+
+
+def catalog_lines(
+    *,
+    ra: float | None,
+    dec: float | None,
+    radius: float,
+    brightest: int,
+    epoch: float | None,
+    file: Path | None,
+    verify_data: bool,
+) -> Iterator[str]:
+    """Yield the description of the catalog, its check, or the stars of a cone.
+
+    Raises
+    ------
+    OptionError
+        If only one of `ra` and `dec` is given.
+    FileError
+        If the check finds damage.
+    """
+    if (ra is None) != (dec is None):
+        raise OptionError("is given without the other.", where="--ra or --dec", remedy="Give both.")
+    if verify_data:
+        problems = verify()
+        if problems:
+            raise FileError(
+                f"is damaged: {'; '.join(problems)}.", where="star catalog", remedy="Install sciastro again."
+            )
+        yield "the star catalog is complete and unchanged"
+        return
+    if file is not None:
+        yield from _star_lines(read_user_catalog(file), brightest)
+        return
+    if ra is None or dec is None:
+        yield from _info_lines(catalog_info())
+        return
+    yield from _star_lines(cone(ra, dec, radius, epoch=epoch), brightest)
+
+
+def _info_lines(info: dict[str, object], indent: str = "") -> Iterator[str]:
+    for key, value in info.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}:"
+            yield from _info_lines(value, indent + "  ")
+        elif isinstance(value, list):
+            yield f"{indent}{key}:"
+            for item in value:
+                if isinstance(item, dict):
+                    yield from _info_lines(item, indent + "    ")
+                    yield ""
+                else:
+                    yield f"{indent}  {item}"
+        else:
+            yield f"{indent}{key}: {value}"
+
+
+def _star_lines(stars: QTable, brightest: int) -> Iterator[str]:
+    yield f"{len(stars)} stars ({stars.meta.get('catalog', '')}; {stars.meta.get('system', '')})"
+    shown = stars[:brightest]
+    yield f"{'id':<30} {'ra [deg]':>12} {'dec [deg]':>12} {'mag':>7} {'color':>7}"
+    for row in shown:
+        values = [float(getattr(row[name], "value", row[name])) for name in ("ra", "dec", "mag", "color")]
+        yield f"{row['id']!s:<30} {values[0]:12.6f} {values[1]:+12.6f} {values[2]:7.3f} {values[3]:7.3f}"
+    if len(stars) > brightest:
+        yield f"... and {len(stars) - brightest} fainter ones (--brightest shows more)"

@@ -1,0 +1,213 @@
+"""What a run keeps in ``frames.h5`` and, when asked, as intermediate FITS frames."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from sciastro.astrometry.airmass import airmass
+from sciastro.core import transform
+from sciastro.core import vocabulary as v
+from sciastro.core.history import record
+from sciastro.core.vocabulary import VariableSpec, labeled
+from sciastro.integrate.fuse import resampler_of
+from sciastro.integrate.grid import Tile, input_window
+from sciastro.integrate.options import StackOptions
+from sciastro.integrate.resample import resample
+from sciastro.io.paths import safe_name
+from sciastro.io.product_cards import ProductFacts
+from sciastro.io.products import write_frame
+from sciastro.io.store import StoreGroup, create, groups, write_facts, write_planes
+from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.context import Context
+from sciastro.recipe.lights import Light, StackSet
+from sciastro.recipe.making import MasterBank
+from sciastro.recipe.plan import Recipe
+
+__all__ = ["create_store", "keep_frames", "store_facts", "store_masters"]
+
+
+def create_store(path: Path, lights: Sequence[Light], root: Path, *, resume: bool) -> None:
+    """Give every light its place in the store and make the file, or take over the one that is there."""
+    members: dict[tuple[object, ...], list[Light]] = {}
+    for light in lights:
+        facts = light.facts
+        members.setdefault((facts.shape, facts.dtype, facts.cfa), []).append(light)
+    layout = []
+    for number, group in enumerate(members.values()):
+        name = f"lights_{number}"
+        for index, light in enumerate(group):
+            light.store, light.index = name, index
+        shape = (len(group), *group[0].facts.shape)
+        layout.append(
+            StoreGroup(
+                name=name, shape=shape, dtype=np.dtype(group[0].facts.dtype), facts=header_facts(group)
+            )
+        )
+    if resume and path.exists() and groups(path) == sorted(one.name for one in layout):
+        return
+    create(path, layout, {"title": root.name or "session", "source": "sciastro"})
+
+
+def _text(values: Sequence[str]) -> np.ndarray:
+    return np.array(list(values), dtype=object)
+
+
+def header_facts(lights: Sequence[Light]) -> xr.Dataset:
+    """Return the coordinates that headers tell, one entry per light."""
+    facts = [light.facts for light in lights]
+
+    def number(values: Sequence[float | None]) -> np.ndarray:
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+    time = np.array(
+        [
+            np.datetime64("NaT") if one.time is None else np.datetime64(one.time.replace(tzinfo=None), "us")
+            for one in facts
+        ],
+        dtype="datetime64[us]",
+    )
+    columns: dict[VariableSpec, np.ndarray] = {
+        v.TIME: time,
+        v.EXPOSURE: number([one.exposure for one in facts]),
+        v.FILTER: _text(["OSC" if one.cfa and not one.filter else one.filter or "Clear" for one in facts]),
+        v.TARGET: _text([light.match.group.target for light in lights]),
+        v.PATH: _text([one.path for one in facts]),
+        v.TEMPERATURE: number([one.temperature for one in facts]),
+        v.CFA: _text([one.cfa for one in facts]),
+        v.AIRMASS: np.array([_airmass(light) for light in lights]),
+    }
+    return xr.Dataset(coords={spec.name: labeled(spec, data) for spec, data in columns.items()})
+
+
+def _airmass(light: Light) -> float:
+    facts = light.facts
+    if facts.site is None or facts.pointing is None or facts.time is None:
+        return float("nan")
+    when = np.datetime64(facts.time.replace(tzinfo=None), "us")
+    return float(airmass(facts.pointing[0], facts.pointing[1], facts.site[0], facts.site[1], when))
+
+
+def store_facts(path: Path, lights: Sequence[Light], recipe: Recipe) -> None:
+    """Write what pass 1, registration and grading found, as per-frame coordinates with their history."""
+    by_group: dict[str, list[Light]] = {}
+    for light in sorted(lights, key=lambda light: (light.store, light.index)):
+        by_group.setdefault(light.store, []).append(light)
+    for name, group in by_group.items():
+        write_facts(path, name, _measured_facts(group, recipe))
+
+
+def _measured_facts(lights: Sequence[Light], recipe: Recipe) -> xr.Dataset:
+    def values(name: str) -> np.ndarray:
+        return np.array(
+            [getattr(light.measured, name) if light.measured is not None else np.nan for light in lights]
+        )
+
+    seconds = np.array([light.facts.exposure or np.nan for light in lights])
+
+    def rate(name: str) -> np.ndarray:
+        means = [
+            np.mean(list(getattr(light.measured, name).values())) if light.measured is not None else np.nan
+            for light in lights
+        ]
+        return np.array(means) / seconds
+
+    columns: dict[VariableSpec, np.ndarray] = {
+        v.FWHM: values("fwhm"),
+        v.ECCENTRICITY: values("eccentricity"),
+        v.SKY: rate("sky"),
+        v.NOISE: rate("noise"),
+        v.N_STARS: np.array(
+            [light.measured.n_stars if light.measured is not None else 0 for light in lights]
+        ),
+        v.GAIN: values("gain"),
+        v.READ_NOISE: values("read_noise"),
+        v.SATURATION: values("saturation"),
+        v.SHA256: _text([light.measured.sha256 if light.measured is not None else "" for light in lights]),
+        v.TRANSPARENCY: np.array([light.transparency for light in lights]),
+        v.WEIGHT: np.array([light.weight for light in lights]),
+        v.USE: np.array([light.use for light in lights]),
+        v.REASON: _text([light.reason for light in lights]),
+        v.WCS: _text([light.wcs for light in lights]),
+        v.FROM_REFERENCE: _maps(lights),
+    }
+    ds = xr.Dataset(coords={spec.name: labeled(spec, data) for spec, data in columns.items()})
+    for name in ("calibrate.correct", "measure.stars", "astrometry.register", "integrate.grade"):
+        ds = record(ds, name, recipe.options[name])
+    return ds
+
+
+def _maps(lights: Sequence[Light]) -> np.ndarray:
+    known = [light.from_reference for light in lights if light.from_reference is not None]
+    degree = max((transform.degree_of(one.shape[1]) for one in known), default=1)
+    out = np.full((len(lights), 2, transform.n_terms(degree)), np.nan)
+    for i, light in enumerate(lights):
+        if light.from_reference is not None:
+            out[i] = transform.pad(light.from_reference, degree)
+    return out
+
+
+def store_masters(path: Path, bank: MasterBank) -> None:
+    """Copy every finished master into the store."""
+    for name in bank.files:
+        master = bank.load(name)
+        if master is not None:
+            planes = {
+                "image": (master.image, master.unit),
+                "variance": (master.variance, f"{master.unit}2" if master.unit == "adu" else "1"),
+            }
+            write_planes(
+                path, f"masters/{name}", {**planes, "quality": (master.quality, "1")}, {"kind": master.kind}
+            )
+
+
+def keep_frames(
+    kinds: Sequence[str], sets: Sequence[StackSet], calibrator: Calibrator, recipe: Recipe, context: Context
+) -> None:
+    """Export calibrated or registered frames as FITS: SCI, ERR, DQ in electron."""
+    for members in sets:
+        for light in members.lights:
+            if light.measured is None:
+                continue
+            for band in members.bands:
+                if light in members.of_band(band):
+                    _export(light, band, kinds, members, calibrator, recipe, context)
+
+
+def _export(
+    light: Light,
+    band: str,
+    kinds: Sequence[str],
+    members: StackSet,
+    calibrator: Calibrator,
+    recipe: Recipe,
+    context: Context,
+) -> None:
+    height, width = calibrator.grid_shape(light)
+    stem = safe_name(Path(light.name.replace("/", "_")).name.split(".fit")[0], default="frame")
+    name = f"{stem}_{safe_name(band)}.fits" if light.facts.cfa else f"{stem}.fits"
+    facts = ProductFacts(
+        target=members.target, band=band, exposure=light.facts.exposure or float("nan"), n_frames=1
+    )
+    planes = calibrator.window(light, band, 0, height, 0, width)
+    if "calibrated" in kinds:
+        _written(context.out / "calibrated" / name, planes, light.wcs or None, facts)
+    if "registered" in kinds and light.from_reference is not None and members.reference is not None:
+        shape = calibrator.grid_shape(members.reference)
+        tile = Tile(0, shape[0], 0, shape[1])
+        window = input_window(light.from_reference, tile, (height, width))
+        if window is None:
+            return
+        out = (np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint16))
+        part = tuple(plane[window[0] : window[1], window[2] : window[3]] for plane in planes)
+        resample(
+            part, (window[0], window[2]), light.from_reference, tile, resampler_of(recipe.of(StackOptions)), out,
+            scale=1.0, pedestal=0.0, offset=0.0,
+        )  # fmt: skip
+        _written(context.out / "registered" / name, out, members.reference.wcs or None, facts)
+
+
+def _written(path: Path, planes: tuple[np.ndarray, ...], wcs: str | None, facts: ProductFacts) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_frame(path, planes[0], planes[1], planes[2], wcs=wcs, facts=facts)

@@ -1,0 +1,207 @@
+"""The light frames of a run: what is known of each, and which of them make one image together."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.calibrate.debayer import COLORS, band_name
+from sciastro.core.stars import StarArray
+from sciastro.io.headers import FrameFacts
+from sciastro.io.paths import safe_name
+from sciastro.recipe.matching import LightMatch, MasterPlan
+
+__all__ = ["Light", "Measured", "StackSet", "bands_of", "lights_of", "stack_sets"]
+
+FEWEST = 3  # frames of another geometry that are worth an image of their own
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What pass 1 found on one frame.
+
+    Attributes
+    ----------
+    stars
+        `STAR_DTYPE`, positions on the stack grid [pixel] (superpixels of a color mosaic where those are stacked).
+    fwhm, eccentricity, elongation
+        Of the stars; [pixel] on the same grid; NaN without stars.
+    sky, noise
+        Band name to background and its 1-sigma noise per pixel [electron].
+    n_stars
+        Detected at 5 sigma or more.
+    sha256
+        Of the file.
+    gain, read_noise
+        That the frame was calibrated with [electron / adu], [electron].
+    saturation
+        [adu]; NaN unknown.
+    zero
+        Band to sky level [adu] and sky noise [electron], which stand for bias level and read noise
+        where no master knows the bias; empty otherwise.
+    """
+
+    stars: StarArray
+    fwhm: float
+    eccentricity: float
+    elongation: float
+    sky: dict[str, float]
+    noise: dict[str, float]
+    n_stars: int
+    sha256: str
+    gain: float
+    read_noise: float
+    saturation: float
+    zero: dict[str, tuple[float, float]]
+
+
+@dataclass(slots=True)
+class Light:
+    """One light frame on its way through a run.
+
+    Attributes
+    ----------
+    facts
+        From its header.
+    match
+        Its masters.
+    store, index
+        Group of ``frames.h5`` and number in it.
+    measured
+        None until pass 1 is done, or if it failed.
+    reason
+        Why it is left out or weighted down; empty if neither.
+    from_reference
+        Map from reference to this frame's pixels (2, term); None unregistered.
+    registration_rms
+        Residual of the registration [pixel].
+    pairs
+        Indices of the same stars: row 0 in the reference's list, row 1 in this frame's.
+    transparency
+        Star flux rate over that of the band's reference frame; NaN unknown.
+    weights
+        Band to weight in its stack; empty until graded.
+    use
+        Whether the frame enters its stack.
+    wcs
+        Header text; empty where unsolved.
+    """
+
+    facts: FrameFacts
+    match: LightMatch
+    store: str = ""
+    index: int = -1
+    measured: Measured | None = None
+    reason: str = ""
+    from_reference: npt.NDArray[np.float64] | None = None
+    registration_rms: float = float("nan")
+    pairs: npt.NDArray[np.int64] | None = None
+    transparency: float = float("nan")
+    weights: dict[str, float] = field(default_factory=dict)
+    use: bool = False
+    wcs: str = ""
+
+    @property
+    def weight(self) -> float:
+        """Mean weight over its bands; 0 where left out."""
+        return float(np.mean(list(self.weights.values()))) if self.weights and self.use else 0.0
+
+    @property
+    def name(self) -> str:
+        """Path relative to the session."""
+        return self.facts.path
+
+
+@dataclass
+class StackSet:
+    """Frames of one target on one pixel grid: they share a reference and give one image per band.
+
+    Attributes
+    ----------
+    target
+        Name as in the headers.
+    stem
+        Start of the product file names.
+    lights
+        In order of time.
+    cfa
+        Color filter array of the frames, empty for mono.
+    reference
+        The frame whose grid is the canvas; None until chosen.
+    """
+
+    target: str
+    stem: str
+    lights: list[Light]
+    cfa: str
+    reference: Light | None = None
+    bands: list[str] = field(default_factory=list)
+
+    def of_band(self, band: str) -> list[Light]:
+        """Return the lights that enter `band`."""
+        return [light for light in self.lights if band in bands_of(light.facts)]
+
+
+def bands_of(facts: FrameFacts) -> tuple[str, ...]:
+    """Return the bands that one exposure delivers: its filter, or the colors of its mosaic."""
+    if facts.cfa:
+        return tuple(band_name(facts.filter, color) for color in COLORS)
+    return (facts.filter or "Clear",)
+
+
+def lights_of(plan: MasterPlan) -> list[Light]:
+    """Return every light of the plan, by target, band and time."""
+    return [Light(facts=frame, match=match) for match in plan.matches for frame in match.group.frames]
+
+
+def stack_sets(lights: Sequence[Light]) -> list[StackSet]:
+    """Sort lights into sets that can be stacked on one grid.
+
+    The geometry with the longest total exposure of a target keeps the plain name. Another geometry
+    gets images of its own where it has frames enough; otherwise its frames are left out, each with the reason.
+    """
+    targets: dict[str, list[Light]] = {}
+    for light in lights:
+        targets.setdefault(light.match.group.target, []).append(light)
+    sets: list[StackSet] = []
+    taken: Counter[str] = Counter()
+    for target, members in targets.items():
+        stem = safe_name(target, default="target")
+        taken[stem.lower()] += 1
+        if taken[stem.lower()] > 1:
+            stem = f"{stem}_{taken[stem.lower()]}"
+        sets.extend(_by_geometry(target, stem, members))
+    return sets
+
+
+def _by_geometry(target: str, stem: str, members: Sequence[Light]) -> list[StackSet]:
+    groups: dict[tuple[object, ...], list[Light]] = {}
+    for light in members:
+        facts = light.facts
+        groups.setdefault((facts.shape, facts.cfa, facts.binning), []).append(light)
+    order = sorted(groups.values(), key=lambda group: -sum(light.facts.exposure or 1.0 for light in group))
+    main, sets = order[0], []
+    for number, group in enumerate(order):
+        facts = group[0].facts
+        if number and len(group) < FEWEST:
+            size, other = _size(facts), _size(main[0].facts)
+            for light in group:
+                light.reason = f"is {size}, and the other {len(main)} lights of {target} are {other}"
+            continue
+        suffix = f"_{facts.shape[1]}x{facts.shape[0]}" if number else ""
+        ordered = sorted(group, key=lambda light: (_seconds(light.facts), light.name))
+        bands = list(dict.fromkeys(band for light in ordered for band in bands_of(light.facts)))
+        sets.append(StackSet(target=target, stem=stem + suffix, lights=ordered, cfa=facts.cfa, bands=bands))
+    return sets
+
+
+def _size(facts: FrameFacts) -> str:
+    binning = "" if facts.binning == (1, 1) else f" binned {facts.binning[0]}x{facts.binning[1]}"
+    mosaic = f" {facts.cfa}" if facts.cfa else ""
+    return f"{facts.shape[1]} x {facts.shape[0]}{binning}{mosaic}"
+
+
+def _seconds(facts: FrameFacts) -> float:
+    return facts.time.timestamp() if facts.time is not None else 0.0

@@ -1,0 +1,308 @@
+"""Masters: made from the session's calibration frames, written as FITS, and lent to the calibrator."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.calibrate.defects import DefectOptions, defects_from_bias, defects_from_dark, defects_from_flat
+from sciastro.calibrate.masters import Master, MasterOptions, check_flats, combine_master
+from sciastro.core.history import record
+from sciastro.core.lift import run_tasks
+from sciastro.errors import SciastroError
+from sciastro.io.headers import FrameFacts
+from sciastro.io.product_cards import ProductFacts
+from sciastro.io.products import is_product, read_product, write_master
+from sciastro.io.reader import open_rows, probe, read_pixels
+from sciastro.recipe.context import Context
+from sciastro.recipe.journal import Journal
+from sciastro.recipe.matching import LightMatch, MasterPlan, MasterSpec
+from sciastro.recipe.plan import Recipe
+from sciastro.recipe.session import Session
+
+__all__ = ["LentMaster", "MasterBank", "make_masters"]
+
+log = logging.getLogger(__name__)
+
+Plane = npt.NDArray[np.float32]
+Bits = npt.NDArray[np.uint16]
+Rows = Callable[[int, int], npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class LentMaster:
+    """Planes of a finished master.
+
+    Attributes
+    ----------
+    kind, unit
+        "bias", "dark", "dark-flat" or "flat"; "adu", or "1" for a flat.
+    image, variance, quality
+        (y, x) in `unit`, its square, bits.
+    """
+
+    kind: str
+    unit: str
+    image: Plane
+    variance: Plane
+    quality: Bits
+
+
+@dataclass
+class MasterBank:
+    """Finished masters by id, read back from their files when wanted.
+
+    Attributes
+    ----------
+    files
+        Id to FITS file.
+    kinds, counts
+        Id to kind, and to the number of frames in it.
+    left_out
+        Path of a calibration frame to the reason why it is in no master.
+    used
+        Paths of the calibration frames that are in a master.
+    """
+
+    options: DefectOptions
+    files: dict[str, Path] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    cfas: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+
+    def load(self, name: str | None) -> LentMaster | None:
+        """Return the planes of a master; None for None, and for one that could not be made."""
+        if name is None or name not in self.files:
+            return None
+        ds = read_product(self.files[name])
+        image, variance, quality = (
+            np.ascontiguousarray(ds[key].values.squeeze()) for key in ("signal", "variance", "quality")
+        )
+        return LentMaster(
+            self.kinds[name], "1" if self.kinds[name] == "flat" else "adu", image, variance, quality
+        )
+
+    def defects(self, match: LightMatch) -> Bits | None:
+        """Return the quality bits that every frame calibrated with `match` has; None where no master tells."""
+        found: Bits | None = None
+        dark, flat = self.load(match.dark), self.load(match.flat)
+        bias = self.load(match.bias or match.level)
+        if dark is not None:
+            found = defects_from_dark(
+                dark.image,
+                bias.image if bias else None,
+                cfa=self.cfas.get(match.dark or "", ""),
+                options=self.options,
+            )
+        elif bias is not None:
+            found = defects_from_bias(
+                bias.image, cfa=self.cfas.get(match.bias or match.level or "", ""), options=self.options
+            )
+        if flat is not None:
+            low = defects_from_flat(flat.image, cfa=self.cfas.get(match.flat or "", ""), options=self.options)
+            found = low if found is None else found | low
+        return found
+
+    def reason_of(self, frame: FrameFacts) -> str | None:
+        """Return why a calibration frame is in no master; None if it is in one."""
+        if frame.path in self.used:
+            return None
+        return self.left_out.get(frame.path, "matches no light and no master")
+
+
+def make_masters(
+    session: Session, plan: MasterPlan, recipe: Recipe, context: Context, journal: Journal
+) -> MasterBank:
+    """Make every master that some light or flat needs; one that fails costs a warning, not the run."""
+    bank = MasterBank(recipe.of(DefectOptions))
+    wanted = _wanted(plan)
+    folder = context.out / "masters"
+    folder.mkdir(parents=True, exist_ok=True)
+    for spec in plan.masters:
+        if spec.id not in wanted:
+            bank.left_out |= {frame.path: "no light needs this master" for frame in spec.frames}
+            context.progress.advance("masters", len(spec.frames))
+            continue
+        target = folder / f"{spec.id}.fits"
+        piece = f"master-{spec.id}"
+        kept = journal.load(piece)
+        try:
+            facts = (
+                kept[1]
+                if kept is not None and target.exists()
+                else _make(spec, session, bank, target, recipe, context)
+            )
+        except SciastroError as error:
+            context.warn(f"master {spec.id} could not be made: {error}")
+            bank.left_out |= {frame.path: str(error) for frame in spec.frames}
+            context.progress.advance("masters", len(spec.frames))
+            continue
+        journal.save(piece, {}, facts)
+        _enter(bank, spec, target, facts)
+    return bank
+
+
+def _wanted(plan: MasterPlan) -> set[str]:
+    """Return the masters that lights use, those that calibrate them, or all where there are no lights."""
+    if not plan.matches:
+        return {spec.id for spec in plan.masters}
+    names = {
+        name for match in plan.matches for name in (match.dark, match.bias, match.level, match.flat) if name
+    }
+    return names | {spec.calibrated_by for spec in plan.masters if spec.id in names and spec.calibrated_by}
+
+
+def _enter(bank: MasterBank, spec: MasterSpec, target: Path, facts: Mapping[str, Any]) -> None:
+    bank.files[spec.id], bank.kinds[spec.id] = target, spec.kind
+    bank.counts[spec.id], bank.cfas[spec.id] = int(facts["n_frames"]), spec.key.cfa
+    bank.left_out |= dict(facts["left_out"])
+    bank.used |= {frame.path for frame in spec.frames if frame.path not in facts["left_out"]}
+
+
+def _make(
+    spec: MasterSpec, session: Session, bank: MasterBank, target: Path, recipe: Recipe, context: Context
+) -> dict[str, Any]:
+    if spec.existing:
+        return _take_over(spec, session, target, context)
+    options = recipe.of(MasterOptions)
+    sources, left_out = _sources(spec, session, context)
+    base = bank.load(spec.calibrated_by)
+    subtract = base.image if base is not None else None
+    saturation = _saturation(spec)
+    if spec.kind == "flat":
+        sources, bad = _good_flats(sources, spec, subtract, saturation, options)
+        left_out |= bad
+    master = combine_master(
+        spec.kind, list(sources.values()), spec.key.shape, options=options, subtract=subtract,
+        subtract_variance=base.variance if base is not None else None,
+        cfa=spec.key.cfa if spec.kind == "flat" else "", gain=spec.key.egain or float("nan"),
+        saturation=saturation if np.isfinite(saturation) else 1e30,
+        memory_bytes=max(context.memory // 3, 10**8), workers=context.workers,
+    )  # fmt: skip
+    context.progress.advance("masters", len(spec.frames))
+    for path, reason in left_out.items():
+        context.warn(f"{path}: {reason}")
+    _write(target, spec, master, options)
+    return {"n_frames": master.n_frames, "left_out": left_out, "level": master.level, "noise": master.noise}
+
+
+def _write(target: Path, spec: MasterSpec, master: Master, options: MasterOptions) -> None:
+    import xarray as xr
+
+    history = record(xr.Dataset(), "calibrate.masters", options, kind=spec.kind, reason=spec.reason).attrs[
+        "history"
+    ]
+    facts = ProductFacts(
+        band=spec.key.filter, instrument=spec.key.instrument, telescope=spec.key.telescope,
+        exposure=spec.exposure if spec.exposure is not None else float("nan"), n_frames=master.n_frames,
+        history=history,
+        extra={"MASTER": (spec.kind, "kind of master"), "LEVEL": (master.level, "level [adu]"),
+               "SCATTER": (master.scatter_ratio, "measured over modeled sample variance")},
+    )  # fmt: skip
+    write_master(
+        target,
+        master.image,
+        master.variance,
+        master.quality,
+        facts=facts,
+        unit="" if spec.kind == "flat" else "adu",
+    )
+
+
+def _saturation(spec: MasterSpec) -> float:
+    facts = spec.key
+    if facts.saturation is not None:
+        return facts.saturation
+    return {"uint16": 65535.0, "int16": 32767.0, "uint8": 255.0}.get(facts.dtype, float("nan"))
+
+
+def _sources(spec: MasterSpec, session: Session, context: Context) -> tuple[dict[str, Rows], dict[str, str]]:
+    """Return a row reader per frame that can be read, and why the others cannot."""
+    found: dict[str, Rows] = {}
+    left_out: dict[str, str] = {}
+    nbytes = len(spec.frames) * int(np.prod(spec.key.shape)) * np.dtype(spec.key.dtype).itemsize
+    hold = nbytes < context.memory // 3
+
+    def open_one(frame: FrameFacts) -> Rows | str:
+        try:
+            return _rows_of(frame, session, hold=hold)
+        except SciastroError as error:
+            return f"{error.found} {error.remedy}".strip()
+
+    for frame, got in zip(
+        spec.frames, run_tasks(open_one, spec.frames, workers=context.workers), strict=True
+    ):
+        if isinstance(got, str):
+            left_out[frame.path] = got
+        else:
+            found[frame.path] = got
+    return found, left_out
+
+
+def _rows_of(frame: FrameFacts, session: Session, *, hold: bool) -> Rows:
+    """Return a reader of rows in adu; frames in compressed files are unpacked once where memory allows."""
+    path = session.path(frame)
+    image = next(one for one in probe(path) if one.hdu == frame.hdu)
+    packed = image.offset is None or path.suffix.lower() in (".gz", ".bz2")
+    if packed and hold:
+        whole = read_pixels(path, frame.hdu)
+        rows: Rows = lambda first, last: whole[first:last]  # noqa: E731
+    else:
+        rows = open_rows(image)
+    if frame.adu_per_unit == 1.0 and frame.pedestal == 0.0:
+        return rows
+    factor, offset = np.float32(frame.adu_per_unit), np.float32(frame.pedestal)
+    return lambda first, last: rows(first, last).astype(np.float32) * factor - offset
+
+
+def _good_flats(
+    sources: Mapping[str, Rows],
+    spec: MasterSpec,
+    subtract: Plane | None,
+    saturation: float,
+    options: MasterOptions,
+) -> tuple[dict[str, Rows], dict[str, str]]:
+    """Leave single bad flats out; if all are bad, keep them so that the refusal names every one."""
+    checks = check_flats(
+        list(sources.values()), spec.key.shape, options=options, subtract=subtract,
+        saturation=saturation if np.isfinite(saturation) else 1e30,
+    )  # fmt: skip
+    bad = {
+        path: f"this flat {check.reason}" for path, check in zip(sources, checks, strict=True) if check.reason
+    }
+    if len(bad) == len(sources):
+        return dict(sources), {}
+    return {path: rows for path, rows in sources.items() if path not in bad}, bad
+
+
+def _take_over(spec: MasterSpec, session: Session, target: Path, context: Context) -> dict[str, Any]:
+    """Write a master that the session already holds in our own form."""
+    frame = spec.key
+    path = session.path(frame)
+    image = next(one for one in probe(path) if one.hdu == frame.hdu)
+    if is_product(image.header):
+        ds = read_product(path)
+        pixels, variance = ds["signal"].values.squeeze(), ds["variance"].values.squeeze()
+    else:
+        pixels = _rows_of(frame, session, hold=True)(0, frame.shape[0]).astype(np.float32)
+        if spec.kind == "flat":
+            pixels = pixels / np.float32(np.nanmedian(pixels))
+        variance = np.zeros_like(pixels)
+        context.warn(f"{frame.path}: this master tells no error, so its noise is not in the variance plane.")
+    quality = np.where(np.isfinite(pixels), 0, 1 | 1 << 13).astype(np.uint16)
+    facts = ProductFacts(band=frame.filter, instrument=frame.instrument, n_frames=max(frame.combined, 1),
+                         extra={"MASTER": (spec.kind, "kind of master")})  # fmt: skip
+    write_master(target, pixels, variance, quality, facts=facts, unit="" if spec.kind == "flat" else "adu")
+    context.progress.advance("masters", len(spec.frames))
+    return {
+        "n_frames": max(frame.combined, 1),
+        "left_out": {},
+        "level": float(np.nanmedian(pixels)),
+        "noise": float("nan"),
+    }

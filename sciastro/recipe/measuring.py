@@ -1,0 +1,180 @@
+"""Pass 1, frame by frame: read, keep the raw pixels, calibrate in memory, measure the stars."""
+
+import hashlib
+import logging
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.lift import run_tasks
+from sciastro.core.stars import STAR_DTYPE
+from sciastro.errors import FileError, SciastroError
+from sciastro.io.reader import read_pixels
+from sciastro.measure.background import background
+from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
+from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.context import Context
+from sciastro.recipe.detector import Detector
+from sciastro.recipe.journal import Journal
+from sciastro.recipe.lights import Light, Measured, bands_of
+from sciastro.recipe.plan import Recipe
+
+__all__ = ["measure_lights"]
+
+log = logging.getLogger(__name__)
+
+Plane = npt.NDArray[np.float32]
+
+FRAME_BYTES = 34  # per raw pixel that one frame takes on its way through pass 1
+
+
+def measure_lights(
+    lights: list[Light], root: Path, calibrator: Calibrator, detector: Detector, recipe: Recipe,
+    context: Context, journal: Journal,
+) -> None:  # fmt: skip
+    """Run pass 1 over `lights`; a frame that fails keeps the reason and does not stop the others."""
+    options = recipe.of(DetectOptions)
+
+    def work(light: Light) -> None:
+        if light.reason:
+            return
+        piece = f"light-{light.store}-{light.index}"
+        kept = journal.load(piece)
+        if kept is not None:
+            _restore(light, *kept)
+            return
+        try:
+            light.measured = _measure(light, root, calibrator, detector, options)
+        except SciastroError as error:
+            light.reason = f"{error.found} {error.remedy}".strip()
+            log.warning(
+                "%s left out: %s",
+                light.name,
+                light.reason,
+                extra={"path": light.name, "reason": light.reason},
+            )
+        journal.save(piece, *_pieces(light))
+
+    pixels = max((int(np.prod(light.facts.shape)) for light in lights), default=1)
+    fit = max(1, calibrator.memory_left((0, 0)) // (pixels * FRAME_BYTES))
+    run_tasks(
+        work, lights, workers=min(context.workers, fit), done=lambda *_: context.progress.advance("calibrate")
+    )
+
+
+def _measure(
+    light: Light, root: Path, calibrator: Calibrator, detector: Detector, options: DetectOptions
+) -> Measured:
+    path = root / light.facts.path
+    raw = read_pixels(path, light.facts.hdu)
+    if raw.shape != light.facts.shape:
+        raise FileError(f"has {raw.shape} pixels, and its header said {light.facts.shape}.", where=light.name)
+    calibrator.block(light).write(light.index, raw)
+    _sane(raw, light)
+    detector.see(light, raw)
+    planes = calibrator.planes(light)
+    signal, quality = calibrator.plane(light, raw, planes)
+    step = calibrator.step(light.facts.cfa)
+    zero: dict[str, tuple[float, float]] = {}
+    if light.facts.cfa:
+        found, sky, noise = _measure_mosaic(signal, quality, light, options)
+        if step == 1:
+            _to_raw_grid(found)
+    else:
+        found = measure_plane(signal, quality, options=options)
+        band = bands_of(light.facts)[0]
+        sky, noise = {band: found.sky}, {band: found.noise}
+    if detector.blind(light):
+        zero = {band: (sky[band] / planes.gain, noise[band]) for band in sky}
+    factor = 2.0 if light.facts.cfa and step == 1 else 1.0
+    return Measured(
+        stars=found.stars, fwhm=found.fwhm * factor, eccentricity=found.eccentricity,
+        elongation=found.shape.elongation, sky=sky, noise=noise, n_stars=found.n_stars,
+        sha256=_digest(path), gain=planes.gain, read_noise=planes.read_noise,
+        saturation=planes.saturation, zero=zero,
+    )  # fmt: skip
+
+
+def _sane(raw: npt.NDArray[np.generic], light: Light) -> None:
+    """Refuse frames without an image.
+
+    Raises
+    ------
+    FileError
+        For a frame that is all NaN, or all one value.
+    """
+    if raw.dtype.kind == "f" and not np.isfinite(raw[::7, ::7]).any() and not np.isfinite(raw).any():
+        raise FileError("holds no finite pixel.", where=light.name, remedy="Take it out, or save it again.")
+    low, high = (np.nanmin(raw), np.nanmax(raw)) if raw.dtype.kind == "f" else (raw.min(), raw.max())
+    if low == high:
+        raise FileError(
+            f"holds the value {low} in every pixel.",
+            where=light.name,
+            remedy="Check the camera, or take it out.",
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _measure_mosaic(
+    signal: Plane, quality: npt.NDArray[np.uint16], light: Light, options: DetectOptions
+) -> tuple[PlaneMeasure, dict[str, float], dict[str, float]]:
+    """Measure a color mosaic: stars on the sum of each 2 x 2 cell, sky and noise by color."""
+    height, width = signal.shape[0] // 2 * 2, signal.shape[1] // 2 * 2
+    phases = [signal[dy:height:2, dx:width:2] for dy in (0, 1) for dx in (0, 1)]
+    bits = [quality[dy:height:2, dx:width:2] for dy in (0, 1) for dx in (0, 1)]
+    found = measure_plane(
+        np.add(phases[0] + phases[1], phases[2] + phases[3]),
+        bits[0] | bits[1] | bits[2] | bits[3],
+        options=options,
+    )
+    sky, noise = {}, {}
+    for band in bands_of(light.facts):
+        where = [k for k in range(4) if light.facts.cfa[k] == band[-1]]
+        plane = np.mean([phases[k] for k in where], axis=0, dtype=np.float32)
+        flags = np.bitwise_or.reduce([bits[k] for k in where]).astype(np.uint16)
+        mesh = background(plane, flags)
+        sky[band], noise[band] = mesh.level, mesh.rms
+    return found, sky, noise
+
+
+def _to_raw_grid(found: PlaneMeasure) -> None:
+    """Move stars from superpixels to raw pixels, in place: x = 2 X + 1/2."""
+    for name in ("x", "y"):
+        found.stars[name] = 2 * found.stars[name] + 0.5
+    for name in ("x_err", "y_err", "fwhm"):
+        found.stars[name] *= 2
+
+
+def _pieces(light: Light) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    measured = light.measured
+    if measured is None:
+        return {}, {"reason": light.reason}
+    names = (
+        "fwhm",
+        "eccentricity",
+        "elongation",
+        "sky",
+        "noise",
+        "n_stars",
+        "sha256",
+        "gain",
+        "read_noise",
+        "saturation",
+        "zero",
+    )
+    return {"stars": measured.stars.view(np.uint8)}, {
+        "reason": light.reason,
+        **{name: getattr(measured, name) for name in names},
+    }
+
+
+def _restore(light: Light, arrays: dict[str, np.ndarray], facts: dict[str, object]) -> None:
+    light.reason = str(facts.pop("reason"))
+    if "stars" in arrays:
+        zero = {band: (pair[0], pair[1]) for band, pair in facts.pop("zero").items()}  # type: ignore[attr-defined]
+        light.measured = Measured(stars=arrays["stars"].view(STAR_DTYPE), zero=zero, **facts)  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""Pictures: one per set of bands, from the linear image, with the recipe that made it beside it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from sciastro.core import vocabulary as v
+from sciastro.core.vocabulary import labeled
+from sciastro.errors import SciastroError
+from sciastro.io.raster import write_png
+from sciastro.recipe.context import Context
+from sciastro.recipe.finishing import Finished
+from sciastro.recipe.plan import Recipe
+from sciastro.recipe.stacking import Stacked
+from sciastro.render.background import BackgroundOptions, flatten
+from sciastro.render.compose import ComposeOptions, compose, picture_recipe
+
+__all__ = ["render_set"]
+
+log = logging.getLogger(__name__)
+
+BYTES = 90  # per pixel and band that composing takes at its peak
+
+
+def render_set(
+    stacked: Sequence[Stacked], finished: Sequence[Finished], recipe: Recipe, context: Context
+) -> list[str]:
+    """Write the picture of one set; return the paths relative to the output folder.
+
+    A picture that cannot be made costs a warning, never the science.
+    """
+    height, width = stacked[0].arrays.image.shape
+    step = 1
+    while (
+        BYTES * len(stacked) * (height // step) * (width // step) > max(context.memory - 600 * 10**6, 10**8)
+        and step < 8
+    ):
+        step *= 2
+    ds = _picture_input(stacked, finished, step)
+    folder = context.out / "renders"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{stacked[0].stem}.png"
+    try:
+        picture = compose(
+            flatten(ds, options=recipe.of(BackgroundOptions)), options=recipe.of(ComposeOptions)
+        )
+    except SciastroError as error:
+        context.warn(f"{stacked[0].stem}: no picture: {error}")
+        return []
+    how: Mapping[str, object] = {
+        **picture_recipe(picture),
+        "binned": step,
+        "bands": [one.band for one in stacked],
+    }
+    write_png(
+        folder / name,
+        picture["display"].values,
+        recipe=how,
+        text={"Title": stacked[0].target, "Software": "sciastro"},
+    )
+    return [f"renders/{name}"]
+
+
+def _picture_input(stacked: Sequence[Stacked], finished: Sequence[Finished], step: int) -> xr.Dataset:
+    def planes(name: str) -> np.ndarray:
+        return np.stack([_binned(getattr(one.arrays, name), step) for one in stacked])
+
+    gains, errors = [], []
+    for one in finished:
+        known = one.color is not None and one.color_index >= 0
+        gains.append(one.color.gains[one.color_index] if known and one.color is not None else np.nan)
+        errors.append(one.color.errors[one.color_index] if known and one.color is not None else np.nan)
+    return xr.Dataset(
+        {
+            "image": labeled(v.IMAGE, planes("image")),
+            "image_quality": labeled(v.IMAGE_QUALITY, planes("quality")),
+            "coverage": labeled(v.COVERAGE, planes("coverage")),
+            "color_gain": labeled(v.COLOR_GAIN, np.array(gains)),
+            "color_gain_err": labeled(v.COLOR_GAIN_ERR, np.array(errors)),
+        },
+        coords={"band": [one.band for one in stacked]},
+    )
+
+
+def _binned(plane: np.ndarray, step: int) -> np.ndarray:
+    """Return the mean of step x step blocks (the OR of bits)."""
+    if step == 1:
+        return plane
+    height, width = plane.shape[0] // step, plane.shape[1] // step
+    blocks = plane[: height * step, : width * step].reshape(height, step, width, step)
+    if plane.dtype.kind in "iu":
+        return np.asarray(np.bitwise_or.reduce(np.bitwise_or.reduce(blocks, axis=3), axis=1))
+    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32))

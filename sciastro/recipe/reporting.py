@@ -1,0 +1,128 @@
+"""``report.html``: the drawings and tables of one run, gathered for the page."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sciastro.astrometry.solve import Solution
+from sciastro.core import transform
+from sciastro.photometry.systems import catalog_magnitudes
+from sciastro.recipe.context import Context
+from sciastro.recipe.doctor import diagnose
+from sciastro.recipe.finishing import Finished
+from sciastro.recipe.lights import Light, StackSet
+from sciastro.recipe.matching import MasterPlan
+from sciastro.recipe.plan import Recipe, recipe_text
+from sciastro.recipe.session import Session
+from sciastro.recipe.stacking import Stacked
+from sciastro.report import figures
+from sciastro.report.page import render_page, write_page
+from sciastro.report.pictures import Picture, map_picture, picture_from_file
+from sciastro.report.plots import Plot
+
+__all__ = ["write_report"]
+
+
+def write_report(
+    context: Context,
+    summary: Mapping[str, Any],
+    session: Session,
+    plan: MasterPlan,
+    lights: Sequence[Light],
+    sets: Sequence[StackSet],
+    stacked: Mapping[str, Sequence[Stacked]],
+    finished: Mapping[str, Sequence[Finished]],
+    solutions: Mapping[str, Solution | None],
+    recipe: Recipe,
+    notes: Sequence[str],
+) -> None:
+    """Write ``report.html`` from what the run left in memory."""
+    plots: list[Plot | None] = [figures.frame_quality(summary["frames"]), _registration(lights)]
+    plots += [_residuals(solution) for solution in solutions.values()]
+    for stem, bands in stacked.items():
+        plots += [_zeropoint(one, result) for one, result in zip(bands, finished.get(stem, ()), strict=False)]
+    page = render_page(
+        summary,
+        title=f"{', '.join(members.target for members in sets)}"[:120],
+        pictures=list(_pictures(context, summary)),
+        plots=plots,
+        maps=[
+            _map(one, name)
+            for bands in stacked.values()
+            for one in bands[:3]
+            for name in ("coverage", "noise")
+        ],
+        plan=[*diagnose(session, plan).lines(), "", *notes],
+        recipe=recipe_text(recipe),
+    )
+    write_page(context.out / "report.html", page)
+
+
+def _pictures(context: Context, summary: Mapping[str, Any]) -> Iterator[Picture]:
+    for path in summary["renders"]:
+        if str(path).endswith(".png"):
+            yield picture_from_file(
+                context.out / path, title=path.rpartition("/")[2].removesuffix(".png"), path=path
+            )
+
+
+def _registration(lights: Sequence[Light]) -> Plot | None:
+    known = [light for light in lights if light.from_reference is not None and light.measured is not None]
+    if len(known) < 2:
+        return None
+    shifts, rms, used = [], [], []
+    for light in known:
+        height, width = light.facts.shape
+        x, y = transform.evaluate(light.from_reference, width / 2, height / 2)  # type: ignore[arg-type]
+        # The way back: where the frame's middle lies relative to the reference's, flipped or not.
+        shifts.append((float(x) - width / 2, float(y) - height / 2))
+        rms.append(light.registration_rms)
+        used.append(light.use)
+    dx, dy = np.array(shifts).T
+    return figures.registration(dx, dy, np.array(rms), np.array(used))
+
+
+def _residuals(solution: Solution | None) -> Plot | None:
+    if solution is None:
+        return None
+    table = solution.matched[np.asarray(solution.matched["used"], dtype=bool)]
+    columns = [
+        np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)
+        for name in ("x", "y", "d_ra", "d_dec")
+    ]
+    return figures.wcs_residuals(*columns)
+
+
+def _zeropoint(stacked: Stacked, result: Finished) -> Plot | None:
+    fit = result.calibration
+    if fit is None or fit.zeropoint is None or fit.matches is None or not len(result.sources):
+        return None
+    sources, zero = result.sources, fit.zeropoint
+    mine = np.asarray(sources["mag_inst"].value, dtype=np.float64)[fit.matches.source]
+    published = np.asarray(sources["mag"].value, dtype=np.float64)[fit.matches.source]
+    color = np.asarray(sources["color"].value, dtype=np.float64)[fit.matches.source]
+    error = np.asarray(sources["mag_inst_err"].value, dtype=np.float64)[fit.matches.source]
+    if result.catalog is None:
+        return None
+    truth = catalog_magnitudes(result.catalog, stacked.band)
+    if truth is None:
+        return None
+    catalog = truth.mag[fit.matches.star]
+    used = fit.matches.lonely & (np.abs(catalog - published) < 5 * max(zero.scatter, zero.rms, 0.01))
+    return figures.zeropoint(
+        catalog, catalog - mine, band=f"{stacked.target} {stacked.band}", error=error, color=color, used=used,
+        value=zero.mag, value_error=zero.err,
+    )  # fmt: skip
+
+
+def _map(stacked: Stacked, kind: str) -> Picture | None:
+    title = f"{stacked.target} {stacked.band}: {kind}"
+    if kind == "coverage":
+        return map_picture(
+            stacked.arrays.coverage, title=title, caption="effective number of frames", unit="frames"
+        )
+    noise = np.sqrt(stacked.arrays.variance)
+    return map_picture(
+        noise, title=title, caption="1-sigma error per pixel", unit="electron / s", colormap="magma"
+    )

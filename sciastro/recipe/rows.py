@@ -1,0 +1,80 @@
+"""Rows of ``summary.json`` for frames and masters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sciastro.io.headers import FrameFacts
+from sciastro.recipe.lights import Light, bands_of
+from sciastro.recipe.making import MasterBank
+from sciastro.recipe.matching import MasterPlan
+from sciastro.recipe.session import Session
+from sciastro.recipe.summary import frame_row
+
+__all__ = ["frame_rows", "master_rows"]
+
+
+def frame_rows(session: Session, lights: Sequence[Light], bank: MasterBank | None) -> list[dict[str, Any]]:
+    """Return one row per file that looks like a frame, in the order of paths."""
+    by_name = {light.name: light for light in lights}
+    rows = [
+        _light_row(by_name[frame.path]) if frame.path in by_name else _calibration_row(frame, bank)
+        for frame in session.frames
+    ]
+    rows += [frame_row(path, "unknown", None, None) | {"reason": reason} for path, reason in session.skipped]
+    return sorted(rows, key=lambda row: str(row["path"]))
+
+
+def _calibration_row(frame: FrameFacts, bank: MasterBank | None) -> dict[str, Any]:
+    row = frame_row(frame.path, frame.kind, frame.filter or None, frame.exposure)
+    if bank is None:
+        return row | {"reason": "no master was made"}
+    reason = bank.reason_of(frame)
+    return row | {"used": reason is None, "reason": reason}
+
+
+def _light_row(light: Light) -> dict[str, Any]:
+    facts = light.facts
+    band = "OSC" if facts.cfa else bands_of(facts)[0]
+    row = frame_row(facts.path, "light", band, facts.exposure)
+    row |= {"used": light.use, "reason": light.reason or None, "target": light.match.group.target}
+    row["time"] = facts.time.isoformat() if facts.time is not None else None
+    measured = light.measured
+    if measured is None:
+        return row
+    seconds = facts.exposure or float("nan")
+    row |= {
+        "fwhm_px": measured.fwhm,
+        "eccentricity": measured.eccentricity,
+        "sky_e_s": sum(measured.sky.values()) / len(measured.sky) / seconds,
+        "n_stars": measured.n_stars,
+        "weight": light.weight,
+        "transparency": light.transparency,
+        "registration_rms_px": light.registration_rms,
+    }
+    return row
+
+
+def master_rows(plan: MasterPlan, bank: MasterBank) -> list[dict[str, Any]]:
+    """Return one row per master that was made, with who gets it and why."""
+    rows = []
+    for spec in plan.masters:
+        made = bank.files.get(spec.id)
+        if made is None:
+            continue
+        matched = [
+            f"{match.group.id}: {choice.reason}"
+            for match in plan.matches
+            for choice in match.choices
+            if choice.chosen == spec.id
+        ]
+        matched += [f"{other.id}: {other.reason}" for other in plan.masters if other.calibrated_by == spec.id]
+        rows.append(
+            {
+                "path": f"masters/{spec.id}.fits",
+                "type": spec.kind,
+                "n_frames": bank.counts[spec.id],
+                "matched_by": "; ".join(matched) or "no light needs it",
+                "id": spec.id,
+            }
+        )
+    return rows

@@ -1,0 +1,410 @@
+"""The whole way: scan, match, masters, pass 1, solve and register, pass 2, photometry, picture, report."""
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sciastro.astrometry.solve import Solution
+from sciastro.core.history import package_version
+from sciastro.errors import MatchError, OptionError, SciastroError
+from sciastro.io.paths import atomic_path, ensure_writable
+from sciastro.io.usercatalog import read_user_catalog
+from sciastro.recipe.aligning import SkyHint, grade_set, register_set, solve_set
+from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.context import Context, Progress, Silent, parse_memory
+from sciastro.recipe.detector import Detector
+from sciastro.recipe.doctor import diagnose
+from sciastro.recipe.finishing import Finished, measure_set, write_band
+from sciastro.recipe.journal import Journal, fingerprint
+from sciastro.recipe.keeping import create_store, keep_frames, store_facts, store_masters
+from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
+from sciastro.recipe.making import MasterBank, make_masters
+from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
+from sciastro.recipe.measuring import measure_lights
+from sciastro.recipe.plan import Recipe, load_recipe, recipe_text
+from sciastro.recipe.rendering import render_set
+from sciastro.recipe.reporting import write_report
+from sciastro.recipe.rows import frame_rows, master_rows
+from sciastro.recipe.session import Session, scan
+from sciastro.recipe.stacking import Stacked, stack_band
+from sciastro.recipe.summary import Summary
+
+__all__ = ["RunRequest", "describe_run", "examine", "reduce_session"]
+
+log = logging.getLogger(__name__)
+
+UNTIL = ("ingest", "masters", "calibrate", "register", "integrate", "photometry", "render", "report")
+KEEP = ("calibrated", "registered")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What the user asked for.
+
+    Attributes
+    ----------
+    session, out
+        Folder of raw frames; folder for every product.
+    recipe
+        Options of every step.
+    until
+        Last stage to run, one of `UNTIL`.
+    resume
+        Take over the pieces of a stopped run of the same recipe.
+    catalog, ra, dec, scale
+        The user's stars, field center [deg], pixel scale [arcsec / pixel].
+    keep
+        Intermediate frames to export: "calibrated", "registered".
+    memory, workers
+        Bound on peak memory, as text; threads (0: one per processor).
+    """
+
+    session: Path
+    out: Path
+    recipe: Recipe = field(default_factory=lambda: load_recipe(None, []))
+    until: str = "report"
+    resume: bool = False
+    catalog: Path | None = None
+    ra: float | None = None
+    dec: float | None = None
+    scale: float | None = None
+    keep: tuple[str, ...] = ()
+    memory: str = "2GB"
+    workers: int = 0
+
+    def check(self) -> None:
+        """Check what can be checked before any file is read.
+
+        Raises
+        ------
+        OptionError
+            For an unknown stage, an impossible place on the sky, or an unknown kind of frame to keep.
+        """
+        if self.until not in UNTIL:
+            raise OptionError(f"is {self.until!r}.", where="--until", remedy=f"Stages: {', '.join(UNTIL)}.")
+        for name in self.keep:
+            if name not in KEEP:
+                raise OptionError(f"is {name!r}.", where="--keep", remedy=f"Choose from {', '.join(KEEP)}.")
+        if (self.ra is None) != (self.dec is None):
+            raise OptionError("is given without the other.", where="--ra or --dec", remedy="Give both.")
+        if self.ra is not None and not 0 <= self.ra <= 360:
+            raise OptionError(f"is {self.ra}.", where="--ra", remedy="Give degrees from 0 to 360.")
+        if self.dec is not None and not -90 <= self.dec <= 90:
+            raise OptionError(f"is {self.dec}.", where="--dec", remedy="Give degrees from -90 to 90.")
+        if self.scale is not None and not 0 < self.scale < 3600:
+            raise OptionError(f"is {self.scale}.", where="--scale", remedy="Give arcsec per pixel, above 0.")
+        parse_memory(self.memory)
+
+    def prepare_out(self) -> Path:
+        """Make the output folder and return it.
+
+        Raises
+        ------
+        OptionError
+            If it is the session itself.
+        OutputError
+            If it cannot be written.
+        """
+        self.check()
+        if self.out.resolve() == self.session.resolve():
+            raise OptionError(
+                "is the session itself.",
+                where="--out",
+                remedy="Choose another folder; raw frames stay untouched.",
+            )
+        return ensure_writable(self.out)
+
+    @property
+    def sky_hint(self) -> SkyHint:
+        """The user's word on the field, with the catalog read."""
+        catalog = read_user_catalog(self.catalog) if self.catalog is not None else None
+        return SkyHint(ra=self.ra, dec=self.dec, scale=self.scale, catalog=catalog)
+
+
+def examine(session: Path, recipe: Recipe) -> Iterator[str]:
+    """Yield what a good colleague would say of a session: frames, matches and reasons, what is missing."""
+    found = scan(session)
+    plan = plan_masters(found, recipe.of(MatchOptions))
+    yield from diagnose(found, plan).lines()
+
+
+def describe_run(request: RunRequest) -> Iterator[str]:
+    """Yield what a run would do, without writing anything."""
+    request.check()
+    found = scan(request.session)
+    plan = plan_masters(found, request.recipe.of(MatchOptions))
+    yield from diagnose(found, plan).lines()
+    yield ""
+    yield f"Would write to {request.out}, until {request.until}:"
+    for master in plan.masters:
+        yield f"  masters/{master.id}.fits from {len(master.frames)} frames"
+    for members in stack_sets(lights_of(plan)):
+        for band in members.bands:
+            lights = members.of_band(band)
+            seconds = sum(light.facts.exposure or 0.0 for light in lights)
+            yield f"  products/{members.stem}_{band}.fits from {len(lights)} frames, {seconds:.0f} s"
+
+
+@dataclass
+class _Run:
+    """Everything that passes from stage to stage of one run."""
+
+    request: RunRequest
+    context: Context
+    summary: Summary
+    session: Session
+    plan: MasterPlan
+    lights: list[Light]
+    sets: list[StackSet]
+    journal: Journal
+    hint: SkyHint
+    bank: MasterBank | None = None
+    tools: Calibrator | None = None
+    solutions: dict[str, Solution | None] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    stacked: dict[str, list[Stacked]] = field(default_factory=dict)
+    finished: dict[str, list[Finished]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.request.recipe
+
+    @property
+    def calibrator(self) -> Calibrator:
+        if self.tools is None:
+            raise RuntimeError("pass 1 comes first")
+        return self.tools
+
+    @property
+    def store(self) -> Path:
+        return self.context.out / "frames.h5"
+
+    def goes_on(self, stage: str) -> bool:
+        return UNTIL.index(self.request.until) >= UNTIL.index(stage)
+
+
+def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Run the whole way and return the content of ``summary.json``.
+
+    Parameters
+    ----------
+    request
+        Folders, recipe, bounds.
+    progress
+        Who shows how far the run is; None shows nothing.
+
+    Raises
+    ------
+    SciastroError
+        For data the user can mend; ``summary.json`` then has status "failed" and the reason.
+    """
+    out = request.prepare_out()
+    workers = request.workers or (os.cpu_count() or 1)
+    context = Context(
+        out=out, workers=workers, memory=parse_memory(request.memory), progress=progress or Silent()
+    )
+    summary = Summary(until=request.until if request.until != "report" else None)
+    try:
+        run = _begin(request, context, summary)
+        _go(run)
+    except SciastroError as error:
+        summary.status, summary.error = "failed", str(error)
+        _write_failure(summary, context)
+        raise
+    return summary.as_dict(context)
+
+
+def _write_failure(summary: Summary, context: Context) -> None:
+    try:
+        summary.write(context)
+    except SciastroError:  # the output folder itself may be what failed; the first error is the one to tell
+        log.exception("summary.json could not be written")
+
+
+def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
+    hint = request.sky_hint  # a catalog that cannot be read should fail before hours of work
+    with context.stage("ingest"):
+        session = scan(request.session, progress=lambda done, total: None)
+        plan = plan_masters(session, request.recipe.of(MatchOptions))
+        lights = lights_of(plan)
+        sets = stack_sets(lights)
+        for light in lights:
+            if light.facts.exposure is None or not light.facts.exposure > 0:
+                light.reason = light.reason or (
+                    "has no exposure time (EXPTIME or EXPOSURE); without it there is no rate. Add the card."
+                )
+        stamps = [(frame.path, *_stamp(session.path(frame))) for frame in session.frames]
+        mark = fingerprint(
+            package_version(),
+            request.recipe.as_dict(),
+            stamps,
+            str(request.catalog),
+            request.ra,
+            request.dec,
+            request.scale,
+        )
+        journal = Journal(context.work, mark, resume=request.resume)
+        if request.resume and not journal.resumed:
+            context.warn("--resume: the stopped run had other frames or options, so this one starts anew.")
+        _write_recipe(request, context)
+        create_store(context.out / "frames.h5", lights, session.root, resume=journal.resumed)
+    for path, reason in session.skipped:
+        context.warn(f"{path}: {reason}")
+    run = _Run(request, context, summary, session, plan, lights, sets, journal, hint)
+    _refresh_rows(run)
+    return run
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _write_recipe(request: RunRequest, context: Context) -> None:
+    facts = {
+        "ra": request.ra,
+        "dec": request.dec,
+        "scale": request.scale,
+        "catalog": request.catalog and request.catalog.name,
+    }
+    with atomic_path(context.out / "recipe.toml") as temporary:
+        Path(temporary).write_text(recipe_text(request.recipe, facts), encoding="utf-8")
+
+
+def _refresh_rows(run: _Run) -> None:
+    run.summary.frames = frame_rows(run.session, run.lights, run.bank)
+
+
+def _go(run: _Run) -> None:
+    stages = (
+        ("masters", _masters),
+        ("calibrate", _pass_one),
+        ("register", _place),
+        ("integrate", _integrate),
+        ("photometry", _photometry),
+        ("render", _render),
+    )
+    for name, work in stages:
+        if run.goes_on(name):
+            work(run)
+            _refresh_rows(run)
+    wanted = sum(len(members.bands) for members in run.sets) if run.goes_on("integrate") else 0
+    run.summary.settle(wanted)
+    if run.goes_on("report"):
+        with run.context.stage("report"):
+            write_report(
+                run.context, run.summary.as_dict(run.context), run.session, run.plan, run.lights, run.sets,
+                run.stacked, run.finished, run.solutions, run.recipe, run.notes,
+            )  # fmt: skip
+    if run.goes_on("integrate"):
+        run.journal.close()
+    run.summary.write(run.context)
+
+
+def _masters(run: _Run) -> None:
+    total = sum(len(spec.frames) for spec in run.plan.masters)
+    with run.context.stage("masters", total):
+        run.bank = make_masters(run.session, run.plan, run.recipe, run.context, run.journal)
+        run.summary.masters = master_rows(run.plan, run.bank)
+        store_masters(run.store, run.bank)
+
+
+def _pass_one(run: _Run) -> None:
+    if not run.lights:
+        raise MatchError(
+            "holds no light frames.", where=str(run.request.session),
+            remedy="Masters were made; add lights, or check with `sciastro doctor` what was recognized.",
+        )  # fmt: skip
+    assert run.bank is not None
+    with run.context.stage("calibrate", len(run.lights)):
+        detector = Detector(run.session, run.lights, run.plan, run.recipe, run.context)
+        run.notes = detector.lines()
+        run.tools = Calibrator(run.store, run.bank, detector, run.recipe, run.context)
+        measure_lights(
+            run.lights, run.session.root, run.calibrator, detector, run.recipe, run.context, run.journal
+        )
+    if all(light.measured is None for light in run.lights):
+        reasons = sorted({light.reason for light in run.lights})
+        raise MatchError(
+            f"has no light frame that can be used: {'; '.join(reasons[:3])}.", where=str(run.request.session),
+            remedy="See summary.json for each frame.",
+        )  # fmt: skip
+
+
+def _place(run: _Run) -> None:
+    with run.context.stage("solve", len(run.sets)):
+        for members in run.sets:
+            step = run.calibrator.step(members.cfa)
+            solution, reason = solve_set(members, run.hint, run.recipe, run.context, run.session.root, step)
+            run.solutions[members.stem], run.reasons[members.stem] = solution, reason
+            run.context.progress.advance("solve")
+    with run.context.stage("register", len(run.lights)):
+        for members in run.sets:
+            register_set(
+                members,
+                run.solutions[members.stem],
+                run.recipe,
+                run.context,
+                run.calibrator.step(members.cfa),
+            )
+            grade_set(members, run.recipe, run.context)
+        store_facts(run.store, run.lights, run.recipe)
+    if run.request.keep:
+        keep_frames(run.request.keep, run.sets, run.calibrator, run.recipe, run.context)
+
+
+def _integrate(run: _Run) -> None:
+    with run.context.stage("integrate", 100 * sum(len(members.bands) for members in run.sets)):
+        for members in run.sets:
+            solution = run.solutions[members.stem]
+            stacked: list[Stacked] = []
+            for band in members.bands:
+                one = stack_band(
+                    members, band, solution.wcs if solution else None, run.calibrator, run.recipe, run.context
+                )
+                if one is None:
+                    run.context.warn(f"{members.stem} {band}: no frame is fit for use, so there is no image.")
+                    continue
+                stacked.append(one)
+                if not run.goes_on("photometry"):
+                    run.summary.products.append(write_band(one, None, solution, run.recipe, run.context))
+            if run.goes_on("photometry"):
+                run.stacked[members.stem] = stacked
+    if not run.goes_on("photometry") and not run.summary.products:
+        _nothing(run)
+
+
+def _nothing(run: _Run) -> None:
+    reasons = sorted({light.reason for light in run.lights if light.reason})
+    raise MatchError(
+        f"gave no image: {'; '.join(reasons[:3])}.",
+        where=str(run.request.session),
+        remedy="See summary.json for each frame.",
+    )
+
+
+def _photometry(run: _Run) -> None:
+    if not any(run.stacked.values()):
+        _nothing(run)
+    with run.context.stage("photometry", sum(len(stacked) for stacked in run.stacked.values())):
+        for stem, stacked in run.stacked.items():
+            if not stacked:
+                continue
+            finished, _ = measure_set(stacked, run.hint, run.recipe, run.context)
+            run.finished[stem] = finished
+            for one, result in zip(stacked, finished, strict=True):
+                run.summary.products.append(
+                    write_band(one, result, run.solutions[stem], run.recipe, run.context)
+                )
+
+
+def _render(run: _Run) -> None:
+    with run.context.stage("render", len(run.stacked)):
+        for stem, stacked in run.stacked.items():
+            if stacked:
+                run.summary.renders += render_set(stacked, run.finished[stem], run.recipe, run.context)
+            run.context.progress.advance("render")

@@ -1,0 +1,123 @@
+"""Pass 2: each band of a set from raw pixels to the integrated image, in one fused pass over tiles."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from astropy.wcs import WCS
+
+from sciastro.calibrate.debayer import phase_offset
+from sciastro.core import transform
+from sciastro.integrate.normalize import NormalizeOptions, terms
+from sciastro.integrate.options import StackOptions
+from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
+from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.context import Context
+from sciastro.recipe.lights import Light, StackSet
+from sciastro.recipe.plan import Recipe
+
+__all__ = ["Stacked", "stack_band"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stacked:
+    """One integrated band.
+
+    Attributes
+    ----------
+    target, stem, band
+        What it shows, and the start of its file names.
+    arrays
+        Image, variance, quality, coverage, rejected counts.
+    lights
+        Frames that entered.
+    noise_correlation
+        Noise of large areas over what uncorrelated pixels would give.
+    wcs
+        Of the canvas; None unsolved.
+    method
+        Rejection that was used, with its thresholds.
+    """
+
+    target: str
+    stem: str
+    band: str
+    arrays: StackArrays
+    lights: list[Light]
+    noise_correlation: float
+    wcs: WCS | None
+    method: str
+
+    @property
+    def exposure(self) -> float:
+        """Summed exposure [s]."""
+        return float(sum(light.facts.exposure or 0.0 for light in self.lights))
+
+
+def stack_band(
+    members: StackSet, band: str, wcs: WCS | None, calibrator: Calibrator, recipe: Recipe, context: Context
+) -> Stacked | None:
+    """Integrate one band; None where no frame is fit for use."""
+    lights = [light for light in members.of_band(band) if light.use and light.from_reference is not None]
+    if not lights:
+        return None
+    options = recipe.of(StackOptions)
+    shape = calibrator.grid_shape(lights[0])
+    seconds = np.array([light.facts.exposure for light in lights], dtype=np.float64)
+    weights = np.array([light.weights[band] for light in lights])
+    sky = np.array([light.measured.sky[band] for light in lights if light.measured is not None]) / seconds
+    scale_and_sky = terms(
+        seconds,
+        sky,
+        np.array([light.transparency for light in lights]),
+        reference=int(np.argmax(weights)),
+        options=recipe.of(NormalizeOptions),
+    )
+    read = _reader(lights, band, calibrator)
+    out = empty_stack(calibrator.grid_shape(members.reference or lights[0]))
+    done = 0
+
+    def progress(share: float) -> None:
+        nonlocal done
+        step = int(100 * share) - done
+        done += step
+        context.progress.advance("integrate", step)
+
+    correlation = stack_windows(
+        read, _maps(lights, band, calibrator), shape, scale_and_sky, weights, out,
+        options=options, memory_bytes=calibrator.memory_left(out.image.shape), workers=context.workers,
+        progress=progress,
+    )  # fmt: skip
+    method, low, high = options.thresholds(len(lights))
+    text = method if method == "none" else f"{method} {low:g} / {high:g}"
+    return Stacked(
+        target=members.target, stem=members.stem, band=band, arrays=out, lights=lights,
+        noise_correlation=correlation, wcs=wcs, method=f"{text}, {options.combine}, {options.kernel}",
+    )  # fmt: skip
+
+
+def _reader(
+    lights: list[Light], band: str, calibrator: Calibrator
+) -> Callable[
+    [int, int, int, int, int], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]
+]:
+    def read(
+        i: int, y0: int, y1: int, x0: int, x1: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
+        return calibrator.window(lights[i], band, y0, y1, x0, x1)
+
+    return read
+
+
+def _maps(lights: list[Light], band: str, calibrator: Calibrator) -> Floats:
+    """Return canvas-to-frame maps; the planes of a mosaic lie a quarter of a superpixel off its center."""
+    maps = [light.from_reference for light in lights if light.from_reference is not None]
+    degree = max(transform.degree_of(one.shape[1]) for one in maps)
+    out = np.stack([transform.pad(one, degree) for one in maps])
+    for i, light in enumerate(lights):
+        if light.facts.cfa:
+            out[i, :, 0] -= phase_offset(light.facts.cfa, band[-1], calibrator.debayer_method)
+    return out
