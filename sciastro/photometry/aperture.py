@@ -19,7 +19,7 @@ from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 from sciastro.photometry.flags import SourceFlag, flag_meanings
-from sciastro.photometry.growth import Growth, crowding, growth, pick_bright
+from sciastro.photometry.growth import Growth, contamination, growth, pick_bright
 from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels, make_plane
 
 __all__ = ["ApertureOptions", "measure_sources"]
@@ -27,7 +27,8 @@ __all__ = ["ApertureOptions", "measure_sources"]
 Floats = npt.NDArray[np.float64]
 
 _MAG_PER_NEPER = 2.5 / np.log(10)  # sigma_m = 1.0857 sigma_F / F
-_STEPS = np.array([1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.3, 2.6, 3.0])  # radii that are tried, in fwhm
+_GOOD_GROWTH = 0.01  # relative error of the correction beyond which a smaller total radius is tried
+_STEPS = np.array([0.7, 0.85, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.3, 2.6, 3.0])  # radii that are tried, in fwhm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,10 +105,11 @@ def measure_sources(
         x, y, options.sky_inner * fwhm, options.sky_outer * fwhm, options.sky_kappa, options.min_sky_pixels
     )
     curve = _curve(plane, x, y, sky, fwhm, options)
-    k = _choose(plane, x, y, sky, curve, options)
+    k = _choose(plane, x, y, sky, curve, fwhm)
     sums = plane.sums(x, y, float(curve.radius[k]))
     table = _table(stars, sums, sky, curve, k, options)
-    table["flags"] |= _crowded(x, y, table["flux"].value, float(curve.radius[k]) + fwhm, options)
+    near = contamination(x, y, table["flux"].value, float(curve.radius[k]), fwhm)
+    table["flags"] |= np.where(near > options.crowded_share, np.uint32(SourceFlag.CROWDED), np.uint32(0))
     table.meta |= {
         "fwhm": float(fwhm),
         "sky_inner": float(options.sky_inner * fwhm),
@@ -142,33 +144,33 @@ def _check(
         )
 
 
-def _crowded(
-    x: Floats, y: Floats, flux: Floats, reach: float, options: ApertureOptions
-) -> npt.NDArray[np.uint32]:
-    near = crowding(x, y, flux, reach, options.crowded_share)
-    return np.where(near, np.uint32(SourceFlag.CROWDED), np.uint32(0))
-
-
 def _curve(
     plane: Plane, x: Floats, y: Floats, sky: SkyLevels, fwhm: float, options: ApertureOptions
 ) -> Growth:
-    """Return the curve of growth, out to less than `total_radius` only where no star is alone that far."""
+    """Return the curve of growth, out to less than `total_radius` where no stars are alone that far."""
     steps = _STEPS if options.radius is None else np.array([options.radius])
     first = plane.sums(x, y, 1.5 * fwhm)
     flux = first.total - first.area * sky.level
     snr = flux / np.sqrt(first.variance + (first.area * sky.err) ** 2)
     radii = np.maximum(steps * fwhm, 1.5)
-    curve = growth(plane, x, y, sky, np.empty(0, np.intp), radii, 0.0)
-    for share in (1.0, 0.75, 0.6):
+    curves = []
+    for share in (1.0, 0.75, 0.6, 0.45):
         total = max(share * options.total_radius * fwhm, float(radii[0]))
         picked = pick_bright(
             plane, x, y, flux, snr, reach=total, least_snr=options.growth_snr, most=options.growth_stars
         )
-        inner = radii[radii <= total]
-        curve = growth(plane, x, y, sky, picked, inner, total)
-        if curve.n_stars >= 5:
+        curve = growth(plane, x, y, sky, picked, radii[radii <= total], total)
+        if curve.n_stars >= 5 and _error(curve) < _GOOD_GROWTH:
             return curve
-    return replace(curve, radius=radii, **_unknown(len(radii))) if curve.n_stars < 3 else curve
+        curves.append(curve)
+    found = [curve for curve in curves if curve.n_stars >= 3]
+    return min(found, key=_error) if found else replace(curves[0], radius=radii, **_unknown(len(radii)))
+
+
+def _error(curve: Growth) -> float:
+    """Return the median relative error of the corrections."""
+    known = np.isfinite(curve.correction)
+    return float(np.median(curve.err[known] / curve.correction[known])) if known.any() else float("inf")
 
 
 def _unknown(n: int) -> dict[str, Any]:
@@ -176,24 +178,26 @@ def _unknown(n: int) -> dict[str, Any]:
     return {"correction": nothing, "err": nothing, "scatter": nothing, "total": float("nan"), "n_stars": 0}
 
 
-def _choose(
-    plane: Plane, x: Floats, y: Floats, sky: SkyLevels, curve: Growth, options: ApertureOptions
-) -> int:
-    """Return which radius has the best median S/N, star-to-star scatter of the correction included."""
+def _choose(plane: Plane, x: Floats, y: Floats, sky: SkyLevels, curve: Growth, fwhm: float) -> int:
+    """Return which radius has the best mean log S/N, with profile scatter and neighbors' light as errors."""
     if len(curve.radius) == 1:
         return 0
     if curve.n_stars < 3:  # nothing tells how much light is outside: a wide aperture loses least
-        return int(np.argmin(np.abs(curve.radius / curve.radius[0] - 1.6)))
+        return int(np.argmin(np.abs(curve.radius - 1.6 * fwhm)))
     some = np.arange(0, len(x), max(1, len(x) // 400))
+    first = plane.sums(x, y, fwhm)
+    light = first.total - first.area * sky.level
     merit = np.full(len(curve.radius), -np.inf)
     for k, radius in enumerate(curve.radius):
         sums = plane.sums(x[some], y[some], float(radius))
         flux = sums.total - sums.area * sky.level[some]
         random = sums.variance + (sums.area * sky.err[some]) ** 2
-        snr = flux / np.sqrt(random + (curve.scatter[k] / curve.correction[k] * flux) ** 2)
-        good = np.isfinite(snr) & (snr > 0)
+        foreign = np.minimum(contamination(x, y, light, float(radius), fwhm)[some], 1.0)
+        systematic = np.hypot(curve.scatter[k], foreign) * flux
+        snr = flux / np.sqrt(random + systematic**2)
+        good = np.isfinite(snr)
         if good.any() and np.isfinite(curve.correction[k]):
-            merit[k] = float(np.mean(np.log(np.clip(snr[good], 3.0, None))))
+            merit[k] = float(np.mean(np.log(np.maximum(snr[good], 1.0))))
     return int(np.argmax(merit))
 
 
@@ -206,10 +210,10 @@ def _table(
     usable = (sums.lost == 0) & np.isfinite(sky.level)
     flux = np.where(usable, correction * (sums.total - sums.area * sky.level), np.nan)
     random = correction**2 * (sums.variance + (sums.area * sky.err) ** 2)
-    err = np.where(usable, np.sqrt(random + (scatter / correction * flux) ** 2), np.nan)
+    err = np.where(usable, np.sqrt(random + (scatter * flux) ** 2), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         snr = flux / err
-        bright = snr >= max(options.least_snr, 1e-6)
+        bright = flux >= max(options.least_snr, 1e-6) * np.sqrt(random)
         mag = np.where(bright, -2.5 * np.log10(np.where(bright, flux, 1.0)), np.nan)
         mag_err = np.where(bright, _MAG_PER_NEPER / snr, np.nan)
     flags = sums.bits.astype(np.uint32)

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
-from sciastro.photometry.plane import Plane, SkyLevels
+from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels
 from sciastro.photometry.robust import fit_linear
 
-__all__ = ["Growth", "crowding", "growth", "pick_bright"]
+__all__ = ["Growth", "contamination", "crowding", "growth", "pick_bright"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,8 +27,8 @@ class Growth:
     radius
         (radius,) [pixel].
     correction, err, scatter
-        (radius,) flux within `total` over flux within the radius; standard error of the mean; scatter from
-        star to star beyond noise. NaN where no star could tell.
+        (radius,) flux within `total` over flux within the radius; standard error of the mean; relative
+        scatter of profiles from star to star beyond noise. NaN where no star could tell.
     total
         Radius that counts as all the light [pixel]; NaN where no star could tell.
     n_stars
@@ -60,6 +60,29 @@ def crowding(x: Floats, y: Floats, flux: Floats, reach: float, share: float) -> 
     touched = np.bincount(np.concatenate([i, j]), minlength=len(x)) > 0
     out[:] = touched & (near > share * light)
     return out
+
+
+def contamination(x: Floats, y: Floats, flux: Floats, radius: float, fwhm: float) -> Floats:
+    """Return the neighbors' light in each source's aperture over the source's own.
+
+    A neighbor counts in full where its center lies half a `fwhm` inside the `radius`, by half on the rim, and
+    not at all half a `fwhm` outside. Infinite beside neighbors for a source without light of its own.
+    """
+    from scipy.spatial import cKDTree
+
+    good = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    share = np.zeros(len(x))
+    if len(good) < 2:
+        return share
+    points = np.column_stack([x[good], y[good]])
+    pairs = cKDTree(points).query_pairs(radius + fwhm / 2, output_type="ndarray")
+    distance = np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T)
+    part = np.clip((radius + fwhm / 2 - distance) / fwhm, 0, 1)
+    i, j = good[pairs[:, 0]], good[pairs[:, 1]]
+    light = np.nan_to_num(np.maximum(flux, 0.0))
+    near = np.bincount(i, part * light[j], len(x)) + np.bincount(j, part * light[i], len(x))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(near > 0, near / light, 0.0))
 
 
 def pick_bright(
@@ -111,27 +134,51 @@ def growth(
         return Growth(
             radius=radii, correction=nothing, err=nothing, scatter=nothing, total=float("nan"), n_stars=0
         )
-    xs, ys = x[stars], y[stars]
-    level, level_err = sky.level[stars], sky.err[stars]
-    full = plane.sums(xs, ys, total)
-    all_flux = full.total - full.area * level
+    place = _Place(x[stars], y[stars], sky.level[stars], sky.err[stars])
+    full = plane.sums(place.x, place.y, total)
     rows = []
     for radius in radii:
-        part = plane.sums(xs, ys, radius)
-        flux = part.total - part.area * level
-        ratio = all_flux / flux
-        # The light inside is common to both: only the ring between the radii, and its sky, adds noise.
-        ring = np.maximum(full.variance - part.variance, 0.0)
-        beyond = full.area - ratio * part.area
-        noise = ring + (ratio - 1) ** 2 * part.variance + (beyond * level_err) ** 2
-        err = np.sqrt(noise) / flux
-        good = np.isfinite(ratio) & np.isfinite(err) & (flux > 0) & (all_flux > 0)
+        part = plane.sums(place.x, place.y, radius)
+        ratio, err = _ratio(full, part, place)
+        # How much profiles differ shows within twice the radius; further out it is neighbors that differ.
+        near, near_err = _ratio(plane.sums(place.x, place.y, min(2 * radius, total)), part, place)
+        good = np.isfinite(ratio) & np.isfinite(near) & (ratio > 0)
         if good.sum() < 3:
             rows.append((np.nan, np.nan, np.nan))
             continue
         fit = fit_linear(np.ones((int(good.sum()), 1)), ratio[good], err[good], kappa=3.0)
-        rows.append((float(fit.coefficients[0]), float(np.sqrt(fit.covariance[0, 0])), fit.scatter))
+        mean, mean_err = float(fit.coefficients[0]), float(np.sqrt(fit.covariance[0, 0]))
+        rows.append((mean, mean_err, _scatter(near[good], near_err[good])))
     correction, err, scatter = np.array(rows, dtype=np.float64).T
     return Growth(
         radius=radii, correction=correction, err=err, scatter=scatter, total=float(total), n_stars=len(stars)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Positions and sky of the stars that tell the growth."""
+
+    x: Floats
+    y: Floats
+    sky: Floats
+    sky_err: Floats
+
+
+def _ratio(outer: ApertureSums, inner: ApertureSums, place: _Place) -> tuple[Floats, Floats]:
+    """Return the flux in the outer over that in the inner aperture, and its error; NaN without light."""
+    flux = inner.total - inner.area * place.sky
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(flux > 0, (outer.total - outer.area * place.sky) / flux, np.nan)
+        # The light inside is common to both: only the ring between the radii, and its sky, adds noise.
+        ring = np.maximum(outer.variance - inner.variance, 0.0)
+        beyond = outer.area - ratio * inner.area
+        noise = ring + (ratio - 1) ** 2 * inner.variance + (beyond * place.sky_err) ** 2
+        return ratio, np.sqrt(noise) / flux
+
+
+def _scatter(ratio: Floats, err: Floats) -> float:
+    """Return the relative scatter beyond noise, from the median deviation, which few neighbors spoil."""
+    center = float(np.median(ratio))
+    mad = 1.4826 * float(np.median(np.abs(ratio - center)))
+    return float(np.sqrt(max(mad**2 - float(np.median(err**2)), 0.0))) / center

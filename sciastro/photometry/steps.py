@@ -170,7 +170,9 @@ def _calibrators(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the matched rows that are fit to calibrate; crowded ones only where too few others are left."""
     flags, snr = np.asarray(table["flags"]), np.asarray(table["snr"])
-    sound = (flags[matches.source] & _SPOILED == 0) & (snr[matches.source] >= options.least_snr)
+    sound = flags[matches.source] & _SPOILED == 0
+    bright = sound & (snr[matches.source] >= options.least_snr)
+    sound = bright if bright.sum() >= options.min_stars else sound
     alone = sound & matches.lonely & (flags[matches.source] & int(SourceFlag.CROWDED) == 0)
     keep = alone if alone.sum() >= max(options.min_stars, 5) else sound
     return matches.source[keep], matches.star[keep]

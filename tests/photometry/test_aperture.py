@@ -146,7 +146,7 @@ def test_source_beyond_the_edge_is_cut():
 
 
 def test_neighbors_are_flagged_and_kept_out_of_the_sky():
-    x, y = np.array([100.0, 106.0, 100.0]), np.array([100.0, 100.0, 120.0])
+    x, y = np.array([100.0, 104.0, 100.0]), np.array([100.0, 100.0, 120.0])
     image = star_image((201, 201), x, y, [2e4, 2e4, 2e6], 3.0).astype(np.float32)
     got = measure_sources(
         image,
