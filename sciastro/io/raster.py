@@ -168,7 +168,6 @@ def encode_jpeg(
         format="JPEG",
         quality=quality,
         subsampling=0,
-        optimize=True,
         comment=_recipe_json(recipe).encode("utf-8")[:65000],
         icc_profile=srgb_profile() if levels.shape[2] == 3 else None,
     )

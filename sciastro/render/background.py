@@ -136,6 +136,7 @@ def fit_sky(plane: npt.ArrayLike, *, options: BackgroundOptions = DEFAULTS) -> S
         level[used],
         max_degree=degree,
         splines=trusted and options.model in ("auto", "spline"),
+        noise=_neighbor_noise(level),
     )
     model = _evaluate(surface, image.shape, scale, width)
     return Sky(model, surface, grid_x.ravel(), grid_y.ravel(), level.ravel(), used.ravel())
@@ -167,7 +168,7 @@ def box_level(box: Plane) -> float:
     step = max(1, int(np.sqrt(box.size / MAX_SAMPLE_PIXELS)))
     thin = box[::step, ::step]
     values = thin[np.isfinite(thin)]
-    if values.size * 3 < thin.size or values.size < 4:
+    if values.size == 0 or values.size * 3 < thin.size:
         return float("nan")
     for _ in range(4):
         median = np.median(values)

@@ -9,7 +9,7 @@ __all__ = ["Palette", "choose_palette"]
 
 # Effective wavelength [nm] of the bands that capture programs name; only their order matters here.
 WAVELENGTHS: dict[str, float] = {
-    "u": 355, "U": 365, "B": 440, "g": 475, "OIII": 500.7, "G": 530, "V": 550, "r": 622,
+    "u": 355, "U": 365, "B": 440, "g": 475, "Hb": 486.1, "OIII": 500.7, "G": 530, "V": 550, "r": 622,
     "R": 640, "Ha": 656.3, "NII": 658.3, "SII": 672.4, "i": 763, "I": 800, "z": 905, "Y": 1000,
     "y": 1000, "J": 1235, "H": 1662, "K": 2159,
 }  # fmt: skip

@@ -1,0 +1,375 @@
+"""From the rows of ``summary.json`` to the cards and tables of the page: which number, and what it means."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sciastro.report.text import (
+    DASH,
+    clean,
+    duration,
+    get_number,
+    href,
+    memory,
+    number,
+    plus_minus,
+    sexagesimal,
+)
+
+__all__ = [
+    "Card",
+    "Cell",
+    "ProductRow",
+    "ProductTable",
+    "Stage",
+    "Table",
+    "bands_table",
+    "cards",
+    "frames_table",
+    "masters_table",
+    "stages",
+]
+
+Row = Mapping[str, Any]
+PRIME = "\N{DOUBLE PRIME}"
+RATE = "e\N{SUPERSCRIPT MINUS}/s"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A headline number: what it is, the number, what it means (or, where it is `missing`, why)."""
+
+    label: str
+    value: str
+    note: str
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One table entry: text, the key that sorts it, and a link or tone where it has one."""
+
+    text: str
+    sort: float | str = ""
+    href: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Column heads (with their explanation) and rows of cells."""
+
+    heads: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRow:
+    """One quantity of every product, and what it means."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProductTable:
+    """One column per product, one row per quantity."""
+
+    heads: tuple[str, ...]
+    rows: tuple[ProductRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One bar of the timings: name, time as text, share of the total [percent]."""
+
+    name: str
+    time: str
+    share: float
+
+
+def cards(summary: Row) -> list[Card]:
+    """Return the headline numbers; one that is missing says why, in plain words."""
+    frames = [row for row in summary.get("frames") or [] if _is_light(row)]
+    products = list(summary.get("products") or [])
+    used = sum(bool(row.get("used")) for row in frames)
+    made = [
+        Card("Light frames used", f"{used} of {len(frames)}", _left_out(len(frames) - used))
+        if frames
+        else Card("Light frames used", DASH, "No light frame was found.", True),
+        _exposure(products, frames),
+        _sharpness(products),
+        _scale(products),
+        _position(products),
+        _zeropoint(products),
+        _depth(products),
+        _effort(summary),
+    ]
+    return made
+
+
+def _left_out(count: int) -> str:
+    return "none left out" if count <= 0 else f"{count} left out, each with its reason below"
+
+
+def _exposure(products: Sequence[Row], frames: Sequence[Row]) -> Card:
+    times = {clean(p.get("band")): get_number(p, "exposure_s") for p in products}
+    known = {band: time for band, time in times.items() if time is not None}
+    if known:
+        total = sum(known.values())
+        note = (
+            ", ".join(f"{band} {duration(time)}" for band, time in known.items())
+            if len(known) > 1
+            else "in the stack"
+        )
+        return Card("Total exposure", duration(total), note)
+    used = [get_number(row, "exposure_s") for row in frames if row.get("used")]
+    total = sum(time for time in used if time is not None)
+    if total > 0:
+        return Card("Total exposure", duration(total), "in the frames that were used")
+    return Card("Total exposure", DASH, "No exposure reached a stack.", True)
+
+
+def _best(products: Sequence[Row], *keys: str, largest: bool = False) -> tuple[float, Row] | None:
+    found = [(value, p) for p in products if (value := get_number(p, *keys)) is not None]
+    if not found:
+        return None
+    return max(found, key=lambda pair: pair[0]) if largest else min(found, key=lambda pair: pair[0])
+
+
+def _sharpness(products: Sequence[Row]) -> Card:
+    best = _best(products, "fwhm_px")
+    if best is None:
+        return Card("Star width (FWHM)", DASH, "No stars were measured on a stack.", True)
+    fwhm, product = best
+    scale = get_number(product, "wcs", "scale_arcsec_px")
+    where = f"in {clean(product.get('band'))}" + (", the sharpest band" if len(products) > 1 else "")
+    if scale is None:
+        return Card("Star width (FWHM)", number(fwhm, 2, "px"), where)
+    return Card("Star width (FWHM)", number(fwhm * scale, 2) + PRIME, f"{number(fwhm, 2, 'px')} {where}")
+
+
+def _scale(products: Sequence[Row]) -> Card:
+    for product in products:
+        scale = get_number(product, "wcs", "scale_arcsec_px")
+        if scale is not None:
+            return Card("Pixel scale", number(scale, 3) + PRIME, "per pixel of the stack")
+    return Card("Pixel scale", DASH, "Unknown: the field has no world coordinates.", True)
+
+
+def _position(products: Sequence[Row]) -> Card:
+    worst = _best(products, "wcs", "rms_arcsec", largest=True)
+    if worst is None:
+        why = (
+            "No stack was solved: too few catalog stars, or no hint where to look."
+            if products
+            else "No stack was made."
+        )
+        return Card("Position error", DASH, why, True)
+    rms, product = worst
+    stars = get_number(product, "wcs", "n_stars")
+    catalog = clean((product.get("wcs") or {}).get("catalog"), 60)
+    note = (
+        "rms"
+        + (f" of {stars:.0f} stars" if stars is not None else "")
+        + (f" against {catalog}" if catalog else "")
+    )
+    return Card("Position error", number(rms, 2) + PRIME, note)
+
+
+def _zeropoint(products: Sequence[Row]) -> Card:
+    best = _best(products, "zeropoint", "err")
+    if best is None:
+        why = "No catalog star of known brightness could be used; magnitudes are instrumental."
+        return Card("Zero point", DASH, why if products else "No stack was made.", True)
+    error, product = best
+    value = get_number(product, "zeropoint", "mag")
+    system = clean((product.get("zeropoint") or {}).get("system"), 30)
+    stars = get_number(product, "zeropoint", "n_stars")
+    parts = [clean(product.get("band")), system, f"{stars:.0f} stars" if stars is not None else ""]
+    return Card("Zero point", plus_minus(value, error), ", ".join(part for part in parts if part))
+
+
+def _depth(products: Sequence[Row]) -> Card:
+    best = _best(products, "depth_mag_5sigma", largest=True)
+    if best is None:
+        return Card("Depth", DASH, "Needs a zero point.", True)
+    depth, product = best
+    return Card("Depth", number(depth, 2, "mag"), f"5 sigma, point source, in {clean(product.get('band'))}")
+
+
+def _effort(summary: Row) -> Card:
+    total = get_number(summary, "timings_s", "total")
+    peak = get_number(summary, "peak_memory_bytes")
+    if total is None:
+        return Card("Run time", DASH, "The run was not timed to its end.", True)
+    return Card("Run time", duration(total), f"peak memory {memory(peak)}" if peak is not None else "")
+
+
+def bands_table(products: Sequence[Row]) -> ProductTable | None:
+    """Return one column per product with its numbers and links, one row per quantity; or None."""
+    if not products:
+        return None
+    several = len({clean(p.get("target")) for p in products}) > 1
+    heads = tuple(
+        " ".join(
+            part for part in (clean(p.get("target"), 40) if several else "", clean(p.get("band"), 20)) if part
+        )
+        or DASH
+        for p in products
+    )
+    zeros = [p.get("zeropoint") or {} for p in products]
+    solutions = [p.get("wcs") or {} for p in products]
+    rows = (
+        ("Frames", [_number(p, "n_frames", digits=0) for p in products], "in the stack"),
+        ("Exposure", [Cell(duration(get_number(p, "exposure_s"))) for p in products], "summed"),
+        ("Star width", [_number(p, "fwhm_px", unit=" px") for p in products], "full width at half maximum"),
+        ("Sky noise", [_number(p, "noise_e_s", digits=4, unit=f" {RATE}") for p in products], "per pixel"),
+        ("Zero point", [_zero(zero) for zero in zeros], f"magnitude of 1 {RATE}"),
+        ("System", [Cell(_system(zero)) for zero in zeros], "magnitudes and the catalog they rest on"),
+        ("Depth", [_number(p, "depth_mag_5sigma", unit=" mag") for p in products], "5 sigma, point source"),
+        ("Center", [_center(wcs) for wcs in solutions], "right ascension and declination, ICRS"),
+        ("Scale", [_number(wcs, "scale_arcsec_px", digits=4, unit=PRIME) for wcs in solutions], "per pixel"),
+        ("Orientation", [_orientation(wcs) for wcs in solutions], "position angle of up, north through east"),
+        ("Position rms", [_position_cell(wcs) for wcs in solutions], "catalog stars about the solution"),
+        ("Image", [_file(p, "image") for p in products], "FITS: SCI, ERR, DQ, COVERAGE"),
+        ("Sources", [_file(p, "sources") for p in products], "one row per source, ECSV and FITS"),
+    )  # fmt: skip
+    return ProductTable(heads, tuple(ProductRow(label, tuple(cells), hint) for label, cells, hint in rows))
+
+
+def _zero(zero: Row) -> Cell:
+    if get_number(zero, "mag") is None:
+        return Cell("uncalibrated: magnitudes are instrumental")
+    stars = get_number(zero, "n_stars")
+    suffix = f" ({stars:.0f} stars)" if stars is not None else ""
+    return Cell(plus_minus(get_number(zero, "mag"), get_number(zero, "err")) + suffix)
+
+
+def _center(wcs: Row) -> Cell:
+    center = wcs.get("center_deg")
+    if not isinstance(center, Sequence) or len(center) != 2:
+        return Cell("not solved")
+    return Cell(sexagesimal(get_number({"v": center[0]}, "v"), get_number({"v": center[1]}, "v")))
+
+
+def _orientation(wcs: Row) -> Cell:
+    angle = get_number(wcs, "rotation_deg")
+    if angle is None:
+        return Cell(DASH)
+    return Cell(number(angle, 1) + "°" + (", mirrored" if wcs.get("parity") == -1 else ""))
+
+
+def _position_cell(wcs: Row) -> Cell:
+    rms, stars = get_number(wcs, "rms_arcsec"), get_number(wcs, "n_stars")
+    if rms is None:
+        return Cell(DASH)
+    return Cell(number(rms, 3) + PRIME + (f" ({stars:.0f} stars)" if stars is not None else ""))
+
+
+def _file(product: Row, key: str) -> Cell:
+    path = product.get(key)
+    if not path:
+        return Cell(DASH)
+    name = clean(path, 200)
+    return Cell(name.rsplit("/", 1)[-1], href=href(path))
+
+
+def _system(zero: Row) -> str:
+    parts = (clean(zero.get("system"), 30), clean(zero.get("catalog"), 40))
+    return ", ".join(part for part in parts if part) or DASH
+
+
+def _number(row: Row, key: str, *, digits: int = 2, unit: str = "") -> Cell:
+    value = get_number(row, key)
+    return Cell(
+        number(value, digits) + (unit if value is not None else ""), float("-inf") if value is None else value
+    )
+
+
+def frames_table(frames: Sequence[Row]) -> Table | None:
+    """Return one row per file: what it is, whether it was used, why not, and its measures."""
+    if not frames:
+        return None
+    heads = (
+        ("File", ""), ("Type", ""), ("Band", ""), ("Exposure [s]", ""), ("Used", ""),
+        ("FWHM [px]", "Median width of stars"),
+        ("Ecc.", "Median eccentricity of stars: 0 is round"), (f"Sky [{RATE}]", "Median background"),
+        ("Stars", "Detected at 5 sigma or more"), ("Weight", "In the stack, relative"),
+        ("Reason", "Why it was left out or weighted down"),
+    )  # fmt: skip
+    rows = []
+    for row in frames:
+        used, light = bool(row.get("used")), _is_light(row)
+        reason = clean(row.get("reason"), 300)
+        rows.append(
+            (
+                Cell(clean(row.get("path"), 160), clean(row.get("path"), 160)),
+                Cell(clean(row.get("type"), 20), clean(row.get("type"), 20)),
+                Cell(clean(row.get("band"), 20), clean(row.get("band"), 20)),
+                _number(row, "exposure_s", digits=2),
+                Cell("yes" if used else "no", float(used), tone="good" if used else "bad"),
+                _number(row, "fwhm_px") if light else Cell("", float("-inf")),
+                _number(row, "eccentricity") if light else Cell("", float("-inf")),
+                _number(row, "sky_e_s") if light else Cell("", float("-inf")),
+                _number(row, "n_stars", digits=0) if light else Cell("", float("-inf")),
+                _number(row, "weight", digits=3) if light else Cell("", float("-inf")),
+                Cell(reason, reason, tone="" if used else "bad"),
+            )
+        )
+    counts: dict[str, int] = {}
+    for row in frames:
+        kind = clean(row.get("type"), 20) or "unknown"
+        counts[kind] = counts.get(kind, 0) + 1
+    return Table(heads, tuple(rows), counts=counts)
+
+
+def masters_table(masters: Sequence[Row]) -> Table | None:
+    """Return one row per master calibration frame and why it was chosen."""
+    if not masters:
+        return None
+    heads = (
+        ("Master", ""),
+        ("Type", ""),
+        ("Frames", "Combined into it"),
+        ("Matched by", "Why these lights got it"),
+    )
+    rows = tuple(
+        (
+            Cell(clean(row.get("path"), 160), href=href(row.get("path") or "")),
+            Cell(clean(row.get("type"), 20)),
+            _number(row, "n_frames", digits=0),
+            Cell(_joined(row.get("matched_by"))),
+        )
+        for row in masters
+    )
+    return Table(heads, rows)
+
+
+def _joined(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{clean(key, 60)}: {clean(item, 200)}" for key, item in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "; ".join(clean(item, 200) for item in value)
+    return clean(value, 600) or DASH
+
+
+def stages(summary: Row) -> list[Stage]:
+    """Return the timings of the stages as bars, in the order that they ran, the total last."""
+    timings = summary.get("timings_s") or {}
+    known = {str(name): value for name in timings if (value := get_number(timings, name)) is not None}
+    total = known.get("total") or sum(known.values())
+    if not total:
+        return []
+    parts = [
+        Stage(clean(name, 40), duration(value), 100 * value / total)
+        for name, value in known.items()
+        if name != "total"
+    ]
+    return [*parts, Stage("total", duration(total), 100.0)]
+
+
+def _is_light(row: Row) -> bool:
+    return str(row.get("type", "")).lower() == "light"
