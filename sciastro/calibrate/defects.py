@@ -1,0 +1,157 @@
+"""Find hot, dead and badly lit pixels: from the master dark, the master flat, or, without any, one light.
+
+Every rule compares a pixel with its neighbors (of the same color on a mosaic), so that amplifier glow,
+vignetting and the colors of a mosaic do not count as defects.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import uniform_filter
+
+from sciastro.calibrate.sampling import phases_of
+from sciastro.core.options import Options, option
+from sciastro.core.quality import Quality
+from sciastro.kernels.localmedian import local_median
+from sciastro.kernels.networks import merge_network
+
+__all__ = ["DefectOptions", "defects_from_dark", "defects_from_flat", "defects_from_light", "merge_defects"]
+
+Floats = npt.NDArray[np.floating]
+Bits = npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DefectOptions(Options):
+    """What counts as a defective pixel."""
+
+    hot_sigma: float = option(
+        10.0, "A pixel is hot this far above its neighbors in the dark.", unit="sigma", low=3.0, high=1000.0
+    )
+    dead_fraction: float = option(
+        0.5, "A pixel is dead below this fraction of its neighbors in the flat.", low=0.0, high=0.99
+    )
+    low_flat: float = option(0.1, "Flat at or below which nothing can be divided by.", low=0.0, high=0.9)
+    light_sigma: float = option(
+        5.0, "Threshold of the rule for a single light, in mean absolute deviations.", low=1.0, high=1000.0
+    )
+
+
+DEFAULTS = DefectOptions()
+
+
+def _parts(cfa: str) -> list[tuple[slice, slice]]:
+    return [(slice(j, None, 2), slice(i, None, 2)) for j, i in phases_of(cfa)] or [(slice(None), slice(None))]
+
+
+def _filled(plane: Floats) -> npt.NDArray[np.float32]:
+    return np.where(np.isfinite(plane), plane, np.nanmedian(plane)).astype(np.float32)
+
+
+def _median(plane: npt.NDArray[np.float32], *, with_center: bool = True) -> npt.NDArray[np.float32]:
+    out = np.empty(plane.shape, np.float32)
+    local_median(plane, merge_network(25 if with_center else 24), with_center, out)
+    return out
+
+
+def defects_from_dark(
+    dark: Floats, *, cfa: str = "", noise: float = 0.0, options: DefectOptions = DEFAULTS
+) -> Bits:
+    """Return HOT where a master dark (or bias) stands out of its neighbors.
+
+    hot: ``D - local median`` (5 x 5) above ``hot_sigma`` times its 1.4826 MAD and above `noise`, each
+    phase of a mosaic on its own; not finite: DO_NOT_USE.
+
+    Parameters
+    ----------
+    dark
+        Master (y, x) [adu].
+    cfa
+        Pattern; empty for mono.
+    noise
+        Noise of one light's pixel in the dark [adu] (read noise): a pixel that stands out of the master by
+        less than this is warm, not hot, and dark subtraction copes with it.
+    options
+        Threshold.
+    """
+    out = np.where(np.isfinite(dark), 0, int(Quality.DO_NOT_USE)).astype(np.uint16)
+    for part in _parts(cfa):
+        plane = _filled(dark[part])
+        high = plane - _median(plane)
+        some = high.ravel()[:: max(1, high.size // 500_000) | 1]
+        sigma = 1.4826 * float(np.median(np.abs(some - np.median(some))))
+        limit = options.hot_sigma * max(sigma, 1e-6)
+        out[part] |= np.where((high > limit) & (high > noise), int(Quality.HOT), 0).astype(np.uint16)
+    return out
+
+
+def defects_from_flat(flat: Floats, *, cfa: str = "", options: DefectOptions = DEFAULTS) -> Bits:
+    """Return DEAD and LOW_FLAT pixels of a master flat of level 1.
+
+    dead: below ``dead_fraction`` of the local median (5 x 5, each phase of a mosaic on its own); low: at or
+    below ``low_flat``; not finite: LOW_FLAT and DO_NOT_USE.
+
+    Parameters
+    ----------
+    flat
+        Master (y, x) [1].
+    cfa
+        Pattern; empty for mono.
+    options
+        Thresholds.
+    """
+    good = np.isfinite(flat)
+    out = np.where(good, 0, int(Quality.LOW_FLAT | Quality.DO_NOT_USE)).astype(np.uint16)
+    with np.errstate(invalid="ignore"):
+        out |= np.where(flat <= options.low_flat, int(Quality.LOW_FLAT), 0).astype(np.uint16)
+    for part in _parts(cfa):
+        plane = _filled(flat[part])
+        local = _median(plane)
+        dead = (plane < options.dead_fraction * local) & good[part]
+        out[part] |= np.where(dead, int(Quality.DEAD), 0).astype(np.uint16)
+    return out
+
+
+def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions = DEFAULTS) -> Bits:
+    """Return HOT and DEAD pixels of a single light, when there are no darks; stars are protected.
+
+    The rule that PixInsight and Siril share, with m the median and a the mean absolute deviation of the
+    plane, m5 the median of the 24 neighbors, a3 the mean of the 8 neighbors: hot if ``x > m + a``,
+    ``x > m5 + k a`` and ``a3 < m5 + a / 2`` (the neighbors of a star are bright too); dead if
+    ``x < m - k a`` and ``x + k a < m5``. Unlike there, m and a are taken per phase of a mosaic, and of the plane without its
+    brightest hundredth. A pixel that is hot in one light only may be a cosmic ray: AND the maps of several.
+
+    Parameters
+    ----------
+    light
+        Raw or calibrated frame (y, x).
+    cfa
+        Pattern; empty for mono.
+    options
+        Threshold.
+    """
+    out = np.zeros(light.shape, np.uint16)
+    for part in _parts(cfa):
+        x = _filled(light[part])
+        some = x.ravel()[:: max(1, x.size // 500_000) | 1]
+        core = some[some <= np.quantile(some, 0.99)]
+        m = float(np.median(core))
+        a = max(float(np.mean(np.abs(core - m))), 1e-6)
+        k = max(1.0, options.light_sigma)
+        bright = x > m + a
+        m5 = _median(x, with_center=False)
+        a3 = (9 * uniform_filter(x.astype(np.float64), 3, mode="mirror") - x) / 8
+        hot = bright & (x > m5 + k * a) & (a3 < m5 + a / 2)
+        dead = (x < m - k * a) & (x + k * a < m5)
+        bits = np.where(hot, int(Quality.HOT), 0) | np.where(dead, int(Quality.DEAD), 0)
+        out[part] = bits.astype(np.uint16)
+    return out
+
+
+def merge_defects(*maps: Bits | None) -> Bits | None:
+    """Return the OR of the maps that are there; None if there is none."""
+    given = [one for one in maps if one is not None]
+    if not given:
+        return None
+    return np.bitwise_or.reduce(np.stack(given)) if len(given) > 1 else given[0]
