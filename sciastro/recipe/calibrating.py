@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 from sciastro.calibrate.correct import CorrectOptions, Planes, correct_window, dark_plane, repair_margin
 from sciastro.calibrate.debayer import COLORS, DebayerOptions, split_window
+from sciastro.calibrate.defects import DefectOptions, defects_from_light, merge_defects
+from sciastro.errors import SciastroError
+from sciastro.io.reader import read_pixels
 from sciastro.io.store import RawBlock, open_raw
 from sciastro.recipe.context import Context
 from sciastro.recipe.detector import Detector
@@ -28,6 +31,7 @@ __all__ = ["Calibrator"]
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
 
+PROBED = 3  # lights that show which pixels are always hot
 KEPT = 2  # sets of planes in memory at a time
 
 
@@ -47,6 +51,8 @@ class Calibrator:
     ----------
     store
         The ``frames.h5`` of the run.
+    root
+        The session.
     bank
         Finished masters.
     detector
@@ -56,9 +62,10 @@ class Calibrator:
     """
 
     def __init__(
-        self, store: Path, bank: MasterBank, detector: Detector, recipe: Recipe, context: Context
+        self, store: Path, root: Path, bank: MasterBank, detector: Detector, recipe: Recipe, context: Context
     ) -> None:
         self._store, self._bank, self._detector, self._context = store, bank, detector, context
+        self._root, self._defect_options = root, recipe.of(DefectOptions)
         self._correct = recipe.of(CorrectOptions)
         self.debayer_method = recipe.of(DebayerOptions).method
         self._blocks: dict[str, RawBlock] = {}
@@ -120,11 +127,28 @@ class Calibrator:
             bias_level=level,
             flat=flat.image if flat else None,
             flat_variance=flat.variance if flat else None,
-            defects=bank.defects(match),
+            defects=self._defects(match, cfa),
             gain=1.0,
             read_noise=0.0,
             cfa=cfa,
         )
+
+    def _defects(self, match: LightMatch, cfa: str) -> Bits | None:
+        """Return the defects that masters tell; without dark and bias also what three lights share."""
+        found = self._bank.defects(match)
+        if match.dark or match.bias or match.level:
+            return found
+        options, common = self._defect_options, None
+        for frame in match.group.frames[:: max(len(match.group.frames) // PROBED, 1)][:PROBED]:
+            try:
+                raw = read_pixels(self._root / frame.path, frame.hdu)
+            except SciastroError:  # this frame will be left out with its reason in pass 1
+                continue
+            if raw.shape != frame.shape:
+                continue
+            one = defects_from_light(raw.astype(np.float32), cfa=cfa, options=options)
+            common = one if common is None else common & one
+        return merge_defects(found, common)
 
     def counts(self, light: Light, raw: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """Return raw pixels in adu without the pedestal that a program added; most are as stored."""

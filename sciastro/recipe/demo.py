@@ -38,6 +38,7 @@ def compare_with_truth(night: Path, result: Path) -> Iterator[str]:
         ratio = np.asarray(table["flux"].value)[good] / rates
         scatter = 1.4826 * np.median(np.abs(ratio / np.median(ratio) - 1))
         yield (
-            f"truth {band}: {int(good.sum())} bright stars, position median {np.median(apart.arcsec[good]):.3f} arcsec, "
+            f"truth {band}: {int(good.sum())} bright stars, "
+            f"position median {np.median(apart.arcsec[good]):.3f} arcsec, "
             f"flux scatter {100 * scatter:.2f} %"
         )

@@ -1,4 +1,4 @@
-"""Gain, read noise and saturation of every light: from options, header, calibration frames, or the frame itself."""
+"""Gain, read noise and saturation of every light: from options, header, calibration frames, or its pixels."""
 
 import logging
 from collections.abc import Sequence
@@ -147,7 +147,9 @@ class Detector:
         pair = self._pair(facts, ZERO_KINDS)
         if pair is not None:
             try:
-                return measure_read_noise(*self._pixels(pair)) * gain, "measured from bias or dark frames"
+                return measure_read_noise(*self._pixels(pair), cfa=facts.cfa)[
+                    0
+                ] * gain, "measured from bias or dark frames"
             except SciastroError as error:
                 log.info("read noise: %s", error)
         return 0.0, "unknown, taken as 0"
@@ -163,7 +165,7 @@ class Detector:
             return None
 
     def _pair(self, facts: FrameFacts, kinds: Sequence[str]) -> tuple[FrameFacts, FrameFacts] | None:
-        """Return two frames of one kind, filter and exposure at the setting of `facts`, the first kind that has them."""
+        """Return two frames of one kind, filter and exposure; the first of `kinds` that has a pair."""
         for kind in kinds:
             groups: dict[tuple[object, ...], list[FrameFacts]] = {}
             for frame in self._session.of_kind(kind):

@@ -90,7 +90,7 @@ def catalog_of(stacked: Sequence[Stacked], hint: SkyHint) -> QTable | None:
 
 
 def as_dataset(stacked: Stacked) -> xr.Dataset:
-    """Return one band as the labeled dataset that the photometry steps take; arrays are shared, not copied."""
+    """Return one band as the labeled dataset that the photometry steps take, without copying."""
     arrays = stacked.arrays
     ds = xr.Dataset(
         {

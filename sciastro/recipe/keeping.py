@@ -202,8 +202,8 @@ def _export(
         out = (np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint16))
         part = tuple(plane[window[0] : window[1], window[2] : window[3]] for plane in planes)
         resample(
-            part, (window[0], window[2]), light.from_reference, tile, resampler_of(recipe.of(StackOptions)), out,
-            scale=1.0, pedestal=0.0, offset=0.0,
+            part, (window[0], window[2]), light.from_reference, tile,
+            resampler_of(recipe.of(StackOptions)), out, scale=1.0, pedestal=0.0, offset=0.0,
         )  # fmt: skip
         _written(context.out / "registered" / name, out, members.reference.wcs or None, facts)
 

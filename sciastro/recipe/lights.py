@@ -25,7 +25,7 @@ class Measured:
     Attributes
     ----------
     stars
-        `STAR_DTYPE`, positions on the stack grid [pixel] (superpixels of a color mosaic where those are stacked).
+        `STAR_DTYPE`, positions on the stack grid [pixel] (superpixels where those are stacked).
     fwhm, eccentricity, elongation
         Of the stars; [pixel] on the same grid; NaN without stars.
     sky, noise
@@ -160,7 +160,7 @@ def stack_sets(lights: Sequence[Light]) -> list[StackSet]:
     """Sort lights into sets that can be stacked on one grid.
 
     The geometry with the longest total exposure of a target keeps the plain name. Another geometry
-    gets images of its own where it has frames enough; otherwise its frames are left out, each with the reason.
+    gets images of its own where it has frames enough; otherwise its frames are left out, with the reason.
     """
     targets: dict[str, list[Light]] = {}
     for light in lights:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.calibrate.defects import DefectOptions, defects_from_bias, defects_from_dark, defects_from_flat
+from sciastro.calibrate.defects import DefectOptions, defects_from_dark, defects_from_flat, merge_defects
 from sciastro.calibrate.masters import Master, MasterOptions, check_flats, combine_master
 from sciastro.core.history import record
 from sciastro.core.lift import run_tasks
@@ -60,8 +60,8 @@ class MasterBank:
     ----------
     files
         Id to FITS file.
-    kinds, counts
-        Id to kind, and to the number of frames in it.
+    kinds, counts, cfas, noises
+        Id to kind, number of frames in it, color filter array, and noise of one frame [adu].
     left_out
         Path of a calibration frame to the reason why it is in no master.
     used
@@ -73,6 +73,7 @@ class MasterBank:
     kinds: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     cfas: dict[str, str] = field(default_factory=dict)
+    noises: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
 
@@ -89,25 +90,18 @@ class MasterBank:
         )
 
     def defects(self, match: LightMatch) -> Bits | None:
-        """Return the quality bits that every frame calibrated with `match` has; None where no master tells."""
-        found: Bits | None = None
-        dark, flat = self.load(match.dark), self.load(match.flat)
-        bias = self.load(match.bias or match.level)
-        if dark is not None:
-            found = defects_from_dark(
-                dark.image,
-                bias.image if bias else None,
-                cfa=self.cfas.get(match.dark or "", ""),
-                options=self.options,
-            )
-        elif bias is not None:
-            found = defects_from_bias(
-                bias.image, cfa=self.cfas.get(match.bias or match.level or "", ""), options=self.options
+        """Return the quality bits that every frame calibrated with `match` has; None without masters."""
+        zero = self.load(match.dark) or self.load(match.bias or match.level)
+        name = match.dark or match.bias or match.level or ""
+        flat = self.load(match.flat)
+        hot = low = None
+        if zero is not None:
+            hot = defects_from_dark(
+                zero.image, cfa=self.cfas[name], noise=self.noises.get(name, 0.0), options=self.options
             )
         if flat is not None:
-            low = defects_from_flat(flat.image, cfa=self.cfas.get(match.flat or "", ""), options=self.options)
-            found = low if found is None else found | low
-        return found
+            low = defects_from_flat(flat.image, cfa=self.cfas[match.flat or ""], options=self.options)
+        return merge_defects(hot, low)
 
     def reason_of(self, frame: FrameFacts) -> str | None:
         """Return why a calibration frame is in no master; None if it is in one."""
@@ -161,6 +155,8 @@ def _wanted(plan: MasterPlan) -> set[str]:
 def _enter(bank: MasterBank, spec: MasterSpec, target: Path, facts: Mapping[str, Any]) -> None:
     bank.files[spec.id], bank.kinds[spec.id] = target, spec.kind
     bank.counts[spec.id], bank.cfas[spec.id] = int(facts["n_frames"]), spec.key.cfa
+    if np.isfinite(facts["noise"]):
+        bank.noises[spec.id] = float(facts["noise"])
     bank.left_out |= dict(facts["left_out"])
     bank.used |= {frame.path for frame in spec.frames if frame.path not in facts["left_out"]}
 

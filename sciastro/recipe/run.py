@@ -323,7 +323,7 @@ def _pass_one(run: _Run) -> None:
     with run.context.stage("calibrate", len(run.lights)):
         detector = Detector(run.session, run.lights, run.plan, run.recipe, run.context)
         run.notes = detector.lines()
-        run.tools = Calibrator(run.store, run.bank, detector, run.recipe, run.context)
+        run.tools = Calibrator(run.store, run.session.root, run.bank, detector, run.recipe, run.context)
         measure_lights(
             run.lights, run.session.root, run.calibrator, detector, run.recipe, run.context, run.journal
         )

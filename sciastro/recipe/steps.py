@@ -13,7 +13,6 @@ from sciastro.astrometry.frames import register_frames
 from sciastro.astrometry.register import RegisterOptions
 from sciastro.astrometry.solve import SolveOptions
 from sciastro.calibrate.correct import CorrectOptions, correct
-from sciastro.calibrate.cosmic import CosmicOptions, flag_cosmics
 from sciastro.calibrate.debayer import DebayerOptions, debayer
 from sciastro.calibrate.defects import DefectOptions
 from sciastro.calibrate.masters import MasterOptions
@@ -31,6 +30,7 @@ from sciastro.photometry.depth import DepthOptions
 from sciastro.photometry.steps import calibrate_color, calibrate_photometry
 from sciastro.photometry.zeropoint import ZeroPointOptions
 from sciastro.recipe.matching import MatchOptions
+from sciastro.render.background import BackgroundOptions, flatten
 from sciastro.render.compose import ComposeOptions, compose
 
 __all__ = ["STEPS", "Step", "check"]
@@ -73,12 +73,6 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=CorrectOptions,
             function=correct,
             reads=_names("raw"),
-            writes=_names("signal variance quality"),
-        ),
-        "calibrate.cosmic": Step(
-            options=CosmicOptions,
-            function=flag_cosmics,
-            reads=_names("signal variance quality"),
             writes=_names("signal variance quality"),
         ),
         "calibrate.debayer": Step(
@@ -132,11 +126,17 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             reads=_names("image"),
             writes=_names("color_gain color_gain_err"),
         ),
+        "render.background": Step(
+            options=BackgroundOptions,
+            function=flatten,
+            reads=_names("image"),
+            writes=_names("background_model"),
+        ),
         "render.compose": Step(
             options=ComposeOptions,
             function=compose,
             reads=_names("image"),
-            writes=_names("display background_model"),
+            writes=_names("display"),
         ),
     }
 )
