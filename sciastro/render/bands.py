@@ -136,5 +136,5 @@ def _need(palette: str, known: dict[str, str], wanted: Sequence[str]) -> None:
         raise OptionError(
             f"is {palette!r}, and there is no {' and no '.join(missing)}.",
             where="ComposeOptions.palette",
-            remedy=f"Bands here: {', '.join(known.values())}. 'auto' takes what there is.",
+            remedy=f"Bands here: {', '.join(reversed(known.values()))}. 'auto' takes what there is.",
         )

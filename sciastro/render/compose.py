@@ -316,9 +316,14 @@ def _stf(scaled: Plane, base: Plane, options: ComposeOptions) -> tuple[Plane, di
     # The linked stretch bleaches bright pixels; carry their brightness with their linear color instead.
     above = np.clip(scaled - np.float32(one.shadows[0]), 0, None)
     color = bright * above / np.maximum(above.mean(axis=2, keepdims=True), np.float32(1e-9))
+    # A color whose strongest channel leaves the screen would end as white: give up brightness for half of it.
+    color /= np.sqrt(np.maximum(color.max(axis=2, keepdims=True), np.float32(1)))
     t = np.clip((bright - options.target) / (0.9 - options.target), 0, 1)
     mix = (options.star_color * t * t * (3 - 2 * t)).astype(np.float32)
-    return np.asarray((1 - mix) * out + mix * color, dtype=np.float32), linked.as_dict()
+    out = (1 - mix) * out + mix * color
+    # The brightest cores have often lost their color to saturation, flagged or not: they end in white.
+    core = np.clip(2 * scaled.mean(axis=2, keepdims=True) - 1, 0, 1)
+    return np.asarray(out + core * (bright - out), dtype=np.float32), linked.as_dict()
 
 
 def _screen(base: Plane, options: ComposeOptions) -> StfParameters:

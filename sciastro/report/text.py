@@ -25,24 +25,25 @@ __all__ = [
 
 DASH = "\N{EM DASH}"
 MAX_LENGTH = 400
+INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def clean(value: object, limit: int = MAX_LENGTH) -> str:
     """Return any value as one line of visible text: control, format and private characters become blanks."""
-    if value is None:
-        return ""
-    kept = "".join(
-        " " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") else c
-        for c in str(value)
-    )
-    line = " ".join(kept.split())
-    return line if len(line) <= limit else line[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return "" if value is None else _short(" ".join(_visible(str(value)).split()), limit)
 
 
 def indented(line: str, limit: int = 500) -> str:
-    """Return one line of prepared text with its leading blanks kept and all else as `clean` makes it."""
-    body = clean(line, limit)
-    return " " * min(len(line) - len(line.lstrip(" ")), 40) + body if body else ""
+    """Return one line of prepared text as `clean` does, but with its blanks (its columns) kept."""
+    return _short(_visible(line).rstrip(), limit)
+
+
+def _visible(text: str) -> str:
+    return "".join(" " if unicodedata.category(c) in INVISIBLE else c for c in text)
+
+
+def _short(line: str, limit: int) -> str:
+    return line if len(line) <= limit else line[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def get_number(row: Mapping[str, Any] | None, *keys: str) -> float | None:

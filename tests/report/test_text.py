@@ -53,6 +53,10 @@ def test_clean_drops_what_cannot_be_seen():
     assert len(text.clean("x" * 5000)) == text.MAX_LENGTH
 
 
+def test_prepared_lines_keep_their_columns():
+    assert text.indented("  dark   d.fits\x1b   120 s \n") == "  dark   d.fits    120 s"
+
+
 @pytest.mark.parametrize(
     "path",
     ["", "/etc/passwd", "../x", "a/../../b", "javascript:alert(1)", "C:\\x", "http://x.org", "//x.org"],
