@@ -215,7 +215,10 @@ def register_set(
                 ]
             )
         if solution is not None:
-            light.wcs = wcs_to_text(_frame_wcs(light, solution.wcs, shape))
+            try:
+                light.wcs = wcs_to_text(_frame_wcs(light, solution.wcs, shape))
+            except SolveError as error:
+                context.warn(f"{light.name}: keeps no WCS of its own: {error}")
 
     run_tasks(
         work, members.lights, workers=context.workers, done=lambda *_: context.progress.advance("register")
@@ -225,7 +228,7 @@ def register_set(
 def _frame_wcs(light: Light, wcs: WCS, shape: tuple[int, int]) -> WCS:
     if light.from_reference is None or np.array_equal(light.from_reference, transform.identity(1)):
         return wcs
-    return propagate(wcs, light.from_reference, shape)
+    return propagate(wcs, light.from_reference, shape)[0]
 
 
 def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:

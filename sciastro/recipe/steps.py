@@ -13,6 +13,7 @@ from sciastro.astrometry.frames import register_frames
 from sciastro.astrometry.register import RegisterOptions
 from sciastro.astrometry.solve import SolveOptions
 from sciastro.calibrate.correct import CorrectOptions, correct
+from sciastro.calibrate.cosmic import CosmicOptions, flag_cosmics
 from sciastro.calibrate.debayer import DebayerOptions, debayer
 from sciastro.calibrate.defects import DefectOptions
 from sciastro.calibrate.masters import MasterOptions
@@ -73,6 +74,12 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=CorrectOptions,
             function=correct,
             reads=_names("raw"),
+            writes=_names("signal variance quality"),
+        ),
+        "calibrate.cosmic": Step(
+            options=CosmicOptions,
+            function=flag_cosmics,
+            reads=_names("signal variance quality"),
             writes=_names("signal variance quality"),
         ),
         "calibrate.debayer": Step(
