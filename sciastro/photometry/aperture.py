@@ -20,6 +20,7 @@ from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 from sciastro.photometry.flags import SourceFlag, flag_meanings
 from sciastro.photometry.growth import Growth, contamination, growth, pick_bright
+from sciastro.photometry.growthmap import GrowthMap, growth_map
 from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels, make_plane
 
 __all__ = ["ApertureOptions", "measure_sources"]
@@ -48,7 +49,7 @@ class ApertureOptions(Options):
     )
     min_sky_pixels: int = option(50, "Below this many free pixels, sources are let into the sky.", low=3)
     growth_snr: float = option(50.0, "Least S/N of stars for the curve of growth.", low=5.0)
-    growth_stars: int = option(60, "Most stars for the curve of growth.", low=3, high=1000)
+    growth_stars: int = option(80, "Most stars for the curve of growth.", low=3, high=1000)
     least_snr: float = option(5.0, "Below this S/N a source has a flux and no magnitude.", low=0.0)
     crowded_share: float = option(
         0.05, "Flux of neighbors over the source's own that counts as crowded.", low=0.0, high=10.0
@@ -90,7 +91,8 @@ def measure_sources(
         ``mag_inst`` (-2.5 log10 flux; NaN below ``least_snr``), ``mag_inst_err``, ``snr``, ``fwhm`` [pixel],
         ``flags``, ``sky`` [electron / s per pixel], ``sky_err``, ``n_sky``, ``area`` [pixel]. NaN is unknown:
         a source whose missing pixels nothing can replace has no flux. ``meta``: radii [pixel],
-        ``aperture_correction``, its ``_err`` (common to all rows, not in ``flux_err``), ``_scatter`` (in it),
+        ``aperture_correction`` (at the center of the image), its ``_err`` (common to all rows, not in
+        ``flux_err``), ``_scatter`` (in it), ``_terms`` (over the field),
         ``n_growth_stars``, ``noise_correlation``, ``flag_meanings``.
 
     Raises
@@ -104,11 +106,12 @@ def measure_sources(
     sky = plane.sky(
         x, y, options.sky_inner * fwhm, options.sky_outer * fwhm, options.sky_kappa, options.min_sky_pixels
     )
-    curve = _curve(plane, x, y, sky, fwhm, options)
-    k = _choose(plane, x, y, sky, curve, fwhm)
-    sums = plane.sums(x, y, float(curve.radius[k]))
-    table = _table(stars, sums, sky, curve, k, options)
-    near = contamination(x, y, table["flux"].value, float(curve.radius[k]), fwhm)
+    curve, bright = _curve(plane, x, y, sky, fwhm, options)
+    radius = float(curve.radius[_choose(plane, x, y, sky, curve, fwhm)])
+    field = growth_map(plane, x, y, sky, bright, radius, curve.total) if curve.n_stars >= 3 else None
+    table = _table(stars, plane.sums(x, y, radius), sky, field, options)
+    table.meta |= _correction(field, radius, curve.total)
+    near = contamination(x, y, table["flux"].value, radius, fwhm)
     table["flags"] |= np.where(near > options.crowded_share, np.uint32(SourceFlag.CROWDED), np.uint32(0))
     table.meta |= {
         "fwhm": float(fwhm),
@@ -146,8 +149,8 @@ def _check(
 
 def _curve(
     plane: Plane, x: Floats, y: Floats, sky: SkyLevels, fwhm: float, options: ApertureOptions
-) -> Growth:
-    """Return the curve of growth, out to less than `total_radius` where no stars are alone that far."""
+) -> tuple[Growth, npt.NDArray[np.intp]]:
+    """Return the curve of growth and its stars, less far out where no stars are alone so far."""
     steps = _STEPS if options.radius is None else np.array([options.radius])
     first = plane.sums(x, y, 1.5 * fwhm)
     flux = first.total - first.area * sky.level
@@ -161,10 +164,12 @@ def _curve(
         )
         curve = growth(plane, x, y, sky, picked, radii[radii <= total], total)
         if curve.n_stars >= 5 and _error(curve) < _GOOD_GROWTH:
-            return curve
-        curves.append(curve)
-    found = [curve for curve in curves if curve.n_stars >= 3]
-    return min(found, key=_error) if found else replace(curves[0], radius=radii, **_unknown(len(radii)))
+            return curve, picked
+        curves.append((curve, picked))
+    found = [entry for entry in curves if entry[0].n_stars >= 3]
+    if found:
+        return min(found, key=lambda entry: _error(entry[0]))
+    return replace(curves[0][0], radius=radii, **_unknown(len(radii))), np.empty(0, np.intp)
 
 
 def _error(curve: Growth) -> float:
@@ -202,11 +207,11 @@ def _choose(plane: Plane, x: Floats, y: Floats, sky: SkyLevels, curve: Growth, f
 
 
 def _table(
-    stars: StarArray, sums: ApertureSums, sky: SkyLevels, curve: Growth, k: int, options: ApertureOptions
+    stars: StarArray, sums: ApertureSums, sky: SkyLevels, field: GrowthMap | None, options: ApertureOptions
 ) -> Table:
-    known = bool(np.isfinite(curve.correction[k]))
-    correction = float(curve.correction[k]) if known else 1.0
-    scatter = float(curve.scatter[k]) if known else 0.0
+    x, y = stars["x"].astype(np.float64), stars["y"].astype(np.float64)
+    correction = field.at(x, y) if field is not None else np.ones(len(stars))
+    scatter = field.scatter if field is not None else 0.0
     usable = (sums.lost == 0) & np.isfinite(sky.level)
     flux = np.where(usable, correction * (sums.total - sums.area * sky.level), np.nan)
     random = correction**2 * (sums.variance + (sums.area * sky.err) ** 2)
@@ -233,16 +238,33 @@ def _table(
     table["sky"], table["sky_err"] = sky.level * rate, sky.err * rate
     table["n_sky"] = sky.count.astype(np.int32)
     table["area"] = sums.area * u.pix
-    table.meta |= {
-        "aperture_radius": float(curve.radius[k]),
-        "total_radius": float(curve.total) if known else float(curve.radius[k]),
-        "aperture_correction": correction,
-        "aperture_correction_err": float(curve.err[k]) if known else float("nan"),
-        "aperture_correction_scatter": scatter,
-        "n_growth_stars": curve.n_stars,
-        "aperture_correction_note": ""
-        if known
-        else "fluxes are those within the aperture: fewer than three bright stars stand alone",
-        "flag_meanings": flag_meanings(),
-    }
+    table.meta["flag_meanings"] = flag_meanings()
     return table
+
+
+def _correction(field: GrowthMap | None, radius: float, total: float) -> dict[str, Any]:
+    """Return what the table's meta says about the aperture correction."""
+    if field is None:
+        return {
+            "aperture_radius": radius,
+            "total_radius": radius,
+            "aperture_correction": 1.0,
+            "aperture_correction_err": float("nan"),
+            "aperture_correction_scatter": 0.0,
+            "aperture_correction_terms": [],
+            "n_growth_stars": 0,
+            "aperture_correction_note": "fluxes are those within the aperture: fewer than three bright stars "
+            "stand alone",
+        }
+    middle = field.at(np.array([field.center[0]]), np.array([field.center[1]]))
+    return {
+        "aperture_radius": radius,
+        "total_radius": total,
+        "aperture_correction": float(middle[0]),
+        "aperture_correction_err": field.err,
+        "aperture_correction_scatter": field.scatter,
+        "aperture_correction_terms": [float(term) for term in field.coefficients],
+        "n_growth_stars": field.n_stars,
+        "aperture_correction_note": "correction at the center of the image; terms: 1, u, v, u2, uv, v2, "
+        "with u, v from the center in half diagonals",
+    }

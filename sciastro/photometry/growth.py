@@ -9,7 +9,7 @@ from sciastro.core.quality import Quality
 from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels
 from sciastro.photometry.robust import fit_linear
 
-__all__ = ["Growth", "contamination", "crowding", "growth", "pick_bright"]
+__all__ = ["Growth", "contamination", "crowding", "flux_ratio", "growth", "pick_bright"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -134,14 +134,14 @@ def growth(
         return Growth(
             radius=radii, correction=nothing, err=nothing, scatter=nothing, total=float("nan"), n_stars=0
         )
-    place = _Place(x[stars], y[stars], sky.level[stars], sky.err[stars])
-    full = plane.sums(place.x, place.y, total)
+    xs, ys, chosen = x[stars], y[stars], sky.at(stars)
+    full = plane.sums(xs, ys, total)
     rows = []
     for radius in radii:
-        part = plane.sums(place.x, place.y, radius)
-        ratio, err = _ratio(full, part, place)
+        part = plane.sums(xs, ys, radius)
+        ratio, err = flux_ratio(full, part, chosen)
         # How much profiles differ shows within twice the radius; further out it is neighbors that differ.
-        near, near_err = _ratio(plane.sums(place.x, place.y, min(2 * radius, total)), part, place)
+        near, near_err = flux_ratio(plane.sums(xs, ys, 2 * radius), part, chosen)
         good = np.isfinite(ratio) & np.isfinite(near) & (ratio > 0)
         if good.sum() < 3:
             rows.append((np.nan, np.nan, np.nan))
@@ -155,25 +155,15 @@ def growth(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Positions and sky of the stars that tell the growth."""
-
-    x: Floats
-    y: Floats
-    sky: Floats
-    sky_err: Floats
-
-
-def _ratio(outer: ApertureSums, inner: ApertureSums, place: _Place) -> tuple[Floats, Floats]:
+def flux_ratio(outer: ApertureSums, inner: ApertureSums, sky: SkyLevels) -> tuple[Floats, Floats]:
     """Return the flux in the outer over that in the inner aperture, and its error; NaN without light."""
-    flux = inner.total - inner.area * place.sky
+    flux = inner.total - inner.area * sky.level
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(flux > 0, (outer.total - outer.area * place.sky) / flux, np.nan)
+        ratio = np.where(flux > 0, (outer.total - outer.area * sky.level) / flux, np.nan)
         # The light inside is common to both: only the ring between the radii, and its sky, adds noise.
         ring = np.maximum(outer.variance - inner.variance, 0.0)
         beyond = outer.area - ratio * inner.area
-        noise = ring + (ratio - 1) ** 2 * inner.variance + (beyond * place.sky_err) ** 2
+        noise = ring + (ratio - 1) ** 2 * inner.variance + (beyond * sky.err) ** 2
         return ratio, np.sqrt(noise) / flux
 
 

@@ -83,6 +83,12 @@ class SkyLevels:
     count: npt.NDArray[np.int64]
     poor: npt.NDArray[np.bool_]
 
+    def at(self, rows: npt.NDArray[np.intp]) -> "SkyLevels":
+        """Return those of the sources `rows`."""
+        return SkyLevels(
+            self.level[rows], self.err[rows], self.sigma[rows], self.count[rows], self.poor[rows]
+        )
+
 
 def _clip_bias(kappa: float) -> float:
     """Return sigma over the standard deviation of a Gaussian cut at `kappa` sigma."""

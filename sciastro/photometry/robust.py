@@ -68,9 +68,9 @@ def _scatter(design: Floats, y: Floats, err: Floats) -> float:
 
 
 def _start(design: Floats, y: Floats) -> Floats:
-    """Return first coefficients from medians; a second column is taken as the abscissa of a line."""
-    if design.shape[1] == 1:
-        return np.array([np.median(y / design[:, 0])])
+    """Return first coefficients from medians: a constant, or a line; further terms start at 0."""
+    if design.shape[1] != 2:
+        return np.array([np.median(y), *np.zeros(design.shape[1] - 1)])
     step = max(1, len(y) // 500)
     x, z = design[::step, 1], y[::step]
     i, j = np.triu_indices(len(x), 1)
@@ -95,7 +95,7 @@ def fit_linear(design: Floats, y: Floats, err: Floats, *, kappa: float = 3.5, ro
     Parameters
     ----------
     design
-        float64 (sample, term); one column of ones, or ones and the abscissa of a line. Finite.
+        float64 (sample, term), finite; the first column is ones.
     y, err
         float64 (sample,), data and standard errors; finite, errors not negative.
     kappa

@@ -176,6 +176,28 @@ def test_aperture_correction_is_that_of_the_profile():
     assert meta["n_growth_stars"] >= 10
 
 
+def test_stars_that_widen_toward_the_corners_show_no_trend():
+    rng = np.random.default_rng(4)
+    lattice = np.arange(40, 880, 42.0)
+    x, y = (axis.ravel() for axis in np.meshgrid(lattice, lattice))
+    x, y = x + rng.uniform(-4, 4, x.size), y + rng.uniform(-4, 4, y.size)
+    flux, radius = 10 ** rng.uniform(4, 5, x.size), np.hypot(x - 450, y - 450) / 636
+    truth = np.full((900, 900), 40.0)
+    for k in range(x.size):  # 8 % wider in the corners than in the middle
+        a, b = int(x[k]) - 20, int(y[k]) - 20
+        truth[b : b + 41, a : a + 41] += star_image(
+            (41, 41), [x[k] - a], [y[k] - b], [flux[k]], 3 * (1 + 0.08 * radius[k] ** 2)
+        )
+    image = (rng.poisson(truth) - 40).astype("f4")
+    quality = np.zeros(image.shape, "u2")
+    options = ApertureOptions(radius=0.85)
+    got = measure_sources(image, truth, quality, as_stars(x, y, 3.1), fwhm=3.1, options=options)
+    trend = np.polyfit(radius, got["flux"].value / flux, 1)[0]
+    assert abs(trend) < 0.005  # without the map it is -0.06
+    assert len(got.meta["aperture_correction_terms"]) == 6
+    assert np.std((got["flux"].value - flux) / got["flux_err"].value) == pytest.approx(1, abs=0.15)
+
+
 def test_no_bright_star_means_no_correction_and_says_so():
     image, variance, quality, x, y, _ = field(6, size=300, faint=2.0, bright=2.5)
     got = measure_sources(image, variance, quality, as_stars(x, y, 3.2), fwhm=3.2)
