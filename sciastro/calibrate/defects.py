@@ -34,7 +34,10 @@ class DefectOptions(Options):
     )
     low_flat: float = option(0.1, "Flat at or below which nothing can be divided by.", low=0.0, high=0.9)
     light_sigma: float = option(
-        5.0, "Threshold of the rule for a single light, in mean absolute deviations.", low=1.0, high=1000.0
+        8.0,
+        "Threshold of the rule for a single light, in mean absolute deviations (8 of a Gaussian: 6.4 sigma).",
+        low=1.0,
+        high=1000.0,
     )
 
 
@@ -119,8 +122,9 @@ def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions =
     The rule that PixInsight and Siril share, with m the median and a the mean absolute deviation of the
     plane, m5 the median of the 24 neighbors, a3 the mean of the 8 neighbors: hot if ``x > m + a``,
     ``x > m5 + k a`` and ``a3 < m5 + a / 2`` (the neighbors of a star are bright too); dead if
-    ``x < m - k a`` and ``x + k a < m5``. Unlike there, m and a are taken per phase of a mosaic, and of the plane without its
-    brightest hundredth. A pixel that is hot in one light only may be a cosmic ray: AND the maps of several.
+    ``x < m - k a`` and ``x + k a < m5``. Unlike
+    there, m and a are taken per phase of a mosaic, and of the plane without its brightest hundredth. A
+    pixel that is hot in one light only may be a cosmic ray: AND the maps of several.
 
     Parameters
     ----------

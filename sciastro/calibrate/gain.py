@@ -57,8 +57,10 @@ def _parts(cfa: str) -> list[tuple[slice, slice]]:
 def _boxes(plane: Plane, size: int) -> Floats:
     """Return (boxes, pixels) of the whole boxes that fit into a plane."""
     rows, columns = plane.shape[0] // size, plane.shape[1] // size
-    cut: Floats = np.asarray(plane[: rows * size, : columns * size], np.float64)
-    return cut.reshape(rows, size, columns, size).swapaxes(1, 2).reshape(rows * columns, size * size)
+    cut = np.asarray(plane[: rows * size, : columns * size], np.float64)
+    boxes = cut.reshape(rows, size, columns, size).swapaxes(1, 2)
+    flattened: Floats = boxes.reshape(rows * columns, size * size)
+    return flattened
 
 
 def measure_read_noise(
@@ -91,9 +93,9 @@ def measure_read_noise(
 
 
 def _core(plane: Plane) -> Floats:
-    values: Floats = np.asarray(plane[::3, ::3], np.float64).ravel()
+    values = np.asarray(plane[::3, ::3], np.float64).ravel()
     low, high = np.nanquantile(values, [0.02, 0.98])
-    return values[(values >= low) & (values <= high)]
+    return np.extract((values >= low) & (values <= high), values)
 
 
 def _box_variance(boxes: Floats, clip: float) -> float:

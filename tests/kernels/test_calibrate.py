@@ -1,0 +1,81 @@
+"""The calibration kernel against its NumPy twin, and repair against a loop."""
+
+import numpy as np
+import pytest
+
+from sciastro.kernels import calibrate as kernel
+
+
+def twin(raw, dark, dark_variance, level, flat, flat_variance, defects, gain, read_noise, saturation):
+    raw = np.asarray(raw, np.float64)
+    with np.errstate(all="ignore"):
+        signal = gain * (raw - dark) / flat
+        variance = (
+            np.maximum(gain * (raw - level), 0) + read_noise**2 + gain**2 / 12 + gain**2 * dark_variance
+        ) / flat**2
+        variance = variance + signal**2 * flat_variance / flat**2
+        lit = flat > 0
+    bad = ~lit | ~np.isfinite(signal)
+    signal, variance = np.where(bad, np.nan, signal), np.where(bad, np.nan, variance)
+    quality = defects | np.where(raw >= saturation, 2, 0) | np.where(np.isfinite(raw), 0, 1 << 13)
+    quality = quality | np.where(lit, 0, 1 << 15) | np.where(bad, 1, 0)
+    return signal, variance, quality
+
+
+@pytest.mark.parametrize("dtype", ["u2", "i4", "f4", "i2"])
+def test_equals_the_twin(dtype):
+    rng = np.random.default_rng(1)
+    shape = (37, 531)
+    raw = rng.uniform(0, 30_000, shape).astype(dtype)
+    if dtype == "f4":
+        raw[rng.random(shape) < 0.05] = np.nan
+        raw[rng.random(shape) < 0.02] = np.inf
+    dark, dark_variance = rng.normal(400, 9, shape).astype("f4"), rng.uniform(0, 9, shape).astype("f4")
+    flat, flat_variance = rng.normal(1, 0.2, shape).astype("f4"), rng.uniform(0, 1e-4, shape).astype("f4")
+    flat[rng.random(shape) < 0.03] = np.nan
+    flat[rng.random(shape) < 0.03] = 0
+    dark[rng.random(shape) < 0.02] = np.nan
+    defects = np.where(rng.random(shape) < 0.1, 1 << 11, 0).astype("u2")
+    signal, variance = np.empty(shape, "f4"), np.empty(shape, "f4")
+    quality = np.empty(shape, "u2")
+    given = (raw, dark, dark_variance, 395.0, flat, flat_variance, defects, 1.3, 4.0, 25_000.0)
+    kernel.calibrate_window(*given, signal, variance, quality)
+    want = twin(*given)
+    np.testing.assert_allclose(signal, want[0], rtol=1e-5, atol=2e-3)
+    np.testing.assert_allclose(variance, want[1], rtol=1e-5)
+    np.testing.assert_array_equal(quality, want[2])
+
+
+@pytest.mark.parametrize("distance", [1, 2])
+def test_repair_equals_a_loop(distance):
+    rng = np.random.default_rng(distance)
+    shape = (25, 31)
+    signal, variance = rng.normal(100, 9, shape).astype("f4"), rng.uniform(50, 90, shape).astype("f4")
+    quality = np.where(rng.random(shape) < 0.45, 1 << 11, 0).astype("u2")
+    quality[rng.random(shape) < 0.05] |= 2
+    gone = rng.random(shape) < 0.05
+    signal[gone] = np.nan
+    quality[gone] |= 1
+    before = signal.copy(), variance.copy(), quality.copy()
+    kernel.repair_defects(signal, variance, quality, np.uint16(1 << 11), distance, 0, 25, 0, 31)
+    for y, x in np.ndindex(shape):
+        if not before[2][y, x] & (1 << 11):
+            assert quality[y, x] == before[2][y, x]
+            assert signal[y, x] == before[0][y, x] or gone[y, x]
+            continue
+        sites = [(y + j, x + i) for j in (-distance, 0, distance) for i in (-distance, 0, distance) if j or i]
+        sites = [
+            s
+            for s in sites
+            if 0 <= s[0] < 25 and 0 <= s[1] < 31 and not before[2][s] & (1 << 11 | 1 | 1 << 13)
+        ]
+        if not sites:
+            assert np.isnan(signal[y, x]) and np.isnan(variance[y, x]) and quality[y, x] & 1
+            continue
+        values, noise = np.array([before[0][s] for s in sites]), np.array([before[1][s] for s in sites])
+        n, middle = len(sites), np.median(values)
+        scatter = ((values - middle) ** 2).sum() / (n - 1) if n > 1 else noise.mean()
+        assert signal[y, x] == pytest.approx(middle, rel=1e-6)
+        assert variance[y, x] == pytest.approx(noise.mean() * 1.5 / n + scatter, rel=1e-4)
+        assert quality[y, x] & (1 << 12)
+        assert bool(quality[y, x] & 2) == bool(before[2][y, x] & 2 or any(before[2][s] & 2 for s in sites))
