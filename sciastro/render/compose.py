@@ -27,27 +27,21 @@ from sciastro.render.background import BACKGROUND_MODEL
 from sciastro.render.bands import Palette, choose_palette
 from sciastro.render.color import (
     fit_gamut,
-    pixel_noise,
+    mean_light,
     quiet_noise,
     remove_green,
     saturate,
     sky_level,
     star_white,
+    strongest,
 )
 from sciastro.render.frame import covered, crop_box, fill_missing
-from sciastro.render.stretch import (
-    ArcsinhParameters,
-    StfParameters,
-    apply_arcsinh,
-    apply_stf,
-    arcsinh_beta,
-    autostretch,
-    mtf_balance,
-)
+from sciastro.render.screen import Look, choose_stretch
 
 __all__ = ["ComposeOptions", "compose", "picture_recipe"]
 
 Plane = npt.NDArray[np.float32]
+ROWS = 64
 PEDESTAL = 6.0  # sigma of the sky kept below it, so that the stretch chooses the black point, not the clip
 
 
@@ -98,6 +92,16 @@ class ComposeOptions(Options):
     min_coverage: float = option(
         0.5, "Share of the typical coverage that counts as well covered.", low=0.0, high=1.0
     )
+
+    def look(self) -> Look:
+        """Return what the stretch needs to know."""
+        return Look(
+            stretch=self.stretch,
+            linked=self.linked,
+            target=self.target,
+            shadows=self.shadows,
+            star_color=self.star_color,
+        )
 
 
 DEFAULTS = ComposeOptions()
@@ -176,10 +180,13 @@ def _numbered(count: int) -> list[str]:
 
 
 def _planes(ds: xr.Dataset, index: list[int]) -> Plane:
-    image = np.asarray(ds["image"].isel(band=index).values, dtype=np.float32)
-    if BACKGROUND_MODEL in ds:
-        image = image - np.asarray(ds[BACKGROUND_MODEL].isel(band=index).values, dtype=np.float32)
-    return np.where(np.isfinite(image), image, np.float32(np.nan))
+    out = np.empty((len(index), ds.sizes["y"], ds.sizes["x"]), np.float32)
+    for i, k in enumerate(index):
+        out[i] = ds["image"].isel(band=k).values
+        if BACKGROUND_MODEL in ds:
+            out[i] -= ds[BACKGROUND_MODEL].isel(band=k).values
+    out[~np.isfinite(out)] = np.nan
+    return out
 
 
 def _visible(ds: xr.Dataset, planes: Plane, index: list[int], options: ComposeOptions) -> tuple[slice, slice]:
@@ -230,15 +237,15 @@ def _linear(
     sky = [sky_level(plane) for plane in planes]
     recipe["sky_e_s"] = {band: _plain(level) for band, (level, _) in zip(shown, sky, strict=True)}
     recipe["sky_noise_e_s"] = {band: _plain(noise) for band, (_, noise) in zip(shown, sky, strict=True)}
-    filled = np.stack(
-        [fill_missing(p, lev) - lev for p, (lev, _) in zip(planes, _finite_sky(sky), strict=True)]
-    ).astype(np.float32)
     gain = np.ones(len(shown)) if gains is None else gains
-    parts = [
-        np.mean([filled[shown.index(b)] * gain[shown.index(b)] for b in ch], axis=0)
-        for ch in palette.channels
-    ]
-    cube = np.stack(parts, axis=2).astype(np.float32)
+    filled = {}
+    for band, plane, (level, _) in zip(shown, planes, sky, strict=True):
+        zero = level if np.isfinite(level) else 0.0
+        filled[band] = fill_missing(plane, zero) - np.float32(zero)
+    cube = np.zeros((*planes.shape[1:], len(palette.channels)), np.float32)
+    for k, channel in enumerate(palette.channels):
+        for band in channel:
+            cube[:, :, k] += filled[band] * np.float32(gain[shown.index(band)] / len(channel))
     if cube.shape[2] == 3:
         noise = [sky_level(cube[:, :, k])[1] for k in range(3)]
         factors = np.ones(3) if gains is not None else star_white(cube, noise)
@@ -246,7 +253,7 @@ def _linear(
             "source": "color_gain" if gains is not None else "assumed: the typical bright pixel is white",
             "gain": [float(g) for g in gain] if gains is not None else [float(f) for f in factors],
         }
-        cube = cube * factors.astype(np.float32)
+        cube *= factors.astype(np.float32)
         if not options.neutral_sky:  # give every channel the sky it had, as a color
             tint = np.array(
                 [
@@ -254,15 +261,11 @@ def _linear(
                     for ch in palette.channels
                 ]
             )
-            cube = cube + ((tint - tint.min()) * factors).astype(np.float32)
+            cube += ((tint - tint.min()) * factors).astype(np.float32)
     light = None
     if palette.luminance and cube.shape[2] == 3:
-        light = filled[shown.index(palette.luminance)]
+        light = filled[palette.luminance]
     return cube, light
-
-
-def _finite_sky(sky: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    return [(level if np.isfinite(level) else 0.0, noise) for level, noise in sky]
 
 
 def _plain(value: float) -> float | None:
@@ -279,7 +282,7 @@ def _stretched(
     """Return the picture as the screen shows it, row 0 still the first row of the image."""
     if light is not None:
         cube = _with_luminance(cube, light)
-    mean = cube.mean(axis=2)
+    mean = mean_light(cube)
     _, noise = sky_level(mean)
     noise = noise if np.isfinite(noise) and noise > 0 else 1e-6 * max(float(np.abs(mean).max()), 1e-12)
     white = max(float(np.percentile(mean[:: _stride(mean)], options.white_percentile)), 20 * noise)
@@ -293,73 +296,16 @@ def _stretched(
     cube = remove_green(cube, options.green_removal)
     if saturated is not None and saturated.any() and cube.shape[2] == 3:
         cube = _whiten(cube, saturated)
-    scaled = (cube + pedestal) / span
-    stretch = _arcsinh if options.stretch == "arcsinh" else _stf
-    out, recipe["stretch"] = stretch(scaled, base, options)
-    return fit_gamut(saturate(np.asarray(out, dtype=np.float32), options.saturation))
+    stretch, recipe["stretch"] = choose_stretch(cube, base, pedestal, span, options.look())
+    out = np.empty_like(cube)
+    for first in range(0, cube.shape[0], ROWS):  # blocks that fit the cache: three times as fast, and lean
+        rows = slice(first, first + ROWS)
+        out[rows] = fit_gamut(saturate(stretch((cube[rows] + pedestal) / span), options.saturation))
+    return out
 
 
 def _stride(plane: Plane) -> int:
     return max(1, int(plane.size) // 4_000_000)
-
-
-def _stf(scaled: Plane, base: Plane, options: ComposeOptions) -> tuple[Plane, dict[str, Any]]:
-    if not options.linked:
-        own = autostretch(scaled, linked=False, target=options.target, shadows=options.shadows)
-        return np.asarray(apply_stf(scaled, own)), own.as_dict()
-    one = _screen(base, options)
-    if scaled.shape[2] == 1:
-        return np.asarray(apply_stf(scaled, one)), one.as_dict()
-    linked = StfParameters(shadows=one.shadows * 3, midtones=one.midtones * 3, highlights=one.highlights * 3)
-    out = np.asarray(apply_stf(scaled, linked))
-    bright = np.asarray(apply_stf(np.clip(scaled.mean(axis=2), 0, 1), one))[:, :, None]
-    # The linked stretch bleaches bright pixels; carry their brightness with their linear color instead.
-    above = np.clip(scaled - np.float32(one.shadows[0]), 0, None)
-    color = bright * above / np.maximum(above.mean(axis=2, keepdims=True), np.float32(1e-9))
-    # A color whose strongest channel leaves the screen would end as white: give up brightness for half of it.
-    color /= np.sqrt(np.maximum(color.max(axis=2, keepdims=True), np.float32(1)))
-    t = np.clip((bright - options.target) / (0.9 - options.target), 0, 1)
-    mix = (options.star_color * t * t * (3 - 2 * t)).astype(np.float32)
-    out = (1 - mix) * out + mix * color
-    # The brightest cores have often lost their color to saturation, flagged or not: they end in white.
-    core = np.clip(2 * scaled.mean(axis=2, keepdims=True) - 1, 0, 1)
-    return np.asarray(out + core * (bright - out), dtype=np.float32), linked.as_dict()
-
-
-def _screen(base: Plane, options: ComposeOptions) -> StfParameters:
-    """Return the screen transfer function of the brightness.
-
-    That of `autostretch` where the sky is mostly noise. Where most of the picture is nebula or galaxy its MAD
-    is not noise, and the black point of the automatic function would lie far below the darkest pixel: black
-    then rises to just under the darkest part.
-    """
-    median, spread = _median_sigma(base)
-    black = median + options.shadows * spread
-    noise = pixel_noise(base)
-    if spread > 2 * noise:
-        from scipy import ndimage
-
-        dark = float(np.percentile(ndimage.uniform_filter(base, 9, mode="nearest")[::4, ::4], 0.2))
-        black = max(black, min(dark, median) + options.shadows * noise)
-    black = min(max(black, 0.0), 1.0)
-    balance = mtf_balance(median - black, options.target)
-    return StfParameters(shadows=(black,), midtones=(balance,), highlights=(1.0,))
-
-
-def _median_sigma(plane: Plane) -> tuple[float, float]:
-    median = float(np.median(plane))
-    return median, 1.4826 * float(np.median(np.abs(plane - median)))
-
-
-def _arcsinh(scaled: Plane, base: Plane, options: ComposeOptions) -> tuple[Plane, dict[str, Any]]:
-    black = _screen(base, options).shadows[0]
-    median = float(np.median(base))
-    level = (median - black) / (1 - black)
-    parameters = ArcsinhParameters(
-        beta=arcsinh_beta(max(level, 1e-9), options.target), black=black, weights=(1.0, 1.0, 1.0)
-    )
-    out = apply_arcsinh(np.clip(scaled, black, None), parameters)
-    return np.asarray(out, dtype=np.float32), parameters.as_dict()
 
 
 def _whiten(cube: Plane, saturated: npt.NDArray[np.bool_]) -> Plane:
@@ -367,7 +313,7 @@ def _whiten(cube: Plane, saturated: npt.NDArray[np.bool_]) -> Plane:
     from scipy import ndimage
 
     soft = ndimage.gaussian_filter(saturated.astype(np.float32), 1.0, truncate=3.0)[:, :, None]
-    peak = cube.max(axis=2, keepdims=True)
+    peak = strongest(cube)[:, :, None]
     return np.asarray(cube + np.minimum(1, 2 * soft) * (peak - cube), dtype=np.float32)
 
 
@@ -377,7 +323,7 @@ def _with_luminance(cube: Plane, light: Plane) -> Plane:
     Both have the sky at 0; the scale is the ratio of their bright parts. A pedestal of 4 sigma of the color
     brightness keeps the ratio finite in the sky.
     """
-    mean = cube.mean(axis=2)
+    mean = mean_light(cube)
     _, noise = sky_level(mean)
     _, light_noise = sky_level(light)
     both = (mean > 8 * noise) & (light > 8 * light_noise)
