@@ -125,16 +125,21 @@ def pair_variance(values: Floats, scale: npt.NDArray[np.floating]) -> tuple[floa
     Returns
     -------
     variance, sum_of_squares, sum_of_scales
-        Means over the pairs (1, 2), (2, 3), ...; one frame alone is compared with itself two columns
+        Over the pairs (1, 2), (2, 3), ... (n, 1); one frame alone is compared with itself two columns
         away, which counts fixed pattern as noise.
     """
     if len(values) == 1:
         shift = values[0][..., 2:] - values[0][..., :-2]
         return clipped_variance(shift) * float(scale[0]) ** 2, 2 * float(scale[0]) ** 2, 2 * float(scale[0])
+    n = len(values)
+    pairs = [(i, (i + 1) % n) for i in range(n if n > 2 else 1)]
     found = [
-        clipped_variance(values[i] * np.float32(scale[i]) - values[i + 1] * np.float32(scale[i + 1]))
-        for i in range(len(values) - 1)
+        clipped_variance(values[i] * np.float32(scale[i]) - values[j] * np.float32(scale[j]))
+        for i, j in pairs
     ]
-    squares = [float(scale[i] ** 2 + scale[i + 1] ** 2) for i in range(len(values) - 1)]
-    sums = [float(scale[i] + scale[i + 1]) for i in range(len(values) - 1)]
-    return float(np.median(found)), float(np.mean(squares)), float(np.mean(sums))
+    squares = [float(scale[i] ** 2 + scale[j] ** 2) for i, j in pairs]
+    sums = [float(scale[i] + scale[j]) for i, j in pairs]
+    # Few frames: the mean, since one noisier frame is in the master too. Many: the median, against one that
+    # is not like the others.
+    variance = np.mean(found) if n < 5 else np.median(found)
+    return float(variance), float(np.mean(squares)), float(np.mean(sums))
