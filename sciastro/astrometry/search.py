@@ -5,20 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 from scipy.spatial import cKDTree
 
 from sciastro.astrometry.match import chance, match_stars
 from sciastro.astrometry.plane import offset, project
-from sciastro.astrometry.sky import CatalogStars, StarsAt, catalog_stars, pixels_of
+from sciastro.astrometry.sky import CatalogStars, StarsAt, catalog_stars, isolated, pixels_of
 from sciastro.core import transform
 from sciastro.errors import MatchError
 
-__all__ = ["Guess", "Pointing", "by_pattern", "by_shift", "spiral"]
+__all__ = ["CONTRAST", "Guess", "Pointing", "by_pattern", "by_shift", "spiral"]
 
 Floats = npt.NDArray[np.float64]
 
-BRIGHT = 150  # stars of each list that a shift is sought with
+DEPTHS = (150, 600)  # stars of each list that a shift is sought with: catalogs may lack the brightest
+FEW = 30  # isolated catalog stars that are enough
+CONTRAST = 1.5  # magnitudes by which a neighbor must be fainter to be ignored
+MAX_CENTERS = 120  # trial centers of a pattern search
 PATTERN_SKY = 400  # most catalog stars around one trial center
 
 
@@ -54,9 +57,9 @@ class Pointing:
 
 
 def by_shift(
-    image: Floats, wcs: WCS, sky: CatalogStars, shape: tuple[int, int], *, reach: float, tolerance: float
-) -> tuple[Guess | None, str]:
-    """Move a WCS so that most bright stars coincide.
+    image: Floats, wcs: WCS, sky: CatalogStars, shape: tuple[int, int], *, reach: float, tolerance: float, room: float
+) -> tuple[list[Guess], str]:
+    """Move a WCS so that most stars coincide.
 
     Parameters
     ----------
@@ -68,43 +71,60 @@ def by_shift(
         Catalog stars around the field, brightest first.
     reach, tolerance
         Largest shift, and distance of a coincidence [pixel].
+    room
+        Catalog stars with a comparable neighbor within this many pixels are left out, if enough remain.
 
     Returns
     -------
-    Guess or None, text
-        The moved WCS, and what was found, in words.
+    guesses, text
+        The moved WCS for several depths of the lists, the most certain first, and what was found, in words.
     """
     predicted = pixels_of(wcs, sky)
     low, high = -reach, np.array([shape[1], shape[0]]) + reach
     with np.errstate(invalid="ignore"):
-        predicted = predicted[np.all((predicted > low) & (predicted < high), axis=1)][:BRIGHT]
-    bright = image[:BRIGHT]
-    if len(predicted) < 4 or len(bright) < 4:
-        return None, f"the given WCS puts {len(predicted)} catalog stars on the frame"
-    difference = (bright[:, None, :] - predicted[None, :, :]).reshape(-1, 2)
-    difference = difference[np.hypot(*difference.T) <= reach]
+        near = np.all((predicted > low) & (predicted < high), axis=1)
+    alone = near & isolated(predicted, sky.mag, room, CONTRAST)
+    predicted = predicted[alone if alone.sum() >= FEW else near]
+    if len(predicted) < 4 or len(image) < 4:
+        return [], f"the given WCS puts {len(predicted)} catalog stars on the frame"
+    found: list[tuple[float, Floats]] = []
+    for depth in DEPTHS:
+        for radius in (tolerance, 2.5 * tolerance):
+            found.extend(_best_shift(image[:depth], predicted[:depth], reach, radius))
+        if depth >= max(len(image), len(predicted)):
+            break
+    if not found:
+        return [], f"no star lies within {reach:.0f} pixel of where the given WCS puts it"
+    found.sort(key=lambda item: item[0])
+    guesses = [Guess(_moved(wcs, shift), log_p, "header") for log_p, shift in found]
+    log_p, shift = found[0]
+    return guesses, f"the given WCS moved by ({shift[0]:.1f}, {shift[1]:.1f}) pixel: log10 p {log_p:.1f}"
+
+
+def _best_shift(image: Floats, predicted: Floats, reach: float, tolerance: float) -> list[tuple[float, Floats]]:
+    """Return the shift that most pairs agree on, with log10 of its chance; empty if no pair is near."""
+    pairs = cKDTree(image).query_ball_tree(cKDTree(predicted), reach)
+    first = np.repeat(np.arange(len(image)), [len(near) for near in pairs])
+    second = np.concatenate([np.asarray(near, dtype=np.intp) for near in pairs])
+    difference = image[first] - predicted[second]
     if len(difference) < 3:
-        return None, f"no star lies within {reach:.0f} pixel of where the given WCS puts it"
+        return []
     tree = cKDTree(difference)
-    fullest = int(np.argmax([len(near) for near in tree.query_ball_point(difference, tolerance)]))
+    fullest = int(np.argmax(tree.query_ball_point(difference, tolerance, return_length=True)))
     shift = difference[fullest]
     for _ in range(3):
         shift = difference[tree.query_ball_point(shift, tolerance)].mean(axis=0)
-    log_p = chance(predicted + shift, bright, tolerance, maps=(reach / tolerance) ** 2, fixed=1)
+    return [(chance(predicted + shift, image, tolerance, maps=(reach / tolerance) ** 2, fixed=1), shift)]
+
+
+def _moved(wcs: WCS, shift: Floats) -> WCS:
     moved = wcs.deepcopy()
     moved.wcs.crpix = np.asarray(moved.wcs.crpix) + shift
     if moved.sip is not None:
-        moved.sip = _moved_sip(wcs, shift)
+        sip = moved.sip
+        moved.sip = Sip(sip.a, sip.b, sip.ap, sip.bp, np.asarray(sip.crpix) + shift)
     moved.wcs.set()
-    text = f"the given WCS moved by ({shift[0]:.1f}, {shift[1]:.1f}) pixel, log10 p {log_p:.1f}"
-    return Guess(moved, log_p, "header"), text
-
-
-def _moved_sip(wcs: WCS, shift: Floats) -> object:
-    from astropy.wcs import Sip
-
-    sip = wcs.sip
-    return Sip(sip.a, sip.b, sip.ap, sip.bp, np.asarray(sip.crpix) + shift)
+    return moved
 
 
 def spiral(radius: float, step: float) -> Iterator[tuple[float, float]]:
@@ -152,6 +172,10 @@ def _patterns(
     step = 0.5 * min(shape) * pointing.scale / 3600
     near = min(pointing.radius, 0.3 * step)  # a pointing as good as this needs one look
     centers = [(0.0, 0.0)] if pointing.radius <= near + 1e-12 else list(spiral(pointing.radius, step))
+    if len(centers) > MAX_CENTERS:
+        reached = np.hypot(*centers[MAX_CENTERS - 1])
+        attempts.append(f"patterns sought only within {reached:.2f} of {pointing.radius:.2f} deg ({MAX_CENTERS} centers)")
+        centers = centers[:MAX_CENTERS]
     ratio = np.pi * diagonal**2 / (shape[0] * shape[1] * (pointing.scale / 3600) ** 2)
     for number, (east, north) in enumerate(centers):
         ra, dec = offset(pointing.ra, pointing.dec, east, north)

@@ -19,7 +19,7 @@ from sciastro.astrometry.match import chance, mutual_pairs
 from sciastro.astrometry.plane import project, separation
 from sciastro.astrometry.refine import fit_wcs, round_trip
 from sciastro.astrometry.robust import Fit, select_model
-from sciastro.astrometry.search import Guess, Pointing, by_pattern, by_shift
+from sciastro.astrometry.search import CONTRAST, Guess, Pointing, by_pattern, by_shift
 from sciastro.astrometry.sky import CatalogStars, Hint, StarsAt, catalog_stars, isolated, pixels_of
 from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
@@ -213,15 +213,18 @@ def _guesses(
     image: _Image, hint: Hint, pointing: Pointing | None, stars_at: StarsAt, options: SolveOptions, attempts: list[str]
 ) -> Iterator[Guess]:
     limit = np.log10(options.false_alarm)
+    room = options.isolation * image.fwhm
+    alone = isolated(image.points, image.mag, room, CONTRAST)
+    bright = image.points[alone] if alone.sum() >= 2 * ENOUGH_ISOLATED else image.points
     for wcs in _given(hint, pointing, image.shape):
         ra, dec = center(wcs, image.shape)
         radius = footprint_radius(wcs, image.shape) + options.shift * pixel_scale(wcs) / 3600
         sky = catalog_stars(stars_at(ra, dec, radius))
-        for tolerance in (options.tolerance, 2.5 * options.tolerance):
-            guess, text = by_shift(image.points, wcs, sky, image.shape, reach=options.shift, tolerance=tolerance)
-            attempts.append(f"{text} ({len(sky)} catalog stars)")
-            if guess is not None and guess.log_false_alarm < min(limit + 4, -2):  # the refined one is judged again
-                yield guess
+        moved, text = by_shift(
+            bright, wcs, sky, image.shape, reach=options.shift, tolerance=options.tolerance, room=room
+        )
+        attempts.append(f"{text} ({len(sky)} catalog stars)")
+        yield from (guess for guess in moved if guess.log_false_alarm < min(limit + 4, -2))  # judged again later
     if pointing is None:
         attempts.append("no center and scale for a pattern search")
         return
@@ -292,8 +295,8 @@ def _fair_lists(
 ) -> tuple[Indices, Indices]:
     """Return catalog and image stars that may be paired: isolated where enough are, so few that chance pairs are rare."""
     room = options.isolation * image.fwhm
-    alone_image = isolated(image.points, image.mag, room, 1.5)
-    alone_sky = isolated(predicted, sky.mag, room, 1.5)
+    alone_image = isolated(image.points, image.mag, room, CONTRAST)
+    alone_sky = isolated(predicted, sky.mag, room, CONTRAST)
     area = image.shape[0] * image.shape[1]
     most = int(np.clip(CROWDED * area / (np.pi * radius**2), 40, options.max_stars))
     on_sky = np.flatnonzero(on_frame & alone_sky)

@@ -146,7 +146,7 @@ def measure_plane(
     believed = _believed(stars, table, plane, fwhm, options)
     stars["fwhm"] *= _wings(stars[believed], table[believed])
     stars = _ordered(stars[believed], fwhm)[: options.max_stars]
-    clean = stars[(stars["quality"] & int(Quality.SATURATED)) == 0]
+    clean = _alone(stars[(stars["quality"] & int(Quality.SATURATED)) == 0], fwhm)
     weight = np.minimum(clean["snr"], 100.0) ** 2
     return PlaneMeasure(
         stars=stars,
@@ -167,6 +167,16 @@ def _wings(stars: StarArray, table: Floats) -> float:
         return 1.0
     narrow = stars["fwhm"][use] / FWHM_PER_SIGMA
     return half_width_factor(float(np.median(table[use, COLUMN["wide"]] / narrow)))
+
+
+def _alone(stars: StarArray, fwhm: float) -> StarArray:
+    """Return the stars without another within 3.5 widths, which broadens moments; all if fewer than 20 remain."""
+    if stars.size < 2:
+        return stars
+    pairs = cKDTree(np.column_stack([stars["x"], stars["y"]])).query_pairs(3.5 * fwhm, output_type="ndarray")
+    alone = np.ones(stars.size, bool)
+    alone[pairs.ravel()] = False
+    return stars[alone] if alone.sum() >= 20 else stars
 
 
 def _weighted_median(values: npt.NDArray[np.floating], weight: npt.NDArray[np.floating]) -> float:
