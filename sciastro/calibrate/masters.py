@@ -28,6 +28,7 @@ __all__ = ["FlatCheck", "Master", "MasterOptions", "ReadRows", "check_flats", "c
 Floats = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
 NOTHING = np.empty(0, np.float32)
+UNKNOWN = 1e9  # no camera saturates there: the level is not known
 COMPILED = tuple(np.dtype(code) for code in ("=u2", "=i2", "=i4", "=f4", "u1"))
 
 
@@ -136,15 +137,22 @@ def check_flats(
         Master bias or dark-flat [adu], or None: then the level includes the bias, and a flat counts as
         black below four times the threshold.
     saturation
-        Level at which pixels saturate [adu]; 97 % of it counts, and so does a level that most pixels share.
+        Level at which pixels saturate [adu]; 97 % of it counts. NaN or 1e9 and more: unknown, and only a
+        flat without any light above what is subtracted counts as black.
     """
     ceiling = 0.97 * saturation
     sample = take_sample(readers, shape, subtract=subtract, ceiling=ceiling)
-    least = options.min_flat_level * saturation * (4 if subtract is None else 1)
+    least = _least_level(options, saturation, subtract is None)
     return [
         _checked(trimmed_mean(values), float(top), least, options, saturation)
         for values, top in zip(sample.values, sample.raw_top, strict=True)
     ]
+
+
+def _least_level(options: MasterOptions, saturation: float, with_bias: bool) -> float:
+    if not saturation < UNKNOWN:
+        return 0.0
+    return options.min_flat_level * saturation * (4 if with_bias else 1)
 
 
 def _checked(level: float, top: float, least: float, options: MasterOptions, saturation: float) -> FlatCheck:
@@ -153,7 +161,7 @@ def _checked(level: float, top: float, least: float, options: MasterOptions, sat
         reason = "holds no numbers"
     elif top > options.max_saturated:
         reason = f"is saturated: {100 * top:.1f} % of its pixels reach 97 % of {saturation:g} adu"
-    elif level < least:
+    elif level <= least:
         reason = f"is black: its level is {level:.1f} adu, and {least:.1f} adu is the least"
     return FlatCheck(level=level, saturated=top, reason=reason)
 
@@ -194,7 +202,7 @@ def combine_master(
     gain, read_noise
         [electron / adu], [electron]; NaN unknown: then learned from the frames.
     saturation
-        [adu]; samples of a flat at or above it are missing.
+        [adu]; samples of a flat at or above it are missing. NaN or 1e9 and more: unknown.
     memory_bytes
         Bound on the memory of the bands in work.
     workers
@@ -230,7 +238,7 @@ def combine_master(
         levels = np.full((1, len(readers)), float(np.nanmedian(values)))
         scales = np.ones_like(levels)
     models = [
-        _noise_model(values[(slice(None), *part)], scale, level, flat, gain, read_noise)
+        _noise_model(values[(slice(None), *part)], scale, level, kind, gain, read_noise)
         for part, scale, level in zip(parts, scales, levels.mean(axis=1), strict=True)
     ]
     work = _Work(
@@ -281,7 +289,7 @@ class _Planes:
 def _refuse_bad_flats(
     values: Floats, tops: npt.NDArray[np.float64], options: MasterOptions, saturation: float, with_bias: bool
 ) -> None:
-    least = options.min_flat_level * saturation * (4 if with_bias else 1)
+    least = _least_level(options, saturation, with_bias)
     checks = [
         _checked(trimmed_mean(v), float(t), least, options, saturation)
         for v, t in zip(values, tops, strict=True)
@@ -299,21 +307,26 @@ def _noise_model(
     values: Floats,
     scale: npt.NDArray[np.float64],
     level: float,
-    flat: bool,
+    kind: str,
     gain: float,
     read_noise: float,
 ) -> tuple[float, float, float]:
     """Return read [adu2], shot [adu] and the noise [adu] of one raw sample at the level, from frame pairs."""
     variance, squares, sums = pair_variance(values, scale)
     known_gain, known_read = np.isfinite(gain) and gain > 0, np.isfinite(read_noise)
-    if flat:
+    if kind == "flat":
         read = 1 / 12 + ((read_noise / gain) ** 2 if known_gain and known_read else 0.0)
         shot = max(variance - squares * read, 0.0) / (sums * level)
         return read, shot, float(np.sqrt(read + shot * level))
-    read = max(variance / squares, 1 / 12)
-    if known_gain:
-        return read, 1 / gain, float(np.sqrt(read))
-    return read, _shot_of_hot_pixels(values, level, read), float(np.sqrt(read))
+    pooled = max(variance / squares, 1 / 12)
+    if kind == "bias":  # no light, no dark current: structure is no signal
+        return pooled, 0.0, float(np.sqrt(pooled))
+    shot = 1 / gain if known_gain else _shot_of_hot_pixels(values, level, pooled)
+    # The pooled variance is that of all pixels but the hot ones; the model counts from the level upward.
+    excess = np.mean(values, axis=0) - np.float32(level)
+    mild = excess < 5 * np.sqrt(pooled)
+    above = float(np.mean(np.maximum(excess[mild], 0))) if mild.any() else 0.0
+    return max(pooled - shot * above, pooled / 4), shot, float(np.sqrt(pooled))
 
 
 def _shot_of_hot_pixels(values: Floats, level: float, read: float) -> float:
@@ -375,7 +388,7 @@ def _combine_part(
         base,
         scale,
         (1 / scale).astype(np.float32),
-        np.float32(work.saturation * (1 - 1e-6) if work.flat else np.inf),
+        np.float32(work.saturation * (1 - 1e-6) if work.flat and work.saturation < UNKNOWN else np.inf),
         read,
         shot,
         merge_network(n),

@@ -41,6 +41,7 @@ def test_dark_pulls_with_hot_pixels(gain):
     exposure = 100.0
     master = combine_master("dark", readers(camera.frames(10, 0, exposure, seed=1)), camera.shape, gain=gain)
     pull = (master.image - camera.bias - camera.rate * exposure / camera.gain) / np.sqrt(master.variance)
+    assert master.scatter_ratio == pytest.approx(1.0, abs=0.05)
     assert robust_std(pull[~hot]) == pytest.approx(1.0, abs=0.05)
     assert robust_std(pull[hot]) == pytest.approx(1.0, abs=0.15)  # their shot noise is in the variance
 
@@ -138,6 +139,11 @@ def test_saturated_and_black_flats_are_refused_by_name():
     assert [bool(check.reason) for check in checks] == [False, True, True]
     with pytest.raises(MatchError, match=r"frame 2 is saturated: 100.0 %.*frame 3 is black"):
         combine_master("flat", stack, CAMERA.shape, subtract=bias)
+    unknown = [
+        bool(check.reason) for check in check_flats(stack, CAMERA.shape, subtract=bias, saturation=np.nan)
+    ]
+    assert unknown[0] is False
+    assert combine_master("flat", stack[:1], CAMERA.shape, subtract=bias, saturation=np.inf).n_frames == 1
     with pytest.raises(DatasetError, match="has no frames"):
         combine_master("flat", [], CAMERA.shape)
 
