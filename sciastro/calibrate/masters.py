@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.calibrate.flatcheck import UNKNOWN, FlatCheck, MasterOptions, check_flats, refuse_bad_flats
+from sciastro.calibrate.masternoise import noise_model
 from sciastro.calibrate.planes import plane_level
-from sciastro.calibrate.sampling import ReadRows, pair_variance, phases_of, take_sample, trimmed_mean
+from sciastro.calibrate.sampling import ReadRows, phases_of, take_sample, trimmed_mean
 from sciastro.core.lift import run_tasks
-from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
-from sciastro.errors import DatasetError, MatchError
+from sciastro.errors import DatasetError
 from sciastro.kernels import reduce as kernel
 from sciastro.kernels.masters import combine_counts
 from sciastro.kernels.networks import merge_network
@@ -28,27 +29,7 @@ __all__ = ["FlatCheck", "Master", "MasterOptions", "ReadRows", "check_flats", "c
 Floats = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
 NOTHING = np.empty(0, np.float32)
-UNKNOWN = 1e9  # no camera saturates there: the level is not known
 COMPILED = tuple(np.dtype(code) for code in ("=u2", "=i2", "=i4", "=f4", "u1"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MasterOptions(Options):
-    """How calibration frames are combined."""
-
-    reject: str = option("winsorized", "Rejection rule.", choices=tuple(kernel.METHODS))
-    low: float = option(4.0, "Rejection threshold below the center, in the rule's own unit.", low=0.0)
-    high: float = option(3.0, "Rejection threshold above the center, in the rule's own unit.", low=0.0)
-    max_iterations: int = option(5, "Rejection passes at most.", low=0, high=50)
-    max_saturated: float = option(
-        0.01, "Fraction of saturated pixels that makes a flat unusable.", low=0.0, high=1.0
-    )
-    min_flat_level: float = option(
-        0.005,
-        "Level above bias, as a fraction of saturation, below which a flat is black.",
-        low=0.0,
-        high=1.0,
-    )
 
 
 DEFAULTS = MasterOptions()
@@ -94,76 +75,6 @@ class Master:
     scatter_ratio: float
     rejected_low: float
     rejected_high: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FlatCheck:
-    """Whether one flat can be used.
-
-    Attributes
-    ----------
-    level
-        Trimmed mean above what is subtracted [adu].
-    saturated
-        Fraction of saturated pixels.
-    reason
-        Why it cannot be used; empty if it can.
-    """
-
-    level: float
-    saturated: float
-    reason: str
-
-
-def check_flats(
-    readers: Sequence[ReadRows],
-    shape: tuple[int, int],
-    *,
-    options: MasterOptions = DEFAULTS,
-    subtract: Floats | None = None,
-    saturation: float = 65_535.0,
-) -> list[FlatCheck]:
-    """Look at bands of every flat for saturation and darkness, so that the bad ones can be left out.
-
-    Parameters
-    ----------
-    readers
-        One per frame: ``read(y0, y1)`` returns those rows [adu].
-    shape
-        Rows and columns.
-    options
-        Thresholds.
-    subtract
-        Master bias or dark-flat [adu], or None: then the level includes the bias, and a flat counts as
-        black below four times the threshold.
-    saturation
-        Level at which pixels saturate [adu]; 97 % of it counts. NaN or 1e9 and more: unknown, and only a
-        flat without any light above what is subtracted counts as black.
-    """
-    ceiling = 0.97 * saturation
-    sample = take_sample(readers, shape, subtract=subtract, ceiling=ceiling)
-    least = _least_level(options, saturation, subtract is None)
-    return [
-        _checked(trimmed_mean(values), float(top), least, options, saturation)
-        for values, top in zip(sample.values, sample.raw_top, strict=True)
-    ]
-
-
-def _least_level(options: MasterOptions, saturation: float, with_bias: bool) -> float:
-    if not saturation < UNKNOWN:
-        return 0.0
-    return options.min_flat_level * saturation * (4 if with_bias else 1)
-
-
-def _checked(level: float, top: float, least: float, options: MasterOptions, saturation: float) -> FlatCheck:
-    reason = ""
-    if not np.isfinite(level):
-        reason = "holds no numbers"
-    elif top > options.max_saturated:
-        reason = f"is saturated: {100 * top:.1f} % of its pixels reach 97 % of {saturation:g} adu"
-    elif level <= least:
-        reason = f"is black: its level is {level:.1f} adu, and {least:.1f} adu is the least"
-    return FlatCheck(level=level, saturated=top, reason=reason)
 
 
 def combine_master(
@@ -231,14 +142,14 @@ def combine_master(
         (slice(0, None, 1), slice(0, None, 1))
     ]
     if flat:
-        _refuse_bad_flats(values, sample.raw_top, options, saturation, subtract is None)
+        refuse_bad_flats(values, sample.raw_top, options, saturation, subtract is None)
         levels = np.array([[trimmed_mean(frame[part]) for frame in values] for part in parts])
         scales = levels.mean(axis=1, keepdims=True) / levels
     else:
         levels = np.full((1, len(readers)), float(np.nanmedian(values)))
         scales = np.ones_like(levels)
     models = [
-        _noise_model(values[(slice(None), *part)], scale, level, kind, gain, read_noise)
+        noise_model(values[(slice(None), *part)], scale, level, kind, gain, read_noise)
         for part, scale, level in zip(parts, scales, levels.mean(axis=1), strict=True)
     ]
     work = _Work(
@@ -284,61 +195,6 @@ class _Planes:
     def empty(cls, shape: tuple[int, int]) -> "_Planes":
         image, variance, ratio = (np.empty(shape, np.float32) for _ in range(3))
         return cls(image, variance, ratio, np.empty(shape, np.uint16), np.empty(shape, np.uint16))
-
-
-def _refuse_bad_flats(
-    values: Floats, tops: npt.NDArray[np.float64], options: MasterOptions, saturation: float, with_bias: bool
-) -> None:
-    least = _least_level(options, saturation, with_bias)
-    checks = [
-        _checked(trimmed_mean(v), float(t), least, options, saturation)
-        for v, t in zip(values, tops, strict=True)
-    ]
-    bad = [f"frame {number + 1} {check.reason}" for number, check in enumerate(checks) if check.reason]
-    if bad:
-        raise MatchError(
-            f"cannot be made: {'; '.join(bad)}.",
-            where="master flat",
-            remedy="Leave these flats out, or take new ones at 30 to 60 % of full scale.",
-        )
-
-
-def _noise_model(
-    values: Floats,
-    scale: npt.NDArray[np.float64],
-    level: float,
-    kind: str,
-    gain: float,
-    read_noise: float,
-) -> tuple[float, float, float]:
-    """Return read [adu2], shot [adu] and the noise [adu] of one raw sample at the level, from frame pairs."""
-    variance, squares, sums = pair_variance(values, scale)
-    known_gain, known_read = np.isfinite(gain) and gain > 0, np.isfinite(read_noise)
-    if kind == "flat":
-        read = 1 / 12 + ((read_noise / gain) ** 2 if known_gain and known_read else 0.0)
-        shot = max(variance - squares * read, 0.0) / (sums * level)
-        return read, shot, float(np.sqrt(read + shot * level))
-    pooled = max(variance / squares, 1 / 12)
-    if kind == "bias":  # no light, no dark current: structure is no signal
-        return pooled, 0.0, float(np.sqrt(pooled))
-    shot = 1 / gain if known_gain else _shot_of_hot_pixels(values, level, pooled)
-    # The pooled variance is that of all pixels but the hot ones; the model counts from the level upward.
-    excess = np.mean(values, axis=0) - np.float32(level)
-    mild = excess < 5 * np.sqrt(pooled)
-    above = float(np.mean(np.maximum(excess[mild], 0))) if mild.any() else 0.0
-    return max(pooled - shot * above, pooled / 4), shot, float(np.sqrt(pooled))
-
-
-def _shot_of_hot_pixels(values: Floats, level: float, read: float) -> float:
-    """Return how the variance of hot pixels rises per adu above the level; 0 where too few are hot."""
-    if len(values) < 3:
-        return 0.0
-    excess = np.median(values, axis=0) - level
-    hot = excess > 20 * np.sqrt(read)
-    if np.count_nonzero(hot) < 50:
-        return 0.0
-    scatter = values[:, hot].var(axis=0, ddof=1, dtype=np.float64)
-    return max(float(np.mean(scatter - read) / np.mean(excess[hot])) if scatter.size else 0.0, 0.0)
 
 
 def _bands(shape: tuple[int, int], n_frames: int, memory_bytes: int, workers: int) -> list[tuple[int, int]]:

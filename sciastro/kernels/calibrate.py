@@ -153,8 +153,13 @@ def repair_defects(signal, variance, quality, bad, distance, inside_y0, inside_y
                 if with_variance:
                     variance[y, x] = NAN
                 continue
-            ordered = np.sort(values[:n])
-            middle = np.float32(0.5) * (ordered[(n - 1) // 2] + ordered[n // 2])
+            for i in range(1, n):  # eight at most: insertion (np.sort takes a second to compile)
+                value, j = values[i], i
+                while j > 0 and values[j - 1] > value:
+                    values[j] = values[j - 1]
+                    j -= 1
+                values[j] = value
+            middle = np.float32(0.5) * (values[(n - 1) // 2] + values[n // 2])
             signal[y, x] = middle
             quality[y, x] |= INTERPOLATED | full
             if with_variance:
