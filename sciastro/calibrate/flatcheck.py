@@ -134,6 +134,8 @@ def refuse_bad_flats(
         for v, t in zip(values, tops, strict=True)
     ]
     bad = [f"frame {number + 1} {check.reason}" for number, check in enumerate(checks) if check.reason]
+    if len(bad) > 4:
+        bad = [*bad[:3], f"and {len(bad) - 3} more"]
     if bad:
         raise MatchError(
             f"cannot be made: {'; '.join(bad)}.",
