@@ -37,7 +37,10 @@ DEFAULTS = RegisterFramesOptions()
 
 def best_reference(star_lists: Sequence[StarArray]) -> int:
     """Return the number of the frame with the most stars per squared width, the sharp and deep one."""
-    merit = [stars.size / max(float(np.median(stars["fwhm"])), 0.5) ** 2 if stars.size else 0.0 for stars in star_lists]
+    merit = [
+        stars.size / max(float(np.median(stars["fwhm"])), 0.5) ** 2 if stars.size else 0.0
+        for stars in star_lists
+    ]
     return int(np.argmax(merit))
 
 
@@ -59,7 +62,8 @@ def register_frames(
     -------
     Dataset
         `frames` with ``from_reference`` [pixel, (frame, axis, term)] (NaN unregistered) and the coordinates
-        ``registration_rms`` [pixel], ``registration_stars`` [1], ``registration_reason`` (empty where registered).
+        ``registration_rms`` [pixel], ``registration_stars`` [1], ``registration_reason`` (empty where
+        registered).
 
     Raises
     ------
@@ -76,14 +80,20 @@ def register_frames(
     reference = best_reference(star_lists) if options.reference is None else options.reference
     if reference >= n_frames:
         raise DatasetError(
-            f"has no frame {reference}.", where="dataset", remedy=f"Choose a reference from 0 to {n_frames - 1}."
+            f"has no frame {reference}.",
+            where="dataset",
+            remedy=f"Choose a reference from 0 to {n_frames - 1}.",
         )
     shape = (frames.sizes["y"], frames.sizes["x"])
     maps = np.full((n_frames, 2, transform.n_terms(options.max_degree)), np.nan)
     rms, count, reason = np.full(n_frames, np.nan), np.zeros(n_frames, np.int64), [""] * n_frames
     for i, stars in enumerate(star_lists):
         if i == reference:
-            maps[i], rms[i], count[i] = transform.pad(transform.identity(), options.max_degree), 0.0, stars.size
+            maps[i], rms[i], count[i] = (
+                transform.pad(transform.identity(), options.max_degree),
+                0.0,
+                stars.size,
+            )
             continue
         try:
             found = register(star_lists[reference], stars, shape, options)
@@ -91,10 +101,18 @@ def register_frames(
             reason[i] = str(error)
             logger.warning("frame %d: %s", i, error)
             continue
-        maps[i], rms[i], count[i] = transform.pad(found.from_reference, options.max_degree), found.rms, found.n
+        maps[i], rms[i], count[i] = (
+            transform.pad(found.from_reference, options.max_degree),
+            found.rms,
+            found.n,
+        )
     text = "Why the frame could not be registered; empty where it is."
     out = frames.assign({FROM_REFERENCE.name: labeled(FROM_REFERENCE, maps)}).assign_coords(
-        registration_rms=("frame", rms, {"units": "pixel", "long_name": "Residual of the stars used; NaN unregistered."}),
+        registration_rms=(
+            "frame",
+            rms,
+            {"units": "pixel", "long_name": "Residual of the stars used; NaN unregistered."},
+        ),
         registration_stars=("frame", count, {"units": "1", "long_name": "Stars used in the registration."}),
         registration_reason=("frame", np.array(reason, dtype=str), {"long_name": text}),
     )

@@ -121,12 +121,16 @@ def match_stars(
         if best is not None and best[0] < np.log10(false_alarm) - 3:
             break
     if best is None or best[0] > np.log10(false_alarm):
-        bound = "no similar pattern" if best is None else f"the best map could be chance (log10 p <= {best[0]:.1f})"
+        bound = (
+            "no similar pattern"
+            if best is None
+            else f"the best map could be chance (log10 p <= {best[0]:.1f})"
+        )
         raise MatchError(
             f"do not match: {bound} among {sizes[0]} and {sizes[1]} bright stars, "
             f"scale within {max_scale:.2f}, tolerance {tolerance:.1f} pixel.",
             where="star lists",
-            remedy="Check that both show the same field; allow a larger scale ratio or tolerance if it differs.",
+            remedy="Check that both show the same field; allow a larger scale ratio or tolerance.",
         )
     return _complete(pa, pb, best[1], best[2], tolerance, best[0])
 
@@ -135,7 +139,8 @@ def positions(stars: npt.NDArray[np.void] | Floats) -> Floats:
     """Return x and y of a star list as float64 (n, 2)."""
     if stars.dtype.names is None:
         return np.ascontiguousarray(stars, dtype=np.float64).reshape(-1, 2)
-    return np.column_stack([stars["x"], stars["y"]]).astype(np.float64)
+    named: npt.NDArray[np.void] = stars.view(stars.dtype)
+    return np.column_stack([named["x"], named["y"]]).astype(np.float64)
 
 
 def similarity(a: Floats, b: Floats, parity: int = 1, weight: Floats | None = None) -> Floats:
@@ -261,7 +266,12 @@ def mutual_pairs(a: Floats, b: Floats, tolerance: float) -> tuple[Indices, Indic
 
 
 def _verify(
-    pa: Floats, pb: Floats, candidate: tuple[Floats, int], sizes: tuple[int, int], tolerance: float, trials: int
+    pa: Floats,
+    pb: Floats,
+    candidate: tuple[Floats, int],
+    sizes: tuple[int, int],
+    tolerance: float,
+    trials: int,
 ) -> tuple[float, Floats]:
     """Polish a map on the bright stars; return log10 of the bound on chance, and the map."""
     coefficients, parity = candidate
@@ -340,7 +350,7 @@ def _complete(
         if i.size < 4 * transform.n_terms(degree):
             break
         keep = _inliers(residual)
-        local = transform.fit(*pa[i[keep]].T, *pb[j[keep]].T, degree)
+        local = transform.fit(pa[i[keep], 0], pa[i[keep], 1], pb[j[keep], 0], pb[j[keep], 1], degree)
         residual = _apply(local, pa[i[keep]]) - pb[j[keep]]
         radius = float(np.clip(6 * np.sqrt(np.mean(residual**2)), 0.7, tolerance))
         i, j = mutual_pairs(_apply(local, pa), pb, radius)

@@ -12,14 +12,14 @@ Floats = npt.NDArray[np.float64]
 
 
 def project(ra: npt.ArrayLike, dec: npt.ArrayLike, ra0: float, dec0: float) -> Floats:
-    """Return (n, 2) xi and eta [deg] of positions [deg] about the tangent point; NaN beyond 89 degrees of it."""
+    """Return xi, eta [deg], (n, 2), of positions [deg] about the tangent point; NaN beyond 89 deg of it."""
     a, d = np.deg2rad(np.asarray(ra, dtype=np.float64) - ra0), np.deg2rad(np.asarray(dec, dtype=np.float64))
     sin0, cos0 = np.sin(np.deg2rad(dec0)), np.cos(np.deg2rad(dec0))
     cosine = sin0 * np.sin(d) + cos0 * np.cos(d) * np.cos(a)
     cosine = np.where(cosine > np.cos(np.deg2rad(89.0)), cosine, np.nan)
     xi = np.cos(d) * np.sin(a) / cosine
     eta = (cos0 * np.sin(d) - sin0 * np.cos(d) * np.cos(a)) / cosine
-    return np.rad2deg(np.column_stack([xi, eta]))
+    return np.asarray(np.rad2deg(np.column_stack([xi, eta])))
 
 
 def deproject(plane: Floats, ra0: float, dec0: float) -> tuple[Floats, Floats]:

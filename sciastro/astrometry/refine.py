@@ -89,7 +89,7 @@ def fit_wcs(
     cd = c[:, 1:3] / transform.SCALE
     if abs(np.linalg.det(cd)) < 1e-20 or not np.all(np.isfinite(c)):
         raise SolveError("lie on one line.", where="matched stars", remedy="Match stars all over the frame.")
-    distortion = np.linalg.solve(cd, c[:, 3:]) if order > 1 else np.empty((2, 0))
+    distortion: Floats = np.asarray(np.linalg.solve(cd, c[:, 3:])) if order > 1 else np.empty((2, 0))
     return _make_wcs(cd, (ra0, dec0), crpix, distortion, order, size)
 
 
@@ -100,7 +100,12 @@ def _shape_of(start: WCS, x: Floats, y: Floats) -> tuple[int, int]:
 
 
 def _make_wcs(
-    cd: Floats, crval: tuple[float, float], crpix: Floats, distortion: Floats, order: int, shape: tuple[int, int]
+    cd: Floats,
+    crval: tuple[float, float],
+    crpix: Floats,
+    distortion: Floats,
+    order: int,
+    shape: tuple[int, int],
 ) -> WCS:
     wcs = WCS(naxis=2)
     wcs.wcs.crval, wcs.wcs.crpix, wcs.wcs.cd = crval, crpix + 1.0, cd
@@ -155,7 +160,7 @@ def _grid(shape: tuple[int, int], margin: float) -> tuple[Floats, Floats]:
 
 
 def round_trip(wcs: WCS, shape: tuple[int, int]) -> float:
-    """Return the largest error [pixel] of pixel -> focal plane -> pixel through the header's AP and BP; 0 for TAN."""
+    """Return the largest error [pixel] of pixel -> focal plane -> pixel through AP and BP; 0 for TAN."""
     if wcs.sip is None:
         return 0.0
     x, y = _grid(shape, 0.0)
@@ -165,7 +170,9 @@ def round_trip(wcs: WCS, shape: tuple[int, int]) -> float:
     return float(np.max(np.hypot(bx - x, by - y)))
 
 
-def propagate(reference: WCS, from_reference: Floats, shape: tuple[int, int], *, max_order: int = 5) -> tuple[WCS, float]:
+def propagate(
+    reference: WCS, from_reference: Floats, shape: tuple[int, int], *, max_order: int = 5
+) -> tuple[WCS, float]:
     """Carry the WCS of the reference to a frame.
 
     Parameters
@@ -190,14 +197,18 @@ def propagate(reference: WCS, from_reference: Floats, shape: tuple[int, int], *,
         If the map is missing (NaN) or cannot be inverted over the frame.
     """
     if not np.all(np.isfinite(from_reference)):
-        raise SolveError("is NaN.", where="from_reference", remedy="Register the frame first, or leave it out.")
+        raise SolveError(
+            "is NaN.", where="from_reference", remedy="Register the frame first, or leave it out."
+        )
     x, y = _grid(shape, 0.0)
     rx, ry = _invert(np.asarray(from_reference, dtype=np.float64), x, y)
     ra, dec = (np.asarray(v, dtype=np.float64) for v in reference.all_pix2world(rx, ry, 0))
     start = WCS(naxis=2)
     start.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     start.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-    middle = _invert(np.asarray(from_reference), np.array([(shape[1] - 1) / 2]), np.array([(shape[0] - 1) / 2]))
+    middle = _invert(
+        np.asarray(from_reference), np.array([(shape[1] - 1) / 2]), np.array([(shape[0] - 1) / 2])
+    )
     ra0, dec0 = reference.all_pix2world(*middle, 0)
     start.wcs.crval = [float(ra0[0]), float(dec0[0])]
     best: tuple[WCS, float] | None = None
@@ -216,7 +227,8 @@ def propagate(reference: WCS, from_reference: Floats, shape: tuple[int, int], *,
 def _residual(wcs: WCS, x: Floats, y: Floats, ra: Floats, dec: Floats) -> float:
     """Return the largest distance [pixel] between given and fitted sky positions of pixels."""
     ra0, dec0 = (float(v) for v in wcs.wcs.crval)
-    gone, want = (project(*sky, ra0, dec0) for sky in (wcs.all_pix2world(x, y, 0), (ra, dec)))
+    got_ra, got_dec = wcs.all_pix2world(x, y, 0)
+    gone, want = project(got_ra, got_dec, ra0, dec0), project(ra, dec, ra0, dec0)
     scale = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix)))
     return float(np.max(np.hypot(*(gone - want).T)) / scale)
 
@@ -241,4 +253,6 @@ def _invert(c: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         p = p + np.stack([(e * dx - b * dy) / det, (a * dy - d * dx) / det])
         if np.max(np.hypot(dx, dy)) < 1e-7:
             return p[0], p[1]
-    raise SolveError("cannot be inverted over the frame.", where="from_reference", remedy="Lower `max_degree`.")
+    raise SolveError(
+        "cannot be inverted over the frame.", where="from_reference", remedy="Lower `max_degree`."
+    )

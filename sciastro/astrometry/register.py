@@ -30,13 +30,17 @@ class RegisterOptions(Options):
     """How frames are matched to the reference."""
 
     max_scale: float = option(1.12, "Largest scale ratio between frames.", low=1.0, high=3.0)
-    tolerance: float = option(3.0, "Largest distance of a pair from the first similarity.", unit="pixel", low=0.3, high=50.0)
+    tolerance: float = option(
+        3.0, "Largest distance of a pair from the first similarity.", unit="pixel", low=0.3, high=50.0
+    )
     max_degree: int = option(3, "Highest degree of the map.", low=1, high=5)
     clip: float = option(4.0, "Pairs beyond this many sigma are left out.", unit="sigma", low=2.0, high=20.0)
     allow_mirror: bool = option(False, "Whether frames may be mirrored.")
     min_stars: int = option(6, "Fewest pairs that make a registration.", low=4, high=1000)
     max_stars: int = option(1500, "Brightest stars of each list that enter.", low=10, high=100_000)
-    false_alarm: float = option(1e-6, "Largest acceptable probability of a chance match.", low=1e-30, high=1e-2)
+    false_alarm: float = option(
+        1e-6, "Largest acceptable probability of a chance match.", low=1e-30, high=1e-2
+    )
 
 
 DEFAULTS = RegisterOptions()
@@ -152,7 +156,13 @@ def _errors(stars: StarArray) -> Floats:
 
 
 def _refined(
-    pa: Floats, pb: Floats, ea: Floats, eb: Floats, match: Match, shape: tuple[int, int], options: RegisterOptions
+    pa: Floats,
+    pb: Floats,
+    ea: Floats,
+    eb: Floats,
+    match: Match,
+    shape: tuple[int, int],
+    options: RegisterOptions,
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Floats, Fit]:
     """Fit, match again with the better map, fit again."""
     i, j = match.index_a, match.index_b

@@ -77,10 +77,18 @@ def coverage(points: Floats, shape: tuple[int, int]) -> float:
 
 
 def select_model(
-    source: Floats, target: Floats, sigma: Floats, shape: tuple[int, int], *, max_degree: int, parity: int = 1,
-    clip: float = 4.0, min_degree: int = 0, gain: float = 0.02,
-) -> Fit:  # fmt: skip
-    """Fit similarity, affine and polynomials in turn; keep the last one that predicts stars it has not seen better.
+    source: Floats,
+    target: Floats,
+    sigma: Floats,
+    shape: tuple[int, int],
+    *,
+    max_degree: int,
+    parity: int = 1,
+    clip: float = 4.0,
+    min_degree: int = 0,
+    gain: float = 0.02,
+) -> Fit:
+    """Fit similarity, affine and polynomials in turn; keep the last that predicts unseen stars better.
 
     Parameters
     ----------
@@ -123,9 +131,10 @@ def _supported(degree: int, stars: int, hull: float) -> bool:
 
 
 def _better(trial: Fit, best: Fit, gain: float) -> bool:
-    return trial.keep.sum() >= 0.9 * best.keep.sum() and trial.cross_validated < (1 - gain) * best.cross_validated or (
-        trial.keep.sum() > 1.1 * best.keep.sum() and trial.cross_validated < 1.05 * best.cross_validated
-    )
+    stars, before = int(trial.keep.sum()), int(best.keep.sum())
+    if stars > 1.1 * before:  # it explains stars that the lower degree had to clip
+        return trial.cross_validated < 1.05 * best.cross_validated
+    return stars >= 0.9 * before and trial.cross_validated < (1 - gain) * best.cross_validated
 
 
 def _clipped(source: Floats, target: Floats, sigma: Floats, degree: int, parity: int, clip: float) -> Fit:

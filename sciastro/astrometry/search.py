@@ -1,4 +1,4 @@
-"""First guesses of the world coordinates: from a header's WCS by a shift, from a pointing by star patterns."""
+"""First guesses of the world coordinates: a header's WCS moved, or star patterns around a pointing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,7 +57,14 @@ class Pointing:
 
 
 def by_shift(
-    image: Floats, wcs: WCS, sky: CatalogStars, shape: tuple[int, int], *, reach: float, tolerance: float, room: float
+    image: Floats,
+    wcs: WCS,
+    sky: CatalogStars,
+    shape: tuple[int, int],
+    *,
+    reach: float,
+    tolerance: float,
+    room: float,
 ) -> tuple[list[Guess], str]:
     """Move a WCS so that most stars coincide.
 
@@ -101,7 +108,9 @@ def by_shift(
     return guesses, f"the given WCS moved by ({shift[0]:.1f}, {shift[1]:.1f}) pixel: log10 p {log_p:.1f}"
 
 
-def _best_shift(image: Floats, predicted: Floats, reach: float, tolerance: float) -> list[tuple[float, Floats]]:
+def _best_shift(
+    image: Floats, predicted: Floats, reach: float, tolerance: float
+) -> list[tuple[float, Floats]]:
     """Return the shift that most pairs agree on, with log10 of its chance; empty if no pair is near."""
     pairs = cKDTree(image).query_ball_tree(cKDTree(predicted), reach)
     first = np.repeat(np.arange(len(image)), [len(near) for near in pairs])
@@ -140,8 +149,9 @@ def spiral(radius: float, step: float) -> Iterator[tuple[float, float]]:
 
 
 def by_pattern(
-    image: Floats, shape: tuple[int, int], pointing: Pointing, stars_at: StarsAt, *, tolerance: float, false_alarm: float
-) -> tuple[Iterator[Guess], list[str]]:
+    image: Floats, shape: tuple[int, int], pointing: Pointing, stars_at: StarsAt, *, tolerance: float,
+    false_alarm: float, attempts: list[str],
+) -> Iterator[Guess]:  # fmt: skip
     """Yield WCS guesses from matching star patterns at centers in a spiral around the pointing.
 
     Parameters
@@ -154,56 +164,54 @@ def by_pattern(
         Distance of a pair [pixel]; must cover distortion.
     false_alarm
         Largest probability of a chance match, over all centers together.
-
-    Returns
-    -------
-    guesses, attempts
-        A lazy iterator, and a list of words that it fills as it goes.
+    attempts
+        Grows by what was tried, in words, as the iterator advances.
     """
-    attempts: list[str] = []
-    return _patterns(image, shape, pointing, stars_at, tolerance, false_alarm, attempts), attempts
-
-
-def _patterns(
-    image: Floats, shape: tuple[int, int], pointing: Pointing, stars_at: StarsAt, tolerance: float,
-    false_alarm: float, attempts: list[str],
-) -> Iterator[Guess]:  # fmt: skip
     diagonal = 0.5 * np.hypot(*shape) * pointing.scale / 3600 * (1 + pointing.scale_tolerance)
     step = 0.5 * min(shape) * pointing.scale / 3600
     near = min(pointing.radius, 0.3 * step)  # a pointing as good as this needs one look
     centers = [(0.0, 0.0)] if pointing.radius <= near + 1e-12 else list(spiral(pointing.radius, step))
     if len(centers) > MAX_CENTERS:
         reached = np.hypot(*centers[MAX_CENTERS - 1])
-        attempts.append(f"patterns sought only within {reached:.2f} of {pointing.radius:.2f} deg ({MAX_CENTERS} centers)")
+        attempts.append(
+            f"patterns sought only within {reached:.2f} of {pointing.radius:.2f} deg ({MAX_CENTERS} centers)"
+        )
         centers = centers[:MAX_CENTERS]
     ratio = np.pi * diagonal**2 / (shape[0] * shape[1] * (pointing.scale / 3600) ** 2)
     for number, (east, north) in enumerate(centers):
         ra, dec = offset(pointing.ra, pointing.dec, east, north)
         sky = catalog_stars(stars_at(ra, dec, diagonal))
-        where = f"center {number + 1} of {len(centers)} (RA {ra:.3f}, Dec {dec:.3f}): {len(sky)} catalog stars"
+        where = (
+            f"center {number + 1} of {len(centers)} (RA {ra:.3f}, Dec {dec:.3f}): {len(sky)} catalog stars"
+        )
         sky = sky.take(np.arange(min(len(sky), PATTERN_SKY)))
         plane = project(sky.ra, sky.dec, ra, dec) * 3600 / pointing.scale
         plane[:, 0] *= -1 if pointing.parity != -1 else 1  # x to the west: the sky as seen
         try:
             match = match_stars(
                 image, plane, max_scale=1 + pointing.scale_tolerance, tolerance=tolerance,
-                allow_mirror=pointing.parity is None, false_alarm=false_alarm, depth_ratio=ratio, trials=len(centers),
+                allow_mirror=pointing.parity is None, false_alarm=false_alarm, depth_ratio=ratio,
+                trials=len(centers),
             )  # fmt: skip
         except MatchError as error:
-            attempts.append(f"{where}, {error.found}")
+            attempts.append(f"{where}, {error.found.rstrip('.')}")
             continue
         attempts.append(f"{where}, {match.n} pairs, log10 p {match.log_false_alarm:.1f}")
         sign = 1.0 if pointing.parity != -1 else -1.0
-        yield Guess(_as_wcs(match.map, shape, (ra, dec), pointing.scale, sign), match.log_false_alarm, "pattern")
+        yield Guess(
+            _as_wcs(match.map, shape, (ra, dec), pointing.scale, sign), match.log_false_alarm, "pattern"
+        )
 
 
 def _as_wcs(
     coefficients: Floats, shape: tuple[int, int], center: tuple[float, float], scale: float, sign: float
 ) -> WCS:
-    """Return the TAN WCS of a similarity from image pixels to the plane whose x runs to the west (sign +1)."""
+    """Return the TAN WCS of a similarity from image pixels to the plane (x to the west for sign +1)."""
     flip = np.diag([-sign, 1.0])
     linear = coefficients[:, 1:3] / transform.SCALE
-    origin = np.linalg.solve(linear, -coefficients[:, 0])  # the pixel of the tangent point, on the frame or not
+    origin = np.linalg.solve(
+        linear, -coefficients[:, 0]
+    )  # the pixel of the tangent point, on the frame or not
     wcs = WCS(naxis=2)
     wcs.wcs.ctype, wcs.wcs.cunit, wcs.wcs.radesys = ["RA---TAN", "DEC--TAN"], ["deg", "deg"], "ICRS"
     wcs.wcs.crval, wcs.wcs.crpix = list(center), origin + 1.0

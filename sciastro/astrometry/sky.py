@@ -135,7 +135,7 @@ def pixels_of(wcs: WCS, stars: CatalogStars) -> Floats:
 
 
 def isolated(points: Floats, magnitude: Floats, radius: float, contrast: float) -> npt.NDArray[np.bool_]:
-    """Return which points have no neighbor within `radius` that is brighter than their magnitude plus `contrast`."""
+    """Return which points have no neighbor within `radius` brighter than their magnitude plus `contrast`."""
     good = np.ones(len(points), bool)
     if len(points) < 2:
         return good

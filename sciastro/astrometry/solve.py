@@ -34,20 +34,25 @@ Indices = npt.NDArray[np.intp]
 ERROR_FLOOR = 0.02  # pixel
 CROWDED = 0.03  # chance of a coincidence above which fainter stars are left out
 ENOUGH_ISOLATED = 25
+SPELLED_OUT = 4  # attempts that an error message names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SolveOptions(Options):
     """How a field is solved."""
 
-    tolerance: float = option(4.0, "Distance of a pair in the first match; covers distortion.", unit="pixel", low=0.5, high=50.0)
+    tolerance: float = option(
+        4.0, "Distance of a pair in the first match; covers distortion.", unit="pixel", low=0.5, high=50.0
+    )
     shift: float = option(120.0, "How far a given WCS may be off.", unit="pixel", low=1.0, high=5000.0)
     max_order: int = option(4, "Highest order of SIP; 1 fits TAN only.", low=1, high=5)
     min_stars: int = option(6, "Fewest stars of a solution.", low=4, high=1000)
     max_stars: int = option(2000, "Most stars of either list.", low=10, high=100_000)
     isolation: float = option(2.5, "Radius free of comparable stars, over the FWHM.", low=0.0, high=20.0)
     clip: float = option(4.0, "Pairs beyond this are left out.", unit="sigma", low=2.0, high=20.0)
-    false_alarm: float = option(1e-7, "Largest acceptable probability of a false solution.", low=1e-30, high=1e-2)
+    false_alarm: float = option(
+        1e-7, "Largest acceptable probability of a false solution.", low=1e-30, high=1e-2
+    )
 
 
 DEFAULTS = SolveOptions()
@@ -142,8 +147,8 @@ def solve_field(
     shape
         Rows and columns.
     stars_at
-        Catalog: (ra, dec, radius) [deg] -> table with ``id``, ``ra``, ``dec`` [deg, ICRS, at the epoch of the image,
-        proper motion applied] and ``mag``; its name in ``meta["catalog"]``.
+        Catalog: (ra, dec, radius) [deg] -> table with ``id``, ``ra``, ``dec`` [deg, ICRS, at the epoch of the
+        image, proper motion applied] and ``mag``; its name in ``meta["catalog"]``.
     hint
         Header WCS, or rough center and scale.
     epoch
@@ -175,11 +180,12 @@ def solve_field(
             attempts.append(f"guess by {guess.method}: {problem}")
             continue
         return _solution(image, refined, guess.method, epoch, attempts)
-    tried = "; ".join(attempts[:6]) + ("; ..." if len(attempts) > 6 else "")
+    more = f"; and {len(attempts) - SPELLED_OUT} more" if len(attempts) > SPELLED_OUT else ""
+    tried = "; ".join(attempts[:SPELLED_OUT]) + more
     raise SolveError(
         f"is not solved: {len(image.points)} image stars, {tried or 'nothing could be tried'}.",
         where="field",
-        remedy="Check center, pixel scale and parity of the hint, enlarge its radius, or pass a deeper catalog.",
+        remedy="Check center, scale and parity of the hint, enlarge its radius, or pass a deeper catalog.",
     )
 
 
@@ -210,7 +216,12 @@ def _pointing(hint: Hint, shape: tuple[int, int]) -> Pointing | None:
 
 
 def _guesses(
-    image: _Image, hint: Hint, pointing: Pointing | None, stars_at: StarsAt, options: SolveOptions, attempts: list[str]
+    image: _Image,
+    hint: Hint,
+    pointing: Pointing | None,
+    stars_at: StarsAt,
+    options: SolveOptions,
+    attempts: list[str],
 ) -> Iterator[Guess]:
     limit = np.log10(options.false_alarm)
     room = options.isolation * image.fwhm
@@ -224,15 +235,16 @@ def _guesses(
             bright, wcs, sky, image.shape, reach=options.shift, tolerance=options.tolerance, room=room
         )
         attempts.append(f"{text} ({len(sky)} catalog stars)")
-        yield from (guess for guess in moved if guess.log_false_alarm < min(limit + 4, -2))  # judged again later
+        yield from (
+            guess for guess in moved if guess.log_false_alarm < min(limit + 4, -2)
+        )  # judged again later
     if pointing is None:
         attempts.append("no center and scale for a pattern search")
         return
-    guesses, words = by_pattern(
-        image.points, image.shape, pointing, stars_at, tolerance=options.tolerance, false_alarm=options.false_alarm
-    )
-    yield from guesses
-    attempts.extend(words)
+    yield from by_pattern(
+        image.points, image.shape, pointing, stars_at, tolerance=options.tolerance,
+        false_alarm=options.false_alarm, attempts=attempts,
+    )  # fmt: skip
 
 
 def _given(hint: Hint, pointing: Pointing | None, shape: tuple[int, int]) -> list[WCS]:
@@ -240,7 +252,9 @@ def _given(hint: Hint, pointing: Pointing | None, shape: tuple[int, int]) -> lis
     given = [hint.wcs] if hint.wcs is not None else []
     if pointing is not None and hint.angle is not None:
         for sign in (1, -1) if hint.parity is None else (hint.parity,):
-            given.append(tan_wcs(pointing.ra, pointing.dec, pointing.scale, shape, angle=hint.angle, parity=sign))
+            given.append(
+                tan_wcs(pointing.ra, pointing.dec, pointing.scale, shape, angle=hint.angle, parity=sign)
+            )
     return given
 
 
@@ -265,9 +279,23 @@ def _refine(image: _Image, guess: Guess, stars_at: StarsAt, options: SolveOption
         weight = 1 / (image.sigma[i[fit.keep]] ** 2 + fit.scatter**2)
         if fit.keep.sum() < options.min_stars:
             return None
-        wcs = fit_wcs(*image.points[i[fit.keep]].T, kept.ra, kept.dec, weight, start=_at_center(wcs, image.shape), order=order, shape=image.shape)
+        used = image.points[i[fit.keep]]
+        wcs = fit_wcs(
+            used[:, 0],
+            used[:, 1],
+            kept.ra,
+            kept.dec,
+            weight,
+            start=_at_center(wcs, image.shape),
+            order=order,
+            shape=image.shape,
+        )
         log_p = chance(
-            pixels_of(wcs, sky.take(chosen_sky)), image.points[chosen_image], radius_px, maps=1.0, fixed=2 + order
+            pixels_of(wcs, sky.take(chosen_sky)),
+            image.points[chosen_image],
+            radius_px,
+            maps=1.0,
+            fixed=2 + order,
         )
         result = _Refined(wcs, i, sky.take(j), fit, log_p, order)
         size = np.hypot(*(image.points[i] - pixels_of(wcs, sky.take(j))).T)
@@ -276,7 +304,7 @@ def _refine(image: _Image, guess: Guess, stars_at: StarsAt, options: SolveOption
 
 
 def _at_center(wcs: WCS, shape: tuple[int, int]) -> WCS:
-    """Return a plain TAN with the reference pixel at the middle of the frame, where SIP is best conditioned."""
+    """Return a plain TAN with the reference pixel at the middle of the frame, best for SIP."""
     out = WCS(naxis=2)
     out.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     out.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
@@ -291,9 +319,14 @@ def _on_frame(points: Floats, shape: tuple[int, int], margin: float) -> npt.NDAr
 
 
 def _fair_lists(
-    image: _Image, sky: CatalogStars, predicted: Floats, on_frame: npt.NDArray[np.bool_], radius: float, options: SolveOptions
+    image: _Image,
+    sky: CatalogStars,
+    predicted: Floats,
+    on_frame: npt.NDArray[np.bool_],
+    radius: float,
+    options: SolveOptions,
 ) -> tuple[Indices, Indices]:
-    """Return catalog and image stars that may be paired: isolated where enough are, so few that chance pairs are rare."""
+    """Return catalog and image stars that may be paired: isolated ones, so few that chance pairs are rare."""
     room = options.isolation * image.fwhm
     alone_image = isolated(image.points, image.mag, room, CONTRAST)
     alone_sky = isolated(predicted, sky.mag, room, CONTRAST)
@@ -323,12 +356,14 @@ def _fit_plane(
 def _doubt(refined: _Refined, pointing: Pointing | None, options: SolveOptions) -> str:
     """Return why a refined solution must not be believed; empty if it may."""
     if refined.log_p > np.log10(options.false_alarm):
-        return f"{int(refined.fit.keep.sum())} stars coincide, which may be chance (log10 p <= {refined.log_p:.1f})"
+        stars = int(refined.fit.keep.sum())
+        return f"{stars} stars coincide, which may be chance (log10 p <= {refined.log_p:.1f})"
     if pointing is None:
         return ""
     scale = pixel_scale(refined.wcs)
     if abs(np.log(scale / pointing.scale)) > np.log(1 + pointing.scale_tolerance) + 0.01:
-        return f"its scale {scale:.3f} arcsec / pixel is not within {pointing.scale_tolerance:.0%} of {pointing.scale:.3f}"
+        allowed = f"{pointing.scale:.3f} +- {pointing.scale_tolerance:.0%}"
+        return f"its scale is {scale:.3f} arcsec / pixel, and the hint says {allowed}"
     if pointing.parity is not None and parity(refined.wcs) != pointing.parity:
         return "its parity contradicts the hint"
     return ""

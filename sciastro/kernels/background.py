@@ -6,7 +6,14 @@ Each tile is reduced to a histogram about a first guess; clipping then costs not
 import numpy as np
 from numba import njit
 
-__all__ = ["BINS", "interpolate_rows", "interpolate_span", "interpolation_table", "rejected", "tile_statistics"]
+__all__ = [
+    "BINS",
+    "interpolate_rows",
+    "interpolate_span",
+    "interpolation_table",
+    "rejected",
+    "tile_statistics",
+]
 
 BINS = 512
 SEEDS = 144  # pixels per tile that set the range of the histogram
@@ -124,7 +131,9 @@ def _clip(histogram, kappa, shrink, passes):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def tile_statistics(image, quality, masks, edges_y, edges_x, kappa, shrink, passes, use_mode, level, rms, used):
+def tile_statistics(
+    image, quality, masks, edges_y, edges_x, kappa, shrink, passes, use_mode, level, rms, used
+):
     """Clipped level and noise of every tile.
 
     Parameters

@@ -81,7 +81,18 @@ def _grid(shape, n, start, order):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def orientation_histogram(
-    shape_a, size_a, angle_a, turn_a, shape_b, size_b, angle_b, turn_b, tolerance, max_log_scale, mirror, counts
+    shape_a,
+    size_a,
+    angle_a,
+    turn_a,
+    shape_b,
+    size_b,
+    angle_b,
+    turn_b,
+    tolerance,
+    max_log_scale,
+    mirror,
+    counts,
 ):
     """Count similar triangles by parity, rotation and scale.
 

@@ -32,9 +32,13 @@ class BackgroundOptions(Options):
     box: int = option(64, "Side of a tile.", unit="pixel", low=8, high=1024)
     kappa: float = option(3.0, "Clipping threshold, in sigma of the tile.", low=1.5, high=10.0)
     passes: int = option(12, "Most clipping passes.", low=1, high=50)
-    filter: int = option(3, "Side of the median filter over the mesh; 1 leaves it as measured.", unit="tile", low=1, high=15)
+    filter: int = option(
+        3, "Side of the median filter over the mesh; 1 leaves it as measured.", unit="tile", low=1, high=15
+    )
     estimator: str = option("mode", "Level of a clipped tile.", choices=("mode", "median"))
-    min_used: float = option(0.3, "Smallest share of usable pixels that makes a tile count.", low=0.0, high=1.0)
+    min_used: float = option(
+        0.3, "Smallest share of usable pixels that makes a tile count.", low=0.0, high=1.0
+    )
 
 
 DEFAULTS = BackgroundOptions()
@@ -137,8 +141,8 @@ def background(
     tiles = (edges_y.size - 1, edges_x.size - 1)
     level, rms, used = np.empty(tiles), np.empty(tiles), np.empty(tiles)
     tile_statistics(
-        pixels, quality_plane(quality), quality_masks(), edges_y, edges_x,
-        options.kappa, _clipped_sigma(options.kappa), options.passes, options.estimator == "mode", level, rms, used,
+        pixels, quality_plane(quality), quality_masks(), edges_y, edges_x, options.kappa,
+        _clipped_sigma(options.kappa), options.passes, options.estimator == "mode", level, rms, used,
     )  # fmt: skip
     known = np.isfinite(level) & np.isfinite(rms)
     if not known.any():
@@ -150,7 +154,10 @@ def background(
         empty = ~known
     level, rms = _filled(level, empty), _filled(rms, empty)
     if options.filter > 1:
-        level, rms = _filtered(level, rms, options.filter), ndimage.median_filter(rms, options.filter, mode="nearest")
+        level, rms = (
+            _filtered(level, rms, options.filter),
+            ndimage.median_filter(rms, options.filter, mode="nearest"),
+        )
     return Background(
         level_mesh=level,
         rms_mesh=rms,
@@ -167,7 +174,9 @@ def _check(image: Singles, quality: npt.NDArray[np.integer] | None) -> None:
         raise DatasetError(f"has shape {image.shape}.", where="image", remedy="Pass one plane (y, x).")
     if quality is not None and quality.shape != image.shape:
         raise DatasetError(
-            f"has shape {quality.shape}, and the image {image.shape}.", where="quality", remedy="Pass its own plane."
+            f"has shape {quality.shape}, and the image {image.shape}.",
+            where="quality",
+            remedy="Pass its own plane.",
         )
 
 

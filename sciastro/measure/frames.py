@@ -6,6 +6,7 @@ Writes the `frame` coordinates ``fwhm`` [pixel], ``eccentricity`` [1], ``sky`` a
 """
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,20 @@ import xarray as xr
 
 from sciastro.core.history import record
 from sciastro.core.lift import frame_facts
-from sciastro.core.vocabulary import ECCENTRICITY, EXPOSURE, FWHM, N_STARS, NOISE, QUALITY, SIGNAL, SKY, VARIANCE, labeled, require
+from sciastro.core.quality import unusable
+from sciastro.core.vocabulary import (
+    ECCENTRICITY,
+    EXPOSURE,
+    FWHM,
+    N_STARS,
+    NOISE,
+    QUALITY,
+    SIGNAL,
+    SKY,
+    VARIANCE,
+    labeled,
+    require,
+)
 from sciastro.measure.stars import DetectOptions, measure_plane
 
 __all__ = ["measure"]
@@ -63,11 +77,17 @@ def measure(frames: xr.Dataset, *, options: DetectOptions = DEFAULTS) -> xr.Data
 
 
 def _facts(
-    signal: npt.NDArray[np.floating], *planes: npt.NDArray[np.generic], names: tuple[str, ...], options: DetectOptions
+    signal: npt.NDArray[np.floating],
+    *planes: npt.NDArray[Any],
+    names: tuple[str, ...],
+    options: DetectOptions,
 ) -> npt.NDArray[np.float64]:
     """Return fwhm, eccentricity, sky, noise [electron] and star count of one frame."""
     extra = dict(zip(names, planes, strict=True))
-    if not np.isfinite(signal).any():
+    seen = np.isfinite(signal)
+    if "quality" in extra:
+        seen &= ~unusable(extra["quality"])
+    if not seen.any():
         return np.array([np.nan, np.nan, np.nan, np.nan, 0.0])
     found = measure_plane(signal, extra.get("quality"), gain_noise=extra.get("variance"), options=options)
     return np.array([found.fwhm, found.eccentricity, found.sky, found.noise, float(found.n_stars)])

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.kernels.detect import NARROW, WIDE
+from sciastro.kernels.windowed import NARROW, WIDE
 
 __all__ = ["half_width_factor"]
 

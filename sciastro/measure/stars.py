@@ -18,8 +18,15 @@ from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
 from sciastro.core.stars import STAR_DTYPE, StarArray, empty_stars
 from sciastro.errors import DatasetError
-from sciastro.kernels.detect import COLUMNS, find_peaks, measure_stars
-from sciastro.measure.background import Background, BackgroundOptions, background, quality_masks, quality_plane
+from sciastro.kernels.detect import find_peaks
+from sciastro.kernels.windowed import COLUMNS, measure_stars
+from sciastro.measure.background import (
+    Background,
+    BackgroundOptions,
+    background,
+    quality_masks,
+    quality_plane,
+)
 from sciastro.measure.profile import half_width_factor
 from sciastro.measure.trailing import Shape, common_shape
 
@@ -31,6 +38,7 @@ FWHM_PER_SIGMA = 2.3548200450309493
 FIRST_FWHM = 3.0  # kernel of the first look [pixel]
 LOOK_ROWS = 0.18  # share of the rows of the first look
 LOOK_STARS = 150  # stars that set the width of the frame
+LADDER = (2.0, 3.0, 4.5, 6.5, 9.0, 13.0)  # widths tried where few stars tell theirs [pixel]
 ENOUGH = 25  # stars below which the first look takes the whole frame
 COLUMN = {name: i for i, name in enumerate(COLUMNS)}
 
@@ -44,7 +52,10 @@ class DetectOptions(Options):
     max_stars: int = option(4000, "Brightest stars kept.", low=1, high=1_000_000)
     aperture: float = option(1.5, "Radius of the flux aperture over the FWHM.", low=0.5, high=10.0)
     sharpness: float = option(
-        0.45, "Neighbors of the peak, over those of a centered star, below which it is a hot pixel.", low=0.0, high=1.0
+        0.45,
+        "Neighbors of the peak, over those of a centered star, below which it is a hot pixel.",
+        low=0.0,
+        high=1.0,
     )
     box: int = option(64, "Side of a background tile.", unit="pixel", low=8, high=1024)
 
@@ -94,7 +105,9 @@ class _Plane:
     masks: npt.NDArray[np.uint16]
     level: npt.NDArray[np.float32]
     rms: npt.NDArray[np.float32]
-    tables: tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32]]
+    tables: tuple[
+        npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32]
+    ]
 
 
 def measure_plane(
@@ -113,7 +126,8 @@ def measure_plane(
     quality
         Bits of `Quality` (y, x) or None. Forbidden pixels do not enter; SATURATED ones mark their star.
     gain_noise
-        Variance (y, x) [electron2], or None for the sky noise of the background mesh plus the shot noise of the signal.
+        Variance (y, x) [electron2], or None for the noise of the background mesh plus the shot noise of
+        the signal.
     options
         Thresholds and sizes.
 
@@ -136,11 +150,17 @@ def measure_plane(
         )
     sky = background(pixels, quality, BackgroundOptions(box=options.box))
     level, rms = sky.padded()
-    power = np.zeros((1, 1), np.float32) if gain_noise is None else np.ascontiguousarray(gain_noise, dtype=np.float32)
+    power = (
+        np.zeros((1, 1), np.float32)
+        if gain_noise is None
+        else np.ascontiguousarray(gain_noise, dtype=np.float32)
+    )
     plane = _Plane(pixels, quality_plane(quality), power, quality_masks(), level, rms, sky.tables())
     fwhm = options.fwhm if options.fwhm is not None else _first_look(plane, options)
-    x, y, _ = _peaks(plane, fwhm, options.threshold, 0, pixels.shape[0], limit=int(1.3 * options.max_stars) + 50)
-    x, y, least = _saturated_blobs(plane, x, y, fwhm)
+    peak_x, peak_y, _ = _peaks(
+        plane, fwhm, options.threshold, 0, pixels.shape[0], limit=int(1.3 * options.max_stars) + 50
+    )
+    x, y, least = _saturated_blobs(plane, peak_x, peak_y, fwhm)
     table, bits = _measured(plane, x, y, least, fwhm, options)
     stars = _as_stars(table, bits)
     believed = _believed(stars, table, plane, fwhm, options)
@@ -170,7 +190,7 @@ def _wings(stars: StarArray, table: Floats) -> float:
 
 
 def _alone(stars: StarArray, fwhm: float) -> StarArray:
-    """Return the stars without another within 3.5 widths, which broadens moments; all if fewer than 20 remain."""
+    """Return the stars without another within 3.5 widths (it broadens moments); all if under 20 remain."""
     if stars.size < 2:
         return stars
     pairs = cKDTree(np.column_stack([stars["x"], stars["y"]])).query_pairs(3.5 * fwhm, output_type="ndarray")
@@ -215,7 +235,10 @@ def _first_look(plane: _Plane, options: DetectOptions) -> float:
     rows = plane.image.shape[0]
     height = max(int(rows * LOOK_ROWS / 3), 96)
     starts = [0] if 3 * height >= rows else [int((rows - height) * f) for f in (0.2, 0.5, 0.8)]
-    parts = [_peaks(plane, FIRST_FWHM, max(options.threshold, 6.0), a, min(a + height, rows), LOOK_STARS) for a in starts]
+    parts = [
+        _peaks(plane, FIRST_FWHM, max(options.threshold, 6.0), a, min(a + height, rows), LOOK_STARS)
+        for a in starts
+    ]
     if sum(part[0].size for part in parts) < 2 * ENOUGH or len(starts) == 1:
         parts = [_peaks(plane, FIRST_FWHM, options.threshold, 0, rows, 2 * LOOK_STARS)]
     x, y, s = (np.concatenate([part[i] for part in parts]) for i in range(3))
@@ -224,27 +247,54 @@ def _first_look(plane: _Plane, options: DetectOptions) -> float:
     for _ in range(5):
         table, bits = _measured(plane, x, y, np.zeros(x.size), fwhm, options)
         stars = _as_stars(table, bits)
-        good = _believed(stars, table, plane, 1.6, options, loose=True) & ((bits & int(Quality.SATURATED)) == 0)
+        good = _believed(stars, table, plane, 1.6, options, loose=True) & (
+            (bits & int(Quality.SATURATED)) == 0
+        )
         if not good.any():
             return fwhm
         before, fwhm = fwhm, float(np.clip(np.median(stars["fwhm"][good]), 1.2, 30.0))
         if abs(fwhm / before - 1) < 0.06:
             break
-    return fwhm
+    return fwhm if good.sum() >= ENOUGH else _most_stars(plane, fwhm, options)
+
+
+def _most_stars(plane: _Plane, fwhm: float, options: DetectOptions) -> float:
+    """Return the width, up to the measured one, whose filter finds most peaks of good significance.
+
+    With a handful of stars the measured width may be that of a cluster or a galaxy, which the widening
+    window swallows whole; a filter that wide finds next to nothing. One too narrow finds them fainter.
+    """
+    rows, top = plane.image.shape[0], options.threshold + 7.0
+
+    def merit(width: float) -> float:
+        _, _, s = _peaks(plane, width, options.threshold, 0, rows, options.max_stars)
+        return float(np.sum((np.minimum(s, top) - options.threshold + 0.5) ** 2))
+
+    widths = [fwhm, *(width for width in LADDER if width < 0.8 * fwhm)]
+    return max(widths, key=merit)
 
 
 def _isolated(x: Floats, y: Floats, s: Floats, apart: float = 6.0) -> tuple[Floats, Floats]:
     """Return the best peaks that have no better one within `apart` pixels, at most `LOOK_STARS`."""
     order = np.argsort(-s, kind="stable")
     x, y = x[order].astype(float), y[order].astype(float)
-    pairs = cKDTree(np.column_stack([x, y])).query_pairs(apart, output_type="ndarray") if x.size > 1 else np.empty((0, 2), int)
+    pairs = (
+        cKDTree(np.column_stack([x, y])).query_pairs(apart, output_type="ndarray")
+        if x.size > 1
+        else np.empty((0, 2), int)
+    )
     keep = np.ones(x.size, bool)
     keep[pairs.max(axis=1)] = False
     return x[keep][:LOOK_STARS], y[keep][:LOOK_STARS]
 
 
 def _measured(
-    plane: _Plane, x: npt.NDArray[np.number], y: npt.NDArray[np.number], least: Floats, fwhm: float, options: DetectOptions
+    plane: _Plane,
+    x: npt.NDArray[np.number],
+    y: npt.NDArray[np.number],
+    least: Floats,
+    fwhm: float,
+    options: DetectOptions,
 ) -> tuple[Floats, npt.NDArray[np.uint16]]:
     out, bits = np.empty((x.size, len(COLUMNS))), np.empty(x.size, np.uint16)
     measure_stars(
@@ -270,7 +320,13 @@ def _as_stars(table: Floats, bits: npt.NDArray[np.uint16]) -> StarArray:
 
 
 def _believed(
-    stars: StarArray, table: Floats, plane: _Plane, fwhm: float, options: DetectOptions, *, loose: bool = False
+    stars: StarArray,
+    table: Floats,
+    plane: _Plane,
+    fwhm: float,
+    options: DetectOptions,
+    *,
+    loose: bool = False,
 ) -> npt.NDArray[np.bool_]:
     """Return which entries are stars: converged, significant above their surroundings, not a hot pixel."""
     sigma = fwhm / FWHM_PER_SIGMA
@@ -286,13 +342,15 @@ def _believed(
             return np.asarray(ok)
         saturated = (stars["quality"] & int(Quality.SATURATED)) != 0
         typical = np.median(stars["fwhm"][ok & ~saturated]) if (ok & ~saturated).any() else fwhm
-        spurious = (stars["fwhm"] < 0.6 * typical) & (stars["snr"] > 10)  # cosmic rays are sharper than the optics
+        spurious = (stars["fwhm"] < 0.6 * typical) & (
+            stars["snr"] > 10
+        )  # cosmic rays are sharper than the optics
         spurious |= ((stars["fwhm"] > 3.0 * typical) & ~saturated) | (stars["fwhm"] < 0.3 * typical)
     return np.asarray(ok & ~spurious)
 
 
 def _ordered(stars: StarArray, fwhm: float) -> StarArray:
-    """Return the stars without duplicates, brightest first, saturated ones last; EDGE bit near the border is kept."""
+    """Return the stars without duplicates, brightest first, saturated ones last."""
     if not stars.size:
         return empty_stars()
     saturated = (stars["quality"] & int(Quality.SATURATED)) != 0
@@ -318,7 +376,9 @@ def _saturated_blobs(
         return xs, ys, least
     points = np.column_stack([columns, rows]).astype(np.float64)
     links = cKDTree(points).query_pairs(1.5, output_type="ndarray")
-    graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(len(points), len(points)))
+    graph = coo_array(
+        (np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(len(points), len(points))
+    )
     n_blobs, label = connected_components(graph, directed=False)
     count = np.bincount(label, minlength=n_blobs)
     middle = np.column_stack([np.bincount(label, points[:, i]) / count for i in (0, 1)])

@@ -75,4 +75,4 @@ def star_counts(stars: StarArray, shape: tuple[int, int], cells: int = 4) -> npt
     counts, _, _ = np.histogram2d(
         stars["y"], stars["x"], bins=cells, range=[[-0.5, shape[0] - 0.5], [-0.5, shape[1] - 0.5]]
     )
-    return counts.astype(np.int64)
+    return np.asarray(counts, dtype=np.int64)
