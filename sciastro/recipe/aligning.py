@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,12 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from sciastro.astrometry.refine import propagate
-from sciastro.astrometry.register import RegisterOptions, register
+from sciastro.astrometry.register import RegisterOptions, Registration, register
 from sciastro.astrometry.solve import Hint, Solution, SolveOptions, solve_field
 from sciastro.core import transform
 from sciastro.core import vocabulary as v
 from sciastro.core.lift import run_tasks
+from sciastro.core.stars import StarArray
 from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import celestial_from_header, wcs_to_text
 from sciastro.errors import MatchError, SolveError
@@ -32,6 +33,7 @@ __all__ = ["SkyHint", "choose_reference", "grade_set", "julian_year", "register_
 log = logging.getLogger(__name__)
 
 TRIES = 3  # frames that may stand for their set before solving is given up
+FEW_STARS = 60  # stars below which a frame gets a second look
 DEEPEST = 3000  # catalog stars per field
 
 
@@ -202,7 +204,7 @@ def register_set(
             light.pairs = np.stack([count, count])
         else:
             try:
-                found = register(anchor, light.measured.stars, shape, options)
+                found = _register(anchor, light.measured.stars, shape, options)
             except MatchError as error:
                 light.reason = f"cannot be registered: {error}"
                 return
@@ -223,6 +225,29 @@ def register_set(
     run_tasks(
         work, members.lights, workers=context.workers, done=lambda *_: context.progress.advance("register")
     )
+
+
+def _register(
+    anchor: StarArray, stars: StarArray, shape: tuple[int, int], options: RegisterOptions
+) -> Registration:
+    """Register; few stars get a second look with what frames of one session have in common.
+
+    The second look accepts a match a thousand times more likely to be chance, and then demands the same
+    scale within 2 % and a rotation within 3 degrees of none or of a half turn, which chance fulfills in
+    one of about two hundred cases.
+    """
+    try:
+        return register(anchor, stars, shape, options)
+    except MatchError:
+        if min(anchor.size, stars.size) > FEW_STARS:
+            raise
+        found = register(
+            anchor, stars, shape, replace(options, false_alarm=min(1e3 * options.false_alarm, 1e-2))
+        )
+        turned = abs((found.rotation + 90) % 180 - 90)
+        if abs(found.scale - 1) > 0.02 or turned > 3:
+            raise
+        return found
 
 
 def _frame_wcs(light: Light, wcs: WCS, shape: tuple[int, int]) -> WCS:
