@@ -8,7 +8,7 @@ suffice, with the reason in the variable's ``details`` attribute (JSON).
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -64,11 +64,15 @@ class BandCalibration:
         None and why, or the zero point and an empty text.
     matches
         Pairs of rows of the source table and the catalog.
+    source, star
+        int64, the rows of both that were given to the fit; `ZeroPoint.used` says which entered.
     """
 
     zeropoint: ZeroPoint | None
     reason: str
     matches: Matches | None
+    source: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    star: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def measure_bands(
@@ -162,7 +166,7 @@ def _calibrate(band: str, table: Table, catalog: Table, options: ZeroPointOption
         note=truth.note,
         options=options,
     )
-    return BandCalibration(zeropoint=zeropoint, reason=reason, matches=matches)
+    return BandCalibration(zeropoint=zeropoint, reason=reason, matches=matches, source=rows, star=stars)
 
 
 def _calibrators(

@@ -5,7 +5,7 @@ scatter weigh the stars; outliers are clipped (`robust.fit_linear`). The color t
 the stars can tell it, and is otherwise 0 and said to be. Fewer than three stars give no zero point.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,8 @@ class ZeroPoint:
         [mag]; NaN where no star has a color.
     note
         Why there is no color term, how the catalog magnitude was made.
+    used
+        bool, per star that was given to the fit: whether it entered.
     """
 
     mag: float
@@ -91,10 +93,11 @@ class ZeroPoint:
     color_name: str
     color_reference: float
     note: str
+    used: npt.NDArray[np.bool_] = field(repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for a header, a table's meta or a summary."""
-        return asdict(self)
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "used"}
 
 
 def fit_zeropoint(
@@ -153,7 +156,9 @@ def fit_zeropoint(
         return None, f"only {int(fit.used.sum())} of {len(y)} stars agree with each other"
     notes = "; ".join(text for text in (note, refusal) if text)
     names = {"system": system, "catalog": catalog, "color_name": color_name, "note": notes}
-    return _zeropoint(fit, residual, reference, names), ""
+    used = np.zeros(good.size, dtype=np.bool_)
+    used[np.flatnonzero(good)[slice(None) if refusal else colored][fit.used]] = True
+    return _zeropoint(fit, residual, reference, names, used), ""
 
 
 def _refuse_color(hue: Floats, options: ZeroPointOptions) -> str:
@@ -176,7 +181,9 @@ def _reference(hue: Floats, err: Floats, options: ZeroPointOptions) -> float:
     return float(np.average(hue[colored], weights=1 / (err[colored] ** 2 + 0.02**2)))
 
 
-def _zeropoint(fit: LinearFit, residual: Floats, reference: float, names: dict[str, str]) -> ZeroPoint:
+def _zeropoint(
+    fit: LinearFit, residual: Floats, reference: float, names: dict[str, str], used: npt.NDArray[np.bool_]
+) -> ZeroPoint:
     covariance = np.zeros((2, 2))
     terms = len(fit.coefficients)
     covariance[:terms, :terms] = fit.covariance
@@ -196,5 +203,6 @@ def _zeropoint(fit: LinearFit, residual: Floats, reference: float, names: dict[s
         n_stars=int(fit.used.sum()),
         n_rejected=int((~fit.used).sum()),
         color_reference=reference,
+        used=used,
         **names,
     )

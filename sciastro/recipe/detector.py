@@ -90,7 +90,7 @@ class Detector:
             top = raw.max()
             if not np.isfinite(level) or top < level:
                 piled = int(np.count_nonzero(raw == top)) >= PILE and float(top) > 5 * float(
-                    np.median(raw[::37, ::37])
+                    np.median(raw[::37, ::37].astype(np.float64))
                 )
                 if piled:
                     level = float(top)

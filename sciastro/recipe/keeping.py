@@ -111,7 +111,7 @@ def _measured_facts(lights: Sequence[Light], recipe: Recipe) -> xr.Dataset:
             np.mean(list(getattr(light.measured, name).values())) if light.measured is not None else np.nan
             for light in lights
         ]
-        return np.array(means) / seconds
+        return np.asarray(np.array(means, dtype=np.float64) / seconds)
 
     columns: dict[VariableSpec, np.ndarray] = {
         v.FWHM: values("fwhm"),
@@ -200,7 +200,8 @@ def _export(
         if window is None:
             return
         out = (np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint16))
-        part = tuple(plane[window[0] : window[1], window[2] : window[3]] for plane in planes)
+        here = np.s_[window[0] : window[1], window[2] : window[3]]
+        part = (planes[0][here], planes[1][here], planes[2][here])
         resample(
             part, (window[0], window[2]), light.from_reference, tile,
             resampler_of(recipe.of(StackOptions)), out, scale=1.0, pedestal=0.0, offset=0.0,

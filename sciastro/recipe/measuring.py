@@ -135,7 +135,7 @@ def _measure_mosaic(
     sky, noise = {}, {}
     for band in bands_of(light.facts):
         where = [k for k in range(4) if light.facts.cfa[k] == band[-1]]
-        plane = np.mean([phases[k] for k in where], axis=0, dtype=np.float32)
+        plane: Plane = np.asarray(np.mean([phases[k] for k in where], axis=0, dtype=np.float32))
         flags = np.bitwise_or.reduce([bits[k] for k in where]).astype(np.uint16)
         mesh = background(plane, flags)
         sky[band], noise[band] = mesh.level, mesh.rms

@@ -96,22 +96,20 @@ def _residuals(solution: Solution | None) -> Plot | None:
 
 def _zeropoint(stacked: Stacked, result: Finished) -> Plot | None:
     fit = result.calibration
-    if fit is None or fit.zeropoint is None or fit.matches is None or not len(result.sources):
+    if fit is None or fit.zeropoint is None or not len(result.sources):
         return None
-    sources, zero = result.sources, fit.zeropoint
-    mine = np.asarray(sources["mag_inst"].value, dtype=np.float64)[fit.matches.source]
-    published = np.asarray(sources["mag"].value, dtype=np.float64)[fit.matches.source]
-    color = np.asarray(sources["color"].value, dtype=np.float64)[fit.matches.source]
-    error = np.asarray(sources["mag_inst_err"].value, dtype=np.float64)[fit.matches.source]
-    if result.catalog is None:
-        return None
-    truth = catalog_magnitudes(result.catalog, stacked.band)
+    zero = fit.zeropoint
+    truth = catalog_magnitudes(result.catalog, stacked.band) if result.catalog is not None else None
     if truth is None:
         return None
-    catalog = truth.mag[fit.matches.star]
-    used = fit.matches.lonely & (np.abs(catalog - published) < 5 * max(zero.scatter, zero.rms, 0.01))
+    mine, error = (
+        np.asarray(result.sources[name].value, dtype=np.float64)[fit.source]
+        for name in ("mag_inst", "mag_inst_err")
+    )
+    catalog = truth.mag[fit.star]
     return figures.zeropoint(
-        catalog, catalog - mine, band=f"{stacked.target} {stacked.band}", error=error, color=color, used=used,
+        catalog, catalog - mine, band=f"{stacked.target} {stacked.band}", error=error,
+        color=truth.color[fit.star], used=zero.used,
         value=zero.mag, value_error=zero.err,
     )  # fmt: skip
 

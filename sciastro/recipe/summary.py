@@ -45,7 +45,7 @@ class Summary:
         """Return the content of ``summary.json``."""
         total = sum(context.timings.values())
         timings = {name: round(context.timings.get(name, 0.0), 3) for name in STAGES}
-        return clean(
+        content: dict[str, Any] = clean(
             {
                 "schema": SCHEMA,
                 "version": package_version(),
@@ -61,6 +61,7 @@ class Summary:
                 "warnings": context.warnings,
             }
         )
+        return content
 
     def write(self, context: Context) -> dict[str, Any]:
         """Write ``summary.json`` atomically and return its content."""

@@ -61,7 +61,7 @@ def frame_quality(frames: Sequence[Mapping[str, Any]]) -> Plot | None:
         ax.margins(x=0.02, y=0.18)
     _legend(axes[0, 0], len(names) + 1)
     if timed:
-        locator = AutoDateLocator(maxticks=8)
+        locator = AutoDateLocator(minticks=3, maxticks=8)
         axes[-1, 0].xaxis.set_major_locator(locator)
         axes[-1, 0].xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
     axes[-1, 0].set_xlabel("time, UTC" if timed else "frame, in the order taken")
