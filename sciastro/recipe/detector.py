@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,14 @@ from sciastro.recipe.matching import MasterPlan
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import Session
 
-__all__ = ["Detector", "DetectorFacts"]
+__all__ = ["Detector", "DetectorFacts", "pile_level"]
 
 log = logging.getLogger(__name__)
 
-PILE = 12  # pixels at one frame's largest value that show where it saturates
+PILE = 12  # pixels at one frame's largest values that show where it saturates
+PILE_WIDTHS = (0.0, 5e-4, 2e-3, 6e-3)  # ranges in which they pile up, of the largest value above the sky
+PILE_BELOW = 0.05  # range that tells how many pixels light alone would leave there
+PILE_EXCESS = 5.0  # times as many make a pile
 ZERO_KINDS = ("bias", "dark-flat", "dark")
 
 
@@ -87,14 +91,24 @@ class Detector:
         """Look at raw pixels for the level at which they pile up."""
         level = self._declared(light.facts)
         if raw.dtype.kind in "iu":
-            top = raw.max()
-            if not np.isfinite(level) or top < level:
-                piled = int(np.count_nonzero(raw == top)) >= PILE and float(top) > 5 * float(
-                    np.median(raw[::37, ::37].astype(np.float64))
-                )
-                if piled:
-                    level = float(top)
+            piled = pile_level(raw)
+            if not np.isfinite(level) or piled < level:
+                level = piled if np.isfinite(piled) else level
         self._seen[light.name] = level
+
+    def agree(self, lights: Sequence[Light]) -> None:
+        """Give all measured lights of one setting the lowest level at which any of them piles up.
+
+        A frame with a handful of full pixels does not show a pile of its own.
+        """
+        lowest: dict[tuple[object, ...], float] = {}
+        for light in lights:
+            if light.measured is not None:
+                key = _setting(light.facts)
+                lowest[key] = float(np.fmin(lowest.get(key, np.nan), light.measured.saturation))
+        for light in lights:
+            if light.measured is not None:
+                light.measured = replace(light.measured, saturation=lowest[_setting(light.facts)])
 
     def blind(self, light: Light) -> bool:
         """Return whether no master tells the level of zero light."""
@@ -190,6 +204,28 @@ class Detector:
             read_pixels(Path(self._session.root) / frame.path, frame.hdu).astype(np.float32) for frame in pair
         )
         return one * np.float32(pair[0].adu_per_unit), two * np.float32(pair[1].adu_per_unit)
+
+
+def pile_level(raw: npt.NDArray[Any]) -> float:
+    """Return the level [adu] from which the pixels of a frame are full; NaN where none are.
+
+    A converter clips at one value; a full well is followed by read noise and the pattern of columns, so
+    its pixels pile up in a narrow range below the largest value. Light alone fills the range under the
+    brightest pixel evenly: equal areas of a star lie in equal steps of log brightness.
+    """
+    top, sky = float(raw.max()), float(np.median(raw[::37, ::37]))
+    reach = top - sky
+    if not top > 5 * sky:
+        return float("nan")
+    bright = raw[raw >= top - PILE_BELOW * reach].astype(np.float64)
+    for share in PILE_WIDTHS:
+        pile = bright[bright >= top - share * reach]
+        even = (bright.size - pile.size) * (share * reach + 1) / ((PILE_BELOW - share) * reach)
+        if pile.size >= PILE and pile.size > PILE_EXCESS * even:
+            middle = float(np.median(pile))
+            spread = 1.4826 * float(np.median(np.abs(pile - middle)))
+            return float(max(np.floor(middle - 6 * spread), bright.min()))
+    return float("nan")
 
 
 def _setting(facts: FrameFacts) -> tuple[object, ...]:

@@ -61,6 +61,7 @@ def measure_lights(
     run_tasks(
         work, lights, workers=min(context.workers, fit), done=lambda *_: context.progress.advance("calibrate")
     )
+    detector.agree(lights)
 
 
 def _measure(
