@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
-from fields import catalog
+from simulated_fields import catalog
 
 from sciastro.simulate.dialects import DIALECTS, sexagesimal, spellings
 from sciastro.simulate.night import night

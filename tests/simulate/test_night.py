@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from fields import catalog, quiet
+from simulated_fields import catalog, quiet
 
 from sciastro.errors import OptionError
 from sciastro.simulate.bands import star_rates

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from astropy.table import QTable
-from fields import catalog
+from simulated_fields import catalog
 
 from sciastro.errors import CatalogError, OptionError
 from sciastro.simulate.bands import BANDS, Telescope, color_channels, star_rates, surface_rate
