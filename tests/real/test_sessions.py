@@ -1,0 +1,132 @@
+"""Real sessions, reduced the whole way; skipped where the data are absent."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from sciastro.core.wcs import text_to_wcs
+from sciastro.io.store import open_group
+from sciastro.io.tables import read_sources
+from sciastro.io.usercatalog import read_user_catalog
+from sciastro.recipe.run import RunRequest, reduce_session
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def session(name):
+    path = DATA / name
+    if not path.is_dir():
+        pytest.skip(f"the real session {name} is not here")
+    return path
+
+
+def lights(summary):
+    return [row for row in summary["frames"] if row["type"] == "light"]
+
+
+@pytest.fixture(scope="module")
+def arcsat(tmp_path_factory):
+    path = session("calib_arcsat_m13")
+    out = tmp_path_factory.mktemp("arcsat")
+    summary = reduce_session(RunRequest(session=path, out=out, catalog=path / "truth_An2008_M13_ugriz.csv"))
+    return path, out, summary
+
+
+def test_arcsat_is_reduced_whole(arcsat):
+    _, out, summary = arcsat
+    assert summary["status"] == "ok"
+    assert sum(row["used"] for row in lights(summary)) == 5
+    assert {(row["type"], row["n_frames"]) for row in summary["masters"]} == {
+        ("bias", 3),
+        ("dark", 3),
+        ("flat", 3),
+    }
+    assert sorted(row["band"] for row in summary["products"]) == ["g", "r"]
+    scaled = next(row for row in summary["masters"] if row["type"] == "dark")
+    assert "Scaled by 1.5" in scaled["matched_by"]  # 80 s darks, 60 and 120 s lights
+    assert json.loads((out / "summary.json").read_text())["schema"] == 1
+
+
+def test_arcsat_positions_and_zero_points(arcsat):
+    path, out, summary = arcsat
+    catalog = read_user_catalog(path / "truth_An2008_M13_ugriz.csv")
+    real = SkyCoord(catalog["ra"], catalog["dec"])
+    for row in summary["products"]:
+        assert row["wcs"]["rms_arcsec"] < 0.3
+        assert row["zeropoint"]["n_stars"] > 50
+        table = read_sources(out / row["sources"])
+        found = SkyCoord(table["ra"], table["dec"])
+        near, apart, _ = found.match_to_catalog_sky(real)
+        magnitude = np.asarray(catalog[f"mag_{row['band']}"].value)
+        # The cluster is crowded: stars without another of a tenth of their light within 4 arcsec.
+        a, b, _, _ = real.search_around_sky(real, 4.0 * u.arcsec)
+        company = np.bincount(a[(a != b) & (magnitude[b] < magnitude[a] + 2.5)], minlength=len(real))
+        sound = np.asarray(table["flags"]) & 0xFFFF == 0
+        clean = (np.asarray(table["snr"]) > 10) & sound & (apart < 1.0 * u.arcsec) & (company[near] == 0)
+        assert clean.sum() > 30
+        assert np.sqrt(np.mean(apart.arcsec[clean] ** 2)) < 0.3
+        difference = np.asarray(table["mag"].value)[clean] - magnitude[near[clean]]
+        difference = difference[np.isfinite(difference)]
+        scatter = 1.4826 * np.median(np.abs(difference - np.median(difference)))
+        assert abs(np.median(difference)) < 0.05
+        assert scatter < 0.12
+
+
+def test_arcsat_gain_is_near_the_published_estimate(arcsat):
+    _, out, _ = arcsat
+    with open_group(out / "frames.h5") as ds:
+        np.testing.assert_allclose(ds["gain"].values, 1.29, rtol=0.05)  # the manifest's own estimate
+
+
+def test_four_noisy_frames_without_any_place(tmp_path):
+    summary = reduce_session(RunRequest(session=session("stack_m13_orion"), out=tmp_path / "out"))
+    assert len(summary["products"]) == 1
+    assert summary["products"][0]["n_frames"] >= 3
+    assert summary["products"][0]["wcs"] is None
+    assert any("--ra" in text for text in summary["warnings"])
+
+
+@pytest.mark.slow
+def test_seestar_agrees_with_the_given_solutions(tmp_path):
+    path = session("osc_seestar_m94")
+    out = tmp_path / "out"
+    summary = reduce_session(RunRequest(session=path, out=out))
+    assert [row["band"] for row in summary["products"]] == ["R", "G", "B"]
+    assert all(row["n_frames"] == 9 for row in summary["products"])
+    with open_group(out / "frames.h5") as ds:
+        for i in range(ds.sizes["frame"]):
+            name = str(ds["path"].values[i])
+            stem = Path(name).name.removesuffix(".fit.fz")
+            given = WCS(fits.getheader(path / "solutions" / f"s{name[7]}_{stem}.wcs"))
+            ours = text_to_wcs(str(ds["wcs"].values[i]))
+            x, y = np.meshgrid(np.linspace(50, 490, 6), np.linspace(50, 910, 8))
+            a = SkyCoord(*given.all_pix2world(2 * x.ravel() + 0.5, 2 * y.ravel() + 0.5, 0), unit="deg")
+            b = SkyCoord(*ours.all_pix2world(x.ravel(), y.ravel(), 0), unit="deg")
+            assert (
+                np.median(a.separation(b).arcsec) < 2.4
+            )  # one raw pixel; the given ones rest on 13 to 15 stars
+
+
+@pytest.mark.slow
+def test_drifting_transit_series(tmp_path):
+    path = session("timeseries_hatp32")
+    out = tmp_path / "out"
+    summary = reduce_session(RunRequest(session=path, out=out))
+    used = sum(row["used"] for row in lights(summary))
+    assert used >= 135
+    assert all(row["reason"] for row in lights(summary) if not row["used"])
+    with open_group(out / "frames.h5") as ds:
+        paths = [str(value) for value in ds["path"].values]
+        for given in sorted((path / "solutions").glob("hat_*.wcs")):
+            i = next(k for k, name in enumerate(paths) if given.stem.removeprefix("hat_") in name)
+            theirs, ours = WCS(fits.getheader(given)), text_to_wcs(str(ds["wcs"].values[i]))
+            x, y = np.meshgrid(np.linspace(30, 620, 6), np.linspace(30, 470, 6))
+            a = SkyCoord(*theirs.all_pix2world(x.ravel(), y.ravel(), 0), unit="deg")
+            b = SkyCoord(*ours.all_pix2world(x.ravel(), y.ravel(), 0), unit="deg")
+            assert np.median(a.separation(b).arcsec) < 5.2  # one pixel
