@@ -17,7 +17,15 @@ from sciastro.core import transform
 from sciastro.core.history import record
 from sciastro.core.options import option
 from sciastro.core.stars import StarArray
-from sciastro.core.vocabulary import FROM_REFERENCE, labeled
+from sciastro.core.vocabulary import (
+    FROM_REFERENCE,
+    REGISTRATION_REASON,
+    REGISTRATION_RMS,
+    REGISTRATION_STARS,
+    SIGNAL,
+    labeled,
+    require,
+)
 from sciastro.errors import DatasetError, MatchError
 
 __all__ = ["RegisterFramesOptions", "best_reference", "register_frames"]
@@ -52,7 +60,7 @@ def register_frames(
     Parameters
     ----------
     frames
-        Any dataset with dims frame, y, x; its pixels are not touched. Not modified.
+        ``signal`` [electron, (frame, y, x)]; only its shape counts, its pixels are not touched. Not modified.
     star_lists
         One `STAR_DTYPE` array per frame, brightest first.
     options
@@ -68,8 +76,10 @@ def register_frames(
     Raises
     ------
     DatasetError
-        If the numbers of frames and star lists differ, or the reference does not exist.
+        If ``signal`` is missing or has the wrong dims or unit, if the numbers of frames and star lists
+        differ, or if the reference does not exist.
     """
+    require(frames, SIGNAL)
     n_frames = frames.sizes["frame"]
     if len(star_lists) != n_frames:
         raise DatasetError(
@@ -106,14 +116,9 @@ def register_frames(
             found.rms,
             found.n,
         )
-    text = "Why the frame could not be registered; empty where it is."
     out = frames.assign({FROM_REFERENCE.name: labeled(FROM_REFERENCE, maps)}).assign_coords(
-        registration_rms=(
-            "frame",
-            rms,
-            {"units": "pixel", "long_name": "Residual of the stars used; NaN unregistered."},
-        ),
-        registration_stars=("frame", count, {"units": "1", "long_name": "Stars used in the registration."}),
-        registration_reason=("frame", np.array(reason, dtype=str), {"long_name": text}),
+        registration_rms=labeled(REGISTRATION_RMS, rms),
+        registration_stars=labeled(REGISTRATION_STARS, count),
+        registration_reason=labeled(REGISTRATION_REASON, np.array(reason, dtype=str)),
     )
-    return record(out, "astrometry.register_frames", options, reference=reference)
+    return record(out, "astrometry.register", options, reference=reference)

@@ -18,10 +18,22 @@ import xarray as xr
 
 from sciastro.calibrate.planes import Planes, correct_window, dark_plane, repair_margin
 from sciastro.core.history import record
-from sciastro.core.lift import is_lazy, map_frames
+from sciastro.core.lift import is_lazy, map_frames, require_loaded
 from sciastro.core.options import Options, option
 from sciastro.core.quality import flag_attributes
-from sciastro.core.vocabulary import QUALITY, RAW, SIGNAL, VARIANCE, labeled, require
+from sciastro.core.vocabulary import (
+    CFA,
+    FILTER,
+    GAIN,
+    QUALITY,
+    RAW,
+    READ_NOISE,
+    SATURATION,
+    SIGNAL,
+    VARIANCE,
+    labeled,
+    require,
+)
 from sciastro.errors import DatasetError
 
 __all__ = ["CorrectOptions", "Planes", "correct", "correct_window", "dark_plane", "repair_margin"]
@@ -55,6 +67,7 @@ class CorrectOptions(Options):
 
 DEFAULTS = CorrectOptions()
 WRITTEN = (SIGNAL, VARIANCE, QUALITY)
+FACTS = (GAIN, READ_NOISE, SATURATION, CFA, FILTER)
 
 
 def correct(
@@ -84,9 +97,11 @@ def correct(
     Raises
     ------
     DatasetError
-        If ``raw`` or a master has the wrong dims, shape or unit, or gain or read noise are unknown.
+        If ``raw``, a fact or a master has the wrong dims, shape or unit, a fact is lazy, or gain or read
+        noise are unknown.
     """
-    require(frames, RAW)
+    require(frames, RAW, *(spec for spec in FACTS if spec.name in frames.variables))
+    require_loaded(frames, *(spec.name for spec in FACTS))
     masters = xr.Dataset() if masters is None else masters
     _check_masters(frames, masters)
     scalars = [
@@ -95,6 +110,7 @@ def correct(
         _numbers(frames, "saturation", options.saturation, _ceiling(frames["raw"])),
         np.array([str(value) for value in _column(frames, "cfa", "")], dtype=str),
     ]
+    _check_detector(scalars[0], scalars[1])
     groups = _groups(frames, masters)
     parts = [
         _correct_group(frames["raw"], masters, band, index, scalars, options.repair) for band, index in groups
@@ -182,6 +198,17 @@ def _numbers(
         return np.full(frames.sizes["frame"], given)
     values = _column(frames, name, otherwise).astype(np.float64)
     return np.where(np.isfinite(values), values, otherwise)
+
+
+def _check_detector(gain: npt.NDArray[np.float64], read_noise: npt.NDArray[np.float64]) -> None:
+    """Say now, not when lazy pixels are computed, that a frame's gain or read noise is unknown."""
+    for i, (one_gain, one_noise) in enumerate(zip(gain, read_noise, strict=True)):
+        try:
+            Planes(gain=float(one_gain), read_noise=float(one_noise))
+        except DatasetError as error:
+            raise DatasetError(
+                error.found, where=f"{error.where} of frame {i}", remedy=error.remedy
+            ) from error
 
 
 def _ceiling(raw: xr.DataArray) -> float:

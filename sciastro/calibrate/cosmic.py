@@ -16,7 +16,7 @@ import xarray as xr
 
 from sciastro.calibrate.sampling import phases_of
 from sciastro.core.history import record
-from sciastro.core.lift import map_frames
+from sciastro.core.lift import map_frames, require_loaded
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality, flag_attributes
 from sciastro.core.vocabulary import QUALITY, SIGNAL, VARIANCE, labeled, require
@@ -72,6 +72,7 @@ def flag_cosmics(frames: xr.Dataset, *, options: CosmicOptions = DEFAULTS) -> xr
         If a variable is missing or has the wrong dims or unit.
     """
     require(frames, SIGNAL, VARIANCE, QUALITY)
+    require_loaded(frames, "cfa")
     count = frames.sizes["frame"]
     cfa = np.array(
         [str(name) for name in frames["cfa"].values] if "cfa" in frames.variables else [""] * count

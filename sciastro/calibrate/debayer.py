@@ -17,7 +17,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciastro.core.history import inherit, record
-from sciastro.core.lift import map_frames
+from sciastro.core.lift import map_frames, require_loaded
 from sciastro.core.options import Options, option
 from sciastro.core.quality import flag_attributes
 from sciastro.core.vocabulary import CFA, FILTER, QUALITY, SIGNAL, VARIANCE, labeled, require
@@ -169,6 +169,7 @@ def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dat
         If a variable is missing, or the frames are not mosaics of one pattern.
     """
     require(frames, SIGNAL, VARIANCE, QUALITY, CFA, FILTER)
+    require_loaded(frames, "cfa", "filter")
     patterns = sorted({str(value) for value in frames["cfa"].values})
     if len(patterns) != 1:
         raise DatasetError(
@@ -189,7 +190,11 @@ def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dat
 
 
 # Facts about the mosaic's grid or measured on it: they would be wrong for a color plane.
-OF_THE_MOSAIC = ("wcs", "from_reference", "fwhm", "eccentricity", "sky", "noise", "n_stars", "weight")
+OF_THE_MOSAIC = (
+    *("wcs", "from_reference", "registration_rms", "registration_stars", "registration_reason"),
+    *("fwhm", "eccentricity", "elongation", "sky", "noise", "n_stars", "transparency", "weight"),
+    "frame_correlation",
+)
 
 
 def _coordinates(frames: xr.Dataset) -> dict[str, xr.DataArray | xr.Variable]:

@@ -13,7 +13,17 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-__all__ = ["chunk_rows", "frame_facts", "is_lazy", "map_frames", "reduce_tiles", "run_tasks"]
+from sciastro.errors import DatasetError
+
+__all__ = [
+    "chunk_rows",
+    "frame_facts",
+    "is_lazy",
+    "map_frames",
+    "reduce_tiles",
+    "require_loaded",
+    "run_tasks",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,6 +32,25 @@ R = TypeVar("R")
 def is_lazy(*arrays: xr.DataArray | xr.Variable) -> bool:
     """Return whether any of `arrays` is a dask collection."""
     return any(getattr(array, "chunks", None) is not None for array in arrays)
+
+
+def require_loaded(ds: xr.Dataset, *names: str) -> None:
+    """Check that those of the variables `names` that `ds` has are in memory.
+
+    A step that must know a fact before it can plan its work never computes it behind the user's back.
+
+    Raises
+    ------
+    DatasetError
+        Naming the first lazy one, and how to load it.
+    """
+    for name in names:
+        if name in ds.variables and is_lazy(ds[name]):
+            raise DatasetError(
+                "is lazy, and this step must know it before it can plan.",
+                where=f"variable '{name}'",
+                remedy=f"Load it first: `ds['{name}'].load()`.",
+            )
 
 
 def chunk_rows(ds: xr.Dataset, rows: int) -> xr.Dataset:

@@ -54,6 +54,11 @@ REJECTED_LOW = _spec("rejected_low", "band y x", "iu", "1", "Frames rejected bel
 REJECTED_HIGH = _spec("rejected_high", "band y x", "iu", "1", "Frames rejected above the center.")
 DISPLAY = _spec("display", "y x channel", "f", "1", "A picture, 0 to 1; never measured.")
 
+BAND = _spec("band", "band", "UOT", "", "Name of the band, as `filter` of its frames.")
+PIXEL_Y = _spec("y", "y", "iuf", "pixel", "Row of the grid that a shown row comes from; 0 is the first.")
+PIXEL_X = _spec("x", "x", "iuf", "pixel", "Column of the grid that a shown column comes from.")
+CHANNEL = _spec("channel", "channel", "UOT", "", "Channel of a picture: red, green, blue; or gray.")
+
 TIME = _spec("time", "frame", "M", "", "Mid-exposure, UTC; NaT where the header is silent.")
 EXPOSURE = _spec("exposure", "frame", "f", "s", "Exposure time.")
 FILTER = _spec("filter", "frame", "UOT", "", "Band name, canonical spelling.")
@@ -69,6 +74,7 @@ CFA = _spec("cfa", "frame", "UOT", "", "Color filter array as stored (y up), suc
 
 FWHM = _spec("fwhm", "frame", "f", "pixel", "Median full width at half maximum of stars; NaN no stars.")
 ECCENTRICITY = _spec("eccentricity", "frame", "f", "1", "Median eccentricity of stars; NaN no stars.")
+ELONGATION = _spec("elongation", "frame", "f", "1", "Axis ratio common to all stars, 1 round; NaN no stars.")
 SKY = _spec("sky", "frame", "f", "electron / s", "Median background rate per pixel.")
 NOISE = _spec("noise", "frame", "f", "electron / s", "Background noise (1 sigma) per pixel.")
 N_STARS = _spec("n_stars", "frame", "iu", "1", "Stars detected at 5 sigma or more.")
@@ -76,13 +82,30 @@ TRANSPARENCY = _spec("transparency", "frame", "f", "1", "Star flux rate relative
 WEIGHT = _spec("weight", "frame", "f", "1", "Weight in the stack; 0 only where `use` is False.")
 USE = _spec("use", "frame", "b", "1", "Whether the frame enters the stack.")
 REASON = _spec("reason", "frame", "UOT", "", "Why a frame is left out or weighted down; empty if neither.")
-WCS = _spec("wcs", "frame", "UOT", "", "WCS of the frame as FITS header text; empty where unsolved.")
+WCS = _spec(
+    "wcs", "frame", "UOT", "", "WCS as FITS header text, one per frame, a scalar for an image; else empty."
+)
 FROM_REFERENCE = _spec(
     "from_reference",
     "frame axis term",
     "f",
     "pixel",
     "Polynomial from reference-grid to frame pixels (see `core.transform`); NaN unregistered.",
+)
+
+REGISTRATION_RMS = _spec(
+    "registration_rms", "frame", "f", "pixel", "Residual of the stars used; NaN unregistered."
+)
+REGISTRATION_STARS = _spec("registration_stars", "frame", "iu", "1", "Stars used in the registration.")
+REGISTRATION_REASON = _spec(
+    "registration_reason", "frame", "UOT", "", "Why the frame could not be registered; empty where it is."
+)
+FRAME_CORRELATION = _spec(
+    "frame_correlation",
+    "frame",
+    "f",
+    "1",
+    "Noise of large areas of an aligned frame over what uncorrelated pixels of `variance` give.",
 )
 
 ZEROPOINT = _spec("zeropoint", "band", "f", "mag", "Magnitude of 1 electron / s; NaN uncalibrated.")
@@ -99,6 +122,9 @@ COLOR_GAIN = _spec("color_gain", "band", "f", "1", "Factor per band that makes t
 COLOR_GAIN_ERR = _spec("color_gain_err", "band", "f", "1", "Its standard error.")
 IMAGE_EXPOSURE = _spec("image_exposure", "band", "f", "s", "Summed exposure of the frames used.")
 N_FRAMES = _spec("n_frames", "band", "iu", "1", "Frames used.")
+BACKGROUND_MODEL = _spec(
+    "background_model", "band y x", "f", "electron / s", "Smooth sky, for pictures only; never measured."
+)
 
 VARIABLES: dict[str, VariableSpec] = {
     spec.name: spec for spec in list(globals().values()) if isinstance(spec, VariableSpec)
@@ -135,9 +161,7 @@ def require(ds: xr.Dataset, *specs: VariableSpec) -> None:
             raise DatasetError(
                 f"is in {unit!r}, and this step needs {spec.unit!r}.",
                 where=where,
-                remedy="Run `calibrate.correct` first."
-                if spec.unit.startswith("electron")
-                else "Convert it.",
+                remedy="Run `calibrate.correct` first." if spec in (SIGNAL, VARIANCE) else "Convert it.",
             )
 
 

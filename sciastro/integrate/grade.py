@@ -17,10 +17,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciastro.core.history import record
-from sciastro.core.lift import is_lazy
+from sciastro.core.lift import require_loaded
 from sciastro.core.options import Options, option
 from sciastro.core.vocabulary import (
     ECCENTRICITY,
+    ELONGATION,
     EXPOSURE,
     FILTER,
     FROM_REFERENCE,
@@ -37,7 +38,6 @@ from sciastro.core.vocabulary import (
     labeled,
     require,
 )
-from sciastro.errors import DatasetError
 
 __all__ = ["GradeOptions", "grade"]
 
@@ -96,17 +96,14 @@ def grade(frames: xr.Dataset, *, options: GradeOptions = DEFAULTS) -> xr.Dataset
     DatasetError
         If a coordinate is missing, has the wrong unit, or is lazy.
     """
-    require(frames, FWHM, ECCENTRICITY, SKY, NOISE, N_STARS, EXPOSURE, FILTER)
+    needed = (FWHM, ECCENTRICITY, SKY, NOISE, N_STARS, EXPOSURE, FILTER)
+    optional = (TARGET, TRANSPARENCY, FROM_REFERENCE, ELONGATION)
+    require(frames, *needed, *(spec for spec in optional if spec.name in frames.variables))
+    require_loaded(frames, *(spec.name for spec in (*needed, *optional)))
     facts = {spec.name: _facts(frames, spec) for spec in (FWHM, ECCENTRICITY, NOISE, N_STARS, EXPOSURE)}
     n = frames.sizes["frame"]
-    facts["transparency"] = (
-        _facts(frames, TRANSPARENCY) if TRANSPARENCY.name in frames.variables else np.full(n, np.nan)
-    )
-    facts["elongation"] = (
-        np.asarray(frames["elongation"].values, dtype=np.float64)
-        if "elongation" in frames.variables
-        else np.full(n, np.nan)
-    )
+    for spec in (TRANSPARENCY, ELONGATION):
+        facts[spec.name] = _facts(frames, spec) if spec.name in frames.variables else np.full(n, np.nan)
     registered = np.ones(n, dtype=bool)
     if FROM_REFERENCE.name in frames.variables:
         registered = np.isfinite(frames[FROM_REFERENCE.name].values).all(axis=(1, 2))
@@ -121,12 +118,6 @@ def grade(frames: xr.Dataset, *, options: GradeOptions = DEFAULTS) -> xr.Dataset
 
 
 def _facts(frames: xr.Dataset, spec: VariableSpec) -> Floats:
-    if is_lazy(frames[spec.name]):
-        raise DatasetError(
-            "is lazy, and frames can only be compared when all are measured.",
-            where=f"coordinate '{spec.name}'",
-            remedy=f"Compute it first: `ds['{spec.name}'].load()`.",
-        )
     return np.asarray(frames[spec.name].values, dtype=np.float64)
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciastro.core.history import inherit, record
-from sciastro.core.lift import is_lazy, reduce_tiles
+from sciastro.core.lift import reduce_tiles, require_loaded
 from sciastro.core.transform import identity
 from sciastro.core.vocabulary import (
     COVERAGE,
@@ -130,12 +130,7 @@ def _optional(frames: xr.Dataset, spec: VariableSpec) -> npt.NDArray[np.generic]
     if spec.name not in frames.variables:
         return None
     require(frames, spec)
-    if is_lazy(frames[spec.name]):
-        raise DatasetError(
-            "is lazy, and tiles cannot be planned without it.",
-            where=f"coordinate '{spec.name}'",
-            remedy=f"Compute it first: `ds['{spec.name}'].load()`.",
-        )
+    require_loaded(frames, spec.name)
     return np.asarray(frames[spec.name].values)
 
 

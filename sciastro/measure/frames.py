@@ -2,7 +2,7 @@
 
 Reads ``signal`` [electron] and ``exposure`` [s], and ``quality`` and ``variance`` where they are there.
 Writes the `frame` coordinates ``fwhm`` [pixel], ``eccentricity`` [1], ``sky`` and ``noise``
-[electron / s] and ``n_stars``.
+[electron / s], ``n_stars`` and ``elongation`` [1].
 """
 
 from functools import partial
@@ -17,6 +17,7 @@ from sciastro.core.lift import frame_facts
 from sciastro.core.quality import unusable
 from sciastro.core.vocabulary import (
     ECCENTRICITY,
+    ELONGATION,
     EXPOSURE,
     FWHM,
     N_STARS,
@@ -50,7 +51,8 @@ def measure(frames: xr.Dataset, *, options: DetectOptions = DEFAULTS) -> xr.Data
     -------
     Dataset
         `frames` with the coordinates ``fwhm``, ``eccentricity`` (NaN where no star is seen), ``sky``,
-        ``noise`` (NaN where the frame has no usable pixel or no exposure) and ``n_stars``.
+        ``noise`` (NaN where the frame has no usable pixel or no exposure), ``n_stars`` and ``elongation``
+        (NaN where no star is seen).
 
     Raises
     ------
@@ -62,7 +64,7 @@ def measure(frames: xr.Dataset, *, options: DetectOptions = DEFAULTS) -> xr.Data
     require(frames, *extra)
     planes = [frames[spec.name] for spec in (SIGNAL, *extra)]
     work = partial(_facts, names=tuple(spec.name for spec in extra), options=options)
-    facts = frame_facts(work, *planes, count=5)
+    facts = frame_facts(work, *planes, count=6)
     exposure = frames["exposure"].data
     with np.errstate(divide="ignore", invalid="ignore"):
         sky, noise = facts[:, 2] / exposure, facts[:, 3] / exposure
@@ -72,8 +74,9 @@ def measure(frames: xr.Dataset, *, options: DetectOptions = DEFAULTS) -> xr.Data
         sky=labeled(SKY, sky),
         noise=labeled(NOISE, noise),
         n_stars=labeled(N_STARS, facts[:, 4].astype(np.int64)),
+        elongation=labeled(ELONGATION, facts[:, 5]),
     )
-    return record(out, "measure.frames", options)
+    return record(out, "measure.stars", options)
 
 
 def _facts(
@@ -82,12 +85,21 @@ def _facts(
     names: tuple[str, ...],
     options: DetectOptions,
 ) -> npt.NDArray[np.float64]:
-    """Return fwhm, eccentricity, sky, noise [electron] and star count of one frame."""
+    """Return fwhm, eccentricity, sky, noise [electron], star count and elongation of one frame."""
     extra = dict(zip(names, planes, strict=True))
     seen = np.isfinite(signal)
     if "quality" in extra:
         seen &= ~unusable(extra["quality"])
     if not seen.any():
-        return np.array([np.nan, np.nan, np.nan, np.nan, 0.0])
+        return np.array([np.nan, np.nan, np.nan, np.nan, 0.0, np.nan])
     found = measure_plane(signal, extra.get("quality"), gain_noise=extra.get("variance"), options=options)
-    return np.array([found.fwhm, found.eccentricity, found.sky, found.noise, float(found.n_stars)])
+    return np.array(
+        [
+            found.fwhm,
+            found.eccentricity,
+            found.sky,
+            found.noise,
+            float(found.n_stars),
+            found.shape.elongation,
+        ]
+    )

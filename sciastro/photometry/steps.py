@@ -217,7 +217,7 @@ def calibrate_photometry(
     """
     require(ds, v.IMAGE)
     fits = calibrate_bands(sources, catalog, options=options)
-    return record(_with_zeropoints(ds, fits), "photometry.calibrate_photometry", options)
+    return record(_with_zeropoints(ds, fits), "photometry.zeropoint", options)
 
 
 def _with_zeropoints(ds: xr.Dataset, fits: Mapping[str, BandCalibration]) -> xr.Dataset:
@@ -292,4 +292,4 @@ def calibrate_color(
                 gain[k], err[k] = found.gains[rgb.index(band)], found.errors[rgb.index(band)]
     out = ds.assign(color_gain=labeled(v.COLOR_GAIN, gain), color_gain_err=labeled(v.COLOR_GAIN_ERR, err))
     out["color_gain"].attrs["details"] = _json(found.as_dict() if found is not None else {"reason": reason})
-    return record(out, "photometry.calibrate_color", options)
+    return record(out, "photometry.color", options)

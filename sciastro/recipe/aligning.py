@@ -306,6 +306,7 @@ def _facts(lights: Sequence[Light], band: str, target: str) -> xr.Dataset:
     columns = {
         v.FWHM: np.array([one.fwhm for one in measured]),
         v.ECCENTRICITY: np.array([one.eccentricity for one in measured]),
+        v.ELONGATION: np.array([one.elongation for one in measured]),
         v.SKY: np.array([one.sky[band] for one in measured]) / seconds,
         v.NOISE: np.array([one.noise[band] for one in measured]) / seconds,
         v.N_STARS: np.array([one.n_stars for one in measured]),
@@ -316,5 +317,4 @@ def _facts(lights: Sequence[Light], band: str, target: str) -> xr.Dataset:
         v.FROM_REFERENCE: maps,
     }
     coords = {spec.name: labeled(spec, data) for spec, data in columns.items()}
-    coords["elongation"] = xr.Variable(("frame",), [one.elongation for one in measured], {"units": "1"})
     return xr.Dataset(coords=coords)

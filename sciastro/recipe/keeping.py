@@ -116,6 +116,7 @@ def _measured_facts(lights: Sequence[Light], recipe: Recipe) -> xr.Dataset:
     columns: dict[VariableSpec, np.ndarray] = {
         v.FWHM: values("fwhm"),
         v.ECCENTRICITY: values("eccentricity"),
+        v.ELONGATION: values("elongation"),
         v.SKY: rate("sky"),
         v.NOISE: rate("noise"),
         v.N_STARS: np.array(

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciastro.core import vocabulary as v
 from sciastro.core.history import record
 from sciastro.core.lift import map_frames
 from sciastro.core.options import Options, option
-from sciastro.core.vocabulary import IMAGE, require
+from sciastro.core.vocabulary import IMAGE, labeled, require
 from sciastro.render.surface import Surface, choose_surface, polynomial_surface
 
 __all__ = ["BACKGROUND_MODEL", "BackgroundOptions", "Sky", "fit_sky", "flatten"]
@@ -102,9 +103,8 @@ def flatten(ds: xr.Dataset, *, options: BackgroundOptions = DEFAULTS) -> xr.Data
         return (fit_sky(plane, options=options).model,)
 
     (model,) = map_frames(one, ds["image"], dtypes=(np.float32,), whole_plane=True)
-    attrs = {"units": "electron / s", "long_name": "Smooth sky, for pictures only; never measured."}
-    written = ds.assign({BACKGROUND_MODEL: (IMAGE.dims, model, attrs)})
-    return record(written, "render.flatten", options)
+    written = ds.assign({BACKGROUND_MODEL: labeled(v.BACKGROUND_MODEL, model)})
+    return record(written, "render.background", options)
 
 
 def fit_sky(plane: npt.ArrayLike, *, options: BackgroundOptions = DEFAULTS) -> Sky:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciastro.core import vocabulary as v
 from sciastro.core.history import inherit, package_version, record
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
@@ -132,6 +133,8 @@ def compose(ds: xr.Dataset, *, options: ComposeOptions = DEFAULTS) -> xr.Dataset
         If the palette asks for bands that are not there.
     """
     require(ds, IMAGE)
+    optional = (v.BACKGROUND_MODEL, v.COVERAGE, v.IMAGE_QUALITY, v.COLOR_GAIN)
+    require(ds, *(spec for spec in optional if spec.name in ds.variables))
     bands = [str(band) for band in ds["band"].values] if "band" in ds.coords else _numbered(ds.sizes["band"])
     palette = choose_palette(bands, options.palette, options.custom)
     shown = [band for band in bands if band not in palette.left_out]
@@ -150,9 +153,9 @@ def compose(ds: xr.Dataset, *, options: ComposeOptions = DEFAULTS) -> xr.Dataset
     out = xr.Dataset(
         {"display": labeled(DISPLAY, np.ascontiguousarray(display[::-1]))},
         coords={
-            "y": ("y", np.arange(rows.start, rows.stop)[::-1]),
-            "x": ("x", np.arange(columns.start, columns.stop)),
-            "channel": ("channel", ["gray"] if display.shape[2] == 1 else ["red", "green", "blue"]),
+            "y": labeled(v.PIXEL_Y, np.arange(rows.start, rows.stop)[::-1]),
+            "x": labeled(v.PIXEL_X, np.arange(columns.start, columns.stop)),
+            "channel": labeled(v.CHANNEL, ["gray"] if display.shape[2] == 1 else ["red", "green", "blue"]),
         },
         attrs={"recipe": json.dumps(recipe, sort_keys=True)},
     )

@@ -19,7 +19,7 @@ def dataset(raw, gain=1.3, read_noise=4.0, saturation=60_000.0, cfa="", filters=
     return xr.Dataset(
         {"raw": labeled(RAW, raw)},
         coords={
-            "gain": labeled(GAIN, np.full(n, gain)),
+            "gain": labeled(GAIN, np.full(n, float(gain))),
             "read_noise": labeled(READ_NOISE, np.full(n, read_noise)),
             "saturation": labeled(SATURATION, np.full(n, saturation)),
             "cfa": labeled(CFA, np.full(n, cfa, dtype="U4")),

@@ -65,7 +65,8 @@ def test_many_clouded_frames_do_not_hide_each_other():
 
 
 def test_common_elongation_counts_before_eccentricity():
-    ds = night(eccentricity={2: 0.9}).assign_coords(elongation=("frame", np.r_[np.full(11, 1.05), 1.8]))
+    ratio = v.labeled(v.ELONGATION, np.r_[np.full(11, 1.05), 1.8])
+    ds = night(eccentricity={2: 0.9}).assign_coords(elongation=ratio)
     out = grade(ds)
     np.testing.assert_array_equal(out["use"], np.arange(12) < 11)
     assert "along one direction" in str(out["reason"].values[11])
@@ -138,5 +139,5 @@ def test_input_untouched_and_one_history_entry():
 
 def test_lazy_facts_are_refused():
     ds = night()
-    with pytest.raises(DatasetError, match="coordinate 'fwhm': is lazy"):
+    with pytest.raises(DatasetError, match="variable 'fwhm': is lazy"):
         grade(ds.assign_coords(fwhm=ds["fwhm"].chunk()))

@@ -8,7 +8,19 @@ from star_scenes import gaussian_field
 from sciastro.core.history import history
 from sciastro.core.lift import chunk_rows, is_lazy
 from sciastro.core.quality import Quality
-from sciastro.core.vocabulary import ECCENTRICITY, EXPOSURE, FWHM, N_STARS, NOISE, QUALITY, SIGNAL, SKY, VARIANCE, labeled, require
+from sciastro.core.vocabulary import (
+    ECCENTRICITY,
+    EXPOSURE,
+    FWHM,
+    N_STARS,
+    NOISE,
+    QUALITY,
+    SIGNAL,
+    SKY,
+    VARIANCE,
+    labeled,
+    require,
+)
 from sciastro.errors import DatasetError
 from sciastro.measure.frames import measure
 from sciastro.measure.stars import DetectOptions
@@ -19,10 +31,14 @@ from sciastro.measure.trailing import common_shape, star_counts
 def frames():
     rng = np.random.default_rng(1)
     xy = rng.uniform(15, 285, (60, 2))
-    planes = [gaussian_field((300, 300), xy, 10 ** rng.uniform(3, 5, 60), fwhm, seed=i) for i, fwhm in enumerate((2.5, 4.0))]
+    planes = [
+        gaussian_field((300, 300), xy, 10 ** rng.uniform(3, 5, 60), fwhm, seed=i)
+        for i, fwhm in enumerate((2.5, 4.0))
+    ]
     planes.append(np.full((300, 300), np.nan, np.float32))
     return xr.Dataset(
-        {"signal": labeled(SIGNAL, np.stack(planes))}, coords={"exposure": labeled(EXPOSURE, [10.0, 20.0, 20.0])}
+        {"signal": labeled(SIGNAL, np.stack(planes))},
+        coords={"exposure": labeled(EXPOSURE, [10.0, 20.0, 20.0])},
     )
 
 
@@ -35,7 +51,7 @@ def test_facts_have_their_units_and_values(frames):
     assert out["n_stars"].values.tolist()[2] == 0
     assert out["n_stars"].values[0] > 40
     assert np.isnan([out[name].values[2] for name in ("fwhm", "eccentricity", "sky", "noise")]).all()
-    assert history(out)[-1]["step"] == "measure.frames"
+    assert history(out)[-1]["step"] == "measure.stars"
 
 
 def test_input_is_untouched(frames):

@@ -93,7 +93,7 @@ def test_the_input_is_untouched_and_the_result_is_new():
     xr.testing.assert_identical(ds, before)
     assert set(picture.data_vars) == {"display"}
     assert picture["display"].attrs["units"] == "1"
-    assert [entry["step"] for entry in history(picture)] == ["render.flatten", "render.compose"]
+    assert [entry["step"] for entry in history(picture)] == ["render.background", "render.compose"]
     xr.testing.assert_identical(compose(ds), picture)
 
 

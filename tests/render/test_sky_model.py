@@ -141,7 +141,7 @@ def test_step_keeps_the_contract(field):
     assert out["background_model"].dtype == np.float32
     assert out["background_model"].attrs["units"] == "electron / s"
     assert set(out.data_vars) - set(ds.data_vars) == {"background_model"}
-    assert [entry["step"] for entry in history(out)] == ["render.flatten"]
+    assert [entry["step"] for entry in history(out)] == ["render.background"]
     lazy = flatten(chunk_rows(ds, 100))
     assert lazy["background_model"].chunks is not None
     xr.testing.assert_allclose(lazy.compute(), out)
