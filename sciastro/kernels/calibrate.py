@@ -20,6 +20,7 @@ DO_NOT_USE, SATURATED, DEAD, HOT, INTERPOLATED, NO_DATA, LOW_FLAT = (
     np.uint16(1 << bit) for bit in (0, 1, 10, 11, 12, 13, 15)
 )
 CLEAR = np.uint16(0)
+SPAN = 256  # pixels looked at in one go for defects
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -126,45 +127,56 @@ def repair_defects(signal, variance, quality, bad, distance, inside_y0, inside_y
     inside_y0, inside_y1, inside_x0, inside_x1
         Only pixels of this part are repaired; the rest is margin to look at.
     """
-    height, width = signal.shape
     values = np.empty(8, np.float32)
-    with_variance = variance.size > 0
     avoid = bad | DO_NOT_USE | NO_DATA
     for y in range(inside_y0, inside_y1):
-        for x in range(inside_x0, inside_x1):
-            if not quality[y, x] & bad:
+        for start in range(inside_x0, inside_x1, SPAN):
+            stop, any_bits = min(start + SPAN, inside_x1), CLEAR
+            for bits in quality[y, start:stop]:  # vectorizes; hardly any span holds a bad pixel
+                any_bits |= bits
+            if not any_bits & bad:
                 continue
-            n, noise, total, square, full = 0, ZERO, ZERO, ZERO, CLEAR
-            for dy in range(-distance, distance + 1, distance):
-                for dx in range(-distance, distance + 1, distance):
-                    j, i = y + dy, x + dx
-                    if j < 0 or j >= height or i < 0 or i >= width or (quality[j, i] & avoid):
-                        continue
-                    if not abs(signal[j, i]) < INF:
-                        continue
-                    values[n] = signal[j, i]
-                    full |= quality[j, i] & SATURATED
-                    if with_variance:
-                        noise += variance[j, i]
-                    n += 1
-            if n == 0:
-                signal[y, x] = NAN
-                quality[y, x] |= DO_NOT_USE
-                if with_variance:
-                    variance[y, x] = NAN
+            for x in range(start, stop):
+                if quality[y, x] & bad:
+                    _repair_pixel(signal, variance, quality, avoid, distance, y, x, values)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _repair_pixel(signal, variance, quality, avoid, distance, y, x, values):
+    """Repair one pixel (see `repair_defects`); `values` is float32[8] of scratch."""
+    height, width = signal.shape
+    with_variance = variance.size > 0
+    n, noise, total, square, full = 0, ZERO, ZERO, ZERO, CLEAR
+    for dy in range(-distance, distance + 1, distance):
+        for dx in range(-distance, distance + 1, distance):
+            j, i = y + dy, x + dx
+            if j < 0 or j >= height or i < 0 or i >= width or (quality[j, i] & avoid):
                 continue
-            for i in range(1, n):  # eight at most: insertion (np.sort takes a second to compile)
-                value, j = values[i], i
-                while j > 0 and values[j - 1] > value:
-                    values[j] = values[j - 1]
-                    j -= 1
-                values[j] = value
-            middle = np.float32(0.5) * (values[(n - 1) // 2] + values[n // 2])
-            signal[y, x] = middle
-            quality[y, x] |= INTERPOLATED | full
+            if not abs(signal[j, i]) < INF:
+                continue
+            values[n] = signal[j, i]
+            full |= quality[j, i] & SATURATED
             if with_variance:
-                count = np.float32(n)
-                for i in range(n):
-                    total += (values[i] - middle) * (values[i] - middle)
-                square = total / (count - ONE) if n > 1 else noise / count
-                variance[y, x] = noise / count * np.float32(1.5) / count + square
+                noise += variance[j, i]
+            n += 1
+    if n == 0:
+        signal[y, x] = NAN
+        quality[y, x] |= DO_NOT_USE
+        if with_variance:
+            variance[y, x] = NAN
+        return
+    for i in range(1, n):  # eight at most: insertion (np.sort takes a second to compile)
+        value, j = values[i], i
+        while j > 0 and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
+    middle = np.float32(0.5) * (values[(n - 1) // 2] + values[n // 2])
+    signal[y, x] = middle
+    quality[y, x] |= INTERPOLATED | full
+    if with_variance:
+        count = np.float32(n)
+        for i in range(n):
+            total += (values[i] - middle) * (values[i] - middle)
+        square = total / (count - ONE) if n > 1 else noise / count
+        variance[y, x] = noise / count * np.float32(1.5) / count + square
