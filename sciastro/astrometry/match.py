@@ -17,18 +17,33 @@ from sciastro.core import transform
 from sciastro.errors import MatchError
 from sciastro.kernels.triangles import list_triangles, orientation_histogram, vote
 
-__all__ = ["Match", "chance", "match_stars", "mutual_pairs", "positions", "similarity"]
+__all__ = ["Match", "NoMatchError", "chance", "match_stars", "mutual_pairs", "positions", "similarity"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 LEVELS = (24, 45, 80)  # stars whose triangles are compared, until a match is beyond doubt
+MOST_WORK = 4e11  # product of the cubes of both lengths: triangles times triangles, times 36
 VERIFY = 150  # brightest stars that must confirm a map
 ROTATIONS, SCALE_STEP = 120, 0.02
 PEAKS = 4  # bins of rotation and scale followed up per level
 SHIFTS = 24  # displaced copies of a map that measure chance coincidences
 NEVER = -300.0  # log10 of probabilities too small to tell apart
 GUARD = 1e-3  # least chance of one coincidence that is ever assumed: star lists are never ideal
+
+
+class NoMatchError(MatchError):
+    """Both lists hold stars enough, and no map between them is beyond doubt.
+
+    Parameters
+    ----------
+    log_false_alarm
+        log10 of the probability that the best map is chance; 0 without any.
+    """
+
+    def __init__(self, found: str, *, where: str, remedy: str, log_false_alarm: float) -> None:
+        super().__init__(found, where=where, remedy=remedy)
+        self.log_false_alarm = log_false_alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +126,7 @@ def match_stars(
     best: tuple[float, Floats, int] | None = None
     sizes = (0, 0)
     for level in LEVELS:
-        before, sizes = sizes, (min(level, len(pa)), min(int(level * depth_ratio), len(pb)))
+        before, sizes = sizes, _affordable(min(level, len(pa)), min(int(level * depth_ratio), len(pb)))
         if sizes == before:
             break
         for candidate in _candidates(pa[: sizes[0]], pb[: sizes[1]], max_scale, tolerance, allow_mirror):
@@ -126,13 +141,21 @@ def match_stars(
             if best is None
             else f"the best map could be chance (log10 p <= {best[0]:.1f})"
         )
-        raise MatchError(
+        raise NoMatchError(
             f"do not match: {bound} among {sizes[0]} and {sizes[1]} bright stars, "
             f"scale within {max_scale:.2f}, tolerance {tolerance:.1f} pixel.",
             where="star lists",
             remedy="Check that both show the same field; allow a larger scale ratio or tolerance.",
+            log_false_alarm=0.0 if best is None else best[0],
         )
     return _complete(pa, pb, best[1], best[2], tolerance, best[0])
+
+
+def _affordable(n_a: int, n_b: int) -> tuple[int, int]:
+    """Return the list lengths, shortened alike until comparing all triangles takes under half a second."""
+    while n_a**3 * n_b**3 > MOST_WORK:
+        n_a, n_b = int(0.95 * n_a), int(0.95 * n_b)
+    return n_a, n_b
 
 
 def positions(stars: npt.NDArray[np.void] | Floats) -> Floats:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from astropy.wcs import WCS, Sip
 from scipy.spatial import cKDTree
 
-from sciastro.astrometry.match import chance, match_stars
+from sciastro.astrometry.match import NoMatchError, chance, match_stars
 from sciastro.astrometry.plane import offset, project
 from sciastro.astrometry.sky import CatalogStars, StarsAt, catalog_stars, isolated, pixels_of
 from sciastro.core import transform
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 DEPTHS = (150, 600)  # stars of each list that a shift is sought with: catalogs may lack the brightest
 FEW = 30  # isolated catalog stars that are enough
 CONTRAST = 1.5  # magnitudes by which a neighbor must be fainter to be ignored
-MAX_CENTERS = 120  # trial centers of a pattern search
+MAX_CENTERS = 64  # trial centers of a pattern search
 PATTERN_SKY = 400  # most catalog stars around one trial center
 
 
@@ -171,19 +171,13 @@ def by_pattern(
     step = 0.5 * min(shape) * pointing.scale / 3600
     near = min(pointing.radius, 0.3 * step)  # a pointing as good as this needs one look
     centers = [(0.0, 0.0)] if pointing.radius <= near + 1e-12 else list(spiral(pointing.radius, step))
-    if len(centers) > MAX_CENTERS:
-        reached = np.hypot(*centers[MAX_CENTERS - 1])
-        attempts.append(
-            f"patterns sought only within {reached:.2f} of {pointing.radius:.2f} deg ({MAX_CENTERS} centers)"
-        )
-        centers = centers[:MAX_CENTERS]
+    centers = centers[:MAX_CENTERS]
     ratio = np.pi * diagonal**2 / (shape[0] * shape[1] * (pointing.scale / 3600) ** 2)
+    best, depths = 0.0, []
     for number, (east, north) in enumerate(centers):
         ra, dec = offset(pointing.ra, pointing.dec, east, north)
         sky = catalog_stars(stars_at(ra, dec, diagonal))
-        where = (
-            f"center {number + 1} of {len(centers)} (RA {ra:.3f}, Dec {dec:.3f}): {len(sky)} catalog stars"
-        )
+        depths.append(len(sky))
         sky = sky.take(np.arange(min(len(sky), PATTERN_SKY)))
         plane = project(sky.ra, sky.dec, ra, dec) * 3600 / pointing.scale
         plane[:, 0] *= -1 if pointing.parity != -1 else 1  # x to the west: the sky as seen
@@ -193,14 +187,33 @@ def by_pattern(
                 allow_mirror=pointing.parity is None, false_alarm=false_alarm, depth_ratio=ratio,
                 trials=len(centers),
             )  # fmt: skip
-        except MatchError as error:
-            attempts.append(f"{where}, {error.found.rstrip('.')}")
+        except NoMatchError as error:
+            best = min(best, error.log_false_alarm)
             continue
-        attempts.append(f"{where}, {match.n} pairs, log10 p {match.log_false_alarm:.1f}")
+        except MatchError:  # too few catalog stars here, as `depths` tells
+            continue
+        attempts.append(
+            f"center {number + 1} of {len(centers)} (RA {ra:.3f}, Dec {dec:.3f}): {len(sky)} catalog stars, "
+            f"{match.n} pairs, log10 p {match.log_false_alarm:.1f}"
+        )
         sign = 1.0 if pointing.parity != -1 else -1.0
         yield Guess(
             _as_wcs(match.map, shape, (ra, dec), pointing.scale, sign), match.log_false_alarm, "pattern"
         )
+    attempts.append(_in_vain(centers, depths, best, false_alarm))
+
+
+def _in_vain(centers: list[tuple[float, float]], depths: list[int], best: float, false_alarm: float) -> str:
+    """Return what a pattern search tried, in words."""
+    reach = np.hypot(*centers[-1])
+    where = f"{len(centers)} places within {reach:.2f} deg" if len(centers) > 1 else "the place given"
+    stars = f"{min(depths)} to {max(depths)}" if min(depths) < max(depths) else f"{max(depths)}"
+    chances = (
+        f"the best candidate may be chance with a probability of {10**best:.0e}, above {false_alarm:.0e}"
+        if best < 0
+        else "no similar pattern"
+    )
+    return f"star patterns compared at {where} ({stars} catalog stars each): {chances}"
 
 
 def _as_wcs(

@@ -185,7 +185,7 @@ def solve_field(
     raise SolveError(
         f"is not solved: {len(image.points)} image stars, {tried or 'nothing could be tried'}.",
         where="field",
-        remedy="Check center, scale and parity of the hint, enlarge its radius, or pass a deeper catalog.",
+        remedy="Check the center (--ra, --dec) and the pixel scale (--scale), or pass a deeper --catalog.",
     )
 
 
