@@ -19,7 +19,7 @@ from sciastro.io.paths import atomic_path
 from sciastro.io.product_cards import ProductFacts, ascii_text, fact_cards, put
 from sciastro.io.products import write_hdus
 
-__all__ = ["read_sources", "write_sources"]
+__all__ = ["read_sources", "write_sources", "write_table"]
 
 REQUIRED = (
     "id", "x", "y", "x_err", "y_err", "ra", "dec", "ra_err", "dec_err", "flux", "flux_err", "mag", "mag_err",
@@ -89,6 +89,28 @@ def write_sources(
     return ecsv, binary
 
 
+def write_table(path: Path, table: Table) -> Path:
+    """Write any table as FITS or ECSV, by the end of the name; whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with atomic_path(path) as part:
+        if path.suffix == ".fits":
+            header = fits.Header()
+            for key, value in table.meta.items():
+                put(header, str(key)[:8], value)
+            write_hdus(
+                part,
+                fits.HDUList([fits.PrimaryHDU(header=header), _table_hdu(Table(table, meta={}), "TABLE")]),
+            )
+        else:
+            table.write(part, format="ascii.ecsv", overwrite=True)
+    return path
+
+
 def _plain(value: Any) -> Any:
     """Return `value` as what YAML and JSON know: numbers, texts, lists and dicts of them."""
     if isinstance(value, Mapping):
@@ -100,33 +122,33 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _table_hdu(table: Table) -> fits.BinTableHDU:
+def _table_hdu(table: Table, name: str = "SOURCES") -> fits.BinTableHDU:
     columns = []
-    for name in table.colnames:
-        values = np.asarray(getattr(table[name], "value", table[name]))
-        unit = table[name].unit
+    for column in table.colnames:
+        values = np.asarray(getattr(table[column], "value", table[column]))
+        unit = table[column].unit
         if values.dtype.kind in "UO":
             texts = [ascii_text(str(text), 200) for text in values]
             width = max([1, *(len(text) for text in texts)])
-            columns.append(fits.Column(name, f"{width}A", array=np.array(texts, dtype=f"S{width}")))
+            columns.append(fits.Column(column, f"{width}A", array=np.array(texts, dtype=f"S{width}")))
             continue
         columns.append(
             fits.Column(
-                name,
+                column,
                 _FORMATS[values.dtype.kind + str(values.dtype.itemsize)],
                 array=values,
                 unit=None if unit is None else _unit(unit),
                 bzero=2**31 if values.dtype == np.uint32 else None,
             )
         )
-    hdu = fits.BinTableHDU.from_columns(columns, name="SOURCES")
-    for number, name in enumerate(table.colnames, start=1):
-        put(hdu.header, f"TCOMM{number}", ascii_text(table[name].info.description or "", 68))
+    hdu = fits.BinTableHDU.from_columns(columns, name=name)
+    for number, column in enumerate(table.colnames, start=1):
+        put(hdu.header, f"TCOMM{number}", ascii_text(table[column].info.description or "", 68))
     for key, (keyword, comment) in _CARDS.items():
         put(hdu.header, keyword, table.meta.get(key), comment)
     for bit, meaning in dict(table.meta.get("flag_meanings", {})).items():
-        value, name = bit.split(" ", 1)
-        put(hdu.header, f"FLBIT{int(value).bit_length() - 1}", name, meaning)
+        value, label = bit.split(" ", 1)
+        put(hdu.header, f"FLBIT{int(value).bit_length() - 1}", label, meaning)
     return hdu
 
 

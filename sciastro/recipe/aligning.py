@@ -210,6 +210,7 @@ def register_set(
                 return
             used = np.asarray(found.residuals["used"], dtype=bool)
             light.from_reference, light.registration_rms = found.from_reference, found.rms
+            light.residuals = found.residuals
             light.pairs = np.stack(
                 [
                     np.asarray(found.residuals[f"index_{name}"], dtype=np.int64)[used]

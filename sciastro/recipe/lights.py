@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from astropy.table import QTable
 
 from sciastro.calibrate.debayer import COLORS, band_name
 from sciastro.core.stars import StarArray
@@ -41,6 +42,9 @@ class Measured:
     zero
         Band to sky level [adu] and sky noise [electron], which stand for bias level and read noise
         where no master knows the bias; empty otherwise.
+    trails
+        Satellite trails on the raw frame (trail, 5): both ends and half the width [pixel], see
+        `measure.trails`.
     """
 
     stars: StarArray
@@ -55,6 +59,7 @@ class Measured:
     read_noise: float
     saturation: float
     zero: dict[str, tuple[float, float]]
+    trails: npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -79,6 +84,8 @@ class Light:
         Residual of the registration [pixel].
     pairs
         Indices of the same stars: row 0 in the reference's list, row 1 in this frame's.
+    residuals
+        One row per pair of the registration; None for the reference.
     transparency
         Star flux rate over that of the band's reference frame; NaN unknown.
     weights
@@ -98,6 +105,7 @@ class Light:
     from_reference: npt.NDArray[np.float64] | None = None
     registration_rms: float = float("nan")
     pairs: npt.NDArray[np.int64] | None = None
+    residuals: QTable | None = None
     transparency: float = float("nan")
     weights: dict[str, float] = field(default_factory=dict)
     use: bool = False

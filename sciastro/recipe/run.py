@@ -15,6 +15,7 @@ from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe.aligning import SkyHint, grade_set, register_set, solve_set
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context, Progress, Silent, parse_memory
+from sciastro.recipe.crossings import name_crossings
 from sciastro.recipe.detector import Detector
 from sciastro.recipe.doctor import diagnose
 from sciastro.recipe.finishing import Finished, measure_set, write_band
@@ -27,6 +28,7 @@ from sciastro.recipe.measuring import measure_lights
 from sciastro.recipe.plan import Recipe, load_recipe, recipe_text
 from sciastro.recipe.rendering import render_set
 from sciastro.recipe.reporting import write_report
+from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import frame_rows, master_rows
 from sciastro.recipe.session import Session, scan
 from sciastro.recipe.stacking import Stacked, stack_band
@@ -352,6 +354,8 @@ def _place(run: _Run) -> None:
                 run.calibrator.step(members.cfa),
             )
             grade_set(members, run.recipe, run.context)
+            write_residuals(members, run.solutions[members.stem], run.context)
+            name_crossings(members.lights)
         store_facts(run.store, run.lights, run.recipe)
     if run.request.keep:
         keep_frames(run.request.keep, run.sets, run.calibrator, run.recipe, run.context)
