@@ -78,7 +78,9 @@ def test_forbidden_pixels_do_not_count():
     assert run(image, quality, box=64)[2][0, 0] == 1.0
 
 
-@pytest.mark.parametrize(("bits", "expected"), [(0, False), (0b1, True), (0b10, True), (0b110, False), (0b111, True)])
+@pytest.mark.parametrize(
+    ("bits", "expected"), [(0, False), (0b1, True), (0b10, True), (0b110, False), (0b111, True)]
+)
 def test_rejected_truth_table(bits, expected):
     assert rejected(np.uint16(bits), *MASKS) == expected
 
@@ -109,4 +111,6 @@ def test_interpolation_equals_its_twin():
     interpolate_rows(padded, 11, index_y, weight_y, index_x, weight_x, out)
     for y, x in [(11, 0), (12, 72), (14, 30), (17, 51)]:
         rows = [catmull_rom(padded[:, i], (y + 0.5) * 3 / shape[0] - 0.5) for i in range(padded.shape[1])]
-        assert out[y - 11, x] == pytest.approx(catmull_rom(np.array(rows), (x + 0.5) * 5 / shape[1] - 0.5), abs=1e-5)
+        assert out[y - 11, x] == pytest.approx(
+            catmull_rom(np.array(rows), (x + 0.5) * 5 / shape[1] - 0.5), abs=1e-5
+        )

@@ -32,7 +32,9 @@ def peaks(image, quality=NONE, threshold=3.0, rows=None, capacity=4000):
     level, rms, tables = flat_mesh(image.shape, 100.0, 5.0)
     first, last = rows or (0, image.shape[0])
     x, y, s = np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.empty(capacity, np.float32)
-    n = find_peaks(image, quality, MASKS, level, rms, *tables, half_gauss(1.3), threshold, first, last, x, y, s)
+    n = find_peaks(
+        image, quality, MASKS, level, rms, *tables, half_gauss(1.3), threshold, first, last, x, y, s
+    )
     n = min(n, capacity)
     return x[:n], y[:n], s[:n], n
 
@@ -41,7 +43,9 @@ def twin_significance(image, bad):
     half = half_gauss(1.3)
     kernel = np.concatenate([half[:0:-1], half]).astype(float)
     clean = np.where(bad | ~np.isfinite(image), 0, image - 100.0)
-    smooth = ndimage.convolve1d(ndimage.convolve1d(clean, kernel, axis=0, mode="constant"), kernel, axis=1, mode="constant")
+    smooth = ndimage.convolve1d(
+        ndimage.convolve1d(clean, kernel, axis=0, mode="constant"), kernel, axis=1, mode="constant"
+    )
     return smooth / (5.0 * np.sum(kernel**2))
 
 
@@ -75,7 +79,7 @@ def test_noise_of_the_filtered_map_is_one_sigma():
     # White noise through the filter must have unit scatter, or "5 sigma" means nothing.
     rng = np.random.default_rng(2)
     image = rng.normal(100, 5, (300, 300)).astype(np.float32)
-    x, y, s, n = peaks(image, threshold=-50.0, capacity=90_000)
+    x, y, s, _ = peaks(image, threshold=-50.0, capacity=90_000)
     full = twin_significance(image, np.zeros(image.shape, bool))
     assert full.std() == pytest.approx(1.0, abs=0.02)
     np.testing.assert_allclose(s, full[y, x], atol=1e-3)
@@ -130,7 +134,9 @@ def test_flux_within_the_aperture_and_its_error():
 
 def test_windowed_moments_equal_the_twin():
     rng = np.random.default_rng(4)
-    image = (100 + elliptic((61, 61), 30.0, 30.0, 3e4, 2.0, 1.5, 0.0) + rng.normal(0, 5, (61, 61))).astype(np.float32)
+    image = (100 + elliptic((61, 61), 30.0, 30.0, 3e4, 2.0, 1.5, 0.0) + rng.normal(0, 5, (61, 61))).astype(
+        np.float32
+    )
     row, _ = measured(image, 30, 30, 1.8, 4.5)
     x, y, sky = row[COLUMN["x"]], row[COLUMN["y"]], row[COLUMN["sky"]]
     v, u = np.mgrid[:61, :61].astype(float)
@@ -140,7 +146,9 @@ def test_windowed_moments_equal_the_twin():
     w[np.maximum(abs(u), abs(v)) > 3.7 * window] = 0
     m = np.array([[(w * u * u).sum(), (w * u * v).sum()], [(w * u * v).sum(), (w * v * v).sum()]]) / w.sum()
     c = np.linalg.inv(np.linalg.inv(m) - np.eye(2) / window**2)
-    np.testing.assert_allclose([row[COLUMN[k]] for k in ("cxx", "cxy", "cyy")], c[[0, 0, 1], [0, 1, 1]], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        [row[COLUMN[k]] for k in ("cxx", "cxy", "cyy")], c[[0, 0, 1], [0, 1, 1]], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_dead_pixel_in_the_core_is_mirrored_not_zero():

@@ -12,7 +12,8 @@ def triangles(points, shortest=0.0):
     room = len(points) * (len(points) - 1) * (len(points) - 2) // 6
     shape, size, angle = np.empty((room, 2)), np.empty(room), np.empty(room)
     turn, corners = np.empty(room, np.int8), np.empty((room, 3), np.int32)
-    n = list_triangles(np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1]), shortest, shape, size, angle, turn, corners)  # fmt: skip
+    x, y = points.T.copy()
+    n = list_triangles(x, y, shortest, shape, size, angle, turn, corners)
     return shape[:n], size[:n], angle[:n], turn[:n], corners[:n]
 
 

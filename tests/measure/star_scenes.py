@@ -13,8 +13,13 @@ def gaussian_field(shape, xy, flux, fwhm, *, sky=200.0, read_noise=3.0, seed=0):
     sigma = np.sqrt((fwhm / FWHM_PER_SIGMA) ** 2 - 1 / 12)
     reach = int(6 * sigma) + 2
     for (x, y), f in zip(xy, flux, strict=True):
-        i, j = int(round(x)), int(round(y))
-        a, b, c, d = max(i - reach, 0), min(i + reach + 1, shape[1]), max(j - reach, 0), min(j + reach + 1, shape[0])
+        i, j = round(x), round(y)
+        a, b, c, d = (
+            max(i - reach, 0),
+            min(i + reach + 1, shape[1]),
+            max(j - reach, 0),
+            min(j + reach + 1, shape[0]),
+        )
         gx = 0.5 * np.diff(erf((np.arange(a, b + 1) - 0.5 - x) / sigma / np.sqrt(2)))
         gy = 0.5 * np.diff(erf((np.arange(c, d + 1) - 0.5 - y) / sigma / np.sqrt(2)))
         image[c:d, a:b] += f * gy[:, None] * gx

@@ -36,7 +36,9 @@ def test_positions_reach_the_cramer_rao_bound(fwhm, snr):
     limit = max(0.01, 4 * rms / np.sqrt(j.size))
     assert abs(dx.mean()) < limit and abs(dy.mean()) < limit
     phase = 2 * np.pi * (xy[j, 0] - np.round(xy[j, 0]))
-    assert abs(2 * np.mean(dx * np.sin(phase))) < max(0.01, 6 * rms / np.sqrt(j.size))  # no pull to pixel centers
+    assert abs(2 * np.mean(dx * np.sin(phase))) < max(
+        0.01, 6 * rms / np.sqrt(j.size)
+    )  # no pull to pixel centers
 
 
 @pytest.mark.parametrize("fwhm", [2.0, 3.0, 5.0, 8.0])
@@ -61,7 +63,9 @@ def test_width_of_stars_with_wings(beta, fwhm):
     for j in range(side):
         for i in range(side):
             x, y = size // 2 + rng.uniform(-0.5, 0.5, 2)
-            image[j * size : (j + 1) * size, i * size : (i + 1) * size] += 3e5 * moffat_stamp(size, x, y, fwhm, beta)
+            image[j * size : (j + 1) * size, i * size : (i + 1) * size] += 3e5 * moffat_stamp(
+                size, x, y, fwhm, beta
+            )
     found = measure_plane(rng.poisson(image).astype(np.float32))
     assert found.n_stars == side * side
     assert found.fwhm == pytest.approx(fwhm, rel=0.04)
@@ -112,7 +116,7 @@ def test_complete_and_pure():
     image, xy, flux = random_field()
     stars = measure_plane(image).stars
     snr = flux / np.sqrt(flux + 4 * np.pi * (3 / 2.3548) ** 2 * SKY_VARIANCE)
-    i, j = matched(stars, xy, 1.5)
+    _i, j = matched(stars, xy, 1.5)
     bright = snr > 10
     assert np.isin(np.flatnonzero(bright), j).mean() > 0.93  # the rest are blends
     distance, _ = cKDTree(xy).query(np.column_stack([stars["x"], stars["y"]]))
@@ -148,7 +152,7 @@ def test_saturated_stars_come_last_flagged_once_and_well_centered():
     stars = measure_plane(image, quality).stars
     saturated = (stars["quality"] & int(Quality.SATURATED)) != 0
     assert saturated.tolist() == [False] * 3 + [True] * 2
-    i, j = matched(stars, xy, 0.3)
+    _i, j = matched(stars, xy, 0.3)
     assert sorted(j.tolist()) == [0, 1, 2]
     assert np.all(np.diff(stars["flux"][~saturated]) <= 0)
 
@@ -170,7 +174,7 @@ def test_bad_pixels_do_not_move_stars():
 
 
 def test_agrees_with_sep():
-    # Same window, so faint stars agree far within their errors; ours is wider for bright ones (see `kernels.windowed`).
+    # Faint stars agree far within their errors; for bright ones our window is wider (`kernels.windowed`).
     sep = pytest.importorskip("sep")
     image, xy, _ = random_field(seed=17)
     ours = measure_plane(image).stars
@@ -178,7 +182,10 @@ def test_agrees_with_sep():
     theirs = sep.extract(image - sky.back(), 5, err=sky.rms())
     x, y, flag = sep.winpos(image - sky.back(), theirs["x"], theirs["y"], np.full(len(theirs), 3 / 2.3548))
     _, i, j = np.intersect1d(
-        *[cKDTree(xy).query(np.column_stack(p), distance_upper_bound=1)[1] for p in ((ours["x"], ours["y"]), (x, y))],
+        *[
+            cKDTree(xy).query(np.column_stack(p), distance_upper_bound=1)[1]
+            for p in ((ours["x"], ours["y"]), (x, y))
+        ],
         return_indices=True,
     )
     use = (ours["snr"][i] > 20) & (flag[j] == 0)

@@ -1,0 +1,159 @@
+"""Registration against the true map, with distortion, flips, few stars and wrong stars."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from star_lists import as_stars, two_lists
+
+from sciastro.astrometry.frames import RegisterFramesOptions, best_reference, register_frames
+from sciastro.astrometry.register import RegisterOptions, register
+from sciastro.astrometry.robust import coverage, select_model
+from sciastro.core import transform
+from sciastro.core.history import history
+from sciastro.core.vocabulary import FROM_REFERENCE, require
+from sciastro.errors import DatasetError, MatchError
+
+SHAPE = (2822, 4144)
+
+
+def grid_error(found, true_map):
+    """Return the distance of the map from the truth over a grid on both frames [pixel]."""
+    x, y = (
+        v.ravel() for v in np.meshgrid(np.linspace(0, SHAPE[1] - 1, 25), np.linspace(0, SHAPE[0] - 1, 25))
+    )
+    truth = true_map(np.column_stack([x, y]))
+    on = np.all((truth > 0) & (truth < [SHAPE[1] - 1, SHAPE[0] - 1]), axis=1)
+    got = np.column_stack(transform.evaluate(found.from_reference, x, y))
+    return np.hypot(*(got - truth)[on].T)
+
+
+@pytest.mark.parametrize("rotation", [0.0, np.pi, 0.7])
+def test_200_stars_give_a_twentieth_of_a_pixel(rotation):
+    # 250 stars of S/N about 20 (0.06 px each), distortion 2.5 px at the corners, dither 30 px.
+    a, b, _, _, truth = two_lists(1, n=280, rotation=rotation, noise=0.06)
+    found = register(as_stars(a, 0.06), as_stars(b, 0.06), SHAPE)
+    error = grid_error(found, truth)
+    assert np.median(error) < 0.05
+    assert np.percentile(error, 95) < 0.15
+    assert found.rms == pytest.approx(0.06 * 2, rel=0.2)
+    assert found.flipped == (abs(found.rotation) > 90)
+    assert found.scale == pytest.approx(1.0, abs=2e-4)
+
+
+def test_the_claimed_error_is_the_error_made():
+    claimed, made = [], []
+    for seed in range(8):
+        a, b, _, _, truth = two_lists(seed, n=500, rotation=0.02 * seed, noise=0.1)
+        found = register(as_stars(a, 0.1), as_stars(b, 0.1), SHAPE)
+        claimed.append(found.error)
+        made.append(np.median(grid_error(found, truth)))
+    assert 0.4 < np.mean(made) / np.mean(claimed) < 1.6
+
+
+def test_undistorted_frames_keep_a_simple_map():
+    a, b, *_ = two_lists(2, n=300, distortion=0.0, rotation=0.1)
+    found = register(as_stars(a, 0.1), as_stars(b, 0.1), SHAPE)
+    assert found.degree == 1
+
+
+def test_wrong_pairs_are_clipped():
+    a, b, name_a, name_b, truth = two_lists(3, n=300, rotation=np.pi, noise=0.06)
+    rng = np.random.default_rng(4)
+    moved = rng.choice(len(b), 40, replace=False)
+    b[moved] += rng.normal(0, 1.2, (40, 2))  # blends
+    found = register(as_stars(a, 0.06), as_stars(b, 0.06), SHAPE)
+    assert np.median(grid_error(found, truth)) < 0.05
+    table = found.residuals
+    assert np.isin(table["index_frame"][table["used"]], moved).sum() < 12  # of 40: those that moved little
+    assert (name_a[table["index_reference"]] == name_b[table["index_frame"]]).mean() > 0.97
+    assert np.hypot(table["dx"], table["dy"])[table["used"]].max() < 0.6
+
+
+def test_few_stars_are_not_bent():
+    # 12 stars cannot prove a cubic; the corners must stay within the distortion itself.
+    for seed in range(5):
+        a, b, _, _, truth = two_lists(seed, n=14, kept=1.0, rotation=0.3, brightness=0.1)
+        found = register(as_stars(a, 0.1), as_stars(b, 0.1), SHAPE)
+        assert found.degree == 1
+        assert grid_error(found, truth).max() < 4
+
+
+def test_stars_in_one_corner_do_not_bend_the_rest():
+    a, b, _, _, truth = two_lists(6, n=3000, rotation=0.0, kept=1.0)
+    near_a, near_b = (np.all(points < [1300, 900], axis=1) for points in (a, b))
+    found = register(as_stars(a[near_a], 0.1), as_stars(b[near_b], 0.1), SHAPE)
+    assert found.degree == 1
+    assert grid_error(found, truth).max() < 6
+
+
+def test_ten_percent_scale_and_refusal():
+    a, b, *_ = two_lists(7, n=600, scale=1.1, distortion=1.0)
+    found = register(as_stars(a, 0.1), as_stars(b, 0.1), SHAPE)
+    assert found.scale == pytest.approx(1.1, abs=1e-3)
+    with pytest.raises(MatchError, match="do not match"):
+        register(as_stars(a, 0.1), as_stars(b, 0.1), SHAPE, RegisterOptions(max_scale=1.03))
+
+
+def test_coverage_by_hand():
+    assert coverage(np.array([[0.0, 0], [10, 0], [10, 5], [0, 5]]), (10, 10)) == pytest.approx(0.5)
+    assert coverage(np.array([[0.0, 0], [1, 1], [2, 2]]), (10, 10)) == 0.0
+    assert coverage(np.zeros((2, 2)), (10, 10)) == 0.0
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_the_degree_is_the_one_that_is_there(degree):
+    rng = np.random.default_rng(degree)
+    points = rng.uniform(0, 1000, (400, 2))
+    c = transform.identity(degree)
+    c[:, 3:] = rng.choice([-1, 1], c[:, 3:].shape) * 1.5
+    target = np.column_stack(transform.evaluate(c, *points.T)) + rng.normal(0, 0.1, (400, 2))
+    fit = select_model(points, target, np.full(400, 0.1), (1000, 1000), max_degree=4, min_degree=1)
+    assert fit.degree == degree
+    assert fit.scatter < 0.05
+
+
+def test_extra_scatter_is_found():
+    rng = np.random.default_rng(9)
+    points = rng.uniform(0, 1000, (600, 2))
+    target = points + rng.normal(0, 0.5, points.shape)
+    fit = select_model(points, target, np.full(600, 0.1), (1000, 1000), max_degree=3)
+    assert fit.scatter == pytest.approx(np.sqrt(0.25 - 0.01), rel=0.1)
+
+
+@pytest.fixture
+def night():
+    lists = []
+    a, *_ = two_lists(10, n=250, kept=0.9, rotation=0.0, shift=0)
+    for rotation in (0.01, np.pi):
+        lists.append(as_stars(two_lists(10, n=250, kept=0.9, rotation=rotation)[1], 0.1))
+    lists.insert(0, as_stars(a, 0.1))
+    lists.append(as_stars(np.random.default_rng(1).uniform(0, 2000, (60, 2)), 0.1))  # another field
+    pixels = xr.DataArray(np.zeros((4, 2, 2), np.float32), dims=("frame", "y", "x"))
+    return xr.Dataset({"signal": pixels.assign_attrs(units="electron")}), lists
+
+
+def test_frames_are_registered_or_say_why(night):
+    ds, lists = night
+    before = ds.copy(deep=True)
+    out = register_frames(ds, lists, options=RegisterFramesOptions(reference=0))
+    xr.testing.assert_identical(ds, before)
+    require(out, FROM_REFERENCE)
+    x, y = transform.evaluate(out["from_reference"].values[0], [12.0], [700.0])
+    assert (x[0], y[0]) == pytest.approx((12.0, 700.0))
+    assert np.isfinite(out["from_reference"].values[:3]).all()
+    assert np.isnan(out["from_reference"].values[3]).all()
+    assert "do not match" in out["registration_reason"].values[3]
+    assert (out["registration_reason"].values[:3] == "").all()
+    assert np.isnan(out["registration_rms"].values[3])
+    assert history(out)[-1]["step"] == "astrometry.register"
+    assert history(out)[-1]["reference"] == 0
+
+
+def test_the_deepest_sharpest_frame_is_the_reference(night):
+    ds, lists = night
+    lists[1]["fwhm"] = 2.0
+    assert best_reference(lists) == 1
+    with pytest.raises(DatasetError, match="3 star lists"):
+        register_frames(ds, lists[:3])
+    with pytest.raises(DatasetError, match="has no frame 9"):
+        register_frames(ds, lists, options=RegisterFramesOptions(reference=9))
