@@ -87,7 +87,7 @@ def fit_wcs(
     plane = project(right, up, ra0, dec0)
     c = transform.fit(u, v, plane[:, 0], plane[:, 1], order, root)
     cd = c[:, 1:3] / transform.SCALE
-    if abs(np.linalg.det(cd)) < 1e-20 or not np.all(np.isfinite(c)):
+    if not np.all(np.isfinite(c)) or abs(np.linalg.det(cd)) < 1e-6 * np.sum(cd**2):
         raise SolveError("lie on one line.", where="matched stars", remedy="Match stars all over the frame.")
     distortion: Floats = np.asarray(np.linalg.solve(cd, c[:, 3:])) if order > 1 else np.empty((2, 0))
     return _make_wcs(cd, (ra0, dec0), crpix, distortion, order, size)
