@@ -16,9 +16,11 @@ import numpy.typing as npt
 from sciastro.calibrate.correct import CorrectOptions, Planes, correct_window, dark_plane, repair_margin
 from sciastro.calibrate.debayer import COLORS, DebayerOptions, split_window
 from sciastro.calibrate.defects import DefectOptions, defects_from_light, merge_defects
+from sciastro.core.quality import Quality
 from sciastro.errors import SciastroError
 from sciastro.io.reader import read_pixels
 from sciastro.io.store import RawBlock, open_raw
+from sciastro.kernels.trails import mark_trails
 from sciastro.recipe.context import Context
 from sciastro.recipe.detector import Detector
 from sciastro.recipe.lights import Light
@@ -199,7 +201,7 @@ class Calibrator:
             min(reach, width - x1),
         )
         raw = self.block(light).rows(light.index, y0 - top, y1 + bottom)[:, x0 - left : x1 + right]
-        return correct_window(
+        signal, variance, quality = correct_window(
             self.counts(light, raw),
             planes,
             y0 - top,
@@ -207,6 +209,9 @@ class Calibrator:
             margin=(top, bottom, left, right),
             repair=self._correct.repair,
         )
+        if light.measured is not None and light.measured.trails.size:
+            mark_trails(quality, y0, x0, light.measured.trails, np.uint16(Quality.TRAIL))
+        return signal, variance, quality
 
     def _noise_from_sky(self, light: Light, band: str, planes: Planes) -> Planes:
         """Return `planes` with the frame's own sky as bias level where nobody knows the bias."""

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from sciastro.errors import FileError, SciastroError
 from sciastro.io.reader import read_pixels
 from sciastro.measure.background import background
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
+from sciastro.measure.trails import TrailOptions, find_trails
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
 from sciastro.recipe.detector import Detector
@@ -34,7 +36,7 @@ def measure_lights(
     context: Context, journal: Journal,
 ) -> None:  # fmt: skip
     """Run pass 1 over `lights`; a frame that fails keeps the reason and does not stop the others."""
-    options = recipe.of(DetectOptions)
+    options, trail_options = recipe.of(DetectOptions), recipe.of(TrailOptions)
 
     def work(light: Light) -> None:
         if light.reason:
@@ -45,7 +47,7 @@ def measure_lights(
             _restore(light, *kept)
             return
         try:
-            light.measured = _measure(light, root, calibrator, detector, options)
+            light.measured = _measure(light, root, calibrator, detector, options, trail_options)
         except SciastroError as error:
             light.reason = f"{error.found} {error.remedy}".strip()
             log.warning(
@@ -65,8 +67,9 @@ def measure_lights(
 
 
 def _measure(
-    light: Light, root: Path, calibrator: Calibrator, detector: Detector, options: DetectOptions
-) -> Measured:
+    light: Light, root: Path, calibrator: Calibrator, detector: Detector, options: DetectOptions,
+    trail_options: TrailOptions,
+) -> Measured:  # fmt: skip
     path = root / light.facts.path
     raw = read_pixels(path, light.facts.hdu)
     if raw.shape != light.facts.shape:
@@ -79,13 +82,17 @@ def _measure(
     step = calibrator.step(light.facts.cfa)
     zero: dict[str, tuple[float, float]] = {}
     if light.facts.cfa:
-        found, sky, noise = _measure_mosaic(signal, quality, light, options)
+        cells, bits = _cells(signal, quality)
+        found = measure_plane(cells, bits, options=options)
+        sky, noise = _colors(signal, quality, light)
+        trails = _raw_trails(find_trails(cells, bits, found.background, trail_options))
         if step == 1:
             _to_raw_grid(found)
     else:
         found = measure_plane(signal, quality, options=options)
         band = bands_of(light.facts)[0]
         sky, noise = {band: found.sky}, {band: found.noise}
+        trails = find_trails(signal, quality, found.background, trail_options)
     if detector.blind(light):
         zero = {band: (sky[band] / planes.gain, noise[band]) for band in sky}
     factor = 2.0 if light.facts.cfa and step == 1 else 1.0
@@ -93,7 +100,7 @@ def _measure(
         stars=found.stars, fwhm=found.fwhm * factor, eccentricity=found.eccentricity,
         elongation=found.shape.elongation, sky=sky, noise=noise, n_stars=found.n_stars,
         sha256=_digest(path), gain=planes.gain, read_noise=planes.read_noise,
-        saturation=planes.saturation, zero=zero,
+        saturation=planes.saturation, zero=zero, trails=trails,
     )  # fmt: skip
 
 
@@ -121,26 +128,36 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _measure_mosaic(
-    signal: Plane, quality: npt.NDArray[np.uint16], light: Light, options: DetectOptions
-) -> tuple[PlaneMeasure, dict[str, float], dict[str, float]]:
-    """Measure a color mosaic: stars on the sum of each 2 x 2 cell, sky and noise by color."""
-    height, width = signal.shape[0] // 2 * 2, signal.shape[1] // 2 * 2
-    phases = [signal[dy:height:2, dx:width:2] for dy in (0, 1) for dx in (0, 1)]
-    bits = [quality[dy:height:2, dx:width:2] for dy in (0, 1) for dx in (0, 1)]
-    found = measure_plane(
-        np.add(phases[0] + phases[1], phases[2] + phases[3]),
-        bits[0] | bits[1] | bits[2] | bits[3],
-        options=options,
-    )
+def _phases(plane: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Return the four phases of a mosaic, in the order of its color filter array."""
+    height, width = plane.shape[0] // 2 * 2, plane.shape[1] // 2 * 2
+    return [plane[dy:height:2, dx:width:2] for dy in (0, 1) for dx in (0, 1)]
+
+
+def _cells(signal: Plane, quality: npt.NDArray[np.uint16]) -> tuple[Plane, npt.NDArray[np.uint16]]:
+    """Return the sum of each 2 x 2 cell of a mosaic, where stars are found, and all bits of the cell."""
+    a, b, c, d = _phases(signal)
+    return np.add(a + b, c + d), np.bitwise_or.reduce(_phases(quality))
+
+
+def _colors(
+    signal: Plane, quality: npt.NDArray[np.uint16], light: Light
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return sky and noise of each color of a mosaic."""
+    phases, bits = _phases(signal), _phases(quality)
     sky, noise = {}, {}
     for band in bands_of(light.facts):
         where = [k for k in range(4) if light.facts.cfa[k] == band[-1]]
-        plane: Plane = np.asarray(np.mean([phases[k] for k in where], axis=0, dtype=np.float32))
+        plane: Plane = np.mean([phases[k] for k in where], axis=0, dtype=np.float32)
         flags = np.bitwise_or.reduce([bits[k] for k in where]).astype(np.uint16)
         mesh = background(plane, flags)
         sky[band], noise[band] = mesh.level, mesh.rms
-    return found, sky, noise
+    return sky, noise
+
+
+def _raw_trails(trails: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return trails seen on 2 x 2 cells as they lie on raw pixels: x = 2 X + 1/2."""
+    return np.asarray(2 * trails + np.array([0.5, 0.5, 0.5, 0.5, 1.0]))
 
 
 def _to_raw_grid(found: PlaneMeasure) -> None:
@@ -168,7 +185,7 @@ def _pieces(light: Light) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         "saturation",
         "zero",
     )
-    return {"stars": measured.stars.view(np.uint8)}, {
+    return {"stars": measured.stars.view(np.uint8), "trails": measured.trails}, {
         "reason": light.reason,
         **{name: getattr(measured, name) for name in names},
     }
@@ -178,4 +195,6 @@ def _restore(light: Light, arrays: dict[str, np.ndarray], facts: dict[str, objec
     light.reason = str(facts.pop("reason"))
     if "stars" in arrays:
         zero = {band: (pair[0], pair[1]) for band, pair in facts.pop("zero").items()}  # type: ignore[attr-defined]
-        light.measured = Measured(stars=arrays["stars"].view(STAR_DTYPE), zero=zero, **facts)  # type: ignore[arg-type]
+        light.measured = Measured(
+            stars=arrays["stars"].view(STAR_DTYPE), trails=arrays["trails"], zero=zero, **facts  # type: ignore[arg-type]
+        )  # fmt: skip

@@ -25,6 +25,7 @@ from sciastro.integrate.options import StackOptions
 from sciastro.integrate.stack import stack
 from sciastro.measure.frames import measure
 from sciastro.measure.stars import DetectOptions
+from sciastro.measure.trails import TrailOptions
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.color import ColorOptions
 from sciastro.photometry.depth import DepthOptions
@@ -95,6 +96,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             reads=_names("signal variance quality exposure"),
             writes=_names("fwhm eccentricity sky noise n_stars elongation"),
         ),
+        "measure.trails": Step(options=TrailOptions),
         "astrometry.solve": Step(options=SolveOptions),
         "astrometry.register": Step(
             options=RegisterOptions,
