@@ -136,9 +136,14 @@ def measure_set(
 
 def _detect(stacked: Stacked, recipe: Recipe) -> PlaneMeasure:
     arrays = stacked.arrays
-    return measure_plane(
+    found = measure_plane(
         arrays.image, arrays.quality, gain_noise=arrays.variance, options=recipe.of(DetectOptions)
     )
+    if np.isfinite(stacked.noise_correlation):
+        # The variance plane is that of single pixels; over the width of a star resampling has tied them.
+        for name in ("x_err", "y_err", "flux_err"):
+            found.stars[name] *= stacked.noise_correlation
+    return found
 
 
 def _apertures(stacked: Stacked, stars: StarArray, fwhm: float, recipe: Recipe) -> dict[str, Table]:
