@@ -42,8 +42,9 @@ def write_report(
     plots += [_residuals(solution) for solution in solutions.values()]
     for stem, bands in stacked.items():
         plots += [_zeropoint(one, result) for one, result in zip(bands, finished.get(stem, ()), strict=False)]
+    rows = sorted(summary["frames"], key=lambda row: (row["type"] != "light", str(row["path"])))
     page = render_page(
-        summary,
+        {**summary, "frames": rows},
         title=f"{', '.join(members.target for members in sets)}"[:120],
         pictures=list(_pictures(context, summary)),
         plots=plots,
