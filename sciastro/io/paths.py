@@ -7,6 +7,7 @@ disk leaves the old file or none, never half of a new one.
 import contextlib
 import errno
 import os
+import re
 import secrets
 import tempfile
 import unicodedata
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from sciastro.errors import OutputError, UsageError
 
-__all__ = ["atomic_path", "ensure_writable", "inside", "output_errors", "safe_name"]
+__all__ = ["atomic_path", "ensure_writable", "inside", "output_error", "output_errors", "safe_name", "sweep"]
 
 MAX_BYTES = 100
 """Longest name part [bytes of UTF-8]; file systems allow 255 for the whole name."""
@@ -23,6 +24,8 @@ MAX_BYTES = 100
 RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
+PART = re.compile(r"\..*\.[0-9a-f]{8}\.part(\.[^.]*)?")
+"""Names that `atomic_path` gives to files that are being written."""
 FORBIDDEN = frozenset('<>:"/\\|?*%')
 
 REASONS = {
@@ -30,6 +33,14 @@ REASONS = {
     errno.EDQUOT: (
         "cannot be written: your disk quota is used up.",
         "Free some space or choose another folder.",
+    ),
+    errno.EFBIG: (
+        "cannot be written: the file would be larger than the system allows.",
+        "Raise the limit, or choose another folder.",
+    ),
+    errno.EIO: (
+        "cannot be written: the disk reports an error.",
+        "Check the disk, or choose another folder.",
     ),
     errno.EACCES: ("cannot be written: permission denied.", "Choose a folder that you may write to."),
     errno.EPERM: ("cannot be written: not permitted.", "Choose a folder that you may write to."),
@@ -108,10 +119,29 @@ def output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        found, remedy = REASONS.get(
-            error.errno or 0, (f"cannot be written: {error.strerror or error}.", "Choose another folder.")
-        )
-        raise OutputError(found, where=str(path), remedy=remedy) from error
+        raise output_error(error, path) from error
+
+
+def output_error(error: Exception, path: Path) -> OutputError:
+    """Return `error` as an `OutputError` about `path`, in plain words.
+
+    HDF5 tells the number of the system's error only in its text, and sometimes in a `RuntimeError`.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (named := re.search(r"errno = (\d+)", str(error))):
+        number = int(named[1])
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    found, remedy = REASONS.get(number or 0, (f"cannot be written: {text}.", "Choose another folder."))
+    return OutputError(found, where=str(path), remedy=remedy)
+
+
+def sweep(folder: Path) -> int:
+    """Remove what killed runs left half-written in `folder` (see `atomic_path`); return how many files."""
+    stale = [path for path in folder.glob(".*.part*") if PART.fullmatch(path.name)]
+    with output_errors(folder):
+        for path in stale:
+            path.unlink(missing_ok=True)
+    return len(stale)
 
 
 @contextlib.contextmanager

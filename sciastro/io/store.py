@@ -28,6 +28,7 @@ import xarray as xr
 from sciastro.core.quality import flag_attributes
 from sciastro.core.vocabulary import RAW
 from sciastro.errors import FileError, OutputError
+from sciastro.io.paths import output_error
 
 __all__ = [
     "RawBlock",
@@ -122,9 +123,7 @@ class RawBlock:
                 while done < len(view):
                     done += os.pwrite(descriptor, view[done:], start + done)
         except OSError as error:
-            raise OutputError(
-                f"cannot be written ({error.strerror}).", where=str(self.path), remedy="Free some space."
-            ) from error
+            raise output_error(error, self.path) from error
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:
@@ -177,12 +176,8 @@ def create(path: Path, layout: Sequence[StoreGroup], attrs: Mapping[str, str]) -
         _reserve(temporary, layout)
         temporary.replace(path)
         _journal(path).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written ({error.strerror or error}).",
-            where=str(path),
-            remedy="Check space and permissions.",
-        ) from error
+    except (OSError, RuntimeError) as error:  # HDF5 tells a full disk by either
+        raise output_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -380,12 +375,8 @@ def updating(path: Path) -> Iterator[None]:
                 os.fsync(descriptor)
         except BaseException as error:
             recover(path)
-            if isinstance(error, OSError):
-                raise OutputError(
-                    f"cannot be written ({error.strerror or error}).",
-                    where=str(path),
-                    remedy="Check space and permissions.",
-                ) from error
+            if isinstance(error, OSError | RuntimeError):  # HDF5 tells a full disk by either
+                raise output_error(error, path) from error
             raise
         journal.unlink()
 
@@ -394,15 +385,18 @@ def _save(path: Path, journal: Path) -> None:
     size = path.stat().st_size
     regions = _outside(_pixel_regions(path), size)
     temporary = journal.with_name(f".{journal.name}.new")
-    with temporary.open("wb") as out, path.open("rb") as source:
-        head = json.dumps({"size": size, "regions": regions}).encode()
-        out.write(len(head).to_bytes(8, "little") + head)
-        for start, length in regions:
-            source.seek(start)
-            out.write(source.read(length))
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(journal)
+    try:
+        with temporary.open("wb") as out, path.open("rb") as source:
+            head = json.dumps({"size": size, "regions": regions}).encode()
+            out.write(len(head).to_bytes(8, "little") + head)
+            for start, length in regions:
+                source.seek(start)
+                out.write(source.read(length))
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(journal)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _pixel_regions(path: Path) -> list[tuple[int, int]]:

@@ -4,15 +4,18 @@ A piece is valid only for the inputs and options it was made from; a fingerprint
 says which. A changed fingerprint empties the journal, so that `--resume` can never mix two recipes.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from sciastro.io.paths import output_errors
 
 __all__ = ["Journal", "fingerprint"]
 
@@ -40,8 +43,8 @@ class Journal:
         self.resumed = resume and self._mark_on_disk() == mark
         if not self.resumed:
             shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._replace(folder / "state.json", json.dumps({"mark": mark}).encode())
+        with _replacing(folder / "state.json") as temporary:
+            temporary.write_text(json.dumps({"mark": mark}))
 
     def _mark_on_disk(self) -> str | None:
         try:
@@ -63,20 +66,33 @@ class Journal:
             return None
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
-        """Keep a piece; a crash meanwhile leaves nothing or all of it."""
+        """Keep a piece; a crash meanwhile leaves nothing or all of it.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full or cannot be written to.
+        """
         path = self.folder / f"{name}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.new")
-        with temporary.open("wb") as out:
+        with _replacing(path) as temporary, temporary.open("wb") as out:
             np.savez(out, allow_pickle=False, facts=np.array(json.dumps(dict(facts))), **dict(arrays))
-        temporary.replace(path)
 
     def close(self) -> None:
         """Forget everything: the run has ended well."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    @staticmethod
-    def _replace(path: Path, content: bytes) -> None:
-        temporary = path.with_name(f".{path.name}.new")
-        temporary.write_bytes(content)
-        temporary.replace(path)
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `path` and rename it when the block ends well.
+
+    Unlike `io.paths.atomic_path` it does not wait for the disk: a piece lost to a power cut is only made again.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
