@@ -72,9 +72,7 @@ def main() -> None:
     moved = measure_plane(other, quality)
     for n in (300, 1000, 3000):
         fit, match_time = best(register, found.stars[:n], moved.stars[:n], SHAPE)
-        print(
-            f"register, {n:5d} stars          {match_time:6.3f} s  {fit.n} pairs, {fit.rms:.3f} px, {fit.model}"
-        )
+        print(f"register, {n:5d} stars          {match_time:6.3f} s  {fit.n} pairs, {fit.rms:.3f} px")
     try:
         objects, sep_time = best(with_sep, image)
     except ImportError:
