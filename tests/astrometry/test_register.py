@@ -7,7 +7,7 @@ from star_lists import as_stars, two_lists
 
 from sciastro.astrometry.frames import RegisterFramesOptions, best_reference, register_frames
 from sciastro.astrometry.register import RegisterOptions, register
-from sciastro.astrometry.robust import coverage, select_model
+from sciastro.astrometry.robust import _cross_validated, coverage, select_model
 from sciastro.core import transform
 from sciastro.core.history import history
 from sciastro.core.vocabulary import FROM_REFERENCE, require
@@ -157,3 +157,18 @@ def test_the_deepest_sharpest_frame_is_the_reference(night):
         register_frames(ds, lists[:3])
     with pytest.raises(DatasetError, match="has no frame 9"):
         register_frames(ds, lists, options=RegisterFramesOptions(reference=9))
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_left_out_residuals_equal_refitting(degree):
+    rng = np.random.default_rng(11)
+    points = rng.uniform(0, 1000, (20, 2))
+    target, error = points + rng.normal(0, 1, points.shape), rng.uniform(0.5, 2, 20)
+    total = 0.0
+    for k in range(20):
+        seen = np.arange(20) != k
+        c = transform.fit(*points[seen].T, *target[seen].T, degree, 1 / error[seen])
+        x, y = transform.evaluate(c, *points[k])
+        total += ((target[k, 0] - x) ** 2 + (target[k, 1] - y) ** 2) / error[k] ** 2
+    want = np.sqrt(total / np.sum(1 / error**2))
+    assert _cross_validated(points, target, error, degree, 1) == pytest.approx(want, rel=1e-8)
