@@ -9,31 +9,58 @@ from typing import Any
 __all__ = [
     "Quality",
     "SciastroError",
+    "RunRequest",
     "align",
+    "calibrate_color",
+    "calibrate_photometry",
+    "collect_masters",
     "compose",
+    "cone",
     "correct",
     "debayer",
     "examine",
+    "find_sources",
+    "flag_cosmics",
+    "flatten",
     "grade",
     "load_recipe",
-    "measure",
+    "make_master",
+    "measure_frames",
+    "measure_gain",
     "open",
+    "open_masters",
     "reduce_session",
+    "register",
+    "solve",
     "stack",
 ]
 
 _HOMES = {
     "Quality": "sciastro.core.quality",
     "SciastroError": "sciastro.errors",
+    "RunRequest": "sciastro.recipe.run",
+    "align": "sciastro.integrate.align",
+    "calibrate_color": "sciastro.photometry.steps",
+    "calibrate_photometry": "sciastro.photometry.steps",
+    "collect_masters": "sciastro.recipe.byhand",
     "compose": "sciastro.render.compose",
+    "cone": "sciastro.io.reference",
     "correct": "sciastro.calibrate.correct",
     "debayer": "sciastro.calibrate.debayer",
     "examine": "sciastro.recipe.run",
+    "find_sources": "sciastro.recipe.byhand",
+    "flag_cosmics": "sciastro.calibrate.cosmic",
+    "flatten": "sciastro.render.background",
     "grade": "sciastro.integrate.grade",
     "load_recipe": "sciastro.recipe.plan",
-    "measure": "sciastro.measure.frames",
+    "make_master": "sciastro.recipe.byhand",
+    "measure_frames": "sciastro.measure.frames:measure",  # the package holds the shorter name
+    "measure_gain": "sciastro.calibrate.gain",
     "open": "sciastro.io.opening",
+    "open_masters": "sciastro.recipe.byhand",
     "reduce_session": "sciastro.recipe.run",
+    "register": "sciastro.recipe.byhand",
+    "solve": "sciastro.recipe.byhand",
     "stack": "sciastro.integrate.stack",
 }
 
@@ -41,7 +68,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Load a public name on first use."""
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        module, _, attribute = _HOMES[name].partition(":")
+        return getattr(importlib.import_module(module), attribute or name)
     raise AttributeError(f"module 'sciastro' has no attribute '{name}'")
 
 

@@ -9,9 +9,9 @@ __all__ = ["catalog"]
 
 
 def catalog(
-    ra: Annotated[float | None, typer.Option(help="Center of a cone [deg].")] = None,
-    dec: Annotated[float | None, typer.Option(help="Center of a cone [deg].")] = None,
-    radius: Annotated[float, typer.Option(help="Radius of the cone [deg].", min=0.0, max=180.0)] = 0.5,
+    ra: Annotated[float | None, typer.Option(help="Center of a cone, in degrees.")] = None,
+    dec: Annotated[float | None, typer.Option(help="Center of a cone, in degrees.")] = None,
+    radius: Annotated[float, typer.Option(help="Radius of the cone, in degrees.", min=0.0, max=180.0)] = 0.5,
     brightest: Annotated[int, typer.Option(help="Show at most this many stars.", min=1)] = 20,
     epoch: Annotated[float | None, typer.Option(help="Julian year to move the stars to.")] = None,
     file: Annotated[

@@ -43,11 +43,11 @@ def reduce(
         ),
     ] = None,
     ra: Annotated[
-        float | None, typer.Option(help="Right ascension of the field [deg], where headers are silent.")
+        float | None, typer.Option(help="Right ascension of the field in degrees, where headers are silent.")
     ] = None,
-    dec: Annotated[float | None, typer.Option(help="Declination of the field [deg].")] = None,
+    dec: Annotated[float | None, typer.Option(help="Declination of the field in degrees.")] = None,
     scale: Annotated[
-        float | None, typer.Option(help="Pixel scale [arcsec / pixel], where headers are silent.")
+        float | None, typer.Option(help="Pixel scale in arcsec per pixel, where headers are silent.")
     ] = None,
     keep: Annotated[
         str,
@@ -70,7 +70,7 @@ def reduce(
     from sciastro.recipe.plan import load_recipe
     from sciastro.recipe.run import RunRequest, reduce_session
 
-    with guarded():
+    with guarded(resumable=True):
         request = RunRequest(
             session=session,
             out=out,

@@ -20,7 +20,7 @@ def simulate(
     shape: Annotated[str | None, typer.Option(help="Sensor as ROWSxCOLUMNS, such as 1000x1500.")] = None,
     lights: Annotated[int | None, typer.Option(help="Light frames per band.", min=0)] = None,
     bands: Annotated[str | None, typer.Option(help="Filters, separated by commas: L,R,G,B,Ha ...")] = None,
-    exposure: Annotated[float | None, typer.Option(help="Exposure of the lights [s].")] = None,
+    exposure: Annotated[float | None, typer.Option(help="Exposure of the lights in seconds.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(

@@ -1,22 +1,24 @@
 """`sciastro.open`: one door to every file of ours, and to raw frames, as a labeled lazy dataset."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import xarray as xr
 
+from sciastro.errors import DatasetError
 from sciastro.io import accessor  # noqa: F401 - registers ds.sky
 from sciastro.io.store import open_group
 
 __all__ = ["open"]
 
 
-def open(path: str | Path, group: str | None = None) -> xr.Dataset:
+def open(path: str | Path | Sequence[str | Path], group: str | None = None) -> xr.Dataset:
     """Open a ``frames.h5``, a product, a master or a raw frame as a labeled dataset.
 
     Parameters
     ----------
     path
-        The file.
+        The file. Several raw frames of one size are read into memory, one after the other along `frame`.
     group
         Group of a ``frames.h5`` (``lights_0``, ``masters/<id>``, ...); None takes the only one with frames.
 
@@ -30,9 +32,25 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     FileError
         If the file cannot be read as any of these.
     """
+    if not isinstance(path, str | Path):
+        return _together([open(one) for one in path])
     target = Path(path)
     if target.suffix.lower() in (".h5", ".hdf5", ".nc"):
         return open_group(target, group)
     from sciastro.io.backend import SciastroBackend
 
     return xr.open_dataset(target, engine=SciastroBackend)
+
+
+def _together(frames: Sequence[xr.Dataset]) -> xr.Dataset:
+    shapes = {(one.sizes.get("y"), one.sizes.get("x")) for one in frames}
+    if len(shapes) != 1 or not all("frame" in one.dims for one in frames):
+        raise DatasetError(
+            f"are no frames of one size: {sorted(map(str, shapes))}.",
+            where="the files",
+            remedy="Open frames of one camera and binning together, and images one by one.",
+        )
+    return xr.concat(
+        [one.load() for one in frames], dim="frame", combine_attrs="drop_conflicts",
+        data_vars="minimal", coords="minimal", compat="override", join="override",
+    )  # fmt: skip

@@ -38,6 +38,7 @@ __all__ = [
     "open_group",
     "open_raw",
     "recover",
+    "root_text",
     "updating",
     "write_facts",
     "write_planes",
@@ -239,6 +240,16 @@ def groups(path: Path) -> list[str]:
         return sorted(name for name in file if isinstance(file[name], h5py.Group) and "raw" in file[name])
 
 
+def root_text(path: Path, name: str) -> str:
+    """Return a text attribute of the file, "" where it has none or is no HDF5 file."""
+    try:
+        recover(path)
+        with h5py.File(path, "r") as file:
+            return str(file.attrs.get(name, ""))
+    except OSError:
+        return ""
+
+
 def open_group(path: Path, group: str | None = None, *, rows: int = 256) -> xr.Dataset:
     """Open one group lazily, in bands of `rows`.
 
@@ -282,7 +293,8 @@ def open_group(path: Path, group: str | None = None, *, rows: int = 256) -> xr.D
     if group not in names and not group.startswith("masters/"):
         raise FileError(f"has no group '{group}'.", where=str(path), remedy=f"It has: {', '.join(names)}.")
     ds = xr.open_dataset(path, engine="h5netcdf", group=group, chunks={"frame": 1, "y": rows, "x": -1})
-    return ds.assign_coords({name: ds[name].load() for name in ds.coords})
+    facts = [name for name in ds.variables if "y" not in ds[name].dims]
+    return ds.assign_coords({name: ds[name].load() for name in facts})
 
 
 def _write_facts(path: Path, group: str, facts: xr.Dataset) -> None:

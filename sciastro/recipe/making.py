@@ -13,7 +13,7 @@ from sciastro.calibrate.defects import DefectOptions, defects_from_dark, defects
 from sciastro.calibrate.masters import Master, MasterOptions, check_flats, combine_master
 from sciastro.core.history import record
 from sciastro.core.lift import run_tasks
-from sciastro.errors import SciastroError
+from sciastro.errors import MatchError, OutputError, SciastroError
 from sciastro.io.headers import FrameFacts
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import is_product, read_product, write_master
@@ -132,9 +132,12 @@ def make_masters(
                 if kept is not None and target.exists()
                 else _make(spec, session, bank, target, recipe, context)
             )
+        except OutputError:  # a full disk is no fault of the frames
+            raise
         except SciastroError as error:
-            context.warn(f"master {spec.id} could not be made: {error}")
-            bank.left_out |= {frame.path: str(error) for frame in spec.frames}
+            reason = f"{error.found} {error.remedy}".strip()
+            context.warn(f"master {spec.id} {reason} The lights go without it.")
+            bank.left_out |= {frame.path: bank.left_out.get(frame.path, reason) for frame in spec.frames}
             context.progress.advance("masters", len(spec.frames))
             continue
         journal.save(piece, {}, facts)
@@ -174,6 +177,16 @@ def _make(
     if spec.kind == "flat":
         sources, bad = _good_flats(sources, spec, subtract, saturation, options)
         left_out |= bad
+    if not sources:
+        bank.left_out |= left_out
+        path, reason = next(iter(left_out.items()))
+        raise MatchError(
+            f"cannot be made: not one of its {len(left_out)} frames can be used. {path}: {reason}",
+            where=spec.id,
+            remedy="Leave these flats out, or take new ones at 30 to 60 % of full scale."
+            if spec.kind == "flat"
+            else "",
+        )
     master = combine_master(
         spec.kind, list(sources.values()), spec.key.shape, options=options, subtract=subtract,
         subtract_variance=base.variance if base is not None else None,
@@ -199,6 +212,7 @@ def _write(target: Path, spec: MasterSpec, master: Master, options: MasterOption
         exposure=spec.exposure if spec.exposure is not None else float("nan"), n_frames=master.n_frames,
         history=history,
         extra={"MASTER": (spec.kind, "kind of master"), "LEVEL": (master.level, "level [adu]"),
+               "FRMNOISE": (master.noise, "noise of one frame at that level [adu]"),
                "SCATTER": (master.scatter_ratio, "measured over modeled sample variance")},
     )  # fmt: skip
     write_master(
@@ -227,7 +241,8 @@ def _sources(spec: MasterSpec, session: Session, context: Context) -> tuple[dict
 
     def open_one(frame: FrameFacts) -> Rows | str:
         try:
-            return _rows_of(frame, session, hold=hold)
+            rows = _rows_of(frame, session, hold=hold)
+            return rows if _has_numbers(rows, frame) else "holds no finite pixel. Take it out, or save it again."
         except SciastroError as error:
             return f"{error.found} {error.remedy}".strip()
 
@@ -239,6 +254,17 @@ def _sources(spec: MasterSpec, session: Session, context: Context) -> tuple[dict
         else:
             found[frame.path] = got
     return found, left_out
+
+
+def _has_numbers(rows: Rows, frame: FrameFacts) -> bool:
+    """Return whether any pixel is finite; integers all are."""
+    height = frame.shape[0]
+    middle = height // 2
+    return not np.dtype(frame.dtype).kind == "f" or any(
+        bool(np.isfinite(rows(first, last)).any())
+        for first, last in ((middle, middle + 1), (0, height))
+        if last > first
+    )
 
 
 def _rows_of(frame: FrameFacts, session: Session, *, hold: bool) -> Rows:
@@ -264,16 +290,16 @@ def _good_flats(
     saturation: float,
     options: MasterOptions,
 ) -> tuple[dict[str, Rows], dict[str, str]]:
-    """Leave single bad flats out; if all are bad, keep them so that the refusal names every one."""
+    """Return the flats that can be used, and why the others cannot."""
+    if not sources:
+        return {}, {}
     checks = check_flats(
         list(sources.values()), spec.key.shape, options=options, subtract=subtract,
         saturation=saturation if np.isfinite(saturation) else 1e30,
     )  # fmt: skip
     bad = {
-        path: f"this flat {check.reason}" for path, check in zip(sources, checks, strict=True) if check.reason
+        path: f"this flat {check.reason}." for path, check in zip(sources, checks, strict=True) if check.reason
     }
-    if len(bad) == len(sources):
-        return dict(sources), {}
     return {path: rows for path, rows in sources.items() if path not in bad}, bad
 
 

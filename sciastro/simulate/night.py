@@ -21,7 +21,7 @@ from sciastro.simulate.plan import FrameSpec, NightPlan, row_order, schedule, sk
 from sciastro.simulate.psf import Psf, draw_halos, draw_stars
 from sciastro.simulate.sky import add_nebula, all_stars, real_stars, sky_plane, sky_rate
 
-__all__ = ["NightFrame", "Scene", "frames_of", "light_rate", "make_scene", "night"]
+__all__ = ["NightFrame", "Scene", "frame_rng", "frames_of", "light_rate", "make_scene", "night"]
 
 Plane = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -84,7 +84,8 @@ def make_scene(plan: NightPlan, stars: QTable) -> Scene:
     )
 
 
-def _rng(plan: NightPlan, spec: FrameSpec) -> np.random.Generator:
+def frame_rng(plan: NightPlan, spec: FrameSpec) -> np.random.Generator:
+    """Return the source of chance of one frame: the same frame always gets the same."""
     return np.random.default_rng([plan.seed, STREAM[spec.kind], spec.number, *spec.band.encode()])
 
 
@@ -129,7 +130,7 @@ def _add_sky(
 
 
 def _image(scene: Scene, spec: FrameSpec) -> npt.NDArray[np.uint16]:
-    plan, rng = scene.plan, _rng(scene.plan, spec)
+    plan, rng = scene.plan, frame_rng(scene.plan, spec)
     if spec.kind == "bias":
         return camera.bias(scene.sensor, rng)
     if spec.kind in ("dark", "dark-flat"):

@@ -24,8 +24,9 @@ from sciastro.errors import FileError
 from sciastro.simulate import optics
 from sciastro.simulate.bands import Telescope, color_channels
 from sciastro.simulate.camera import CameraOptions, Sensor, dark_rate_at, make_sensor, throughput
-from sciastro.simulate.night import Scene
-from sciastro.simulate.plan import FrameSpec, NightPlan, sky_cone
+from sciastro.simulate.nebula import make_nebula
+from sciastro.simulate.night import Scene, frame_rng, light_rate
+from sciastro.simulate.plan import FrameSpec, NightPlan, schedule, sky_cone
 from sciastro.simulate.psf import PsfOptions
 from sciastro.simulate.sky import SkyOptions, sky_plane, sky_rate
 
@@ -190,6 +191,29 @@ class Truth:
         """Return the sky over the frame without nebula, before losses [electron / s], (y, x)."""
         relative = sky_plane(self.geometry(frame), self.plan.ra, self.plan.dec, self.plan.sky)
         return relative * np.float32(self.sky_rate(frame, channel))
+
+    def light(self, frame: str) -> npt.NDArray[np.float32]:
+        """Return a light frame without noise and without losses: all its light [electron / s], (y, x).
+
+        This is what calibration with perfect masters tends to: stars, nebula, sky, cloud and satellite, but
+        neither dark current nor cosmic rays. Pixels without response are NaN.
+        """
+        record, plan = self.frames[frame], self.plan
+        key = (record["kind"], record["band"], record["number"])
+        spec = next(one for one in schedule(plan) if (one.kind, one.band, one.number) == key)
+        names = color_channels(spec.band)
+        transmission = self.transmission(spec.band)
+        scene = Scene(
+            plan=plan,
+            sensor=self.sensor(),
+            stars=self.stars,
+            rates={spec.band: np.column_stack([self.star_rates(name) for name in names])},
+            transmission={spec.band: transmission},
+            nebula=make_nebula(plan.sky.nebula, plan.ra, plan.dec, plan.sky.nebula_diameter, seed=plan.seed),
+            cfa=self.cfa,
+        )
+        light = light_rate(scene, spec, frame_rng(plan, spec))
+        return np.divide(light, transmission, out=np.full_like(light, np.nan), where=transmission > 0)
 
     def sky_noise(self, frame: str, channel: str | None = None, *, transmission: float = 1.0) -> float:
         """Return the noise of one blank pixel of `frame` after flat-fielding [electron].
