@@ -30,6 +30,27 @@ def rejected(bits, never, unless, repaired):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _select(values, k):
+    """Return the k-th smallest of `values`, which are reordered (Hoare 1961, CACM 4, 321: FIND)."""
+    low, high = 0, values.size - 1
+    while low < high:
+        pivot, i, j = values[k], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while pivot < values[j]:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i, j = i + 1, j - 1
+        if j < k:
+            low = i
+        if k < i:
+            high = j
+    return values[k]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _seed(image, quality, masks, y0, y1, x0, x1, buffer):
     """Return the median and sigma (from the MAD) of a sparse sample of a tile, and the sample's size."""
     n_y, n_x = y1 - y0, x1 - x0
@@ -48,80 +69,101 @@ def _seed(image, quality, masks, y0, y1, x0, x1, buffer):
                 count += 1
     if count < 8:
         return np.nan, np.nan, count
-    sample = np.sort(buffer[:count])
-    middle, mean = sample[count // 2], 0.0
+    sample = buffer[:count]
+    middle, mean = _select(sample, count // 2), 0.0
     for i in range(count):
         sample[i] = abs(sample[i] - middle)
         mean += sample[i] / count
-    spread = np.sort(sample)[count // 2]
+    spread = _select(sample, count // 2)
     if spread > 0:
         return middle, 1.4826 * spread, count
     return middle, 1.2533 * mean, count  # more than half are equal: coarsely digitized
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, histogram):
-    """Count the good pixels of a tile by value; return how many are finite and allowed at all."""
+def _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, histogram, bins):
+    """Count the pixels of a tile by value; return how many are finite and allowed at all.
+
+    Three loops per row, of which the first two vectorize. `histogram` has two bins more than those of
+    values: for good pixels outside, and for what must not be measured. `bins` is uint16[x] of scratch.
+    """
     has_quality = quality.shape[0] > 1
     histogram[:] = 0
-    top = np.float32(histogram.size)
+    n, n_bins = x1 - x0, histogram.size - 2
+    outside, bad, top = np.uint16(n_bins), np.uint16(n_bins + 1), np.float32(n_bins)
     low, scale = np.float32(low), np.float32(scale)
-    good = 0
+    never, unless, repaired = masks[0], masks[1], masks[2]
     for y in range(y0, y1):
-        for x in range(x0, x1):
-            position = (image[y, x] - low) * scale
-            if has_quality and rejected(quality[y, x], masks[0], masks[1], masks[2]):
-                continue
-            if position >= np.float32(0.0) and position < top:  # False for NaN
-                histogram[int(position)] += 1
-                good += 1
-            elif np.isfinite(position):
-                good += 1
-    return good
+        row = image[y, x0:x1]
+        for x in range(n):
+            position = (row[x] - low) * scale
+            inside = (position >= np.float32(0.0)) & (position < top)  # False for NaN
+            other = outside if abs(position) < np.float32(np.inf) else bad
+            bins[x] = np.uint16(np.int32(position if inside else np.float32(0.0))) if inside else other
+        if has_quality:
+            flags = quality[y, x0:x1]
+            for x in range(n):
+                bits = flags[x]
+                no = ((bits & never) != 0) | (((bits & unless) != 0) & ((bits & repaired) == 0))
+                bins[x] = bad if no else bins[x]
+        for x in range(n):
+            histogram[bins[x]] += 1
+    return n * (y1 - y0) - histogram[n_bins + 1]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _median_of(histogram, first, last, total):
+def _add_up(histogram, sums):
+    """Fill `sums`, int64[3, bin + 1]: counts below each bin, and their sums of b and of b squared."""
+    sums[:, 0] = 0
+    for b in range(histogram.size):
+        here = histogram[b]
+        sums[0, b + 1] = sums[0, b] + here
+        sums[1, b + 1] = sums[1, b] + here * b
+        sums[2, b + 1] = sums[2, b] + here * b * b
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _median_of(histogram, sums, first, last):
     """Return the median, in bins: the sample is spread evenly between the midpoints of filled bins.
 
     Integer-valued data leave a comb in the histogram; spreading over the gaps undoes their rounding.
     """
-    half, below, previous = 0.5 * total, 0, -1
-    for b in range(first, last):
-        here = histogram[b]
-        if here == 0:
-            continue
-        if below + here >= half:
-            following = b + 1
-            while following < last and histogram[following] == 0:
-                following += 1
-            left = b - 0.5 * (b - previous) if previous >= 0 else b - 0.5
-            right = b + 0.5 * (following - b) if following < last else b + 0.5
-            return left + (right - left) * (half - below) / here + 0.5
-        below += here
-        previous = b
-    return np.nan
+    below = sums[0]
+    half = 0.5 * (below[last] - below[first])
+    low, b = first, last - 1
+    while low < b:  # the first bin that reaches one half
+        middle = (low + b) // 2
+        if below[middle + 1] - below[first] >= half:
+            b = middle
+        else:
+            low = middle + 1
+    previous, following = b - 1, b + 1
+    while previous >= first and histogram[previous] == 0:
+        previous -= 1
+    while following < last and histogram[following] == 0:
+        following += 1
+    left = b - 0.5 * (b - previous) if previous >= first else b - 0.5
+    right = b + 0.5 * (following - b) if following < last else b + 0.5
+    return left + (right - left) * (half - (below[b] - below[first])) / histogram[b] + 0.5
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _clip(histogram, kappa, shrink, passes):
+def _clip(histogram, sums, kappa, shrink, passes):
     """Return median, mean and sigma of a clipped histogram, in bins (bin `b` spans b to b + 1)."""
+    _add_up(histogram, sums)
     first, last = 0, histogram.size
     median = mean = sigma = np.nan
     for _ in range(passes):
-        total, moment, square = 0, 0.0, 0.0
-        for b in range(first, last):
-            here = histogram[b]
-            total += here
-            moment += here * (b + 0.5)
-            square += here * (b + 0.5) * (b + 0.5)
+        total = sums[0, last] - sums[0, first]
         if total == 0:
             return np.nan, np.nan, np.nan
+        moment, square = sums[1, last] - sums[1, first], sums[2, last] - sums[2, first]
         mean = moment / total
         sigma = np.sqrt(max(square / total - mean * mean, 0.0))
+        mean += 0.5
         if first > 0 or last < histogram.size:
             sigma /= shrink
-        median = _median_of(histogram, first, last, total)
+        median = _median_of(histogram, sums, first, last)
         low = max(int(np.floor(median - kappa * sigma)), 0)
         high = min(int(np.ceil(median + kappa * sigma)), histogram.size)
         if (low == first and high == last) or high - low < 3:
@@ -156,8 +198,9 @@ def tile_statistics(
     used
         Output float64[tile_y, tile_x]: share of the tile's pixels that were finite and allowed.
     """
-    histogram = np.empty(BINS, np.int64)
-    buffer = np.empty(4 * SEEDS, np.float64)
+    counts, bins = np.empty(BINS + 2, np.int64), np.empty(image.shape[1], np.uint16)
+    histogram = counts[:BINS]
+    sums, buffer = np.empty((3, BINS + 1), np.int64), np.empty(4 * SEEDS, np.float64)
     for j in range(edges_y.size - 1):
         for i in range(edges_x.size - 1):
             y0, y1, x0, x1 = edges_y[j], edges_y[j + 1], edges_x[i], edges_x[i + 1]
@@ -170,9 +213,9 @@ def tile_statistics(
                 if not sigma > 0:
                     sigma = max(abs(center) * 1e-6, 1e-6)
                 low, scale = center - REACH * sigma, BINS / (2 * REACH * sigma)
-                good = _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, histogram)
+                good = _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, counts, bins)
                 used[j, i] = good / ((y1 - y0) * (x1 - x0))
-                median, mean, spread = _clip(histogram, kappa, shrink, passes)
+                median, mean, spread = _clip(histogram, sums, kappa, shrink, passes)
                 center, sigma = low + median / scale, spread / scale
                 if attempt == 2 or not (spread < BINS / (2 * REACH) / 4 and spread > 0):
                     break  # else the first guess was four times too wide: once more, finer
@@ -216,8 +259,10 @@ def interpolate_span(padded, y, iy, wy, ix, wx, nodes, out):
         while stop < n and ix[stop] == i:
             stop += 1
         p, q, r, s = nodes[i], nodes[i + 1], nodes[i + 2], nodes[i + 3]
-        for x in range(start, stop):
-            out[x] = p * wx[0, x] + q * wx[1, x] + r * wx[2, x] + s * wx[3, x]
+        w0, w1, w2, w3 = wx[0, start:stop], wx[1, start:stop], wx[2, start:stop], wx[3, start:stop]
+        part = out[start:stop]
+        for x in range(stop - start):
+            part[x] = p * w0[x] + q * w1[x] + r * w2[x] + s * w3[x]
         start = stop
 
 

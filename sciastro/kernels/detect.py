@@ -7,24 +7,27 @@ searched for local maxima, with no full-size temporary.
 import numpy as np
 from numba import njit
 
-from sciastro.kernels.background import interpolate_span, rejected
+from sciastro.kernels.background import interpolate_span
 
 __all__ = ["find_peaks"]
 
-ZERO = np.float32(0.0)
+ZERO, INF = np.float32(0.0), np.float32(np.inf)
+SPAN = 64  # pixels compared with the threshold in one go
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _clean_row(image, quality, masks, y, sky, out):
     """Write image minus sky of one row into `out`; missing and forbidden pixels become 0 (sky)."""
-    has_quality = quality.shape[0] > 1
+    values = image[y]
     for x in range(out.size):
-        value = image[y, x] - sky[x]
-        out[x] = value if np.isfinite(value) else ZERO
-    if has_quality:
+        value = values[x] - sky[x]
+        out[x] = value if abs(value) < INF else ZERO
+    if quality.shape[0] > 1:
+        flags, never, unless, repaired = quality[y], masks[0], masks[1], masks[2]
         for x in range(out.size):
-            if rejected(quality[y, x], masks[0], masks[1], masks[2]):
-                out[x] = ZERO
+            bits = flags[x]
+            bad = ((bits & never) != 0) | (((bits & unless) != 0) & ((bits & repaired) == 0))
+            out[x] = ZERO if bad else out[x]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -35,8 +38,9 @@ def _convolve_row(row, taps, out):
         out[x] = taps[0] * row[x]
     for k in range(1, half + 1):
         tap = taps[k]
-        for x in range(k, n - k):
-            out[x] += tap * (row[x - k] + row[x + k])
+        left, right, part = row[: max(n - 2 * k, 0)], row[2 * k :], out[k:]
+        for x in range(left.size):  # slices: an index x - k might be negative, which stops the vector loop
+            part[x] += tap * (left[x] + right[x])
         for x in range(min(k, n)):
             if x + k < n:
                 out[x] += tap * row[x + k]
@@ -127,14 +131,20 @@ def find_peaks(
         if done < max(first_row, 1) or done >= min(last_row, n_rows - 1):
             continue
         up, here, down = maps[(done - 1) % 3], maps[done % 3], maps[(done + 1) % 3]
-        for x in range(1, n - 1):
-            s = here[x]
-            if s < threshold:
+        for start in range(1, n - 1, SPAN):
+            stop, some = min(start + SPAN, n - 1), False
+            for s in here[start:stop]:  # vectorizes; most spans hold sky alone
+                some |= s >= threshold
+            if not some:
                 continue
-            if not (s > here[x - 1] and s >= here[x + 1] and s > up[x] and s >= down[x]):
-                continue
-            if s > up[x - 1] and s > up[x + 1] and s >= down[x - 1] and s >= down[x + 1]:
-                if count < out_x.size:
-                    out_x[count], out_y[count], out_s[count] = x, done, s
-                count += 1
+            for x in range(start, stop):
+                s = here[x]
+                if s < threshold:
+                    continue
+                if not (s > here[x - 1] and s >= here[x + 1] and s > up[x] and s >= down[x]):
+                    continue
+                if s > up[x - 1] and s > up[x + 1] and s >= down[x - 1] and s >= down[x + 1]:
+                    if count < out_x.size:
+                        out_x[count], out_y[count], out_s[count] = x, done, s
+                    count += 1
     return count
