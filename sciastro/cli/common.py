@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +24,7 @@ from rich.progress import (
 )
 
 from sciastro.errors import SciastroError
+from sciastro.io.paths import output_errors
 
 __all__ = ["Bars", "console", "error_console", "guarded", "json_logging"]
 
@@ -32,10 +33,15 @@ error_console = Console(stderr=True, soft_wrap=True)
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
+def guarded(*, resumable: bool = False) -> Iterator[None]:
     """Turn errors into one clear message and the promised exit code.
 
-    0 done; 1 a bug; 2 wrong usage; 3 data the user can mend; 4 done with something left out.
+    0 done; 1 a bug; 2 wrong usage; 3 data the user can mend; 4 done with something left out; 130 stopped.
+
+    Parameters
+    ----------
+    resumable
+        Whether the same command can go on with ``--resume``.
     """
     try:
         yield
@@ -43,8 +49,18 @@ def guarded() -> Iterator[None]:
         error_console.print(f"sciastro: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as error:
-        error_console.print("sciastro: stopped. Run the same command with --resume to go on.", markup=False)
+        how = " Run the same command with --resume to go on." if resumable else ""
+        error_console.print(f"sciastro: stopped.{how}", markup=False, highlight=False)
         raise typer.Exit(130) from error
+    except MemoryError as error:
+        error_console.print(
+            "sciastro: there is not enough memory. Give a smaller --memory, fewer --workers, or close other "
+            "programs.",
+            style="red",
+            markup=False,
+            highlight=False,
+        )
+        raise typer.Exit(3) from error
     except BrokenPipeError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from error
@@ -144,6 +160,19 @@ class _JsonLines(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
+class _LogFile(logging.FileHandler):
+    """A log file that does not disturb the run: on a full disk it ends, and the run says what is wrong."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Stop writing."""
+        self.setLevel(logging.CRITICAL + 1)
+
+    def close(self) -> None:
+        """Close the file, whatever of the last lines finds room."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def json_logging(path: Path | None, *, to_stderr: bool = False) -> Iterator[None]:
     """Send the package's log to a JSON-lines file, and to standard error where asked."""
@@ -151,7 +180,8 @@ def json_logging(path: Path | None, *, to_stderr: bool = False) -> Iterator[None
     before = logger.level
     handlers: list[logging.Handler] = []
     if path is not None:
-        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        with output_errors(path):
+            handlers.append(_LogFile(path, mode="w", encoding="utf-8"))
     if to_stderr:
         handlers.append(logging.StreamHandler())
     for handler in handlers:

@@ -16,7 +16,16 @@ from pathlib import Path
 
 from sciastro.errors import OutputError, UsageError
 
-__all__ = ["atomic_path", "ensure_writable", "inside", "output_error", "output_errors", "safe_name", "sweep"]
+__all__ = [
+    "REASONS",
+    "atomic_path",
+    "ensure_writable",
+    "inside",
+    "output_error",
+    "output_errors",
+    "safe_name",
+    "sweep",
+]
 
 MAX_BYTES = 100
 """Longest name part [bytes of UTF-8]; file systems allow 255 for the whole name."""

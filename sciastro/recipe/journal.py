@@ -86,7 +86,7 @@ class Journal:
 def _replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` and rename it when the block ends well.
 
-    Unlike `io.paths.atomic_path` it does not wait for the disk: a piece lost to a power cut is only made again.
+    Unlike `io.paths.atomic_path` it does not wait for the disk: a piece lost to a power cut is made again.
     """
     temporary = path.with_name(f".{path.name}.new")
     with output_errors(path):

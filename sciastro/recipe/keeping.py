@@ -18,7 +18,7 @@ from sciastro.integrate.resample import resample
 from sciastro.io.paths import safe_name
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_frame
-from sciastro.io.store import StoreGroup, create, groups, write_facts, write_planes
+from sciastro.io.store import StoreGroup, create, root_text, write_facts, write_planes
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet
@@ -28,8 +28,16 @@ from sciastro.recipe.plan import Recipe
 __all__ = ["create_store", "keep_frames", "store_facts", "store_masters"]
 
 
-def create_store(path: Path, lights: Sequence[Light], root: Path, *, resume: bool) -> None:
-    """Give every light its place in the store and make the file, or take over the one that is there."""
+def create_store(path: Path, lights: Sequence[Light], root: Path, *, mark: str, resume: bool) -> None:
+    """Give every light its place in the store and make the file, or take over the one that is there.
+
+    Parameters
+    ----------
+    mark
+        Fingerprint of the run, kept in the file: only a file of the same run is taken over.
+    resume
+        Take it over, if it is there.
+    """
     members: dict[tuple[object, ...], list[Light]] = {}
     for light in lights:
         facts = light.facts
@@ -45,9 +53,9 @@ def create_store(path: Path, lights: Sequence[Light], root: Path, *, resume: boo
                 name=name, shape=shape, dtype=np.dtype(group[0].facts.dtype), facts=header_facts(group)
             )
         )
-    if resume and path.exists() and groups(path) == sorted(one.name for one in layout):
+    if resume and path.exists() and root_text(path, "run") == mark:
         return
-    create(path, layout, {"title": root.name or "session", "source": "sciastro"})
+    create(path, layout, {"title": root.name or "session", "source": "sciastro", "run": mark})
 
 
 def _text(values: Sequence[str]) -> np.ndarray:

@@ -242,7 +242,9 @@ def _sources(spec: MasterSpec, session: Session, context: Context) -> tuple[dict
     def open_one(frame: FrameFacts) -> Rows | str:
         try:
             rows = _rows_of(frame, session, hold=hold)
-            return rows if _has_numbers(rows, frame) else "holds no finite pixel. Take it out, or save it again."
+            if not _has_numbers(rows, frame):
+                return "holds no finite pixel. Take it out, or save it again."
+            return rows
         except SciastroError as error:
             return f"{error.found} {error.remedy}".strip()
 
@@ -260,7 +262,7 @@ def _has_numbers(rows: Rows, frame: FrameFacts) -> bool:
     """Return whether any pixel is finite; integers all are."""
     height = frame.shape[0]
     middle = height // 2
-    return not np.dtype(frame.dtype).kind == "f" or any(
+    return np.dtype(frame.dtype).kind != "f" or any(
         bool(np.isfinite(rows(first, last)).any())
         for first, last in ((middle, middle + 1), (0, height))
         if last > first
@@ -298,7 +300,9 @@ def _good_flats(
         saturation=saturation if np.isfinite(saturation) else 1e30,
     )  # fmt: skip
     bad = {
-        path: f"this flat {check.reason}." for path, check in zip(sources, checks, strict=True) if check.reason
+        path: f"this flat {check.reason}."
+        for path, check in zip(sources, checks, strict=True)
+        if check.reason
     }
     return {path: rows for path, rows in sources.items() if path not in bad}, bad
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sciastro.core.lift import run_tasks
 from sciastro.core.stars import STAR_DTYPE
-from sciastro.errors import FileError, SciastroError
+from sciastro.errors import FileError, OutputError, SciastroError
 from sciastro.io.reader import read_pixels
 from sciastro.measure.background import background
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
@@ -48,6 +48,8 @@ def measure_lights(
             return
         try:
             light.measured = _measure(light, root, calibrator, detector, options, trail_options)
+        except OutputError:  # a full disk is no fault of the frame
+            raise
         except SciastroError as error:
             light.reason = f"{error.found} {error.remedy}".strip()
             log.warning(

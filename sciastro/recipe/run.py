@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from sciastro.astrometry.solve import Solution
 from sciastro.core.history import package_version
 from sciastro.errors import MatchError, OptionError, SciastroError
-from sciastro.io.paths import atomic_path, ensure_writable
+from sciastro.io.paths import REASONS, atomic_path, ensure_writable, output_error, sweep
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe.aligning import SkyHint, grade_set, register_set, solve_set
 from sciastro.recipe.calibrating import Calibrator
@@ -83,7 +83,8 @@ class RunRequest:
         Raises
         ------
         OptionError
-            For an unknown stage, an impossible place on the sky, or an unknown kind of frame to keep.
+            For an unknown stage, an impossible place on the sky, an unknown kind of frame to keep, or an
+            output folder that is the session itself.
         """
         if self.until not in UNTIL:
             raise OptionError(f"is {self.until!r}.", where="--until", remedy=f"Stages: {', '.join(UNTIL)}.")
@@ -99,6 +100,12 @@ class RunRequest:
         if self.scale is not None and not 0 < self.scale < 3600:
             raise OptionError(f"is {self.scale}.", where="--scale", remedy="Give arcsec per pixel, above 0.")
         parse_memory(self.memory)
+        if self.out.resolve() == self.session.resolve():
+            raise OptionError(
+                "is the session itself.",
+                where="--out",
+                remedy="Choose another folder; raw frames stay untouched.",
+            )
 
     def prepare_out(self) -> Path:
         """Make the output folder and return it.
@@ -106,17 +113,11 @@ class RunRequest:
         Raises
         ------
         OptionError
-            If it is the session itself.
+            If the request makes no sense, for instance writes into the session itself.
         OutputError
             If it cannot be written.
         """
         self.check()
-        if self.out.resolve() == self.session.resolve():
-            raise OptionError(
-                "is the session itself.",
-                where="--out",
-                remedy="Choose another folder; raw frames stay untouched.",
-            )
         return ensure_writable(self.out)
 
     @property
@@ -136,7 +137,7 @@ def examine(session: Path, recipe: Recipe) -> Iterator[str]:
 def describe_run(request: RunRequest) -> Iterator[str]:
     """Yield what a run would do, without writing anything."""
     request.check()
-    found = scan(request.session)
+    found = scan(request.session, leave=request.out)
     plan = plan_masters(found, request.recipe.of(MatchOptions))
     yield from diagnose(found, plan).lines()
     yield ""
@@ -214,23 +215,34 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
         run = _begin(request, context, summary)
         _go(run)
     except SciastroError as error:
-        summary.status, summary.error = "failed", str(error)
-        _write_failure(summary, context)
+        _write_failure(summary, context, str(error))
         raise
+    except KeyboardInterrupt:
+        _write_failure(summary, context, "stopped by the user")
+        raise
+    except OSError as error:
+        if error.errno not in REASONS:
+            raise
+        told = output_error(error, Path(error.filename or out))
+        _write_failure(summary, context, str(told))
+        raise told from error
     return summary.as_dict(context)
 
 
-def _write_failure(summary: Summary, context: Context) -> None:
+def _write_failure(summary: Summary, context: Context, reason: str) -> None:
+    summary.status, summary.error = "failed", reason
     try:
         summary.write(context)
-    except SciastroError:  # the output folder itself may be what failed; the first error is the one to tell
-        log.exception("summary.json could not be written")
+    except SciastroError as error:  # the folder itself may be what failed; the first error is the one to tell
+        log.warning("%s", error)
 
 
 def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
     hint = request.sky_hint  # a catalog that cannot be read should fail before hours of work
     with context.stage("ingest"):
-        session = scan(request.session, progress=lambda done, total: None)
+        for folder in (context.out, *(context.out / name for name in ("masters", "products", "renders"))):
+            sweep(folder)
+        session = scan(request.session, leave=request.out)
         plan = plan_masters(session, request.recipe.of(MatchOptions))
         lights = lights_of(plan)
         sets = stack_sets(lights)
@@ -253,12 +265,25 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
         if request.resume and not journal.resumed:
             context.warn("--resume: the stopped run had other frames or options, so this one starts anew.")
         _write_recipe(request, context)
-        create_store(context.out / "frames.h5", lights, session.root, resume=journal.resumed)
+        create_store(context.out / "frames.h5", lights, session.root, mark=mark, resume=journal.resumed)
     for path, reason in session.skipped:
         context.warn(f"{path}: {reason}")
+    for item in plan.missing:
+        context.warn(f"no {MISSING.get(item.what, item.what)} for {_who(item.groups, plan)}: {item.cost}")
     run = _Run(request, context, summary, session, plan, lights, sets, journal, hint)
     _refresh_rows(run)
     return run
+
+
+MISSING = {"zero level": "bias frames", "dark": "darks", "flat": "flats"}
+
+
+def _who(groups: Sequence[str], plan: MasterPlan) -> str:
+    """Return the lights that `groups` names, by target and filter."""
+    if len(groups) == len(plan.matches):
+        return "any of the lights"
+    named = [match.group for match in plan.matches if match.group.id in groups]
+    return ", ".join(dict.fromkeys(f"{group.target} {group.band or 'without filter'}" for group in named))
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -302,9 +327,9 @@ def _go(run: _Run) -> None:
                 run.context, run.summary.as_dict(run.context), run.session, run.plan, run.lights, run.sets,
                 run.stacked, run.finished, run.solutions, run.recipe, run.notes,
             )  # fmt: skip
+    run.summary.write(run.context)
     if run.goes_on("integrate"):
         run.journal.close()
-    run.summary.write(run.context)
 
 
 def _masters(run: _Run) -> None:

@@ -112,7 +112,9 @@ class Product:
 
 
 # --------------------------------------------------------------------------------------------- scan
-def scan(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> Session:
+def scan(
+    folder: Path, *, progress: Callable[[int, int], None] | None = None, leave: Path | None = None
+) -> Session:
     """Read the header of every image in `folder` and below.
 
     Hidden files and folders, results of earlier runs (folders with a ``summary.json`` and a ``frames.h5``)
@@ -124,6 +126,8 @@ def scan(folder: Path, *, progress: Callable[[int, int], None] | None = None) ->
         The session.
     progress
         Called with the number of files done and of all files, after each.
+    leave
+        A folder inside `folder` not to look into: where this run writes.
 
     Returns
     -------
@@ -140,7 +144,7 @@ def scan(folder: Path, *, progress: Callable[[int, int], None] | None = None) ->
     if not folder.is_dir():
         found = "is a file, not a folder." if folder.exists() else "does not exist."
         raise UsageError(found, where=str(folder), remedy="Give the folder that holds the frames.")
-    files = list(_walk(folder))
+    files = list(_walk(folder, leave))
     images = [path for path in files if is_image(path)]
     ignored = tuple(_relative(folder, path) for path in files if not is_image(path))
     frames: list[FrameFacts] = []
@@ -177,9 +181,12 @@ def _nothing(folder: Path, skipped: Sequence[tuple[str, str]]) -> FileError:
     )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, leave: Path | None) -> Iterator[Path]:
     """Yield the files below `folder`, sorted, each real folder once."""
     seen: set[tuple[int, int]] = set()
+    if leave is not None and leave.is_dir():
+        status = leave.stat()
+        seen.add((status.st_dev, status.st_ino))
     for root, folders, files in os.walk(folder, followlinks=True):
         here = Path(root)
         status = here.stat()
