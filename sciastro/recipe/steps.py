@@ -2,6 +2,14 @@
 
 `check` proves that every variable a step reads is written by an earlier one, and that no step but the
 last, which makes the picture, touches ``display``: a picture can never leak into photometry.
+`tests/test_every_step.py` holds every function to what its entry says here.
+
+**Laziness.** Lazy pixels in, lazy variables out, nothing computed during the call: that is the rule, and an
+entry names its exceptions. `in_memory` are written variables that do not come from pixels at all but from
+star lists, tables or other facts; they are in memory whatever the pixels are. `must_be_loaded` are facts that
+decide what has to be done (which frames, which maps, which filter): where one is lazy, the step does not
+compute it behind the user's back but raises a `DatasetError` that says to load it. `computes` tells why a
+step computes all the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,16 +17,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sciastro.astrometry.frames import register_frames
-from sciastro.astrometry.register import RegisterOptions
+from sciastro.astrometry.frames import RegisterFramesOptions, register_frames
 from sciastro.astrometry.solve import SolveOptions
 from sciastro.calibrate.correct import CorrectOptions, correct
 from sciastro.calibrate.cosmic import CosmicOptions, flag_cosmics
-from sciastro.calibrate.debayer import DebayerOptions, debayer
+from sciastro.calibrate.debayer import OF_THE_MOSAIC, DebayerOptions, debayer
 from sciastro.calibrate.defects import DefectOptions
 from sciastro.calibrate.masters import MasterOptions
 from sciastro.core.options import Options
+from sciastro.core.vocabulary import VARIABLES
 from sciastro.errors import DatasetError
+from sciastro.integrate.align import NOT_KEPT, AlignOptions, align
 from sciastro.integrate.grade import GradeOptions, grade
 from sciastro.integrate.normalize import NormalizeOptions
 from sciastro.integrate.options import StackOptions
@@ -35,7 +44,7 @@ from sciastro.recipe.matching import MatchOptions
 from sciastro.render.background import BackgroundOptions, flatten
 from sciastro.render.compose import ComposeOptions, compose
 
-__all__ = ["STEPS", "Step", "check"]
+__all__ = ["GIVEN", "STEPS", "Step", "check"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,17 +58,36 @@ class Step:
     function
         The pure step ``(ds, *, options, ...) -> ds``; None where the work happens on files or lists
         and no dataset function exists.
-    reads, writes
-        Names of variables; a step that makes a new dataset keeps nothing else.
+    reads
+        Variables without which it raises.
+    uses
+        Variables that it reads where they are there.
+    writes
+        Every variable that it adds or replaces, and nothing else.
     new_grid
-        The result is a new dataset on another grid.
+        The result is a new dataset on another grid, with nothing but `writes` and, where the result still
+        has frames, the per-frame coordinates of the input (its history always).
+    drops
+        Per-frame coordinates that a new grid makes wrong.
+    in_memory, must_be_loaded, computes
+        Exceptions to laziness, see the module.
     """
 
     options: type[Options]
     function: Callable[..., Any] | None = None
     reads: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     new_grid: bool = False
+    drops: tuple[str, ...] = ()
+    in_memory: tuple[str, ...] = ()
+    must_be_loaded: tuple[str, ...] = ()
+    computes: str = ""
+
+    @property
+    def keeps_frames(self) -> bool:
+        """Whether per-frame coordinates of the input are in the result."""
+        return not self.new_grid or any(VARIABLES[name].dims[:1] == ("frame",) for name in self.writes)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -75,65 +103,98 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=CorrectOptions,
             function=correct,
             reads=_names("raw"),
+            uses=_names("gain read_noise saturation cfa filter"),
             writes=_names("signal variance quality"),
+            must_be_loaded=_names("gain read_noise saturation cfa filter"),
         ),
         "calibrate.cosmic": Step(
             options=CosmicOptions,
             function=flag_cosmics,
             reads=_names("signal variance quality"),
+            uses=_names("cfa"),
             writes=_names("signal variance quality"),
+            must_be_loaded=_names("cfa"),
         ),
         "calibrate.debayer": Step(
             options=DebayerOptions,
             function=debayer,
-            reads=_names("signal variance quality cfa"),
-            writes=_names("signal variance quality filter"),
+            reads=_names("signal variance quality cfa filter"),
+            writes=_names("signal variance quality cfa filter"),
             new_grid=True,
+            drops=OF_THE_MOSAIC,
+            in_memory=_names("cfa filter"),
+            must_be_loaded=_names("cfa filter"),
         ),
         "measure.stars": Step(
             options=DetectOptions,
             function=measure,
-            reads=_names("signal variance quality exposure"),
-            writes=_names("fwhm eccentricity sky noise n_stars elongation"),
+            reads=_names("signal exposure"),
+            uses=_names("variance quality"),
+            writes=_names("fwhm eccentricity elongation sky noise n_stars"),
         ),
         "measure.trails": Step(options=TrailOptions),
         "astrometry.solve": Step(options=SolveOptions),
         "astrometry.register": Step(
-            options=RegisterOptions,
+            options=RegisterFramesOptions,
             function=register_frames,
             reads=_names("signal"),
-            writes=_names("from_reference"),
+            writes=_names("from_reference registration_rms registration_stars registration_reason"),
+            in_memory=_names("from_reference registration_rms registration_stars registration_reason"),
         ),
         "integrate.grade": Step(
             options=GradeOptions,
             function=grade,
             reads=_names("fwhm eccentricity sky noise n_stars exposure filter"),
+            uses=_names("target transparency from_reference elongation"),
             writes=_names("weight use reason"),
+            in_memory=_names("weight use reason"),
+            must_be_loaded=_names(
+                "fwhm eccentricity sky noise n_stars exposure filter target transparency from_reference "
+                "elongation"
+            ),
         ),
         "integrate.normalize": Step(options=NormalizeOptions),
+        "integrate.align": Step(
+            options=AlignOptions,
+            function=align,
+            reads=_names("signal variance quality from_reference"),
+            uses=_names("sky noise wcs"),
+            writes=_names("signal variance quality from_reference wcs sky noise frame_correlation"),
+            new_grid=True,
+            drops=NOT_KEPT,
+            in_memory=_names("from_reference wcs sky noise frame_correlation"),
+            must_be_loaded=_names("from_reference wcs"),
+        ),
         "integrate.stack": Step(
             options=StackOptions,
             function=stack,
-            reads=_names("signal variance quality exposure weight use filter"),
+            reads=_names("signal variance quality exposure filter"),
+            uses=_names("weight use from_reference sky transparency frame_correlation wcs"),
             writes=_names(
                 "image image_variance image_quality coverage rejected_low rejected_high noise_correlation "
-                "image_exposure n_frames"
+                "image_exposure n_frames band wcs"
             ),
             new_grid=True,
+            in_memory=_names("image_exposure n_frames band wcs"),
+            must_be_loaded=_names(
+                "exposure filter weight use from_reference sky transparency frame_correlation wcs"
+            ),
         ),
         "photometry.aperture": Step(options=ApertureOptions),
         "photometry.zeropoint": Step(
             options=ZeroPointOptions,
             function=calibrate_photometry,
-            reads=_names("image"),
+            reads=_names("image band"),
             writes=_names("zeropoint zeropoint_err color_term"),
+            in_memory=_names("zeropoint zeropoint_err color_term"),
         ),
         "photometry.depth": Step(options=DepthOptions),
         "photometry.color": Step(
             options=ColorOptions,
             function=calibrate_color,
-            reads=_names("image"),
+            reads=_names("image band"),
             writes=_names("color_gain color_gain_err"),
+            in_memory=_names("color_gain color_gain_err"),
         ),
         "render.background": Step(
             options=BackgroundOptions,
@@ -145,16 +206,23 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=ComposeOptions,
             function=compose,
             reads=_names("image"),
-            writes=_names("display"),
+            uses=_names("band background_model coverage image_quality color_gain"),
+            writes=_names("display y x channel"),
+            new_grid=True,
+            in_memory=_names("display y x channel"),
+            computes="Crop, sky level and stretch come from the pixels of the whole image.",
         ),
     }
 )
 
-GIVEN = frozenset(_names("raw exposure filter cfa time gain read_noise saturation"))
+GIVEN = frozenset(_names("raw exposure filter cfa time gain read_noise saturation target path temperature"))
+OUTSIDE = frozenset(_names("transparency"))  # written by a run and by hand, from the pairs of a registration
 
 
 def check(steps: Mapping[str, Step] = STEPS) -> None:
     """Prove that the table, run in order, never reads what nobody wrote.
+
+    A step on a new grid takes away what it does not write or keep: after stacking there is no ``signal``.
 
     Raises
     ------
@@ -163,9 +231,20 @@ def check(steps: Mapping[str, Step] = STEPS) -> None:
     """
     known = set(GIVEN)
     for name, step in steps.items():
+        for variable in (*step.reads, *step.uses, *step.writes):
+            if variable not in VARIABLES:
+                raise DatasetError("is not in the vocabulary.", where=f"{name}: '{variable}'")
+        if "display" in (*step.reads, *step.uses):
+            raise DatasetError("reads a picture; only files and the report may.", where=f"{name}: 'display'")
         for variable in step.reads:
             if variable not in known:
                 raise DatasetError("is read before any step writes it.", where=f"{name}: '{variable}'")
-            if variable == "display":
-                raise DatasetError("reads a picture; only files and the report may.", where=name)
+        for variable in step.uses:
+            if not any(variable in (*GIVEN, *OUTSIDE, *other.writes) for other in steps.values()):
+                raise DatasetError("is used, and no step writes it.", where=f"{name}: '{variable}'")
+        if step.new_grid:
+            frames = (
+                {one for one in known if VARIABLES[one].dims == ("frame",)} if step.keeps_frames else set()
+            )
+            known = frames - set(step.drops)
         known |= set(step.writes)
