@@ -21,6 +21,8 @@ REACH = 4  # input pixels needed beyond the nodes: 3 for the kernel, 1 for round
 OVERHEAD = 40  # bytes per tile pixel that do not grow with the number of frames (results, scratch)
 SAMPLE = 10  # bytes per tile pixel and frame: signal, variance, quality
 WINDOW = 60  # bytes per input pixel while one window is read, calibrated and oriented
+RIM = 2  # pixels around a tile that the caller may add (`Tile.padded`)
+LARGEST = 192 << 20  # bytes per worker beyond which larger tiles save next to nothing
 MINIMUM = 16 << 20  # scratch of the combining kernels and small change, per worker
 
 
@@ -84,7 +86,7 @@ def input_window(
     margin
         Input pixels beyond the outermost position.
     """
-    x, y = node_positions(coefficients, tile)
+    x, y = (_cut_to_tile(plane, tile) for plane in node_positions(coefficients, tile))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return None
     height, width = frame_shape
@@ -93,10 +95,21 @@ def input_window(
     return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else None
 
 
+def _cut_to_tile(nodes: Floats, tile: Tile) -> Floats:
+    """Move the outermost nodes inward to the first and last pixel of `tile`, as the warp interpolates."""
+    for first, last in ((tile.y0, tile.y1 - 1), (tile.x0, tile.x1 - 1)):
+        begin, end = nodes[0], nodes[-1]
+        low, high = (first % STEP) / STEP, (-(last + 1) % STEP + 1) / STEP
+        cut = nodes.copy()
+        cut[0], cut[-1] = begin + low * (nodes[1] - begin), end + high * (nodes[-2] - end)
+        nodes = cut.T
+    return nodes
+
+
 def _window_pixels(
     slopes: Floats, rows: int, columns: int, frame_shape: tuple[int, int]
 ) -> npt.NDArray[np.float64]:
-    slack = 2 * REACH + STEP
+    slack = 2 * (REACH + RIM) + 4
     heights = np.abs(slopes[:, 1, 0]) * columns + np.abs(slopes[:, 1, 1]) * rows + slack
     widths = np.abs(slopes[:, 0, 0]) * columns + np.abs(slopes[:, 0, 1]) * rows + slack
     pixels: Floats = np.minimum(heights, frame_shape[0]) * np.minimum(widths, frame_shape[1])
@@ -159,7 +172,7 @@ def plan_tiles(
     """
     height, width = shape
     slopes = _slopes(maps, shape)
-    budget = memory_bytes / workers - MINIMUM
+    budget = min(memory_bytes / workers - MINIMUM, LARGEST)
     most_rows = max(STEP, -(-height // (2 * workers) // STEP) * STEP) if workers > 1 else height
     best: tuple[float, int, int] | None = None
     columns = width
