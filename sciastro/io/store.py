@@ -14,6 +14,7 @@ file next restores the old state if the journal is still there.
 
 import contextlib
 import json
+import mmap
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -383,8 +384,7 @@ def updating(path: Path) -> Iterator[None]:
         try:
             _save(path, journal)
             yield
-            with _descriptor(path, os.O_RDWR) as descriptor:
-                os.fsync(descriptor)
+            _settle(path)
         except BaseException as error:
             recover(path)
             if isinstance(error, OSError | RuntimeError):  # HDF5 tells a full disk by either
@@ -409,6 +409,20 @@ def _save(path: Path, journal: Path) -> None:
         temporary.replace(journal)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _settle(path: Path) -> None:
+    """Wait until all bytes that are not pixels are on the disk.
+
+    Pixels are left to the operating system, which writes them while the run goes on: waiting for them
+    here would halt it for seconds, and no other byte's meaning depends on them.
+    """
+    page = mmap.ALLOCATIONGRANULARITY
+    with path.open("r+b") as file:
+        for start, length in _outside(_pixel_regions(path), path.stat().st_size):
+            first = start // page * page
+            with mmap.mmap(file.fileno(), start + length - first, offset=first) as view:
+                view.flush()  # msync: flushes this range alone, and the metadata of the file
 
 
 def _pixel_regions(path: Path) -> list[tuple[int, int]]:
