@@ -37,7 +37,9 @@ logger = logging.getLogger(__name__)
 class RegisterFramesOptions(RegisterOptions):
     """How all frames are registered."""
 
-    reference: int | None = option(None, "Number of the reference frame; none takes the best.", low=0)
+    reference: int | None = option(
+        None, "Number of the reference frame, from 0 in order of time; none takes the best.", low=0
+    )
 
 
 DEFAULTS = RegisterFramesOptions()
@@ -116,9 +118,13 @@ def register_frames(
             found.rms,
             found.n,
         )
-    out = frames.assign({FROM_REFERENCE.name: labeled(FROM_REFERENCE, maps)}).assign_coords(
-        registration_rms=labeled(REGISTRATION_RMS, rms),
-        registration_stars=labeled(REGISTRATION_STARS, count),
-        registration_reason=labeled(REGISTRATION_REASON, np.array(reason, dtype=str)),
+    out = (
+        frames.drop_vars(FROM_REFERENCE.name, errors="ignore")
+        .assign({FROM_REFERENCE.name: labeled(FROM_REFERENCE, maps)})
+        .assign_coords(
+            registration_rms=labeled(REGISTRATION_RMS, rms),
+            registration_stars=labeled(REGISTRATION_STARS, count),
+            registration_reason=labeled(REGISTRATION_REASON, np.array(reason, dtype=str)),
+        )
     )
     return record(out, "astrometry.register", options, reference=reference)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sciastro.core.quality import Quality
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.normalize import Terms
-from sciastro.integrate.options import StackOptions
+from sciastro.integrate.options import ResampleOptions, StackOptions
 from sciastro.integrate.resample import Planes, Resampler, resample, resampler
 from sciastro.kernels.consensus import consensus
 from sciastro.kernels.networks import merge_network
@@ -83,7 +83,7 @@ class Buffers:
         )
 
 
-def resampler_of(options: StackOptions) -> Resampler:
+def resampler_of(options: ResampleOptions) -> Resampler:
     """Return the interpolation that `options` ask for."""
     clamp = options.clamp if options.kernel == "lanczos3" and options.clamp is not None else np.inf
     return resampler(
@@ -103,6 +103,7 @@ def integrate_tile(
     tile: Tile,
     options: StackOptions,
     buffers: Buffers | None = None,
+    correlation: npt.NDArray[np.floating] | None = None,
 ) -> TileResult:
     """Return the stack of every frame's part of `tile`.
 
@@ -125,6 +126,9 @@ def integrate_tile(
         Interpolation, rejection, combination.
     buffers
         Kept by the calling thread; None takes fresh memory.
+    correlation
+        Per frame, noise of large areas over that of uncorrelated pixels (frames that were resampled
+        before); None is 1.
     """
     n = len(maps)
     tile = tile.padded(RIM)
@@ -142,6 +146,8 @@ def integrate_tile(
             read_window(i, *window), (window[0], window[2]), maps[i], tile, how, out,
             scale=terms.scale[i], pedestal=terms.pedestal[i], offset=terms.offset[i], rim=RIM,
         )  # fmt: skip
+        if correlation is not None:
+            frame_sums[0] *= float(correlation[i]) ** 2
         sums += float(weights[i]) ** 2 * frame_sums[:2]
     return _combined(planes, weights, options, sums)
 

@@ -56,7 +56,11 @@ class GradeOptions(Options):
     )
     reject: bool = option(True, "Leave clouded, trailed and blurred frames out; else only name them.")
     kappa: float = option(
-        4.0, "Robust sigma beyond which a frame differs from its group.", low=1.0, high=20.0
+        4.0,
+        "Robust scatter beyond which a frame differs from its group.",
+        unit="sigma",
+        low=1.0,
+        high=20.0,
     )
     cloud: float = option(
         0.6, "Share of the group's transparency below which a frame is clouded.", low=0.0, high=1.0

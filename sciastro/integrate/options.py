@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 from sciastro.core.options import Options, option
 
-__all__ = ["StackOptions"]
+__all__ = ["AlignOptions", "ResampleOptions", "StackOptions"]
 
 DEFAULT_LOW = {"winsorized": 4.0, "sigma": 4.0, "percentile": 0.2, "minmax": 1.0, "none": 0.0}
 DEFAULT_HIGH = {"winsorized": 3.0, "sigma": 3.0, "percentile": 0.1, "minmax": 1.0, "none": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StackOptions(Options):
-    """How frames are resampled, rejected and averaged."""
+class ResampleOptions(Options):
+    """How a frame is interpolated on its way to the canvas."""
 
     kernel: str = option(
         "lanczos3", "Interpolation on the way to the canvas.", choices=("lanczos3", "bilinear", "nearest")
@@ -31,6 +31,17 @@ class StackOptions(Options):
         "What pixels hold: flux (values change with the area ratio of the grids) or surface brightness.",
         choices=("flux", "surface_brightness"),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlignOptions(ResampleOptions):
+    """How single frames are resampled, as for `--keep registered`; a stack has its own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StackOptions(ResampleOptions):
+    """How frames are resampled, rejected and averaged."""
+
     reject: str = option(
         "winsorized",
         "Rejection of outliers among the frames.",

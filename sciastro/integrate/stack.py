@@ -2,9 +2,9 @@
 
 Reads ``signal`` [electron], ``variance`` [electron2], ``quality`` (dims frame, y, x) and the `frame`
 coordinates ``exposure`` [s] and ``filter``; where present ``weight``, ``use``, ``from_reference``, ``sky``
-[electron / s] and ``transparency``. Writes a new dataset with ``image`` [electron / s],
-``image_variance``, ``image_quality``, ``coverage``, ``rejected_low``, ``rejected_high`` (dims band, y, x),
-``noise_correlation``, ``image_exposure`` [s] and ``n_frames`` (dims band).
+[electron / s], ``transparency``, ``frame_correlation`` and ``wcs``. Writes a new dataset with ``image``
+[electron / s], ``image_variance``, ``image_quality``, ``coverage``, ``rejected_low``, ``rejected_high``
+(dims band, y, x), ``noise_correlation``, ``image_exposure`` [s] and ``n_frames`` (dims band).
 Method: one resampling to the reference grid (Lanczos-3), additive and multiplicative normalization,
 winsorized sigma clipping with star cores protected, frame-weighted mean.
 """
@@ -19,11 +19,14 @@ import xarray as xr
 
 from sciastro.core.history import inherit, record
 from sciastro.core.lift import reduce_tiles, require_loaded
+from sciastro.core.quality import flag_attributes
 from sciastro.core.transform import identity
 from sciastro.core.vocabulary import (
+    BAND,
     COVERAGE,
     EXPOSURE,
     FILTER,
+    FRAME_CORRELATION,
     FROM_REFERENCE,
     IMAGE,
     IMAGE_EXPOSURE,
@@ -50,7 +53,7 @@ from sciastro.integrate.grid import Tile, input_window, plan_tiles
 from sciastro.integrate.normalize import NormalizeOptions, Terms, terms
 from sciastro.integrate.options import StackOptions
 
-__all__ = ["StackOptions", "stack"]
+__all__ = ["StackOptions", "reference_wcs", "stack"]
 
 DEFAULTS = StackOptions()
 TILE_MEMORY = 256 << 20  # bytes in work at a time; numbers do not depend on it
@@ -70,6 +73,7 @@ class _Group:
     maps: Floats
     terms: Terms
     weight: Floats
+    correlation: Floats
     exposure: float
 
 
@@ -99,18 +103,20 @@ def stack(frames: xr.Dataset, *, options: StackOptions = DEFAULTS) -> xr.Dataset
         ``min_frames`` of a band, are usable.
     """
     require(frames, SIGNAL, VARIANCE, QUALITY, EXPOSURE, FILTER)
+    require_loaded(frames, "wcs")
     groups, left_out = _groups(frames, options)
     shape = (frames.sizes["y"], frames.sizes["x"])
     results = [_one_band(frames, group, shape, options) for group in groups]
     out = xr.Dataset(
         {spec.name: labeled(spec, _stacked([r[i] for r in results])) for i, spec in enumerate(PLANES)}
     )
+    out["image_quality"].attrs.update(flag_attributes())
     out = out.assign(
         noise_correlation=labeled(NOISE_CORRELATION, _stacked([_correlation(r[-1]) for r in results])),
         image_exposure=labeled(IMAGE_EXPOSURE, np.array([group.exposure for group in groups])),
         n_frames=labeled(N_FRAMES, np.array([group.members.size for group in groups], dtype=np.int64)),
-    ).assign_coords(band=np.array([group.name for group in groups], dtype=np.str_))
-    wcs = _reference_wcs(frames)
+    ).assign_coords(band=labeled(BAND, np.array([group.name for group in groups], dtype=np.str_)))
+    wcs = reference_wcs(frames)
     if wcs:
         out = out.assign_coords(wcs=xr.Variable((), wcs, {"long_name": "WCS of the image grid."}))
     return record(inherit(out, frames), "integrate.stack", options, **_notes(groups, left_out, options))
@@ -138,12 +144,13 @@ def _groups(frames: xr.Dataset, options: StackOptions) -> tuple[list[_Group], li
     n = frames.sizes["frame"]
     known = {
         spec.name: _optional(frames, spec)
-        for spec in (EXPOSURE, FILTER, WEIGHT, USE, FROM_REFERENCE, SKY, TRANSPARENCY)
+        for spec in (EXPOSURE, FILTER, WEIGHT, USE, FROM_REFERENCE, SKY, TRANSPARENCY, FRAME_CORRELATION)
     }
     maps = (
         np.repeat(identity()[None], n, axis=0) if (m := known["from_reference"]) is None else m.astype(float)
     )
     weight = np.ones(n) if (w := known["weight"]) is None else w.astype(float)
+    correlation = np.ones(n) if (r := known["frame_correlation"]) is None else r.astype(float)
     usable = (weight > 0) & np.isfinite(maps).all(axis=(1, 2))
     if (use := known["use"]) is not None:
         usable &= use.astype(bool)
@@ -170,7 +177,9 @@ def _groups(frames: xr.Dataset, options: StackOptions) -> tuple[list[_Group], li
             options=NormalizeOptions(mode=options.normalize),
         )
         seconds = float(np.asarray(facts[0], dtype=float).sum())
-        groups.append(_Group(name, members, maps[members], changes, weight[members], seconds))
+        groups.append(
+            _Group(name, members, maps[members], changes, weight[members], correlation[members], seconds)
+        )
     if not groups:
         raise DatasetError(
             "holds no usable frame.",
@@ -205,6 +214,7 @@ def _one_band(
         frame_shape=shape,
         changes=group.terms,
         weight=group.weight,
+        correlation=group.correlation,
         options=options,
     )
     tiles = [[astuple(tile) for tile in row] for row in plan]
@@ -219,6 +229,7 @@ def _tile(
     frame_shape: tuple[int, int],
     changes: Terms,
     weight: Floats,
+    correlation: Floats,
     options: StackOptions,
 ) -> tuple[npt.NDArray[np.generic], ...]:
     def read(i: int, *_window: int) -> tuple[npt.NDArray[np.generic], ...]:
@@ -227,11 +238,20 @@ def _tile(
             raise RuntimeError("a window was read that the plan did not ask for")  # a bug, not the user's
         return planes
 
-    done = integrate_tile(read, maps, frame_shape, changes, weight, Tile(*tile), options)  # type: ignore[arg-type]
+    done = integrate_tile(
+        read,  # type: ignore[arg-type]
+        maps,
+        frame_shape,
+        changes,
+        weight,
+        Tile(*tile),
+        options,
+        correlation=correlation,
+    )
     return tuple(getattr(done, field.name) for field in fields(done))
 
 
-def _reference_wcs(frames: xr.Dataset) -> str:
+def reference_wcs(frames: xr.Dataset) -> str:
     """Return the WCS of the canvas: that of the reference frame, "" where unknown."""
     if "wcs" not in frames.variables or frames["wcs"].dims != ("frame",):
         return ""

@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from sciastro.core.vocabulary import DISPLAY, require
 from sciastro.errors import FileError, OutputError
 from sciastro.io.paths import atomic_path
 
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 Display = npt.NDArray[np.float32]
+Picture = npt.ArrayLike | xr.Dataset  # an array, or the dataset of `render.compose`
 RECIPE_KEY = "sciastro-recipe"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DITHER_SEED = 20260101  # fixed: a rerun must give the same bytes
@@ -46,7 +49,7 @@ MAX_JPEG_SIDE = 65500  # libjpeg's limit [pixel]
 
 def write_png(
     path: Path | str,
-    display: npt.ArrayLike,
+    display: Picture,
     *,
     bits: int = 8,
     dither: bool = True,
@@ -82,7 +85,7 @@ def write_png(
 
 def write_jpeg(
     path: Path | str,
-    display: npt.ArrayLike,
+    display: Picture,
     *,
     quality: int = 92,
     recipe: Mapping[str, Any] | None = None,
@@ -97,9 +100,7 @@ def write_jpeg(
     return _store(Path(path), encode_jpeg(display, quality=quality, recipe=recipe), recipe)
 
 
-def write_tiff16(
-    path: Path | str, display: npt.ArrayLike, *, recipe: Mapping[str, Any] | None = None
-) -> Path:
+def write_tiff16(path: Path | str, display: Picture, *, recipe: Mapping[str, Any] | None = None) -> Path:
     """Write a picture as 16-bit deflated TIFF with an sRGB profile; arguments as in `write_png`.
 
     Raises
@@ -126,7 +127,7 @@ def write_tiff16(
 
 
 def encode_png(
-    display: npt.ArrayLike,
+    display: Picture,
     *,
     bits: int = 8,
     dither: bool = True,
@@ -151,9 +152,7 @@ def encode_png(
     return buffer.getvalue()
 
 
-def encode_jpeg(
-    display: npt.ArrayLike, *, quality: int = 92, recipe: Mapping[str, Any] | None = None
-) -> bytes:
+def encode_jpeg(display: Picture, *, quality: int = 92, recipe: Mapping[str, Any] | None = None) -> bytes:
     """Return the bytes of a JPEG file; see `write_jpeg`."""
     levels = _levels(checked_display(display), 8, dither=False)
     if max(levels.shape[:2]) > MAX_JPEG_SIDE:
@@ -174,7 +173,7 @@ def encode_jpeg(
     return buffer.getvalue()
 
 
-def thumbnail(display: npt.ArrayLike, size: int) -> Display:
+def thumbnail(display: Picture, size: int) -> Display:
     """Return `display` shrunk so that its longer side is at most `size` pixels; never enlarged.
 
     Raises
@@ -254,7 +253,7 @@ def write_recipe(path: Path | str, recipe: Mapping[str, Any]) -> Path:
     return _store(beside, data.encode("utf-8"), None)
 
 
-def checked_display(display: npt.ArrayLike) -> Display:
+def checked_display(display: Picture) -> Display:
     """Return `display` as float32 (y, x, channel), or say what is wrong with it.
 
     Raises
@@ -262,6 +261,9 @@ def checked_display(display: npt.ArrayLike) -> Display:
     OutputError
         If it has the wrong shape, no pixels, or values that are not finite.
     """
+    if isinstance(display, xr.Dataset):
+        require(display, DISPLAY)
+        display = display["display"].values
     picture = np.asarray(display, dtype=np.float32)
     picture = picture[:, :, None] if picture.ndim == 2 else picture
     if picture.ndim != 3 or picture.shape[2] not in (1, 3) or 0 in picture.shape:

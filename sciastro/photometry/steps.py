@@ -97,7 +97,7 @@ def measure_bands(
     dict
         Band -> table of `aperture.measure_sources`, with ``ra``, ``dec`` where there is a WCS.
     """
-    require(ds, v.IMAGE, v.IMAGE_VARIANCE, v.IMAGE_QUALITY)
+    require(ds, v.IMAGE, v.IMAGE_VARIANCE, v.IMAGE_QUALITY, v.BAND)
     wcs = _wcs(ds)
     tables = {}
     for k, band in enumerate(str(name) for name in ds["band"].values):
@@ -215,7 +215,7 @@ def calibrate_photometry(
         With ``zeropoint``, ``zeropoint_err`` [mag] and ``color_term`` [1] on `band`; NaN without a zero
         point. Attribute ``details`` of ``zeropoint``: JSON, band -> fit, or the reason why there is none.
     """
-    require(ds, v.IMAGE)
+    require(ds, v.IMAGE, v.BAND)
     fits = calibrate_bands(sources, catalog, options=options)
     return record(_with_zeropoints(ds, fits), "photometry.zeropoint", options)
 
@@ -283,7 +283,7 @@ def calibrate_color(
     NaN for bands that are not in `rgb`, and for all where the stars do not suffice; attribute ``details`` of
     ``color_gain``: JSON, the fit or the reason.
     """
-    require(ds, v.IMAGE)
+    require(ds, v.IMAGE, v.BAND)
     found, reason = color_of_bands(sources, catalog, rgb, options=options)
     gain, err = np.full(ds.sizes["band"], np.nan), np.full(ds.sizes["band"], np.nan)
     if found is not None:

@@ -10,6 +10,7 @@ import xarray as xr
 from astropy.table import QTable
 from astropy.wcs import WCS
 
+from sciastro.astrometry.frames import RegisterFramesOptions
 from sciastro.astrometry.refine import propagate
 from sciastro.astrometry.register import RegisterOptions, Registration, register
 from sciastro.astrometry.solve import Hint, Solution, SolveOptions, solve_field
@@ -82,6 +83,20 @@ def choose_reference(members: Sequence[Light]) -> list[Light]:
     return sorted(good, key=merit, reverse=True)
 
 
+def _candidates(members: StackSet, recipe: Recipe, context: Context) -> list[Light]:
+    """Return the lights that may be the reference; the user's choice alone where it has stars."""
+    good = choose_reference(members.lights)
+    asked = recipe.of(RegisterFramesOptions).reference
+    if asked is None or not good:
+        return good
+    count = len(members.lights)
+    if asked < count and any(members.lights[asked] is light for light in good):
+        return [members.lights[asked]]
+    why = "has no stars" if asked < count else f"does not exist, the set has {count}"
+    context.warn(f"{members.stem}: reference frame {asked} {why}; {good[0].name} takes its place")
+    return good
+
+
 def solve_set(
     members: StackSet, hint: SkyHint, recipe: Recipe, context: Context, root: Path, step: int
 ) -> tuple[Solution | None, str]:
@@ -97,7 +112,7 @@ def solve_set(
     solution, reason
         None and why, where no frame can be solved; the set has its reference all the same.
     """
-    candidates = choose_reference(members.lights)
+    candidates = _candidates(members, recipe, context)
     if not candidates:
         return None, "no frame has stars"
     members.reference = candidates[0]

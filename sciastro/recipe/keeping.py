@@ -13,7 +13,7 @@ from sciastro.core.history import record
 from sciastro.core.vocabulary import VariableSpec, labeled
 from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.grid import Tile, input_window
-from sciastro.integrate.options import StackOptions
+from sciastro.integrate.options import AlignOptions
 from sciastro.integrate.resample import resample
 from sciastro.io.paths import safe_name
 from sciastro.io.product_cards import ProductFacts
@@ -213,7 +213,7 @@ def _export(
         part = (planes[0][here], planes[1][here], planes[2][here])
         resample(
             part, (window[0], window[2]), light.from_reference, tile,
-            resampler_of(recipe.of(StackOptions)), out, scale=1.0, pedestal=0.0, offset=0.0,
+            resampler_of(recipe.of(AlignOptions)), out, scale=1.0, pedestal=0.0, offset=0.0,
         )  # fmt: skip
         _written(context.out / "registered" / name, out, members.reference.wcs or None, facts)
 

@@ -56,7 +56,7 @@ def render_set(
     }
     write_png(
         folder / name,
-        picture["display"].values,
+        picture,
         recipe=how,
         text={"Title": stacked[0].target, "Software": "sciastro"},
     )
