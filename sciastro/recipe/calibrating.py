@@ -123,13 +123,15 @@ class Calibrator:
         )
         if level_only is not None:
             level = float(np.nanmedian(level_only.image))
+        defects = self._defects(match, cfa)
+        bank.forget()
         return Planes(
             dark=plane,
             dark_variance=variance,
             bias_level=level,
             flat=flat.image if flat else None,
             flat_variance=flat.variance if flat else None,
-            defects=self._defects(match, cfa),
+            defects=defects,
             gain=1.0,
             read_noise=0.0,
             cfa=cfa,

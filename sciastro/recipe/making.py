@@ -1,6 +1,7 @@
 """Masters: made from the session's calibration frames, written as FITS, and lent to the calibrator."""
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,15 @@ class LentMaster:
     variance: Plane
     quality: Bits
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the planes."""
+        return self.image.nbytes + self.variance.nbytes + self.quality.nbytes
+
+
+def _unit(kind: str) -> str:
+    return "1" if kind == "flat" else "adu"
+
 
 @dataclass
 class MasterBank:
@@ -66,6 +76,8 @@ class MasterBank:
         Path of a calibration frame to the reason why it is in no master.
     used
         Paths of the calibration frames that are in a master.
+    hold
+        Memory for planes that are wanted again soon [byte].
     """
 
     options: DefectOptions
@@ -76,18 +88,32 @@ class MasterBank:
     noises: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    hold: int = 0
+    _held: OrderedDict[str, LentMaster] = field(default_factory=OrderedDict)
+
+    def keep(self, name: str, master: LentMaster) -> None:
+        """Hold a master in memory, and drop the oldest ones beyond `hold` bytes."""
+        self._held[name] = master
+        while self._held and sum(one.nbytes for one in self._held.values()) > self.hold:
+            self._held.popitem(last=False)
+
+    def forget(self) -> None:
+        """Drop what is held in memory; `load` reads the files again."""
+        self._held.clear()
 
     def load(self, name: str | None) -> LentMaster | None:
         """Return the planes of a master; None for None, and for one that could not be made."""
         if name is None or name not in self.files:
             return None
-        ds = read_product(self.files[name])
-        image, variance, quality = (
-            np.ascontiguousarray(ds[key].values.squeeze()) for key in ("signal", "variance", "quality")
-        )
-        return LentMaster(
-            self.kinds[name], "1" if self.kinds[name] == "flat" else "adu", image, variance, quality
-        )
+        if name not in self._held:
+            ds = read_product(self.files[name])
+            image, variance, quality = (
+                np.ascontiguousarray(ds[key].values.squeeze()) for key in ("signal", "variance", "quality")
+            )
+            read = LentMaster(self.kinds[name], _unit(self.kinds[name]), image, variance, quality)
+            self.keep(name, read)
+            return read
+        return self._held[name]
 
     def defects(self, match: LightMatch) -> Bits | None:
         """Return the quality bits that every frame calibrated with `match` has; None without masters."""
@@ -114,7 +140,7 @@ def make_masters(
     session: Session, plan: MasterPlan, recipe: Recipe, context: Context, journal: Journal
 ) -> MasterBank:
     """Make every master that some light or flat needs; one that fails costs a warning, not the run."""
-    bank = MasterBank(recipe.of(DefectOptions))
+    bank = MasterBank(recipe.of(DefectOptions), hold=context.memory // 6)
     wanted = _wanted(plan)
     folder = context.out / "masters"
     folder.mkdir(parents=True, exist_ok=True)
@@ -198,6 +224,8 @@ def _make(
     for path, reason in left_out.items():
         context.warn(f"{path}: {reason}")
     _write(target, spec, master, options)
+    variance = np.sqrt(master.variance, dtype=np.float32) ** 2  # as the file has it: a resumed run reads that
+    bank.keep(spec.id, LentMaster(spec.kind, _unit(spec.kind), master.image, variance, master.quality))
     return {"n_frames": master.n_frames, "left_out": left_out, "level": master.level, "noise": master.noise}
 
 
