@@ -139,6 +139,8 @@ def output_error(error: Exception, path: Path) -> OutputError:
     number = error.errno if isinstance(error, OSError) else None
     if number is None and (named := re.search(r"errno = (\d+)", str(error))):
         number = int(named[1])
+    if number is None and "not enough space" in str(error).lower():  # astropy's own words
+        number = errno.ENOSPC
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     found, remedy = REASONS.get(number or 0, (f"cannot be written: {text}.", "Choose another folder."))
     return OutputError(found, where=str(path), remedy=remedy)

@@ -263,7 +263,7 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
         )
         journal = Journal(context.work, mark, resume=request.resume)
         if request.resume and not journal.resumed:
-            context.warn("--resume: the stopped run had other frames or options, so this one starts anew.")
+            context.warn("--resume: no stopped run of these frames with these options is here, so this one starts anew.")
         _write_recipe(request, context)
         create_store(context.out / "frames.h5", lights, session.root, mark=mark, resume=journal.resumed)
     for path, reason in session.skipped:
