@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.stats import norm
+from scipy.special import erf
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import UNUSABLE, Quality
@@ -187,7 +187,8 @@ def _edges(n_pixels: int, box: int) -> npt.NDArray[np.int64]:
 
 def _clipped_sigma(kappa: float) -> float:
     """Return the standard deviation of a unit Gaussian cut at +-kappa."""
-    return float(np.sqrt(1 - 2 * kappa * norm.pdf(kappa) / (2 * norm.cdf(kappa) - 1)))
+    density = np.exp(-0.5 * kappa**2) / np.sqrt(2 * np.pi)
+    return float(np.sqrt(1 - 2 * kappa * density / erf(kappa / np.sqrt(2))))
 
 
 def _filled(mesh: Floats, empty: npt.NDArray[np.bool_]) -> Floats:

@@ -26,8 +26,6 @@ from sciastro.recipe.making import MasterBank, make_masters
 from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
 from sciastro.recipe.measuring import measure_lights
 from sciastro.recipe.plan import Recipe, load_recipe, recipe_text
-from sciastro.recipe.rendering import render_set
-from sciastro.recipe.reporting import write_report
 from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import frame_rows, master_rows
 from sciastro.recipe.session import Session, scan
@@ -322,6 +320,8 @@ def _go(run: _Run) -> None:
     wanted = sum(len(members.bands) for members in run.sets) if run.goes_on("integrate") else 0
     run.summary.settle(wanted)
     if run.goes_on("report"):
+        from sciastro.recipe.reporting import write_report  # matplotlib: not for a run that stops before
+
         with run.context.stage("report"):
             write_report(
                 run.context, run.summary.as_dict(run.context), run.session, run.plan, run.lights, run.sets,
@@ -432,6 +432,8 @@ def _photometry(run: _Run) -> None:
 
 
 def _render(run: _Run) -> None:
+    from sciastro.recipe.rendering import render_set
+
     with run.context.stage("render", len(run.stacked)):
         for stem, stacked in run.stacked.items():
             if stacked:
