@@ -87,7 +87,7 @@ class Step:
     @property
     def keeps_frames(self) -> bool:
         """Whether per-frame coordinates of the input are in the result."""
-        return not self.new_grid or any(VARIABLES[name].dims[:1] == ("frame",) for name in self.writes)
+        return not self.new_grid or any(VARIABLES[name].dims == ("frame", "y", "x") for name in self.writes)
 
 
 def _names(text: str) -> tuple[str, ...]:
