@@ -1,0 +1,61 @@
+"""A one-shot-color night against its truth: colors lie on one another, and their fluxes are in proportion."""
+
+import numpy as np
+import pytest
+from acceptance import check_positions
+from astropy.io import fits
+from night_figures import MASKED, Night
+from scipy.spatial import cKDTree
+
+from sciastro.recipe.run import RunRequest, reduce_session
+from sciastro.recipe.simulated import night_plan, write_night
+from sciastro.simulate.bands import star_rates
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("color")
+    write_night(night_plan("osc"), folder / "session")
+    reduce_session(RunRequest(session=folder / "session", out=folder / "out", until="photometry"))
+    return Night(folder / "session", folder / "out")
+
+
+@pytest.fixture(scope="module")
+def colors(night):
+    return {name[-1]: night.band(name) for name in night.bands}
+
+
+def _bright(band):
+    flags, snr = np.asarray(band.table["flags"]), np.asarray(band.table["snr"])
+    use = (flags & MASKED == 0) & (snr > 60)
+    return np.column_stack([band.table["x"].value, band.table["y"].value])[use]
+
+
+def test_world_coordinates(night):
+    check_positions(night)
+
+
+@pytest.mark.parametrize("color", ["R", "B"])
+def test_colors_lie_on_one_another(colors, color):
+    # Superpixels have red and blue half a raw pixel apart; the stack must not.
+    green, other = _bright(colors["G"]), _bright(colors[color])
+    distance, index = cKDTree(other).query(green)
+    shift = (other[index] - green)[distance < 0.7]
+    assert len(shift) > 80
+    assert np.abs(np.median(shift, axis=0)).max() < 0.01
+    assert np.median(np.hypot(*shift.T)) < 0.05
+
+
+def test_fluxes_are_in_proportion(colors):
+    scales = {name: np.median(band.flux_ratios(snr=60, share=0.03)[0]) for name, band in colors.items()}
+    assert abs(scales["R"] / scales["G"] - 1) < 0.01
+    assert abs(scales["B"] / scales["G"] - 1) < 0.01
+
+
+def test_gains_make_the_sun_gray(night, colors):
+    rates = star_rates(("OSC-R", "OSC-G", "OSC-B"), [10.0], [0.65], night.truth.plan.telescope)[0]
+    for name, true in (("R", rates[1] / rates[0]), ("B", rates[1] / rates[2])):
+        header = fits.getheader(night.out / colors[name].row["image"])
+        assert header["COLGAIN"] == pytest.approx(true, abs=3 * header["COLGERR"] + 0.005 * true)
