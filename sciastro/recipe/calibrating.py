@@ -23,6 +23,7 @@ from sciastro.io.store import RawBlock, open_raw
 from sciastro.kernels.trails import mark_trails
 from sciastro.recipe.context import Context
 from sciastro.recipe.detector import Detector
+from sciastro.recipe.hits import mark_hits
 from sciastro.recipe.lights import Light
 from sciastro.recipe.making import MasterBank
 from sciastro.recipe.matching import LightMatch
@@ -213,6 +214,8 @@ class Calibrator:
         )
         if light.measured is not None and light.measured.trails.size:
             mark_trails(quality, y0, x0, light.measured.trails, np.uint16(Quality.TRAIL))
+        if light.measured is not None and light.measured.hits.size:
+            mark_hits(quality, y0, x0, light.measured.hits, width)
         return signal, variance, quality
 
     def _noise_from_sky(self, light: Light, band: str, planes: Planes) -> Planes:

@@ -45,6 +45,8 @@ class Measured:
     trails
         Satellite trails on the raw frame (trail, 5): both ends and half the width [pixel], see
         `measure.trails`.
+    hits
+        Flat indices of raw pixels hit by cosmic rays; empty unless `calibrate.cosmic` is enabled.
     """
 
     stars: StarArray
@@ -60,6 +62,7 @@ class Measured:
     saturation: float
     zero: dict[str, tuple[float, float]]
     trails: npt.NDArray[np.float64]
+    hits: npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)

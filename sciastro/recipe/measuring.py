@@ -2,12 +2,14 @@
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.calibrate.cosmic import CosmicOptions
 from sciastro.core.lift import run_tasks
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.errors import FileError, OutputError, SciastroError
@@ -18,6 +20,7 @@ from sciastro.measure.trails import TrailOptions, find_trails
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
 from sciastro.recipe.detector import Detector
+from sciastro.recipe.hits import find_hits
 from sciastro.recipe.journal import Journal
 from sciastro.recipe.lights import Light, Measured, bands_of
 from sciastro.recipe.plan import Recipe
@@ -36,7 +39,7 @@ def measure_lights(
     context: Context, journal: Journal,
 ) -> None:  # fmt: skip
     """Run pass 1 over `lights`; a frame that fails keeps the reason and does not stop the others."""
-    options, trail_options = recipe.of(DetectOptions), recipe.of(TrailOptions)
+    searches = _Searches(recipe.of(DetectOptions), recipe.of(TrailOptions), recipe.of(CosmicOptions))
 
     def work(light: Light) -> None:
         if light.reason:
@@ -47,7 +50,7 @@ def measure_lights(
             _restore(light, *kept)
             return
         try:
-            light.measured = _measure(light, root, calibrator, detector, options, trail_options)
+            light.measured = _measure(light, root, calibrator, detector, searches)
         except OutputError:  # a full disk is no fault of the frame
             raise
         except SciastroError as error:
@@ -68,10 +71,18 @@ def measure_lights(
     detector.agree(lights)
 
 
+@dataclass(frozen=True, slots=True)
+class _Searches:
+    """Options of everything that is looked for on a frame."""
+
+    stars: DetectOptions
+    trails: TrailOptions
+    cosmics: CosmicOptions
+
+
 def _measure(
-    light: Light, root: Path, calibrator: Calibrator, detector: Detector, options: DetectOptions,
-    trail_options: TrailOptions,
-) -> Measured:  # fmt: skip
+    light: Light, root: Path, calibrator: Calibrator, detector: Detector, searches: _Searches
+) -> Measured:
     path = root / light.facts.path
     raw = read_pixels(path, light.facts.hdu)
     if raw.shape != light.facts.shape:
@@ -85,24 +96,28 @@ def _measure(
     zero: dict[str, tuple[float, float]] = {}
     if light.facts.cfa:
         cells, bits = _cells(signal, quality)
-        found = measure_plane(cells, bits, options=options)
+        found = measure_plane(cells, bits, options=searches.stars)
         sky, noise = _colors(signal, quality, light)
-        trails = _raw_trails(find_trails(cells, bits, found.background, trail_options))
+        trails = _raw_trails(find_trails(cells, bits, found.background, searches.trails))
         if step == 1:
             _to_raw_grid(found)
     else:
-        found = measure_plane(signal, quality, options=options)
+        found = measure_plane(signal, quality, options=searches.stars)
         band = bands_of(light.facts)[0]
         sky, noise = {band: found.sky}, {band: found.noise}
-        trails = find_trails(signal, quality, found.background, trail_options)
+        trails = find_trails(signal, quality, found.background, searches.trails)
     if detector.blind(light):
         zero = {band: (sky[band] / planes.gain, noise[band]) for band in sky}
+    hits = find_hits(
+        signal, quality, float(np.mean(list(sky.values()))), float(np.mean(list(noise.values()))),
+        light.facts.cfa, searches.cosmics,
+    )  # fmt: skip
     factor = 2.0 if light.facts.cfa and step == 1 else 1.0
     return Measured(
         stars=found.stars, fwhm=found.fwhm * factor, eccentricity=found.eccentricity,
         elongation=found.shape.elongation, sky=sky, noise=noise, n_stars=found.n_stars,
         sha256=_digest(path), gain=planes.gain, read_noise=planes.read_noise,
-        saturation=planes.saturation, zero=zero, trails=trails,
+        saturation=planes.saturation, zero=zero, trails=trails, hits=hits,
     )  # fmt: skip
 
 
@@ -187,7 +202,7 @@ def _pieces(light: Light) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         "saturation",
         "zero",
     )
-    return {"stars": measured.stars.view(np.uint8), "trails": measured.trails}, {
+    return {"stars": measured.stars.view(np.uint8), "trails": measured.trails, "hits": measured.hits}, {
         "reason": light.reason,
         **{name: getattr(measured, name) for name in names},
     }
@@ -198,5 +213,9 @@ def _restore(light: Light, arrays: dict[str, np.ndarray], facts: dict[str, objec
     if "stars" in arrays:
         zero = {band: (pair[0], pair[1]) for band, pair in facts.pop("zero").items()}  # type: ignore[attr-defined]
         light.measured = Measured(
-            stars=arrays["stars"].view(STAR_DTYPE), trails=arrays["trails"], zero=zero, **facts  # type: ignore[arg-type]
-        )  # fmt: skip
+            stars=arrays["stars"].view(STAR_DTYPE),
+            trails=arrays["trails"],
+            hits=arrays["hits"],
+            zero=zero,
+            **facts,  # type: ignore[arg-type]
+        )
