@@ -27,7 +27,7 @@ def frame_rows(session: Session, lights: Sequence[Light], bank: MasterBank | Non
 def _calibration_row(frame: FrameFacts, bank: MasterBank | None) -> dict[str, Any]:
     row = frame_row(frame.path, frame.kind, frame.filter or None, frame.exposure)
     if bank is None:
-        return row | {"reason": "no master was made"}
+        return row
     reason = bank.reason_of(frame)
     return row | {"used": reason is None, "reason": reason}
 

@@ -18,6 +18,7 @@ from sciastro.recipe.context import STAGES, Context, peak_memory
 __all__ = ["SCHEMA", "Summary", "clean", "frame_row"]
 
 SCHEMA = 1
+BEFORE_GRADES = ("ingest", "masters", "calibrate")
 
 
 @dataclass
@@ -36,9 +37,13 @@ class Summary:
         """Set `status` from what was made of `wanted` products.
 
         "ok": all products, and every frame used; "partial": some frames or products left out;
-        "failed": nothing came out.
+        "failed": nothing came out. A run that was asked to stop before frames are graded has left out
+        only those that have a reason.
         """
-        complete = len(self.products) >= wanted and all(row["used"] for row in self.frames)
+        early = self.until in BEFORE_GRADES
+        complete = len(self.products) >= wanted and all(
+            row["used"] or (early and not row["reason"]) for row in self.frames
+        )
         self.status = "failed" if wanted and not self.products else ("ok" if complete else "partial")
 
     def as_dict(self, context: Context) -> dict[str, Any]:

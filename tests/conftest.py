@@ -1,0 +1,32 @@
+"""What tests of several folders share."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_nights import Outcome, make_night, reduce
+
+
+@pytest.fixture(scope="session")
+def good_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small night without faults; not to be written to."""
+    return make_night(tmp_path_factory.mktemp("good") / "night")
+
+
+@pytest.fixture
+def night(good_night: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may spoil."""
+    return Path(shutil.copytree(good_night, tmp_path / "night"))
+
+
+@pytest.fixture(scope="session")
+def good_run(good_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Everything that a whole run of the small night leaves; not to be written to."""
+    return reduce(good_night, tmp_path_factory.mktemp("run") / "out", until="report")
+
+
+@pytest.fixture
+def old_run(good_run: Outcome, tmp_path: Path) -> Callable[[], Path]:
+    """Return a function that copies the whole run to a folder that a test may write to."""
+    return lambda: Path(shutil.copytree(good_run.out, tmp_path / "old"))
