@@ -27,7 +27,9 @@ MOST_VOTERS = 12_000
 CANDIDATES = 6
 REACH = 30  # pixels beside a line that are looked at
 CORE = 11  # pixels beside a line where the trail may lie
-PIECES = 40
+PIECE = 48  # length of one piece [pixel], so that 12 to 40 make a line
+FEWEST = 6  # pieces that must show a trail
+ALONG_AXIS = np.deg2rad(0.5)
 MAD_TO_SIGMA = 1.4826
 
 
@@ -128,8 +130,7 @@ def _candidates(lit: npt.NDArray[np.bool_], options: TrailOptions) -> list[Float
     rows, columns = lit.shape
     diagonal = float(np.hypot(rows, columns))
     angles = np.linspace(0, np.pi, int(2.1 * diagonal), endpoint=False)
-    axis_aligned = np.abs((angles + np.pi / 4) % (np.pi / 2) - np.pi / 4) < np.deg2rad(0.5)
-    angles = angles[~axis_aligned]
+    angles = angles[~_along_axis(angles)]
     cosine, sine = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
     shift = int(np.ceil(diagonal)) + 1
     votes = np.zeros((angles.size, 2 * shift + 1), np.int32)
@@ -175,12 +176,15 @@ def _believed(
     image: npt.NDArray[np.float32], line: Floats, rms: float, options: TrailOptions
 ) -> Floats | None:
     """Return the trail on a line, measured to a fraction of a pixel; None where there is none."""
-    profile = np.empty((PIECES, 2 * REACH + 1), np.float32)
+    length = float(np.hypot(line[2] - line[0], line[3] - line[1]))
+    pieces = int(np.clip(length / PIECE, 12, 40))
+    profile = np.empty((pieces, 2 * REACH + 1), np.float32)
     cross_profiles(image, *line, REACH, 128, profile)
     offset = np.arange(-REACH, REACH + 1)
     sides = np.abs(offset) > CORE + 3
-    known = np.isfinite(profile[:, sides]).sum(axis=1) >= 10
-    if known.sum() < PIECES // 4:
+    left, right = sides & (offset < 0), sides & (offset > 0)
+    known = np.minimum(*(np.isfinite(profile[:, part]).sum(axis=1) for part in (left, right))) >= 10
+    if known.sum() < FEWEST:
         return None
     profile = profile[known]
     level = np.nanmedian(profile[:, sides], axis=1, keepdims=True)
@@ -194,17 +198,23 @@ def _believed(
     place = np.flatnonzero(known)
     slope, start, on = _straight(place, offset[core][best].astype(np.float64), seen)
     run = _longest_run(place[on])
-    length = float(np.hypot(line[2] - line[0], line[3] - line[1]))
-    if run is None or (run[1] - run[0] + 1) * length / PIECES < options.length * min(image.shape):
+    if run is None or on.sum() < FEWEST:
+        return None
+    if (run[1] - run[0] + 1) * length / pieces < options.length * min(image.shape):
         return None
     stacked = np.zeros(2 * REACH + 1)
     for k in np.flatnonzero(on):
         stacked += np.roll(rest[k], -round(start + slope * place[k])) / on.sum()
     faint = np.flatnonzero(stacked[REACH:] < 0.25 * rms), np.flatnonzero(stacked[REACH::-1] < 0.25 * rms)
     half = max(int(side[0]) if side.size else REACH for side in faint) + 1.5
+    step = abs(float(stacked[left].mean() - stacked[right].mean()))
+    if step > 0.5 * max(float(stacked[REACH]), rms):
+        return None  # the edge of something: of a nebula, of a badly behaved corner of the sensor
     if half > 0.7 * REACH and (stacked > 0.5 * stacked[REACH]).sum() > CORE:
         return None  # as wide as a filament or a galaxy's edge
-    return _ends(line, slope, start, run, half)
+    trail = _ends(line, slope, start, run, half, pieces)
+    angle = np.arctan2(trail[3] - trail[1], trail[2] - trail[0])
+    return None if _along_axis(angle) else trail
 
 
 def _straight(
@@ -238,14 +248,19 @@ def _longest_run(place: npt.NDArray[np.intp]) -> tuple[int, int] | None:
     return int(longest[0]), int(longest[-1])
 
 
-def _ends(line: Floats, slope: float, start: float, run: tuple[int, int], half: float) -> Floats:
+def _along_axis(angle: Floats | float) -> npt.NDArray[np.bool_]:
+    """Return whether directions [radian] are those of rows or columns."""
+    return np.asarray(np.abs((angle + np.pi / 4) % (np.pi / 2) - np.pi / 4) < ALONG_AXIS)
+
+
+def _ends(line: Floats, slope: float, start: float, run: tuple[int, int], half: float, pieces: int) -> Floats:
     """Return x0, y0, x1, y1 and half width of the pieces `run`, one piece longer at both ends."""
-    along = (line[2:] - line[:2]) / PIECES
+    along = (line[2:] - line[:2]) / pieces
     normal = np.array([-along[1], along[0]]) / np.hypot(*along)
     points = []
     for piece, middle in ((run[0] - 1, -0.5), (run[1] + 1, 0.5)):
         # Beyond the chord's last pieces the trail goes on to the edge and across the corner.
-        at = piece + middle + (middle * 4 if not 2 < piece < PIECES - 3 else 0)
+        at = piece + middle + (middle * 4 if not 2 < piece < pieces - 3 else 0)
         points.append(line[:2] + (at + 0.5) * along + (start + slope * at) * normal)
     return np.array([*points[0], *points[1], half])
 
