@@ -49,7 +49,7 @@ class Journal:
     def _mark_on_disk(self) -> str | None:
         try:
             return str(json.loads((self.folder / "state.json").read_text())["mark"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def has(self, name: str) -> bool:
@@ -62,7 +62,7 @@ class Journal:
             with np.load(self.folder / f"{name}.npz", allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files if key != "facts"}
                 return arrays, json.loads(str(file["facts"]))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return None
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:

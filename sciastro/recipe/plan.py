@@ -126,21 +126,29 @@ def _parse(change: str) -> tuple[str, str, str]:
 
 
 def recipe_text(recipe: Recipe, run: Mapping[str, Any] | None = None) -> str:
-    """Return the recipe as TOML; options that are None (measured or automatic) are left out.
+    """Return the recipe as TOML, from which `load_recipe` makes the same recipe again.
+
+    TOML has no null: an option that is None by default is left out, any other that is None says "none".
 
     Parameters
     ----------
     run
         Facts of the run to keep in its ``[run]`` table.
     """
-    steps = [
-        {"name": name, **{key: value for key, value in options.as_dict().items() if value is not None}}
-        for name, options in recipe.options.items()
-    ]
+    steps = [{"name": name, **_plain(options)} for name, options in recipe.options.items()]
     head: dict[str, Any] = {"schema": SCHEMA, "version": package_version()}
     if run:
         head["run"] = {key: value for key, value in run.items() if value is not None}
     return tomli_w.dumps({**head, "step": steps})
+
+
+def _plain(options: Options) -> dict[str, Any]:
+    defaults = type(options)().as_dict()
+    return {
+        key: "none" if value is None else value
+        for key, value in options.as_dict().items()
+        if value is not None or defaults[key] is not None
+    }
 
 
 def describe_steps(recipe: Recipe, only: str | None) -> Iterator[str]:

@@ -72,9 +72,9 @@ class Summary:
         """Write ``summary.json`` atomically and return its content."""
         content = self.as_dict(context)
         with atomic_path(context.out / "summary.json") as temporary:
-            Path(temporary).write_text(
-                json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-            )
+            text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+            # Bytes of a file name that are no UTF-8 stand as JSON escapes.
+            Path(temporary).write_text(text, encoding="utf-8", errors="backslashreplace")
         return content
 
 
