@@ -10,7 +10,9 @@ __all__ = ["doctor"]
 
 def doctor(
     session: Annotated[
-        Path, typer.Argument(help="Folder of raw frames, scanned recursively.", exists=True, file_okay=False)
+        Path, typer.Argument(
+            metavar="SESSION", help="Folder of raw frames, scanned recursively.", exists=True, file_okay=False
+        ),
     ],
     set_: Annotated[
         list[str] | None,

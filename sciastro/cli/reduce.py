@@ -14,7 +14,9 @@ STEPS_HELP = (
 
 def reduce(
     session: Annotated[
-        Path, typer.Argument(help="Folder of raw frames, scanned recursively.", exists=True, file_okay=False)
+        Path, typer.Argument(
+            metavar="SESSION", help="Folder of raw frames, scanned recursively.", exists=True, file_okay=False
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for every product; made if it is not there.")

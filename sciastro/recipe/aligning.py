@@ -221,7 +221,11 @@ def register_set(
             try:
                 found = _register(anchor, light.measured.stars, shape, options)
             except MatchError as error:
-                light.reason = f"cannot be registered: {error}"
+                light.reason = (
+                    "shows no stars (clouds, a closed cover, out of focus?)"
+                    if light.measured.stars.size == 0
+                    else f"cannot be registered: {error}"
+                )
                 return
             used = np.asarray(found.residuals["used"], dtype=bool)
             light.from_reference, light.registration_rms = found.from_reference, found.rms

@@ -65,9 +65,17 @@ def load_recipe(path: Path | None, changes: Sequence[str]) -> Recipe:
     for change in changes:
         name, key, value = _parse(change)
         values[name][key] = value
-    return Recipe(
-        MappingProxyType({name: STEPS[name].options.from_mapping(table) for name, table in values.items()})
-    )
+    return Recipe(MappingProxyType({name: _options(name, table) for name, table in values.items()}))
+
+
+def _options(name: str, table: Mapping[str, Any]) -> Options:
+    """Return the options of step `name`; an error names the step as the user does, not our class."""
+    kind = STEPS[name].options
+    try:
+        return kind.from_mapping(table)
+    except OptionError as error:
+        where = error.where.replace(kind.__name__, name)
+        raise OptionError(error.found, where=where, remedy=error.remedy) from error
 
 
 def _read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
