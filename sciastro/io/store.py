@@ -387,7 +387,9 @@ def updating(path: Path) -> Iterator[None]:
             _settle(path)
         except BaseException as error:
             recover(path)
-            if isinstance(error, OSError | RuntimeError):  # HDF5 tells a full disk by either
+            if isinstance(error, OSError):
+                raise output_error(error, path) from error
+            if isinstance(error, RuntimeError) and "errno = " in str(error):  # HDF5 on a full disk
                 raise output_error(error, path) from error
             raise
         journal.unlink()
