@@ -314,3 +314,33 @@ def smooth(x, y, value, shape, degree=4):
         rest = value - terms @ fit
         keep = np.abs(rest) < 3.5 * robust_std(rest)
     return terms @ fit
+
+
+def calibrated_pulls(night):
+    """Return per frame that was kept: scatter of blank pixels over ERR, and the sky's error over the sky.
+
+    The sky of the truth is taken through the mean of the flat, by which calibration divides out.
+    """
+    truth, result = night.truth, {}
+    for path in truth.lights():
+        (kept,) = (night.out / "calibrated").glob(f"*{Path(path).stem}*.fits")
+        with fits.open(kept) as hdus:
+            image, err = hdus["SCI"].data.astype(np.float64), hdus["ERR"].data.astype(np.float64)
+            quality = hdus["DQ"].data
+        record = truth.frames[path]
+        x, y = truth.sky_to_pixel(path, truth.stars["ra"], truth.stars["dec"])
+        light = np.zeros(image.shape, np.float32)
+        psf = Psf(
+            fwhm=record["fwhm"], trail_x=record["trail_x"], trail_y=record["trail_y"], options=truth.plan.psf
+        )
+        draw_stars(light, x, y, truth.star_rates(record["band"]), psf)
+        light *= record["transparency"] * record["exposure"]
+        blank = ndimage.binary_erosion(light < 0.3 * np.nanmedian(err), iterations=2)
+        blank &= (quality == 0) & np.isfinite(image)
+        flat = float(np.median(truth.transmission(record["band"])))
+        sky = truth.sky_plane(path).astype(np.float64) * record["exposure"] * flat
+        pull = (image - sky - light * flat) / err
+        pair = blank[:, 1:] & blank[:, :-1]
+        scatter = robust_std((pull[:, 1:] - pull[:, :-1])[pair]) / np.sqrt(2)
+        result[path] = (scatter, float(np.median((image / sky - 1)[blank])))
+    return result

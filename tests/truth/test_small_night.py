@@ -9,7 +9,7 @@ from acceptance import (
     check_positions,
     check_pulls,
 )
-from night_figures import Night
+from night_figures import Night, calibrated_pulls
 
 from sciastro.recipe.run import RunRequest, reduce_session
 from sciastro.recipe.simulated import night_plan, write_night
@@ -24,7 +24,9 @@ CHANGES = {
 def night(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
     write_night(night_plan("acceptance", CHANGES, shape="720x960"), folder / "session")
-    reduce_session(RunRequest(session=folder / "session", out=folder / "out", until="photometry"))
+    reduce_session(
+        RunRequest(session=folder / "session", out=folder / "out", until="photometry", keep=("calibrated",))
+    )
     return Night(folder / "session", folder / "out")
 
 
@@ -50,3 +52,11 @@ def test_artifacts(night):
 
 def test_pulls(night):
     check_pulls(night.band("G"))
+
+
+def test_error_of_calibrated_frames(night):
+    pulls = calibrated_pulls(night)
+    assert len(pulls) == 8
+    for path, (scatter, level) in pulls.items():
+        assert 0.95 < scatter < 1.05, path
+        assert abs(level) < 0.01, path
