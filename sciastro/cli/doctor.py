@@ -10,7 +10,8 @@ __all__ = ["doctor"]
 
 def doctor(
     session: Annotated[
-        Path, typer.Argument(
+        Path,
+        typer.Argument(
             metavar="SESSION", help="Folder of raw frames, scanned recursively.", exists=True, file_okay=False
         ),
     ],

@@ -14,7 +14,8 @@ STEPS_HELP = (
 
 def reduce(
     session: Annotated[
-        Path, typer.Argument(
+        Path,
+        typer.Argument(
             metavar="SESSION", help="Folder of raw frames, scanned recursively.", exists=True, file_okay=False
         ),
     ],

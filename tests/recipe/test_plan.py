@@ -109,22 +109,22 @@ REFUSED = [
     (
         'schema = 1\n[[step]]\nname = "stack"\nkapa = 2',
         OptionError,
-        r"StackOptions: has no option 'kapa'\. Known options: .*reject, low, high",
+        r"integrate.stack: has no option 'kapa'\. Known options: .*reject, low, high",
     ),
     (
         'schema = 1\n[[step]]\nname = "stack"\nprotect = 20',
         OptionError,
-        r"StackOptions\.protect: is 20\.0\. Choose a value from 0\.0 to 10\.0",
+        r"integrate\.stack\.protect: is 20\.0\. Choose a value from 0\.0 to 10\.0",
     ),
     (
         'schema = 1\n[[step]]\nname = "stack"\ncombine = "mode"',
         OptionError,
-        r"StackOptions\.combine: is 'mode'\. Allowed values are 'mean', 'median'",
+        r"integrate\.stack\.combine: is 'mode'\. Allowed values are 'mean', 'median'",
     ),
     (
         'schema = 1\n[[step]]\nname = "stack"\nmin_frames = 2.5',
         OptionError,
-        r"StackOptions\.min_frames: is 2\.5\. Give a value of type int",
+        r"integrate\.stack\.min_frames: is 2\.5\. Give a value of type int",
     ),
 ]
 
@@ -151,12 +151,12 @@ def test_files_that_cannot_be_read(tmp_path):
         ("stack.high", r"--set: is 'stack\.high'\. Write STEP\.OPTION=VALUE, for instance stack\.high=2\.5"),
         ("high=2", r"--set: is 'high=2'\. Write STEP\.OPTION=VALUE"),
         ("", "Write STEP.OPTION=VALUE"),
-        ("stack.kapa=2", "StackOptions: has no option 'kapa'"),
+        ("stack.kapa=2", "integrate.stack: has no option 'kapa'"),
         ("stuck.high=2", "is no step: 'stuck'"),
-        ("stack.=2", "StackOptions: has no option ''"),
-        ("stack.high=much", r"StackOptions\.high: is 'much'\. Give a value of type float"),
-        ("correct.repair=perhaps", r"CorrectOptions\.repair: is 'perhaps'\. Give a value of type bool"),
-        ("stack.min_reject=2", r"StackOptions\.min_reject: is 2\. Choose a value from 3 to inf"),
+        ("stack.=2", "integrate.stack: has no option ''"),
+        ("stack.high=much", r"integrate\.stack\.high: is 'much'\. Give a value of type float"),
+        ("correct.repair=perhaps", r"calibrate\.correct\.repair: is 'perhaps'\. Give a value of type bool"),
+        ("stack.min_reject=2", r"integrate\.stack\.min_reject: is 2\. Choose a value from 3 to inf"),
         ("register.tolerance=0.1", r"tolerance: is 0\.1 pixel\. Choose a value from 0\.3 to 50\.0 pixel"),
     ],
 )
