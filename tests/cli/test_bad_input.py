@@ -347,7 +347,7 @@ NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 @pytest.mark.parametrize(
     "name",
-    ["dark-60s.fits", "Tiny_R.fits", "summary.json"],
+    [pytest.param("dark-60s.fits", marks=pytest.mark.slow), "Tiny_R.fits", "summary.json"],
 )
 def test_full_disk_at_one_file(night, old_run, monkeypatch, name):
     out = old_run()
@@ -389,7 +389,9 @@ def test_full_disk_at_the_store(night, tmp_path, monkeypatch, call):
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="mounting needs root")
-@pytest.mark.parametrize("size", ["300k", "1500k", "5m", "8m"])
+@pytest.mark.parametrize(
+    "size", ["300k", "8m", *(pytest.param(size, marks=pytest.mark.slow) for size in ("1500k", "5m"))]
+)
 def test_a_disk_that_is_really_full(good_night, tmp_path, size):
     disk = tmp_path / "disk"
     disk.mkdir()

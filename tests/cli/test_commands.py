@@ -161,7 +161,7 @@ def test_config_gives_a_recipe_that_reduce_takes(good_night, tmp_path):
         ("register", ["frames.h5", "masters/bias.fits"]),
         ("integrate", ["products/Tiny_G.fits", "products/Tiny_R.fits"]),
         ("photometry", ["products/Tiny_G_sources.ecsv", "products/Tiny_G_sources.fits"]),
-        ("render", ["renders/Tiny.png"]),
+        pytest.param("render", ["renders/Tiny.png"], marks=pytest.mark.slow),
     ],
 )
 def test_until_leaves_what_it_promises(good_night, tmp_path, until, files):

@@ -49,11 +49,13 @@ def killed(session, out, module, name, count):
 @pytest.mark.parametrize(
     ("module", "name", "count"),
     [
-        ("sciastro.recipe.journal", "Journal.save", 3),  # masters: two are made
+        pytest.param(
+            "sciastro.recipe.journal", "Journal.save", 3, marks=pytest.mark.slow
+        ),  # masters: two are made
         ("sciastro.io.paths", "_flush", 4),  # a master is written but not yet in place
         ("sciastro.io.store", "_add_planes", 2),  # in the middle of an update of frames.h5
         ("sciastro.io.store", "RawBlock.write", 4),  # pass 1
-        ("sciastro.recipe.run", "stack_band", 2),  # pass 2
+        pytest.param("sciastro.recipe.run", "stack_band", 2, marks=pytest.mark.slow),  # pass 2
     ],
 )
 def test_killed_then_resumed(good_night, good_run, tmp_path, module, name, count):
