@@ -1,0 +1,280 @@
+"""Reduce one night with sciastro and with Siril, in turn, and compare what it costs and what comes out.
+
+Run with ``python benchmarks/side_by_side.py NIGHT``, where NIGHT holds the folders ``biases``, ``darks``,
+``flats`` and ``lights`` of one filter. Needs ``siril-cli`` on the path; without it only sciastro runs.
+Runs alternate, so that a slow spell of the machine hits both; the table gives medians and their ratio.
+Processor time and peak memory are those that the operating system accounts to the finished process.
+
+The images are compared through the stars that both show: noise of the background in units of the flux
+of the same stars (per pixel, and in blocks of 6 x 6, which no smoothing can flatter), their width, the
+scatter of their fluxes, and pixels above 8 sigma that belong to no star of the other image.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from sciastro.astrometry.register import register
+from sciastro.core import transform
+from sciastro.measure.stars import PlaneMeasure, measure_plane
+
+SCRIPT = """requires 1.0.0
+cd biases
+convert bias -out=../process
+cd ../process
+stack bias rej 3 3 -nonorm
+cd ../flats
+convert flat -out=../process
+cd ../process
+preprocess flat -bias=bias_stacked
+stack pp_flat rej 3 3 -norm=mul
+cd ../darks
+convert dark -out=../process
+cd ../process
+stack dark rej 3 3 -nonorm
+cd ../lights
+convert light -out=../process
+cd ../process
+preprocess light -dark=dark_stacked -flat=pp_flat_stacked -cc=dark
+register pp_light
+stack r_pp_light rej 3 3 -norm=addscale -output_norm -out=../siril_result
+close
+"""
+EDGE = 100  # pixels at the rim, where dithers leave fewer frames
+BLOCK = 6
+ARTIFACT = 8.0  # sigma
+FULL = 0.5  # of the brightest peak, beyond which stars may be saturated
+RADIUS = 8.0  # pixels of the aperture in which fluxes are compared
+NEAR = 12.0  # pixels around a star that are its own
+FAINTEST = 100.0  # S/N of stars that are compared
+
+Plane = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run took: wall and processor time [s], peak memory [byte]."""
+
+    wall: float
+    processor: float
+    memory: float
+
+
+def run(command: list[str], log: Path) -> Cost:
+    """Run `command` and return its cost; what it says goes to `log`."""
+    begin = time.perf_counter()
+    with log.open("w") as out:
+        child = os.posix_spawnp(
+            command[0],
+            command,
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, out.fileno(), 1), (os.POSIX_SPAWN_DUP2, out.fileno(), 2)],
+        )
+        _, status, usage = os.wait4(child, 0)
+    wall = time.perf_counter() - begin
+    if os.waitstatus_to_exitcode(status) not in (0, 4):
+        raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text()[-2000:]}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
+
+
+def run_siril(night: Path, work: Path) -> tuple[Cost, Plane]:
+    """Reduce with Siril, which writes into the night's folder; nothing of that stays."""
+    process, result = night / "process", night / "siril_result.fit"
+    script = work / "night.ssf"
+    script.write_text(SCRIPT)
+    shutil.rmtree(process, ignore_errors=True)
+    process.mkdir()
+    try:
+        cost = run(["siril-cli", "-d", str(night), "-s", str(script)], work / "siril.log")
+        image = fits.getdata(result).astype(np.float32)
+        shutil.copy(result, work / "siril.fit")
+    finally:
+        shutil.rmtree(process, ignore_errors=True)
+        result.unlink(missing_ok=True)
+    return cost, image
+
+
+def run_sciastro(night: Path, work: Path, extra: list[str]) -> tuple[Cost, Plane]:
+    """Reduce with sciastro into a fresh folder."""
+    out = work / "sciastro"
+    shutil.rmtree(out, ignore_errors=True)
+    program = str(Path(sys.executable).with_name("sciastro"))
+    command = [program, "reduce", str(night), "-o", str(out), "--until", "integrate", "--quiet", *extra]
+    cost = run(command, work / "sciastro.log")
+    (product,) = sorted((out / "products").glob("*.fits"))
+    return cost, fits.getdata(product, extname="SCI").astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One image with its stars; `flat` is it without the sky, in units of its own."""
+
+    flat: Plane
+    found: PlaneMeasure
+
+
+def look(image: Plane) -> Look:
+    """Measure stars and take the sky off."""
+    quality = np.where(np.isfinite(image), 0, 1).astype(np.uint16)
+    scale = np.float32(1e4 / np.nanmax(image))  # any unit will do, but not 1e-5
+    found = measure_plane(image * scale, quality)
+    return Look(image * scale - found.background.level_map(), found)
+
+
+def robust(values: npt.NDArray[np.floating]) -> float:
+    """Return the standard deviation from the MAD."""
+    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+
+
+def blank_noise(one: Look, size: int) -> float:
+    """Return the noise of blank sky in boxes of `size`, per pixel if they were independent."""
+    inner = one.flat[EDGE:-EDGE, EDGE:-EDGE]
+    rows, columns = inner.shape[0] // size, inner.shape[1] // size
+    boxes = inner[: rows * size, : columns * size].reshape(rows, size, columns, size).mean(axis=(1, 3))
+    lit = np.abs(inner) > 4 * one.found.noise
+    lit = ndimage.binary_dilation(lit, iterations=6)
+    dark = ~lit[: rows * size, : columns * size].reshape(rows, size, columns, size).any(axis=(1, 3))
+    return robust(boxes[dark]) * size
+
+
+def artifacts(one: Look, stars: npt.NDArray[np.float64]) -> int:
+    """Count groups of pixels above `ARTIFACT` sigma, of either sign, away from `stars` (x, y)."""
+    bright = np.abs(one.flat) > ARTIFACT * one.found.background.rms_map()
+    bright[:EDGE], bright[-EDGE:], bright[:, :EDGE], bright[:, -EDGE:] = False, False, False, False
+    labels, count = ndimage.label(bright, np.ones((3, 3)))
+    if not count:
+        return 0
+    middle = np.array(ndimage.center_of_mass(bright, labels, range(1, count + 1)))[:, ::-1]
+    size = np.sqrt(np.bincount(labels.ravel())[1:] / np.pi)
+    distance, _ = cKDTree(stars).query(middle)
+    return int(np.sum(distance > NEAR + size))
+
+
+def aperture_flux(
+    flat: Plane, x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """Return the flux within `RADIUS` pixels of each place: one aperture, as widths differ.
+
+    The sky is the median of a ring of `RADIUS` to twice that.
+    """
+    reach = int(2 * RADIUS) + 1
+    out = np.full(x.size, np.nan)
+    for k, (a, b) in enumerate(zip(x, y, strict=True)):
+        column, row = round(float(a)), round(float(b))
+        if min(column, row) < reach or column + reach >= flat.shape[1] or row + reach >= flat.shape[0]:
+            continue
+        part = flat[row - reach : row + reach + 1, column - reach : column + reach + 1].astype(np.float64)
+        v, u = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+        distance = np.hypot(u + column - a, v + row - b)
+        share = np.clip(RADIUS + 0.5 - distance, 0, 1)
+        ring = part[(distance > RADIUS + 1) & (distance < 2 * RADIUS)]
+        out[k] = np.sum(share * (part - np.median(ring)))
+    return out
+
+
+def compare(ours: Look, theirs: Look) -> list[tuple[str, float, float]]:
+    """Return rows: what, sciastro, Siril."""
+    one, two = ours.found.stars, theirs.found.stars
+    found = register(one, two, (ours.flat.shape[0], ours.flat.shape[1]))
+    used = np.asarray(found.residuals["used"], dtype=bool)
+    i = np.asarray(found.residuals["index_reference"])[used]
+    j = np.asarray(found.residuals["index_frame"])[used]
+    full = (one["peak"][i] > FULL * one["peak"].max()) | (two["peak"][j] > FULL * two["peak"].max())
+    good = (np.minimum(one["snr"][i], two["snr"][j]) > FAINTEST) & ~full
+    alone = cKDTree(np.column_stack([one["x"], one["y"]]))
+    nearest, _ = alone.query(np.column_stack([one["x"][i], one["y"][i]]), k=2)
+    good &= nearest[:, 1] > 3 * RADIUS
+    flux = aperture_flux(ours.flat, one["x"][i][good], one["y"][i][good])
+    other = aperture_flux(theirs.flat, two["x"][j][good], two["y"][j][good])
+    known = np.isfinite(flux) & np.isfinite(other)
+    flux, other = flux[known], other[known]
+    unit = float(np.median(flux / other))
+    rows: list[tuple[str, float, float]] = []
+    for name, size in (
+        ("noise of the sky, per pixel", 1),
+        (f"noise of the sky, {BLOCK} x {BLOCK} boxes", BLOCK),
+    ):
+        rows.append((name, blank_noise(ours, size), unit * blank_noise(theirs, size)))
+    rows.append(("FWHM [pixel]", ours.found.fwhm, theirs.found.fwhm))
+    faint = [row * one.found.fwhm for row, one in zip(rows[1][1:], (ours, theirs), strict=True)]
+    rows.append(("noise of a faint star (boxes x FWHM)", faint[0], faint[1]))
+    rows.append(("stars at 5 sigma or more", ours.found.n_stars, theirs.found.n_stars))
+    # A star of the other image clears a group of pixels; one found in this image alone does not.
+    there = transform.evaluate(found.from_reference, one["x"], one["y"])
+    pairs = (two["x"][j], two["y"][j], one["x"][i], one["y"][i])
+    here = transform.evaluate(transform.fit(*pairs, degree=found.degree), two["x"], two["y"])
+    counts = (artifacts(ours, np.column_stack(here)), artifacts(theirs, np.column_stack(there)))
+    rows.append((f"spots above {ARTIFACT:.0f} sigma of no star", *counts))
+    ratio = flux / other / unit
+    bright = flux > np.quantile(flux, 0.5)
+    print(
+        f"{known.sum()} isolated stars of S/N above {FAINTEST:.0f} in both ({len(one)} and {len(two)} found)."
+    )
+    print(
+        f"Flux ratio, sciastro over Siril: scatter {robust(ratio):.4f},"
+        f" brighter half {robust(ratio[bright]):.4f};"
+    )
+    slope = np.polyfit(np.log10(flux), ratio, 1)[0]
+    print(f"change per factor of ten in flux {slope:+.4f}.")
+    return rows
+
+
+def main() -> None:
+    """Run, measure, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("night", type=Path, help="folder with biases, darks, flats and lights")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each (default 3)")
+    parser.add_argument("--work", type=Path, help="folder for results (default: a temporary one)")
+    parser.add_argument(
+        "--option", action="append", default=[], help="option for sciastro, such as --workers=1"
+    )
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = given.work or Path(folder)
+        work.mkdir(parents=True, exist_ok=True)
+        peer = shutil.which("siril-cli") is not None
+        costs: dict[str, list[Cost]] = {"sciastro": [], "Siril": []}
+        for number in range(given.runs):
+            cost, ours = run_sciastro(given.night, work, given.option)
+            costs["sciastro"].append(cost)
+            if peer:
+                cost, theirs = run_siril(given.night, work)
+                costs["Siril"].append(cost)
+            for name, one in costs.items():
+                if one:
+                    last = f"{one[-1].wall:.1f} s, {one[-1].processor:.1f} s processor"
+                    print(f"run {number + 1}, {name}: {last}, {one[-1].memory / 1e9:.2f} GB", flush=True)
+        print(f"\n{'':40}{'sciastro':>12}{'Siril':>12}{'ratio':>8}")
+        for name, field, unit in (
+            ("wall time [s]", "wall", 1.0),
+            ("processor time, user + system [s]", "processor", 1.0),
+            ("peak memory [GB]", "memory", 1e9),
+        ):
+            values = [[getattr(cost, field) / unit for cost in one] for one in costs.values()]
+            _print_row(name, *(statistics.median(one) if one else float("nan") for one in values))
+        if peer:
+            for row in compare(look(ours), look(theirs)):
+                _print_row(*row)
+
+
+def _print_row(name: str, ours: float, theirs: float) -> None:
+    print(f"{name:40}{ours:12.4g}{theirs:12.4g}{ours / theirs if theirs else float('nan'):8.3f}")
+
+
+if __name__ == "__main__":
+    main()
