@@ -9,6 +9,7 @@ from typing import Any
 
 from sciastro.astrometry.solve import Solution
 from sciastro.core.history import package_version
+from sciastro.core.lift import one_owner
 from sciastro.errors import MatchError, OptionError, SciastroError
 from sciastro.io.paths import REASONS, atomic_path, ensure_writable, output_error, sweep
 from sciastro.io.usercatalog import read_user_catalog
@@ -22,7 +23,7 @@ from sciastro.recipe.finishing import Finished, measure_set, write_band
 from sciastro.recipe.journal import Journal, fingerprint
 from sciastro.recipe.keeping import create_store, keep_frames, store_facts, store_masters
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
-from sciastro.recipe.making import MasterBank, make_masters
+from sciastro.recipe.making import MasterBank, make_masters, match_of_made
 from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
 from sciastro.recipe.measuring import measure_lights
 from sciastro.recipe.plan import Recipe, load_recipe, recipe_text
@@ -210,8 +211,9 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
     )
     summary = Summary(until=request.until if request.until != "report" else None)
     try:
-        run = _begin(request, context, summary)
-        _go(run)
+        with one_owner():
+            run = _begin(request, context, summary)
+            _go(run)
     except SciastroError as error:
         _write_failure(summary, context, str(error))
         raise
@@ -261,7 +263,9 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
         )
         journal = Journal(context.work, mark, resume=request.resume)
         if request.resume and not journal.resumed:
-            context.warn("--resume: no stopped run of these frames with these options is here, so this one starts anew.")
+            context.warn(
+                "--resume: no stopped run of these frames and options is here; starting anew."
+            )
         _write_recipe(request, context)
         create_store(context.out / "frames.h5", lights, session.root, mark=mark, resume=journal.resumed)
     for path, reason in session.skipped:
@@ -336,6 +340,8 @@ def _masters(run: _Run) -> None:
     total = sum(len(spec.frames) for spec in run.plan.masters)
     with run.context.stage("masters", total):
         run.bank = make_masters(run.session, run.plan, run.recipe, run.context, run.journal)
+        for light in run.lights:
+            light.match = match_of_made(light.match, run.bank)
         run.summary.masters = master_rows(run.plan, run.bank)
         store_masters(run.store, run.bank)
 
@@ -346,7 +352,8 @@ def _pass_one(run: _Run) -> None:
             "holds no light frames.", where=str(run.request.session),
             remedy="Masters were made; add lights, or check with `sciastro doctor` what was recognized.",
         )  # fmt: skip
-    assert run.bank is not None
+    if run.bank is None:
+        raise RuntimeError("masters come first")
     with run.context.stage("calibrate", len(run.lights)):
         detector = Detector(run.session, run.lights, run.plan, run.recipe, run.context)
         run.notes = detector.lines()
