@@ -168,7 +168,7 @@ def _one_frame(
         if name != "defects"
     }
     dark, dark_variance, bias_level = dark_plane(
-        single.get("dark"), single.get("dark_variance"), single.get("bias")
+        single.get("dark"), single.get("dark_variance"), single.get("bias"), single.get("bias_variance")
     )
     planes = Planes(
         dark=dark,

@@ -29,7 +29,7 @@ def dataset(raw, gain=1.3, read_noise=4.0, saturation=60_000.0, cfa="", filters=
 
 
 def masters(**planes):
-    units = {"dark": "adu", "dark_variance": "adu2", "bias": "adu"}
+    units = {"dark": "adu", "dark_variance": "adu2", "bias": "adu", "bias_variance": "adu2"}
     return xr.Dataset(
         {
             name: (("y", "x") if np.ndim(plane) else (), plane, {"units": units.get(name, "1")})
@@ -231,3 +231,11 @@ def test_a_scaled_dark_by_hand():
     assert (plane[0, 0], variance[0, 0], level) == (160, 52, 100)
     with pytest.raises(DatasetError, match="no bias"):
         dark_plane(130 * one, 9 * one, scale=2.0)
+
+
+def test_the_noise_of_a_bias_that_stands_in_for_the_dark_counts():
+    # V = g (raw - b) + R^2 + g^2 / 12 + g^2 V_B = 2 * 100 + 9 + 4 / 12 + 4 * 16.
+    frames = dataset(np.full((1, 4, 4), 200, np.uint16), gain=2.0, read_noise=3.0)
+    given = masters(bias=np.full((4, 4), 100, "f4"), bias_variance=np.full((4, 4), 16, "f4"))
+    got = correct(frames, masters=given)["variance"].values
+    np.testing.assert_allclose(got, 200 + 9 + 1 / 3 + 64, rtol=1e-6)
