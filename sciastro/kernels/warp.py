@@ -2,7 +2,7 @@
 
 Input positions come from a coarse grid of nodes, bilinear in between. Every interpolation kernel is
 a table of 6 + 6 separable weights per sub-pixel phase (Lanczos-3: ``sinc(t) sinc(t / 3)`` for
-``|t| < 3``; Duchon 1979, J. Appl. Meteorol. 18, 1016, eq. 3), normalized to sum 1 per axis, so that
+``|t| < 3``), normalized to sum 1 per axis, so that
 a flat sky stays flat. Neighboring output pixels that fall between the same input rows and on
 consecutive input columns are done together (a "run"): all loops of a run go along the pixels and
 vectorize. Pixels that touch missing input are done again, one by one.
@@ -377,9 +377,10 @@ def warp(
                     out_variance[r, p] = spread * factor * factor
                     out_quality[r, p] = flags
                     inner = counted and rim <= p < width - rim
-                    if n < SHORTEST and clean and inner:
-                        near = variance[(qy[p] >> 10), (qx[p] >> 10)]
-                        sum_in[0] += scale * scale * jacobian[p] * near
+                    below, left = qy[p] >> 10, qx[p] >> 10
+                    # "nearest" may take the pixel after the one below, which can be missing or outside.
+                    if n < SHORTEST and clean and inner and below >= 0 and left >= 0 and not bad[below, left]:
+                        sum_in[0] += scale * scale * jacobian[p] * variance[below, left]
                         sum_out[0] += out_variance[r, p]
                         count += 1
                     elif n >= SHORTEST and inner:

@@ -249,3 +249,14 @@ def test_noise_correlation_predicts_block_noise(angle, scale, shift):
     assert inner.std() == pytest.approx(single, rel=0.01)
     for size in (6, 16):
         assert block_noise(inner, size) == pytest.approx(ratio * single, rel=0.03)
+
+
+def test_nearest_beside_missing_pixels_keeps_the_sums_finite():
+    # Columns rise by 5 (runs of one pixel); the pixel below each position, 0.3 to its left, is missing.
+    signal, variance, quality = np.ones((40, 80)), np.full((40, 80), 4.0), np.zeros((40, 80), int)
+    signal[:, 4::5] = variance[:, 4::5] = np.nan
+    nodes = affine([[5, 0], [0, 1]], (-0.3, 0), (16, 16))
+    out, spread, _, sums = run(signal, variance, quality, nodes, (16, 16), kernel="nearest")
+    np.testing.assert_array_equal(out, 5)
+    np.testing.assert_array_equal(spread, 100)
+    assert np.isfinite(sums).all()
