@@ -58,7 +58,7 @@ class Master:
     shot
         Increase of the variance per adu of signal that was used [adu]: 1 / gain.
     scatter_ratio
-        Median of measured over modeled sample variance: 1 if the noise model holds.
+        Mean of measured over modeled sample variance: 1 if the noise model holds.
     rejected_low, rejected_high
         Fraction of the samples rejected.
     """

@@ -61,7 +61,8 @@ def _select(values, n, k):
 def _annulus_sky(image, quality, masks, cy, cx, plane, inner, outer, buffer):
     """Return the median of image minus the sky plane in an annulus, and how many pixels entered.
 
-    One clip at 3 sigma (of the MAD on the faint side, which stars do not touch), then the median again.
+    One clip at 2.5 sigma, with sigma from the 16 % quantile (stars do not touch the faint side), then the
+    median again.
     """
     has_quality = quality.shape[0] > 1
     reach = int(np.ceil(outer))

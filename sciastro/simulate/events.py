@@ -29,8 +29,8 @@ def cloud_plane(rng: np.random.Generator, shape: tuple[int, int], transparency: 
 def cosmic_rays(rng: np.random.Generator, shape: tuple[int, int], expected: float) -> tuple[Plane, int]:
     """Return the electrons that cosmic rays leave on the sensor, (y, x), and their number.
 
-    Straight tracks of exponential length (mean 4 pixels, mostly short), about 90 electrons deep per
-    pixel with large scatter; single-pixel hits where they arrive head-on.
+    Straight tracks of exponential length (mean 4 pixels, mostly short), about 350 electrons per
+    pixel of path with large scatter; single-pixel hits where they arrive head-on.
     """
     hits = np.zeros(shape, dtype=np.float32)
     number = int(rng.poisson(expected))
