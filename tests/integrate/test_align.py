@@ -65,12 +65,11 @@ def test_frames_that_lie_right_keep_their_numbers(night):
 def test_the_stack_of_aligned_frames_is_the_stack_of_the_frames(night):
     ds = night.dataset().assign_coords(weight=v.labeled(v.WEIGHT, np.array([1, 0.7, 0.9, 0.6, 0.9])))
     direct, by_frame = stack(ds), stack(align(ds))
-    # One rounding to float32 more: parts in 1e7 of values near 200, and of 3e5 electrons in star cores.
-    np.testing.assert_allclose(by_frame["image"], direct["image"], rtol=3e-6, atol=1e-3)
-    np.testing.assert_allclose(by_frame["image_variance"], direct["image_variance"], rtol=1e-4)
-    np.testing.assert_allclose(by_frame["coverage"], direct["coverage"], rtol=1e-4)
+    # Shifted frames are in float32 once either way, and a warp that moves nothing changes no bit.
+    for name in ("image", "image_variance", "coverage", "image_quality"):
+        np.testing.assert_allclose(by_frame[name], direct[name], rtol=1e-6, atol=1e-5)
     assert float(direct["noise_correlation"].item()) > 1.05
-    np.testing.assert_allclose(by_frame["noise_correlation"], direct["noise_correlation"], rtol=0.01)
+    np.testing.assert_allclose(by_frame["noise_correlation"], direct["noise_correlation"], rtol=0.002)
 
 
 @pytest.mark.parametrize("kernel", ["lanczos3", "bilinear"])
