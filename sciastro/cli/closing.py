@@ -15,7 +15,8 @@ def closing_words(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
     yield (
         f"{summary['status']}: {used} of {len(lights)} light frames used, "
         f"{len(summary['masters'])} masters, "
-        f"{len(summary['products'])} products in {seconds:.1f} s ({summary['peak_memory_bytes'] / 1e9:.2f} GB)"
+        f"{len(summary['products'])} products in {seconds:.1f} s "
+        f"({summary['peak_memory_bytes'] / 1e9:.2f} GB)"
     )
     for product in summary["products"]:
         yield "  " + _product(product)
