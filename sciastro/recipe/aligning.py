@@ -26,7 +26,7 @@ from sciastro.integrate.normalize import transparency
 from sciastro.io.reader import probe
 from sciastro.io.reference import cone
 from sciastro.recipe.context import Context
-from sciastro.recipe.lights import Light, StackSet
+from sciastro.recipe.lights import Light, StackSet, bands_of
 from sciastro.recipe.plan import Recipe
 
 __all__ = ["SkyHint", "choose_reference", "grade_set", "julian_year", "register_set", "solve_set"]
@@ -277,26 +277,31 @@ def _frame_wcs(light: Light, wcs: WCS, shape: tuple[int, int]) -> WCS:
 
 
 def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:
-    """Measure transparencies and grade the frames of a set, band by band."""
+    """Measure transparencies and grade the frames of a set, band by band; a mosaic has several bands.
+
+    A frame is used where it has weight in any band; of several reasons the first one stays.
+    """
+    fit = [light for light in members.lights if light.from_reference is not None and not light.reason]
+    reasons: dict[str, str] = {}
     for band in members.bands:
-        lights = [
-            light for light in members.of_band(band) if light.from_reference is not None and not light.reason
-        ]
+        lights = [light for light in fit if band in bands_of(light.facts)]
         if not lights:
             continue
         _transparencies(lights, choose_reference(lights)[0])
         graded = grade(_facts(lights, band, members.target), options=recipe.of(GradeOptions))
         for i, light in enumerate(lights):
             light.weights[band] = float(graded["weight"].values[i])
-            light.use = bool(graded["use"].values[i])
-            light.reason = str(graded["reason"].values[i])
-            if light.reason and light.use:
-                context.warn(f"{light.name}: {light.reason}")
+            reasons[light.name] = reasons.get(light.name) or str(graded["reason"].values[i])
         best = max(lights, key=lambda light: light.weights[band])
         if np.isfinite(best.transparency) and best.transparency > 0:
             scale = best.transparency
             for light in lights:
                 light.transparency /= scale
+    for light in fit:
+        light.use = any(weight > 0 for weight in light.weights.values())
+        light.reason = reasons.get(light.name, "")
+        if light.reason and light.use:
+            context.warn(f"{light.name}: {light.reason}")
 
 
 def _transparencies(lights: Sequence[Light], base: Light) -> None:

@@ -45,6 +45,8 @@ class _Key:
     bias: str | None
     level: str | None
     flat: str | None
+    cfa: str
+    group: str  # lights without a master of zero light show their defects themselves; "" otherwise
 
 
 class Calibrator:
@@ -100,7 +102,8 @@ class Calibrator:
     def planes(self, light: Light) -> Planes:
         """Return what `light` is calibrated with; gain, read noise and saturation are its own."""
         match = light.match
-        key = _Key(match.dark, match.dark_scale, match.bias, match.level, match.flat)
+        group = "" if match.dark or match.bias or match.level else match.group.id
+        key = _Key(match.dark, match.dark_scale, match.bias, match.level, match.flat, light.facts.cfa, group)
         with self._lock:
             planes = self._planes.get(key)
             if planes is None:

@@ -3,7 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sciastro.calibrate.defects import DefectOptions, defects_from_dark, defects
 from sciastro.calibrate.masters import Master, MasterOptions, check_flats, combine_master
 from sciastro.core.history import record
 from sciastro.core.lift import run_tasks
+from sciastro.core.quality import Quality
 from sciastro.errors import MatchError, OutputError, SciastroError
 from sciastro.io.headers import FrameFacts
 from sciastro.io.product_cards import ProductFacts
@@ -25,9 +26,11 @@ from sciastro.recipe.matching import LightMatch, MasterPlan, MasterSpec
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import Session
 
-__all__ = ["LentMaster", "MasterBank", "make_masters"]
+__all__ = ["LentMaster", "MasterBank", "make_masters", "match_of_made"]
 
 log = logging.getLogger(__name__)
+
+MISSING = Quality.NO_DATA | Quality.DO_NOT_USE
 
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
@@ -169,6 +172,23 @@ def make_masters(
         journal.save(piece, {}, facts)
         _enter(bank, spec, target, facts)
     return bank
+
+
+def match_of_made(match: LightMatch, bank: MasterBank) -> LightMatch:
+    """Return `match` with what takes the place of masters that could not be made.
+
+    For a dark the bias stands in; a dark that was to be scaled is used as it is where its bias is missing
+    and the exposures differ by a factor of 2 at most, else not at all.
+    """
+    dark, bias, level, flat = (
+        name if name in bank.files else None for name in (match.dark, match.bias, match.level, match.flat)
+    )
+    scale = match.dark_scale
+    if match.dark is not None and dark is None:
+        bias, scale = level, 1.0
+    elif dark is not None and scale != 1.0 and bias is None:
+        dark, scale = (dark if 0.5 <= scale <= 2.0 else None), 1.0
+    return replace(match, dark=dark, dark_scale=scale, bias=bias, level=level, flat=flat)
 
 
 def _wanted(plan: MasterPlan) -> set[str]:
@@ -342,14 +362,14 @@ def _take_over(spec: MasterSpec, session: Session, target: Path, context: Contex
     image = next(one for one in probe(path) if one.hdu == frame.hdu)
     if is_product(image.header):
         ds = read_product(path)
-        pixels, variance = ds["signal"].values.squeeze(), ds["variance"].values.squeeze()
+        pixels, variance, quality = (ds[name].values.squeeze() for name in ("signal", "variance", "quality"))
     else:
         pixels = _rows_of(frame, session, hold=True)(0, frame.shape[0]).astype(np.float32)
         if spec.kind == "flat":
             pixels = pixels / np.float32(np.nanmedian(pixels))
-        variance = np.zeros_like(pixels)
+        variance, quality = np.zeros_like(pixels), np.zeros(pixels.shape, np.uint16)
         context.warn(f"{frame.path}: this master tells no error, so its noise is not in the variance plane.")
-    quality = np.where(np.isfinite(pixels), 0, 1 | 1 << 13).astype(np.uint16)
+    quality = quality | np.where(np.isfinite(pixels), 0, int(MISSING)).astype(np.uint16)
     facts = ProductFacts(band=frame.filter, instrument=frame.instrument, n_frames=max(frame.combined, 1),
                          extra={"MASTER": (spec.kind, "kind of master")})  # fmt: skip
     write_master(target, pixels, variance, quality, facts=facts, unit="" if spec.kind == "flat" else "adu")

@@ -111,6 +111,8 @@ def specs_of(session: Session, kind: str, temperature_tolerance: float) -> list[
             frame.offset,
             squash(frame.readout_mode),
             frame.row_order,
+            frame.calibrated,
+            _gain_key(frame),
         )
         if kind == "flat":
             key = (*key, frame.filter, frame.cfa)
@@ -125,6 +127,11 @@ def specs_of(session: Session, kind: str, temperature_tolerance: float) -> list[
     made = [MasterSpec("", kind, tuple(members)) for members in sets]
     found = [MasterSpec("", kind, (frame,), existing=True) for frame in session.of_kind(f"master-{kind}")]
     return made + found
+
+
+def _gain_key(frame: FrameFacts) -> float | None:
+    """Return the conversion gain to two digits where no setting tells frames of another gain apart."""
+    return None if frame.gain_setting is not None or not frame.egain else float(f"{frame.egain:.1e}")
 
 
 def _by_night(flats: list[FrameFacts]) -> list[list[FrameFacts]]:

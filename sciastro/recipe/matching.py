@@ -185,7 +185,7 @@ def _match(
 ) -> LightMatch:
     done = group.frames[0].calibrated
     bias_choice = _choose_bias(group, by_kind["bias"], options)
-    level = bias_choice.chosen
+    level = None if set("BD?") & set(done) else bias_choice.chosen  # calibrated lights begin at zero
     if "D" in done or "?" in done:
         dark, scale = None, 1.0
         said = (
@@ -201,8 +201,6 @@ def _match(
         choice, scale = _choose_dark(group, by_kind["dark"], level, options)
         dark = choice.chosen
         bias = level if dark is None or scale != 1.0 else None
-        if "B" in done:
-            bias = None
         choices = [choice, _bias_reason(bias_choice, dark, scale, done)]
     if "F" in done:
         flat_choice = Choice("flat", None, "The header says that its flat is already divided out.", "note")
@@ -276,8 +274,10 @@ def _choose_dark(
             return f"{step:.1f} deg C away, more than the {options.temperature_tolerance:g} allowed"
         if not clash and not (spec.exposure and group.exposure):
             return "no exposure time"
-        if not clash and "B" in spec.key.calibrated:
+        if not clash and "B" in spec.key.calibrated and "B" not in light.calibrated:
             return "its bias is already taken out, so it cannot stand for bias and dark"
+        if not clash and "B" in light.calibrated and "B" not in spec.key.calibrated:
+            return "it holds the bias, which is already taken out of the lights"
         return clash
 
     good, candidates = _candidates(specs, group, settings, "same settings")
@@ -400,6 +400,8 @@ def _calibrated_flat(
     """Return `flat` with what is subtracted from its frames: dark-flat, else bias, else a short dark."""
     if flat.existing:
         return replace(flat, reason="A finished master, used as it is.")
+    if flat.key.calibrated:
+        return replace(flat, reason="The headers say that bias or dark is already subtracted.")
     said: list[Candidate] = []
     for kind in ("dark-flat", "bias", "dark"):
         ranked = sorted(
@@ -424,6 +426,8 @@ def _unfit_for_flat(spec: MasterSpec, flat: MasterSpec, options: MatchOptions) -
     clash = conflict(spec, flat.key)
     if clash or spec.kind == "bias":
         return clash
+    if "B" in spec.key.calibrated:
+        return "its bias is already taken out, so it cannot stand for bias and dark"
     steps = [difference(spec.exposure, frame.exposure) for frame in flat.frames]
     known = [step for step in steps if step is not None]
     if not known:

@@ -61,7 +61,11 @@ def stack_band(
     members: StackSet, band: str, wcs: WCS | None, calibrator: Calibrator, recipe: Recipe, context: Context
 ) -> Stacked | None:
     """Integrate one band; None where no frame is fit for use."""
-    lights = [light for light in members.of_band(band) if light.use and light.from_reference is not None]
+    lights = [
+        light
+        for light in members.of_band(band)
+        if light.weights.get(band, 0.0) > 0 and light.from_reference is not None
+    ]
     if not lights:
         return None
     options = recipe.of(StackOptions)

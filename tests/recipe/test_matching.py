@@ -236,15 +236,20 @@ def test_calibrated_lights_are_not_calibrated_again():
     match = only(
         made := plan(several("light", calibrated="BDF"), several("dark"), several("bias"), several("flat"))
     )
-    assert (match.dark, match.bias, match.flat) == (None, None, None)
+    assert (match.dark, match.bias, match.level, match.flat) == (None, None, None, None)
     assert made.missing == ()
     match = only(
         plan(
             several("light", calibrated="B"), several("dark", exposure=30.0), several("bias"), several("flat")
         )
     )
-    assert match.bias is None
+    assert (match.dark, match.bias, match.level) == (None, None, None)  # any of them would take it twice
+    assert "holds the bias" in choice(match, "dark").candidates[0].why
     assert match.flat == "flat-L"
+    match = only(plan(several("light", calibrated="B"), several("dark", calibrated="B"), several("bias")))
+    assert (match.dark, match.bias, match.level) == ("dark-60s", None, None)
+    made = plan(several("light"), several("bias"), several("flat", calibrated="B"))
+    assert made.master("flat-L").calibrated_by is None
 
 
 def test_a_dark_whose_bias_is_gone_is_refused():

@@ -1,0 +1,121 @@
+"""What a light is calibrated with: whose defects, which masters stand in, where saturation lies."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from session_frames import frame
+
+from sciastro.calibrate.defects import DefectOptions
+from sciastro.core import transform
+from sciastro.core.quality import Quality
+from sciastro.core.stars import STAR_DTYPE
+from sciastro.io.products import ProductFacts, write_master
+from sciastro.recipe.aligning import grade_set
+from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.context import Context, Silent
+from sciastro.recipe.detector import DetectorFacts
+from sciastro.recipe.lights import Light, Measured, bands_of, lights_of, stack_sets
+from sciastro.recipe.making import MasterBank, match_of_made
+from sciastro.recipe.matching import LightMatch, plan_masters
+from sciastro.recipe.plan import load_recipe
+from sciastro.recipe.session import scan
+
+RECIPE = load_recipe(None, [])
+
+
+def context_in(folder):
+    return Context(out=folder, workers=2, memory=10**9, progress=Silent())
+
+
+def noisy(path, shape, hot, seed, **cards):
+
+    pixels = np.random.default_rng(seed).normal(1000, 10, shape).round().astype(np.uint16)
+    pixels[hot] = 9000
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = fits.Header({key.replace("_", "-"): value for key, value in cards.items()})
+    fits.PrimaryHDU(pixels, header).writeto(path)
+
+
+def detector_of(saturation=65535.0):
+    return SimpleNamespace(of=lambda light: DetectorFacts(1.0, 5.0, saturation, "test"))
+
+
+def test_lights_without_masters_of_two_sizes_have_each_their_own_defects(tmp_path):
+    for i in range(3):
+        noisy(tmp_path / "a" / f"{i}.fits", (60, 80), (20, 30), i, IMAGETYP="Light", EXPTIME=60.0, OBJECT="A")
+        noisy(tmp_path / "b" / f"{i}.fits", (40, 50), (7, 9), i, IMAGETYP="Light", EXPTIME=60.0, OBJECT="B")
+    session = scan(tmp_path)
+    lights = lights_of(plan_masters(session))
+    calibrator = Calibrator(
+        tmp_path / "no.h5", tmp_path, MasterBank(DefectOptions()), detector_of(), RECIPE, context_in(tmp_path)
+    )
+    for light in (lights[0], lights[-1], lights[0]):
+        defects = calibrator.planes(light).defects
+        assert defects.shape == light.facts.shape
+        hot = {(int(y), int(x)) for y, x in np.argwhere(defects & int(Quality.HOT))}
+        assert hot == ({(20, 30)} if light.facts.target == "A" else {(7, 9)})
+
+
+def master(folder, name, value):
+    plane = np.full((60, 80), value, np.float32)
+    write_master(
+        folder / f"{name}.fits", plane, np.ones_like(plane), np.zeros(plane.shape, np.uint16),
+        facts=ProductFacts(),
+    )  # fmt: skip
+    return folder / f"{name}.fits"
+
+
+def test_the_bias_stands_in_for_a_dark_that_could_not_be_made(tmp_path):
+    for i in range(3):
+        noisy(tmp_path / "n" / f"b{i}.fits", (60, 80), (20, 30), i, IMAGETYP="Bias", EXPTIME=0.0)
+        noisy(tmp_path / "n" / f"d{i}.fits", (60, 80), (20, 30), i, IMAGETYP="Dark", EXPTIME=60.0)
+        noisy(tmp_path / "n" / f"l{i}.fits", (60, 80), (20, 30), i, IMAGETYP="Light", EXPTIME=60.0)
+    light = lights_of(plan_masters(scan(tmp_path / "n")))[0]
+    assert (light.match.dark, light.match.bias, light.match.level) == ("dark-60s", None, "bias")
+    files = {"bias": master(tmp_path, "bias", 500.0)}
+    bank = MasterBank(DefectOptions(), files=files, kinds={"bias": "bias"}, cfas={"bias": ""})
+    light.match = match_of_made(light.match, bank)
+    assert (light.match.dark, light.match.bias, light.match.level) == (None, "bias", "bias")
+    calibrator = Calibrator(tmp_path / "no.h5", tmp_path, bank, detector_of(), RECIPE, context_in(tmp_path))
+    planes = calibrator.planes(light)
+    assert planes.bias_level == 500.0
+    assert float(np.median(planes.dark)) == 500.0
+
+
+@pytest.mark.parametrize(("scale", "dark"), [(1.5, "dark-60s"), (3.0, None)])
+def test_a_dark_cannot_be_scaled_without_its_bias(tmp_path, scale, dark):
+    match = LightMatch(None, "dark-60s", scale, "bias", "bias", None, ())
+    bank = MasterBank(DefectOptions(), files={"dark-60s": tmp_path / "dark-60s.fits"})
+    made = match_of_made(match, bank)
+    assert (made.dark, made.dark_scale, made.bias, made.level) == (dark, 1.0, None, None)
+
+
+def measured(bands, n_stars=40, noise=10.0):
+    stars = np.zeros(n_stars, STAR_DTYPE)
+    stars["flux"], stars["flux_err"] = 1e4, 100.0
+    return Measured(
+        stars=stars, fwhm=3.0, eccentricity=0.2, elongation=1.0, sky=dict.fromkeys(bands, 100.0),
+        noise=dict.fromkeys(bands, noise), n_stars=n_stars, sha256="", gain=1.0, read_noise=1.0,
+        saturation=65535.0, zero={}, trails=np.empty((0, 5)), hits=np.empty(0, np.int64),
+    )  # fmt: skip
+
+
+def test_a_color_frame_that_is_weighted_down_has_weight_in_every_color():
+    lights = []
+    for i in range(6):
+        facts = frame("light", cfa="RGGB", filter="OSC")
+        light = Light(facts=facts, match=SimpleNamespace(group=SimpleNamespace(target="M 42")))
+        light.measured = measured(bands_of(facts), noise=10.0 if i else 20.0)
+        light.from_reference = transform.identity(1)
+        light.pairs = np.stack([np.arange(40)] * 2)
+        lights.append(light)
+    (members,) = stack_sets(lights)
+    grade_set(members, RECIPE, context_in(None))
+    noisy_one = lights[0]
+    assert noisy_one.use
+    assert noisy_one.reason.startswith("weighted down")
+    for light in lights:
+        assert set(light.weights) == {"R", "G", "B"}
+        assert list(light.weights.values()) == pytest.approx([0.25 if light is noisy_one else 1.0] * 3)
