@@ -13,6 +13,7 @@ file next restores the old state if the journal is still there.
 """
 
 import contextlib
+import errno
 import json
 import mmap
 import os
@@ -194,7 +195,12 @@ def _allocate(file: h5netcdf.File, group: StoreGroup) -> None:
 
 
 def _reserve(path: Path, layout: Sequence[StoreGroup]) -> None:
-    """Ask the file system for the blocks now, so that a full disk shows here and not half-way."""
+    """Ask the file system for the blocks now, so that a full disk shows here and not half-way.
+
+    Where neither the system (macOS) nor the file system can promise space, the check of free space must do.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
     for group in layout:
         block = open_raw(path, group.name)
         length = int(np.prod(group.shape)) * group.dtype.itemsize
@@ -204,9 +210,8 @@ def _reserve(path: Path, layout: Sequence[StoreGroup]) -> None:
             try:
                 os.posix_fallocate(descriptor, block.offset, length)
             except OSError as error:
-                if error.errno == 95:  # EOPNOTSUPP: the file system cannot promise space
-                    continue
-                raise
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # cannot promise space
+                    raise
 
 
 def open_raw(path: Path, group: str) -> RawBlock:

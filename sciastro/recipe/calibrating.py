@@ -112,7 +112,8 @@ class Calibrator:
                 planes = self._planes[key] = self._load(match, light.facts.cfa)
             self._planes.move_to_end(key)
         facts = self._detector.of(light)
-        return replace(planes, gain=facts.gain, read_noise=facts.read_noise, saturation=facts.saturation)
+        full = facts.saturation - light.facts.pedestal  # `counts` has taken the pedestal out
+        return replace(planes, gain=facts.gain, read_noise=facts.read_noise, saturation=full)
 
     def _load(self, match: LightMatch, cfa: str) -> Planes:
         bank = self._bank

@@ -12,13 +12,14 @@ import numpy.typing as npt
 from sciastro.calibrate.correct import CorrectOptions
 from sciastro.calibrate.gain import GainEstimate, measure_gain, measure_read_noise
 from sciastro.errors import SciastroError
+from sciastro.io.cards import squash
 from sciastro.io.headers import FrameFacts
 from sciastro.io.reader import read_pixels
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light
 from sciastro.recipe.matching import MasterPlan
 from sciastro.recipe.plan import Recipe
-from sciastro.recipe.session import Session
+from sciastro.recipe.session import Session, exposure_key
 
 __all__ = ["Detector", "DetectorFacts", "pile_level"]
 
@@ -173,7 +174,11 @@ class Detector:
         if flats is None or zeros is None:
             return None
         try:
-            return measure_gain(*self._pixels(flats), *self._pixels(zeros), cfa=facts.cfa)
+            full = self._declared(flats[0])
+            return measure_gain(
+                *self._pixels(flats), *self._pixels(zeros), cfa=facts.cfa,
+                saturation=full if np.isfinite(full) else 65535.0,
+            )  # fmt: skip
         except SciastroError as error:
             log.info("gain: %s", error)
             return None
@@ -185,7 +190,7 @@ class Detector:
             for frame in self._session.of_kind(kind):
                 if _agree(frame, facts):
                     groups.setdefault(
-                        (frame.filter if kind == "flat" else "", round(frame.exposure or 0.0)), []
+                        (frame.filter if kind == "flat" else "", exposure_key(frame.exposure)), []
                     ).append(frame)
             pairs = [members for members in groups.values() if len(members) >= 2]
             if pairs:
@@ -244,7 +249,9 @@ def _setting(facts: FrameFacts) -> tuple[object, ...]:
 def _agree(one: FrameFacts, two: FrameFacts) -> bool:
     """Return whether two frames were taken at the same detector setting, as far as both say."""
     pairs = (
-        (one.instrument, two.instrument), (one.gain_setting, two.gain_setting), (one.offset, two.offset),
-        (one.readout_mode, two.readout_mode),
+        (squash(one.instrument), squash(two.instrument)), (one.gain_setting, two.gain_setting),
+        (one.offset, two.offset), (squash(one.readout_mode), squash(two.readout_mode)),
     )  # fmt: skip
-    return one.shape == two.shape and one.binning == two.binning and all(a == b for a, b in pairs if a and b)
+    silent = (None, "")  # a gain or an offset of 0 is a setting like any other
+    same = all(a == b for a, b in pairs if a not in silent and b not in silent)
+    return same and one.shape == two.shape and one.binning == two.binning

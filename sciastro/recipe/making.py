@@ -274,10 +274,10 @@ def _write(target: Path, spec: MasterSpec, master: Master, options: MasterOption
 
 
 def _saturation(spec: MasterSpec) -> float:
+    """Return the level at which pixels of the frames are full [adu], without their pedestal; NaN unknown."""
     facts = spec.key
-    if facts.saturation is not None:
-        return facts.saturation
-    return {"uint16": 65535.0, "int16": 32767.0, "uint8": 255.0}.get(facts.dtype, float("nan"))
+    full = {"uint16": 65535.0, "int16": 32767.0, "uint8": 255.0}.get(facts.dtype, float("nan"))
+    return (full if facts.saturation is None else facts.saturation) - facts.pedestal
 
 
 def _sources(spec: MasterSpec, session: Session, context: Context) -> tuple[dict[str, Rows], dict[str, str]]:

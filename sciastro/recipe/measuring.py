@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,9 @@ def _measure(
         sky, noise = {band: found.sky}, {band: found.noise}
         trails = find_trails(signal, quality, found.background, searches.trails)
     if detector.blind(light):
-        zero = {band: (sky[band] / planes.gain, noise[band]) for band in sky}
+        zero = {
+            band: (sky[band] / planes.gain, noise[band] * _averaged(light.facts.cfa, band)) for band in sky
+        }
     hits = find_hits(
         signal, quality, float(np.mean(list(sky.values()))), float(np.mean(list(noise.values()))),
         light.facts.cfa, searches.cosmics,
@@ -117,7 +120,7 @@ def _measure(
         stars=found.stars, fwhm=found.fwhm * factor, eccentricity=found.eccentricity,
         elongation=found.shape.elongation, sky=sky, noise=noise, n_stars=found.n_stars,
         sha256=_digest(path), gain=planes.gain, read_noise=planes.read_noise,
-        saturation=planes.saturation, zero=zero, trails=trails, hits=hits,
+        saturation=detector.of(light).saturation, zero=zero, trails=trails, hits=hits,
     )  # fmt: skip
 
 
@@ -170,6 +173,11 @@ def _colors(
         mesh = background(plane, flags)
         sky[band], noise[band] = mesh.level, mesh.rms
     return sky, noise
+
+
+def _averaged(cfa: str, band: str) -> float:
+    """Return the noise of a raw pixel over that of a plane of `_colors`, which averages both greens."""
+    return math.sqrt(cfa.count(band[-1])) if cfa else 1.0
 
 
 def _raw_trails(trails: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

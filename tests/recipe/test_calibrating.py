@@ -15,10 +15,11 @@ from sciastro.io.products import ProductFacts, write_master
 from sciastro.recipe.aligning import grade_set
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context, Silent
-from sciastro.recipe.detector import DetectorFacts
+from sciastro.recipe.detector import DetectorFacts, _agree
 from sciastro.recipe.lights import Light, Measured, bands_of, lights_of, stack_sets
 from sciastro.recipe.making import MasterBank, match_of_made
 from sciastro.recipe.matching import LightMatch, plan_masters
+from sciastro.recipe.measuring import _averaged, _colors
 from sciastro.recipe.plan import load_recipe
 from sciastro.recipe.session import scan
 
@@ -119,3 +120,32 @@ def test_a_color_frame_that_is_weighted_down_has_weight_in_every_color():
     for light in lights:
         assert set(light.weights) == {"R", "G", "B"}
         assert list(light.weights.values()) == pytest.approx([0.25 if light is noisy_one else 1.0] * 3)
+
+
+def test_a_pixel_that_is_full_is_flagged_under_a_pedestal(tmp_path):
+    # 65535 with a pedestal of 100 is 65435 adu of signal, below 65535, and full all the same.
+    facts = frame("light", shape=(2, 3), pedestal=100.0)
+    nothing = SimpleNamespace(id="L1", frames=(), target="M 42")
+    light = Light(facts=facts, match=LightMatch(nothing, None, 1.0, None, None, None, ()))
+    calibrator = Calibrator(
+        tmp_path / "no.h5", tmp_path, MasterBank(DefectOptions()), detector_of(), RECIPE, context_in(tmp_path)
+    )
+    raw = np.array([[100, 65534, 65535], [1100, 5000, 65535]], np.uint16)
+    signal, quality = calibrator.plane(light, raw, calibrator.planes(light))
+    assert signal[1, 0] == 1000.0  # gain 1
+    assert ((quality & int(Quality.SATURATED)) != 0).tolist() == [[False, False, True], [False, False, True]]
+
+
+def test_gain_zero_is_a_setting():
+    assert _agree(frame("bias", gain_setting=0.0), frame("light", gain_setting=0.0))
+    assert not _agree(frame("bias", gain_setting=0.0), frame("light", gain_setting=100.0))
+    assert _agree(frame("bias", gain_setting=None), frame("light", gain_setting=100.0))
+
+
+def test_noise_of_a_raw_green_pixel_in_a_mosaic():
+    # Sky noise 10 electron per raw pixel: the mean of both greens has 7.07, red and blue have 10.
+    light = Light(facts=frame("light", cfa="GRBG", filter="OSC", shape=(400, 400)), match=None)
+    signal = np.random.default_rng(3).normal(200, 10, (400, 400)).astype("f4")
+    _, noise = _colors(signal, np.zeros((400, 400), "u2"), light)
+    raw = {band: noise[band] * _averaged("GRBG", band) for band in noise}
+    assert raw == pytest.approx({"R": 10, "G": 10, "B": 10}, rel=0.03)
