@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from sciastro.calibrate.sampling import phases_of
+from sciastro.calibrate.sampling import phase_parts
 from sciastro.core.history import record
 from sciastro.core.lift import map_frames, require_loaded
 from sciastro.core.options import Options, option
@@ -24,6 +24,7 @@ from sciastro.kernels.calibrate import repair_defects
 
 __all__ = ["CosmicOptions", "clean_cosmics", "flag_cosmics"]
 
+SMALLEST = 5  # pixels; astroscrappy writes beyond planes 1 or 2 pixels wide
 Floats = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
 
@@ -107,14 +108,14 @@ def clean_cosmics(
     cfa: str = "",
     options: CosmicOptions = DEFAULTS,
 ) -> tuple[Floats, Floats, Bits]:
-    """Return signal, variance and quality of one plane (y, x) with its cosmic rays flagged and repaired."""
+    """Return signal, variance and quality of one plane (y, x) with its cosmic rays flagged and repaired.
+
+    A plane (or phase of a mosaic) under 5 pixels high or wide has no neighborhood to compare with: no hits.
+    """
     signal, variance = np.array(signal, np.float32), np.array(variance, np.float32)
     bits = np.array(quality, np.uint16)
     hit = np.zeros(signal.shape, bool)
-    parts = [(slice(j, None, 2), slice(i, None, 2)) for j, i in phases_of(cfa)] or [
-        (slice(None), slice(None))
-    ]
-    for part in parts:
+    for part in phase_parts(cfa):
         hit[part] = _search(signal[part], variance[part], bits[part], options)
     bits[hit] |= np.uint16(Quality.COSMIC_RAY)
     bad, distance = np.uint16(Quality.COSMIC_RAY), 2 if cfa else 1
@@ -126,7 +127,7 @@ def _search(signal: Floats, variance: Floats, quality: Bits, options: CosmicOpti
     from astroscrappy import detect_cosmics  # compiled: not loaded before it is needed
 
     unusable = ~np.isfinite(signal) | ~(variance > 0)
-    if unusable.all():
+    if unusable.all() or min(signal.shape) < SMALLEST:
         return np.zeros(signal.shape, bool)
     saturated = (quality & int(Quality.SATURATED)) != 0
     filled = np.where(unusable, np.median(signal[~unusable]), signal)

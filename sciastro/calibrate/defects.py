@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
-from sciastro.calibrate.sampling import phases_of
+from sciastro.calibrate.sampling import phase_parts
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
 from sciastro.kernels.localmedian import local_median
@@ -44,12 +44,9 @@ class DefectOptions(Options):
 DEFAULTS = DefectOptions()
 
 
-def _parts(cfa: str) -> list[tuple[slice, slice]]:
-    return [(slice(j, None, 2), slice(i, None, 2)) for j, i in phases_of(cfa)] or [(slice(None), slice(None))]
-
-
 def _filled(plane: Floats) -> npt.NDArray[np.float32]:
-    return np.where(np.isfinite(plane), plane, np.nanmedian(plane)).astype(np.float32)
+    good = np.isfinite(plane)
+    return np.where(good, plane, np.median(plane[good]) if good.any() else 0.0).astype(np.float32)
 
 
 def _median(plane: npt.NDArray[np.float32], *, with_center: bool = True) -> npt.NDArray[np.float32]:
@@ -79,7 +76,7 @@ def defects_from_dark(
         Threshold.
     """
     out = np.where(np.isfinite(dark), 0, int(Quality.DO_NOT_USE)).astype(np.uint16)
-    for part in _parts(cfa):
+    for part in phase_parts(cfa):
         plane = _filled(dark[part])
         high = plane - _median(plane)
         some = high.ravel()[:: max(1, high.size // 500_000) | 1]
@@ -108,7 +105,7 @@ def defects_from_flat(flat: Floats, *, cfa: str = "", options: DefectOptions = D
     out = np.where(good, 0, int(Quality.LOW_FLAT | Quality.DO_NOT_USE)).astype(np.uint16)
     with np.errstate(invalid="ignore"):
         out |= np.where(flat <= options.low_flat, int(Quality.LOW_FLAT), 0).astype(np.uint16)
-    for part in _parts(cfa):
+    for part in phase_parts(cfa):
         plane = _filled(flat[part])
         local = _median(plane)
         dead = (plane < options.dead_fraction * local) & good[part]
@@ -136,7 +133,7 @@ def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions =
         Threshold.
     """
     out = np.zeros(light.shape, np.uint16)
-    for part in _parts(cfa):
+    for part in phase_parts(cfa):
         x = _filled(light[part])
         some = x.ravel()[:: max(1, x.size // 500_000) | 1]
         core = some[some <= np.quantile(some, 0.99)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.calibrate.sampling import clipped_variance, phases_of
+from sciastro.calibrate.sampling import clipped_variance, phase_parts
 from sciastro.errors import DatasetError
 
 __all__ = ["DarkCurrent", "GainEstimate", "measure_dark_current", "measure_gain", "measure_read_noise"]
@@ -50,10 +50,6 @@ def _same_shape(*planes: Plane) -> None:
         )
 
 
-def _parts(cfa: str) -> list[tuple[slice, slice]]:
-    return [(slice(j, None, 2), slice(i, None, 2)) for j, i in phases_of(cfa)] or [(slice(None), slice(None))]
-
-
 def _boxes(plane: Plane, size: int) -> Floats:
     """Return (boxes, pixels) of the whole boxes that fit into a plane."""
     rows, columns = plane.shape[0] // size, plane.shape[1] // size
@@ -81,7 +77,7 @@ def measure_read_noise(
     """
     _same_shape(first, second)
     variances: list[float] = []
-    for part in _parts(cfa):
+    for part in phase_parts(cfa):
         boxes = _boxes(np.asarray(first[part], np.float64) - np.asarray(second[part], np.float64), size)
         # The core of all boxes, each freed of its own mean: drifts of the bias level do not count.
         boxes = boxes - np.median(boxes, axis=1, keepdims=True)
@@ -94,7 +90,10 @@ def measure_read_noise(
 
 def _core(plane: Plane) -> Floats:
     values = np.asarray(plane[::3, ::3], np.float64).ravel()
-    low, high = np.nanquantile(values, [0.02, 0.98])
+    values = values[np.isfinite(values)]
+    if values.size < 10:  # too few to cut anything off
+        return values if values.size else np.array([np.nan])
+    low, high = np.quantile(values, [0.02, 0.98])
     return np.extract((values >= low) & (values <= high), values)
 
 
@@ -144,7 +143,7 @@ def measure_gain(
     _same_shape(flat_a, flat_b, bias_a, bias_b)
     read, read_err, _ = measure_read_noise(bias_a, bias_b, cfa=cfa, size=size)
     signals, variances, levels = [], [], []
-    for part in _parts(cfa):
+    for part in phase_parts(cfa):
         found = _transfer(
             flat_a[part], flat_b[part], bias_a[part], bias_b[part], size, 0.9 * saturation, read
         )

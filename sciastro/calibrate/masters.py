@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sciastro.calibrate.flatcheck import UNKNOWN, FlatCheck, MasterOptions, check_flats, refuse_bad_flats
 from sciastro.calibrate.masternoise import noise_model
 from sciastro.calibrate.planes import plane_level
-from sciastro.calibrate.sampling import ReadRows, phases_of, take_sample, trimmed_mean
+from sciastro.calibrate.sampling import ReadRows, phase_parts, take_sample, trimmed_mean
 from sciastro.core.lift import run_tasks
 from sciastro.core.quality import Quality
 from sciastro.errors import DatasetError
@@ -128,7 +128,7 @@ def combine_master(
     Raises
     ------
     DatasetError
-        Without any frame.
+        Without any frame, or if a bias or dark has no finite pixel.
     MatchError
         If a flat is saturated or black; the message names each with its level.
     """
@@ -137,15 +137,18 @@ def combine_master(
     flat = kind == "flat"
     sample = take_sample(readers, shape, subtract=subtract, ceiling=0.97 * saturation)
     values = sample.values
-    phases = phases_of(cfa) if flat else []
-    parts = [(slice(j, None, 2), slice(i, None, 2)) for j, i in phases] or [
-        (slice(0, None, 1), slice(0, None, 1))
-    ]
+    parts = phase_parts(cfa if flat else "")
     if flat:
         refuse_bad_flats(values, sample.raw_top, options, saturation, subtract is None)
         levels = np.array([[trimmed_mean(frame[part]) for frame in values] for part in parts])
         scales = levels.mean(axis=1, keepdims=True) / levels
     else:
+        if not np.isfinite(values).any():
+            raise DatasetError(
+                "cannot be made: its frames hold no numbers.",
+                where=f"master {kind}",
+                remedy="Take these frames out, or save them again.",
+            )
         levels = np.full((1, len(readers)), float(np.nanmedian(values)))
         scales = np.ones_like(levels)
     models = [

@@ -11,7 +11,7 @@ __all__ = [
     "Sample",
     "clipped_variance",
     "pair_variance",
-    "phases_of",
+    "phase_parts",
     "take_sample",
     "trimmed_mean",
 ]
@@ -37,9 +37,11 @@ class Sample:
     raw_top: npt.NDArray[np.float64]
 
 
-def phases_of(cfa: str) -> list[tuple[int, int]]:
-    """Return the (row, column) steps-of-two origins that are calibrated apart: four, or one for mono."""
-    return [(0, 0), (0, 1), (1, 0), (1, 1)] if cfa else []
+def phase_parts(cfa: str) -> list[tuple[slice, slice]]:
+    """Return slices [y, x] of the pixels that are calibrated apart: four phases, or all of a mono frame."""
+    if not cfa:
+        return [(slice(None), slice(None))]
+    return [(slice(j, None, 2), slice(i, None, 2)) for j in (0, 1) for i in (0, 1)]
 
 
 def take_sample(

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy.ndimage import binary_dilation
 
-from sciastro.calibrate.cosmic import flag_cosmics
+from sciastro.calibrate.cosmic import clean_cosmics, flag_cosmics
 from sciastro.core.lift import chunk_rows, is_lazy
 from sciastro.core.quality import Quality
 from sciastro.core.vocabulary import CFA, QUALITY, SIGNAL, VARIANCE, labeled
@@ -65,3 +65,14 @@ def test_missing_pixels_stay_missing_and_lazy_stays_lazy():
     xr.testing.assert_identical(ds, before)
     assert np.isnan(eager["signal"].values[0, 20:24, 30:34]).all()
     assert np.isnan(flag_cosmics(ds.assign(signal=labeled(SIGNAL, signal * np.nan)))["signal"]).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 7), (128, 1), (4, 200)])
+def test_planes_too_small_to_search_come_back_as_they_are(shape):
+    # astroscrappy writes beyond planes one or two pixels wide and takes the process down.
+    signal, variance = np.full(shape, 900.0, np.float32), np.full(shape, 100.0, np.float32)
+    signal[0, 0] = 9000
+    for _ in range(50):
+        got = clean_cosmics(signal, variance, np.zeros(shape, np.uint16))
+    np.testing.assert_array_equal(got[0], signal)
+    assert not got[2].any()

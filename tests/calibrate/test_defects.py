@@ -111,3 +111,10 @@ def test_maps_are_merged_by_or():
     assert merge_defects(None, a) is a
     assert merge_defects(None, None) is None
     assert defects_from_dark(np.zeros((20, 20), "f4"), options=DefectOptions(hot_sigma=5)).any() == np.False_
+
+
+def test_planes_without_a_number_are_unusable_and_nothing_else():
+    nothing = np.full((16, 17), np.nan, np.float32)
+    assert (defects_from_dark(nothing) == int(Quality.DO_NOT_USE)).all()
+    assert (defects_from_flat(nothing) == int(Quality.LOW_FLAT | Quality.DO_NOT_USE)).all()
+    assert not defects_from_light(nothing).any()

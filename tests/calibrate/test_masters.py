@@ -174,3 +174,10 @@ def test_clipped_variance_of_digitized_noise_with_outliers(sigma):
     truth = values.var()
     values[:400] += 500
     assert clipped_variance(values) == pytest.approx(truth, rel=0.01)
+
+
+@pytest.mark.parametrize("kind", ["bias", "dark"])
+def test_frames_without_a_number_make_no_master(kind):
+    frame = np.full((16, 20), np.nan, np.float32)
+    with pytest.raises(DatasetError, match="hold no numbers"):
+        combine_master(kind, [lambda a, b: frame[a:b]] * 2, frame.shape)
