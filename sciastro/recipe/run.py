@@ -263,9 +263,7 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
         )
         journal = Journal(context.work, mark, resume=request.resume)
         if request.resume and not journal.resumed:
-            context.warn(
-                "--resume: no stopped run of these frames and options is here; starting anew."
-            )
+            context.warn("--resume: no stopped run of these frames and options is here; starting anew.")
         _write_recipe(request, context)
         create_store(context.out / "frames.h5", lights, session.root, mark=mark, resume=journal.resumed)
     for path, reason in session.skipped:
@@ -403,7 +401,9 @@ def _integrate(run: _Run) -> None:
                     members, band, solution.wcs if solution else None, run.calibrator, run.recipe, run.context
                 )
                 if one is None:
-                    run.context.warn(f"{members.stem} {band}: no frame is fit for use, so there is no image.")
+                    run.context.warn(
+                        f"{members.stem} {band}: too few frames are fit for use, so there is no image."
+                    )
                     continue
                 stacked.append(one)
                 if not run.goes_on("photometry"):

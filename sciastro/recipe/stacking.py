@@ -60,15 +60,20 @@ class Stacked:
 def stack_band(
     members: StackSet, band: str, wcs: WCS | None, calibrator: Calibrator, recipe: Recipe, context: Context
 ) -> Stacked | None:
-    """Integrate one band; None where no frame is fit for use."""
+    """Integrate one band; None where no frame is fit for use, or fewer than `min_frames` are."""
     lights = [
         light
         for light in members.of_band(band)
         if light.weights.get(band, 0.0) > 0 and light.from_reference is not None
     ]
-    if not lights:
-        return None
     options = recipe.of(StackOptions)
+    if len(lights) < options.min_frames:
+        if lights:
+            context.warn(
+                f"{members.stem} {band}: {len(lights)} frames are fit for use, and stack.min_frames is "
+                f"{options.min_frames}."
+            )
+        return None
     shape = calibrator.grid_shape(lights[0])
     seconds = np.array([light.facts.exposure for light in lights], dtype=np.float64)
     weights = np.array([light.weights[band] for light in lights])
@@ -78,7 +83,7 @@ def stack_band(
         sky,
         np.array([light.transparency for light in lights]),
         reference=int(np.argmax(weights)),
-        options=recipe.of(NormalizeOptions),
+        options=NormalizeOptions(mode=options.normalize),
     )
     read = _reader(lights, band, calibrator)
     out = empty_stack(calibrator.grid_shape(members.reference or lights[0]))

@@ -29,7 +29,6 @@ from sciastro.core.vocabulary import VARIABLES
 from sciastro.errors import DatasetError
 from sciastro.integrate.align import NOT_KEPT, AlignOptions, align
 from sciastro.integrate.grade import GradeOptions, grade
-from sciastro.integrate.normalize import NormalizeOptions
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.stack import stack
 from sciastro.measure.frames import measure
@@ -153,7 +152,6 @@ STEPS: Mapping[str, Step] = MappingProxyType(
                 "elongation"
             ),
         ),
-        "integrate.normalize": Step(options=NormalizeOptions),
         "integrate.align": Step(
             options=AlignOptions,
             function=align,

@@ -1,0 +1,51 @@
+"""Options of the stack reach a run."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from sciastro.recipe.plan import load_recipe
+from sciastro.recipe.run import RunRequest, reduce_session
+
+
+@pytest.fixture(scope="module")
+def two_frames(tmp_path_factory):
+    """Two lights of 60 stars; the second under twice the sky."""
+    folder = tmp_path_factory.mktemp("night")
+    rng = np.random.default_rng(8)
+    y, x = np.mgrid[:200, :220]
+    stars = sum(
+        flux * np.exp(-((y - b) ** 2 + (x - a) ** 2) / (2 * 1.5**2))
+        for a, b, flux in zip(
+            rng.uniform(12, 208, 60), rng.uniform(12, 188, 60), rng.uniform(1e3, 2e4, 60), strict=True
+        )
+    )
+    for i, sky in enumerate((1000.0, 2000.0)):
+        pixels = rng.poisson(np.clip(stars + sky, 0, None)).clip(0, 65535).astype(np.uint16)
+        header = fits.Header({"IMAGETYP": "Light", "EXPTIME": 10.0, "OBJECT": "Field", "EGAIN": 1.0})
+        fits.PrimaryHDU(pixels, header).writeto(folder / f"{i}.fits")
+    return folder
+
+
+def reduced(session, out, *changes):
+    return reduce_session(
+        RunRequest(session=session, out=out, recipe=load_recipe(None, changes), until="integrate", workers=1)
+    )
+
+
+def test_normalize_reaches_the_stack(two_frames, tmp_path):
+    summary = reduced(two_frames, tmp_path / "both", "grade.weight=equal")
+    assert summary["products"][0]["n_frames"] == 2
+    plain = reduced(two_frames, tmp_path / "none", "grade.weight=equal", "stack.normalize=none")
+    sky = {}
+    for name, one in (("both", summary), ("none", plain)):
+        with fits.open(tmp_path / name / one["products"][0]["image"]) as hdus:
+            sky[name] = float(np.nanmedian(hdus["SCI"].data))
+    # Rates are 100 and 200 electron / s: their mean, or the sky of one of the frames.
+    assert sky["none"] == pytest.approx(150, abs=5)
+    assert min(abs(sky["both"] - 100), abs(sky["both"] - 200)) < 5
+
+
+def test_fewer_than_min_frames_make_no_image(two_frames, tmp_path):
+    with pytest.raises(Exception, match="gave no image"):
+        reduced(two_frames, tmp_path / "out", "stack.min_frames=3")
