@@ -134,7 +134,7 @@ def choose_surface(
     degrees = range(max_degree + 1)
     fitters: list[Fitter] = [partial(polynomial_surface, degree=degree) for degree in degrees]
     folds = _block_folds(x, y)
-    soft = splines and z.size >= 20
+    soft = splines and z.size >= 20 and all(_spread(x[folds != k], y[folds != k]) for k in np.unique(folds))
     if z.size < 12 or np.unique(folds).size < 2 or (len(fitters) == 1 and not soft):
         return fitters[0](x, y, z)
     errors = [_validation(fitter, x, y, z, folds) for fitter in fitters]
@@ -148,6 +148,11 @@ def choose_surface(
     chosen = next(k for k in range(len(fitters)) if scores[k] <= threshold)
     winner = fitters[chosen](x, y, z)
     return Surface(winner.name, winner.evaluate, float(np.sqrt(scores[chosen])))
+
+
+def _spread(x: Floats, y: Floats) -> bool:
+    """Return whether samples fix a plane; on one line (a strip of an image) no spline exists."""
+    return x.size >= 3 and int(np.linalg.matrix_rank(np.stack([np.ones_like(x), x, y]), tol=1e-9)) == 3
 
 
 def _score(squared: Floats) -> float:
