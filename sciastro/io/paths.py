@@ -25,6 +25,7 @@ __all__ = [
     "output_errors",
     "safe_name",
     "sweep",
+    "unlike",
 ]
 
 MAX_BYTES = 100
@@ -93,6 +94,22 @@ def safe_name(text: str, *, default: str = "unnamed") -> str:
     if name.split(".")[0].casefold() in RESERVED:
         name = f"{name}_"
     return name or default
+
+
+def unlike(name: str, taken: set[str]) -> str:
+    """Return `name`, numbered where one that differs at most in case is taken already, and take it.
+
+    Parameters
+    ----------
+    taken
+        Case-folded names; the returned one is added.
+    """
+    given, number = name, 1
+    while given.casefold() in taken:
+        number += 1
+        given = f"{name}_{number}"
+    taken.add(given.casefold())
+    return given
 
 
 def _invisible(char: str) -> bool:

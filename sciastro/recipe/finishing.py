@@ -16,7 +16,6 @@ from sciastro.core.history import record
 from sciastro.core.stars import StarArray
 from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import center, footprint_radius, parity, pixel_scale, rotation, wcs_to_text
-from sciastro.io.paths import safe_name
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_image_product
 from sciastro.io.reference import cone
@@ -204,7 +203,7 @@ def write_band(
     stacked: Stacked, finished: Finished | None, solution: Solution | None, recipe: Recipe, context: Context
 ) -> dict[str, Any]:
     """Write the products of one band and return its row of ``summary.json``."""
-    stem = f"{stacked.stem}_{safe_name(stacked.band, default='band')}"
+    stem = stacked.file
     folder = context.out / "products"
     folder.mkdir(parents=True, exist_ok=True)
     arrays = stacked.arrays

@@ -15,13 +15,13 @@ from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.options import AlignOptions
 from sciastro.integrate.resample import resample
-from sciastro.io.paths import safe_name
+from sciastro.io.paths import safe_name, unlike
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_frame
 from sciastro.io.store import StoreGroup, create, root_text, write_facts, write_planes
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
-from sciastro.recipe.lights import Light, StackSet
+from sciastro.recipe.lights import Light, StackSet, bands_of
 from sciastro.recipe.making import MasterBank
 from sciastro.recipe.plan import Recipe
 
@@ -175,18 +175,25 @@ def keep_frames(
     kinds: Sequence[str], sets: Sequence[StackSet], calibrator: Calibrator, recipe: Recipe, context: Context
 ) -> None:
     """Export calibrated or registered frames as FITS: SCI, ERR, DQ in electron."""
+    taken: set[str] = set()
     for members in sets:
         for light in members.lights:
             if light.measured is None:
                 continue
-            for band in members.bands:
-                if light in members.of_band(band):
-                    _export(light, band, kinds, members, calibrator, recipe, context)
+            for band in bands_of(light.facts):
+                name = unlike(_file_name(light, band), taken)
+                _export(light, band, f"{name}.fits", kinds, members, calibrator, recipe, context)
+
+
+def _file_name(light: Light, band: str) -> str:
+    stem = safe_name(light.name.replace("/", "_").split(".fit")[0], default="frame")
+    return f"{stem}_{safe_name(band)}" if light.facts.cfa else stem
 
 
 def _export(
     light: Light,
     band: str,
+    name: str,
     kinds: Sequence[str],
     members: StackSet,
     calibrator: Calibrator,
@@ -194,8 +201,6 @@ def _export(
     context: Context,
 ) -> None:
     height, width = calibrator.grid_shape(light)
-    stem = safe_name(Path(light.name.replace("/", "_")).name.split(".fit")[0], default="frame")
-    name = f"{stem}_{safe_name(band)}.fits" if light.facts.cfa else f"{stem}.fits"
     facts = ProductFacts(
         target=members.target, band=band, exposure=light.facts.exposure or float("nan"), n_frames=1
     )

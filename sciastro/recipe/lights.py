@@ -1,6 +1,5 @@
 """The light frames of a run: what is known of each, and which of them make one image together."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ from astropy.table import QTable
 from sciastro.calibrate.debayer import COLORS, band_name
 from sciastro.core.stars import StarArray
 from sciastro.io.headers import FrameFacts
-from sciastro.io.paths import safe_name
+from sciastro.io.paths import safe_name, unlike
 from sciastro.recipe.matching import LightMatch, MasterPlan
 
 __all__ = ["Light", "Measured", "StackSet", "bands_of", "lights_of", "stack_sets"]
@@ -141,6 +140,10 @@ class StackSet:
         Color filter array of the frames, empty for mono.
     reference
         The frame whose grid is the canvas; None until chosen.
+    bands
+        In order of their first frame.
+    files
+        Band to the start of its product file names, unique in the run even where case is ignored.
     """
 
     target: str
@@ -149,6 +152,7 @@ class StackSet:
     cfa: str
     reference: Light | None = None
     bands: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
 
     def of_band(self, band: str) -> list[Light]:
         """Return the lights that enter `band`."""
@@ -177,13 +181,15 @@ def stack_sets(lights: Sequence[Light]) -> list[StackSet]:
     for light in lights:
         targets.setdefault(light.match.group.target, []).append(light)
     sets: list[StackSet] = []
-    taken: Counter[str] = Counter()
     for target, members in targets.items():
-        stem = safe_name(target, default="target")
-        taken[stem.lower()] += 1
-        if taken[stem.lower()] > 1:
-            stem = f"{stem}_{taken[stem.lower()]}"
-        sets.extend(_by_geometry(target, stem, members))
+        sets.extend(_by_geometry(target, safe_name(target, default="target"), members))
+    stems: set[str] = set()
+    files: set[str] = set()
+    for one in sets:
+        one.stem = unlike(one.stem, stems)
+        one.files = {
+            band: unlike(f"{one.stem}_{safe_name(band, default='band')}", files) for band in one.bands
+        }
     return sets
 
 

@@ -147,7 +147,7 @@ def describe_run(request: RunRequest) -> Iterator[str]:
         for band in members.bands:
             lights = members.of_band(band)
             seconds = sum(light.facts.exposure or 0.0 for light in lights)
-            yield f"  products/{members.stem}_{band}.fits from {len(lights)} frames, {seconds:.0f} s"
+            yield f"  products/{members.files[band]}.fits from {len(lights)} frames, {seconds:.0f} s"
 
 
 @dataclass

@@ -29,7 +29,9 @@ class Stacked:
     Attributes
     ----------
     target, stem, band
-        What it shows, and the start of its file names.
+        What it shows, and the start of its set's file names.
+    file
+        The start of its own file names.
     arrays
         Image, variance, quality, coverage, rejected counts.
     lights
@@ -45,6 +47,7 @@ class Stacked:
     target: str
     stem: str
     band: str
+    file: str
     arrays: StackArrays
     lights: list[Light]
     noise_correlation: float
@@ -103,7 +106,8 @@ def stack_band(
     method, low, high = options.thresholds(len(lights))
     text = method if method == "none" else f"{method} {low:g} / {high:g}"
     return Stacked(
-        target=members.target, stem=members.stem, band=band, arrays=out, lights=lights,
+        target=members.target, stem=members.stem, band=band, file=members.files[band],
+        arrays=out, lights=lights,
         noise_correlation=correlation, wcs=wcs, method=f"{text}, {options.combine}, {options.kernel}",
     )  # fmt: skip
 

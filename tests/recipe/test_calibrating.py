@@ -149,3 +149,25 @@ def test_noise_of_a_raw_green_pixel_in_a_mosaic():
     _, noise = _colors(signal, np.zeros((400, 400), "u2"), light)
     raw = {band: noise[band] * _averaged("GRBG", band) for band in noise}
     assert raw == pytest.approx({"R": 10, "G": 10, "B": 10}, rel=0.03)
+
+
+def test_no_product_overwrites_another():
+    # Names that meet: two of one safe name, r and R where case is ignored, a target with a band in it.
+    facts = [
+        frame("light", target="a/b", filter="r"),
+        frame("light", target="a:b", filter="r"),
+        frame("light", target="a-b_2", filter="r"),
+        frame("light", target="a/b", filter="R"),
+        frame("light", target="a-b_x", filter="R"),
+        frame("light", target="a/b", filter="x R"),
+    ]
+    lights = [
+        Light(facts=one, match=SimpleNamespace(group=SimpleNamespace(target=one.target))) for one in facts
+    ]
+    sets = stack_sets(lights)
+    files = [name for members in sets for name in members.files.values()]
+    assert files[0] == "a-b_r"
+    assert len(files) == 6
+    assert len({name.casefold() for name in files}) == 6
+    assert len({members.stem.casefold() for members in sets}) == 4
+    assert not any("/" in name for name in files)
