@@ -166,7 +166,8 @@ def annulus_sky(image, avoid, x, y, inner, outer, kappa, widen, rounds):
     # 0.13 e- low, which an aperture of 500 pixels turns into 65 e-.
     rows, columns = image.shape
     n = x.size
-    sky, sigma = np.full(n, np.nan), np.full(n, np.nan)
+    sky, sigma = np.empty(n), np.empty(n)
+    sky[:], sigma[:] = np.nan, np.nan
     count = np.zeros(n, np.int64)
     reach = int(np.ceil(outer)) + 1
     values = np.empty((2 * reach + 1) ** 2, np.float64)
@@ -199,8 +200,10 @@ def annulus_sky(image, avoid, x, y, inner, outer, kappa, widen, rounds):
             low, high = low2, high2
             k = high - low
             middle = 0.5 * (ranked[low + (k - 1) // 2] + ranked[low + k // 2])
-            mean = ranked[low:high].mean()
-            square = 0.0
+            mean, square = 0.0, 0.0
+            for q in range(low, high):
+                mean += ranked[q]
+            mean /= k
             for q in range(low, high):
                 square += (ranked[q] - mean) ** 2
             scale = widen * np.sqrt(square / (k - 1))

@@ -6,6 +6,8 @@ Each tile is reduced to a histogram about a first guess; clipping then costs not
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.order import select
+
 __all__ = [
     "BINS",
     "interpolate_rows",
@@ -30,27 +32,6 @@ def rejected(bits, never, unless, repaired):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _select(values, k):
-    """Return the k-th smallest of `values`, which are reordered (Hoare 1961, CACM 4, 321: FIND)."""
-    low, high = 0, values.size - 1
-    while low < high:
-        pivot, i, j = values[k], low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while pivot < values[j]:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i, j = i + 1, j - 1
-        if j < k:
-            low = i
-        if k < i:
-            high = j
-    return values[k]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def _seed(image, quality, masks, y0, y1, x0, x1, buffer):
     """Return the median and sigma (from the MAD) of a sparse sample of a tile, and the sample's size."""
     n_y, n_x = y1 - y0, x1 - x0
@@ -70,11 +51,11 @@ def _seed(image, quality, masks, y0, y1, x0, x1, buffer):
     if count < 8:
         return np.nan, np.nan, count
     sample = buffer[:count]
-    middle, mean = _select(sample, count // 2), 0.0
+    middle, mean = select(sample, count, count // 2), 0.0
     for i in range(count):
         sample[i] = abs(sample[i] - middle)
         mean += sample[i] / count
-    spread = _select(sample, count // 2)
+    spread = select(sample, count, count // 2)
     if spread > 0:
         return middle, 1.4826 * spread, count
     return middle, 1.2533 * mean, count  # more than half are equal: coarsely digitized

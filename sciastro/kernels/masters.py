@@ -38,7 +38,9 @@ def _load_counts(raw, minus, scale, ceiling, start, m, ranked, f):
     """Fill `ranked` with (raw - minus) * scale, missing +inf, and COUNT."""
     f[:] = ZERO
     if minus.size:
-        f[TOTAL : TOTAL + m] = minus[start : start + m]
+        taken = minus[start : start + m]
+        for p in range(m):  # array = array takes numba two seconds to compile
+            f[TOTAL + p] = taken[p]
     for i in range(raw.shape[0]):
         x, target, s = raw[i, start : start + m], ranked[i], scale[i]
         for p in range(m):
@@ -53,7 +55,9 @@ def _average_counts(raw, minus, scale, weight, ceiling, start, m, f):
     """Sum weighted differences from CENTER and their squares (SQUARE) over the survivors."""
     f[TOTAL : NOISE + TILE] = ZERO
     if minus.size:
-        f[NOISE : NOISE + m] = minus[start : start + m]
+        taken = minus[start : start + m]
+        for p in range(m):
+            f[NOISE + p] = taken[p]
     for i in range(raw.shape[0]):
         x, s, w = raw[i, start : start + m], scale[i], weight[i]
         for p in range(m):

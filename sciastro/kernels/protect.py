@@ -10,6 +10,7 @@ pixel is no outlier. This is the gradient term of drizzle's cosmic-ray test, wit
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.order import median
 from sciastro.kernels.reduce import median_factor
 
 __all__ = ["protect"]
@@ -98,5 +99,5 @@ def protect(
             coverage[y, x] = norm * norm / square
             rejected_low[y, x], rejected_high[y, x] = low, high
             if use_median:
-                image[y, x] = np.median(kept[:count])
+                image[y, x] = median(kept, count)
                 image_variance[y, x] *= median_factor(count)

@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.order import median
+
 __all__ = ["bin_residual", "cross_profiles", "hough", "mark_trails"]
 
 
@@ -91,7 +93,7 @@ def cross_profiles(image, x0, y0, x1, y1, reach, most, out):
                 if 0 <= x < columns and 0 <= y < rows and image[y, x] == image[y, x]:
                     buffer[n] = image[y, x]
                     n += 1
-            out[piece, k] = np.median(buffer[:n]) if n >= 8 else np.nan
+            out[piece, k] = median(buffer, n) if n >= 8 else np.nan
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -141,7 +141,9 @@ def orientation_histogram(
                 counts[parity, i, j] += 1
                 if found == matches.shape[0]:
                     larger = np.empty((2 * found, 4), np.int32)
-                    larger[:found] = matches
+                    for old in range(found):
+                        for column_of in range(4):
+                            larger[old, column_of] = matches[old, column_of]
                     matches = larger
                 matches[found, 0], matches[found, 1] = t, o
                 matches[found, 2], matches[found, 3] = parity, i * n_scale + j

@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.background import rejected
+from sciastro.kernels.order import select
 
 __all__ = ["COLUMNS", "NARROW", "WIDE", "measure_stars"]
 
@@ -30,31 +31,6 @@ def _mesh_at(padded, y, x, iy, wy, ix, wx):
             line += wx[a, x] * padded[iy[y] + b, ix[x] + a]
         total += wy[b, y] * line
     return total
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _select(values, n, k):
-    """Return the k-th smallest of the first n values (Hoare's quickselect; reorders them)."""
-    low, high = 0, n - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            break
-    return values[k]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -87,8 +63,8 @@ def _annulus_sky(image, quality, masks, cy, cx, plane, inner, outer, buffer):
                 n += 1
     if n < 12:
         return 0.0, 0
-    median = _select(buffer, n, n // 2)
-    faint = _select(buffer, n, int(0.1587 * n))  # -1 sigma of a Gaussian
+    median = select(buffer, n, n // 2)
+    faint = select(buffer, n, int(0.1587 * n))  # -1 sigma of a Gaussian
     limit = median + 2.5 * (median - faint)
     kept = 0
     for i in range(n):
@@ -101,7 +77,7 @@ def _annulus_sky(image, quality, masks, cy, cx, plane, inner, outer, buffer):
         if buffer[i] >= low:
             buffer[n] = buffer[i]
             n += 1
-    return _select(buffer, n, n // 2), n
+    return select(buffer, n, n // 2), n
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
