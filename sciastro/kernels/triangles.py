@@ -109,7 +109,7 @@ def orientation_histogram(
 
     Returns
     -------
-    int64[match, 4]
+    int32[match, 4]
         Triangle of a, triangle of b, parity, and the flat (rotation, scale) bin of each match.
     """
     n_a, n_b = size_a.size, size_b.size

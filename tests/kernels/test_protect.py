@@ -100,3 +100,48 @@ def test_consensus_same_as_slow_twin():
     args = (np.float32(0.3), low, high, np.float32(0.3))
     consensus(values, quality, weight, *args, np.uint16(1 << 4), np.uint16(0x2001), out)
     np.testing.assert_array_equal(out, slow_consensus(values, quality, weight, 0.3, low, high, 0.3))
+
+
+def slow_protect(values, variance, weight, share, low, high, image, spread, coverage, rejected):
+    """Pixel by pixel, from the definition; the mean."""
+    out = image.copy(), spread.copy(), coverage.copy(), rejected[0].copy(), rejected[1].copy()
+    for y, x in np.argwhere((rejected[0] > 0) | (rejected[1] > 0)):
+        around = image[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
+        slack = share * (np.nanmax(around) - np.nanmin(around))
+        if not slack > 3 * np.sqrt(spread[y, x] * coverage[y, x]):
+            continue
+        v, s = values[:, y, x], variance[:, y, x]
+        there = np.isfinite(v) & (s > 0) & (weight > 0)
+        sigma = np.sqrt(np.where(there, s, 1))
+        under = there & (v - image[y, x] < -(slack + low * sigma))
+        over = there & (v - image[y, x] > slack + high * sigma)
+        w = np.where(there & ~under & ~over, weight, 0.0)
+        out[0][y, x] = np.sum(w[w > 0] * v[w > 0]) / w.sum()
+        out[1][y, x] = np.sum(w[w > 0] ** 2 * s[w > 0]) / w.sum() ** 2
+        out[2][y, x] = w.sum() ** 2 / np.sum(w**2)
+        out[3][y, x], out[4][y, x] = under.sum(), over.sum()
+    return out
+
+
+def test_protection_equals_its_twin():
+    rng = np.random.default_rng(8)
+    n, rows, columns = 7, 19, 23
+    y, x = np.mgrid[:rows, :columns]
+    light = 400 * np.exp(-((x - 11) ** 2 + (y - 9) ** 2) / 6.0)
+    values = (light * rng.uniform(0.7, 1.3, (n, 1, 1)) + rng.normal(0, 3, (n, rows, columns))).astype("f4")
+    variance = rng.uniform(5, 15, values.shape).astype(np.float32)
+    values[rng.random(values.shape) < 0.03] += 900
+    values[rng.random(values.shape) < 0.05] = np.nan
+    variance[rng.random(values.shape) < 0.05] = 0
+    weight = np.array([1, 2, 0, 1, 0.5, 1, 1], np.float32)
+    image = np.nanmedian(values, axis=0)
+    image[0, :3] = np.nan
+    spread = rng.uniform(1, 3, image.shape).astype(np.float32)
+    coverage = np.full(image.shape, 5, np.float32)
+    rejected = [rng.integers(0, 2, image.shape).astype(np.uint16) for _ in range(2)]
+    slow = slow_protect(values, variance, weight, 0.4, 4.0, 3.0, image, spread, coverage, rejected)
+    before = image.copy()
+    protect(values, variance, weight, 0.4, 4.0, 3.0, False, image, spread, coverage, *rejected)
+    assert 20 < (image != before).sum() < 300
+    for got, expected in zip((image, spread, coverage, *rejected), slow, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=2e-5, atol=1e-4)

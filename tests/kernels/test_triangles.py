@@ -54,3 +54,39 @@ def test_mirrored_triangles_do_not_match_unless_asked():
     counts = np.empty((2, 120, 12), np.int64)
     orientation_histogram(sa, la, aa, ta, sb, lb, ab, tb, 0.5, 0.1, False, counts)
     assert counts[1].sum() == 0
+
+
+def test_matches_and_votes_equal_the_twin():
+    rng = np.random.default_rng(4)
+    a = rng.uniform(0, 500, (9, 2))
+    b = np.concatenate([a[:6] * 1.04 + rng.normal(0, 0.5, (6, 2)), rng.uniform(0, 500, (4, 2))])
+    (sa, la, aa, ta, ca), (sb, lb, ab, tb, cb) = triangles(a), triangles(b)
+    tolerance, reach, bins = 2.0, 0.1, (40, 8)
+    counts = np.empty((2, *bins), np.int64)
+    matches = orientation_histogram(sa, la, aa, ta, sb, lb, ab, tb, tolerance, reach, True, counts)
+    slow, expected = np.zeros_like(counts), set()
+    for t in range(len(la)):
+        eps = min(1.5 * tolerance / la[t], 1 / 200)
+        for o in range(len(lb)):
+            log_scale = np.log(lb[o] / la[t])
+            if np.abs(sb[o] - sa[t]).max() > eps or abs(log_scale) > reach:
+                continue
+            parity = int(ta[t] != tb[o])
+            turn = (ab[o] + (aa[t] if parity else -aa[t])) % (2 * np.pi)
+            i = min(int(turn / (2 * np.pi) * bins[0]), bins[0] - 1)
+            j = min(int((log_scale + reach) / (2 * reach) * bins[1]), bins[1] - 1)
+            slow[parity, i, j] += 1
+            expected.add((t, o, parity, i * bins[1] + j))
+    np.testing.assert_array_equal(counts, slow)
+    assert {tuple(int(v) for v in row) for row in matches} == expected
+    parity, rotation, scale = (int(v) for v in np.unravel_index(np.argmax(counts), counts.shape))
+    votes, slow_votes = np.empty((len(a), len(b)), np.int64), np.zeros((len(a), len(b)), np.int64)
+    vote(matches, ca, cb, parity, rotation, scale, *bins, votes)
+    for t, o, mirrored, cell in expected:
+        i, j = divmod(cell, bins[1])
+        near = min(abs(i - rotation), bins[0] - abs(i - rotation)) <= 1 and abs(j - scale) <= 1
+        if mirrored == parity and near:
+            for c in range(3):
+                slow_votes[ca[t, c], cb[o, c]] += 1
+    assert slow_votes.max() > 3
+    np.testing.assert_array_equal(votes, slow_votes)
