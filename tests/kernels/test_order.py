@@ -10,9 +10,7 @@ from sciastro.kernels.order import median, select
 @pytest.mark.parametrize("levels", [1, 3, 10**6])
 def test_select_and_median_agree_with_numpy(size, levels):
     rng = np.random.default_rng(size + levels)
-    values = np.append(rng.integers(0, levels, size), [-99, 99]).astype(
-        np.float32
-    )  # the last two do not count
+    values = np.append(rng.integers(0, levels, size), [-99, 99]).astype(np.float32)
     for k in {0, size // 4, size // 2, size - 1}:
         assert select(values.copy(), size, k) == np.sort(values[:size])[k]
     assert median(values.copy(), size) == np.median(values[:size])
