@@ -17,6 +17,7 @@ COLUMNS = (
     "sky", "good", "wide",
 )  # fmt: skip
 
+SETTLED, UNSETTLED, LOST = 0, 1, 2  # ends of the search for a centroid
 NARROW, WIDE = 1.3, 1.7  # windows of the second moments, in widths of the point spread function
 
 
@@ -247,6 +248,64 @@ def _sharpness(stamp):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _sky_plane(level, cy, cx, iy, wy, ix, wx):
+    """Return level, slope along x and slope along y of the sky about a pixel, from 8 pixels to each side."""
+    plane = np.empty(3)
+    x0, x1 = max(cx - 8, 0), min(cx + 8, ix.size - 1)
+    y0, y1 = max(cy - 8, 0), min(cy + 8, iy.size - 1)
+    plane[0] = _mesh_at(level, cy, cx, iy, wy, ix, wx)
+    rise_x = _mesh_at(level, cy, x1, iy, wy, ix, wx) - _mesh_at(level, cy, x0, iy, wy, ix, wx)
+    rise_y = _mesh_at(level, y1, cx, iy, wy, ix, wx) - _mesh_at(level, y0, cx, iy, wy, ix, wx)
+    plane[1], plane[2] = rise_x / max(x1 - x0, 1), rise_y / max(y1 - y0, 1)
+    return plane
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _window_width(stamp, power, peak, noise, width):
+    """Return the width (sigma, pixel) of the centroid's window, at least one pixel.
+
+    1.2 (sky-limited) to 1.6 widths of the star (photon-limited): within 8 % of the Cramer-Rao bound at
+    both ends; a window of exactly the star's width (XWIN) loses a third for bright stars.
+    """
+    radius = stamp.shape[0] // 2
+    dark = power[radius, radius] - max(stamp[radius, radius], 0.0)
+    beta = max(peak, 0.0) / max(dark, noise * noise, 1e-30)
+    return max(np.sqrt(1.44 + (2.56 - 1.44) * beta / (beta + 4.0)) * width, 1.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _settle(stamp, dx, dy, window, factor, width, gx, gy, sums):
+    """Move (dx, dy) to the windowed centroid; return it with SETTLED, UNSETTLED or LOST."""
+    state = UNSETTLED
+    for _ in range(30):
+        _windowed(stamp, dx, dy, window, gx, gy, sums)
+        if not sums[0] > 0:
+            break
+        step_x, step_y = factor * sums[1] / sums[0], factor * sums[2] / sums[0]
+        length = np.hypot(step_x, step_y)
+        if length > width:  # far off: go one width at a time
+            step_x, step_y = step_x * width / length, step_y * width / length
+        dx, dy = dx + step_x, dy + step_y
+        if np.hypot(dx, dy) > 2.0 * width + 1.0:
+            break
+        if length < 2e-4:
+            state = SETTLED
+            break
+    if not sums[0] > 0 or np.hypot(dx, dy) > 2.0 * width + 1.0:
+        state = LOST
+    return dx, dy, state
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _moments(stamp, dx, dy, sigma, gx, gy, sums):
+    """Return the star's second moments xx, yy, xy, freed of a window of `sigma`; NaN without light."""
+    _windowed(stamp, dx, dy, sigma, gx, gy, sums)
+    if not sums[0] > 0:
+        return np.nan, np.nan, np.nan
+    return _deconvolve(sums[3] / sums[0], sums[4] / sums[0], sums[5] / sums[0], sigma)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def measure_stars(
     image,
     quality,
@@ -289,8 +348,6 @@ def measure_stars(
     bits
         Output uint16: quality bits under the core (one FWHM across).
     """
-    # The window is 1.2 (sky-limited) to 1.6 sigma (photon-limited) wide: within 8 % of the Cramer-Rao
-    # bound at both ends; a window of exactly sigma (XWIN) loses a third for bright stars.
     for s in range(start_x.size):
         width = max(sigma, start_sigma[s])
         radius = int(np.ceil(max(3.7 * 1.7 * width, aperture + 1.0))) + 1
@@ -301,14 +358,7 @@ def measure_stars(
         cx, cy = int(np.floor(start_x[s] + 0.5)), int(np.floor(start_y[s] + 0.5))
         out[s, :] = np.nan
         out[s, 13] = 0.0
-        plane = np.empty(3)
-        plane[0] = _mesh_at(level, cy, cx, iy, wy, ix, wx)
-        plane[1] = (
-            _mesh_at(level, cy, cx + 8, iy, wy, ix, wx) - _mesh_at(level, cy, cx - 8, iy, wy, ix, wx)
-        ) / 16.0
-        plane[2] = (
-            _mesh_at(level, cy + 8, cx, iy, wy, ix, wx) - _mesh_at(level, cy - 8, cx, iy, wy, ix, wx)
-        ) / 16.0
+        plane = _sky_plane(level, cy, cx, iy, wy, ix, wx)
         noise = _mesh_at(rms, cy, cx, iy, wy, ix, wx)
         inner = max(aperture + 1.5 * width, 4.0 * width)
         outer = np.sqrt(inner * inner + 400.0 / np.pi) + width
@@ -316,39 +366,14 @@ def measure_stars(
         good = _fill_stamp(image, quality, masks, variance, cy, cx, plane, local, noise, stamp, power)
         peak, sharpness = _sharpness(stamp)
         bits[s] = _core_bits(quality, cy, cx, max(1.5, 1.2 * width))
-        beta = max(peak, 0.0) / max(
-            power[radius, radius] - max(stamp[radius, radius], 0.0), noise * noise, 1e-30
-        )
-        k = np.sqrt(1.44 + (2.56 - 1.44) * beta / (beta + 4.0))
-        window = max(k * width, 1.0)
-        factor = 1.0 + (width / window) ** 2
-        dx, dy, converged = start_x[s] - cx, start_y[s] - cy, False
-        for _ in range(30):
-            _windowed(stamp, dx, dy, window, gx, gy, sums)
-            if not sums[0] > 0:
-                break
-            step_x, step_y = factor * sums[1] / sums[0], factor * sums[2] / sums[0]
-            length = np.hypot(step_x, step_y)
-            if length > width:  # far off: go one width at a time
-                step_x, step_y = step_x * width / length, step_y * width / length
-            dx, dy = dx + step_x, dy + step_y
-            if np.hypot(dx, dy) > 2.0 * width + 1.0:
-                break
-            if length < 2e-4:
-                converged = True
-                break
-        if not (sums[0] > 0) or np.hypot(dx, dy) > 2.0 * width + 1.0:
+        window = _window_width(stamp, power, peak, noise, width)
+        factor = 1.0 + (width / window) ** 2  # a windowed step is short by this, for a Gaussian star
+        dx, dy, state = _settle(stamp, start_x[s] - cx, start_y[s] - cy, window, factor, width, gx, gy, sums)
+        if state == LOST:
             continue
-        cxx, cyy, cxy = np.nan, np.nan, np.nan
-        _windowed(stamp, dx, dy, NARROW * width, gx, gy, sums)
-        if sums[0] > 0:
-            cxx, cyy, cxy = _deconvolve(
-                sums[3] / sums[0], sums[4] / sums[0], sums[5] / sums[0], NARROW * width
-            )
-        _windowed(stamp, dx, dy, WIDE * width, gx, gy, sums)
-        if sums[0] > 0:
-            a, b, c = _deconvolve(sums[3] / sums[0], sums[4] / sums[0], sums[5] / sums[0], WIDE * width)
-            out[s, 14] = np.sqrt(np.sqrt(a * b - c * c))
+        cxx, cyy, cxy = _moments(stamp, dx, dy, NARROW * width, gx, gy, sums)
+        a, b, c = _moments(stamp, dx, dy, WIDE * width, gx, gy, sums)
+        out[s, 14] = np.sqrt(np.sqrt(a * b - c * c))
         _windowed(stamp, dx, dy, window, gx, gy, sums)
         total, exx, eyy = _window_errors(power, dx, dy, window, gx, gy)
         flux, flux_noise, area = _aperture(stamp, power, dx, dy, aperture)
@@ -360,4 +385,4 @@ def measure_stars(
         out[s, 7], out[s, 8], out[s, 9] = cxx, cyy, cxy
         out[s, 10] = sums[0] / np.sqrt(total)
         out[s, 11], out[s, 12] = sharpness, plane[0] + local
-        out[s, 13] = good if converged else -good
+        out[s, 13] = good if state == SETTLED else -good

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from sciastro.kernels.background import interpolation_table
 from sciastro.kernels.detect import find_peaks
-from sciastro.kernels.windowed import COLUMNS, NARROW, measure_stars
+from sciastro.kernels.windowed import COLUMNS, NARROW, _sky_plane, measure_stars
 
 MASKS = np.array([0b1, 0b10, 0b100], np.uint16)
 NONE = np.zeros((1, 1), np.uint16)
@@ -175,3 +175,17 @@ def test_a_hot_pixel_has_no_neighbors():
     image[30, 30] = 5100
     row, _ = measured(image, 30, 30, 1.3, 4.0)
     assert abs(row[COLUMN["sharpness"]]) < 0.01
+
+
+@pytest.mark.parametrize(("y", "x"), [(40, 50), (0, 3), (79, 99), (2, 97)])
+def test_the_slope_of_the_sky_is_right_at_the_edges_too(y, x):
+    tables = []
+    for n in (80, 100):  # tiles of 20 pixels
+        index, weight = np.empty(n, np.int64), np.empty((4, n), np.float32)
+        interpolation_table(n, n // 20, index, weight)
+        tables += [index, weight]
+    rows, columns = np.mgrid[-2:6, -2:7] * 20 + 9.5  # tile centers, two nodes beyond each edge
+    level = (100 + 0.5 * columns - 0.25 * rows).astype(np.float32)
+    np.testing.assert_allclose(
+        _sky_plane(level, y, x, *tables), (100 + 0.5 * x - 0.25 * y, 0.5, -0.25), rtol=1e-4
+    )
