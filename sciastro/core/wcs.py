@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS, FITSFixedWarning, Sip
 
 from sciastro.errors import HeaderError
 
@@ -17,6 +17,7 @@ __all__ = [
     "celestial_from_header",
     "center",
     "footprint_radius",
+    "moved",
     "parity",
     "pixel_scale",
     "rotation",
@@ -138,6 +139,16 @@ def tan_wcs(
     wcs.pixel_shape = (shape[1], shape[0])
     wcs.wcs.set()
     return wcs
+
+
+def moved(wcs: WCS, dx: float, dy: float) -> WCS:
+    """Return `wcs` on a grid whose pixel (0, 0) lies at column `dx`, row `dy` [pixel] of the given grid."""
+    out = wcs.deepcopy()
+    out.wcs.crpix = np.asarray(wcs.wcs.crpix) - (dx, dy)
+    if wcs.sip is not None:
+        out.sip = Sip(wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, out.wcs.crpix)
+    out.wcs.set()
+    return out
 
 
 def _jacobian(wcs: WCS) -> Floats:

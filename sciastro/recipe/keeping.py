@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from astropy.wcs import WCS
 
 from sciastro.astrometry.airmass import airmass
+from sciastro.calibrate.debayer import phase_offset
 from sciastro.core import transform
 from sciastro.core import vocabulary as v
 from sciastro.core.history import record
 from sciastro.core.vocabulary import VariableSpec, labeled
+from sciastro.core.wcs import moved, text_to_wcs
 from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.options import AlignOptions
@@ -205,24 +208,30 @@ def _export(
         target=members.target, band=band, exposure=light.facts.exposure or float("nan"), n_frames=1
     )
     planes = calibrator.window(light, band, 0, height, 0, width)
+    aside = (0.0, 0.0)  # where a color's pixel (0, 0) lies on the grid of the mosaic's cells
+    if light.facts.cfa:
+        aside = phase_offset(light.facts.cfa, band[-1], calibrator.debayer_method)
     if "calibrated" in kinds:
-        _written(context.out / "calibrated" / name, planes, light.wcs or None, facts)
+        wcs = moved(text_to_wcs(light.wcs), *aside) if light.wcs else None
+        _written(context.out / "calibrated" / name, planes, wcs, facts)
     if "registered" in kinds and light.from_reference is not None and members.reference is not None:
         shape = calibrator.grid_shape(members.reference)
         tile = Tile(0, shape[0], 0, shape[1])
-        window = input_window(light.from_reference, tile, (height, width))
+        to_plane = light.from_reference.copy()
+        to_plane[:, 0] -= aside
+        window = input_window(to_plane, tile, (height, width))
         if window is None:
             return
         out = (np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint16))
         here = np.s_[window[0] : window[1], window[2] : window[3]]
         part = (planes[0][here], planes[1][here], planes[2][here])
         resample(
-            part, (window[0], window[2]), light.from_reference, tile,
+            part, (window[0], window[2]), to_plane, tile,
             resampler_of(recipe.of(AlignOptions)), out, scale=1.0, pedestal=0.0, offset=0.0,
         )  # fmt: skip
         _written(context.out / "registered" / name, out, members.reference.wcs or None, facts)
 
 
-def _written(path: Path, planes: tuple[np.ndarray, ...], wcs: str | None, facts: ProductFacts) -> None:
+def _written(path: Path, planes: tuple[np.ndarray, ...], wcs: WCS | str | None, facts: ProductFacts) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_frame(path, planes[0], planes[1], planes[2], wcs=wcs, facts=facts)
