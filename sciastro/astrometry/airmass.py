@@ -43,7 +43,7 @@ def altitude(
 
 
 def relative_airmass(altitude_deg: npt.ArrayLike) -> Floats:
-    """Return the relative optical airmass (Kasten & Young 1989, eq. 3); NaN below the horizon.
+    """Return the relative optical airmass (Kasten & Young 1989); NaN below the horizon.
 
     Parameters
     ----------

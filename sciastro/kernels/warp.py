@@ -102,7 +102,7 @@ def _positions(nodes_x, nodes_y, step, skip_x, row, window_y0, window_x0, holds_
 def _one(signal, variance, quality, bad, table, qx, qy, max_excluded, clamp, clamping):
     """Return value, variance, quality and clean flag of one output pixel; for any surroundings.
 
-    Same order of operations as `_run`, so that a clean pixel gets the same number from both.
+    Same order of operations as `_rows` and `_clamp`, so that a clean pixel gets the same number from both.
     """
     height, width = signal.shape
     px, py = qx & (PHASES - 1), qy & (PHASES - 1)

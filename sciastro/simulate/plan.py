@@ -199,7 +199,7 @@ def _transit(plan: NightPlan) -> datetime:
 
 
 def _horizon(plan: NightPlan, when: datetime) -> tuple[float, float, float]:
-    """Return altitude, azimuth [deg] and airmass (Kasten & Young 1989, eq. 3)."""
+    """Return altitude, azimuth [deg] and airmass (Kasten & Young 1989)."""
     h, d, phi = (np.deg2rad(a) for a in (_hour_angle(plan, when), plan.dec, plan.latitude))
     sine = np.sin(phi) * np.sin(d) + np.cos(phi) * np.cos(d) * np.cos(h)
     altitude = float(np.rad2deg(np.arcsin(np.clip(sine, -1, 1))))
