@@ -75,8 +75,7 @@ def choose_reference(members: Sequence[Light]) -> list[Light]:
     ]
 
     def merit(light: Light) -> float:
-        measured = light.measured
-        assert measured is not None
+        measured = light.measures
         trailed = 0.2 if measured.elongation > 1.3 else 1.0
         return trailed * measured.n_stars / max(measured.fwhm, 0.5) ** 2
 
@@ -138,8 +137,6 @@ def solve_set(
 def _solve(
     light: Light, place: Hint, hint: SkyHint, epoch: float | None, recipe: Recipe, step: int
 ) -> Solution:
-    assert light.measured is not None
-
     def stars_at(ra: float, dec: float, radius: float) -> QTable:
         if hint.catalog is not None:
             return _near(hint.catalog, ra, dec, radius)
@@ -147,7 +144,7 @@ def _solve(
 
     shape = (light.facts.shape[0] // step, light.facts.shape[1] // step)
     return solve_field(
-        light.measured.stars,
+        light.measures.stars,
         shape,
         stars_at=stars_at,
         hint=place,
@@ -305,12 +302,12 @@ def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:
 
 
 def _transparencies(lights: Sequence[Light], base: Light) -> None:
-    assert base.measured is not None and base.pairs is not None
+    """Set the transparency of registered lights relative to `base`."""
     for light in lights:
-        assert light.measured is not None and light.pairs is not None
-        _, mine, theirs = np.intersect1d(light.pairs[0], base.pairs[0], return_indices=True)
+        _, mine, theirs = np.intersect1d(light.star_pairs[0], base.star_pairs[0], return_indices=True)
         ratio, _, n = transparency(
-            light.measured.stars, light.pairs[1][mine], base.measured.stars, base.pairs[1][theirs],
+            light.measures.stars, light.star_pairs[1][mine],
+            base.measures.stars, base.star_pairs[1][theirs],
             light.facts.exposure or 1.0, base.facts.exposure or 1.0,
         )  # fmt: skip
         light.transparency = ratio if n else float("nan")

@@ -275,10 +275,10 @@ def _measured(ds: xr.Dataset, dim: str, number: int, options: DetectOptions | No
         "frame": ("signal", "quality", "variance"),
         "band": ("image", "image_quality", "image_variance"),
     }[dim]
-    pixels, quality, variance = (
-        ds[name].isel({dim: number}).values if name in ds.variables else None for name in names
+    pixels = ds[names[0]].isel({dim: number}).values
+    quality, variance = (
+        ds[name].isel({dim: number}).values if name in ds.variables else None for name in names[1:]
     )
-    assert pixels is not None
     return measure_plane(pixels, quality, gain_noise=variance, options=options or DetectOptions())
 
 

@@ -119,6 +119,20 @@ class Light:
         return float(np.mean(list(self.weights.values()))) if self.weights and self.use else 0.0
 
     @property
+    def measures(self) -> Measured:
+        """What pass 1 found; only for lights that have been measured."""
+        if self.measured is None:
+            raise RuntimeError(f"{self.name} is not measured")
+        return self.measured
+
+    @property
+    def star_pairs(self) -> npt.NDArray[np.int64]:
+        """The stars it shares with the reference; only for lights that are registered."""
+        if self.pairs is None:
+            raise RuntimeError(f"{self.name} is not registered")
+        return self.pairs
+
+    @property
     def name(self) -> str:
         """Path relative to the session."""
         return self.facts.path
