@@ -169,9 +169,9 @@ def catalog_magnitudes(catalog: Table, band: str) -> CatalogMagnitude | None:
     if line is None:
         return None
     if "mag" in catalog.colnames and _is_v(catalog):
-        return _transformed(
-            line, _column(catalog, "mag"), _column(catalog, "mag_err"), _column(catalog, "color")
-        )
+        v, color, note = _johnson_v(catalog)
+        found = _transformed(line, v, _column(catalog, "mag_err"), color)
+        return replace(found, note="; ".join(text for text in (note, found.note) if text))
     if "mag_g" in catalog.colnames and "mag_r" in catalog.colnames:
         return _from_sdss(catalog, line)
     return None
@@ -180,6 +180,15 @@ def catalog_magnitudes(catalog: Table, band: str) -> CatalogMagnitude | None:
 def _is_v(catalog: Table) -> bool:
     system = catalog.meta.get("system")
     return system is None or str(system) in {"V", "VT", "mag"} or "Johnson V" in str(system)
+
+
+def _johnson_v(catalog: Table) -> tuple[Floats, Floats, str]:
+    """Return V, B-V and what was done: V = VT - 0.090 (BT-VT) where ``mag`` is Tycho's VT."""
+    v, color = _column(catalog, "mag"), _column(catalog, "color")
+    if str(catalog.meta.get("system")) != "VT":
+        return v, color, ""
+    # ESA 1997, vol. 1, sect. 1.3, with BT-VT = (B-V) / 0.850; NaN without a color.
+    return v - 0.090 / 0.850 * color, color, "V from VT and B-V (ESA 1997, vol. 1, sect. 1.3)"
 
 
 def _own_color(catalog: Table, name: str) -> tuple[Floats, str]:

@@ -125,3 +125,12 @@ def test_nothing_matches_nothing():
     assert len(match_catalog(positions([], []), catalog, 2.0).source) == 0
     assert len(match_catalog(catalog, positions([], []), 2.0).source) == 0
     assert len(match_catalog(positions([10.1], [20.0]), catalog, 2.0).source) == 0
+
+
+def test_tycho_vt_is_no_johnson_v():
+    # BT - VT = 1: B-V = 0.85 and V = VT - 0.09; a star without a color has no V.
+    catalog = QTable({"mag": [9.0, 9.0] * u.mag, "color": [0.85, np.nan] * u.mag}, meta={"system": "VT"})
+    found = catalog_magnitudes(catalog, "V")
+    np.testing.assert_allclose(found.mag, [8.91, np.nan])
+    assert (found.system, found.color[0]) == ("Johnson V", 0.85)
+    assert "VT" in found.note
