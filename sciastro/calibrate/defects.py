@@ -45,8 +45,15 @@ DEFAULTS = DefectOptions()
 
 
 def _filled(plane: Floats) -> npt.NDArray[np.float32]:
-    good = np.isfinite(plane)
-    return np.where(good, plane, np.median(plane[good]) if good.any() else 0.0).astype(np.float32)
+    single = np.asarray(plane, dtype=np.float32)
+    good = np.isfinite(single)
+    if good.all():
+        return single
+    return np.where(good, single, np.float32(np.median(single[good]) if good.any() else 0.0))
+
+
+def _bit(where: npt.NDArray[np.bool_], bits: Quality) -> Bits:
+    return np.where(where, np.uint16(bits), np.uint16(0))
 
 
 def _median(plane: npt.NDArray[np.float32], *, with_center: bool = True) -> npt.NDArray[np.float32]:
@@ -75,14 +82,14 @@ def defects_from_dark(
     options
         Threshold.
     """
-    out = np.where(np.isfinite(dark), 0, int(Quality.DO_NOT_USE)).astype(np.uint16)
+    out = _bit(~np.isfinite(dark), Quality.DO_NOT_USE)
     for part in phase_parts(cfa):
         plane = _filled(dark[part])
         high = plane - _median(plane)
         some = high.ravel()[:: max(1, high.size // 500_000) | 1]
         sigma = 1.4826 * float(np.median(np.abs(some - np.median(some))))
         limit = options.hot_sigma * max(sigma, 1e-6)
-        out[part] |= np.where((high > limit) & (high > noise), int(Quality.HOT), 0).astype(np.uint16)
+        out[part] |= _bit((high > limit) & (high > noise), Quality.HOT)
     return out
 
 
@@ -102,14 +109,14 @@ def defects_from_flat(flat: Floats, *, cfa: str = "", options: DefectOptions = D
         Thresholds.
     """
     good = np.isfinite(flat)
-    out = np.where(good, 0, int(Quality.LOW_FLAT | Quality.DO_NOT_USE)).astype(np.uint16)
+    out = _bit(~good, Quality.LOW_FLAT | Quality.DO_NOT_USE)
     with np.errstate(invalid="ignore"):
-        out |= np.where(flat <= options.low_flat, int(Quality.LOW_FLAT), 0).astype(np.uint16)
+        out |= _bit(flat <= options.low_flat, Quality.LOW_FLAT)
     for part in phase_parts(cfa):
         plane = _filled(flat[part])
         local = _median(plane)
         dead = (plane < options.dead_fraction * local) & good[part]
-        out[part] |= np.where(dead, int(Quality.DEAD), 0).astype(np.uint16)
+        out[part] |= _bit(dead, Quality.DEAD)
     return out
 
 
@@ -145,8 +152,7 @@ def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions =
         a3 = (9 * uniform_filter(x.astype(np.float64), 3, mode="mirror") - x) / 8
         hot = bright & (x > m5 + k * a) & (a3 < m5 + a / 2)
         dead = (x < m - k * a) & (x + k * a < m5)
-        bits = np.where(hot, int(Quality.HOT), 0) | np.where(dead, int(Quality.DEAD), 0)
-        out[part] = bits.astype(np.uint16)
+        out[part] = _bit(hot, Quality.HOT) | _bit(dead, Quality.DEAD)
     return out
 
 

@@ -293,7 +293,7 @@ def _finish(work: _Work, planes: _Planes, subtract_variance: Floats | None) -> M
         kind=work.kind,
         image=image,
         variance=variance,
-        quality=np.where(missing, int(Quality.NO_DATA | Quality.DO_NOT_USE), 0).astype(np.uint16),
+        quality=np.where(missing, np.uint16(Quality.NO_DATA | Quality.DO_NOT_USE), np.uint16(0)),
         n_frames=n,
         level=float(np.mean(levels)),
         phase_levels=tuple(levels),

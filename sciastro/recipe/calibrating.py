@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sciastro.calibrate.correct import CorrectOptions, Planes, correct_window, dark_plane, repair_margin
 from sciastro.calibrate.debayer import COLORS, DebayerOptions, split_window
 from sciastro.calibrate.defects import DefectOptions, defects_from_light, merge_defects
+from sciastro.calibrate.planes import plane_level
 from sciastro.core.quality import Quality
 from sciastro.errors import SciastroError
 from sciastro.io.reader import read_pixels
@@ -117,8 +118,11 @@ class Calibrator:
 
     def _load(self, match: LightMatch, cfa: str) -> Planes:
         bank = self._bank
+        # One master at a time, as far as they go: the sum of all would be the peak of the run.
+        defects = self._defects(match, cfa)
+        level_only = self._level(match)
         dark, bias, flat = bank.load(match.dark), bank.load(match.bias), bank.load(match.flat)
-        level_only = bank.load(match.level) if match.level != match.bias else None
+        bank.forget()
         plane, variance, level = dark_plane(
             dark.image if dark else None,
             dark.variance if dark else None,
@@ -127,9 +131,7 @@ class Calibrator:
             scale=match.dark_scale if dark and bias else 1.0,
         )
         if level_only is not None:
-            level = float(np.nanmedian(level_only.image))
-        defects = self._defects(match, cfa)
-        bank.forget()
+            level = level_only
         return Planes(
             dark=plane,
             dark_variance=variance,
@@ -141,6 +143,11 @@ class Calibrator:
             read_noise=0.0,
             cfa=cfa,
         )
+
+    def _level(self, match: LightMatch) -> float | None:
+        """Return the level of a bias that is not subtracted; None if there is none."""
+        bias = self._bank.load(match.level) if match.level != match.bias else None
+        return plane_level(bias.image) if bias is not None else None
 
     def _defects(self, match: LightMatch, cfa: str) -> Bits | None:
         """Return the defects that masters tell; without dark and bias also what three lights share."""

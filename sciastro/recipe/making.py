@@ -120,17 +120,21 @@ class MasterBank:
 
     def defects(self, match: LightMatch) -> Bits | None:
         """Return the quality bits that every frame calibrated with `match` has; None without masters."""
-        zero = self.load(match.dark) or self.load(match.bias or match.level)
-        name = match.dark or match.bias or match.level or ""
-        flat = self.load(match.flat)
-        hot = low = None
-        if zero is not None:
-            hot = defects_from_dark(
-                zero.image, cfa=self.cfas[name], noise=self.noises.get(name, 0.0), options=self.options
-            )
-        if flat is not None:
-            low = defects_from_flat(flat.image, cfa=self.cfas[match.flat or ""], options=self.options)
-        return merge_defects(hot, low)
+        return merge_defects(self._hot(match), self._dead(match.flat))
+
+    def _hot(self, match: LightMatch) -> Bits | None:
+        name = next((one for one in (match.dark, match.bias, match.level) if one in self.files), None)
+        zero = self.load(name)
+        if zero is None or name is None:
+            return None
+        noise = self.noises.get(name, 0.0)
+        return defects_from_dark(zero.image, cfa=self.cfas[name], noise=noise, options=self.options)
+
+    def _dead(self, name: str | None) -> Bits | None:
+        flat = self.load(name)
+        if flat is None or name is None:
+            return None
+        return defects_from_flat(flat.image, cfa=self.cfas[name], options=self.options)
 
     def reason_of(self, frame: FrameFacts) -> str | None:
         """Return why a calibration frame is in no master; None if it is in one."""
