@@ -17,7 +17,6 @@ from sciastro.io.headers import FrameFacts
 from sciastro.io.reader import read_pixels
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light
-from sciastro.recipe.matching import MasterPlan
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import Session, exposure_key
 
@@ -63,15 +62,13 @@ class Detector:
         For the paths of calibration frames.
     lights
         The frames that will be asked for.
-    plan
-        Which masters exist, so which lights are blind to their bias level.
+    recipe, context
+        Gain, read noise and saturation of the user; where to warn.
     """
 
-    def __init__(
-        self, session: Session, lights: Sequence[Light], plan: MasterPlan, recipe: Recipe, context: Context
-    ) -> None:
+    def __init__(self, session: Session, lights: Sequence[Light], recipe: Recipe, context: Context) -> None:
         self._options = recipe.of(CorrectOptions)
-        self._session, self._plan = session, plan
+        self._session = session
         self._constants: dict[tuple[object, ...], tuple[float, float, str]] = {}
         self._seen: dict[str, float] = {}
         for light in lights:

@@ -353,7 +353,7 @@ def _pass_one(run: _Run) -> None:
     if run.bank is None:
         raise RuntimeError("masters come first")
     with run.context.stage("calibrate", len(run.lights)):
-        detector = Detector(run.session, run.lights, run.plan, run.recipe, run.context)
+        detector = Detector(run.session, run.lights, run.recipe, run.context)
         run.notes = detector.lines()
         run.tools = Calibrator(run.store, run.session.root, run.bank, detector, run.recipe, run.context)
         measure_lights(

@@ -14,6 +14,8 @@ from sciastro.errors import FileError, UsageError
 from sciastro.io.cards import squash
 from sciastro.io.headers import FrameFacts, facts_from_header
 from sciastro.io.nights import night_of
+from sciastro.io.probe import Probe
+from sciastro.io.products import is_product
 from sciastro.io.reader import is_image, probe
 from sciastro.recipe.targets import name_targets
 
@@ -152,9 +154,10 @@ def scan(
     for number, path in enumerate(images, start=1):
         name = _relative(folder, path)
         try:
-            first = probe(path)[0]
+            units = probe(path)
+            first = units[0]
             facts = facts_from_header(first.header, name, first.shape, str(first.dtype), first.hdu)
-            frames.append(_decided(facts))
+            frames.append(_decided(_alone(facts, first, len(units))))
         except FileError as error:
             skipped.append((name, f"{error.found} {error.remedy}".strip()))
         if progress is not None:
@@ -204,6 +207,14 @@ def _walk(folder: Path, leave: Path | None) -> Iterator[Path]:
 
 def _relative(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
+
+
+def _alone(facts: FrameFacts, first: Probe, number: int) -> FrameFacts:
+    """Return `facts` with a word on further images in its file, unless they are the error and the bits."""
+    if number == 1 or is_product(first.header):
+        return facts
+    problem = f"holds {number} images; only the first one (HDU {facts.hdu}) is used"
+    return replace(facts, problems=(*facts.problems, problem))
 
 
 def _decided(facts: FrameFacts) -> FrameFacts:

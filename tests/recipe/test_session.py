@@ -205,3 +205,13 @@ def test_real_sessions(name):
     made = group_lights(found)
     assert len(made) == groups
     assert {(item.target, item.band): len(item.frames) for item in group_products(made)} == products
+
+
+def test_further_images_of_a_file_are_told(tmp_path):
+    planes = [fits.ImageHDU(np.full((12, 16), level, np.uint16)) for level in (500, 900)]
+    for plane in planes:
+        plane.header["IMAGETYP"], plane.header["EXPTIME"] = "Light", 10.0
+    fits.HDUList([fits.PrimaryHDU(), *planes]).writeto(tmp_path / "two.fits")
+    (only,) = scan(tmp_path).frames
+    assert only.hdu == 1
+    assert "holds 2 images; only the first one (HDU 1) is used" in only.problems
