@@ -11,19 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from astropy import units as u
-from astropy.table import QTable
 from astropy.wcs import WCS
 
 from sciastro.astrometry.match import chance, mutual_pairs
-from sciastro.astrometry.plane import project, separation
-from sciastro.astrometry.refine import fit_wcs, round_trip
+from sciastro.astrometry.plane import project
+from sciastro.astrometry.refine import fit_wcs
 from sciastro.astrometry.robust import Fit, select_model
 from sciastro.astrometry.search import CONTRAST, Guess, Pointing, by_pattern, by_shift
 from sciastro.astrometry.sky import CatalogStars, Hint, StarsAt, catalog_stars, isolated, pixels_of
+from sciastro.astrometry.solution import ImageStars, Refined, Solution, finished
 from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
-from sciastro.core.wcs import center, footprint_radius, parity, pixel_scale, rotation, tan_wcs
+from sciastro.core.wcs import center, footprint_radius, parity, pixel_scale, tan_wcs
 from sciastro.errors import SolveError
 
 __all__ = ["Hint", "Solution", "SolveOptions", "solve_field"]
@@ -56,77 +55,6 @@ class SolveOptions(Options):
 
 
 DEFAULTS = SolveOptions()
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """World coordinates of an image.
-
-    Attributes
-    ----------
-    wcs
-        TAN or TAN-SIP, ICRS.
-    n_stars
-        Stars that the fit used.
-    rms_arcsec, rms_px
-        Root mean square length of their residuals.
-    matched
-        One row per pair: ``index`` (of the star list), ``id``, ``x``, ``y`` [pixel], ``ra``, ``dec``
-        (catalog, at the epoch) [deg], ``mag``, ``d_ra`` (times cos dec), ``d_dec`` (image minus catalog)
-        [arcsec], ``dx``, ``dy`` [pixel], ``used``.
-    order
-        1 for TAN, else the SIP order.
-    log_false_alarm
-        Bound on log10 of the probability that this is chance.
-    parity, rotation, scale
-        +1 sky as seen; position angle of +y [deg]; arcsec / pixel.
-    catalog, epoch
-        Name of the catalog, and Julian year its positions were brought to by the caller.
-    method
-        "header" (a given WCS, moved) or "pattern".
-    round_trip_px
-        Largest error of AP, BP against A, B over the frame [pixel].
-    attempts
-        What was tried, in words.
-    """
-
-    wcs: WCS
-    n_stars: int
-    rms_arcsec: float
-    rms_px: float
-    matched: QTable
-    order: int
-    log_false_alarm: float
-    parity: int
-    rotation: float
-    scale: float
-    catalog: str
-    epoch: float
-    method: str
-    round_trip_px: float
-    attempts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Image:
-    """Image stars, brightest first."""
-
-    index: Indices
-    points: Floats
-    sigma: Floats
-    mag: Floats
-    fwhm: float
-    shape: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Refined:
-    wcs: WCS
-    image: Indices
-    sky: CatalogStars
-    fit: Fit
-    log_p: float
-    order: int
 
 
 def solve_field(
@@ -179,7 +107,7 @@ def solve_field(
         if problem:
             attempts.append(f"guess by {guess.method}: {problem}")
             continue
-        return _solution(image, refined, guess.method, epoch, attempts)
+        return finished(image, refined, guess.method, epoch, attempts)
     more = f"; and {len(attempts) - SPELLED_OUT} more" if len(attempts) > SPELLED_OUT else ""
     tried = "; ".join(attempts[:SPELLED_OUT]) + more
     raise SolveError(
@@ -189,7 +117,7 @@ def solve_field(
     )
 
 
-def _image_stars(stars: StarArray, shape: tuple[int, int], options: SolveOptions) -> _Image:
+def _image_stars(stars: StarArray, shape: tuple[int, int], options: SolveOptions) -> ImageStars:
     flux = stars["flux"].astype(np.float64)
     good = np.isfinite(stars["x"]) & np.isfinite(stars["y"]) & (flux > 0)
     index = np.flatnonzero(good)
@@ -199,7 +127,7 @@ def _image_stars(stars: StarArray, shape: tuple[int, int], options: SolveOptions
     sigma = np.where(np.isfinite(sigma) & (sigma > 0), np.hypot(sigma, ERROR_FLOOR), 0.5)
     points = np.column_stack([chosen["x"], chosen["y"]]).astype(np.float64)
     fwhm = float(np.median(chosen["fwhm"])) if index.size else 3.0
-    return _Image(index, points, sigma, -2.5 * np.log10(flux[index]), fwhm if fwhm > 0 else 3.0, shape)
+    return ImageStars(index, points, sigma, -2.5 * np.log10(flux[index]), fwhm if fwhm > 0 else 3.0, shape)
 
 
 def _pointing(hint: Hint, shape: tuple[int, int]) -> Pointing | None:
@@ -216,7 +144,7 @@ def _pointing(hint: Hint, shape: tuple[int, int]) -> Pointing | None:
 
 
 def _guesses(
-    image: _Image,
+    image: ImageStars,
     hint: Hint,
     pointing: Pointing | None,
     stars_at: StarsAt,
@@ -258,13 +186,13 @@ def _given(hint: Hint, pointing: Pointing | None, shape: tuple[int, int]) -> lis
     return given
 
 
-def _refine(image: _Image, guess: Guess, stars_at: StarsAt, options: SolveOptions) -> _Refined | None:
+def _refine(image: ImageStars, guess: Guess, stars_at: StarsAt, options: SolveOptions) -> Refined | None:
     """Match and fit until the set of pairs stands still; None where fewer than `min_stars` remain."""
     wcs, radius_px = guess.wcs, options.tolerance * (1.5 if guess.method == "header" else 1.0)
     ra, dec = center(wcs, image.shape)
     radius = footprint_radius(wcs, image.shape) * 1.05 + 3 * radius_px * pixel_scale(wcs) / 3600
     sky = catalog_stars(stars_at(ra, dec, radius))
-    result: _Refined | None = None
+    result: Refined | None = None
     for step in range(7):
         predicted = pixels_of(wcs, sky)
         on_frame = _on_frame(predicted, image.shape, 2 * radius_px)
@@ -297,7 +225,7 @@ def _refine(image: _Image, guess: Guess, stars_at: StarsAt, options: SolveOption
             maps=1.0,
             fixed=2 + order,
         )
-        result = _Refined(wcs, i, sky.take(j), fit, log_p, order)
+        result = Refined(wcs, i, sky.take(j), fit, log_p, order)
         size = np.hypot(*(image.points[i] - pixels_of(wcs, sky.take(j))).T)
         radius_px = float(np.clip(5 * np.median(size) + 0.1, 0.6, options.tolerance))
     return result
@@ -319,7 +247,7 @@ def _on_frame(points: Floats, shape: tuple[int, int], margin: float) -> npt.NDAr
 
 
 def _fair_lists(
-    image: _Image,
+    image: ImageStars,
     sky: CatalogStars,
     predicted: Floats,
     on_frame: npt.NDArray[np.bool_],
@@ -342,7 +270,7 @@ def _fair_lists(
 
 
 def _fit_plane(
-    image: _Image, sky: CatalogStars, i: Indices, j: Indices, wcs: WCS, top: int, options: SolveOptions
+    image: ImageStars, sky: CatalogStars, i: Indices, j: Indices, wcs: WCS, top: int, options: SolveOptions
 ) -> tuple[Fit, int]:
     """Fit pixels to the tangent plane (in pixels) with the degree that left-out stars favor."""
     ra0, dec0 = center(wcs, image.shape)
@@ -353,7 +281,7 @@ def _fit_plane(
     return fit, fit.degree
 
 
-def _doubt(refined: _Refined, pointing: Pointing | None, options: SolveOptions) -> str:
+def _doubt(refined: Refined, pointing: Pointing | None, options: SolveOptions) -> str:
     """Return why a refined solution must not be believed; empty if it may."""
     if refined.log_p > np.log10(options.false_alarm):
         stars = int(refined.fit.keep.sum())
@@ -367,39 +295,3 @@ def _doubt(refined: _Refined, pointing: Pointing | None, options: SolveOptions) 
     if pointing.parity is not None and parity(refined.wcs) != pointing.parity:
         return "its parity contradicts the hint"
     return ""
-
-
-def _solution(image: _Image, refined: _Refined, method: str, epoch: float, attempts: list[str]) -> Solution:
-    wcs, sky, keep = refined.wcs, refined.sky, refined.fit.keep
-    points = image.points[refined.image]
-    delta = points - pixels_of(wcs, sky)
-    ra, dec = (np.asarray(v, dtype=np.float64) for v in wcs.all_pix2world(points[:, 0], points[:, 1], 0))
-    east = (np.mod(ra - sky.ra + 180, 360) - 180) * np.cos(np.deg2rad(sky.dec)) * 3600
-    north = (dec - sky.dec) * 3600
-    length = separation(ra, dec, sky.ra, sky.dec)[keep] * 3600
-    table = QTable(
-        {
-            "index": image.index[refined.image], "id": sky.id,
-            "x": points[:, 0] * u.pix, "y": points[:, 1] * u.pix,
-            "ra": sky.ra * u.deg, "dec": sky.dec * u.deg, "mag": sky.mag,
-            "d_ra": east * u.arcsec, "d_dec": north * u.arcsec,
-            "dx": delta[:, 0] * u.pix, "dy": delta[:, 1] * u.pix, "used": keep,
-        }
-    )  # fmt: skip
-    return Solution(
-        wcs=wcs,
-        n_stars=int(keep.sum()),
-        rms_arcsec=float(np.sqrt(np.mean(length**2))),
-        rms_px=float(np.sqrt(np.mean(np.sum(delta[keep] ** 2, axis=1)))),
-        matched=table,
-        order=refined.order,
-        log_false_alarm=refined.log_p,
-        parity=parity(wcs),
-        rotation=rotation(wcs),
-        scale=pixel_scale(wcs),
-        catalog=sky.name,
-        epoch=epoch,
-        method=method,
-        round_trip_px=round_trip(wcs, image.shape),
-        attempts=tuple(attempts),
-    )

@@ -1,0 +1,156 @@
+"""What a plate solution is, and its making from matched stars."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
+from astropy.table import QTable
+from astropy.wcs import WCS
+
+from sciastro.astrometry.plane import separation
+from sciastro.astrometry.refine import round_trip
+from sciastro.astrometry.robust import Fit
+from sciastro.astrometry.sky import CatalogStars, pixels_of
+from sciastro.core.wcs import parity, pixel_scale, rotation
+
+__all__ = ["ImageStars", "Refined", "Solution", "finished"]
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """World coordinates of an image.
+
+    Attributes
+    ----------
+    wcs
+        TAN or TAN-SIP, ICRS.
+    n_stars
+        Stars that the fit used.
+    rms_arcsec, rms_px
+        Root mean square length of their residuals.
+    matched
+        One row per pair: ``index`` (of the star list), ``id``, ``x``, ``y`` [pixel], ``ra``, ``dec``
+        (catalog, at the epoch) [deg], ``mag``, ``d_ra`` (times cos dec), ``d_dec`` (image minus catalog)
+        [arcsec], ``dx``, ``dy`` [pixel], ``used``.
+    order
+        1 for TAN, else the SIP order.
+    log_false_alarm
+        Bound on log10 of the probability that this is chance.
+    parity, rotation, scale
+        +1 sky as seen; position angle of +y [deg]; arcsec / pixel.
+    catalog, epoch
+        Name of the catalog, and Julian year its positions were brought to by the caller.
+    method
+        "header" (a given WCS, moved) or "pattern".
+    round_trip_px
+        Largest error of AP, BP against A, B over the frame [pixel].
+    attempts
+        What was tried, in words.
+    """
+
+    wcs: WCS
+    n_stars: int
+    rms_arcsec: float
+    rms_px: float
+    matched: QTable
+    order: int
+    log_false_alarm: float
+    parity: int
+    rotation: float
+    scale: float
+    catalog: str
+    epoch: float
+    method: str
+    round_trip_px: float
+    attempts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStars:
+    """Image stars, brightest first.
+
+    Attributes
+    ----------
+    index
+        (star) rows of the star list.
+    points, sigma
+        (star, 2) x and y, and (star) error per axis [pixel].
+    mag
+        (star) -2.5 log10 flux.
+    fwhm
+        Median width [pixel].
+    shape
+        Rows and columns of the image.
+    """
+
+    index: Indices
+    points: Floats
+    sigma: Floats
+    mag: Floats
+    fwhm: float
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """A WCS and the pairs it rests on.
+
+    Attributes
+    ----------
+    wcs, order
+        Fitted WCS and its order, 1 for TAN.
+    image, sky
+        Rows of `ImageStars` and the catalog stars paired with them.
+    fit
+        Of the pairs on the tangent plane; ``keep`` says which entered.
+    log_p
+        Bound on log10 of the probability that this is chance.
+    """
+
+    wcs: WCS
+    image: Indices
+    sky: CatalogStars
+    fit: Fit
+    log_p: float
+    order: int
+
+
+def finished(image: ImageStars, refined: Refined, method: str, epoch: float, attempts: list[str]) -> Solution:
+    """Return the solution with residuals per star; `epoch` [Julian year] and `attempts` are recorded."""
+    wcs, sky, keep = refined.wcs, refined.sky, refined.fit.keep
+    points = image.points[refined.image]
+    delta = points - pixels_of(wcs, sky)
+    ra, dec = (np.asarray(v, dtype=np.float64) for v in wcs.all_pix2world(points[:, 0], points[:, 1], 0))
+    east = (np.mod(ra - sky.ra + 180, 360) - 180) * np.cos(np.deg2rad(sky.dec)) * 3600
+    north = (dec - sky.dec) * 3600
+    length = separation(ra, dec, sky.ra, sky.dec)[keep] * 3600
+    table = QTable(
+        {
+            "index": image.index[refined.image], "id": sky.id,
+            "x": points[:, 0] * u.pix, "y": points[:, 1] * u.pix,
+            "ra": sky.ra * u.deg, "dec": sky.dec * u.deg, "mag": sky.mag,
+            "d_ra": east * u.arcsec, "d_dec": north * u.arcsec,
+            "dx": delta[:, 0] * u.pix, "dy": delta[:, 1] * u.pix, "used": keep,
+        }
+    )  # fmt: skip
+    return Solution(
+        wcs=wcs,
+        n_stars=int(keep.sum()),
+        rms_arcsec=float(np.sqrt(np.mean(length**2))),
+        rms_px=float(np.sqrt(np.mean(np.sum(delta[keep] ** 2, axis=1)))),
+        matched=table,
+        order=refined.order,
+        log_false_alarm=refined.log_p,
+        parity=parity(wcs),
+        rotation=rotation(wcs),
+        scale=pixel_scale(wcs),
+        catalog=sky.name,
+        epoch=epoch,
+        method=method,
+        round_trip_px=round_trip(wcs, image.shape),
+        attempts=tuple(attempts),
+    )
