@@ -1,4 +1,4 @@
-"""Facts that tell a trailed or a clouded frame from a good one.
+"""Facts that tell a trailed frame from a good one.
 
 A trailed frame has stars elongated along one direction; noise and optics elongate them along many.
 Each star's shape is the two-component ellipticity ``e = (1 - q2) / (1 + q2) * (cos 2 theta, sin 2 theta)``
@@ -8,11 +8,10 @@ with q2 the squared axis ratio; its median over the stars cancels unless there i
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sciastro.core.stars import StarArray
 
-__all__ = ["Shape", "common_shape", "star_counts"]
+__all__ = ["Shape", "common_shape"]
 
 MAD_TO_SIGMA = 1.4826
 
@@ -64,15 +63,3 @@ def common_shape(stars: StarArray) -> Shape:
     significance = float(length / max(error, 1e-6)) if parts.shape[1] >= 5 else float("nan")
     ratio = float(np.sqrt((1 + length) / max(1 - length, 1e-6)))
     return Shape(ratio, float(0.5 * np.arctan2(middle[1], middle[0])), significance)
-
-
-def star_counts(stars: StarArray, shape: tuple[int, int], cells: int = 4) -> npt.NDArray[np.int64]:
-    """Return how many stars fall into each of ``cells x cells`` parts of the frame, (cell_y, cell_x).
-
-    Compared cell by cell with the same counts of a good frame of the field, missing stars show where
-    a cloud stands.
-    """
-    counts, _, _ = np.histogram2d(
-        stars["y"], stars["x"], bins=cells, range=[[-0.5, shape[0] - 0.5], [-0.5, shape[1] - 0.5]]
-    )
-    return np.asarray(counts, dtype=np.int64)
