@@ -1,5 +1,7 @@
 """What every part of a run shares: where it writes, what it may use, and what it has to tell."""
 
+import contextlib
+import ctypes
 import logging
 import resource
 import sys
@@ -12,7 +14,7 @@ from typing import Protocol
 
 from sciastro.errors import OptionError
 
-__all__ = ["STAGES", "Context", "Progress", "Silent", "parse_memory", "peak_memory"]
+__all__ = ["STAGES", "Context", "Progress", "Silent", "hand_back_arrays", "parse_memory", "peak_memory"]
 
 STAGES = (
     "ingest",
@@ -122,6 +124,10 @@ UNITS = {
 UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
+MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h; setting it ends the learning
+KEPT_BLOCK = 4 << 20  # bytes from which a block comes straight from the system
+
+
 def parse_memory(text: str) -> int:
     """Return the bytes of a text such as "2GB", "1.5 GiB" or "800M".
 
@@ -142,6 +148,18 @@ def parse_memory(text: str) -> int:
     if size < 300 * 10**6:
         raise OptionError(f"is {text!r}.", where="--memory", remedy="Give at least 300MB.")
     return size
+
+
+def hand_back_arrays() -> None:
+    """Make the C library give the memory of every array back to the system as soon as it is freed.
+
+    GNU malloc learns from the first large arrays that are freed to keep the next ones; after a few
+    megapixel planes came and went, that was 300 MB which no array used. Elsewhere this does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(AttributeError, OSError):  # another C library, which has no mallopt
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, KEPT_BLOCK)
 
 
 def peak_memory() -> int:

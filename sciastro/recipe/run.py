@@ -15,7 +15,7 @@ from sciastro.io.paths import REASONS, atomic_path, ensure_writable, output_erro
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe.aligning import SkyHint, grade_set, register_set, solve_set
 from sciastro.recipe.calibrating import Calibrator
-from sciastro.recipe.context import Context, Progress, Silent, parse_memory
+from sciastro.recipe.context import Context, Progress, Silent, hand_back_arrays, parse_memory
 from sciastro.recipe.crossings import name_crossings
 from sciastro.recipe.detector import Detector
 from sciastro.recipe.doctor import diagnose
@@ -205,6 +205,7 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
         For data the user can mend; ``summary.json`` then has status "failed" and the reason.
     """
     out = request.prepare_out()
+    hand_back_arrays()
     workers = request.workers or (os.cpu_count() or 1)
     context = Context(
         out=out, workers=workers, memory=parse_memory(request.memory), progress=progress or Silent()
