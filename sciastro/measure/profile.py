@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sciastro.kernels.windowed import NARROW, WIDE
 
-__all__ = ["half_width_factor"]
+__all__ = ["FWHM_PER_SIGMA", "half_width_factor"]
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from sciastro.core.options import Options, option
@@ -27,14 +25,14 @@ from sciastro.measure.background import (
     quality_masks,
     quality_plane,
 )
-from sciastro.measure.profile import half_width_factor
+from sciastro.measure.profile import FWHM_PER_SIGMA, half_width_factor
+from sciastro.measure.saturated import merge_saturated
 from sciastro.measure.trailing import Shape, common_shape
 
 __all__ = ["DetectOptions", "PlaneMeasure", "measure_plane"]
 
 Floats = npt.NDArray[np.float64]
 
-FWHM_PER_SIGMA = 2.3548200450309493
 FIRST_FWHM = 3.0  # kernel of the first look [pixel]
 LOOK_ROWS = 0.18  # share of the rows of the first look
 LOOK_STARS = 150  # stars that set the width of the frame
@@ -160,7 +158,7 @@ def measure_plane(
     peak_x, peak_y, _ = _peaks(
         plane, fwhm, options.threshold, 0, pixels.shape[0], limit=int(1.3 * options.max_stars) + 50
     )
-    x, y, least = _saturated_blobs(plane, peak_x, peak_y, fwhm)
+    x, y, least = merge_saturated(plane.quality, peak_x, peak_y, fwhm)
     table, bits = _measured(plane, x, y, least, fwhm, options)
     stars = _as_stars(table, bits)
     believed = _believed(stars, table, plane, fwhm, options)
@@ -359,43 +357,3 @@ def _ordered(stars: StarArray, fwhm: float) -> StarArray:
     keep = np.ones(stars.size, bool)
     keep[pairs.max(axis=1)] = False
     return stars[keep]
-
-
-def _saturated_blobs(
-    plane: _Plane, x: npt.NDArray[np.int32], y: npt.NDArray[np.int32], fwhm: float
-) -> tuple[Floats, Floats, Floats]:
-    """Replace all peaks on one saturated star by one at the middle of its saturated pixels.
-
-    Returns x, y and the least window width (sigma, pixel) of every start; 0 for unsaturated ones.
-    """
-    xs, ys, least = x.astype(np.float64), y.astype(np.float64), np.zeros(x.size)
-    if plane.quality.shape[0] <= 1 or not x.size:
-        return xs, ys, least
-    rows, columns = _flagged(plane.quality, int(Quality.SATURATED))
-    if not rows.size:
-        return xs, ys, least
-    points = np.column_stack([columns, rows]).astype(np.float64)
-    links = cKDTree(points).query_pairs(1.5, output_type="ndarray")
-    graph = coo_array(
-        (np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(len(points), len(points))
-    )
-    n_blobs, label = connected_components(graph, directed=False)
-    count = np.bincount(label, minlength=n_blobs)
-    middle = np.column_stack([np.bincount(label, points[:, i]) / count for i in (0, 1)])
-    distance, nearest = cKDTree(points).query(np.column_stack([xs, ys]))
-    touched = distance <= max(2.0, 0.8 * fwhm)
-    blobs = np.unique(label[nearest[touched]])
-    sigma = fwhm / FWHM_PER_SIGMA
-    width = np.sqrt(sigma**2 + 0.5 * count[blobs] / np.pi)
-    return (
-        np.concatenate([xs[~touched], middle[blobs, 0]]),
-        np.concatenate([ys[~touched], middle[blobs, 1]]),
-        np.concatenate([least[~touched], width]),
-    )
-
-
-def _flagged(quality: npt.NDArray[np.uint16], bit: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return rows and columns of pixels with `bit`, at most 300 000 of them."""
-    busy = np.flatnonzero(np.bitwise_or.reduce(quality, axis=1) & bit)
-    rows, columns = np.nonzero(quality[busy] & bit)
-    return busy[rows[:300_000]], columns[:300_000]
