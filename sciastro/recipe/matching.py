@@ -445,7 +445,7 @@ COSTS = {
     "dark": "Hot pixels, amplifier glow and dark current stay in the lights; hot pixels are only found by "
     "their neighbors and by rejection between dithered frames.",
     "zero level": "Neither dark nor bias: the camera's offset stays in the lights. It vanishes with the "
-    "background, but dividing by a flat then leaves a pattern. The noise is taken from the sky of each frame.",
+    "background, but dividing by a flat then leaves a pattern. Noise is taken from the sky of each frame.",
     "flat": "Vignetting and dust shadows stay: brightness is wrong toward the corners, often by 10 to 50 %, "
     "and zero points vary over the field.",
 }
