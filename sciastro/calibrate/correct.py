@@ -62,7 +62,9 @@ class CorrectOptions(Options):
     saturation: float | None = option(
         None, "Level at which pixels saturate; None takes that of the frames.", unit="adu", low=1.0
     )
-    repair: bool = option(True, "Whether hot and dead pixels take the median of their good neighbors.")
+    repair: bool = option(
+        True, "Whether hot, dead and low-flat pixels take the median of their good neighbors."
+    )
 
 
 DEFAULTS = CorrectOptions()

@@ -19,7 +19,7 @@ __all__ = ["Planes", "correct_window", "dark_plane", "plane_level", "repair_marg
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
 
-REPAIRED = np.uint16(Quality.HOT | Quality.DEAD)
+REPAIRED = np.uint16(Quality.HOT | Quality.DEAD | Quality.LOW_FLAT)
 NO_PLANE = np.empty((0, 0), np.float32)
 
 
@@ -178,7 +178,7 @@ def correct_window(
     with_variance
         Whether the variance is wanted; without it the second array is empty, and the rest is faster.
     repair
-        Whether hot and dead pixels take the median of their good neighbors (the bits stay).
+        Whether hot, dead and low-flat pixels take the median of their good neighbors (the bits stay).
 
     Returns
     -------

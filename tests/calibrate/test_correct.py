@@ -239,3 +239,16 @@ def test_the_noise_of_a_bias_that_stands_in_for_the_dark_counts():
     given = masters(bias=np.full((4, 4), 100, "f4"), bias_variance=np.full((4, 4), 16, "f4"))
     got = correct(frames, masters=given)["variance"].values
     np.testing.assert_allclose(got, 200 + 9 + 1 / 3 + 64, rtol=1e-6)
+
+
+def test_single_low_flat_pixels_are_repaired_and_keep_their_bit():
+    raw = np.full((7, 7), 1100, "u2")
+    flat = np.ones((7, 7), "f4")
+    flat[3, 3] = 0.05
+    defects = np.zeros((7, 7), "u2")
+    defects[3, 3] = int(Quality.LOW_FLAT)
+    planes = Planes(bias_level=100.0, flat=flat, defects=defects, gain=1.0, read_noise=3.0)
+    signal, variance, quality = correct_window(raw, planes)
+    assert signal[3, 3] == 1000.0  # the median of its eight neighbors
+    assert variance[3, 3] > 0
+    assert quality[3, 3] == Quality.LOW_FLAT | Quality.INTERPOLATED
