@@ -28,6 +28,7 @@ PILE = 12  # pixels at one frame's largest values that show where it saturates
 PILE_WIDTHS = (0.0, 5e-4, 2e-3, 6e-3)  # ranges in which they pile up, of the largest value above the sky
 PILE_BELOW = 0.05  # range that tells how many pixels light alone would leave there
 PILE_EXCESS = 5.0  # times as many make a pile
+MEASURED = 1500  # pixels along each axis that measure gain and read noise: 0.1 %, and no plane in 64 bits
 ZERO_KINDS = ("bias", "dark-flat", "dark")
 
 
@@ -203,7 +204,8 @@ class Detector:
         self, pair: tuple[FrameFacts, FrameFacts]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         one, two = (
-            read_pixels(Path(self._session.root) / frame.path, frame.hdu).astype(np.float32) for frame in pair
+            _middle(read_pixels(Path(self._session.root) / frame.path, frame.hdu)).astype(np.float32)
+            for frame in pair
         )
         return one * np.float32(pair[0].adu_per_unit), two * np.float32(pair[1].adu_per_unit)
 
@@ -228,6 +230,12 @@ def pile_level(raw: npt.NDArray[Any]) -> float:
             spread = 1.4826 * float(np.median(np.abs(pile - middle)))
             return float(max(np.floor(middle - 6 * spread), bright.min()))
     return float("nan")
+
+
+def _middle(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the middle of a frame, `MEASURED` pixels wide and high, beginning on even rows and columns."""
+    top, left = (max(size - MEASURED, 0) // 4 * 2 for size in pixels.shape)
+    return pixels[top : top + MEASURED, left : left + MEASURED]
 
 
 def _setting(facts: FrameFacts) -> tuple[object, ...]:
