@@ -36,7 +36,8 @@ Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
 
 PROBED = 3  # lights that show which pixels are always hot
-KEPT = 2  # sets of planes in memory at a time
+KEPT = 2  # sets of planes that stay in memory in any case
+PLANES_SHARE = 0.35  # of the memory that more of them may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,20 @@ class Calibrator:
         with self._lock:
             planes = self._planes.get(key)
             if planes is None:
-                while len(self._planes) >= KEPT:
+                while (
+                    len(self._planes) >= KEPT and self._planes_bytes() > PLANES_SHARE * self._context.memory
+                ):
                     self._planes.popitem(last=False)
                 planes = self._planes[key] = self._load(match, light.facts.cfa)
             self._planes.move_to_end(key)
         facts = self._detector.of(light)
         full = facts.saturation - light.facts.pedestal  # `counts` has taken the pedestal out
         return replace(planes, gain=facts.gain, read_noise=facts.read_noise, saturation=full)
+
+    def _planes_bytes(self) -> float:
+        """Return what the planes in memory and one more like them take [byte]."""
+        sizes = [_size(one) for one in self._planes.values()]
+        return sum(sizes) * (1 + 1 / max(len(sizes), 1))
 
     def _load(self, match: LightMatch, cfa: str) -> Planes:
         bank = self._bank

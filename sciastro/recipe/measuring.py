@@ -96,7 +96,7 @@ def _measure(
     step = calibrator.step(light.facts.cfa)
     zero: dict[str, tuple[float, float]] = {}
     if light.facts.cfa:
-        cells, bits = _cells(signal, quality)
+        cells, bits = _cells(signal, quality, light.facts.cfa)
         found = measure_plane(cells, bits, options=searches.stars)
         sky, noise = _colors(signal, quality, light)
         trails = _raw_trails(find_trails(cells, bits, found.background, searches.trails))
@@ -154,10 +154,27 @@ def _phases(plane: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
     return [plane[dy:height:2, dx:width:2] for dy in (0, 1) for dx in (0, 1)]
 
 
-def _cells(signal: Plane, quality: npt.NDArray[np.uint16]) -> tuple[Plane, npt.NDArray[np.uint16]]:
-    """Return the sum of each 2 x 2 cell of a mosaic, where stars are found, and all bits of the cell."""
-    a, b, c, d = _phases(signal)
-    return np.add(a + b, c + d), np.bitwise_or.reduce(_phases(quality))
+def _cells(signal: Plane, quality: npt.NDArray[np.uint16], cfa: str) -> tuple[Plane, npt.NDArray[np.uint16]]:
+    """Return the light of each 2 x 2 cell of a mosaic, where stars are found, and all bits of the cell.
+
+    Red and blue samples lie a quarter of a cell off its center, on opposite sides: their plain sum would
+    move a star by up to a quarter of a cell with its color, and back after a meridian flip. Each is
+    first interpolated to the center; the two greens are centered together.
+    """
+    phases = _phases(signal)
+    moved = [plane if cfa[k] == "G" else _to_center(plane, k) for k, plane in enumerate(phases)]
+    return np.add(moved[0] + moved[1], moved[2] + moved[3]), np.bitwise_or.reduce(_phases(quality))
+
+
+def _to_center(plane: Plane, phase: int) -> Plane:
+    """Return a phase's samples interpolated to the centers of the cells: 3/4 and 1/4 along each axis."""
+    for axis, second in ((0, phase // 2), (1, phase % 2)):
+        neighbor = np.roll(plane, 1 if second else -1, axis=axis)
+        edge = 0 if second else plane.shape[axis] - 1
+        here = (edge, slice(None)) if axis == 0 else (slice(None), edge)
+        neighbor[here] = plane[here]
+        plane = np.float32(0.75) * plane + np.float32(0.25) * neighbor
+    return plane
 
 
 def _colors(

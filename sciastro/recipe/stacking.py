@@ -103,6 +103,9 @@ def stack_band(
         options=options, memory_bytes=calibrator.memory_left(out.image.shape), workers=context.workers,
         progress=progress,
     )  # fmt: skip
+    # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
+    # a thousandth is what it means, and the same for all of them.
+    correlation = round(correlation, 3)
     method, low, high = options.thresholds(len(lights))
     text = method if method == "none" else f"{method} {low:g} / {high:g}"
     return Stacked(
