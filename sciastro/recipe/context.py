@@ -124,8 +124,9 @@ UNITS = {
 UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
-MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h; setting it ends the learning
-KEPT_BLOCK = 4 << 20  # bytes from which a block comes straight from the system
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of malloc.h; setting one ends the learning
+LARGE_BLOCK = 8 << 20  # bytes from which a block comes straight from the system
+FREE_KEPT = 32 << 20  # bytes of freed memory that each thread keeps for its next arrays
 
 
 def parse_memory(text: str) -> int:
@@ -159,7 +160,9 @@ def hand_back_arrays() -> None:
     if sys.platform != "linux":
         return
     with contextlib.suppress(AttributeError, OSError):  # another C library, which has no mallopt
-        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, KEPT_BLOCK)
+        library = ctypes.CDLL(None)
+        library.mallopt(MMAP_THRESHOLD, LARGE_BLOCK)
+        library.mallopt(TRIM_THRESHOLD, FREE_KEPT)
 
 
 def peak_memory() -> int:
