@@ -27,7 +27,7 @@ def closing_words(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
         yield f"  ... and {len(left) - 12} more; see summary.json"
     for text in summary["warnings"][:12]:
         yield f"  note: {text}"
-    if (out / "report.html").exists():
+    if summary["until"] is None and (out / "report.html").exists():
         yield f"report: {out / 'report.html'}"
 
 

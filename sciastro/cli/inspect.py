@@ -16,10 +16,17 @@ def inspect(
     json_: Annotated[bool, typer.Option("--json", help="One JSON line per file.")] = False,
 ) -> None:
     """Show what a file says of itself and where each fact comes from."""
-    from sciastro.cli.common import console, guarded
+    from sciastro.cli.common import console, error_console, guarded
+    from sciastro.errors import SciastroError
     from sciastro.recipe.inspection import inspect_path
 
     with guarded():
+        failed = 0
         for path in paths:
-            for line in inspect_path(path, header=header, as_json=json_):
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            try:
+                for line in inspect_path(path, header=header, as_json=json_):
+                    console.print(line, markup=False, highlight=False, soft_wrap=True)
+            except SciastroError as error:
+                error_console.print(f"sciastro: {error}", style="red", markup=False, highlight=False)
+                failed = error.exit_code
+        raise typer.Exit(failed)

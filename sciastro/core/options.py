@@ -124,8 +124,9 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
             converted = value if kind is not type(None) and isinstance(value, kind) else None
         if converted is not None:
             return converted
-    names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
-    raise OptionError(f"is {value!r}.", where=where, remedy=f"Give a value of type {names}.")
+    words = {float: "a number", int: "a whole number", bool: "yes or no", str: "a text", type(None): "none"}
+    names = " or ".join(words.get(kind, getattr(kind, "__name__", str(kind))) for kind in kinds)
+    raise OptionError(f"is {value!r}.", where=where, remedy=f"Give {names}.")
 
 
 def _as_bool(value: Any) -> bool | None:

@@ -10,13 +10,19 @@ from astropy.coordinates import SkyCoord
 from sciastro.io.tables import read_sources
 from sciastro.recipe.context import Progress
 from sciastro.recipe.simulated import night_plan, write_night
+from sciastro.simulate.truth import FOLDER as TRUTH
 from sciastro.simulate.truth import Truth
 
 __all__ = ["compare_with_truth", "make_demo_night"]
 
 
 def make_demo_night(folder: Path, *, seed: int, progress: Progress | None = None) -> None:
-    """Write the demo's raw night, truth included; the same seed gives the same bytes."""
+    """Write the demo's raw night, truth included; the same seed gives the same bytes.
+
+    A complete night of the same seed that is there already is taken as it is.
+    """
+    if (folder / TRUTH / "truth.json").is_file() and Truth.load(folder).plan.seed == seed:
+        return
     write_night(night_plan("demo", {"seed": seed}), folder, progress=progress)
 
 

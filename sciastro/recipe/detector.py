@@ -182,14 +182,16 @@ class Detector:
             return None
 
     def _pair(self, facts: FrameFacts, kinds: Sequence[str]) -> tuple[FrameFacts, FrameFacts] | None:
-        """Return two frames of one kind, filter and exposure; the first of `kinds` that has a pair."""
+        """Return two frames of the first of `kinds` that has them: flats by filter, others by exposure.
+
+        Flats may differ in exposure, as those of a fading sky do: the gain is measured on their levels.
+        """
         for kind in kinds:
             groups: dict[tuple[object, ...], list[FrameFacts]] = {}
             for frame in self._session.of_kind(kind):
                 if _agree(frame, facts):
-                    groups.setdefault(
-                        (frame.filter if kind == "flat" else "", exposure_key(frame.exposure)), []
-                    ).append(frame)
+                    key = frame.filter if kind == "flat" else exposure_key(frame.exposure)
+                    groups.setdefault((key,), []).append(frame)
             pairs = [members for members in groups.values() if len(members) >= 2]
             if pairs:
                 members = (
@@ -197,7 +199,8 @@ class Detector:
                     if kind != "flat"
                     else max(pairs, key=len)
                 )
-                return members[0], members[1]
+                ordered = sorted(members, key=lambda frame: frame.exposure or 0.0)
+                return ordered[len(ordered) // 2 - 1], ordered[len(ordered) // 2]
         return None
 
     def _pixels(

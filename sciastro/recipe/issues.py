@@ -80,6 +80,15 @@ def _issues_of_products(products: Iterable[Product]) -> Iterator[Issue]:
         yield from _mixtures(product, name)
 
 
+def _what_happens(code: str) -> str:
+    if code in ("mixed-size", "mixed-binning"):
+        return (
+            "The size with most exposure makes the image; another one makes images of its own "
+            "from three lights up, and is left out below."
+        )
+    return "Each set gets masters of its own; all are brought to one scale and grid."
+
+
 def _mixtures(product: Product, name: str) -> Iterator[Issue]:
     facts: tuple[tuple[str, str, Callable[[LightGroup], str]], ...] = (
         ("gain", "mixed-gain", lambda group: plain(group.gain_setting)),
@@ -94,7 +103,7 @@ def _mixtures(product: Product, name: str) -> Iterator[Issue]:
                 code,
                 "note" if label == "gain" else "warning",
                 f"{name} mixes {label} {' and '.join(values)}.",
-                "Each set gets masters of its own; all are brought to one scale and grid.",
+                _what_happens(code),
             )
     if (apart := _spread(product.frames)) > 1.0:
         yield Issue(

@@ -99,6 +99,12 @@ class RunRequest:
         if self.scale is not None and not 0 < self.scale < 3600:
             raise OptionError(f"is {self.scale}.", where="--scale", remedy="Give arcsec per pixel, above 0.")
         parse_memory(self.memory)
+        if self.out.resolve() in self.session.resolve().parents:
+            raise OptionError(
+                "holds the session.",
+                where="--out",
+                remedy="Choose a folder of its own; products must not lie among raw frames.",
+            )
         if self.out.resolve() == self.session.resolve():
             raise OptionError(
                 "is the session itself.",
@@ -269,8 +275,11 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
         create_store(context.out / "frames.h5", lights, session.root, mark=mark, resume=journal.resumed)
     for path, reason in session.skipped:
         context.warn(f"{path}: {reason}")
+    live = {light.match.group.id for light in lights if not light.reason}
     for item in plan.missing:
-        context.warn(f"no {MISSING.get(item.what, item.what)} for {_who(item.groups, plan)}: {item.cost}")
+        lacking = [group for group in item.groups if group in live]
+        if lacking:
+            context.warn(f"no {MISSING.get(item.what, item.what)} for {_who(lacking, plan)}: {item.cost}")
     run = _Run(request, context, summary, session, plan, lights, sets, journal, hint)
     _refresh_rows(run)
     return run

@@ -156,6 +156,9 @@ def scan(
         try:
             units = probe(path)
             first = units[0]
+            if is_product(first.header) and first.header.get("PRODUCT") != "MASTER":
+                skipped.append((name, "is a product of sciastro, not a raw frame."))
+                continue
             facts = facts_from_header(first.header, name, first.shape, str(first.dtype), first.hdu)
             frames.append(_decided(_alone(facts, first, len(units))))
         except FileError as error:

@@ -29,6 +29,12 @@ PANELS = (
 )
 
 
+def _color(band: str, number: int) -> str:
+    """Return the color of a band: its own where it has one in the sky, else the next of the series."""
+    own = {"b": 0, "g": 2, "v": 2, "r": 4, "ha": 4, "oiii": 2, "l": 5, "osc": 5, "clear": 5}
+    return COLORS[own.get(band.lower(), number % len(COLORS))]
+
+
 def frame_quality(frames: Sequence[Mapping[str, Any]]) -> Plot | None:
     """Draw sharpness, sky, stars and weight of every light frame, in the order of time.
 
@@ -55,7 +61,7 @@ def frame_quality(frames: Sequence[Mapping[str, Any]]) -> Plot | None:
         values = np.array([_or_nan(get_number(row, key)) for row in lights])
         for k, name in enumerate(names):
             own = np.array([band == name for band in bands]) & used
-            ax.plot(x[own], values[own], "o", ms=4, color=COLORS[k % len(COLORS)], label=plain(name))
+            ax.plot(x[own], values[own], "o", ms=4, color=_color(name, k), label=plain(name))
         ax.plot(x[~used], values[~used], "x", ms=6, mew=1.6, color=BAD, label="left out")
         ax.set_ylabel(label)
         ax.margins(x=0.02, y=0.18)

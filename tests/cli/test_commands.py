@@ -60,7 +60,7 @@ def test_help_starts_fast_and_imports_little():
         (("--memory", "1MB"), "--memory: is '1MB'. Give at least 300MB"),
         (("--set", "stack.nothing=1"), "has no option 'nothing'. Known options: "),
         (("--set", "nothing.high=1"), "is no step: 'nothing'. Steps: calibrate.match"),
-        (("--set", "stack.high=abc"), "high: is 'abc'. Give a value"),
+        (("--set", "stack.high=abc"), "high: is 'abc'. Give a number"),
         (("--set", "stack.high"), "--set: is 'stack.high'. Write STEP.OPTION=VALUE"),
         (("--ra", "10"), "--ra or --dec: is given without the other. Give both."),
         (("--ra", "400", "--dec", "0"), "--ra: is 400.0. Give degrees from 0 to 360."),

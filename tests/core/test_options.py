@@ -28,9 +28,9 @@ def test_texts_become_values():
     [
         ({"kapa": 1}, r"Knobs: has no option 'kapa'. Known options: kappa, frames, how, loud, gain."),
         ({"kappa": 0.5}, r"Knobs.kappa: is 0.5 sigma. Choose a value from 1.0 to 20.0 sigma."),
-        ({"kappa": "three"}, r"Knobs.kappa: is 'three'. Give a value of type float."),
+        ({"kappa": "three"}, r"Knobs.kappa: is 'three'. Give a number."),
         ({"kappa": float("nan")}, r"Knobs.kappa: is nan"),
-        ({"frames": 2.5}, r"Knobs.frames: is 2.5. Give a value of type int."),
+        ({"frames": 2.5}, r"Knobs.frames: is 2.5. Give a whole number."),
         ({"frames": True}, r"Knobs.frames: is True"),
         ({"how": "mode"}, r"Knobs.how: is 'mode'. Allowed values are 'mean', 'median'."),
         ({"loud": "perhaps"}, r"Knobs.loud: is 'perhaps'"),

@@ -124,7 +124,7 @@ REFUSED = [
     (
         'schema = 1\n[[step]]\nname = "stack"\nmin_frames = 2.5',
         OptionError,
-        r"integrate\.stack\.min_frames: is 2\.5\. Give a value of type int",
+        r"integrate\.stack\.min_frames: is 2\.5\. Give a whole number",
     ),
 ]
 
@@ -154,8 +154,8 @@ def test_files_that_cannot_be_read(tmp_path):
         ("stack.kapa=2", "integrate.stack: has no option 'kapa'"),
         ("stuck.high=2", "is no step: 'stuck'"),
         ("stack.=2", "integrate.stack: has no option ''"),
-        ("stack.high=much", r"integrate\.stack\.high: is 'much'\. Give a value of type float"),
-        ("correct.repair=perhaps", r"calibrate\.correct\.repair: is 'perhaps'\. Give a value of type bool"),
+        ("stack.high=much", r"integrate\.stack\.high: is 'much'\. Give a number or none"),
+        ("correct.repair=perhaps", r"calibrate\.correct\.repair: is 'perhaps'\. Give yes or no"),
         ("stack.min_reject=2", r"integrate\.stack\.min_reject: is 2\. Choose a value from 3 to inf"),
         ("register.tolerance=0.1", r"tolerance: is 0\.1 pixel\. Choose a value from 0\.3 to 50\.0 pixel"),
     ],

@@ -1,0 +1,32 @@
+"""Our own products never become raw frames, wherever somebody puts them."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from sciastro.errors import OptionError
+from sciastro.io.product_cards import ProductFacts
+from sciastro.io.products import write_image_product
+from sciastro.recipe.run import RunRequest
+from sciastro.recipe.session import scan
+
+
+def test_a_product_among_raw_frames_is_skipped_with_a_reason(tmp_path):
+    header = fits.Header({"IMAGETYP": "Light Frame", "EXPTIME": 60.0, "OBJECT": "M 1"})
+    fits.writeto(tmp_path / "light.fits", np.ones((8, 9), "u2"), header)
+    ones = np.ones((8, 9), "f4")
+    facts = ProductFacts(target="M 1", band="R", exposure=600.0, n_frames=10)
+    write_image_product(
+        tmp_path / "M_1_R.fits", ones, ones, np.zeros((8, 9), "u2"), ones, wcs=None, facts=facts
+    )
+    session = scan(tmp_path)
+    assert [frame.path for frame in session.frames] == ["light.fits"]
+    assert session.skipped == (("M_1_R.fits", "is a product of sciastro, not a raw frame."),)
+
+
+def test_products_may_not_lie_around_the_session(tmp_path):
+    (tmp_path / "night" / "lights").mkdir(parents=True)
+    request = RunRequest(session=tmp_path / "night" / "lights", out=tmp_path / "night")
+    with pytest.raises(OptionError, match="holds the session"):
+        request.check()
+    RunRequest(session=tmp_path / "night", out=tmp_path / "night" / "out").check()
