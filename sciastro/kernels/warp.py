@@ -144,9 +144,32 @@ def _one(signal, variance, quality, bad, table, qx, qy, max_excluded, clamp, cla
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _run_length(qx, qy):
+    """Return how many pixels from the first fall on consecutive input columns of one row."""
+    column, row, breaks = qx[0] >> 10, qy[0] >> 10, 0
+    for p in range(qx.shape[0]):  # vectorizes; nearly always there is no break
+        breaks |= ((qx[p] >> 10) - (column + p)) | ((qy[p] >> 10) - row)
+    if breaks == 0:
+        return qx.shape[0]
+    n = 1
+    while (qx[n] >> 10) == column + n and (qy[n] >> 10) == row:
+        n += 1
+    return n
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _weights(table, positions, weights, n):
     """Look up the six weights of each position; a run with one phase throughout needs one look."""
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
+    phase, other = positions[0] & (PHASES - 1), 0
+    for p in range(n):
+        other |= (positions[p] & (PHASES - 1)) ^ phase
+    if other == 0:
+        t = table[phase]
+        t0, t1, t2, t3, t4, t5 = t[0], t[1], t[2], t[3], t[4], t[5]
+        for p in range(n):
+            w0[p], w1[p], w2[p], w3[p], w4[p], w5[p] = t0, t1, t2, t3, t4, t5
+        return
     for p in range(n):
         t = table[positions[p] & (PHASES - 1)]
         w0[p], w1[p], w2[p], w3[p], w4[p], w5[p] = t[0], t[1], t[2], t[3], t[4], t[5]
@@ -337,11 +360,7 @@ def warp(
             n = 0
             if row >= 0 and row + TAPS <= h_in and column >= 0 and column + TAPS <= w_in:
                 most = min(width - start, BLOCK, w_in - column - TAPS + 1)
-                n = 1
-                while (
-                    n < most and (qx[start + n] >> 10) - 2 == column + n and (qy[start + n] >> 10) - 2 == row
-                ):
-                    n += 1
+                n = _run_length(qx[start : start + most], qy[start : start + most])
             if n < SHORTEST:
                 last = start + max(n, 1)
                 touched[: last - start] = 1
@@ -367,7 +386,10 @@ def warp(
                     sum_in[p] += scale * scale * jac[p] * center[p] if clean else F0
                     sum_out[p] += ov[p] if clean else F0
                 count += max(last_in - first_in, 0)
-            for p in range(start, last):
+            some = np.uint8(0)
+            for mark in touched[: last - start]:  # vectorizes; few runs have a pixel to do again
+                some |= mark
+            for p in range(start, last if some else start):
                 if touched[p - start]:
                     value, spread, flags, clean = _one(
                         signal, variance, quality, bad, table, qx[p], qy[p], max_excluded, clamp, clamping
