@@ -37,14 +37,15 @@ def compare_with_truth(night: Path, result: Path) -> Iterator[str]:
         real = SkyCoord(np.asarray(truth.stars["ra"]) * u.deg, np.asarray(truth.stars["dec"]) * u.deg)
         found = SkyCoord(table["ra"], table["dec"])
         near, apart, _ = found.match_to_catalog_sky(real)
-        good = (apart.arcsec < 2.0) & (np.asarray(table["snr"]) > 50) & (np.asarray(table["flags"]) == 0)
+        good = np.asarray(truth.stars["isolated"], dtype=bool)[near]
+        good &= (apart.arcsec < 2.0) & (np.asarray(table["snr"]) > 50) & (np.asarray(table["flags"]) == 0)
         if good.sum() < 3:
             continue
         rates = np.asarray(truth.star_rates(band))[near[good]]
         ratio = np.asarray(table["flux"].value)[good] / rates
         scatter = 1.4826 * np.median(np.abs(ratio / np.median(ratio) - 1))
         yield (
-            f"truth {band}: {int(good.sum())} bright stars, "
+            f"truth {band}: {int(good.sum())} isolated stars above S/N 50, "
             f"position median {np.median(apart.arcsec[good]):.3f} arcsec, "
             f"flux scatter {100 * scatter:.2f} %"
         )
