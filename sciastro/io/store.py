@@ -390,7 +390,7 @@ def updating(path: Path) -> Iterator[None]:
             _save(path, journal)
             yield
             _settle(path)
-        except BaseException as error:
+        except BaseException as error:  # an interrupt must leave the old state too; all is raised again
             recover(path)
             if isinstance(error, OSError):
                 raise output_error(error, path) from error

@@ -228,9 +228,11 @@ def product_facts(stacked: Stacked, finished: Finished | None, recipe: Recipe) -
         finished.calibration.zeropoint if finished is not None and finished.calibration is not None else None
     )
     extra: dict[str, tuple[Any, str]] = {"REJECT": (stacked.method, "rejection, combination, interpolation")}
-    if stacked.lights[0].measured is not None:
-        gains = {light.measured.gain for light in stacked.lights if light.measured is not None}
-        extra["EGAIN"] = (float(np.mean(list(gains))), "[electron/adu] gain used, mean over frames")
+    measured = [light.measured for light in stacked.lights if light.measured is not None]
+    if measured:
+        extra["EGAIN"] = (float(np.mean([one.gain for one in measured])), "[electron/adu] gain used, mean")
+        sources = dict.fromkeys(one.gain_source for one in measured)
+        extra["GAINSRC"] = (" / ".join(sources), "")
     return ProductFacts(
         target=stacked.target, band=stacked.band, telescope=first.telescope, instrument=first.instrument,
         date_begin=begin, date_average=middle, date_end=end, exposure=stacked.exposure,

@@ -36,6 +36,8 @@ class Measured:
         Of the file.
     gain, read_noise
         That the frame was calibrated with [electron / adu], [electron].
+    gain_source
+        Where gain and read noise come from, such as "gain header; read noise measured".
     saturation
         [adu]; NaN unknown.
     zero
@@ -59,6 +61,7 @@ class Measured:
     gain: float
     read_noise: float
     saturation: float
+    gain_source: str
     zero: dict[str, tuple[float, float]]
     trails: npt.NDArray[np.float64]
     hits: npt.NDArray[np.int64]

@@ -120,7 +120,8 @@ def _measure(
         stars=found.stars, fwhm=found.fwhm * factor, eccentricity=found.eccentricity,
         elongation=found.shape.elongation, sky=sky, noise=noise, n_stars=found.n_stars,
         sha256=_digest(path), gain=planes.gain, read_noise=planes.read_noise,
-        saturation=detector.of(light).saturation, zero=zero, trails=trails, hits=hits,
+        gain_source=detector.of(light).source, saturation=detector.of(light).saturation,
+        zero=zero, trails=trails, hits=hits,
     )  # fmt: skip
 
 
@@ -225,6 +226,7 @@ def _pieces(light: Light) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         "gain",
         "read_noise",
         "saturation",
+        "gain_source",
         "zero",
     )
     return {"stars": measured.stars.view(np.uint8), "trails": measured.trails, "hits": measured.hits}, {

@@ -84,6 +84,14 @@ def test_arcsat_gain_is_near_the_published_estimate(arcsat):
         np.testing.assert_allclose(ds["gain"].values, 1.29, rtol=0.05)  # the manifest's own estimate
 
 
+def test_products_say_where_the_gain_comes_from(arcsat):
+    _, out, summary = arcsat
+    for row in summary["products"]:
+        header = fits.getheader(out / row["image"])
+        assert header["GAINSRC"].startswith("gain measured from flats")
+        assert header["EGAIN"] == pytest.approx(1.29, rel=0.05)
+
+
 def test_four_noisy_frames_without_any_place(tmp_path):
     summary = reduce_session(RunRequest(session=session("stack_m13_orion"), out=tmp_path / "out"))
     assert len(summary["products"]) == 1

@@ -99,7 +99,8 @@ def measured(bands, n_stars=40, noise=10.0):
     return Measured(
         stars=stars, fwhm=3.0, eccentricity=0.2, elongation=1.0, sky=dict.fromkeys(bands, 100.0),
         noise=dict.fromkeys(bands, noise), n_stars=n_stars, sha256="", gain=1.0, read_noise=1.0,
-        saturation=65535.0, zero={}, trails=np.empty((0, 5)), hits=np.empty(0, np.int64),
+        gain_source="gain header; read noise header", saturation=65535.0, zero={},
+        trails=np.empty((0, 5)), hits=np.empty(0, np.int64),
     )  # fmt: skip
 
 
