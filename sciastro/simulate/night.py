@@ -6,7 +6,7 @@ out changes no others.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,11 @@ from astropy.table import QTable
 
 from sciastro.simulate import camera, events
 from sciastro.simulate.bands import color_channels, star_rates
+from sciastro.simulate.comet import add_comet, comet_place
 from sciastro.simulate.dialects import DIALECTS, Card, Value, header_cards, spellings
 from sciastro.simulate.nebula import Nebula, make_nebula
 from sciastro.simulate.optics import sky_to_pixel
-from sciastro.simulate.plan import FrameSpec, NightPlan, row_order, schedule, sky_cone
+from sciastro.simulate.plan import FrameSpec, NightPlan, middle_of, row_order, schedule, sky_cone
 from sciastro.simulate.psf import Psf, draw_halos, draw_stars
 from sciastro.simulate.sky import add_nebula, all_stars, real_stars, sky_plane, sky_rate
 
@@ -103,6 +104,10 @@ def light_rate(scene: Scene, spec: FrameSpec, rng: np.random.Generator) -> Plane
     draw_stars(plane, x, y, scene.rates[spec.band], psf, phase)
     if plan.psf.halo > 0:
         draw_halos(plane, x, y, scene.rates[spec.band], psf, phase)
+    if plan.comet.present:
+        when = spec.start + timedelta(seconds=spec.exposure / 2)
+        place = comet_place(plan.comet, plan.ra, plan.dec, middle_of(plan), when)
+        add_comet(plane, plan.comet, place, geometry, channels, plan.telescope, psf, phase)
     if spec.clouded:
         air = spec.transparency / plan.cloud_transparency
         plane *= np.float32(air) * events.cloud_plane(rng, geometry.shape, plan.cloud_transparency)

@@ -14,12 +14,13 @@ from sciastro.core.options import Options, option
 from sciastro.errors import OptionError
 from sciastro.simulate.bands import Telescope, band_named, color_channels
 from sciastro.simulate.camera import CameraOptions
+from sciastro.simulate.comet import CometOptions
 from sciastro.simulate.dialects import DIALECTS
 from sciastro.simulate.optics import Geometry, centered, pointed
 from sciastro.simulate.psf import PsfOptions
 from sciastro.simulate.sky import SkyOptions
 
-__all__ = ["FrameSpec", "NightPlan", "base_geometry", "row_order", "schedule", "sky_cone"]
+__all__ = ["FrameSpec", "NightPlan", "base_geometry", "middle_of", "row_order", "schedule", "sky_cone"]
 
 OVERHEAD = 5.0  # seconds between frames: download and dither
 J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
@@ -78,6 +79,7 @@ class NightPlan(Options):
     camera: CameraOptions = option(CameraOptions(), "The camera.")  # noqa: RUF009
     sky: SkyOptions = option(SkyOptions(), "The sky.")  # noqa: RUF009
     psf: PsfOptions = option(PsfOptions(), "The shape of stars.")  # noqa: RUF009
+    comet: CometOptions = option(CometOptions(), "A comet.")  # noqa: RUF009
     seed: int = option(1, "Seed of everything random.", low=0)
 
     def __post_init__(self) -> None:
@@ -211,6 +213,12 @@ def _horizon(plan: NightPlan, when: datetime) -> tuple[float, float, float]:
     seen = max(altitude, 1.0)
     airmass = 1 / (np.sin(np.deg2rad(seen)) + 0.50572 * (seen + 6.07995) ** -1.6364)
     return altitude, azimuth % 360, float(airmass)
+
+
+def middle_of(plan: NightPlan) -> datetime:
+    """Return the middle of the lights, when a comet is at the target's place (UTC)."""
+    half = timedelta(seconds=plan.exposure + OVERHEAD) * (plan.lights * len(plan.band_names) / 2)
+    return _transit(plan) if plan.flip else _transit(plan) + timedelta(minutes=5) + half
 
 
 def schedule(plan: NightPlan) -> Iterator[FrameSpec]:

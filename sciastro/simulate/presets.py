@@ -160,7 +160,7 @@ def adjusted(plan: NightPlan, settings: Mapping[str, object]) -> NightPlan:
     return NightPlan.from_mapping({**_shallow(plan), **top})
 
 
-_PARTS = ("telescope", "camera", "sky", "psf")
+_PARTS = ("telescope", "camera", "sky", "psf", "comet")
 
 
 def _shallow(options: Options) -> dict[str, object]:

@@ -24,6 +24,7 @@ from sciastro.errors import FileError
 from sciastro.simulate import optics
 from sciastro.simulate.bands import Telescope, color_channels
 from sciastro.simulate.camera import CameraOptions, Sensor, dark_rate_at, make_sensor, throughput
+from sciastro.simulate.comet import CometOptions
 from sciastro.simulate.nebula import make_nebula
 from sciastro.simulate.night import Scene, frame_rng, light_rate
 from sciastro.simulate.plan import FrameSpec, NightPlan, schedule, sky_cone
@@ -95,6 +96,7 @@ def plan_from(values: dict[str, Any]) -> NightPlan:
         "camera": CameraOptions,
         "sky": SkyOptions,
         "psf": PsfOptions,
+        "comet": CometOptions,
     }
     plain = {key: value for key, value in values.items() if key not in nested}
     parts = {key: kind.from_mapping(values[key]) for key, kind in nested.items() if key in values}
