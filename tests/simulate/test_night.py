@@ -12,6 +12,7 @@ from sciastro.simulate.night import frames_of, light_rate, make_scene, night
 from sciastro.simulate.optics import pixel_to_sky, sky_to_pixel
 from sciastro.simulate.plan import NightPlan, base_geometry, schedule
 from sciastro.simulate.presets import PRESETS, adjusted, preset
+from sciastro.simulate.truth import plan_from
 
 
 def lights(plan):
@@ -188,12 +189,7 @@ def test_every_preset_makes_sense(name):
     for spec in lights(plan):
         assert spec.altitude > 25
         assert 1.8 < spec.fwhm < 6
-    assert (
-        NightPlan.from_mapping(
-            {**plan.as_dict(), **{k: getattr(plan, k) for k in ("telescope", "camera", "sky", "psf")}}
-        )
-        == plan
-    )
+    assert plan_from(plan.as_dict()) == plan
 
 
 def test_mistakes_in_a_plan_are_named():
