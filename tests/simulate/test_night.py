@@ -10,7 +10,7 @@ from sciastro.errors import OptionError
 from sciastro.simulate.bands import star_rates
 from sciastro.simulate.night import frames_of, light_rate, make_scene, night
 from sciastro.simulate.optics import pixel_to_sky, sky_to_pixel
-from sciastro.simulate.plan import NightPlan, base_geometry, schedule
+from sciastro.simulate.plan import base_geometry, schedule
 from sciastro.simulate.presets import PRESETS, adjusted, preset
 from sciastro.simulate.truth import plan_from
 
