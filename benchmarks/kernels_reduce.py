@@ -45,6 +45,7 @@ def combine_times(pixels):
                 values,
                 variance,
                 weight,
+                np.empty((0, 0), np.float32),
                 merge_network(n),
                 kernel.METHODS[name],
                 kernel.MEAN,

@@ -18,46 +18,14 @@ from sciastro.core.quality import Quality
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import ResampleOptions, StackOptions
+from sciastro.integrate.reject import RIM, TileResult, reject_tile
 from sciastro.integrate.resample import Planes, Resampler, resample, resampler
-from sciastro.kernels.consensus import consensus
-from sciastro.kernels.networks import merge_network
-from sciastro.kernels.protect import protect
-from sciastro.kernels.reduce import MEAN, MEDIAN, METHODS, combine
 
-__all__ = ["Buffers", "ReadWindow", "TileResult", "integrate_tile", "resampler_of"]
+__all__ = ["RIM", "Buffers", "ReadWindow", "TileResult", "integrate_tile", "resampler_of"]
 
 ReadWindow = Callable[[int, int, int, int, int], Planes]
 
 OUTSIDE = int(Quality.NO_DATA | Quality.EDGE | Quality.DO_NOT_USE)
-RIM = 2  # pixels of the neighbors that protection of structure looks at
-MISSING = np.uint16(Quality.NO_DATA | Quality.DO_NOT_USE)
-
-
-@dataclass(frozen=True, slots=True)
-class TileResult:
-    """One tile of the stack.
-
-    Attributes
-    ----------
-    image, variance
-        float32 (y, x) [electron / s, electron2 / s2]; NaN is missing.
-    quality
-        uint16 (y, x), bits of `Quality`.
-    coverage
-        float32 (y, x), effective number of frames; 0 is missing.
-    rejected_low, rejected_high
-        uint16 (y, x), frames rejected.
-    sums
-        float64 (2,): weighted variance of large areas and of single pixels (`noise_correlation`).
-    """
-
-    image: npt.NDArray[np.float32]
-    variance: npt.NDArray[np.float32]
-    quality: npt.NDArray[np.uint16]
-    coverage: npt.NDArray[np.float32]
-    rejected_low: npt.NDArray[np.uint16]
-    rejected_high: npt.NDArray[np.uint16]
-    sums: npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -149,39 +117,4 @@ def integrate_tile(
         if correlation is not None:
             frame_sums[0] *= float(correlation[i]) ** 2
         sums += float(weights[i]) ** 2 * frame_sums[:2]
-    return _combined(planes, weights, options, sums)
-
-
-def _combined(
-    planes: Planes, weights: npt.NDArray[np.float32], options: StackOptions, sums: npt.NDArray[np.float64]
-) -> TileResult:
-    n, rows, columns = planes[0].shape
-    flat = [plane.reshape(n, rows * columns) for plane in planes]
-    image, variance, coverage = np.empty((3, rows * columns), np.float32)
-    low, high, quality = np.empty((3, rows * columns), np.uint16)
-    method, below, above = options.thresholds(int((weights > 0).sum()))
-    how = MEDIAN if options.combine == "median" else MEAN
-    combine(
-        flat[0], flat[1], weights, merge_network(n), METHODS[method], how, below, above,
-        options.max_iterations, image, variance, coverage, low, high,
-    )  # fmt: skip
-    shape = (rows, columns)
-    if method in ("winsorized", "sigma") and options.protect > 0:
-        protect(
-            planes[0], planes[1], weights, options.protect, below, above, options.combine == "median",
-            *(plane.reshape(shape) for plane in (image, variance, coverage, low, high)),
-        )  # fmt: skip
-    consensus(
-        flat[0], flat[2], weights, np.float32(options.flag_share), low, high,
-        np.float32(options.outlier_share), np.uint16(Quality.OUTLIER), MISSING, quality,
-    )  # fmt: skip
-    inner = (slice(RIM, -RIM), slice(RIM, -RIM))
-    return TileResult(
-        image=image.reshape(shape)[inner],
-        variance=variance.reshape(shape)[inner],
-        quality=quality.reshape(shape)[inner],
-        coverage=coverage.reshape(shape)[inner],
-        rejected_low=low.reshape(shape)[inner],
-        rejected_high=high.reshape(shape)[inner],
-        sums=sums,
-    )
+    return reject_tile(planes, weights, options, sums=sums)

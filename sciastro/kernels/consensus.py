@@ -5,10 +5,22 @@ from numba import njit
 
 __all__ = ["consensus"]
 
+F0, F1 = np.float32(0.0), np.float32(1.0)
+
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def consensus(
-    values, quality, weight, share, rejected_low, rejected_high, outlier_share, outlier, missing, out
+    values,
+    quality,
+    weight,
+    share,
+    flag_share,
+    rejected_low,
+    rejected_high,
+    outlier_share,
+    outlier,
+    missing,
+    out,
 ):
     """Write the quality bits that a large enough share of the frames carries.
 
@@ -20,7 +32,9 @@ def consensus(
         Bits of each sample.
     weight : float32[frame]
         Frame weights; 0 is missing.
-    share : float
+    share : float32[frame, pixel]
+        Factor of the weight of a sample, 0 is missing; shape (0, 0): 1 everywhere.
+    flag_share : float
         A bit is set where frames with more than this share of the weight of the present samples carry it.
     rejected_low, rejected_high : uint16[pixel]
         Samples rejected; `outlier` is set where they are more than `outlier_share` of the present ones.
@@ -31,7 +45,7 @@ def consensus(
         Written.
     """
     n_frames, n_pixels = values.shape
-    block = 512
+    block, shared = 512, share.size > 0
     any_bits = np.empty(block, np.uint16)
     total = np.empty(block, np.float32)
     count = np.empty(block, np.int32)
@@ -43,10 +57,18 @@ def consensus(
             if not w > 0:
                 continue
             x, q = values[i, start : start + m], quality[i, start : start + m]
+            if shared:
+                s = share[i, start : start + m]
+                for p in range(m):
+                    here = (x[p] == x[p]) & (s[p] > F0)
+                    any_bits[p] |= q[p]
+                    total[p] += w * s[p] if here else F0
+                    count[p] += 1 if here else 0
+                continue
             for p in range(m):
                 here = x[p] == x[p]
                 any_bits[p] |= q[p]
-                total[p] += w if here else np.float32(0)
+                total[p] += w if here else F0
                 count[p] += 1 if here else 0
         for p in range(m):
             bits = np.uint16(0)
@@ -54,14 +76,16 @@ def consensus(
                 bits = any_bits[p] | missing
             else:
                 if any_bits[p]:
-                    bits = _shared(values, quality, weight, start + p, any_bits[p], share * total[p])
+                    bits = _shared(
+                        values, quality, weight, share, start + p, any_bits[p], flag_share * total[p]
+                    )
                 if rejected_low[start + p] + rejected_high[start + p] > outlier_share * count[p]:
                     bits |= outlier
             out[start + p] = bits
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _shared(values, quality, weight, pixel, candidates, enough):
+def _shared(values, quality, weight, share, pixel, candidates, enough):
     bits = np.uint16(0)
     for b in range(16):
         bit = np.uint16(1 << b)
@@ -69,9 +93,10 @@ def _shared(values, quality, weight, pixel, candidates, enough):
             continue
         carried = np.float32(0)
         for i in range(values.shape[0]):
-            here = values[i, pixel] == values[i, pixel] and weight[i] > 0
+            part = share[i, pixel] if share.size > 0 else F1
+            here = values[i, pixel] == values[i, pixel] and weight[i] > 0 and part > F0
             if here and quality[i, pixel] & bit:
-                carried += weight[i]
+                carried += weight[i] * part
         if carried > enough:
             bits |= bit
     return bits

@@ -16,7 +16,7 @@ from sciastro.kernels.reduce import median_factor
 __all__ = ["protect"]
 
 REACH = 2  # pixels
-F0 = np.float32(0.0)
+F0, F1 = np.float32(0.0), np.float32(1.0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -25,6 +25,7 @@ def protect(
     variance,
     weight,
     share,
+    slack_share,
     kappa_low,
     kappa_high,
     use_median,
@@ -36,10 +37,10 @@ def protect(
 ):
     """Combine again where samples were rejected on structure, by a rule that knows of the structure.
 
-    A sample x of variance V is kept when ``-(share * range + kappa_low sqrt(V)) <= x - image <=
-    share * range + kappa_high sqrt(V)``; range is that of the 5 x 5 neighborhood of `image`. Only
-    pixels with a rejected sample, and with ``share * range`` above three sigma of a typical sample,
-    are touched.
+    A sample x of variance V is kept when ``-(slack + kappa_low sqrt(V)) <= x - image <= slack +
+    kappa_high sqrt(V)``; slack is `slack_share` times the range of the 5 x 5 neighborhood of `image`.
+    Only pixels with a rejected sample, and with a slack above three sigma of a typical sample, are
+    touched.
 
     Parameters
     ----------
@@ -47,7 +48,9 @@ def protect(
         Samples; NaN, or a variance that is not positive, is missing.
     weight : float32[frame]
         Frame weights; 0 is missing.
-    share, kappa_low, kappa_high : float
+    share : float32[frame, y, x]
+        Factor of the weight of a sample, 0 is missing; shape (0, 0, 0): 1 everywhere.
+    slack_share, kappa_low, kappa_high : float
         See above.
     use_median : bool
         Median of the kept samples instead of their weighted mean.
@@ -56,7 +59,7 @@ def protect(
         Results of `reduce.combine`; updated.
     """
     n, height, width = values.shape
-    before = image.copy()
+    before, shared = image.copy(), share.size > 0
     kept = np.empty(n, np.float32)
     for y in range(height):
         for x in range(width):
@@ -69,7 +72,7 @@ def protect(
                         lowest = before[j, i]
                     if before[j, i] > highest:
                         highest = before[j, i]
-            slack = share * (highest - lowest)
+            slack = slack_share * (highest - lowest)
             if not slack > 3.0 * np.sqrt(image_variance[y, x] * coverage[y, x]):
                 continue
             center = before[y, x]
@@ -77,7 +80,8 @@ def protect(
             low, high, count = 0, 0, 0
             for f in range(n):
                 v, s = values[f, y, x], variance[f, y, x]
-                if not (weight[f] > F0 and s > F0 and abs(v) < np.inf):
+                part = share[f, y, x] if shared else F1
+                if not (weight[f] > F0 and s > F0 and abs(v) < np.inf and part > F0):
                     continue
                 d = v - center
                 if d < -(slack + kappa_low * np.sqrt(s)):
@@ -85,7 +89,7 @@ def protect(
                 elif d > slack + kappa_high * np.sqrt(s):
                     high += 1
                 else:
-                    w = 1.0 if use_median else weight[f]
+                    w = 1.0 if use_median else weight[f] * part
                     kept[count] = v
                     count += 1
                     total += w * d

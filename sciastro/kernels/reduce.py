@@ -289,7 +289,7 @@ def _simple_bounds(ranked, count, f, method, low, high, m, below, above):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _load(values, variance, weight, start, m, ranked, f):
-    """Copy a tile; missing samples become +inf. Fills COUNT and FLOOR (harmonic mean sigma) of `f`."""
+    """Copy a tile; missing samples become +inf. Fills COUNT and FLOOR (sum of 1 / variance) of `f`."""
     f[:] = ZERO
     for i in range(values.shape[0]):
         target = ranked[i]
@@ -302,8 +302,20 @@ def _load(values, variance, weight, start, m, ranked, f):
             target[p] = x[p] if ok else INF
             f[COUNT + p] += ONE if ok else ZERO
             f[FLOOR + p] += ONE / v[p] if ok else ZERO
-    for p in range(m):  # harmonic mean: one sample with much noise of its own does not raise it
-        f[FLOOR + p] = np.sqrt(f[COUNT + p] / f[FLOOR + p]) if f[FLOOR + p] > ZERO else ZERO
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _load_shared(values, variance, weight, share, start, m, ranked, f):
+    """Do as `_load`; samples of share 0 are missing too."""
+    f[:] = ZERO
+    for i in range(values.shape[0]):
+        target, there = ranked[i], weight[i] > ZERO
+        x, v, s = values[i, start : start + m], variance[i, start : start + m], share[i, start : start + m]
+        for p in range(m):
+            ok = there & (abs(x[p]) < INF) & (v[p] > ZERO) & (s[p] > ZERO)
+            target[p] = x[p] if ok else INF
+            f[COUNT + p] += ONE if ok else ZERO
+            f[FLOOR + p] += ONE / v[p] if ok else ZERO
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -358,10 +370,28 @@ def _average(values, variance, weight, equal, start, m, f):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _average_shared(values, variance, weight, share, equal, start, m, f):
+    """Do as `_average` with a weight per sample: that of the frame times its share."""
+    f[TOTAL : NOISE + TILE] = ZERO
+    for i in range(values.shape[0]):
+        if not weight[i] > ZERO:
+            continue
+        x, v, s = values[i, start : start + m], variance[i, start : start + m], share[i, start : start + m]
+        for p in range(m):
+            keep = (x[p] >= f[LOWER + p]) & (x[p] <= f[UPPER + p]) & (v[p] > ZERO) & (s[p] > ZERO)
+            w = ONE if equal else weight[i] * s[p]
+            f[TOTAL + p] += w * (x[p] - f[CENTER + p]) if keep else ZERO
+            f[NORM + p] += w if keep else ZERO
+            f[SQUARE + p] += w * w if keep else ZERO
+            f[NOISE + p] += w * w * v[p] if keep else ZERO
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def combine(
     values,
     variance,
     weight,
+    share,
     pairs,
     method,
     how,
@@ -383,6 +413,9 @@ def combine(
         is not positive. The variance sets the smallest sigma that rejection may assume.
     weight
         float32 (frame,); a frame of weight 0 is missing.
+    share
+        float32 (frame, pixel), what multiplies the weight of a sample (drizzle: the part of the pixel
+        that its drops cover); 0 is missing. Shape (0, 0): 1 everywhere.
     pairs
         Sorting network for this number of frames, `merge_network(values.shape[0])`.
     method
@@ -401,18 +434,26 @@ def combine(
         uint16 (pixel,), written: samples rejected on each side (missing ones are not counted).
     """
     n_frames, n_pixels = values.shape
-    low, high = np.float32(low), np.float32(high)
+    low, high, shared = np.float32(low), np.float32(high), share.size > 0
     ranked, work = np.empty((n_frames, TILE), np.float32), np.empty((n_frames, TILE), np.float32)
     f, g = np.empty(PLANES * TILE, np.float32), np.empty(CLIP_PLANES * TILE, np.float32)
     k = np.empty((5, TILE), np.int32)
     count, below, above = np.empty((3, TILE), np.int32)
     for start in range(0, n_pixels, TILE):
         m = min(TILE, n_pixels - start)
-        _load(values, variance, weight, start, m, ranked, f)
+        if shared:
+            _load_shared(values, variance, weight, share, start, m, ranked, f)
+        else:
+            _load(values, variance, weight, start, m, ranked, f)
+        for p in range(m):  # harmonic mean: one sample with much noise of its own does not raise it
+            f[FLOOR + p] = np.sqrt(f[COUNT + p] / f[FLOOR + p]) if f[FLOOR + p] > ZERO else ZERO
         _sort_rows(ranked, pairs, m)
         _middle(ranked, f, m, count)
         _reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m)
-        _average(values, variance, weight, how == MEDIAN, start, m, f)
+        if shared:
+            _average_shared(values, variance, weight, share, how == MEDIAN, start, m, f)
+        else:
+            _average(values, variance, weight, how == MEDIAN, start, m, f)
         for p in range(m):  # 0 / 0 is NaN: nothing survived
             norm, square = f[NORM + p], f[SQUARE + p]
             out[start + p] = f[CENTER + p] + f[TOTAL + p] / norm

@@ -5,6 +5,8 @@ import numpy as np
 from sciastro.kernels.consensus import consensus
 from sciastro.kernels.protect import protect
 
+NO_SHARE = np.empty((0, 0, 0), np.float32)
+
 
 def star_with(samples):
     """Five frames of a 5 x 5 patch whose center pixel has the given samples; neighbors fall to 0."""
@@ -25,6 +27,7 @@ def call(values, variance, image, low, high, *, weight=None, share=1.0, use_medi
         values,
         variance,
         weight,
+        NO_SHARE,
         share,
         4.0,
         3.0,
@@ -98,7 +101,9 @@ def test_consensus_same_as_slow_twin():
     low, high = rng.integers(0, 2, (2, pixels)).astype(np.uint16)
     out = np.empty(pixels, np.uint16)
     args = (np.float32(0.3), low, high, np.float32(0.3))
-    consensus(values, quality, weight, *args, np.uint16(1 << 4), np.uint16(0x2001), out)
+    consensus(
+        values, quality, weight, NO_SHARE.reshape(0, 0), *args, np.uint16(1 << 4), np.uint16(0x2001), out
+    )
     np.testing.assert_array_equal(out, slow_consensus(values, quality, weight, 0.3, low, high, 0.3))
 
 
@@ -141,7 +146,26 @@ def test_protection_equals_its_twin():
     rejected = [rng.integers(0, 2, image.shape).astype(np.uint16) for _ in range(2)]
     slow = slow_protect(values, variance, weight, 0.4, 4.0, 3.0, image, spread, coverage, rejected)
     before = image.copy()
-    protect(values, variance, weight, 0.4, 4.0, 3.0, False, image, spread, coverage, *rejected)
+    protect(values, variance, weight, NO_SHARE, 0.4, 4.0, 3.0, False, image, spread, coverage, *rejected)
     assert 20 < (image != before).sum() < 300
     for got, expected in zip((image, spread, coverage, *rejected), slow, strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=1e-4)
+
+
+def test_protection_and_consensus_know_shares():
+    # 160 has no share: 100, 120, 80 with shares 1, 1, 0.5 on a range of 100 give 260 / 2.5 = 104.
+    values, variance, image = star_with([100, 120, 80, 160])
+    image[2, 2] = 100
+    share = np.broadcast_to(np.float32([1, 1, 0.5, 0])[:, None, None], values.shape).copy()
+    rejected = [np.zeros((5, 5), np.uint16), np.ones((5, 5), np.uint16)]
+    spread, coverage = np.full((5, 5), 0.25, np.float32), np.full((5, 5), 4, np.float32)
+    weight = np.ones(4, np.float32)
+    protect(values, variance, weight, share, 1.0, 4.0, 3.0, False, image, spread, coverage, *rejected)
+    np.testing.assert_allclose((image[2, 2], spread[2, 2]), (104, 2.25 / 6.25), rtol=1e-6)
+    quality = np.array([[1], [0], [1], [2]], np.uint16)  # bit 1 carries 1.5 of 2.5, the last frame nothing
+    out, none = np.empty(1, np.uint16), np.zeros(1, np.uint16)
+    flat = (values[:, 2, 2:3].copy(), quality, weight, share[:, 2, 2:3].copy())
+    consensus(*flat, np.float32(0.55), none, none, np.float32(0.3), np.uint16(16), np.uint16(0), out)
+    assert out[0] == 1
+    consensus(*flat, np.float32(0.65), none, none, np.float32(0.3), np.uint16(16), np.uint16(0), out)
+    assert out[0] == 0

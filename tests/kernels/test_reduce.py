@@ -9,9 +9,19 @@ from sciastro.kernels import reduce as kernel
 from sciastro.kernels.masters import combine_counts
 from sciastro.kernels.networks import merge_network
 
+NO_SHARE = np.empty((0, 0), np.float32)
+
 
 def run(
-    values, variance=None, weight=None, method="winsorized", how=kernel.MEAN, low=4.0, high=3.0, passes=10
+    values,
+    variance=None,
+    weight=None,
+    method="winsorized",
+    how=kernel.MEAN,
+    low=4.0,
+    high=3.0,
+    passes=10,
+    share=NO_SHARE,
 ):
     values = np.ascontiguousarray(values, np.float32)
     n, p = values.shape
@@ -19,7 +29,7 @@ def run(
     weight = np.ones(n, np.float32) if weight is None else np.asarray(weight, np.float32)
     planes = [np.empty(p, np.float32) for _ in range(3)] + [np.empty(p, np.uint16) for _ in range(2)]
     method = kernel.METHODS[method]
-    kernel.combine(values, variance, weight, merge_network(n), method, how, low, high, passes, *planes)
+    kernel.combine(values, variance, weight, share, merge_network(n), method, how, low, high, passes, *planes)
     return planes
 
 
@@ -252,3 +262,24 @@ def test_counts_equal_combine_on_the_same_numbers(dtype):
     assert (planes[3] + planes[4] + planes[5] == n - (raw > 65_000).sum(axis=0)).all()
     exact = 64 * (weight**2 * scale**2).sum() / weight.sum() ** 2
     np.testing.assert_allclose(planes[1], exact * n / planes[3], rtol=1e-5)
+
+
+def test_a_share_of_one_changes_no_bit_and_share_zero_is_missing():
+    values, variance, weight = messy(12, 900, seed=3)
+    want = run(values, variance, weight)
+    for a, b in zip(run(values, variance, weight, share=np.ones_like(values)), want, strict=True):
+        np.testing.assert_array_equal(a, b)
+    share = (np.random.default_rng(1).random(values.shape) < 0.6).astype(np.float32)
+    gone = np.where(share > 0, values, np.nan)
+    share[share == 0] = np.random.default_rng(2).choice([0.0, -1.0, np.nan], (share == 0).sum())
+    for how in (kernel.MEAN, kernel.MEDIAN):
+        got = run(values, variance, weight, how=how, share=share)
+        for a, b in zip(got, run(gone, variance, weight, how=how), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_shares_weigh_samples():
+    # Weights 1 x 0.5 and 2 x 0.25: both 0.5, so mean 10, variance (4 + 8) / 4 = 3, two frames.
+    share = np.array([[0.5], [0.25]], np.float32)
+    out, variance, coverage, *_ = run([[8.0], [12.0]], [[4.0], [8.0]], [1.0, 2.0], "none", share=share)
+    assert (out[0], variance[0], coverage[0]) == (10.0, 3.0, 2.0)
