@@ -234,25 +234,16 @@ def _residual(wcs: WCS, x: Floats, y: Floats, ra: Floats, dec: Floats) -> float:
 
 
 def _invert(c: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return the points that the map takes to (x, y), by Newton's method from its linear part.
+    """Return the points that the map takes to (x, y).
 
     Raises
     ------
     SolveError
         If it does not converge: the map folds within the frame.
     """
-    shift, linear = c[:, 0], c[:, 1:3] / transform.SCALE
-    p = np.linalg.solve(linear, np.stack([x, y]) - shift[:, None])
-    step = 0.5
-    for _ in range(30):
-        fx, fy = transform.evaluate(c, p[0], p[1])
-        gx, hx = transform.evaluate(c, p[0] + step, p[1]), transform.evaluate(c, p[0], p[1] + step)
-        a, b, d, e = (gx[0] - fx) / step, (hx[0] - fx) / step, (gx[1] - fy) / step, (hx[1] - fy) / step
-        det = a * e - b * d
-        dx, dy = x - fx, y - fy
-        p = p + np.stack([(e * dx - b * dy) / det, (a * dy - d * dx) / det])
-        if np.max(np.hypot(dx, dy)) < 1e-7:
-            return p[0], p[1]
+    u, v = transform.invert(c, x, y)
+    if np.isfinite(u).all() and np.isfinite(v).all():
+        return u, v
     raise SolveError(
         "cannot be inverted over the frame.", where="from_reference", remedy="Lower `max_degree`."
     )

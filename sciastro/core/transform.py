@@ -21,14 +21,18 @@ __all__ = [
     "evaluate",
     "fit",
     "identity",
+    "invert",
+    "jacobian",
     "n_terms",
     "pad",
+    "substitute",
 ]
 
 Floats = npt.NDArray[np.float64]
 
 ORIGIN = 0.0
 SCALE = 1000.0
+CONVERGED, INVERTED = 1e-9, 1e-6  # pixel: where Newton's method stops, and what counts as found
 
 
 def n_terms(degree: int) -> int:
@@ -132,3 +136,111 @@ def compose_fit(
     c = fit(x[good], y[good], to_x[good], to_y[good], degree)
     fx, fy = evaluate(c, x[good], y[good])
     return c, float(np.max(np.hypot(fx - to_x[good], fy - to_y[good])))
+
+
+def substitute(
+    coefficients: npt.ArrayLike, factor: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)
+) -> Floats:
+    """Return the map of ``(factor * x + shift[0], factor * y + shift[1])``, exactly: same degree, other terms.
+
+    What moves the origin of a canvas or changes its scale; binomial theorem, term by term.
+    """
+    c = np.asarray(coefficients, dtype=np.float64)
+    if factor == 1.0 and shift == (0.0, 0.0):
+        return c.copy()
+    degree = degree_of(c.shape[1])
+    along = [_powers(factor, (factor * ORIGIN + by - ORIGIN) / SCALE, degree) for by in shift]
+    out = np.zeros_like(c)
+    places = {(total - j, j): k for k, (total, j) in enumerate(_orders(degree))}
+    for total, j in _orders(degree):
+        i = total - j
+        for p in range(i + 1):
+            for q in range(j + 1):
+                out[:, places[p, q]] += c[:, places[i, j]] * along[0][i, p] * along[1][j, q]
+    return out
+
+
+def _orders(degree: int) -> list[tuple[int, int]]:
+    """Return total degree and power of v of each term, in order."""
+    return [(total, j) for total in range(degree + 1) for j in range(total + 1)]
+
+
+def _powers(factor: float, shift: float, degree: int) -> Floats:
+    """Return the coefficients [power, term] of (factor * u + shift) ** power."""
+    out = np.zeros((degree + 1, degree + 1))
+    for power in range(degree + 1):
+        for k in range(power + 1):
+            out[power, k] = math.comb(power, k) * factor**k * shift ** (power - k)
+    return out
+
+
+def jacobian(coefficients: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> Floats:
+    """Return d(mapped x, mapped y) / d(x, y), float64 (..., 2, 2), at positions `x`, `y` [pixel]."""
+    c = np.asarray(coefficients, dtype=np.float64)
+    degree = degree_of(c.shape[1])
+    u = (np.asarray(x, dtype=np.float64) - ORIGIN) / SCALE
+    v = (np.asarray(y, dtype=np.float64) - ORIGIN) / SCALE
+    out = np.zeros((*np.broadcast_shapes(u.shape, v.shape), 2, 2))
+    for k, (total, j) in enumerate(_orders(degree)):
+        i = total - j
+        if i:
+            out[..., 0] += c[:, k] * (i / SCALE * u ** (i - 1) * v**j)[..., None]
+        if j:
+            out[..., 1] += c[:, k] * (j / SCALE * u**i * v ** (j - 1))[..., None]
+    return out
+
+
+def invert(
+    coefficients: npt.ArrayLike,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    near: tuple[float, float] | None = None,
+    steps: int = 12,
+) -> tuple[Floats, Floats]:
+    """Return the positions that the map takes to (x, y); NaN where there is none on the branch of `near`.
+
+    Newton's method, walked from `near` outward in `steps` steps, so that a map that bends does not throw the
+    iteration onto another branch.
+
+    Parameters
+    ----------
+    x, y
+        Mapped positions [pixel], equal shapes.
+    near
+        A position [pixel] where the map is well behaved; None is where its linear part takes the mean of
+        (x, y).
+    """
+    c = np.asarray(coefficients, dtype=np.float64)
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    goal = np.stack([x.ravel(), y.ravel()], axis=-1)
+    if near is None:
+        start = np.linalg.solve(c[:, 1:3] / SCALE, goal.mean(axis=0) - c[:, 0]) + ORIGIN
+    else:
+        start = np.asarray(near, dtype=np.float64)
+    here = np.repeat(start[None], len(goal), axis=0)
+    begin = np.stack(evaluate(c, here[:, 0], here[:, 1]), axis=-1)
+    shares = [1.0] if c.shape[1] == n_terms(1) else [(k + 1) / steps for k in range(steps)]
+    left = np.full(len(goal), np.inf)
+    with np.errstate(all="ignore"):
+        for share in shares:
+            target = begin + share * (goal - begin)
+            for _ in range(2 if share < 1 else 8):
+                found = np.stack(evaluate(c, here[:, 0], here[:, 1]), axis=-1)
+                left = np.hypot(*(target - found).T)
+                if not np.any(left > CONVERGED):
+                    break
+                here = here + _solved(jacobian(c, here[:, 0], here[:, 1]), target - found)
+        found = np.stack(evaluate(c, here[:, 0], here[:, 1]), axis=-1)
+        left = np.hypot(*(goal - found).T)
+    here[~(left < INVERTED)] = np.nan
+    return here[:, 0].reshape(x.shape), here[:, 1].reshape(x.shape)
+
+
+def _solved(matrix: Floats, right: Floats) -> Floats:
+    """Return the solution of each 2 x 2 system; infinite or NaN where singular."""
+    (a, b), (d, e) = matrix[:, 0].T, matrix[:, 1].T
+    determinant = a * e - b * d
+    return np.stack(
+        [(e * right[:, 0] - b * right[:, 1]) / determinant, (a * right[:, 1] - d * right[:, 0]) / determinant],
+        axis=-1,
+    )

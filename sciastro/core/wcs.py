@@ -20,6 +20,7 @@ __all__ = [
     "moved",
     "parity",
     "pixel_scale",
+    "resampled",
     "rotation",
     "tan_wcs",
     "text_to_wcs",
@@ -149,6 +150,37 @@ def moved(wcs: WCS, dx: float, dy: float) -> WCS:
         out.sip = Sip(wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, out.wcs.crpix)
     out.wcs.set()
     return out
+
+
+def resampled(wcs: WCS, origin: tuple[float, float] = (0.0, 0.0), scale: float = 1.0) -> WCS:
+    """Return `wcs` on a grid that begins at pixel `origin` and has `scale` pixels in the place of one.
+
+    A position x of the given grid lies at ``(x - origin_x) * scale + (scale - 1) / 2`` of the new one.
+    """
+    out = moved(wcs, *origin)
+    if scale == 1.0:
+        return out
+    crpix = (np.asarray(out.wcs.crpix) - 0.5) * scale + 0.5
+    out.wcs.crpix = crpix
+    if out.wcs.has_cd():
+        out.wcs.cd = out.wcs.cd / scale
+    else:
+        out.wcs.cdelt = np.asarray(out.wcs.cdelt) / scale
+    if wcs.sip is not None:
+        terms = [_rescaled(matrix, scale) for matrix in (wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp)]
+        out.sip = Sip(*terms, crpix)
+    if out.pixel_shape is not None:
+        out.pixel_shape = tuple(round(n * scale) for n in out.pixel_shape)
+    out.wcs.set()
+    return out
+
+
+def _rescaled(matrix: Floats | None, scale: float) -> Floats | None:
+    """Return SIP terms A[p, q] for pixels `scale` times smaller: f' = scale f, u' = scale u."""
+    if matrix is None:
+        return None
+    p, q = np.indices(matrix.shape)
+    return np.asarray(matrix * scale ** (1.0 - p - q))
 
 
 def _jacobian(wcs: WCS) -> Floats:

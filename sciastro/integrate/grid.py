@@ -1,6 +1,6 @@
 """The canvas, its tiles, and which part of a frame a tile needs.
 
-The canvas is the grid of the reference frame. Maps are interpolated between nodes on multiples of
+The canvas is a window of the grid of the reference frame (`integrate.canvas`). Maps are interpolated between nodes on multiples of
 `STEP` canvas pixels, wherever a tile begins, so that a pixel gets the same number whatever the tile plan.
 """
 
@@ -46,11 +46,17 @@ class Tile:
         return Tile(self.y0 - pixels, self.y1 + pixels, self.x0 - pixels, self.x1 + pixels)
 
 
-def evaluate_grid(coefficients: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
+def evaluate_grid(
+    coefficients: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, domain: npt.ArrayLike | None = None
+) -> tuple[Floats, Floats]:
     """Return the mapped x and y of the grid of all `y` (rows) with all `x` (columns), in pixel.
 
-    Same numbers as `core.transform.evaluate` to rounding; powers are taken along the axes only.
+    Same numbers as `core.transform.evaluate` to rounding; powers are taken along the axes only. Beyond a
+    `domain` (x0, x1, y0, y1; the canvas box that holds the frame) the map goes on as a straight line from
+    the edge of the box: an extrapolated polynomial could fold back into the frame.
     """
+    if domain is not None and np.isfinite(domain).all():
+        return _kept_straight(coefficients, x, y, np.asarray(domain, dtype=np.float64))
     c = np.asarray(coefficients, dtype=np.float64)
     degree = degree_of(c.shape[1])
     u = ((np.asarray(x, dtype=np.float64) - ORIGIN) / SCALE)[:, None] ** np.arange(degree + 1)
@@ -64,15 +70,40 @@ def evaluate_grid(coefficients: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLik
     return v @ square[0] @ u.T, v @ square[1] @ u.T
 
 
-def node_positions(coefficients: npt.ArrayLike, tile: Tile) -> tuple[Floats, Floats]:
+def _kept_straight(
+    coefficients: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, domain: Floats
+) -> tuple[Floats, Floats]:
+    """Evaluate inside the box and a cell of nodes around it, straight on from there."""
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    near_x = np.clip(x, domain[0] - STEP, domain[1] + STEP)
+    near_y = np.clip(y, domain[2] - STEP, domain[3] + STEP)
+    fx, fy = evaluate_grid(coefficients, near_x, near_y)
+    if np.array_equal(near_x, x) and np.array_equal(near_y, y):
+        return fx, fy
+    ends = evaluate_grid(coefficients, domain[:2], domain[2:])
+    width, height = max(domain[1] - domain[0], 1.0), max(domain[3] - domain[2], 1.0)
+    beyond_x, beyond_y = (x - near_x)[None, :] / width, (y - near_y)[:, None] / height
+    for plane, (low, high) in ((fx, ends[0]), (fy, ends[1])):
+        plane += beyond_x * 0.5 * (low[1] - low[0] + high[1] - high[0])
+        plane += beyond_y * 0.5 * (high[0] - low[0] + high[1] - low[1])
+    return fx, fy
+
+
+def node_positions(
+    coefficients: npt.ArrayLike, tile: Tile, domain: npt.ArrayLike | None = None
+) -> tuple[Floats, Floats]:
     """Return frame x and y [pixel] of the nodes of `tile`: canvas multiples of `STEP`, both ends enclosed."""
     x = STEP * np.arange(tile.x0 // STEP, -(-tile.x1 // STEP) + 1)
     y = STEP * np.arange(tile.y0 // STEP, -(-tile.y1 // STEP) + 1)
-    return evaluate_grid(coefficients, x, y)
+    return evaluate_grid(coefficients, x, y, domain)
 
 
 def input_window(
-    coefficients: npt.ArrayLike, tile: Tile, frame_shape: tuple[int, int], margin: int = REACH
+    coefficients: npt.ArrayLike,
+    tile: Tile,
+    frame_shape: tuple[int, int],
+    margin: int = REACH,
+    domain: npt.ArrayLike | None = None,
 ) -> tuple[int, int, int, int] | None:
     """Return the window (y0, y1, x0, x1) of a frame that `tile` needs, or None where they do not meet.
 
@@ -86,8 +117,12 @@ def input_window(
         Rows and columns of the frame; the window is cut to it.
     margin
         Input pixels beyond the outermost position.
+    domain
+        Canvas box x0, x1, y0, y1 that holds the frame; None is everywhere.
     """
-    x, y = (_cut_to_tile(plane, tile) for plane in node_positions(coefficients, tile))
+    if domain is not None and not _touches(tile, domain):
+        return None
+    x, y = (_cut_to_tile(plane, tile) for plane in node_positions(coefficients, tile, domain))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return None
     height, width = frame_shape
@@ -96,6 +131,12 @@ def input_window(
     if x1 - x0 > NEARLY_ALL * width:
         x0, x1 = 0, width
     return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else None
+
+
+def _touches(tile: Tile, domain: npt.ArrayLike) -> bool:
+    """Return whether a tile and a box, with a pixel of slack, have pixels in common."""
+    x0, x1, y0, y1 = (float(end) for end in np.asarray(domain))
+    return tile.x0 <= x1 + 1 and tile.x1 - 1 >= x0 - 1 and tile.y0 <= y1 + 1 and tile.y1 - 1 >= y0 - 1
 
 
 def _cut_to_tile(nodes: Floats, tile: Tile) -> Floats:
@@ -120,12 +161,16 @@ def _window_pixels(
     return pixels
 
 
-def _slopes(maps: npt.ArrayLike, shape: tuple[int, int]) -> Floats:
-    """Return d(x, y) / d(u, v) (frame, 2, 2) of each map over the whole canvas."""
+def _slopes(maps: npt.ArrayLike, shape: tuple[int, int], domains: npt.ArrayLike | None = None) -> Floats:
+    """Return d(x, y) / d(u, v) (frame, 2, 2) of each map over its part of the canvas."""
     out = []
-    for c in np.asarray(maps, dtype=np.float64):
-        x, y = evaluate_grid(c, np.array([0, shape[1] - 1.0]), np.array([0, shape[0] - 1.0]))
-        span_x, span_y = max(shape[1] - 1.0, 1.0), max(shape[0] - 1.0, 1.0)
+    maps = np.asarray(maps, dtype=np.float64)
+    whole = np.array([0, shape[1] - 1.0, 0, shape[0] - 1.0])
+    boxes = np.broadcast_to(whole, (len(maps), 4)) if domains is None else np.asarray(domains, dtype=float)
+    for c, one in zip(maps, boxes, strict=True):
+        box = one if np.isfinite(one).all() else whole
+        x, y = evaluate_grid(c, box[:2], box[2:])
+        span_x, span_y = max(box[1] - box[0], 1.0), max(box[3] - box[2], 1.0)
         out.append(
             [
                 [(x[:, 1] - x[:, 0]).mean() / span_x, (x[1] - x[0]).mean() / span_y],
@@ -135,13 +180,35 @@ def _slopes(maps: npt.ArrayLike, shape: tuple[int, int]) -> Floats:
     return np.nan_to_num(np.array(out).reshape(-1, 2, 2))
 
 
+def _touching(
+    domains: npt.ArrayLike | None, frames: int, rows: int, columns: int, shape: tuple[int, int]
+) -> tuple[int, Floats]:
+    """Return the most frames that any tile meets, and how many tiles each frame meets."""
+    down, across = -(-shape[0] // rows), -(-shape[1] // columns)
+    if domains is None:
+        return frames, np.full(frames, float(down * across))
+    boxes = np.nan_to_num(np.asarray(domains, dtype=np.float64), nan=-1e9)
+    slack = RIM + 2
+    x, y = columns * np.arange(across), rows * np.arange(down)
+    in_x = (x <= boxes[:, 1:2] + slack) & (x + columns >= boxes[:, 0:1] - slack)
+    in_y = (y <= boxes[:, 3:4] + slack) & (y + rows >= boxes[:, 2:3] - slack)
+    met = in_y.astype(np.float32).T @ in_x.astype(np.float32)
+    return int(met.max(initial=0.0)), (in_x.sum(axis=1) * in_y.sum(axis=1)).astype(np.float64)
+
+
 def working_bytes(
-    maps: npt.ArrayLike, rows: int, columns: int, shape: tuple[int, int], frame_shape: tuple[int, int]
+    maps: npt.ArrayLike,
+    rows: int,
+    columns: int,
+    shape: tuple[int, int],
+    frame_shape: tuple[int, int],
+    domains: npt.ArrayLike | None = None,
 ) -> int:
     """Return the memory that one worker needs for a tile of `rows` x `columns` [byte]."""
-    slopes = _slopes(maps, shape)
+    slopes = _slopes(maps, shape, domains)
+    most, _ = _touching(domains, len(slopes), rows, columns, shape)
     window = _window_pixels(slopes, rows, columns, frame_shape).max(initial=0.0)
-    return int(rows * columns * (SAMPLE * len(slopes) + OVERHEAD) + WINDOW * window) + MINIMUM
+    return int(rows * columns * (SAMPLE * most + OVERHEAD) + WINDOW * window) + MINIMUM
 
 
 def plan_tiles(
@@ -150,11 +217,12 @@ def plan_tiles(
     frame_shape: tuple[int, int],
     memory_bytes: int,
     workers: int = 1,
+    domains: npt.ArrayLike | None = None,
 ) -> list[list[Tile]]:
     """Return rows of tiles that cover the canvas, each worker staying within its part of the memory.
 
     Among full-width bands and narrower tiles, the plan that reads the fewest input pixels: bands
-    for small rotations, near-square tiles for large ones.
+    for small rotations, near-square tiles for large ones. A tile has room for the frames that meet it.
 
     Parameters
     ----------
@@ -168,6 +236,8 @@ def plan_tiles(
         Bound for all workers together, without the output planes.
     workers
         Tiles in work at the same time.
+    domains
+        Canvas boxes (frame, 4) x0, x1, y0, y1 that hold the frames; None: all are everywhere.
 
     Raises
     ------
@@ -175,7 +245,7 @@ def plan_tiles(
         If not even the smallest tile fits.
     """
     height, width = shape
-    slopes = _slopes(maps, shape)
+    slopes = _slopes(maps, shape, domains)
     budget = min(memory_bytes / workers - MINIMUM, LARGEST)
     most_rows = max(STEP, -(-height // (2 * workers) // STEP) * STEP) if workers > 1 else height
     best: tuple[float, int, int] | None = None
@@ -184,19 +254,20 @@ def plan_tiles(
         rows = -(-min(most_rows, height) // STEP) * STEP
         while rows >= STEP:
             window = _window_pixels(slopes, rows, columns, frame_shape)
-            need = rows * columns * (SAMPLE * len(slopes) + OVERHEAD) + WINDOW * window.max(initial=0.0)
+            most, tiles = _touching(domains, len(slopes), rows, columns, shape)
+            need = rows * columns * (SAMPLE * most + OVERHEAD) + WINDOW * window.max(initial=0.0)
             if need <= budget:
                 break
             rows = min(rows - STEP, int(rows * budget / need) // STEP * STEP) if budget > 0 else 0
         if rows >= STEP:
-            cost = float(window.sum()) * -(-height // rows) * -(-width // columns)
+            cost = float((window * tiles).sum())
             if best is None or cost < 0.9 * best[0]:
                 best = (cost, rows, columns)
         if columns <= 4 * STEP:
             break
         columns = max(4 * STEP, -(-columns // 2 // STEP) * STEP)
     if best is None:
-        least = working_bytes(maps, STEP, min(4 * STEP, width), shape, frame_shape) * workers
+        least = working_bytes(maps, STEP, min(4 * STEP, width), shape, frame_shape, domains) * workers
         asked, needed = memory_bytes / 1e6, least / 1e6
         found = f"is {asked:.0f} MB; {len(slopes)} frames in {workers} threads need {needed:.0f} MB."
         raise OptionError(
