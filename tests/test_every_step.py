@@ -462,6 +462,7 @@ def test_example_of_every_function():
 # Floating-point options that are pure numbers (ratios, shares, probabilities, S/N). A new one needs a
 # unit, or a place here.
 PURE = {
+    "integrate.canvas": "drift largest",
     "calibrate.match": "exposure_tolerance max_dark_scale",
     "calibrate.masters": "low high max_saturated min_flat_level",
     "calibrate.defects": "dead_fraction low_flat light_sigma",

@@ -141,7 +141,7 @@ def compose_fit(
 def substitute(
     coefficients: npt.ArrayLike, factor: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)
 ) -> Floats:
-    """Return the map of ``(factor * x + shift[0], factor * y + shift[1])``, exactly: same degree, other terms.
+    """Return the map of ``(factor * x + shift[0], factor * y + shift[1])``, exactly; the degree stays.
 
     What moves the origin of a canvas or changes its scale; binomial theorem, term by term.
     """
@@ -241,6 +241,9 @@ def _solved(matrix: Floats, right: Floats) -> Floats:
     (a, b), (d, e) = matrix[:, 0].T, matrix[:, 1].T
     determinant = a * e - b * d
     return np.stack(
-        [(e * right[:, 0] - b * right[:, 1]) / determinant, (a * right[:, 1] - d * right[:, 0]) / determinant],
+        [
+            (e * right[:, 0] - b * right[:, 1]) / determinant,
+            (a * right[:, 1] - d * right[:, 0]) / determinant,
+        ],
         axis=-1,
     )

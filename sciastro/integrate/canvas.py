@@ -2,8 +2,8 @@
 
 A canvas is a window of the reference grid, or a finer copy of one: its pixel (X, Y) lies at
 ``x = (X - (scale - 1) / 2) / scale + origin_x`` on the reference grid, and likewise for y. Four extents:
-the reference frame; the union of all frames; the largest rectangle that all of them cover; or whichever of the
-first two the drift of the set asks for.
+the reference frame; the union of all frames; the largest rectangle that all of them cover; or whichever of
+the first two the drift of the set asks for.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from sciastro.core.options import Options, option
 from sciastro.core.wcs import resampled
 from sciastro.errors import DatasetError
 
-__all__ = ["Canvas", "CanvasOptions", "choose_canvas", "domain_box", "domain_boxes"]
+__all__ = ["EVERYWHERE", "Canvas", "CanvasOptions", "choose_canvas", "domain_box", "domain_boxes"]
 
 Floats = npt.NDArray[np.float64]
 Shape = tuple[int, int]
@@ -138,9 +138,7 @@ def domain_box(
         return np.full(4, np.nan)
     x, y = _border(frame_shape)
     middle = ((frame_shape[1] - 1) / 2, (frame_shape[0] - 1) / 2)
-    for start in (near, None, middle):
-        if start is None and (near is None and c.shape[1] > transform.n_terms(1)):
-            start = _center(c, frame_shape)
+    for start in (near if near is not None else _center(c, frame_shape), middle):
         u, v = transform.invert(c, x, y, near=start)
         if np.isfinite(u).all() and np.isfinite(v).all():
             return np.array([u.min(), u.max(), v.min(), v.max()])
@@ -237,9 +235,7 @@ def _outside(maps: Sequence[npt.ArrayLike], frame_shape: Shape, reference_shape:
 
     Both areas are near equal, so it is found from a grid of the reference frame that falls off the frame.
     """
-    x, y = np.meshgrid(
-        np.linspace(0, reference_shape[1] - 1, 41), np.linspace(0, reference_shape[0] - 1, 41)
-    )
+    x, y = np.meshgrid(np.linspace(0, reference_shape[1] - 1, 41), np.linspace(0, reference_shape[0] - 1, 41))
     out = []
     for c in maps:
         fx, fy = transform.evaluate(c, x, y)
@@ -266,8 +262,8 @@ def _union(
         width, height = grown[1] - grown[0], grown[3] - grown[2]
         if width * height > limit and box is not None:
             refused[int(i)] = (
-                f"would make the canvas {width:.0f} x {height:.0f} pixel, beyond {largest:g} reference frames "
-                "(canvas.largest); its registration may be wrong"
+                f"would make the canvas {width:.0f} x {height:.0f} pixel, beyond {largest:g} reference "
+                "frames (canvas.largest); its registration may be wrong"
             )
             continue
         box = grown
@@ -311,7 +307,7 @@ def _nothing_common() -> DatasetError:
 
 
 def _largest_rectangle(cells: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Return top, bottom, left, right (ends excluded) of the largest all-true rectangle (histogram method)."""
+    """Return top, bottom, left, right (ends excluded) of the largest rectangle of true cells (histograms)."""
     best, area = (0, 0, 0, 0), 0
     height = np.zeros(cells.shape[1] + 1, int)
     for row in range(cells.shape[0]):

@@ -72,8 +72,9 @@ def integrate_tile(
     options: StackOptions,
     buffers: Buffers | None = None,
     correlation: npt.NDArray[np.floating] | None = None,
+    domains: npt.NDArray[np.float64] | None = None,
 ) -> TileResult:
-    """Return the stack of every frame's part of `tile`.
+    """Return the stack of every frame's part of `tile`; only frames that meet it take memory and time.
 
     Parameters
     ----------
@@ -97,24 +98,46 @@ def integrate_tile(
     correlation
         Per frame, noise of large areas over that of uncorrelated pixels (frames that were resampled
         before); None is 1.
+    domains
+        Canvas boxes (frame, 4) that hold the frames (`integrate.canvas`); None is everywhere.
     """
-    n = len(maps)
     tile = tile.padded(RIM)
-    planes = (Buffers() if buffers is None else buffers).take(n, tile.shape)
     how = resampler_of(options)
     weights = np.asarray(weight, dtype=np.float32)
+    used = np.flatnonzero(weights > 0)
+    boxes = [None if domains is None else domains[i] for i in range(len(maps))]
+    found = [(int(i), input_window(maps[i], tile, frame_shape, domain=boxes[i])) for i in used]
+    met = [(i, window) for i, window in found if window is not None]
     sums = np.zeros(2)
-    for i in range(n):
-        out = (planes[0][i], planes[1][i], planes[2][i])
-        window = input_window(maps[i], tile, frame_shape) if weights[i] > 0 else None
-        if window is None:
-            out[0][...], out[1][...], out[2][...] = np.nan, np.nan, OUTSIDE
-            continue
+    if not met:
+        return _empty(tile, sums)
+    planes = (Buffers() if buffers is None else buffers).take(len(met), tile.shape)
+    for k, (i, window) in enumerate(met):
+        out = (planes[0][k], planes[1][k], planes[2][k])
         frame_sums = resample(
             read_window(i, *window), (window[0], window[2]), maps[i], tile, how, out,
-            scale=terms.scale[i], pedestal=terms.pedestal[i], offset=terms.offset[i], rim=RIM,
+            scale=terms.scale[i], pedestal=terms.pedestal[i], offset=terms.offset[i],
+            rim=RIM, domain=boxes[i],
         )  # fmt: skip
         if correlation is not None:
             frame_sums[0] *= float(correlation[i]) ** 2
         sums += float(weights[i]) ** 2 * frame_sums[:2]
-    return reject_tile(planes, weights, options, sums=sums)
+    done = reject_tile(planes, weights[[i for i, _ in met]], options, sums=sums, frames=len(used))
+    if len(met) < len(used):  # what the frames that do not meet the tile say of its empty pixels
+        done.quality[np.isnan(done.image)] |= np.uint16(OUTSIDE)
+    return done
+
+
+def _empty(tile: Tile, sums: npt.NDArray[np.float64]) -> TileResult:
+    """Return a tile (with its rim given) that no frame meets."""
+    rows, columns = tile.shape
+    shape = (rows - 2 * RIM, columns - 2 * RIM)
+    return TileResult(
+        image=np.full(shape, np.nan, np.float32),
+        variance=np.full(shape, np.nan, np.float32),
+        quality=np.full(shape, OUTSIDE, np.uint16),
+        coverage=np.zeros(shape, np.float32),
+        rejected_low=np.zeros(shape, np.uint16),
+        rejected_high=np.zeros(shape, np.uint16),
+        sums=sums,
+    )

@@ -1,7 +1,8 @@
 """The canvas, its tiles, and which part of a frame a tile needs.
 
-The canvas is a window of the grid of the reference frame (`integrate.canvas`). Maps are interpolated between nodes on multiples of
-`STEP` canvas pixels, wherever a tile begins, so that a pixel gets the same number whatever the tile plan.
+The canvas is a window of the grid of the reference frame (`integrate.canvas`). Maps are interpolated between
+nodes on multiples of `STEP` canvas pixels, wherever a tile begins, so that a pixel gets the same number
+whatever the tile plan.
 """
 
 from dataclasses import dataclass
@@ -83,10 +84,13 @@ def _kept_straight(
     ends = evaluate_grid(coefficients, domain[:2], domain[2:])
     width, height = max(domain[1] - domain[0], 1.0), max(domain[3] - domain[2], 1.0)
     beyond_x, beyond_y = (x - near_x)[None, :] / width, (y - near_y)[:, None] / height
-    for plane, (low, high) in ((fx, ends[0]), (fy, ends[1])):
-        plane += beyond_x * 0.5 * (low[1] - low[0] + high[1] - high[0])
-        plane += beyond_y * 0.5 * (high[0] - low[0] + high[1] - low[1])
-    return fx, fy
+    out = [
+        plane
+        + beyond_x * 0.5 * (low[1] - low[0] + high[1] - high[0])
+        + beyond_y * 0.5 * (high[0] - low[0] + high[1] - low[1])
+        for plane, (low, high) in ((fx, ends[0]), (fy, ends[1]))
+    ]
+    return out[0], out[1]
 
 
 def node_positions(

@@ -60,6 +60,7 @@ def reject_tile(
     *,
     sums: npt.NDArray[np.float64],
     share: npt.NDArray[np.float32] = NO_SHARE,
+    frames: int | None = None,
 ) -> TileResult:
     """Return the stack of the samples of a tile, without its rim.
 
@@ -76,13 +77,15 @@ def reject_tile(
         Passed on in the result.
     share
         Factor of the weight of each sample (frame, y, x), 0 is missing; shape (0, 0, 0): 1 everywhere.
+    frames
+        Frames of the whole stack, by which the rule is chosen; None are those given.
     """
     n, rows, columns = planes[0].shape
     flat = [plane.reshape(n, rows * columns) for plane in planes]
     shares = share.reshape(n, rows * columns) if share.size else share.reshape(0, 0)
     image, variance, coverage = np.empty((3, rows * columns), np.float32)
     low, high, quality = np.empty((3, rows * columns), np.uint16)
-    method, below, above = options.thresholds(int((weights > 0).sum()))
+    method, below, above = options.thresholds(int((weights > 0).sum()) if frames is None else frames)
     how = MEDIAN if options.combine == "median" else MEAN
     combine(
         flat[0], flat[1], weights, shares, merge_network(n), METHODS[method], how, below, above,

@@ -99,6 +99,7 @@ def resample(
     pedestal: float = 0.0,
     offset: float = 0.0,
     rim: int = 0,
+    domain: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.float64]:
     """Write ``(frame - pedestal) * scale * area + offset`` on the grid of `tile` into `out`.
 
@@ -118,6 +119,8 @@ def resample(
         Signal, variance, quality of the tile, C-contiguous; written. NaN is missing.
     rim
         Border of the tile that the returned sums leave out.
+    domain
+        Canvas box x0, x1, y0, y1 that holds the frame; None is everywhere.
     scale, pedestal, offset
         Linear change of the values; the variance takes ``(scale * area)**2``.
 
@@ -127,7 +130,7 @@ def resample(
         float64 (3,): ``sum(scale**2 area V_in)``, ``sum(V_out)`` and number of the clean pixels
         (`kernels.warp`).
     """
-    x, y = node_positions(coefficients, tile)
+    x, y = node_positions(coefficients, tile, domain)
     turned, corner, x, y = _turned(planes, origin, x, y)
     skip_y, skip_x = tile.y0 % STEP, tile.x0 % STEP
     sums = np.zeros(3)

@@ -64,6 +64,7 @@ def stack_windows(
     memory_bytes: int,
     workers: int = 2,
     progress: Callable[[float], None] | None = None,
+    domains: npt.NDArray[np.float64] | None = None,
 ) -> float:
     """Integrate one band into `out` and return its noise correlation factor.
 
@@ -91,6 +92,8 @@ def stack_windows(
         Threads.
     progress
         Called in this thread after each tile with the share of the canvas that is done, 0 to 1.
+    domains
+        Canvas boxes (frame, 4) that hold the frames (`integrate.canvas`); None is everywhere.
 
     Returns
     -------
@@ -106,7 +109,8 @@ def stack_windows(
     shape = out.image.shape
     maps = np.asarray(maps, dtype=np.float64)
     used = np.asarray(weight, dtype=np.float64) > 0
-    plan = plan_tiles((shape[0], shape[1]), maps[used], frame_shape, memory_bytes, workers)
+    boxes = None if domains is None else np.asarray(domains, dtype=np.float64)[used]
+    plan = plan_tiles((shape[0], shape[1]), maps[used], frame_shape, memory_bytes, workers, boxes)
     tiles = [tile for row in plan for tile in row]
     numbers = np.flatnonzero(used)
     part = Terms(terms.scale[used], terms.pedestal[used], terms.offset[used])
@@ -121,7 +125,9 @@ def stack_windows(
         buffers = getattr(local, "buffers", None)
         if buffers is None:
             buffers = local.buffers = Buffers()
-        done = integrate_tile(read, maps[used], frame_shape, part, weight[used], tile, options, buffers)
+        done = integrate_tile(
+            read, maps[used], frame_shape, part, weight[used], tile, options, buffers, domains=boxes
+        )
         here = (slice(tile.y0, tile.y1), slice(tile.x0, tile.x1))
         out.image[here], out.variance[here], out.quality[here] = done.image, done.variance, done.quality
         out.coverage[here] = done.coverage

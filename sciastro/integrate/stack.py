@@ -47,7 +47,9 @@ from sciastro.core.vocabulary import (
     labeled,
     require,
 )
+from sciastro.core.wcs import resampled, text_to_wcs, wcs_to_text
 from sciastro.errors import DatasetError
+from sciastro.integrate.canvas import Canvas, domain_boxes
 from sciastro.integrate.fuse import RIM, integrate_tile
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
 from sciastro.integrate.normalize import NormalizeOptions, Terms, terms
@@ -77,7 +79,9 @@ class _Group:
     exposure: float
 
 
-def stack(frames: xr.Dataset, *, options: StackOptions = DEFAULTS) -> xr.Dataset:
+def stack(
+    frames: xr.Dataset, *, options: StackOptions = DEFAULTS, canvas: Canvas | None = None
+) -> xr.Dataset:
     """Combine registered frames, filter by filter, with outlier rejection.
 
     Parameters
@@ -89,6 +93,8 @@ def stack(frames: xr.Dataset, *, options: StackOptions = DEFAULTS) -> xr.Dataset
         frame out), ``sky`` and ``transparency`` (not normalized where absent). Not modified.
     options
         Resampling, normalization, rejection and combination.
+    canvas
+        Grid of the stack (`integrate.canvas`); None is that of the reference frame.
 
     Returns
     -------
@@ -106,7 +112,8 @@ def stack(frames: xr.Dataset, *, options: StackOptions = DEFAULTS) -> xr.Dataset
     require_loaded(frames, "wcs")
     groups, left_out = _groups(frames, options)
     shape = (frames.sizes["y"], frames.sizes["x"])
-    results = [_one_band(frames, group, shape, options) for group in groups]
+    canvas = Canvas(shape) if canvas is None else canvas
+    results = [_one_band(frames, group, shape, canvas, options) for group in groups]
     out = xr.Dataset(
         {spec.name: labeled(spec, _stacked([r[i] for r in results])) for i, spec in enumerate(PLANES)}
     )
@@ -116,10 +123,22 @@ def stack(frames: xr.Dataset, *, options: StackOptions = DEFAULTS) -> xr.Dataset
         image_exposure=labeled(IMAGE_EXPOSURE, np.array([group.exposure for group in groups])),
         n_frames=labeled(N_FRAMES, np.array([group.members.size for group in groups], dtype=np.int64)),
     ).assign_coords(band=labeled(BAND, np.array([group.name for group in groups], dtype=np.str_)))
-    wcs = reference_wcs(frames)
+    wcs = _canvas_wcs(frames, canvas)
     if wcs:
         out = out.assign_coords(wcs=xr.Variable((), wcs, {"long_name": "WCS of the image grid."}))
     return record(inherit(out, frames), "integrate.stack", options, **_notes(groups, left_out, options))
+
+
+def _canvas_wcs(frames: xr.Dataset, canvas: Canvas) -> str:
+    """Return the WCS of the canvas: its own, or that of the reference frame moved along; "" unknown."""
+    if canvas.wcs is not None:
+        return wcs_to_text(canvas.wcs)
+    text = reference_wcs(frames)
+    if not text or (canvas.origin == (0.0, 0.0) and canvas.scale == 1.0):
+        return text
+    wcs = resampled(text_to_wcs(text), canvas.origin, canvas.scale)
+    wcs.pixel_shape = (canvas.shape[1], canvas.shape[0])
+    return wcs_to_text(wcs)
 
 
 def _stacked(parts: list[Any]) -> Any:
@@ -200,17 +219,20 @@ def _reference_of(maps: Floats, weight: Floats) -> int:
 
 
 def _one_band(
-    frames: xr.Dataset, group: _Group, shape: tuple[int, int], options: StackOptions
+    frames: xr.Dataset, group: _Group, shape: tuple[int, int], canvas: Canvas, options: StackOptions
 ) -> tuple[Any, ...]:
     arrays = [frames[spec.name].isel(frame=group.members) for spec in (SIGNAL, VARIANCE, QUALITY)]
-    plan = plan_tiles(shape, group.maps, shape, TILE_MEMORY)
+    maps = canvas.maps(group.maps)
+    domains = canvas.boxes(domain_boxes(group.maps, shape))
+    plan = plan_tiles(canvas.shape, maps, shape, TILE_MEMORY, domains=domains)
 
     def window(i: int, tile: Window) -> Window | None:
-        return input_window(group.maps[i], Tile(*tile).padded(RIM), shape)
+        return input_window(maps[i], Tile(*tile).padded(RIM), shape, domain=domains[i])
 
     work = partial(
         _tile,
-        maps=group.maps,
+        maps=maps,
+        domains=domains,
         frame_shape=shape,
         changes=group.terms,
         weight=group.weight,
@@ -226,6 +248,7 @@ def _tile(
     inputs: list[tuple[npt.NDArray[np.generic], ...] | None],
     *,
     maps: Floats,
+    domains: Floats,
     frame_shape: tuple[int, int],
     changes: Terms,
     weight: Floats,
@@ -247,6 +270,7 @@ def _tile(
         Tile(*tile),
         options,
         correlation=correlation,
+        domains=domains,
     )
     return tuple(getattr(done, field.name) for field in fields(done))
 

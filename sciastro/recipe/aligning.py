@@ -21,6 +21,7 @@ from sciastro.core.stars import StarArray
 from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import celestial_from_header, wcs_to_text
 from sciastro.errors import MatchError, SolveError
+from sciastro.integrate.canvas import domain_box
 from sciastro.integrate.grade import GradeOptions, grade
 from sciastro.integrate.normalize import transparency
 from sciastro.io.reader import probe
@@ -213,6 +214,7 @@ def register_set(
         if light is reference:
             count = np.arange(anchor.size)
             light.from_reference, light.registration_rms = transform.identity(1), 0.0
+            light.domain = domain_box(light.from_reference, shape)
             light.pairs = np.stack([count, count])
         else:
             try:
@@ -227,6 +229,7 @@ def register_set(
             used = np.asarray(found.residuals["used"], dtype=bool)
             light.from_reference, light.registration_rms = found.from_reference, found.rms
             light.residuals = found.residuals
+            light.domain = domain_box(light.from_reference, shape, near=_middle(found))
             light.pairs = np.stack(
                 [
                     np.asarray(found.residuals[f"index_{name}"], dtype=np.int64)[used]
@@ -242,6 +245,11 @@ def register_set(
     run_tasks(
         work, members.lights, workers=context.workers, done=lambda *_: context.progress.advance("register")
     )
+
+
+def _middle(found: Registration) -> tuple[float, float]:
+    """Return a place on the reference where the map is well determined: the median of its stars."""
+    return float(np.median(found.residuals["x"])), float(np.median(found.residuals["y"]))
 
 
 def _register(

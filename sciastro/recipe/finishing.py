@@ -228,6 +228,9 @@ def product_facts(stacked: Stacked, finished: Finished | None, recipe: Recipe) -
         finished.calibration.zeropoint if finished is not None and finished.calibration is not None else None
     )
     extra: dict[str, tuple[Any, str]] = {"REJECT": (stacked.method, "rejection, combination, interpolation")}
+    extra["CANVAS"] = (stacked.canvas.extent, "area: reference frame, union or common")
+    for axis, begin_at in zip("12", stacked.canvas.origin, strict=True):
+        extra[f"CANVORG{axis}"] = (begin_at, "[pixel] corner on the reference frame")
     measured = [light.measured for light in stacked.lights if light.measured is not None]
     if measured:
         extra["EGAIN"] = (float(np.mean([one.gain for one in measured])), "[electron/adu] gain used, mean")
@@ -296,6 +299,7 @@ def product_row(
         "fwhm_px": None,
         "noise_correlation": stacked.noise_correlation,
         "method": stacked.method,
+        "canvas": stacked.canvas.as_dict(),
     }
     if finished is not None:
         row["fwhm_px"], row["noise_e_s"] = finished.measured.fwhm, finished.measured.noise

@@ -214,12 +214,15 @@ def _export(
     if "calibrated" in kinds:
         wcs = moved(text_to_wcs(light.wcs), *aside) if light.wcs else None
         _written(context.out / "calibrated" / name, planes, wcs, facts)
-    if "registered" in kinds and light.from_reference is not None and members.reference is not None:
-        shape = calibrator.grid_shape(members.reference)
+    if "registered" in kinds and light.from_reference is not None and members.canvas is not None:
+        canvas = members.canvas
+        shape = canvas.shape
         tile = Tile(0, shape[0], 0, shape[1])
         to_plane = light.from_reference.copy()
         to_plane[:, 0] -= aside
-        window = input_window(to_plane, tile, (height, width))
+        to_plane = canvas.map(to_plane)
+        box = None if light.domain is None else canvas.boxes(light.domain[None])[0]
+        window = input_window(to_plane, tile, (height, width), domain=box)
         if window is None:
             return
         out = (np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint16))
@@ -227,9 +230,9 @@ def _export(
         part = (planes[0][here], planes[1][here], planes[2][here])
         resample(
             part, (window[0], window[2]), to_plane, tile,
-            resampler_of(recipe.of(AlignOptions)), out, scale=1.0, pedestal=0.0, offset=0.0,
+            resampler_of(recipe.of(AlignOptions)), out, scale=1.0, pedestal=0.0, offset=0.0, domain=box,
         )  # fmt: skip
-        _written(context.out / "registered" / name, out, members.reference.wcs or None, facts)
+        _written(context.out / "registered" / name, out, canvas.wcs, facts)
 
 
 def _written(path: Path, planes: tuple[np.ndarray, ...], wcs: WCS | str | None, facts: ProductFacts) -> None:

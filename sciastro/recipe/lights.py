@@ -9,6 +9,7 @@ from astropy.table import QTable
 
 from sciastro.calibrate.debayer import COLORS, band_name
 from sciastro.core.stars import StarArray
+from sciastro.integrate.canvas import Canvas
 from sciastro.io.headers import FrameFacts
 from sciastro.io.paths import safe_name, unlike
 from sciastro.recipe.matching import LightMatch, MasterPlan
@@ -85,6 +86,8 @@ class Light:
         Why it is left out or weighted down; empty if neither.
     from_reference
         Map from reference to this frame's pixels (2, term); None unregistered.
+    domain
+        Box x0, x1, y0, y1 of the reference grid that holds the frame [pixel]; None unregistered.
     registration_rms
         Residual of the registration [pixel].
     pairs
@@ -108,6 +111,7 @@ class Light:
     measured: Measured | None = None
     reason: str = ""
     from_reference: npt.NDArray[np.float64] | None = None
+    domain: npt.NDArray[np.float64] | None = None
     registration_rms: float = float("nan")
     pairs: npt.NDArray[np.int64] | None = None
     residuals: QTable | None = None
@@ -156,7 +160,9 @@ class StackSet:
     cfa
         Color filter array of the frames, empty for mono.
     reference
-        The frame whose grid is the canvas; None until chosen.
+        The frame whose grid is the reference grid; None until chosen.
+    canvas
+        Grid of its images; None until chosen.
     bands
         In order of their first frame.
     files
@@ -168,6 +174,7 @@ class StackSet:
     lights: list[Light]
     cfa: str
     reference: Light | None = None
+    canvas: Canvas | None = None
     bands: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 

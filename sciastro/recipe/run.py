@@ -30,7 +30,7 @@ from sciastro.recipe.plan import Recipe, load_recipe, recipe_text
 from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import frame_rows, master_rows
 from sciastro.recipe.session import Session, scan
-from sciastro.recipe.stacking import Stacked, stack_band
+from sciastro.recipe.stacking import Stacked, place_canvas, stack_band
 from sciastro.recipe.summary import Summary
 
 __all__ = ["RunRequest", "describe_run", "examine", "reduce_session"]
@@ -394,6 +394,8 @@ def _place(run: _Run) -> None:
                 run.calibrator.step(members.cfa),
             )
             grade_set(members, run.recipe, run.context)
+            solution = run.solutions[members.stem]
+            place_canvas(members, solution.wcs if solution else None, run.calibrator, run.recipe, run.context)
             write_residuals(members, run.solutions[members.stem], run.context)
             name_crossings(members.lights)
         store_facts(run.store, run.lights, run.recipe)
@@ -407,9 +409,7 @@ def _integrate(run: _Run) -> None:
             solution = run.solutions[members.stem]
             stacked: list[Stacked] = []
             for band in members.bands:
-                one = stack_band(
-                    members, band, solution.wcs if solution else None, run.calibrator, run.recipe, run.context
-                )
+                one = stack_band(members, band, run.calibrator, run.recipe, run.context)
                 if one is None:
                     run.context.warn(
                         f"{members.stem} {band}: too few frames are fit for use, so there is no image."

@@ -1,5 +1,6 @@
 """Pass 2: each band of a set from raw pixels to the integrated image, in one fused pass over tiles."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from astropy.wcs import WCS
 
 from sciastro.calibrate.debayer import phase_offset
 from sciastro.core import transform
+from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
 from sciastro.integrate.normalize import NormalizeOptions, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
@@ -17,7 +19,9 @@ from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 
-__all__ = ["Stacked", "stack_band"]
+__all__ = ["Stacked", "place_canvas", "stack_band"]
+
+log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,8 +42,8 @@ class Stacked:
         Frames that entered.
     noise_correlation
         Noise of large areas over what uncorrelated pixels would give.
-    wcs
-        Of the canvas; None unsolved.
+    canvas
+        Its grid, with the world coordinates where solved.
     method
         Rejection that was used, with its thresholds.
     """
@@ -51,8 +55,13 @@ class Stacked:
     arrays: StackArrays
     lights: list[Light]
     noise_correlation: float
-    wcs: WCS | None
+    canvas: Canvas
     method: str
+
+    @property
+    def wcs(self) -> WCS | None:
+        """World coordinates of the canvas; None unsolved."""
+        return self.canvas.wcs
 
     @property
     def exposure(self) -> float:
@@ -60,8 +69,42 @@ class Stacked:
         return float(sum(light.facts.exposure or 0.0 for light in self.lights))
 
 
+def place_canvas(
+    members: StackSet, wcs: WCS | None, calibrator: Calibrator, recipe: Recipe, context: Context
+) -> None:
+    """Choose the canvas of a set that is graded; frames that it cannot hold are left out with the reason.
+
+    Parameters
+    ----------
+    wcs
+        Of the reference grid; None unsolved.
+    """
+    if members.reference is None:
+        return
+    shape = calibrator.grid_shape(members.reference)
+    lights = [light for light in members.lights if light.use and light.from_reference is not None]
+    maps = [light.from_reference for light in lights if light.from_reference is not None]
+    boxes = [
+        domain_box(c, shape) if one.domain is None else one.domain
+        for c, one in zip(maps, lights, strict=True)
+    ]
+    members.canvas, refused = choose_canvas(
+        maps, shape, shape, options=recipe.of(CanvasOptions), wcs=wcs,
+        domains=np.array(boxes).reshape(-1, 4),
+    )  # fmt: skip
+    for number, why in refused.items():
+        light = lights[number]
+        light.use, light.weights, light.reason = False, dict.fromkeys(light.weights, 0.0), f"left out: {why}"
+        context.warn(f"{light.name}: {light.reason}")
+    canvas = members.canvas
+    log.info(
+        "%s: canvas %s, %d x %d pixel: %s",
+        members.stem, canvas.extent, canvas.shape[1], canvas.shape[0], canvas.reason,
+    )  # fmt: skip
+
+
 def stack_band(
-    members: StackSet, band: str, wcs: WCS | None, calibrator: Calibrator, recipe: Recipe, context: Context
+    members: StackSet, band: str, calibrator: Calibrator, recipe: Recipe, context: Context
 ) -> Stacked | None:
     """Integrate one band; None where no frame is fit for use, or fewer than `min_frames` are."""
     lights = [
@@ -78,6 +121,7 @@ def stack_band(
             )
         return None
     shape = calibrator.grid_shape(lights[0])
+    canvas = members.canvas or Canvas(calibrator.grid_shape(members.reference or lights[0]))
     seconds = np.array([light.facts.exposure for light in lights], dtype=np.float64)
     weights = np.array([light.weights[band] for light in lights])
     sky = np.array([light.measured.sky[band] for light in lights if light.measured is not None]) / seconds
@@ -89,7 +133,9 @@ def stack_band(
         options=NormalizeOptions(mode=options.normalize),
     )
     read = _reader(lights, band, calibrator)
-    out = empty_stack(calibrator.grid_shape(members.reference or lights[0]))
+    out = empty_stack(canvas.shape)
+    maps = canvas.maps(_maps(lights, band, calibrator))
+    boxes = [EVERYWHERE if light.domain is None else light.domain for light in lights]
     done = 0
 
     def progress(share: float) -> None:
@@ -99,9 +145,9 @@ def stack_band(
         context.progress.advance("integrate", step)
 
     correlation = stack_windows(
-        read, _maps(lights, band, calibrator), shape, scale_and_sky, weights, out,
+        read, maps, shape, scale_and_sky, weights, out,
         options=options, memory_bytes=calibrator.memory_left(out.image.shape), workers=context.workers,
-        progress=progress,
+        progress=progress, domains=canvas.boxes(boxes),
     )  # fmt: skip
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
@@ -111,7 +157,7 @@ def stack_band(
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band],
         arrays=out, lights=lights,
-        noise_correlation=correlation, wcs=wcs, method=f"{text}, {options.combine}, {options.kernel}",
+        noise_correlation=correlation, canvas=canvas, method=f"{text}, {options.combine}, {options.kernel}",
     )  # fmt: skip
 
 
@@ -129,7 +175,7 @@ def _reader(
 
 
 def _maps(lights: list[Light], band: str, calibrator: Calibrator) -> Floats:
-    """Return canvas-to-frame maps; the planes of a mosaic lie a quarter of a superpixel off its center."""
+    """Return reference-to-frame maps; the planes of a mosaic lie a quarter of a superpixel off its center."""
     maps = [light.from_reference for light in lights if light.from_reference is not None]
     degree = max(transform.degree_of(one.shape[1]) for one in maps)
     out = np.stack([transform.pad(one, degree) for one in maps])

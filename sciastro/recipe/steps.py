@@ -28,6 +28,7 @@ from sciastro.core.options import Options
 from sciastro.core.vocabulary import VARIABLES
 from sciastro.errors import DatasetError
 from sciastro.integrate.align import NOT_KEPT, AlignOptions, align
+from sciastro.integrate.canvas import CanvasOptions
 from sciastro.integrate.grade import GradeOptions, grade
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.stack import stack
@@ -163,6 +164,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             in_memory=_names("from_reference wcs sky noise frame_correlation"),
             must_be_loaded=_names("from_reference wcs"),
         ),
+        "integrate.canvas": Step(options=CanvasOptions),
         "integrate.stack": Step(
             options=StackOptions,
             function=stack,
