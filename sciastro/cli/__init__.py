@@ -2,7 +2,7 @@
 
 import typer
 
-from sciastro.cli import catalog, config, demo, doctor, inspect, reduce, simulate
+from sciastro.cli import catalog, config, demo, doctor, inspect, reduce, select, simulate
 
 __all__ = ["app", "main"]
 
@@ -20,6 +20,7 @@ app.command("simulate")(simulate.simulate)
 app.command("inspect")(inspect.inspect)
 app.command("doctor")(doctor.doctor)
 app.command("reduce")(reduce.reduce)
+app.command("select")(select.select)
 app.command("catalog")(catalog.catalog)
 app.command("config")(config.config)
 

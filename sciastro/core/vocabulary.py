@@ -79,6 +79,7 @@ SKY = _spec("sky", "frame", "f", "electron / s", "Median background rate per pix
 NOISE = _spec("noise", "frame", "f", "electron / s", "Background noise (1 sigma) per pixel.")
 N_STARS = _spec("n_stars", "frame", "iu", "1", "Stars detected at 5 sigma or more.")
 TRANSPARENCY = _spec("transparency", "frame", "f", "1", "Star flux rate relative to the reference frame.")
+PSF_SIGNAL = _spec("psf_signal", "frame", "f", "1", "PSF signal weight, on any common scale; NaN no stars.")
 WEIGHT = _spec("weight", "frame", "f", "1", "Weight in the stack; 0 only where `use` is False.")
 USE = _spec("use", "frame", "b", "1", "Whether the frame enters the stack.")
 REASON = _spec("reason", "frame", "UOT", "", "Why a frame is left out or weighted down; empty if neither.")

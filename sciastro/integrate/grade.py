@@ -1,13 +1,15 @@
 """Weigh frames and leave the bad ones out, each with its reason.
 
 Reads the `frame` coordinates ``fwhm``, ``eccentricity``, ``sky``, ``noise``, ``n_stars``, ``exposure``,
-``filter``, and where present ``target``, ``transparency``, ``from_reference`` and ``elongation`` (axis ratio
-common to all stars, 1 round). Writes ``weight`` (best frame 1), ``use`` and ``reason``.
+``filter``, and where present ``target``, ``transparency``, ``from_reference``, ``elongation`` (axis ratio
+common to all stars, 1 round), ``psf_signal``, ``airmass``, ``temperature``, ``registration_rms``, ``time``.
+Writes ``weight`` (best frame 1), ``use`` and ``reason``.
 
 Weights are inverse variances after normalization. For point sources on a sky-limited background the
 noise under a star grows with the area it covers: ``w = t**2 / (noise**2 fwhm**2)`` with the
 transparency t (Naylor 1998, MNRAS 296, 339: the variance of an optimally extracted flux is
 proportional to the sky variance times the equivalent area of the profile).
+Other weights are `integrate.weights`, the measures that a selection may name `integrate.select`.
 """
 
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from sciastro.core.history import record
 from sciastro.core.lift import require_loaded
 from sciastro.core.options import Options, option
 from sciastro.core.vocabulary import (
+    AIRMASS,
     ECCENTRICITY,
     ELONGATION,
     EXPOSURE,
@@ -28,9 +31,13 @@ from sciastro.core.vocabulary import (
     FWHM,
     N_STARS,
     NOISE,
+    PSF_SIGNAL,
     REASON,
+    REGISTRATION_RMS,
     SKY,
     TARGET,
+    TEMPERATURE,
+    TIME,
     TRANSPARENCY,
     USE,
     WEIGHT,
@@ -38,10 +45,14 @@ from sciastro.core.vocabulary import (
     labeled,
     require,
 )
+from sciastro.errors import DatasetError
+from sciastro.integrate.select import selection, weighting
+from sciastro.integrate.weights import WEIGHTS, filled, group_measures, weights
 
 __all__ = ["GradeOptions", "grade"]
 
 Floats = npt.NDArray[np.float64]
+EXTRA = (PSF_SIGNAL, AIRMASS, TEMPERATURE, REGISTRATION_RMS)
 KEPT = "kept nevertheless, as the group has no better frame"
 
 
@@ -51,8 +62,15 @@ class GradeOptions(Options):
 
     weight: str = option(
         "source_snr",
-        "Inverse variance of point sources, inverse variance of the sky, exposure time, or all equal.",
-        choices=("source_snr", "sky_variance", "exposure", "equal"),
+        "Inverse variance of point sources, of the sky, or of the noise as it is; PSF signal, sharpness, "
+        "number of stars, exposure time, all equal, or `expression`.",
+        choices=WEIGHTS,
+    )
+    expression: str = option(
+        "", "Weight by this expression over measures, where `weight` is expression; scaled to best 1."
+    )
+    select: str = option(
+        "", "Frames that do not fulfill this are left out, such as fwhm < 1.3 * median(fwhm), or best 80 %."
     )
     reject: bool = option(True, "Leave clouded, trailed and blurred frames out; else only name them.")
     kappa: float = option(
@@ -70,6 +88,15 @@ class GradeOptions(Options):
     elongation: float = option(
         1.3, "Axis ratio common to all stars above which a frame may be trailed.", low=1.0, high=10.0
     )
+
+    def __post_init__(self) -> None:
+        """Check every field, and the expressions before any frame is read."""
+        # Not super(): dataclass(slots=True) makes a new class, which the zero-argument form misses.
+        Options.__post_init__(self)
+        if self.select:
+            selection(self.select, "GradeOptions.select")
+        if self.weight == "expression" or self.expression:
+            weighting(self.expression, "GradeOptions.expression")
 
 
 DEFAULTS = GradeOptions()
@@ -101,13 +128,19 @@ def grade(frames: xr.Dataset, *, options: GradeOptions = DEFAULTS) -> xr.Dataset
         If a coordinate is missing, has the wrong unit, or is lazy.
     """
     needed = (FWHM, ECCENTRICITY, SKY, NOISE, N_STARS, EXPOSURE, FILTER)
-    optional = (TARGET, TRANSPARENCY, FROM_REFERENCE, ELONGATION)
+    optional = (TARGET, TRANSPARENCY, FROM_REFERENCE, ELONGATION, *EXTRA, TIME)
     require(frames, *needed, *(spec for spec in optional if spec.name in frames.variables))
     require_loaded(frames, *(spec.name for spec in (*needed, *optional)))
-    facts = {spec.name: _facts(frames, spec) for spec in (FWHM, ECCENTRICITY, NOISE, N_STARS, EXPOSURE)}
+    facts = {spec.name: _facts(frames, spec) for spec in (FWHM, ECCENTRICITY, SKY, NOISE, N_STARS, EXPOSURE)}
     n = frames.sizes["frame"]
-    for spec in (TRANSPARENCY, ELONGATION):
+    for spec in (TRANSPARENCY, ELONGATION, *EXTRA):
         facts[spec.name] = _facts(frames, spec) if spec.name in frames.variables else np.full(n, np.nan)
+    facts["hour"] = _hours(frames)
+    if options.weight == "psf_signal" and not np.isfinite(facts[PSF_SIGNAL.name]).any():
+        raise DatasetError(
+            "is missing.", where="coordinate 'psf_signal'",
+            remedy="Weigh by source_snr, or let a run measure it (`integrate.weights.psf_signal`).",
+        )  # fmt: skip
     registered = np.ones(n, dtype=bool)
     if FROM_REFERENCE.name in frames.variables:
         registered = np.isfinite(frames[FROM_REFERENCE.name].values).all(axis=(1, 2))
@@ -125,6 +158,19 @@ def _facts(frames: xr.Dataset, spec: VariableSpec) -> Floats:
     return np.asarray(frames[spec.name].values, dtype=np.float64)
 
 
+def _hours(frames: xr.Dataset) -> Floats:
+    """Return the time since the first frame [h], NaN where unknown."""
+    n = frames.sizes["frame"]
+    if TIME.name not in frames.variables:
+        return np.full(n, np.nan)
+    times = frames[TIME.name].values.astype("datetime64[ms]")
+    known = ~np.isnat(times)
+    hours = np.full(n, np.nan)
+    if known.any():
+        hours[known] = (times[known] - times[known].min()) / np.timedelta64(3_600_000, "ms")
+    return hours
+
+
 def _groups(frames: xr.Dataset) -> list[npt.NDArray[np.intp]]:
     names = [str(name) for name in frames[FILTER.name].values]
     if TARGET.name in frames.variables:
@@ -136,9 +182,10 @@ def _groups(frames: xr.Dataset) -> list[npt.NDArray[np.intp]]:
 def _grade_group(
     facts: dict[str, Floats], registered: npt.NDArray[np.bool_], options: GradeOptions
 ) -> tuple[Floats, npt.NDArray[np.bool_], list[str]]:
-    weight = _weights(facts, options.weight)
-    fatal = [_fatal(facts, registered, i) for i in range(weight.size)]
+    fatal = [_fatal(facts, registered, i) for i in range(registered.size)]
     sound = np.array([not text for text in fatal])
+    measures = group_measures(facts, sound)
+    weight = weights(measures, options.weight, options.expression, sound)
     bad = _outliers(facts, sound, options)
     use = sound & (np.array([not text for text in bad]) | (not options.reject))
     reason = [first or second for first, second in zip(fatal, bad, strict=True)]
@@ -147,27 +194,25 @@ def _grade_group(
         if rest.any():
             best = int(np.argmax(np.where(rest, weight, -1.0)))
             use[best], reason[best] = True, f"{reason[best]}; {KEPT}"
+    if options.select:
+        use, reason = _selected({**measures, "weight": weight}, use, reason, options.select)
     weight = np.where(use, weight, 0.0)
     if use.any():
         weight = np.where(use, np.maximum(weight / weight[use].max(), 1e-4), 0.0)
     return weight, use, [text or _weighted_down(facts, weight, use, i) for i, text in enumerate(reason)]
 
 
-def _weights(facts: dict[str, Floats], kind: str) -> Floats:
-    """Return weights up to a factor; unknown transparency or width counts as the group's median."""
-    t, fwhm = _filled(facts["transparency"]), _filled(facts["fwhm"])
-    if kind == "equal":
-        return np.ones_like(t)
-    if kind == "exposure":
-        return np.nan_to_num(facts["exposure"])
-    noise = _filled(facts["noise"])
-    variance = (noise * fwhm) ** 2 if kind == "source_snr" else noise**2
-    return np.where(variance > 0, t**2 / np.where(variance > 0, variance, 1.0), 1.0)
-
-
-def _filled(values: Floats) -> Floats:
-    known = values[np.isfinite(values)]
-    return np.where(np.isfinite(values), values, np.median(known) if known.size else 1.0)
+def _selected(
+    measures: dict[str, Floats], use: npt.NDArray[np.bool_], reason: list[str], text: str
+) -> tuple[npt.NDArray[np.bool_], list[str]]:
+    """Leave out what does not fulfill the user's selection; summaries are over the frames fit for use."""
+    wish = selection(text)
+    kept = wish.decisions(measures, use)
+    told = [
+        f"not selected: {'; '.join(wish.failures(measures, i, use))}" if use[i] and not kept[i] else why
+        for i, why in enumerate(reason)
+    ]
+    return use & kept, told
 
 
 def _fatal(facts: dict[str, Floats], registered: npt.NDArray[np.bool_], i: int) -> str:
@@ -233,7 +278,7 @@ def _weighted_down(facts: dict[str, Floats], weight: Floats, use: npt.NDArray[np
         ("fwhm", "FWHM", -1),
         ("noise", "noise", -1),
     ):
-        level = _filled(facts[name])
+        level = filled(facts[name])
         ratio = float(level[i] / np.median(level[use]))
         if ratio**better < 0.87:
             parts.append(f"{word} {ratio:.2f} of the group's")

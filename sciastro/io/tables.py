@@ -19,7 +19,7 @@ from sciastro.io.paths import atomic_path
 from sciastro.io.product_cards import ProductFacts, ascii_text, fact_cards, put
 from sciastro.io.products import write_hdus
 
-__all__ = ["read_sources", "write_sources", "write_table"]
+__all__ = ["read_sources", "read_table", "write_sources", "write_table"]
 
 REQUIRED = (
     "id", "x", "y", "x_err", "y_err", "ra", "dec", "ra_err", "dec_err", "flux", "flux_err", "mag", "mag_err",
@@ -109,6 +109,22 @@ def write_table(path: Path, table: Table) -> Path:
         else:
             table.write(part, format="ascii.ecsv", overwrite=True)
     return path
+
+
+def read_table(path: Path) -> Table:
+    """Return a table written by `write_table` as ECSV; empty texts stay empty, NaN stays NaN.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    """
+    try:
+        return _read_ecsv(path)
+    except (OSError, ValueError, IndexError) as error:
+        raise FileError(
+            f"cannot be read ({error}).", where=str(path), remedy="Make it again with `sciastro reduce`."
+        ) from error
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from astropy.table import QTable
 from astropy.wcs import WCS
 
@@ -15,10 +14,8 @@ from sciastro.astrometry.refine import propagate
 from sciastro.astrometry.register import RegisterOptions, Registration, register
 from sciastro.astrometry.solve import Hint, Solution, SolveOptions, solve_field
 from sciastro.core import transform
-from sciastro.core import vocabulary as v
 from sciastro.core.lift import run_tasks
 from sciastro.core.stars import StarArray
-from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import celestial_from_header, wcs_to_text
 from sciastro.errors import MatchError, SolveError
 from sciastro.integrate.canvas import domain_box
@@ -29,6 +26,7 @@ from sciastro.io.reference import cone
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet, bands_of
 from sciastro.recipe.plan import Recipe
+from sciastro.recipe.quality import group_facts
 
 __all__ = ["SkyHint", "choose_reference", "grade_set", "julian_year", "register_set", "solve_set"]
 
@@ -293,7 +291,7 @@ def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:
         if not lights:
             continue
         _transparencies(lights, choose_reference(lights)[0])
-        graded = grade(_facts(lights, band, members.target), options=recipe.of(GradeOptions))
+        graded = grade(group_facts(lights, band, members.target), options=recipe.of(GradeOptions))
         for i, light in enumerate(lights):
             light.weights[band] = float(graded["weight"].values[i])
             reasons[light.name] = reasons.get(light.name) or str(graded["reason"].values[i])
@@ -319,32 +317,3 @@ def _transparencies(lights: Sequence[Light], base: Light) -> None:
             light.facts.exposure or 1.0, base.facts.exposure or 1.0,
         )  # fmt: skip
         light.transparency = ratio if n else float("nan")
-
-
-def _facts(lights: Sequence[Light], band: str, target: str) -> xr.Dataset:
-    """Return the coordinates that `grade` reads, of lights that are all measured and registered."""
-    measured = [light.measured for light in lights if light.measured is not None]
-    seconds = np.array([light.facts.exposure or np.nan for light in lights])
-    degree = max(
-        transform.degree_of(light.from_reference.shape[1])
-        for light in lights
-        if light.from_reference is not None
-    )
-    maps = np.stack(
-        [transform.pad(light.from_reference, degree) for light in lights if light.from_reference is not None]
-    )
-    columns = {
-        v.FWHM: np.array([one.fwhm for one in measured]),
-        v.ECCENTRICITY: np.array([one.eccentricity for one in measured]),
-        v.ELONGATION: np.array([one.elongation for one in measured]),
-        v.SKY: np.array([one.sky[band] for one in measured]) / seconds,
-        v.NOISE: np.array([one.noise[band] for one in measured]) / seconds,
-        v.N_STARS: np.array([one.n_stars for one in measured]),
-        v.EXPOSURE: seconds,
-        v.TRANSPARENCY: np.array([light.transparency for light in lights]),
-        v.FILTER: np.array([band] * len(lights), dtype=object),
-        v.TARGET: np.array([target] * len(lights), dtype=object),
-        v.FROM_REFERENCE: maps,
-    }
-    coords = {spec.name: labeled(spec, data) for spec, data in columns.items()}
-    return xr.Dataset(coords=coords)

@@ -7,7 +7,6 @@ import numpy as np
 import xarray as xr
 from astropy.wcs import WCS
 
-from sciastro.astrometry.airmass import airmass
 from sciastro.calibrate.debayer import phase_offset
 from sciastro.core import transform
 from sciastro.core import vocabulary as v
@@ -27,6 +26,7 @@ from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet, bands_of
 from sciastro.recipe.making import MasterBank
 from sciastro.recipe.plan import Recipe
+from sciastro.recipe.quality import airmass_of
 
 __all__ = ["create_store", "keep_frames", "store_facts", "store_masters"]
 
@@ -87,17 +87,9 @@ def header_facts(lights: Sequence[Light]) -> xr.Dataset:
         v.PATH: _text([one.path for one in facts]),
         v.TEMPERATURE: number([one.temperature for one in facts]),
         v.CFA: _text([one.cfa for one in facts]),
-        v.AIRMASS: np.array([_airmass(light) for light in lights]),
+        v.AIRMASS: np.array([airmass_of(light) for light in lights]),
     }
     return xr.Dataset(coords={spec.name: labeled(spec, data) for spec, data in columns.items()})
-
-
-def _airmass(light: Light) -> float:
-    facts = light.facts
-    if facts.site is None or facts.pointing is None or facts.time is None:
-        return float("nan")
-    when = np.datetime64(facts.time.replace(tzinfo=None), "us")
-    return float(airmass(facts.pointing[0], facts.pointing[1], facts.site[0], facts.site[1], when))
 
 
 def store_facts(path: Path, lights: Sequence[Light], recipe: Recipe) -> None:

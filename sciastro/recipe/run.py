@@ -27,6 +27,7 @@ from sciastro.recipe.making import MasterBank, make_masters, match_of_made
 from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
 from sciastro.recipe.measuring import measure_lights
 from sciastro.recipe.plan import Recipe, load_recipe, recipe_text
+from sciastro.recipe.quality import write_quality
 from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import frame_rows, master_rows
 from sciastro.recipe.session import Session, scan
@@ -399,6 +400,7 @@ def _place(run: _Run) -> None:
             write_residuals(members, run.solutions[members.stem], run.context)
             name_crossings(members.lights)
         store_facts(run.store, run.lights, run.recipe)
+        write_quality(run.sets, run.context)
     if run.request.keep:
         keep_frames(run.request.keep, run.sets, run.calibrator, run.recipe, run.context)
 

@@ -145,12 +145,15 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=GradeOptions,
             function=grade,
             reads=_names("fwhm eccentricity sky noise n_stars exposure filter"),
-            uses=_names("target transparency from_reference elongation"),
+            uses=_names(
+                "target transparency from_reference elongation psf_signal airmass temperature "
+                "registration_rms time"
+            ),
             writes=_names("weight use reason"),
             in_memory=_names("weight use reason"),
             must_be_loaded=_names(
                 "fwhm eccentricity sky noise n_stars exposure filter target transparency from_reference "
-                "elongation"
+                "elongation psf_signal airmass temperature registration_rms time"
             ),
         ),
         "integrate.align": Step(
@@ -216,7 +219,9 @@ STEPS: Mapping[str, Step] = MappingProxyType(
 )
 
 GIVEN = frozenset(_names("raw exposure filter cfa time gain read_noise saturation target path temperature"))
-OUTSIDE = frozenset(_names("transparency"))  # written by a run and by hand, from the pairs of a registration
+OUTSIDE = frozenset(
+    _names("transparency psf_signal airmass")
+)  # written by a run and by hand, from the pairs of a registration
 
 
 def check(steps: Mapping[str, Step] = STEPS) -> None:

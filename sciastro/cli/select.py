@@ -1,0 +1,34 @@
+"""``sciastro select``: try a selection of frames on a finished run, without stacking again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["select"]
+
+
+def select(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", exists=True)],
+    expression: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPRESSION",
+            help="Such as 'fwhm < 1.3*median(fwhm) and eccentricity < 0.6', or 'best 80 % by fwhm'.",
+        ),
+    ],
+) -> None:
+    """Show which frames EXPRESSION would keep, with the numbers; nothing is changed."""
+    from sciastro.cli.common import console, guarded
+    from sciastro.recipe.quality import selection_lines
+
+    with guarded():
+        for line in selection_lines(out, expression):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        hint = expression.replace("'", '"')
+        console.print(
+            f"To stack like this: sciastro reduce SESSION -o OUT --set 'grade.select={hint}'",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -1,0 +1,206 @@
+"""What is measured of every light: for grading, for ``quality.ecsv``, for trying a selection later."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from astropy.table import Column, Table
+
+from sciastro.astrometry.airmass import airmass
+from sciastro.core import transform
+from sciastro.core import vocabulary as v
+from sciastro.core.expression import Expression
+from sciastro.core.vocabulary import labeled
+from sciastro.errors import FileError
+from sciastro.integrate.select import MEASURES, selection
+from sciastro.integrate.weights import group_measures, psf_signal
+from sciastro.io.tables import read_table, write_table
+from sciastro.recipe.context import Context
+from sciastro.recipe.lights import Light, StackSet, bands_of
+
+__all__ = ["FILE", "airmass_of", "group_facts", "quality_table", "selection_lines", "write_quality"]
+
+Floats = npt.NDArray[np.float64]
+
+FILE = "quality.ecsv"
+SHOWN = ("fwhm", "eccentricity", "sky", "transparency", "weight")
+NOT_SELECTED = "not selected"
+
+
+def airmass_of(light: Light) -> float:
+    """Return the airmass at mid-exposure; NaN where place, time or pointing is unknown."""
+    facts = light.facts
+    if facts.site is None or facts.pointing is None or facts.time is None:
+        return float("nan")
+    when = np.datetime64(facts.time.replace(tzinfo=None), "us")
+    return float(airmass(facts.pointing[0], facts.pointing[1], facts.site[0], facts.site[1], when))
+
+
+def _columns(lights: Sequence[Light], band: str) -> dict[v.VariableSpec, npt.NDArray[np.generic]]:
+    """Return measures of lights per band; NaN where a light is not measured."""
+
+    def values(of: str) -> Floats:
+        return np.array(
+            [np.nan if light.measured is None else float(getattr(light.measured, of)) for light in lights]
+        )
+
+    def rates(of: str) -> Floats:
+        return np.array(
+            [
+                np.nan if light.measured is None else getattr(light.measured, of)[band] / second
+                for light, second in zip(lights, seconds, strict=True)
+            ]
+        )
+
+    seconds = np.array([light.facts.exposure or np.nan for light in lights])
+    noise = rates("noise")
+    signal = [
+        np.nan if light.measured is None else psf_signal(light.measured.stars, second, one)
+        for light, second, one in zip(lights, seconds, noise, strict=True)
+    ]
+    temperatures = [light.facts.temperature for light in lights]
+    return {
+        v.FWHM: values("fwhm"),
+        v.ECCENTRICITY: values("eccentricity"),
+        v.ELONGATION: values("elongation"),
+        v.SKY: rates("sky"),
+        v.NOISE: noise,
+        v.N_STARS: np.nan_to_num(values("n_stars")).astype(np.int64),
+        v.EXPOSURE: seconds,
+        v.TRANSPARENCY: np.array([light.transparency for light in lights]),
+        v.PSF_SIGNAL: np.array(signal, dtype=np.float64),
+        v.AIRMASS: np.array([airmass_of(light) for light in lights]),
+        v.TEMPERATURE: np.array([np.nan if t is None else t for t in temperatures], dtype=np.float64),
+        v.REGISTRATION_RMS: np.array([light.registration_rms for light in lights]),
+        v.TIME: np.array(
+            [
+                np.datetime64("NaT")
+                if light.facts.time is None
+                else np.datetime64(light.facts.time.replace(tzinfo=None), "ms")
+                for light in lights
+            ],
+            dtype="datetime64[ms]",
+        ),
+    }
+
+
+def group_facts(lights: Sequence[Light], band: str, target: str) -> xr.Dataset:
+    """Return the coordinates that `integrate.grade` reads, of lights that are all measured and registered."""
+    known = [light.from_reference for light in lights if light.from_reference is not None]
+    degree = max(transform.degree_of(one.shape[1]) for one in known)
+    columns = {
+        **_columns(lights, band),
+        v.FILTER: np.array([band] * len(lights), dtype=object),
+        v.TARGET: np.array([target] * len(lights), dtype=object),
+        v.FROM_REFERENCE: np.stack([transform.pad(one, degree) for one in known]),
+    }
+    return xr.Dataset(coords={spec.name: labeled(spec, data) for spec, data in columns.items()})
+
+
+def quality_table(sets: Sequence[StackSet]) -> Table:
+    """Return one row per light and band of its set: every measure, weight, used or not, and why."""
+    rows: dict[str, list[object]] = {name: [] for name in ("path", "set", "band", "time")}
+    rows |= {name: [] for name in MEASURES} | {"used": [], "reason": []}
+    for members in sets:
+        for band in members.bands:
+            lights = [light for light in members.lights if band in bands_of(light.facts)]
+            facts = {spec.name: values for spec, values in _columns(lights, band).items()}
+            weight = np.array([light.weights.get(band, 0.0) for light in lights])
+            used = weight > 0
+            times = facts.pop("time")
+            measures = group_measures({**facts, "hour": _hours(times), "weight": weight}, used)
+            rows["path"] += [light.name for light in lights]
+            rows["set"] += [members.stem] * len(lights)
+            rows["band"] += [band] * len(lights)
+            rows["time"] += ["" if np.isnat(one) else str(one) for one in times]
+            for name in MEASURES:
+                rows[name] += [float(one) for one in measures[name]]
+            rows["used"] += [bool(one) for one in used]
+            rows["reason"] += [light.reason for light in lights]
+    table = Table(
+        {name: Column(values) if values else Column([], dtype=np.float64) for name, values in rows.items()}
+    )
+    for name, measure in MEASURES.items():
+        table[name].description, table[name].unit = measure.meaning, UNITS.get(measure.unit, measure.unit)
+    table["time"].description = "middle of the exposure, UTC"
+    table["reason"].description = "why the frame is left out or weighted down"
+    return table
+
+
+UNITS = {"pixel": "pix", "": None}
+
+
+def _hours(times: npt.NDArray[np.generic]) -> Floats:
+    known = ~np.isnat(times)
+    hours = np.full(times.size, np.nan)
+    if known.any():
+        hours[known] = (times[known] - times[known].min()) / np.timedelta64(3_600_000, "ms")
+    return hours
+
+
+def write_quality(sets: Sequence[StackSet], context: Context) -> None:
+    """Write ``quality.ecsv``: what was measured of every light.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    table = quality_table(sets)
+    if len(table):
+        write_table(context.out / FILE, table)
+
+
+def selection_lines(out: Path, text: str) -> Iterator[str]:
+    """Yield what a selection would keep of a finished run, frame by frame, without stacking anything.
+
+    Parameters
+    ----------
+    out
+        Folder of the run (or its ``quality.ecsv``).
+    text
+        As for ``grade.select``.
+
+    Raises
+    ------
+    OptionError
+        If it is no selection.
+    FileError
+        If there is no table of measures.
+    """
+    wish = selection(text, "selection")
+    path = out / FILE if out.is_dir() else out
+    if not path.is_file():
+        raise FileError(
+            "does not exist.", where=str(path), remedy="Reduce the session first, at least --until register."
+        )
+    table = read_table(path)
+    shown = list(dict.fromkeys([*sorted(wish.names), *SHOWN]))
+    width = max((len(str(one)) for one in table["path"]), default=4)
+    keys = [f"{one} {band}" for one, band in zip(table["set"], table["band"], strict=True)]
+    for key in dict.fromkeys(keys):
+        group = table[np.array([one == key for one in keys])]
+        yield from _group_lines(key, group, wish, shown, width)
+
+
+def _group_lines(key: str, group: Table, wish: Expression, shown: Sequence[str], width: int) -> Iterator[str]:
+    measures = {name: np.asarray(group[name], dtype=np.float64) for name in MEASURES}
+    reasons = [str(one) for one in group["reason"]]
+    used = np.asarray(group["used"], dtype=bool)
+    fit = used | np.array([one.startswith(NOT_SELECTED) for one in reasons])
+    kept = wish.decisions(measures, fit) & fit
+    yield f"{key}: {wish.text}"
+    yield f"  {'frame':<{width}} " + " ".join(f"{name[:12]:>12}" for name in shown)
+    for i, path in enumerate(group["path"]):
+        numbers = " ".join(f"{measures[name][i]:12.4g}" for name in shown)
+        if not fit[i]:
+            word = f"left out anyway: {reasons[i]}"
+        else:
+            word = "kept" if kept[i] else f"OUT: {'; '.join(wish.failures(measures, i, fit))}"
+        yield f"  {path!s:<{width}} {numbers}  {word}"
+    seconds = np.nan_to_num(measures["exposure"])
+    share = 100 * seconds[kept].sum() / max(seconds[fit].sum(), 1e-9)
+    yield f"  keeps {int(kept.sum())} of {int(fit.sum())} frames, {share:.0f} % of the exposure"
+    yield ""

@@ -1,0 +1,56 @@
+"""The table of measures of a run, and trying a selection on it."""
+
+import numpy as np
+import pytest
+
+from sciastro.integrate.select import MEASURES
+from sciastro.io.tables import read_table
+from tests.small_nights import command, frames, make_night, reduce
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quality")
+    session = make_night(folder / "session")
+    return session, reduce(
+        session, folder / "out", "--set", "grade.select=best 66 % by fwhm", until="register"
+    )
+
+
+def test_every_light_has_its_measures(run):
+    session, outcome = run
+    table = read_table(outcome.out / "quality.ecsv")
+    assert len(table) == len(frames(session, "LIGHT")) == 6
+    for name in MEASURES:
+        assert np.isfinite(np.asarray(table[name], dtype=float)).all(), name
+    assert str(table["fwhm"].unit) == "pix" and str(table["sky"].unit) == "electron / s"
+    for band in ("G", "R"):
+        group = table[table["band"] == band]
+        assert group["used"].sum() == 2
+        (left,) = group[~np.asarray(group["used"], dtype=bool)]
+        assert left["reason"].startswith("not selected: rank(fwhm) = ")
+        assert left["fwhm"] == group["fwhm"].max()
+        assert group["psf_signal"].max() == 1.0
+    rows = {row["path"]: row for row in outcome.summary["frames"]}
+    for row in table:
+        assert rows[row["path"]]["used"] == row["used"]
+        assert rows[row["path"]]["fwhm_px"] == pytest.approx(row["fwhm"])
+
+
+def test_a_selection_is_tried_without_stacking(run):
+    _, outcome = run
+    before = sorted(path.name for path in outcome.out.rglob("*"))
+    result = command("select", outcome.out, "n_stars > 5 and airmass < 9")
+    assert result.exit_code == 0
+    assert result.stdout.count(" kept\n") == 6  # the frame that the run did not select comes back
+    assert "keeps 3 of 3 frames, 100 % of the exposure" in result.stdout
+    strict = command("select", outcome.out, "fwhm < 0.99 * max(fwhm)")
+    assert "OUT: fwhm = " in strict.stdout
+    assert sorted(path.name for path in outcome.out.rglob("*")) == before
+
+
+def test_slips_are_told(run, tmp_path):
+    _, outcome = run
+    wrong = command("select", outcome.out, "fhwm < 3")
+    assert wrong.exit_code == 2 and "names 'fhwm'" in wrong.stderr
+    assert command("select", tmp_path, "fwhm < 3").exit_code == 3
