@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
+from sciastro.integrate.drizzle import DrizzleOptions, drop, dropper
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import ResampleOptions, StackOptions
-from sciastro.integrate.reject import RIM, TileResult, reject_tile
+from sciastro.integrate.reject import NO_SHARE, RIM, TileResult, reject_tile
 from sciastro.integrate.resample import Planes, Resampler, resample, resampler
 
 __all__ = ["RIM", "Buffers", "ReadWindow", "TileResult", "integrate_tile", "resampler_of"]
@@ -35,6 +36,7 @@ class Buffers:
     values: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     variance: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     quality: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
+    share: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
     def take(self, frames: int, shape: tuple[int, int]) -> Planes:
         """Return signal, variance and quality buffers (frame, y, x); contents are left over."""
@@ -49,6 +51,13 @@ class Buffers:
             self.variance[:size].reshape(full),
             self.quality[:size].reshape(full),
         )
+
+    def take_share(self, frames: int, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+        """Return a buffer (frame, y, x) for what drops cover of each pixel; contents are left over."""
+        size = frames * shape[0] * shape[1]
+        if self.share.size < size:
+            self.share = np.empty(size, np.float32)
+        return self.share[:size].reshape((frames, *shape))
 
 
 def resampler_of(options: ResampleOptions) -> Resampler:
@@ -73,6 +82,7 @@ def integrate_tile(
     buffers: Buffers | None = None,
     correlation: npt.NDArray[np.floating] | None = None,
     domains: npt.NDArray[np.float64] | None = None,
+    drizzle: DrizzleOptions | None = None,
 ) -> TileResult:
     """Return the stack of every frame's part of `tile`; only frames that meet it take memory and time.
 
@@ -100,8 +110,14 @@ def integrate_tile(
         before); None is 1.
     domains
         Canvas boxes (frame, 4) that hold the frames (`integrate.canvas`); None is everywhere.
+    drizzle
+        How frames are dropped onto the canvas; None, or not enabled, interpolates.
     """
     tile = tile.padded(RIM)
+    buffers = Buffers() if buffers is None else buffers
+    drops = None
+    if drizzle is not None and drizzle.enabled:
+        drops = dropper(drizzle, holds_flux=options.pixels_hold == "flux")
     how = resampler_of(options)
     weights = np.asarray(weight, dtype=np.float32)
     used = np.flatnonzero(weights > 0)
@@ -111,18 +127,22 @@ def integrate_tile(
     sums = np.zeros(2)
     if not met:
         return _empty(tile, sums)
-    planes = (Buffers() if buffers is None else buffers).take(len(met), tile.shape)
+    planes = buffers.take(len(met), tile.shape)
+    share = NO_SHARE if drops is None else buffers.take_share(len(met), tile.shape)
     for k, (i, window) in enumerate(met):
         out = (planes[0][k], planes[1][k], planes[2][k])
-        frame_sums = resample(
-            read_window(i, *window), (window[0], window[2]), maps[i], tile, how, out,
-            scale=terms.scale[i], pedestal=terms.pedestal[i], offset=terms.offset[i],
-            rim=RIM, domain=boxes[i],
-        )  # fmt: skip
+        place = (read_window(i, *window), (window[0], window[2]), maps[i], tile)
+        change = {"scale": terms.scale[i], "pedestal": terms.pedestal[i], "offset": terms.offset[i]}
+        if drops is None:
+            frame_sums = resample(*place, how, out, rim=RIM, domain=boxes[i], **change)
+        else:
+            frame_sums = drop(*place, drops, out, share[k], rim=RIM, domain=boxes[i], **change)
         if correlation is not None:
             frame_sums[0] *= float(correlation[i]) ** 2
         sums += float(weights[i]) ** 2 * frame_sums[:2]
-    done = reject_tile(planes, weights[[i for i, _ in met]], options, sums=sums, frames=len(used))
+    done = reject_tile(
+        planes, weights[[i for i, _ in met]], options, sums=sums, share=share, frames=len(used)
+    )
     if len(met) < len(used):  # what the frames that do not meet the tile say of its empty pixels
         done.quality[np.isnan(done.image)] |= np.uint16(OUTSIDE)
     return done

@@ -77,7 +77,7 @@ def _shared(offset, drop):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _weight(kernel, fx, fy, exx, exy, eyx, eyy, pixfrac):
-    """Return the overlap of a drop with an output pixel; (`fx`, `fy`) is the pixel's center from the drop's."""
+    """Return the overlap of a drop with an output pixel, whose center is (`fx`, `fy`) from the drop's."""
     if kernel == SQUARE:
         return overlap(fx, fy, exx, exy, eyx, eyy, pixfrac)
     area = exx * eyy - exy * eyx
@@ -144,7 +144,7 @@ def _pack(signal, variance, quality, exclude, packed):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _corner(s, t, cut_s, cut_t, m, n, half_m, half_n, k):
-    """Return the share of a unit pixel where ``s' < s - m t'`` and ``t' < t - n s'``, lines straight across."""
+    """Return the share of a unit pixel below two lines that run straight across."""
     u, v = k * (s - m * t) + HALF, k * (t - n * s) + HALF
     both = u * v + half_m * v * v + half_n * u * u
     a, b = min(max(s + HALF, F0), F1), min(max(t + HALF, F0), F1)
