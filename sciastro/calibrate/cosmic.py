@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from sciastro.calibrate.sampling import phase_parts
+from sciastro.core.cfa import neighbors, phase_slices
 from sciastro.core.history import record
 from sciastro.core.lift import map_frames, require_loaded
 from sciastro.core.options import Options, option
@@ -115,11 +115,11 @@ def clean_cosmics(
     signal, variance = np.array(signal, np.float32), np.array(variance, np.float32)
     bits = np.array(quality, np.uint16)
     hit = np.zeros(signal.shape, bool)
-    for part in phase_parts(cfa):
+    for part in phase_slices(cfa):
         hit[part] = _search(signal[part], variance[part], bits[part], options)
     bits[hit] |= np.uint16(Quality.COSMIC_RAY)
-    bad, distance = np.uint16(Quality.COSMIC_RAY), 2 if cfa else 1
-    repair_defects(signal, variance, bits, bad, distance, 0, signal.shape[0], 0, signal.shape[1])
+    bad, around = np.uint16(Quality.COSMIC_RAY), neighbors(cfa)
+    repair_defects(signal, variance, bits, bad, around, 0, 0, 0, signal.shape[0], 0, signal.shape[1])
     return signal, variance, bits
 
 

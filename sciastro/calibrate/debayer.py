@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, rolled
 from sciastro.core.history import inherit, record
 from sciastro.core.lift import map_frames, require_loaded
 from sciastro.core.options import Options, option
@@ -23,10 +24,10 @@ from sciastro.core.quality import flag_attributes
 from sciastro.core.vocabulary import CFA, FILTER, QUALITY, SIGNAL, VARIANCE, labeled, require
 from sciastro.errors import DatasetError
 from sciastro.kernels import debayer as kernel
+from sciastro.kernels import mosaic
 
-__all__ = ["COLORS", "DebayerOptions", "band_name", "debayer", "phase_codes", "phase_offset", "split_window"]
+__all__ = ["COLORS", "DebayerOptions", "band_name", "debayer", "phase_offset", "reach_of", "split_window"]
 
-COLORS = ("R", "G", "B")
 OPEN = ("", "OSC", "L", "Clear", "RGB")
 NO_PLANES = np.empty((0, 0, 0), np.float32)
 
@@ -40,29 +41,14 @@ class DebayerOptions(Options):
 
     method: str = option(
         "superpixel",
-        "superpixel: half the size, nothing interpolated; bilinear: full size, smoothed.",
-        choices=("superpixel", "bilinear"),
+        "superpixel: one pixel per cell, nothing interpolated; bilinear: full size, smoothed; split: full "
+        "size, "
+        "only the pixels of each color, the others missing (for drizzle and photometry).",
+        choices=("superpixel", "bilinear", "split"),
     )
 
 
 DEFAULTS = DebayerOptions()
-
-
-def phase_codes(cfa: str) -> npt.NDArray[np.int8]:
-    """Return the color (0 R, 1 G, 2 B) of the four phases of `cfa`, such as "RGGB", as stored.
-
-    Raises
-    ------
-    DatasetError
-        If the array is not one of RGGB, BGGR, GRBG, GBRG.
-    """
-    if cfa not in ("RGGB", "BGGR", "GRBG", "GBRG"):
-        raise DatasetError(
-            f"is {cfa!r}, and RGGB, BGGR, GRBG and GBRG can be debayered.",
-            where="color filter array",
-            remedy="Set the pattern of the camera, or treat the frames as monochrome.",
-        )
-    return np.array([COLORS.index(letter) for letter in cfa], np.int8)
 
 
 def band_name(filter_name: str, color: str) -> str:
@@ -75,9 +61,9 @@ def phase_offset(cfa: str, color: str, method: str = "superpixel") -> tuple[floa
 
     A superpixel is centered on its cell, at mosaic position (0.5, 0.5), and is two mosaic pixels wide.
     The sample at phase column p sits at mosaic x = p, which is (p - 0.5) / 2 = p / 2 - 0.25 superpixels
-    from the center. The two greens lie on a diagonal of the cell: their mean is centered, offset 0.
-    Bilinear planes stand on the mosaic's own grid: no offset. A centroid x in a plane is at x + dx on
-    the common grid of cells.
+    from the center. The two greens lie on a diagonal of the cell: their mean is centered, offset 0, and so
+    is every color of an X-Trans cell. Full-size planes stand on the mosaic's own grid: no offset. A
+    centroid x in a plane is at x + dx on the common grid of cells.
 
     Parameters
     ----------
@@ -86,12 +72,18 @@ def phase_offset(cfa: str, color: str, method: str = "superpixel") -> tuple[floa
     color
         "R", "G" or "B".
     method
-        "superpixel" or "bilinear".
+        As in `DebayerOptions`.
     """
-    if method == "bilinear":
+    codes = pattern_of(cfa)
+    if method != "superpixel" or cell_side(cfa) == 3:
         return 0.0, 0.0
-    phases = np.flatnonzero(phase_codes(cfa) == COLORS.index(color))
-    return float(np.mean(phases % 2) / 2 - 0.25), float(np.mean(phases // 2) / 2 - 0.25)
+    y, x = np.nonzero(codes == COLORS.index(color))
+    return float(np.mean(x) / 2 - 0.25), float(np.mean(y) / 2 - 0.25)
+
+
+def reach_of(method: str, cfa: str) -> int:
+    """Return how many pixels around its own a full-size method looks at; 0 for superpixel and split."""
+    return {"superpixel": 0, "split": 0, "bilinear": 1 if cell_side(cfa) == 2 else 2}[method]
 
 
 def split_window(
@@ -113,35 +105,45 @@ def split_window(
     cfa
         Pattern as stored, of the whole frame.
     y0, x0
-        Pixel of the frame at which the window begins. A superpixel window that begins on an odd row or column
-        loses it: its first cell is ((y0 + 1) // 2, (x0 + 1) // 2).
+        Pixel of the frame at which the window begins. A superpixel window that begins within a cell loses
+        the rows and columns up to the next one: on a Bayer sensor its first cell is
+        ((y0 + 1) // 2, (x0 + 1) // 2).
     method
-        "superpixel" or "bilinear" (whose outermost pixels lack neighbors beyond the window).
+        As in `DebayerOptions`. The outermost pixels of full-size planes lack neighbors beyond the window.
 
     Returns
     -------
     signal, variance, quality
-        (3, rows, columns): red, green, blue. Missing is NaN plus a bit.
+        (3, rows, columns): red, green, blue; superpixels: the whole cells of the window. Missing is NaN plus
+        a bit.
     """
-    codes, parity_y, parity_x = phase_codes(cfa), y0 % 2, x0 % 2
-    height, width = signal.shape
+    signal = np.ascontiguousarray(signal, dtype=np.float32)
+    variance = np.ascontiguousarray(variance, dtype=np.float32)
+    quality = np.ascontiguousarray(quality, dtype=np.uint16)
+    side, rows, columns = cell_side(cfa), *signal.shape
+    skip_y, skip_x = ((origin - at) % side for origin, at in zip(cell_origin(cfa), (y0, x0), strict=True))
     if method == "superpixel":
-        height, width = (height - parity_y) // 2, (width - parity_x) // 2
-    shape = (3, max(height, 0), max(width, 0))
+        rows, columns = (rows - skip_y) // side, (columns - skip_x) // side
+    shape = (3, max(rows, 0), max(columns, 0))
     out, bits = np.empty(shape, np.float32), np.empty(shape, np.uint16)
     noise = np.empty(shape, np.float32) if variance.size else NO_PLANES
-    split = kernel.superpixel if method == "superpixel" else kernel.bilinear
-    split(
-        np.ascontiguousarray(signal, dtype=np.float32),
-        np.ascontiguousarray(variance, dtype=np.float32),
-        np.ascontiguousarray(quality, dtype=np.uint16),
-        codes,
-        parity_y,
-        parity_x,
-        out,
-        noise,
-        bits,
-    )
+    codes = rolled(cfa, y0, x0)
+    if method == "superpixel" and side == 3:
+        mosaic.cells(signal, variance, quality, codes, side, skip_y, skip_x, out, noise, bits)
+    elif method == "split":
+        for color in range(3):
+            mosaic.keep_color(
+                signal, variance, quality, codes, color, out[color],
+                noise[color] if variance.size else variance, bits[color],
+            )  # fmt: skip
+    elif method == "bilinear" and side == 3:
+        raise DatasetError(
+            "are of an X-Trans sensor.", where="frames", remedy="Use the method superpixel or split."
+        )
+    else:
+        split = kernel.superpixel if method == "superpixel" else kernel.bilinear
+        flat = np.ascontiguousarray(pattern_of(cfa)).ravel()
+        split(signal, variance, quality, flat, y0 % 2, x0 % 2, out, noise, bits)
     return out, noise, bits
 
 
@@ -177,12 +179,12 @@ def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dat
             where="coordinate 'cfa'",
             remedy="Split first.",
         )
-    phase_codes(patterns[0])
+    pattern_of(patterns[0])
     planes = [frames[name] for name in ("signal", "variance", "quality")]
     if options.method == "superpixel":
         results = _superpixels(planes, patterns[0])
     else:
-        results = _bilinears(planes, patterns[0])
+        results = _full_size(planes, patterns[0], options.method)
     specs = (SIGNAL, VARIANCE, QUALITY)
     out = xr.Dataset({spec.name: labeled(spec, data) for spec, data in zip(specs, results, strict=True)})
     out = out.assign(quality=out["quality"].assign_attrs(flag_attributes()))
@@ -225,33 +227,39 @@ DTYPES = (np.float32,) * 6 + (np.uint16,) * 3
 
 
 def _superpixels(planes: Sequence[xr.DataArray], cfa: str) -> list[Any]:
-    height, width = (planes[0].sizes[dim] // 2 * 2 for dim in ("y", "x"))
+    side, origin = cell_side(cfa), cell_origin(cfa)
+    lengths = [(planes[0].sizes[dim] - at) // side * side for dim, at in zip("yx", origin, strict=True)]
     phases = [
-        plane.isel(y=slice(j, height, 2), x=slice(i, width, 2))
+        plane.isel(y=slice(j, origin[0] + lengths[0], side), x=slice(i, origin[1] + lengths[1], side))
         for plane in planes
-        for j in (0, 1)
-        for i in (0, 1)
+        for j in range(origin[0], origin[0] + side)
+        for i in range(origin[1], origin[1] + side)
     ]
     return _interleaved(map_frames(partial(_from_phases, cfa=cfa), *phases, dtypes=DTYPES))
 
 
 def _from_phases(*arrays: Any, cfa: str) -> tuple[npt.NDArray[Any], ...]:
-    """Weave the phases of rows of a mosaic together again and split them by color."""
-    mosaics = []
+    """Weave the phases of rows of cells together again and split them by color; the last is the first row."""
+    *parts, row = arrays
+    side, mosaics = cell_side(cfa), []
     for k, dtype in enumerate((np.float32, np.float32, np.uint16)):
-        height, width = arrays[0].shape
-        mosaic = np.empty((2 * height, 2 * width), dtype)
-        for phase in range(4):
-            mosaic[phase // 2 :: 2, phase % 2 :: 2] = arrays[4 * k + phase]
-        mosaics.append(mosaic)
-    results = split_window(mosaics[0], mosaics[1], mosaics[2], cfa)
+        height, width = parts[0].shape
+        woven = np.empty((side * height, side * width), dtype)
+        for phase in range(side * side):
+            woven[phase // side :: side, phase % side :: side] = parts[side * side * k + phase]
+        mosaics.append(woven)
+    y0, x0 = cell_origin(cfa)
+    results = split_window(mosaics[0], mosaics[1], mosaics[2], cfa, y0 + side * int(row), x0)
     return tuple(result[color] for result in results for color in range(3))
 
 
-def _bilinears(planes: Sequence[xr.DataArray], cfa: str) -> list[Any]:
-    return _interleaved(map_frames(partial(_whole, cfa=cfa), *planes, dtypes=DTYPES, whole_plane=True))
+def _full_size(planes: Sequence[xr.DataArray], cfa: str, method: str) -> list[Any]:
+    whole = partial(_whole, cfa=cfa, method=method)
+    return _interleaved(map_frames(whole, *planes, dtypes=DTYPES, whole_plane=method != "split"))
 
 
-def _whole(signal: Any, variance: Any, quality: Any, row: int, *, cfa: str) -> tuple[npt.NDArray[Any], ...]:
-    results = split_window(signal, variance, quality, cfa, method="bilinear")
+def _whole(
+    signal: Any, variance: Any, quality: Any, row: int, *, cfa: str, method: str
+) -> tuple[npt.NDArray[Any], ...]:
+    results = split_window(signal, variance, quality, cfa, int(row), method=method)
     return tuple(result[color] for result in results for color in range(3))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
-from sciastro.calibrate.sampling import phase_parts
+from sciastro.core.cfa import phase_slices
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
 from sciastro.kernels.localmedian import local_median
@@ -83,7 +83,7 @@ def defects_from_dark(
         Threshold.
     """
     out = _bit(~np.isfinite(dark), Quality.DO_NOT_USE)
-    for part in phase_parts(cfa):
+    for part in phase_slices(cfa):
         plane = _filled(dark[part])
         high = plane - _median(plane)
         some = high.ravel()[:: max(1, high.size // 500_000) | 1]
@@ -112,7 +112,7 @@ def defects_from_flat(flat: Floats, *, cfa: str = "", options: DefectOptions = D
     out = _bit(~good, Quality.LOW_FLAT | Quality.DO_NOT_USE)
     with np.errstate(invalid="ignore"):
         out |= _bit(flat <= options.low_flat, Quality.LOW_FLAT)
-    for part in phase_parts(cfa):
+    for part in phase_slices(cfa):
         plane = _filled(flat[part])
         local = _median(plane)
         dead = (plane < options.dead_fraction * local) & good[part]
@@ -140,7 +140,7 @@ def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions =
         Threshold.
     """
     out = np.zeros(light.shape, np.uint16)
-    for part in phase_parts(cfa):
+    for part in phase_slices(cfa):
         x = _filled(light[part])
         some = x.ravel()[:: max(1, x.size // 500_000) | 1]
         core = some[some <= np.quantile(some, 0.99)]

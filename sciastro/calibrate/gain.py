@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.calibrate.sampling import clipped_variance, phase_parts
+from sciastro.calibrate.sampling import clipped_variance
+from sciastro.core.cfa import phase_slices
 from sciastro.errors import DatasetError
 
 __all__ = ["DarkCurrent", "GainEstimate", "measure_dark_current", "measure_gain", "measure_read_noise"]
@@ -77,7 +78,7 @@ def measure_read_noise(
     """
     _same_shape(first, second)
     variances: list[float] = []
-    for part in phase_parts(cfa):
+    for part in phase_slices(cfa):
         boxes = _boxes(np.asarray(first[part], np.float64) - np.asarray(second[part], np.float64), size)
         # The core of all boxes, each freed of its own mean: drifts of the bias level do not count.
         boxes = boxes - np.median(boxes, axis=1, keepdims=True)
@@ -143,7 +144,7 @@ def measure_gain(
     _same_shape(flat_a, flat_b, bias_a, bias_b)
     read, read_err, _ = measure_read_noise(bias_a, bias_b, cfa=cfa, size=size)
     signals, variances, levels = [], [], []
-    for part in phase_parts(cfa):
+    for part in phase_slices(cfa):
         found = _transfer(
             flat_a[part], flat_b[part], bias_a[part], bias_b[part], size, 0.9 * saturation, read
         )

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from sciastro.calibrate.flatcheck import UNKNOWN, FlatCheck, MasterOptions, check_flats, refuse_bad_flats
 from sciastro.calibrate.masternoise import noise_model
 from sciastro.calibrate.planes import plane_level
-from sciastro.calibrate.sampling import ReadRows, phase_parts, take_sample, trimmed_mean
+from sciastro.calibrate.sampling import ReadRows, take_sample, trimmed_mean
+from sciastro.core.cfa import period, phase_slices
 from sciastro.core.lift import run_tasks
 from sciastro.core.quality import Quality
 from sciastro.errors import DatasetError
@@ -135,9 +136,10 @@ def combine_master(
     if not readers:
         raise DatasetError("has no frames.", where=f"master {kind}", remedy="Add frames of this kind.")
     flat = kind == "flat"
-    sample = take_sample(readers, shape, subtract=subtract, ceiling=0.97 * saturation)
+    even = 6 if period(cfa) == 6 else 2  # bands of rows keep the phases of the mosaic
+    sample = take_sample(readers, shape, subtract=subtract, ceiling=0.97 * saturation, period=even)
     values = sample.values
-    parts = phase_parts(cfa if flat else "")
+    parts = phase_slices(cfa if flat else "")
     if flat:
         refuse_bad_flats(values, sample.raw_top, options, saturation, subtract is None)
         levels = np.array([[trimmed_mean(frame[part]) for frame in values] for part in parts])
@@ -159,7 +161,7 @@ def combine_master(
         kind, list(readers), shape, options, subtract, parts, scales, models, levels, flat, saturation
     )
     planes = _Planes.empty(shape)
-    bands = _bands(shape, len(readers), memory_bytes, workers)
+    bands = _bands(shape, len(readers), memory_bytes, workers, even)
     done = [0]
 
     def tell(band: tuple[int, int], _: object) -> None:
@@ -200,10 +202,12 @@ class _Planes:
         return cls(image, variance, ratio, np.empty(shape, np.uint16), np.empty(shape, np.uint16))
 
 
-def _bands(shape: tuple[int, int], n_frames: int, memory_bytes: int, workers: int) -> list[tuple[int, int]]:
+def _bands(
+    shape: tuple[int, int], n_frames: int, memory_bytes: int, workers: int, even: int = 2
+) -> list[tuple[int, int]]:
     per_row = shape[1] * (4 * n_frames + 40)  # the raw rows (and their copy by phase) and the results
-    rows = int(memory_bytes / max(1, workers + 1) / per_row) // 2 * 2
-    rows = int(np.clip(rows, 2, max(2, -(-shape[0] // (4 * max(1, workers))) // 2 * 2 + 2)))
+    rows = int(memory_bytes / max(1, workers + 1) / per_row) // even * even
+    rows = int(np.clip(rows, even, max(even, -(-shape[0] // (4 * max(1, workers))) // even * even + even)))
     return [(y, min(y + rows, shape[0])) for y in range(0, shape[0], rows)]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.cfa import neighbors
 from sciastro.core.quality import Quality
 from sciastro.errors import DatasetError
 from sciastro.kernels.calibrate import calibrate_window, repair_defects
@@ -42,7 +43,7 @@ class Planes:
     saturation
         [adu]; NaN: unknown, nothing is flagged.
     cfa
-        Color filter array as stored, such as "RGGB"; empty for mono.
+        Color filter array as stored, such as "RGGB" (see `core.cfa`); empty for mono.
     """
 
     dark: Plane | None = None
@@ -145,10 +146,10 @@ def plane_level(plane: Plane) -> float:
 
 
 def repair_margin(planes: Planes, *, repair: bool = True) -> int:
-    """Return how many pixels around a window its repair looks at: 0, 1, or 2 on a color mosaic."""
+    """Return how far its repair looks around a window [pixel]: 0, or 1 (mono), 2 (Bayer), 4 (X-Trans)."""
     if not repair or planes.defects is None:
         return 0
-    return 2 if planes.cfa else 1
+    return int(np.abs(neighbors(planes.cfa)).max())
 
 
 def correct_window(
@@ -207,8 +208,8 @@ def correct_window(
     top, bottom, left, right = margin
     y1, x1 = height - bottom, width - right
     if repair and planes.defects is not None:
-        distance = 2 if planes.cfa else 1
-        repair_defects(signal, variance, quality, REPAIRED, distance, top, y1, left, x1)
+        around = neighbors(planes.cfa)
+        repair_defects(signal, variance, quality, REPAIRED, around, y0, x0, top, y1, left, x1)
     inside = np.s_[top:y1, left:x1]
     return signal[inside], variance[inside] if with_variance else variance, quality[inside]
 

@@ -11,7 +11,6 @@ __all__ = [
     "Sample",
     "clipped_variance",
     "pair_variance",
-    "phase_parts",
     "take_sample",
     "trimmed_mean",
 ]
@@ -27,21 +26,14 @@ class Sample:
     Attributes
     ----------
     values
-        float32 (frame, rows, columns) [adu], bands stacked, each beginning on an even row; `subtract`
-        taken off.
+        float32 (frame, rows, columns) [adu], bands stacked, each beginning on a multiple of the
+        period; `subtract` taken off.
     raw_top
         Fraction of the sampled pixels of each frame at or above the ceiling that was given.
     """
 
     values: Floats
     raw_top: npt.NDArray[np.float64]
-
-
-def phase_parts(cfa: str) -> list[tuple[slice, slice]]:
-    """Return slices [y, x] of the pixels that are calibrated apart: four phases, or all of a mono frame."""
-    if not cfa:
-        return [(slice(None), slice(None))]
-    return [(slice(j, None, 2), slice(i, None, 2)) for j in (0, 1) for i in (0, 1)]
 
 
 def take_sample(
@@ -52,6 +44,7 @@ def take_sample(
     ceiling: float = float("nan"),
     pixels: int = 300_000,
     bands: int = 8,
+    period: int = 2,
 ) -> Sample:
     """Read evenly spread bands of rows of every frame.
 
@@ -67,11 +60,13 @@ def take_sample(
         Raw level [adu] whose exceedance is counted.
     pixels, bands
         How much to read.
+    period
+        Every band begins on a multiple of this: the period of a color mosaic.
     """
     height, width = shape
-    rows = min(height, max(2, int(np.ceil(pixels / bands / width / 2)) * 2))
+    rows = min(height, max(period, int(np.ceil(pixels / bands / width / period)) * period))
     count = min(bands, height // rows)
-    starts = sorted({int(start) // 2 * 2 for start in np.linspace(0, height - rows, count)})
+    starts = sorted({int(start) // period * period for start in np.linspace(0, height - rows, count)})
     values = np.empty((len(readers), rows * len(starts), width), np.float32)
     top = np.zeros(len(readers))
     for number, read in enumerate(readers):

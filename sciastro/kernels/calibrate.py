@@ -108,22 +108,27 @@ def _variance_row(raw, signal, dark_noise, flat, flat_noise, g, b, constant, var
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def repair_defects(signal, variance, quality, bad, distance, inside_y0, inside_y1, inside_x0, inside_x1):
+def repair_defects(
+    signal, variance, quality, bad, offsets, y0, x0, inside_y0, inside_y1, inside_x0, inside_x1
+):
     """Replace pixels that carry a bit of `bad` by the median of their good neighbors; the bit stays.
 
     Parameters
     ----------
     signal, variance
         float32 (y, x) [electron], [electron2]; changed where repaired: the median of up to eight
-        neighbors at `distance`. Its variance: 1.5 / number times the mean of theirs, plus their sample
+        neighbors at `offsets`. Its variance: 1.5 / number times the mean of theirs, plus their sample
         variance (structure included: nobody knows what the pixel saw). Variance may have shape (0, 0).
     quality
         uint16 (y, x); INTERPOLATED is added where repaired, and SATURATED if a neighbor used has it.
         Without a good neighbor: NaN and DO_NOT_USE.
     bad
         Bits that call for repair, such as HOT | DEAD.
-    distance
-        1; 2 for a color mosaic (neighbors of the same color).
+    offsets
+        int16 (phase y, phase x, 8, 2): dy, dx of the neighbors, of the same color on a mosaic
+        (`core.cfa.neighbors`).
+    y0, x0
+        Row and column of the frame at which the window begins: its phase.
     inside_y0, inside_y1, inside_x0, inside_x1
         Only pixels of this part are repaired; the rest is margin to look at.
     """
@@ -138,27 +143,27 @@ def repair_defects(signal, variance, quality, bad, distance, inside_y0, inside_y
                 continue
             for x in range(start, stop):
                 if quality[y, x] & bad:
-                    _repair_pixel(signal, variance, quality, avoid, distance, y, x, values)
+                    around = offsets[(y + y0) % offsets.shape[0], (x + x0) % offsets.shape[1]]
+                    _repair_pixel(signal, variance, quality, avoid, around, y, x, values)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _repair_pixel(signal, variance, quality, avoid, distance, y, x, values):
+def _repair_pixel(signal, variance, quality, avoid, around, y, x, values):
     """Repair one pixel (see `repair_defects`); `values` is float32[8] of scratch."""
     height, width = signal.shape
     with_variance = variance.size > 0
     n, noise, total, square, full = 0, ZERO, ZERO, ZERO, CLEAR
-    for dy in range(-distance, distance + 1, distance):
-        for dx in range(-distance, distance + 1, distance):
-            j, i = y + dy, x + dx
-            if j < 0 or j >= height or i < 0 or i >= width or (quality[j, i] & avoid):
-                continue
-            if not abs(signal[j, i]) < INF:
-                continue
-            values[n] = signal[j, i]
-            full |= quality[j, i] & SATURATED
-            if with_variance:
-                noise += variance[j, i]
-            n += 1
+    for k in range(around.shape[0]):
+        j, i = y + around[k, 0], x + around[k, 1]
+        if j < 0 or j >= height or i < 0 or i >= width or (quality[j, i] & avoid):
+            continue
+        if not abs(signal[j, i]) < INF:
+            continue
+        values[n] = signal[j, i]
+        full |= quality[j, i] & SATURATED
+        if with_variance:
+            noise += variance[j, i]
+        n += 1
     if n == 0:
         signal[y, x] = NAN
         quality[y, x] |= DO_NOT_USE

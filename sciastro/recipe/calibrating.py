@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.calibrate.correct import CorrectOptions, Planes, correct_window, dark_plane, repair_margin
-from sciastro.calibrate.debayer import COLORS, DebayerOptions, split_window
+from sciastro.calibrate.debayer import DebayerOptions, reach_of, split_window
 from sciastro.calibrate.defects import DefectOptions, defects_from_light, merge_defects
 from sciastro.calibrate.planes import plane_level
+from sciastro.core.cfa import COLORS, cell_origin, cell_side, rolled
 from sciastro.core.quality import Quality
 from sciastro.errors import SciastroError
 from sciastro.io.reader import read_pixels
 from sciastro.io.store import RawBlock, open_raw
+from sciastro.kernels.mosaic import keep_color
 from sciastro.kernels.trails import mark_trails
 from sciastro.recipe.context import Context
 from sciastro.recipe.detector import Detector
@@ -81,12 +83,23 @@ class Calibrator:
 
     def step(self, cfa: str) -> int:
         """Return how many raw pixels make one pixel of the stack grid."""
-        return 2 if cfa and self.debayer_method == "superpixel" else 1
+        return cell_side(cfa) if self.debayer_method == "superpixel" else 1
 
     def grid_shape(self, light: Light) -> tuple[int, int]:
         """Return rows and columns of the grid on which `light` is stacked."""
-        step = self.step(light.facts.cfa)
-        return light.facts.shape[0] // step, light.facts.shape[1] // step
+        step, (top, left) = self.step(light.facts.cfa), self._origin(light.facts.cfa)
+        return (light.facts.shape[0] - top) // step, (light.facts.shape[1] - left) // step
+
+    def _origin(self, cfa: str) -> tuple[int, int]:
+        """Return row and column of the raw pixel at which the stack grid begins."""
+        return cell_origin(cfa) if self.step(cfa) > 1 else (0, 0)
+
+    def to_raw(self, light: Light, map_: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return a map (2, terms) to the stack grid of `light` as one to its raw pixels: x = step X + x0."""
+        step, (top, left) = self.step(light.facts.cfa), self._origin(light.facts.cfa)
+        out = step * map_
+        out[:, 0] += np.array([left, top]) + (step - 1) / 2
+        return out
 
     def memory_left(self, canvas: tuple[int, int]) -> int:
         """Return what pass 2 may allocate beside the canvas, the planes and the process itself [byte]."""
@@ -194,22 +207,57 @@ class Calibrator:
         self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
     ) -> tuple[Plane, Plane, Bits]:
         """Return signal [electron], variance [electron2] and quality of a window of the stack grid."""
-        planes = self._noise_from_sky(light, band, self.planes(light))
-        step = self.step(light.facts.cfa)
         if not light.facts.cfa:
+            planes = self._noise_from_sky(light, band, self.planes(light))
             return self._raw_window(light, planes, y0, y1, x0, x1)
-        height, width = light.facts.shape
-        reach = 0 if step == 2 else 1
-        top, left = max(y0 * step - reach, 0), max(x0 * step - reach, 0)
-        bottom, right = min(y1 * step + reach, height), min(x1 * step + reach, width)
-        mosaic = self._raw_window(light, planes, top, bottom, left, right)
-        colors = split_window(*mosaic, light.facts.cfa, top, left, method=self.debayer_method)
+        colors = self.color_windows(light, band, y0, y1, x0, x1)
         number = COLORS.index(band[-1])
-        rows, columns = y1 - y0, x1 - x0
-        inner = np.s_[y0 * step - top :, x0 * step - left :] if step == 1 else np.s_[:, :]
-        return tuple(
-            np.ascontiguousarray(part[inner][:rows, :columns]) for part in (plane[number] for plane in colors)
-        )  # type: ignore[return-value]
+        return tuple(np.ascontiguousarray(plane[number]) for plane in colors)  # type: ignore[return-value]
+
+    def color_windows(
+        self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
+    ) -> tuple[Plane, Plane, Bits]:
+        """Return all colors of a window of the stack grid, (3, rows, columns); noise model of `band`."""
+        planes = self._noise_from_sky(light, band, self.planes(light))
+        cfa, (height, width) = light.facts.cfa, light.facts.shape
+        step, (oy, ox) = self.step(cfa), self._origin(cfa)
+        reach = reach_of(self.debayer_method, cfa)
+        top, left = max(y0 * step + oy - reach, 0), max(x0 * step + ox - reach, 0)
+        bottom, right = min(y1 * step + oy + reach, height), min(x1 * step + ox + reach, width)
+        mosaic = self._raw_window(light, planes, top, bottom, left, right)
+        colors = split_window(*mosaic, cfa, top, left, method=self.debayer_method)
+        down, aside = (y0 - top, x0 - left) if step == 1 else (0, 0)
+        inner = np.s_[:, down : down + y1 - y0, aside : aside + x1 - x0]
+        return colors[0][inner], colors[1][inner], colors[2][inner]
+
+    def mosaic_window(
+        self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
+    ) -> tuple[Plane, Plane, Bits]:
+        """Return a window of raw pixels with only the samples of one color of a mosaic, for drizzle.
+
+        Parameters
+        ----------
+        light
+            A frame of a color sensor; of a mono one, every pixel is kept.
+        band
+            Its last letter names the color.
+        y0, y1, x0, x1
+            Raw pixels (`to_raw` gives the map to them).
+
+        Returns
+        -------
+        signal, variance, quality
+            float32 [electron], float32 [electron2], uint16 (y1 - y0, x1 - x0). Pixels of other colors are
+            NaN, NO_DATA and DO_NOT_USE.
+        """
+        planes = self._noise_from_sky(light, band, self.planes(light))
+        signal, variance, quality = self._raw_window(light, planes, y0, y1, x0, x1)
+        if not light.facts.cfa:
+            return signal, variance, quality
+        out = np.empty_like(signal), np.empty_like(variance), np.empty_like(quality)
+        codes, color = rolled(light.facts.cfa, y0, x0), COLORS.index(band[-1])
+        keep_color(signal, variance, quality, codes, color, *out)
+        return out
 
     def _raw_window(
         self, light: Light, planes: Planes, y0: int, y1: int, x0: int, x1: int

@@ -2,22 +2,21 @@
 
 import hashlib
 import logging
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sciastro.calibrate.cosmic import CosmicOptions
+from sciastro.core.cfa import cell_side
 from sciastro.core.lift import run_tasks
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.errors import FileError, OutputError, SciastroError
 from sciastro.io.reader import read_pixels
-from sciastro.measure.background import background
-from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
+from sciastro.measure.stars import DetectOptions, measure_plane
 from sciastro.measure.trails import TrailOptions, find_trails
+from sciastro.recipe import colors
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
 from sciastro.recipe.detector import Detector
@@ -96,12 +95,13 @@ def _measure(
     step = calibrator.step(light.facts.cfa)
     zero: dict[str, tuple[float, float]] = {}
     if light.facts.cfa:
-        cells, bits = _cells(signal, quality, light.facts.cfa)
-        found = measure_plane(cells, bits, options=searches.stars)
-        sky, noise = _colors(signal, quality, light)
-        trails = _raw_trails(find_trails(cells, bits, found.background, searches.trails))
+        cfa = light.facts.cfa
+        whole, bits, planes_of_colors, color_bits = colors.cells(signal, quality, cfa)
+        found = measure_plane(whole, bits, options=searches.stars)
+        sky, noise = colors.sky_of_colors(planes_of_colors, color_bits, bands_of(light.facts))
+        trails = colors.trails_to_raw(find_trails(whole, bits, found.background, searches.trails), cfa)
         if step == 1:
-            _to_raw_grid(found)
+            colors.stars_to_raw(found, cfa)
     else:
         found = measure_plane(signal, quality, options=searches.stars)
         band = bands_of(light.facts)[0]
@@ -109,13 +109,14 @@ def _measure(
         trails = find_trails(signal, quality, found.background, searches.trails)
     if detector.blind(light):
         zero = {
-            band: (sky[band] / planes.gain, noise[band] * _averaged(light.facts.cfa, band)) for band in sky
+            band: (sky[band] / planes.gain, noise[band] * colors.averaged(light.facts.cfa, band))
+            for band in sky
         }
     hits = find_hits(
         signal, quality, float(np.mean(list(sky.values()))), float(np.mean(list(noise.values()))),
         light.facts.cfa, searches.cosmics,
     )  # fmt: skip
-    factor = 2.0 if light.facts.cfa and step == 1 else 1.0
+    factor = cell_side(light.facts.cfa) / step
     return Measured(
         stars=found.stars, fwhm=found.fwhm * factor, eccentricity=found.eccentricity,
         elongation=found.shape.elongation, sky=sky, noise=noise, n_stars=found.n_stars,
@@ -147,68 +148,6 @@ def _sane(raw: npt.NDArray[np.generic], light: Light) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _phases(plane: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """Return the four phases of a mosaic, in the order of its color filter array."""
-    height, width = plane.shape[0] // 2 * 2, plane.shape[1] // 2 * 2
-    return [plane[dy:height:2, dx:width:2] for dy in (0, 1) for dx in (0, 1)]
-
-
-def _cells(signal: Plane, quality: npt.NDArray[np.uint16], cfa: str) -> tuple[Plane, npt.NDArray[np.uint16]]:
-    """Return the light of each 2 x 2 cell of a mosaic, where stars are found, and all bits of the cell.
-
-    Red and blue samples lie a quarter of a cell off its center, on opposite sides: their plain sum would
-    move a star by up to a quarter of a cell with its color, and back after a meridian flip. Each is
-    first interpolated to the center; the two greens are centered together.
-    """
-    phases = _phases(signal)
-    moved = [plane if cfa[k] == "G" else _to_center(plane, k) for k, plane in enumerate(phases)]
-    return np.add(moved[0] + moved[1], moved[2] + moved[3]), np.bitwise_or.reduce(_phases(quality))
-
-
-def _to_center(plane: Plane, phase: int) -> Plane:
-    """Return a phase's samples interpolated to the centers of the cells: 3/4 and 1/4 along each axis."""
-    for axis, second in ((0, phase // 2), (1, phase % 2)):
-        neighbor = np.roll(plane, 1 if second else -1, axis=axis)
-        edge = 0 if second else plane.shape[axis] - 1
-        here = (edge, slice(None)) if axis == 0 else (slice(None), edge)
-        neighbor[here] = plane[here]
-        plane = np.float32(0.75) * plane + np.float32(0.25) * neighbor
-    return plane
-
-
-def _colors(
-    signal: Plane, quality: npt.NDArray[np.uint16], light: Light
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Return sky and noise of each color of a mosaic."""
-    phases, bits = _phases(signal), _phases(quality)
-    sky, noise = {}, {}
-    for band in bands_of(light.facts):
-        where = [k for k in range(4) if light.facts.cfa[k] == band[-1]]
-        plane: Plane = np.mean([phases[k] for k in where], axis=0, dtype=np.float32)
-        flags = np.bitwise_or.reduce([bits[k] for k in where]).astype(np.uint16)
-        mesh = background(plane, flags)
-        sky[band], noise[band] = mesh.level, mesh.rms
-    return sky, noise
-
-
-def _averaged(cfa: str, band: str) -> float:
-    """Return the noise of a raw pixel over that of a plane of `_colors`, which averages both greens."""
-    return math.sqrt(cfa.count(band[-1])) if cfa else 1.0
-
-
-def _raw_trails(trails: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return trails seen on 2 x 2 cells as they lie on raw pixels: x = 2 X + 1/2."""
-    return np.asarray(2 * trails + np.array([0.5, 0.5, 0.5, 0.5, 1.0]))
-
-
-def _to_raw_grid(found: PlaneMeasure) -> None:
-    """Move stars from superpixels to raw pixels, in place: x = 2 X + 1/2."""
-    for name in ("x", "y"):
-        found.stars[name] = 2 * found.stars[name] + 0.5
-    for name in ("x_err", "y_err", "fwhm"):
-        found.stars[name] *= 2
 
 
 def _pieces(light: Light) -> tuple[dict[str, np.ndarray], dict[str, object]]:

@@ -75,9 +75,9 @@ def test_a_selective_filter_stays_in_the_name():
 
 
 def test_other_patterns_are_refused():
-    with pytest.raises(DatasetError, match="RGGB, BGGR, GRBG and GBRG"):
+    with pytest.raises(DatasetError, match="RGGB, BGGR, GRBG, GBRG and X-Trans"):
         debayer(frames(cfa="RGBW"))
-    with pytest.raises(DatasetError, match="RGGB, BGGR, GRBG and GBRG"):
+    with pytest.raises(DatasetError, match="RGGB, BGGR, GRBG, GBRG and X-Trans"):
         debayer(frames(cfa=""))
 
 

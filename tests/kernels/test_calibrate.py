@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sciastro.core.cfa import XTRANS, color_plane, neighbors
 from sciastro.kernels import calibrate as kernel
 
 
@@ -46,9 +47,10 @@ def test_equals_the_twin(dtype):
     np.testing.assert_array_equal(quality, want[2])
 
 
-@pytest.mark.parametrize("distance", [1, 2])
-def test_repair_equals_a_loop(distance):
-    rng = np.random.default_rng(distance)
+@pytest.mark.parametrize("cfa", ["", "RGGB", XTRANS])
+@pytest.mark.parametrize("corner", [(0, 0), (7, 4)])
+def test_repair_equals_a_loop(cfa, corner):
+    rng = np.random.default_rng(len(cfa))
     shape = (25, 31)
     signal, variance = rng.normal(100, 9, shape).astype("f4"), rng.uniform(50, 90, shape).astype("f4")
     quality = np.where(rng.random(shape) < 0.45, 1 << 11, 0).astype("u2")
@@ -57,13 +59,19 @@ def test_repair_equals_a_loop(distance):
     signal[gone] = np.nan
     quality[gone] |= 1
     before = signal.copy(), variance.copy(), quality.copy()
-    kernel.repair_defects(signal, variance, quality, np.uint16(1 << 11), distance, 0, 25, 0, 31)
+    table, color = neighbors(cfa), color_plane(cfa, (40, 40)) if cfa else np.zeros((40, 40))
+    kernel.repair_defects(signal, variance, quality, np.uint16(1 << 11), table, *corner, 0, 25, 0, 31)
     for y, x in np.ndindex(shape):
         if not before[2][y, x] & (1 << 11):
             assert quality[y, x] == before[2][y, x]
             assert signal[y, x] == before[0][y, x] or gone[y, x]
             continue
-        sites = [(y + j, x + i) for j in (-distance, 0, distance) for i in (-distance, 0, distance) if j or i]
+        gy, gx = y + corner[0], x + corner[1]
+        around = table[gy % len(table), gx % len(table)].tolist()
+        for j, i in around:  # of its own color, and all different
+            assert color[(gy + j) % 36, (gx + i) % 36] == color[gy, gx]
+        assert len({tuple(one) for one in around}) == 8
+        sites = [(y + j, x + i) for j, i in around]
         sites = [
             s
             for s in sites

@@ -9,17 +9,18 @@ from session_frames import frame
 
 from sciastro.calibrate.defects import DefectOptions
 from sciastro.core import transform
+from sciastro.core.cfa import XTRANS, cell_center, cell_side, color_plane
 from sciastro.core.quality import Quality
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.io.products import ProductFacts, write_master
 from sciastro.recipe.aligning import grade_set
 from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.colors import averaged, cells, sky_of_colors
 from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.detector import DetectorFacts, _agree
 from sciastro.recipe.lights import Light, Measured, bands_of, lights_of, stack_sets
 from sciastro.recipe.making import MasterBank, match_of_made
 from sciastro.recipe.matching import LightMatch, plan_masters
-from sciastro.recipe.measuring import _averaged, _colors
 from sciastro.recipe.plan import load_recipe
 from sciastro.recipe.session import scan
 
@@ -143,13 +144,60 @@ def test_gain_zero_is_a_setting():
     assert _agree(frame("bias", gain_setting=None), frame("light", gain_setting=100.0))
 
 
-def test_noise_of_a_raw_green_pixel_in_a_mosaic():
-    # Sky noise 10 electron per raw pixel: the mean of both greens has 7.07, red and blue have 10.
-    light = Light(facts=frame("light", cfa="GRBG", filter="OSC", shape=(400, 400)), match=None)
-    signal = np.random.default_rng(3).normal(200, 10, (400, 400)).astype("f4")
-    _, noise = _colors(signal, np.zeros((400, 400), "u2"), light)
-    raw = {band: noise[band] * _averaged("GRBG", band) for band in noise}
-    assert raw == pytest.approx({"R": 10, "G": 10, "B": 10}, rel=0.03)
+@pytest.mark.parametrize("cfa", ["GRBG", XTRANS])
+def test_noise_of_a_raw_green_pixel_in_a_mosaic(cfa):
+    # Sky noise 10 electron per raw pixel: the mean of both greens of a Bayer cell has 7.07, red has 10.
+    signal = np.random.default_rng(3).normal(200, 10, (480, 480)).astype("f4")
+    _, _, planes, bits = cells(signal, np.zeros(signal.shape, "u2"), cfa)
+    _, noise = sky_of_colors(planes, bits, ("R", "G", "B"))
+    raw = {band: noise[band] * averaged(cfa, band) for band in noise}
+    assert raw == pytest.approx({"R": 10, "G": 10, "B": 10}, rel=0.04)
+
+
+@pytest.mark.parametrize("cfa", ["RGGB", "GBRG", XTRANS, XTRANS[7:] + XTRANS[:7]])
+@pytest.mark.parametrize("tint", [(1, 1, 1), (3, 1, 0.2)])
+def test_a_star_of_any_color_is_centered_on_cells_where_it_is(cfa, tint):
+    # A Gaussian of sigma 4 raw pixels: cells sample it well, and its color must not move it.
+    if len(cfa) == 36:
+        cfa = (
+            "".join(np.roll(np.array(list(XTRANS)).reshape(6, 6), (2, 4), (0, 1)).ravel())
+            if cfa != XTRANS
+            else cfa
+        )
+    y, x = np.mgrid[:60, :66]
+    star = np.exp(-((x - 31.3) ** 2 + (y - 28.6) ** 2) / 32)
+    light = (star * np.array(tint)[color_plane(cfa, star.shape)]).astype("f4")
+    whole = cells(light, np.zeros(light.shape, "u2"), cfa)[0]
+    j, i = np.mgrid[: whole.shape[0], : whole.shape[1]]
+    first, side = cell_center(cfa), cell_side(cfa)
+    assert side * (whole * i).sum() / whole.sum() + first[0] == pytest.approx(31.3, abs=0.01)
+    assert side * (whole * j).sum() / whole.sum() + first[1] == pytest.approx(28.6, abs=0.01)
+
+
+@pytest.mark.parametrize("cfa", ["RGGB", XTRANS])
+def test_a_window_of_the_mosaic_holds_the_samples_of_one_color(tmp_path, cfa):
+    facts = frame("light", shape=(24, 30), cfa=cfa, filter="OSC")
+    nothing = SimpleNamespace(id="L1", frames=(), target="M 42")
+    light = Light(facts=facts, match=LightMatch(nothing, None, 1.0, None, None, None, ()))
+    calibrator = Calibrator(
+        tmp_path / "no.h5", tmp_path, MasterBank(DefectOptions()), detector_of(), RECIPE, context_in(tmp_path)
+    )
+    raw = np.arange(720, dtype=np.uint16).reshape(24, 30) + 1
+    calibrator.block = lambda light: SimpleNamespace(rows=lambda index, y0, y1: raw[y0:y1])
+    color = color_plane(cfa, raw.shape)[5:20, 3:29]
+    for number, band in enumerate("RGB"):
+        signal, variance, quality = calibrator.mosaic_window(light, band, 5, 20, 3, 29)
+        own = color == number
+        np.testing.assert_array_equal(signal[own], raw[5:20, 3:29][own])  # gain 1
+        assert (variance[own] > 0).all()
+        assert np.isnan(signal[~own]).all() and np.isnan(variance[~own]).all()
+        assert ((quality & int(Quality.NO_DATA)) != 0).tolist() == (~own).tolist()
+    # The map of a superpixel to raw pixels: the center of cell (0, 0) is at 0.5 or 1.
+    to_raw = calibrator.to_raw(light, transform.identity(1))
+    x, y = transform.evaluate(to_raw, np.array([0.0, 2.0]), np.array([0.0, 1.0]))
+    side = cell_side(cfa)
+    assert x.tolist() == [(side - 1) / 2, 2 * side + (side - 1) / 2]
+    assert y.tolist() == [(side - 1) / 2, side + (side - 1) / 2]
 
 
 def test_no_product_overwrites_another():

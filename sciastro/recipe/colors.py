@@ -1,0 +1,73 @@
+"""A mosaic in pass 1: the light of its cells, where stars are found, and sky and noise of each color."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.calibrate.debayer import phase_offset, split_window
+from sciastro.core.cfa import COLORS, cell_center, cell_side
+from sciastro.kernels.mosaic import add_centered
+from sciastro.measure.background import background
+from sciastro.measure.stars import PlaneMeasure
+
+__all__ = ["averaged", "cells", "sky_of_colors", "stars_to_raw", "trails_to_raw"]
+
+Plane = npt.NDArray[np.float32]
+Bits = npt.NDArray[np.uint16]
+NO_VARIANCE = np.empty((0, 0), np.float32)
+
+
+def cells(signal: Plane, quality: Bits, cfa: str) -> tuple[Plane, Bits, Plane, Bits]:
+    """Return the light of each cell of a mosaic, where stars are found, and its colors.
+
+    Red and blue samples of a Bayer cell lie a quarter of a cell off its center, on opposite sides: their
+    plain sum would move a star by up to a quarter of a cell with its color, and back after a meridian
+    flip. Each is first interpolated to the center (3/4 and 1/4 along each axis); the two greens are
+    centered together, and so is every color of an X-Trans cell.
+
+    Returns
+    -------
+    light, bits
+        (rows, columns) of cells [electron]: the sum over the samples of a cell, and all bits of the cell.
+    planes, plane_bits
+        (3, rows, columns) [electron]: the means over the samples of each color, and their bits.
+    """
+    planes, _, bits = split_window(signal, NO_VARIANCE, quality, cfa)
+    light, every = np.empty(planes.shape[1:], np.float32), np.empty(planes.shape[1:], np.uint16)
+    numbers = np.array([cfa.count(color) for color in COLORS]) * cell_side(cfa) ** 2 / len(cfa)
+    offsets = np.array([phase_offset(cfa, color) for color in COLORS])
+    add_centered(planes, bits, numbers.astype(np.float32), offsets.astype(np.float32), light, every)
+    return light, every, planes, bits
+
+
+def sky_of_colors(
+    planes: Plane, bits: Bits, bands: tuple[str, ...]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return sky and noise of each band [electron], whose last letter names its color of `planes`."""
+    sky, noise = {}, {}
+    for band in bands:
+        number = COLORS.index(band[-1])
+        mesh = background(planes[number], bits[number])
+        sky[band], noise[band] = mesh.level, mesh.rms
+    return sky, noise
+
+
+def averaged(cfa: str, band: str) -> float:
+    """Return the noise of a raw pixel over that of a color of a cell, which averages its samples."""
+    return math.sqrt(cfa.count(band[-1]) * cell_side(cfa) ** 2 / len(cfa)) if cfa else 1.0
+
+
+def trails_to_raw(trails: npt.NDArray[np.float64], cfa: str) -> npt.NDArray[np.float64]:
+    """Return trails seen on cells as they lie on raw pixels: x = side X + center of the first cell."""
+    x, y = cell_center(cfa)
+    return np.asarray(cell_side(cfa) * trails + np.array([x, y, x, y, cell_side(cfa) / 2]))
+
+
+def stars_to_raw(found: PlaneMeasure, cfa: str) -> None:
+    """Move stars from cells to raw pixels, in place: x = side X + center of the first cell."""
+    side, center = cell_side(cfa), cell_center(cfa)
+    for name, first in zip(("x", "y"), center, strict=True):
+        found.stars[name] = side * found.stars[name] + first
+    for name in ("x_err", "y_err", "fwhm"):
+        found.stars[name] *= side
