@@ -39,7 +39,7 @@ class CanvasOptions(Options):
         choices=("auto", "reference", "union", "common"),
     )
     drift: float = option(
-        0.05, "Mean share of the frames outside of the reference frame from which auto takes the union.",
+        0.1, "Mean share of the frames outside of the reference frame from which auto takes the union.",
         low=0.0, high=1.0,
     )  # fmt: skip
     largest: float = option(
