@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sciastro.core.quality import Quality
 from sciastro.integrate.drizzle import DrizzleOptions, drop, dropper
 from sciastro.integrate.grid import Tile, input_window
+from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import ResampleOptions, StackOptions
 from sciastro.integrate.reject import NO_SHARE, RIM, TileResult, reject_tile
@@ -83,6 +84,7 @@ def integrate_tile(
     correlation: npt.NDArray[np.floating] | None = None,
     domains: npt.NDArray[np.float64] | None = None,
     drizzle: DrizzleOptions | None = None,
+    adjust: Adjust | None = None,
 ) -> TileResult:
     """Return the stack of every frame's part of `tile`; only frames that meet it take memory and time.
 
@@ -112,6 +114,8 @@ def integrate_tile(
         Canvas boxes (frame, 4) that hold the frames (`integrate.canvas`); None is everywhere.
     drizzle
         How frames are dropped onto the canvas; None, or not enabled, interpolates.
+    adjust
+        Changes the normalized samples of each frame before they are compared (`integrate.moving`).
     """
     tile = tile.padded(RIM)
     buffers = Buffers() if buffers is None else buffers
@@ -140,6 +144,8 @@ def integrate_tile(
         if correlation is not None:
             frame_sums[0] *= float(correlation[i]) ** 2
         sums += float(weights[i]) ** 2 * frame_sums[:2]
+        if adjust is not None:
+            adjust(i, tile, out[0])
     done = reject_tile(
         planes, weights[[i for i, _ in met]], options, sums=sums, share=share, frames=len(used)
     )

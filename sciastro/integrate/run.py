@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sciastro.core.lift import run_tasks
 from sciastro.integrate.fuse import Buffers, ReadWindow, integrate_tile
 from sciastro.integrate.grid import Tile, plan_tiles
+from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import StackOptions
 
@@ -65,6 +66,7 @@ def stack_windows(
     workers: int = 2,
     progress: Callable[[float], None] | None = None,
     domains: npt.NDArray[np.float64] | None = None,
+    adjust: Adjust | None = None,
 ) -> float:
     """Integrate one band into `out` and return its noise correlation factor.
 
@@ -94,6 +96,8 @@ def stack_windows(
         Called in this thread after each tile with the share of the canvas that is done, 0 to 1.
     domains
         Canvas boxes (frame, 4) that hold the frames (`integrate.canvas`); None is everywhere.
+    adjust
+        Changes the normalized samples of each frame before they are compared (`integrate.moving`).
 
     Returns
     -------
@@ -121,13 +125,18 @@ def stack_windows(
     def read(i: int, y0: int, y1: int, x0: int, x1: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
         return read_window(int(numbers[i]), y0, y1, x0, x1)
 
+    def change(i: int, tile: Tile, values: npt.NDArray[np.float32]) -> None:
+        if adjust is not None:
+            adjust(int(numbers[i]), tile, values)
+
     def work(tile: Tile) -> npt.NDArray[np.float64]:
         buffers = getattr(local, "buffers", None)
         if buffers is None:
             buffers = local.buffers = Buffers()
         done = integrate_tile(
-            read, maps[used], frame_shape, part, weight[used], tile, options, buffers, domains=boxes
-        )
+            read, maps[used], frame_shape, part, weight[used], tile, options, buffers, domains=boxes,
+            adjust=None if adjust is None else change,
+        )  # fmt: skip
         here = (slice(tile.y0, tile.y1), slice(tile.x0, tile.x1))
         out.image[here], out.variance[here], out.quality[here] = done.image, done.variance, done.quality
         out.coverage[here] = done.coverage
