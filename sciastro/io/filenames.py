@@ -10,7 +10,10 @@ from sciastro.io.dialects import canonical_filter, dialects
 
 __all__ = ["NameFacts", "facts_from_name", "stem"]
 
-IMAGE_SUFFIXES = frozenset({".fits", ".fit", ".fts", ".fz", ".gz", ".bz2", ".xisf"})
+IMAGE_SUFFIXES = frozenset(
+    {".fits", ".fit", ".fts", ".fz", ".gz", ".bz2", ".xisf", ".ser", ".tif", ".tiff"}
+    | {".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".raf", ".rw2", ".orf", ".pef", ".dng"}
+)
 EXPOSURE = re.compile(r"^(?:exp(?:osure)?[-=]?)?(\d+(?:\.\d+)?)(s|sec|secs|seconds|ms)$", re.IGNORECASE)
 GAIN = re.compile(r"^gain[-=]?(\d+(?:\.\d+)?)$", re.IGNORECASE)
 OFFSET = re.compile(r"^offset[-=]?(\d+(?:\.\d+)?)$", re.IGNORECASE)

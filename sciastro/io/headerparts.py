@@ -63,6 +63,10 @@ def read_time(cards: Cards, notes: Notes, exposure: float | None) -> datetime | 
             notes.add(f"{key} = '{cards.text(key)}' {problem}")
             continue
         marks = _marks(cards, key, entry["at"])
+        if squash(cards.text("TIMESYS")) == "local":
+            notes.add(
+                "names no time zone; the camera's clock is taken as UTC, so times may be off by whole hours"
+            )
         notes.origins["time"] = f"{key} ({marks} of the exposure)"
         if exposure is None and marks != "middle":
             notes.add("has no exposure time, so its time is not that of mid-exposure")
@@ -238,7 +242,7 @@ def read_scale(
     if pixel is None:
         bare = _positive(cards, "pixel_size_unbinned", 0.5, 200.0)
         pixel = None if bare is None else bare * binning[0]
-    focal = _positive(cards, "focal_length", 5.0, 1e5)
+    focal = _positive(cards, "focal_length", 0.5, 1e5)
     if focal is not None and any("[m]" in cards.comment(key) for key in _words("focal_length")):
         focal *= 1000.0
     if wcs_scale is not None:
@@ -293,8 +297,13 @@ def read_cfa(
 
 
 def bayer_pattern(text: str) -> str:
-    """Return the Bayer pattern that `text` spells ("RG/GB" is "RGGB"), "" where it is none."""
+    """Return the color filter array that `text` spells row by row, "" where it is none.
+
+    Four letters are a Bayer pattern ("RG/GB" is "RGGB"), 36 one of six rows of six (X-Trans).
+    """
     letters = squash(text).upper()
+    if len(letters) == 36 and set(letters) == set("RGB"):
+        return letters
     return letters if letters in {"RGGB", "BGGR", "GRBG", "GBRG"} else ""
 
 
@@ -312,17 +321,19 @@ def _row_order(cards: Cards, notes: Notes) -> str:
 
 
 def _stored_pattern(cards: Cards, pattern: str, order: str, rows: int) -> str:
-    """Return the colors of the stored pixels (0, 0), (0, 1), (1, 0), (1, 1).
+    """Return the colors of the stored pixels row by row: (0, 0), (0, 1), ...
 
     Stored (y, x) has the color of the pattern's row ``y + YBAYROFF`` (in BOTTOM-UP files
-    ``rows - 1 - y + YBAYROFF``) and column ``x + XBAYROFF``, modulo 2.
+    ``rows - 1 - y + YBAYROFF``) and column ``x + XBAYROFF``, modulo its period of 2 or 6.
     """
+    period = math.isqrt(len(pattern))
     dx = int(next((cards.number(key) for key in _words("cfa_x") if cards.number(key) is not None), 0) or 0)
     dy = int(next((cards.number(key) for key in _words("cfa_y") if cards.number(key) is not None), 0) or 0)
     colors = []
-    for y in (0, 1):
+    for y in range(period):
         top = rows - 1 - y if order == "BOTTOM-UP" else y
-        colors += [pattern[2 * ((top + dy) % 2) + (x + dx) % 2] for x in (0, 1)]
+        row = period * ((top + dy) % period)
+        colors += [pattern[row + (x + dx) % period] for x in range(period)]
     return "".join(colors)
 
 

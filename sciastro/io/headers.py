@@ -57,7 +57,8 @@ class FrameFacts:
     binning
         Columns, rows.
     cfa
-        The four colors of the pixels (0, 0), (0, 1), (1, 0), (1, 1) as stored, [y, x]; "" for mono.
+        The colors of the pixels (0, 0), (0, 1), (1, 0), (1, 1) as stored, [y, x]; 36 letters row by row
+        for X-Trans; "" for mono.
     row_order
         "TOP-DOWN", "BOTTOM-UP" or "".
     target, instrument, telescope, program
@@ -76,6 +77,11 @@ class FrameFacts:
         [electron], [adu].
     pedestal
         Level [adu] that was added to all pixels and stands to be subtracted; 0 where none is named.
+    black_level
+        Level [adu] of zero light that camera raw names. It stays in the pixels, since masters hold it
+        too, and serves as the level of the bias where no master tells it.
+    orientation
+        TIFF code (1 to 8) of how the picture should be turned for viewing; the pixels never are.
     combined
         Exposures in the file, 1 for a raw frame.
     calibrated
@@ -123,6 +129,8 @@ class FrameFacts:
     read_noise: float | None = None
     saturation: float | None = None
     pedestal: float = 0.0
+    black_level: float | None = None
+    orientation: int = 1
     combined: int = 1
     calibrated: str = ""
     adu_per_unit: float = 1.0
@@ -201,6 +209,8 @@ def facts_from_header(
         read_noise=_number(cards, notes, "read_noise", low=1e-3, high=1e4),
         saturation=_saturation(cards, notes, traits),
         pedestal=read_pedestal(cards, notes, traits),
+        black_level=_number(cards, notes, "black_level", low=0.0),
+        orientation=int(_number(cards, notes, "orientation", low=1, high=8) or 1),
         combined=combined,
         calibrated=_calibrated(cards, notes),
         adu_per_unit=UNIT_FLOAT_ADU if traits.unit_float and dtype.startswith("float") else 1.0,

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from sciastro.errors import FileError
 from sciastro.io.fits import FitsReader
 from sciastro.io.probe import Pixels, Probe, Reader, RowSource
+from sciastro.io.raw import RawReader
 
 __all__ = [
     "LATER",
@@ -26,15 +27,11 @@ __all__ = [
     "sha256",
 ]
 
-READERS: tuple[Reader, ...] = (FitsReader(),)
+READERS: tuple[Reader, ...] = (FitsReader(), RawReader())
 
-RAW = "is a camera raw file; they cannot be read yet."
 PICTURE = "is a picture, not a raw frame: its numbers are no longer linear."
 LATER = MappingProxyType(
     {
-        **dict.fromkeys(
-            (".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".raf", ".rw2", ".orf", ".pef", ".dng"), RAW
-        ),
         ".xisf": "is an XISF file; they cannot be read yet.",
         ".ser": "is a video (SER); only single frames can be read.",
         ".avi": "is a video; only single frames can be read.",

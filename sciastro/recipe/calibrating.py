@@ -130,7 +130,12 @@ class Calibrator:
             self._planes.move_to_end(key)
         facts = self._detector.of(light)
         full = facts.saturation - light.facts.pedestal  # `counts` has taken the pedestal out
-        return replace(planes, gain=facts.gain, read_noise=facts.read_noise, saturation=full)
+        level = planes.bias_level
+        if match.bias is None and match.level is None and light.facts.black_level is not None:
+            level = light.facts.black_level - light.facts.pedestal
+        return replace(
+            planes, gain=facts.gain, read_noise=facts.read_noise, saturation=full, bias_level=level
+        )
 
     def _planes_bytes(self) -> float:
         """Return what the planes in memory and one more like them take [byte]."""

@@ -110,9 +110,9 @@ class Detector:
                 light.measured = replace(light.measured, saturation=lowest[_setting(light.facts)])
 
     def blind(self, light: Light) -> bool:
-        """Return whether no master tells the level of zero light."""
-        match = light.match
-        return match.dark is None and match.bias is None and match.level is None
+        """Return whether neither a master nor the file tells the level of zero light."""
+        match, named = light.match, light.facts.black_level
+        return match.dark is None and match.bias is None and match.level is None and named is None
 
     def lines(self) -> list[str]:
         """Return one sentence per setting for the report."""

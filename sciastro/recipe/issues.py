@@ -184,8 +184,9 @@ def _issues_of_masters(plan: MasterPlan) -> Iterator[Issue]:
                 "It is not made. See above for what refused it.",
             )
         if spec.kind == "flat" and spec.calibrated_by is None and not spec.existing:
+            severity = "warning" if spec.key.black_level is None else "note"
             yield Issue(
-                "flat-not-calibrated", "warning", f"{spec.id}: {spec.reason}", SUGGESTIONS["zero level"]
+                "flat-not-calibrated", severity, f"{spec.id}: {spec.reason}", SUGGESTIONS["zero level"]
             )
     few = [spec for spec in plan.masters if not spec.existing and len(spec.frames) < ENOUGH_CALIBRATION]
     if few:

@@ -222,7 +222,7 @@ def _make(
     options = recipe.of(MasterOptions)
     sources, left_out = _sources(spec, session, context)
     base = bank.load(spec.calibrated_by)
-    subtract = base.image if base is not None else None
+    subtract = base.image if base is not None else _named_black(spec)
     saturation = _saturation(spec)
     if spec.kind == "flat":
         sources, bad = _good_flats(sources, spec, subtract, saturation, options)
@@ -275,6 +275,14 @@ def _write(target: Path, spec: MasterSpec, master: Master, options: MasterOption
         facts=facts,
         unit="" if spec.kind == "flat" else "adu",
     )
+
+
+def _named_black(spec: MasterSpec) -> Plane | None:
+    """Return the black level that the files of a flat name as a plane [adu]; None where none is wanted."""
+    facts = spec.key
+    if spec.kind != "flat" or facts.black_level is None or facts.calibrated:
+        return None
+    return np.full(facts.shape, facts.black_level - facts.pedestal, np.float32)
 
 
 def _saturation(spec: MasterSpec) -> float:

@@ -201,7 +201,8 @@ def _match(
         choice, scale = _choose_dark(group, by_kind["dark"], level, options)
         dark = choice.chosen
         bias = level if dark is None or scale != 1.0 else None
-        choices = [choice, _bias_reason(bias_choice, dark, scale, done)]
+        bias_choice = _bias_reason(bias_choice, dark, scale, done)
+        choices = [choice, _named_level(bias_choice, dark, level, group)]
     if "F" in done:
         flat_choice = Choice("flat", None, "The header says that its flat is already divided out.", "note")
     else:
@@ -259,6 +260,16 @@ def _bias_reason(choice: Choice, dark: str | None, scale: float, done: str) -> C
         return choice if dark is not None else replace(choice, severity="warning")
     why = "Subtracted, because the dark is scaled." if dark else "Subtracted in place of a dark."
     return replace(choice, reason=why, severity="ok")
+
+
+def _named_level(choice: Choice, dark: str | None, level: str | None, group: LightGroup) -> Choice:
+    """Return the choice of a bias with a word on the black level that the files name, where it serves."""
+    black = group.frames[0].black_level
+    if choice.chosen is not None or level is not None or black is None or "B" in group.frames[0].calibrated:
+        return choice
+    use = "only tells the noise model the level of zero light" if dark else "is subtracted in place of a bias"
+    reason = f"{choice.reason} The black level that the files name, {black:g} adu, {use}."
+    return replace(choice, reason=reason.strip(), severity="note")
 
 
 def _choose_dark(
@@ -415,6 +426,12 @@ def _calibrated_flat(
                 how = "" if kind == "bias" else ", of the same exposure"
                 reason = f"Calibrated with {spec.id}{how}."
                 return replace(flat, calibrated_by=spec.id, reason=reason, candidates=tuple(said))
+    if flat.key.black_level is not None:
+        reason = (
+            f"Calibrated with the black level that the files name, {flat.key.black_level:g} adu: no "
+            "dark-flat, bias or dark of the same exposure fits."
+        )
+        return replace(flat, reason=reason, candidates=tuple(said))
     reason = (
         "NOT calibrated: no dark-flat, bias or dark of the same exposure fits. The offset of the camera "
         "stays in the flat, so corners and dust are corrected too weakly."
@@ -457,7 +474,7 @@ def _missing(matches: Iterable[LightMatch]) -> list[Missing]:
         done = match.group.frames[0].calibrated
         if match.dark is None and not ("D" in done or "?" in done):
             lacking.setdefault("dark", []).append(match.group.id)
-            if match.bias is None and "B" not in done:
+            if match.bias is None and "B" not in done and match.group.frames[0].black_level is None:
                 lacking.setdefault("zero level", []).append(match.group.id)
         if match.flat is None and "F" not in done:
             lacking.setdefault("flat", []).append(match.group.id)

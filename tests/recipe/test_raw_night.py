@@ -1,0 +1,51 @@
+"""A night of camera raw gives what the same pixels give as FITS, to the last bit."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from camera_files import as_dng, color_night
+from small_nights import reduce
+
+pytest.importorskip("rawpy")
+OPTIONS = ("--set", "correct.gain=0.7", "--ra", "92.27", "--dec", "24.35")
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("raw")
+    stored = color_night(folder / "fits", **{"camera.rows": 384, "camera.columns": 512})
+    return folder, {"fits": stored, "dng": as_dng(stored, folder / "dng")}
+
+
+def test_dng_gives_what_fits_gives(nights):
+    folder, sessions = nights
+    runs = {name: reduce(session, folder / f"out-{name}", *OPTIONS) for name, session in sessions.items()}
+    assert {name: run.code for name, run in runs.items()} == {"fits": 0, "dng": 0}
+    assert runs["dng"].images == runs["fits"].images == {("Tiny", band): 3 for band in "RGB"}
+    for band in "RGB":
+        name = f"products/Tiny_{band}.fits"
+        with fits.open(runs["fits"].out / name) as one, fits.open(runs["dng"].out / name) as two:
+            for plane in ("SCI", "ERR", "DQ", "COVERAGE"):
+                np.testing.assert_array_equal(one[plane].data, two[plane].data)
+            assert np.isfinite(two["SCI"].data).mean() > 0.9
+
+
+def sky_of(run):
+    """Sky [electron / s / pixel] of every light, in the order of their times."""
+    rows = [row for row in run.summary["frames"] if row["type"] == "light"]
+    return np.array([row["sky_e_s"] for row in sorted(rows, key=lambda row: row["time"])])
+
+
+def test_black_level_stands_in_for_bias_frames(nights, tmp_path):
+    # The camera has an offset of its own: told as black level, it leaves the same sky as bias frames.
+    _, sessions = nights
+    level = float(np.median([fits.getdata(path) for path in sessions["fits"].rglob("BIAS/*.fits")]))
+    lone = as_dng(sessions["fits"], tmp_path / "dng", black_level=level)
+    for path in [*lone.rglob("bias/*.dng"), *lone.rglob("dark/*.dng")]:
+        path.unlink()
+    one = reduce(lone, tmp_path / "one", *OPTIONS)
+    two = reduce(sessions["fits"], tmp_path / "two", *OPTIONS, "--set", "match.use_darks=false")
+    assert (one.code, two.code) == (0, 4)  # the darks of the second are not used, and it says so
+    assert level > 100
+    np.testing.assert_allclose(sky_of(one), sky_of(two), rtol=2e-3)
+    assert "zero level" not in " ".join(one.summary["warnings"])
