@@ -478,6 +478,7 @@ PURE = {
     "astrometry.register": "max_scale false_alarm",
     "integrate.grade": "cloud blur eccentricity elongation",
     "integrate.align": "clamp max_excluded",
+    "integrate.drizzle": "scale",
     "integrate.stack": "clamp max_excluded low high protect flag_share outlier_share",
     "photometry.aperture": "growth_snr least_snr crowded_share",
     "photometry.zeropoint": "least_snr",

@@ -6,17 +6,19 @@ weighting of Fruchter & Hook (2002). Bad pixels are not dropped; other frames fi
 their place, where the dither allows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
+from sciastro.integrate.canvas import Canvas
 from sciastro.integrate.grid import STEP, Tile, node_positions
+from sciastro.integrate.normalize import Terms
 from sciastro.integrate.resample import EXCLUDED, Planes, _turned
 from sciastro.kernels.drizzle import POINT, SQUARE, TURBO, drizzle
 
-__all__ = ["DrizzleOptions", "Dropper", "drop", "dropper"]
+__all__ = ["DrizzleOptions", "Dropper", "drop", "dropper", "on_canvas"]
 
 KERNELS = {"square": SQUARE, "turbo": TURBO, "point": POINT}
 
@@ -34,6 +36,7 @@ class DrizzleOptions(Options):
     pixfrac: float = option(
         0.8,
         "Side of a drop (1: the whole pixel; smaller is sharper and needs more dither).",
+        unit="pixel",
         low=0.05,
         high=1.0,
     )
@@ -47,6 +50,12 @@ class DrizzleOptions(Options):
     def enabled(self) -> bool:
         """Whether frames are drizzled."""
         return self.scale is not None
+
+    @property
+    def text(self) -> str:
+        """What a summary says."""
+        size = "" if self.kernel == "point" else f" of {self.pixfrac:g} pixel"
+        return f"drizzle {self.scale or 1:g}x, {self.kernel} drops{size}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,13 @@ class Dropper:
 def dropper(options: DrizzleOptions, *, holds_flux: bool = True) -> Dropper:
     """Return the `Dropper` of `options`."""
     return Dropper(KERNELS[options.kernel], options.pixfrac, holds_flux)
+
+
+def on_canvas(terms: Terms, canvas: Canvas, *, holds_flux: bool = True) -> Terms:
+    """Return `terms` whose sky level is per pixel of `canvas`; as given it is per pixel of the reference."""
+    if canvas.scale == 1.0 or not holds_flux:
+        return terms
+    return replace(terms, offset=terms.offset / canvas.scale**2)
 
 
 def drop(

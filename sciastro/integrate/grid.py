@@ -21,6 +21,8 @@ STEP = 16
 REACH = 4  # input pixels needed beyond the nodes: 3 for the kernel, 1 for rounding
 OVERHEAD = 40  # bytes per tile pixel that do not grow with the number of frames (results, scratch)
 SAMPLE = 10  # bytes per tile pixel and frame: signal, variance, quality
+SHARE = 4  # more of them where frames are drizzled: what drops cover
+PACKED = 16  # bytes per input pixel that drizzling takes beside `WINDOW`
 WINDOW = 60  # bytes per input pixel while one window is read, calibrated and oriented
 RIM = 2  # pixels around a tile that the caller may add (`Tile.padded`)
 NEARLY_ALL = 0.9  # share of the columns beyond which a window takes all: contiguous rows are twice as fast
@@ -222,6 +224,7 @@ def plan_tiles(
     memory_bytes: int,
     workers: int = 1,
     domains: npt.ArrayLike | None = None,
+    drizzled: bool = False,
 ) -> list[list[Tile]]:
     """Return rows of tiles that cover the canvas, each worker staying within its part of the memory.
 
@@ -242,6 +245,8 @@ def plan_tiles(
         Tiles in work at the same time.
     domains
         Canvas boxes (frame, 4) x0, x1, y0, y1 that hold the frames; None: all are everywhere.
+    drizzled
+        Whether frames are drizzled, which takes more memory per pixel.
 
     Raises
     ------
@@ -249,6 +254,7 @@ def plan_tiles(
         If not even the smallest tile fits.
     """
     height, width = shape
+    sample, per_input = (SAMPLE + SHARE, WINDOW + PACKED) if drizzled else (SAMPLE, WINDOW)
     slopes = _slopes(maps, shape, domains)
     budget = min(memory_bytes / workers - MINIMUM, LARGEST)
     most_rows = max(STEP, -(-height // (2 * workers) // STEP) * STEP) if workers > 1 else height
@@ -259,7 +265,7 @@ def plan_tiles(
         while rows >= STEP:
             window = _window_pixels(slopes, rows, columns, frame_shape)
             most, tiles = _touching(domains, len(slopes), rows, columns, shape)
-            need = rows * columns * (SAMPLE * most + OVERHEAD) + WINDOW * window.max(initial=0.0)
+            need = rows * columns * (sample * most + OVERHEAD) + per_input * window.max(initial=0.0)
             if need <= budget:
                 break
             rows = min(rows - STEP, int(rows * budget / need) // STEP * STEP) if budget > 0 else 0

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.lift import run_tasks
+from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.fuse import Buffers, ReadWindow, integrate_tile
 from sciastro.integrate.grid import Tile, plan_tiles
 from sciastro.integrate.moving import Adjust
@@ -67,6 +68,7 @@ def stack_windows(
     progress: Callable[[float], None] | None = None,
     domains: npt.NDArray[np.float64] | None = None,
     adjust: Adjust | None = None,
+    drizzle: DrizzleOptions | None = None,
 ) -> float:
     """Integrate one band into `out` and return its noise correlation factor.
 
@@ -98,6 +100,8 @@ def stack_windows(
         Canvas boxes (frame, 4) that hold the frames (`integrate.canvas`); None is everywhere.
     adjust
         Changes the normalized samples of each frame before they are compared (`integrate.moving`).
+    drizzle
+        How frames are dropped onto the canvas; None, or not enabled, interpolates.
 
     Returns
     -------
@@ -114,7 +118,8 @@ def stack_windows(
     maps = np.asarray(maps, dtype=np.float64)
     used = np.asarray(weight, dtype=np.float64) > 0
     boxes = None if domains is None else np.asarray(domains, dtype=np.float64)[used]
-    plan = plan_tiles((shape[0], shape[1]), maps[used], frame_shape, memory_bytes, workers, boxes)
+    drops = drizzle is not None and drizzle.enabled
+    plan = plan_tiles((shape[0], shape[1]), maps[used], frame_shape, memory_bytes, workers, boxes, drops)
     tiles = [tile for row in plan for tile in row]
     numbers = np.flatnonzero(used)
     part = Terms(terms.scale[used], terms.pedestal[used], terms.offset[used])
@@ -135,7 +140,7 @@ def stack_windows(
             buffers = local.buffers = Buffers()
         done = integrate_tile(
             read, maps[used], frame_shape, part, weight[used], tile, options, buffers, domains=boxes,
-            adjust=None if adjust is None else change,
+            adjust=None if adjust is None else change, drizzle=drizzle,
         )  # fmt: skip
         here = (slice(tile.y0, tile.y1), slice(tile.x0, tile.x1))
         out.image[here], out.variance[here], out.quality[here] = done.image, done.variance, done.quality

@@ -50,6 +50,7 @@ from sciastro.core.vocabulary import (
 from sciastro.core.wcs import resampled, text_to_wcs, wcs_to_text
 from sciastro.errors import DatasetError
 from sciastro.integrate.canvas import Canvas, domain_boxes
+from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
 from sciastro.integrate.fuse import RIM, integrate_tile
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
 from sciastro.integrate.normalize import NormalizeOptions, Terms, terms
@@ -80,7 +81,11 @@ class _Group:
 
 
 def stack(
-    frames: xr.Dataset, *, options: StackOptions = DEFAULTS, canvas: Canvas | None = None
+    frames: xr.Dataset,
+    *,
+    options: StackOptions = DEFAULTS,
+    canvas: Canvas | None = None,
+    drizzle: DrizzleOptions | None = None,
 ) -> xr.Dataset:
     """Combine registered frames, filter by filter, with outlier rejection.
 
@@ -95,6 +100,8 @@ def stack(
         Resampling, normalization, rejection and combination.
     canvas
         Grid of the stack (`integrate.canvas`); None is that of the reference frame.
+    drizzle
+        How frames are dropped onto a finer copy of the canvas; None, or not enabled, interpolates.
 
     Returns
     -------
@@ -113,7 +120,9 @@ def stack(
     groups, left_out = _groups(frames, options)
     shape = (frames.sizes["y"], frames.sizes["x"])
     canvas = Canvas(shape) if canvas is None else canvas
-    results = [_one_band(frames, group, shape, canvas, options) for group in groups]
+    if drizzle is not None and drizzle.scale is not None:
+        canvas = canvas.times(drizzle.scale)
+    results = [_one_band(frames, group, shape, canvas, options, drizzle) for group in groups]
     out = xr.Dataset(
         {spec.name: labeled(spec, _stacked([r[i] for r in results])) for i, spec in enumerate(PLANES)}
     )
@@ -219,12 +228,18 @@ def _reference_of(maps: Floats, weight: Floats) -> int:
 
 
 def _one_band(
-    frames: xr.Dataset, group: _Group, shape: tuple[int, int], canvas: Canvas, options: StackOptions
+    frames: xr.Dataset,
+    group: _Group,
+    shape: tuple[int, int],
+    canvas: Canvas,
+    options: StackOptions,
+    drizzle: DrizzleOptions | None,
 ) -> tuple[Any, ...]:
     arrays = [frames[spec.name].isel(frame=group.members) for spec in (SIGNAL, VARIANCE, QUALITY)]
     maps = canvas.maps(group.maps)
     domains = canvas.boxes(domain_boxes(group.maps, shape))
-    plan = plan_tiles(canvas.shape, maps, shape, TILE_MEMORY, domains=domains)
+    drops = drizzle is not None and drizzle.enabled
+    plan = plan_tiles(canvas.shape, maps, shape, TILE_MEMORY, domains=domains, drizzled=drops)
 
     def window(i: int, tile: Window) -> Window | None:
         return input_window(maps[i], Tile(*tile).padded(RIM), shape, domain=domains[i])
@@ -234,10 +249,11 @@ def _one_band(
         maps=maps,
         domains=domains,
         frame_shape=shape,
-        changes=group.terms,
+        changes=on_canvas(group.terms, canvas, holds_flux=options.pixels_hold == "flux"),
         weight=group.weight,
         correlation=group.correlation,
         options=options,
+        drizzle=drizzle,
     )
     tiles = [[astuple(tile) for tile in row] for row in plan]
     return reduce_tiles(work, *arrays, tiles=tiles, windows=window, dtypes=DTYPES, totals=2)
@@ -254,6 +270,7 @@ def _tile(
     weight: Floats,
     correlation: Floats,
     options: StackOptions,
+    drizzle: DrizzleOptions | None,
 ) -> tuple[npt.NDArray[np.generic], ...]:
     def read(i: int, *_window: int) -> tuple[npt.NDArray[np.generic], ...]:
         planes = inputs[i]
@@ -271,6 +288,7 @@ def _tile(
         options,
         correlation=correlation,
         domains=domains,
+        drizzle=drizzle,
     )
     return tuple(getattr(done, field.name) for field in fields(done))
 

@@ -11,6 +11,7 @@ from astropy.wcs import WCS
 from sciastro.calibrate.debayer import phase_offset
 from sciastro.core import transform
 from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
+from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
 from sciastro.integrate.normalize import NormalizeOptions, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
@@ -122,6 +123,9 @@ def stack_band(
         return None
     shape = calibrator.grid_shape(lights[0])
     canvas = members.canvas or Canvas(calibrator.grid_shape(members.reference or lights[0]))
+    drizzle = recipe.of(DrizzleOptions)
+    if drizzle.scale is not None:
+        canvas = canvas.times(drizzle.scale)
     seconds = np.array([light.facts.exposure for light in lights], dtype=np.float64)
     weights = np.array([light.weights[band] for light in lights])
     sky = np.array([light.measured.sky[band] for light in lights if light.measured is not None]) / seconds
@@ -145,19 +149,21 @@ def stack_band(
         context.progress.advance("integrate", step)
 
     correlation = stack_windows(
-        read, maps, shape, scale_and_sky, weights, out,
+        read, maps, shape, on_canvas(scale_and_sky, canvas, holds_flux=options.pixels_hold == "flux"),
+        weights, out,
         options=options, memory_bytes=calibrator.memory_left(out.image.shape), workers=context.workers,
-        progress=progress, domains=canvas.boxes(boxes),
+        progress=progress, domains=canvas.boxes(boxes), drizzle=drizzle,
     )  # fmt: skip
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
     correlation = round(correlation, 3)
     method, low, high = options.thresholds(len(lights))
     text = method if method == "none" else f"{method} {low:g} / {high:g}"
+    way = drizzle.text if drizzle.enabled else options.kernel
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band],
         arrays=out, lights=lights,
-        noise_correlation=correlation, canvas=canvas, method=f"{text}, {options.combine}, {options.kernel}",
+        noise_correlation=correlation, canvas=canvas, method=f"{text}, {options.combine}, {way}",
     )  # fmt: skip
 
 

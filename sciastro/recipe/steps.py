@@ -29,6 +29,7 @@ from sciastro.core.vocabulary import VARIABLES
 from sciastro.errors import DatasetError
 from sciastro.integrate.align import NOT_KEPT, AlignOptions, align
 from sciastro.integrate.canvas import CanvasOptions
+from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.grade import GradeOptions, grade
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.stack import stack
@@ -168,6 +169,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             must_be_loaded=_names("from_reference wcs"),
         ),
         "integrate.canvas": Step(options=CanvasOptions),
+        "integrate.drizzle": Step(options=DrizzleOptions),
         "integrate.stack": Step(
             options=StackOptions,
             function=stack,
