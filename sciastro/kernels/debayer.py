@@ -8,7 +8,7 @@ row and column. Missing samples (NaN) are left out of every average; where none 
 import numpy as np
 from numba import njit
 
-__all__ = ["bilinear", "superpixel"]
+__all__ = ["average_pair", "bilinear", "superpixel"]
 
 ZERO, HALF, ONE, INF, NAN = (np.float32(value) for value in (0.0, 0.5, 1.0, np.inf, np.nan))
 DO_NOT_USE, NO_DATA, CLEAR = np.uint16(1 << 0), np.uint16(1 << 13), np.uint16(0)
@@ -136,3 +136,30 @@ def bilinear(signal, variance, quality, colors, parity_y, parity_x, out, out_var
                             noise[c] += variance[yy, xx]
             for c in range(3):
                 _finish(total[c], noise[c], number[c], bits[c], c, y, x, out, out_variance, out_quality)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def average_pair(signal, variance, quality, other_signal, other_variance, other_quality):
+    """Average two planes into the first, as `superpixel` does with both greens.
+
+    Parameters
+    ----------
+    signal, variance, quality
+        float32, float32, uint16 (y, x), changed. Variance may have shape (0, 0).
+    other_signal, other_variance, other_quality
+        The same, read.
+    """
+    quarter = HALF * HALF
+    for y in range(signal.shape[0]):
+        a, b, q, r = signal[y], other_signal[y], quality[y], other_quality[y]
+        if variance.size:
+            v, w = variance[y], other_variance[y]
+            for x in range(a.size):
+                has_a, has_b = abs(a[x]) < INF, abs(b[x]) < INF
+                v[x] = quarter * (v[x] + w[x]) if has_a & has_b else (v[x] if has_a else w[x])
+        for x in range(a.size):
+            has_a, has_b = abs(a[x]) < INF, abs(b[x]) < INF
+            bits = q[x] | r[x]
+            q[x] = bits & ~FATAL if has_a | has_b else bits | FATAL
+            both = HALF * (a[x] + b[x])
+            a[x] = both if has_a & has_b else (a[x] if has_a else (b[x] if has_b else NAN))

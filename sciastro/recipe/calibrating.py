@@ -17,7 +17,7 @@ from sciastro.calibrate.correct import CorrectOptions, Planes, correct_window, d
 from sciastro.calibrate.debayer import DebayerOptions, reach_of, split_window
 from sciastro.calibrate.defects import DefectOptions, defects_from_light, merge_defects
 from sciastro.calibrate.planes import plane_level
-from sciastro.core.cfa import COLORS, cell_origin, cell_side, rolled
+from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, rolled
 from sciastro.core.quality import Quality
 from sciastro.errors import SciastroError
 from sciastro.io.reader import read_pixels
@@ -30,9 +30,12 @@ from sciastro.recipe.hits import mark_hits
 from sciastro.recipe.lights import Light
 from sciastro.recipe.making import MasterBank
 from sciastro.recipe.matching import LightMatch
+from sciastro.recipe.phases import PLANES, apart, mark_phase, mean_of_phases, phase_of
 from sciastro.recipe.plan import Recipe
 
 __all__ = ["Calibrator"]
+
+NO_VARIANCE = np.empty((0, 0), np.float32)
 
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
@@ -51,6 +54,7 @@ class _Key:
     flat: str | None
     cfa: str
     group: str  # lights without a master of zero light show their defects themselves; "" otherwise
+    apart: bool  # the phases of a Bayer mosaic as planes of their own
 
 
 class Calibrator:
@@ -78,7 +82,7 @@ class Calibrator:
         self._correct = recipe.of(CorrectOptions)
         self.debayer_method = recipe.of(DebayerOptions).method
         self._blocks: dict[str, RawBlock] = {}
-        self._planes: OrderedDict[_Key, Planes] = OrderedDict()
+        self._planes: OrderedDict[_Key, tuple[Planes, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
     def step(self, cfa: str) -> int:
@@ -116,26 +120,39 @@ class Calibrator:
 
     def planes(self, light: Light) -> Planes:
         """Return what `light` is calibrated with; gain, read noise and saturation are its own."""
-        match = light.match
+        return self._parts(light, phases=False)[0]
+
+    def _parts(self, light: Light, *, phases: bool) -> list[Planes]:
+        """Return the planes of `light`, of the whole mosaic or of its four phases."""
+        match, cfa = light.match, light.facts.cfa
         group = "" if match.dark or match.bias or match.level else match.group.id
-        key = _Key(match.dark, match.dark_scale, match.bias, match.level, match.flat, light.facts.cfa, group)
+        key = _Key(match.dark, match.dark_scale, match.bias, match.level, match.flat, cfa, group, phases)
         with self._lock:
-            planes = self._planes.get(key)
-            if planes is None:
+            parts = self._planes.get(key)
+            if parts is None:
                 while (
                     len(self._planes) >= KEPT and self._planes_bytes() > PLANES_SHARE * self._context.memory
                 ):
                     self._planes.popitem(last=False)
-                planes = self._planes[key] = self._load(match, light.facts.cfa)
+                whole = self._load(match, cfa)
+                parts = self._planes[key] = apart(whole) if phases else (whole,)
             self._planes.move_to_end(key)
         facts = self._detector.of(light)
         full = facts.saturation - light.facts.pedestal  # `counts` has taken the pedestal out
-        level = planes.bias_level
+        level: float | None = None
         if match.bias is None and match.level is None and light.facts.black_level is not None:
             level = light.facts.black_level - light.facts.pedestal
-        return replace(
-            planes, gain=facts.gain, read_noise=facts.read_noise, saturation=full, bias_level=level
-        )
+        return [
+            replace(
+                one, gain=facts.gain, read_noise=facts.read_noise, saturation=full,
+                bias_level=one.bias_level if level is None else level,
+            )
+            for one in parts
+        ]  # fmt: skip
+
+    def _by_phase(self, cfa: str) -> bool:
+        """Return whether the phases of a mosaic are calibrated apart."""
+        return cell_side(cfa) == 2 and self.debayer_method == "superpixel"
 
     def _planes_bytes(self) -> float:
         """Return what the planes in memory and one more like them take [byte]."""
@@ -208,6 +225,21 @@ class Calibrator:
         )
         return signal, quality
 
+    def colors(self, light: Light, raw: npt.NDArray[np.generic]) -> tuple[Plane, Bits]:
+        """Return the colors of the cells of a whole mosaic, (3, rows, columns) [electron], and their bits."""
+        counts, cfa = self.counts(light, raw), light.facts.cfa
+        if not self._by_phase(cfa):
+            signal, quality = self.plane(light, raw, self.planes(light))
+            planes, _, bits = split_window(signal, NO_VARIANCE, quality, cfa)
+            return planes, bits
+        windows = [
+            correct_window(phase_of(counts, k), one, with_variance=False, repair=self._correct.repair)
+            for k, one in enumerate(self._parts(light, phases=True))
+        ]
+        codes = pattern_of(cfa).ravel()
+        colors = [mean_of_phases([windows[k] for k in np.flatnonzero(codes == c)]) for c in range(3)]
+        return np.stack([one[0] for one in colors]), np.stack([one[2] for one in colors])
+
     def window(
         self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
     ) -> tuple[Plane, Plane, Bits]:
@@ -215,9 +247,33 @@ class Calibrator:
         if not light.facts.cfa:
             planes = self._noise_from_sky(light, band, self.planes(light))
             return self._raw_window(light, planes, y0, y1, x0, x1)
+        if self._by_phase(light.facts.cfa):
+            return self._superpixels(light, band, y0, y1, x0, x1)
         colors = self.color_windows(light, band, y0, y1, x0, x1)
         number = COLORS.index(band[-1])
         return tuple(np.ascontiguousarray(plane[number]) for plane in colors)  # type: ignore[return-value]
+
+    def _superpixels(
+        self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
+    ) -> tuple[Plane, Plane, Bits]:
+        parts = self._parts(light, phases=True)
+        rows, columns = self.grid_shape(light)
+        reach = repair_margin(parts[0], repair=self._correct.repair)
+        margin = (min(reach, y0), min(reach, rows - y1), min(reach, x0), min(reach, columns - x1))
+        top, left = y0 - margin[0], x0 - margin[2]
+        raw = self.block(light).rows(light.index, 2 * top, 2 * (y1 + margin[1]))
+        raw = self.counts(light, raw[:, 2 * left : 2 * (x1 + margin[3])])
+        windows = []
+        for k in np.flatnonzero(pattern_of(light.facts.cfa).ravel() == COLORS.index(band[-1])):
+            planes = self._noise_from_sky(light, band, parts[k])
+            one = correct_window(
+                phase_of(raw, int(k)), planes, top, left, margin=margin, repair=self._correct.repair
+            )
+            if light.measured is not None:
+                found = light.measured
+                mark_phase(one[2], int(k), y0, x0, found.trails, found.hits, light.facts.shape[1])
+            windows.append(one)
+        return mean_of_phases(windows)
 
     def color_windows(
         self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
@@ -297,12 +353,13 @@ class Calibrator:
         level, noise = light.measured.zero[band]
         dark = planes.dark
         if dark is None:  # subtract nothing but count shot noise from the sky up
-            dark = np.zeros(light.facts.shape, np.float32)
+            side = 1 if planes.cfa == light.facts.cfa else 2  # a phase, or the whole frame
+            dark = np.zeros([length // side for length in light.facts.shape], np.float32)
         return replace(planes, dark=dark, bias_level=level, read_noise=noise)
 
 
-def _size(planes: Planes) -> int:
-    arrays = (planes.dark, planes.dark_variance, planes.flat, planes.flat_variance, planes.defects)
+def _size(parts: tuple[Planes, ...]) -> int:
+    arrays = [getattr(one, name) for one in parts for name in PLANES]
     return sum(array.nbytes for array in arrays if array is not None)
 
 

@@ -5,40 +5,43 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.calibrate.debayer import phase_offset, split_window
+from sciastro.calibrate.debayer import phase_offset
 from sciastro.core.cfa import COLORS, cell_center, cell_side
 from sciastro.kernels.mosaic import add_centered
 from sciastro.measure.background import background
 from sciastro.measure.stars import PlaneMeasure
 
-__all__ = ["averaged", "cells", "sky_of_colors", "stars_to_raw", "trails_to_raw"]
+__all__ = ["averaged", "light_of_cells", "sky_of_colors", "stars_to_raw", "trails_to_raw"]
 
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
-NO_VARIANCE = np.empty((0, 0), np.float32)
 
 
-def cells(signal: Plane, quality: Bits, cfa: str) -> tuple[Plane, Bits, Plane, Bits]:
-    """Return the light of each cell of a mosaic, where stars are found, and its colors.
+def light_of_cells(planes: Plane, bits: Bits, cfa: str) -> tuple[Plane, Bits]:
+    """Return the light of each cell of a mosaic, where stars are found.
 
     Red and blue samples of a Bayer cell lie a quarter of a cell off its center, on opposite sides: their
     plain sum would move a star by up to a quarter of a cell with its color, and back after a meridian
     flip. Each is first interpolated to the center (3/4 and 1/4 along each axis); the two greens are
     centered together, and so is every color of an X-Trans cell.
 
+    Parameters
+    ----------
+    planes, bits
+        (3, rows, columns) [electron]: the means over the samples of each color, and their bits.
+    cfa
+        Pattern as stored.
+
     Returns
     -------
     light, bits
         (rows, columns) of cells [electron]: the sum over the samples of a cell, and all bits of the cell.
-    planes, plane_bits
-        (3, rows, columns) [electron]: the means over the samples of each color, and their bits.
     """
-    planes, _, bits = split_window(signal, NO_VARIANCE, quality, cfa)
     light, every = np.empty(planes.shape[1:], np.float32), np.empty(planes.shape[1:], np.uint16)
     numbers = np.array([cfa.count(color) for color in COLORS]) * cell_side(cfa) ** 2 / len(cfa)
     offsets = np.array([phase_offset(cfa, color) for color in COLORS])
     add_centered(planes, bits, numbers.astype(np.float32), offsets.astype(np.float32), light, every)
-    return light, every, planes, bits
+    return light, every
 
 
 def sky_of_colors(

@@ -90,38 +90,41 @@ def _measure(
     calibrator.block(light).write(light.index, raw)
     _sane(raw, light)
     detector.see(light, raw)
-    planes = calibrator.planes(light)
-    signal, quality = calibrator.plane(light, raw, planes)
     step = calibrator.step(light.facts.cfa)
+    own = detector.of(light)
     zero: dict[str, tuple[float, float]] = {}
     if light.facts.cfa:
         cfa = light.facts.cfa
-        whole, bits, planes_of_colors, color_bits = colors.cells(signal, quality, cfa)
+        planes_of_colors, color_bits = calibrator.colors(light, raw)
+        whole, bits = colors.light_of_cells(planes_of_colors, color_bits, cfa)
         found = measure_plane(whole, bits, options=searches.stars)
         sky, noise = colors.sky_of_colors(planes_of_colors, color_bits, bands_of(light.facts))
         trails = colors.trails_to_raw(find_trails(whole, bits, found.background, searches.trails), cfa)
         if step == 1:
             colors.stars_to_raw(found, cfa)
     else:
+        signal, quality = calibrator.plane(light, raw, calibrator.planes(light))
         found = measure_plane(signal, quality, options=searches.stars)
         band = bands_of(light.facts)[0]
         sky, noise = {band: found.sky}, {band: found.noise}
         trails = find_trails(signal, quality, found.background, searches.trails)
     if detector.blind(light):
         zero = {
-            band: (sky[band] / planes.gain, noise[band] * colors.averaged(light.facts.cfa, band))
-            for band in sky
+            band: (sky[band] / own.gain, noise[band] * colors.averaged(light.facts.cfa, band)) for band in sky
         }
-    hits = find_hits(
-        signal, quality, float(np.mean(list(sky.values()))), float(np.mean(list(noise.values()))),
-        light.facts.cfa, searches.cosmics,
-    )  # fmt: skip
+    hits = np.empty(0, np.int64)
+    if searches.cosmics.enabled:
+        signal, quality = calibrator.plane(light, raw, calibrator.planes(light))
+        hits = find_hits(
+            signal, quality, float(np.mean(list(sky.values()))), float(np.mean(list(noise.values()))),
+            light.facts.cfa, searches.cosmics,
+        )  # fmt: skip
     factor = cell_side(light.facts.cfa) / step
     return Measured(
         stars=found.stars, fwhm=found.fwhm * factor, eccentricity=found.eccentricity,
         elongation=found.shape.elongation, sky=sky, noise=noise, n_stars=found.n_stars,
-        sha256=_digest(path), gain=planes.gain, read_noise=planes.read_noise,
-        gain_source=detector.of(light).source, saturation=detector.of(light).saturation,
+        sha256=_digest(path), gain=own.gain, read_noise=own.read_noise,
+        gain_source=own.source, saturation=own.saturation,
         zero=zero, trails=trails, hits=hits,
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """What a light is calibrated with: whose defects, which masters stand in, where saturation lies."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from astropy.io import fits
 from session_frames import frame
 
+from sciastro.calibrate.debayer import split_window
 from sciastro.calibrate.defects import DefectOptions
+from sciastro.calibrate.planes import Planes
 from sciastro.core import transform
 from sciastro.core.cfa import XTRANS, cell_center, cell_side, color_plane
 from sciastro.core.quality import Quality
@@ -15,7 +18,7 @@ from sciastro.core.stars import STAR_DTYPE
 from sciastro.io.products import ProductFacts, write_master
 from sciastro.recipe.aligning import grade_set
 from sciastro.recipe.calibrating import Calibrator
-from sciastro.recipe.colors import averaged, cells, sky_of_colors
+from sciastro.recipe.colors import averaged, light_of_cells, sky_of_colors
 from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.detector import DetectorFacts, _agree
 from sciastro.recipe.lights import Light, Measured, bands_of, lights_of, stack_sets
@@ -148,7 +151,7 @@ def test_gain_zero_is_a_setting():
 def test_noise_of_a_raw_green_pixel_in_a_mosaic(cfa):
     # Sky noise 10 electron per raw pixel: the mean of both greens of a Bayer cell has 7.07, red has 10.
     signal = np.random.default_rng(3).normal(200, 10, (480, 480)).astype("f4")
-    _, _, planes, bits = cells(signal, np.zeros(signal.shape, "u2"), cfa)
+    planes, _, bits = split_window(signal, np.empty((0, 0), "f4"), np.zeros(signal.shape, "u2"), cfa)
     _, noise = sky_of_colors(planes, bits, ("R", "G", "B"))
     raw = {band: noise[band] * averaged(cfa, band) for band in noise}
     assert raw == pytest.approx({"R": 10, "G": 10, "B": 10}, rel=0.04)
@@ -167,7 +170,8 @@ def test_a_star_of_any_color_is_centered_on_cells_where_it_is(cfa, tint):
     y, x = np.mgrid[:60, :66]
     star = np.exp(-((x - 31.3) ** 2 + (y - 28.6) ** 2) / 32)
     light = (star * np.array(tint)[color_plane(cfa, star.shape)]).astype("f4")
-    whole = cells(light, np.zeros(light.shape, "u2"), cfa)[0]
+    planes, _, bits = split_window(light, np.empty((0, 0), "f4"), np.zeros(light.shape, "u2"), cfa)
+    whole = light_of_cells(planes, bits, cfa)[0]
     j, i = np.mgrid[: whole.shape[0], : whole.shape[1]]
     first, side = cell_center(cfa), cell_side(cfa)
     assert side * (whole * i).sum() / whole.sum() + first[0] == pytest.approx(31.3, abs=0.01)
@@ -198,6 +202,50 @@ def test_a_window_of_the_mosaic_holds_the_samples_of_one_color(tmp_path, cfa):
     side = cell_side(cfa)
     assert x.tolist() == [(side - 1) / 2, 2 * side + (side - 1) / 2]
     assert y.tolist() == [(side - 1) / 2, side + (side - 1) / 2]
+
+
+@pytest.mark.parametrize("band", ["R", "G", "B"])
+def test_phases_apart_give_the_numbers_of_the_mosaic(tmp_path, band, monkeypatch):
+    rng = np.random.default_rng(5)
+    shape, cells_ = (25, 37), (slice(2, 10), slice(3, 15))
+    facts = frame("light", shape=shape, cfa="GBRG", filter="OSC", pedestal=50.0)
+    nothing = SimpleNamespace(id="L1", frames=(), target="M 42")
+    light = Light(facts=facts, match=LightMatch(nothing, None, 1.0, None, None, None, ()))
+    light.measured = measured(("R", "G", "B"))
+    light.measured = replace(
+        light.measured,
+        trails=np.array([[0.0, 3.0, 36.0, 20.0, 2.2]]),
+        hits=np.flatnonzero(rng.random(shape) < 0.05),
+    )
+    raw = rng.integers(500, 9000, shape).astype(np.uint16)
+    raw[rng.random(shape) < 0.05] = 65535
+    planes = Planes(
+        dark=rng.normal(400, 5, shape).astype("f4"), dark_variance=rng.uniform(1, 2, shape).astype("f4"),
+        bias_level=395.0, flat=rng.uniform(-0.01, 1.2, shape).astype("f4"),
+        flat_variance=rng.uniform(0, 1e-3, shape).astype("f4"),
+        defects=np.where(rng.random(shape) < 0.2, int(Quality.HOT), 0).astype("u2"),
+        gain=1.0, read_noise=1.0, cfa="GBRG",
+    )  # fmt: skip
+    calibrator = Calibrator(
+        tmp_path / "no.h5", tmp_path, MasterBank(DefectOptions()), detector_of(), RECIPE, context_in(tmp_path)
+    )
+    calibrator.block = lambda light: SimpleNamespace(rows=lambda index, y0, y1: raw[y0:y1])
+    monkeypatch.setattr(calibrator, "_load", lambda match, cfa: planes)
+    y, x = cells_
+    fast = calibrator.window(light, band, y.start, y.stop, x.start, x.stop)
+    slow = calibrator.color_windows(light, band, y.start, y.stop, x.start, x.stop)
+    for a, b in zip(fast[:2], slow[:2], strict=True):
+        np.testing.assert_allclose(a, b["RGB".index(band)], rtol=1e-6)
+    # A lone sample keeps the DO_NOT_USE of its flat beside LOW_FLAT.
+    np.testing.assert_array_equal(fast[2] | 1, slow[2]["RGB".index(band)] | 1)
+    assert 0 < np.count_nonzero(fast[2] & int(Quality.TRAIL)) < fast[2].size
+    assert 0 < np.count_nonzero(fast[2] & int(Quality.COSMIC_RAY)) < fast[2].size
+    colors, bits = calibrator.colors(light, raw)
+    whole, mask = calibrator.plane(light, raw, calibrator.planes(light))
+    want = split_window(whole, np.empty((0, 0), "f4"), mask, "GBRG")
+    inner = np.s_[:, :-1, :-1]  # repairs at the border of odd-sized frames see half a cell less
+    np.testing.assert_allclose(colors[inner], want[0][inner], rtol=1e-6)
+    np.testing.assert_array_equal(bits[inner] | 1, want[2][inner] | 1)
 
 
 def test_no_product_overwrites_another():
