@@ -6,6 +6,7 @@ code 3 (data the user can mend). Anything else that escapes is a bug (exit code 
 
 __all__ = [
     "CatalogError",
+    "ClusterError",
     "DatasetError",
     "FileError",
     "HeaderError",
@@ -39,10 +40,18 @@ class SciastroError(Exception):
         self.remedy = remedy
         super().__init__(found, where, remedy)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Make the error travel between processes."""
+        return _rebuilt, (type(self), self.found, self.where, self.remedy)
+
     def __str__(self) -> str:
         """Return the sentence that the user reads."""
         head = f"{self.where}: {self.found}" if self.where else self.found
         return f"{head} {self.remedy}".strip()
+
+
+def _rebuilt(kind: type[SciastroError], found: str, where: str, remedy: str) -> SciastroError:
+    return kind(found, where=where, remedy=remedy)
 
 
 class UsageError(SciastroError):
@@ -77,6 +86,10 @@ class SolveError(SciastroError):
 
 class CatalogError(SciastroError):
     """A catalog is missing, unreadable or has unusable columns."""
+
+
+class ClusterError(SciastroError):
+    """A cluster cannot be reached, has no workers, or loses them."""
 
 
 class OutputError(SciastroError):

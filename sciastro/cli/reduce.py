@@ -58,6 +58,14 @@ def reduce(
     ] = "",
     memory: Annotated[str, typer.Option(help="Bound on peak memory.")] = "2GB",
     workers: Annotated[int, typer.Option(help="Threads; 0 takes one per processor.", min=0)] = 0,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Let the workers of a dask.distributed scheduler do the work, such as tcp://host:8786. They "
+            "must see SESSION and OUT under the same paths; --memory then holds for each worker.",
+        ),
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no closing words.")] = False,
     json_log: Annotated[
@@ -87,6 +95,7 @@ def reduce(
             keep=tuple(part.strip() for part in keep.split(",") if part.strip()),
             memory=memory,
             workers=workers,
+            scheduler=scheduler,
         )
         if dry_run:
             from sciastro.recipe.run import describe_run

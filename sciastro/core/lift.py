@@ -1,7 +1,7 @@
-"""From plain-array kernels to labeled, possibly lazy arrays. The only module that knows dask.
+"""From plain-array kernels to labeled, possibly lazy arrays. With `core.cluster`, all that knows dask.
 
 Two ways up: `map_pixels` for a kernel that treats every pixel (or chunk) on its own, and `run_tasks`
-for explicit work on the one pool of workers. Nothing else in the project starts threads.
+for explicit work on the one pool of workers: threads here, or a cluster. Nothing else starts threads.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
+from sciastro.core.cluster import Cluster
 from sciastro.errors import DatasetError
 
 __all__ = [
@@ -301,20 +302,30 @@ def run_tasks(
     *,
     workers: int = 2,
     done: Callable[[T, R], None] | None = None,
+    cluster: Cluster | None = None,
+    gather: bool = True,
 ) -> list[R]:
     """Run ``function(item)`` for every item on the pool of workers; results in the order of `items`.
 
     Parameters
     ----------
     function
-        Releases the GIL where it counts; its exceptions are raised here, after which no new item starts.
+        Releases the GIL where it counts; its exceptions are raised here, after which no new item starts. On
+        a cluster it must be picklable (a frozen dataclass with ``__call__``) and pure, or write the same
+        bytes each time: it is sent once, and a call whose worker dies is repeated.
     items
         Taken one by one, at most ``workers + 1`` ahead, so that a lazy iterable stays lazy.
     workers
         Number of threads.
     done
         Called in the calling thread after each item, in order of completion (progress, journaling).
+    cluster
+        Runs the calls in its workers; `workers` then does not matter.
+    gather
+        Return the results; False keeps none of them once `done` has seen it, and returns an empty list.
     """
+    if cluster is not None:
+        return cluster.run(function, items, done, gather=gather)
     results: dict[int, R] = {}
     waiting: dict[Future[R], tuple[int, T]] = {}
     source = enumerate(items)
@@ -332,7 +343,9 @@ def run_tasks(
             finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
                 number, item = waiting.pop(future)
-                results[number] = future.result()
+                result = future.result()
                 if done is not None:
-                    done(item, results[number])
+                    done(item, result)
+                if gather:
+                    results[number] = result
     return [results[number] for number in sorted(results)]

@@ -3,19 +3,24 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.cluster import Cluster
 from sciastro.core.lift import run_tasks
 from sciastro.integrate.drizzle import DrizzleOptions
-from sciastro.integrate.fuse import Buffers, ReadWindow, integrate_tile
+from sciastro.integrate.fuse import Buffers, ReadWindow, TileResult, integrate_tile
 from sciastro.integrate.grid import Tile, plan_tiles
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import StackOptions
+from sciastro.integrate.resample import Planes
 
 __all__ = ["StackArrays", "empty_stack", "stack_windows"]
+
+PLANES = ("image", "variance", "quality", "coverage", "rejected_low", "rejected_high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ def stack_windows(
     domains: npt.NDArray[np.float64] | None = None,
     adjust: Adjust | None = None,
     drizzle: DrizzleOptions | None = None,
+    cluster: Cluster | None = None,
 ) -> float:
     """Integrate one band into `out` and return its noise correlation factor.
 
@@ -102,6 +108,9 @@ def stack_windows(
         Changes the normalized samples of each frame before they are compared (`integrate.moving`).
     drizzle
         How frames are dropped onto the canvas; None, or not enabled, interpolates.
+    cluster
+        Works the tiles instead of threads; `read_window` must then be picklable, and `memory_bytes` bounds
+        each of its processes.
 
     Returns
     -------
@@ -119,40 +128,65 @@ def stack_windows(
     used = np.asarray(weight, dtype=np.float64) > 0
     boxes = None if domains is None else np.asarray(domains, dtype=np.float64)[used]
     drops = drizzle is not None and drizzle.enabled
-    plan = plan_tiles((shape[0], shape[1]), maps[used], frame_shape, memory_bytes, workers, boxes, drops)
+    ways = workers
+    if cluster is not None:  # the bound is that of each process; more tiles, so that all have some
+        ways = cluster.threads
+        memory_bytes = memory_bytes * ways // cluster.threads_per_process
+    plan = plan_tiles((shape[0], shape[1]), maps[used], frame_shape, memory_bytes, ways, boxes, drops)
     tiles = [tile for row in plan for tile in row]
-    numbers = np.flatnonzero(used)
     part = Terms(terms.scale[used], terms.pedestal[used], terms.offset[used])
-    local = threading.local()
+    numbers = np.flatnonzero(used)
+    task = _TileTask(
+        read_window, adjust, numbers,
+        {"maps": maps[used], "frame_shape": frame_shape, "terms": part, "weight": weight[used],
+         "options": options, "domains": boxes, "drizzle": drizzle},
+    )  # fmt: skip
+    sums = np.zeros((len(tiles), 2))
+    order = {tile: number for number, tile in enumerate(tiles)}
     total = shape[0] * shape[1]
     finished = 0
 
-    def read(i: int, y0: int, y1: int, x0: int, x1: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return read_window(int(numbers[i]), y0, y1, x0, x1)
-
-    def change(i: int, tile: Tile, values: npt.NDArray[np.float32]) -> None:
-        if adjust is not None:
-            adjust(int(numbers[i]), tile, values)
-
-    def work(tile: Tile) -> npt.NDArray[np.float64]:
-        buffers = getattr(local, "buffers", None)
-        if buffers is None:
-            buffers = local.buffers = Buffers()
-        done = integrate_tile(
-            read, maps[used], frame_shape, part, weight[used], tile, options, buffers, domains=boxes,
-            adjust=None if adjust is None else change, drizzle=drizzle,
-        )  # fmt: skip
-        here = (slice(tile.y0, tile.y1), slice(tile.x0, tile.x1))
-        out.image[here], out.variance[here], out.quality[here] = done.image, done.variance, done.quality
-        out.coverage[here] = done.coverage
-        out.rejected_low[here], out.rejected_high[here] = done.rejected_low, done.rejected_high
-        return done.sums
-
-    def report(tile: Tile, _sums: npt.NDArray[np.float64]) -> None:
+    def report(tile: Tile, done: TileResult) -> None:
         nonlocal finished
+        _put(done, tile, out)
+        sums[order[tile]] = done.sums
         finished += tile.shape[0] * tile.shape[1]
         if progress is not None:
             progress(finished / total)
 
-    large, single = np.sum(run_tasks(work, tiles, workers=workers, done=report), axis=0)
+    run_tasks(task, tiles, workers=workers, done=report, cluster=cluster, gather=False)
+    large, single = sums.sum(axis=0)
     return float(np.sqrt(large / single)) if single > 0 else float("nan")
+
+
+def _put(done: TileResult, tile: Tile, out: StackArrays) -> None:
+    here = (slice(tile.y0, tile.y1), slice(tile.x0, tile.x1))
+    for name in PLANES:
+        getattr(out, name)[here] = getattr(done, name)
+
+
+class _TileTask:
+    """The stack of one tile, for `run_tasks`: buffers are kept per thread and do not travel."""
+
+    def __init__(
+        self, read: ReadWindow, adjust: Adjust | None, numbers: npt.NDArray[np.intp], fixed: dict[str, Any]
+    ) -> None:
+        self._read, self._adjust, self._numbers, self._fixed = read, adjust, numbers, fixed
+        self._local = threading.local()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _TileTask, (self._read, self._adjust, self._numbers, self._fixed)
+
+    def _window(self, i: int, y0: int, y1: int, x0: int, x1: int) -> Planes:
+        return self._read(int(self._numbers[i]), y0, y1, x0, x1)
+
+    def _change(self, i: int, tile: Tile, values: npt.NDArray[np.float32]) -> None:
+        if self._adjust is not None:
+            self._adjust(int(self._numbers[i]), tile, values)
+
+    def __call__(self, tile: Tile) -> TileResult:
+        buffers = getattr(self._local, "buffers", None)
+        if buffers is None:
+            buffers = self._local.buffers = Buffers()
+        change = None if self._adjust is None else self._change
+        return integrate_tile(self._window, tile=tile, buffers=buffers, adjust=change, **self._fixed)

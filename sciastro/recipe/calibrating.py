@@ -7,6 +7,7 @@ master files when they are wanted.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,10 +25,10 @@ from sciastro.io.reader import read_pixels
 from sciastro.io.store import RawBlock, open_raw
 from sciastro.kernels.mosaic import keep_color
 from sciastro.kernels.trails import mark_trails
-from sciastro.recipe.context import Context
+from sciastro.recipe.context import Context, hand_back_arrays
 from sciastro.recipe.detector import Detector
 from sciastro.recipe.hits import mark_hits
-from sciastro.recipe.lights import Light
+from sciastro.recipe.lights import PROBED, Light
 from sciastro.recipe.making import MasterBank
 from sciastro.recipe.matching import LightMatch
 from sciastro.recipe.phases import PLANES, apart, mark_phase, mean_of_phases, phase_of
@@ -40,7 +41,6 @@ NO_VARIANCE = np.empty((0, 0), np.float32)
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
 
-PROBED = 3  # lights that show which pixels are always hot
 KEPT = 2  # sets of planes that stay in memory in any case
 PLANES_SHARE = 0.35  # of the memory that more of them may take
 
@@ -60,6 +60,8 @@ class _Key:
 class Calibrator:
     """Calibrated windows of any light, on demand.
 
+    Travels to other processes without its planes: there it reads them from the master files again.
+
     Parameters
     ----------
     store
@@ -77,13 +79,22 @@ class Calibrator:
     def __init__(
         self, store: Path, root: Path, bank: MasterBank, detector: Detector, recipe: Recipe, context: Context
     ) -> None:
-        self._store, self._bank, self._detector, self._context = store, bank, detector, context
+        self._store, self._bank, self._detector, self._memory = store, bank, detector, context.memory
         self._root, self._defect_options = root, recipe.of(DefectOptions)
         self._correct = recipe.of(CorrectOptions)
         self.debayer_method = recipe.of(DebayerOptions).method
         self._blocks: dict[str, RawBlock] = {}
         self._planes: OrderedDict[_Key, tuple[Planes, ...]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the planes and the lock behind; where raw pixels lie goes along."""
+        return {**self.__dict__, "_planes": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._planes, self._lock = OrderedDict(), threading.Lock()
+        hand_back_arrays()
 
     def step(self, cfa: str) -> int:
         """Return how many raw pixels make one pixel of the stack grid."""
@@ -109,7 +120,7 @@ class Calibrator:
         """Return what pass 2 may allocate beside the canvas, the planes and the process itself [byte]."""
         planes = sum(_size(one) for one in self._planes.values())
         taken = RESIDENT + planes + canvas[0] * canvas[1] * CANVAS_BYTES
-        return max(self._context.memory - taken, SMALLEST)
+        return max(self._memory - taken, SMALLEST)
 
     def block(self, light: Light) -> RawBlock:
         """Return where the raw pixels of `light` are stored."""
@@ -117,6 +128,12 @@ class Calibrator:
             if light.store not in self._blocks:
                 self._blocks[light.store] = open_raw(self._store, light.store)
             return self._blocks[light.store]
+
+    def travel(self, lights: Sequence[Light]) -> "Calibrator":
+        """Return this calibrator ready for other processes, which must not open a store that may change."""
+        for light in lights:
+            self.block(light)
+        return self
 
     def planes(self, light: Light) -> Planes:
         """Return what `light` is calibrated with; gain, read noise and saturation are its own."""
@@ -130,9 +147,7 @@ class Calibrator:
         with self._lock:
             parts = self._planes.get(key)
             if parts is None:
-                while (
-                    len(self._planes) >= KEPT and self._planes_bytes() > PLANES_SHARE * self._context.memory
-                ):
+                while len(self._planes) >= KEPT and self._planes_bytes() > PLANES_SHARE * self._memory:
                     self._planes.popitem(last=False)
                 whole = self._load(match, cfa)
                 parts = self._planes[key] = apart(whole) if phases else (whole,)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from sciastro.core.cluster import Cluster
 from sciastro.errors import OptionError
 
 __all__ = ["STAGES", "Context", "Progress", "Silent", "hand_back_arrays", "parse_memory", "peak_memory"]
@@ -66,11 +67,13 @@ class Context:
     out
         Folder for every product.
     workers
-        Threads.
+        Threads; on a cluster those of the largest worker, which share the bound on memory.
     memory
-        Bound on peak memory [byte].
+        Bound on peak memory [byte], of each process.
     progress
         Who shows how far the run is.
+    cluster
+        Runs masters, frames and tiles in workers of a cluster; None: threads of this process.
     timings
         Seconds per stage.
     warnings
@@ -81,6 +84,7 @@ class Context:
     workers: int
     memory: int
     progress: Progress
+    cluster: Cluster | None = None
     timings: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)

@@ -77,6 +77,10 @@ class Detector:
             if key not in self._constants:
                 self._constants[key] = self._find(light, context)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the session behind: constants are found when the object is made."""
+        return {**self.__dict__, "_session": None, "_seen": {}}
+
     def of(self, light: Light) -> DetectorFacts:
         """Return the constants that `light` is calibrated with."""
         gain, read_noise, source = self._constants[_setting(light.facts)]

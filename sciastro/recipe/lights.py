@@ -1,7 +1,7 @@
 """The light frames of a run: what is known of each, and which of them make one image together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,10 @@ from sciastro.io.headers import FrameFacts
 from sciastro.io.paths import safe_name, unlike
 from sciastro.recipe.matching import LightMatch, MasterPlan
 
-__all__ = ["Light", "Measured", "StackSet", "bands_of", "lights_of", "stack_sets"]
+__all__ = ["PROBED", "Light", "Measured", "StackSet", "bands_of", "lights_of", "stack_sets"]
 
 FEWEST = 3  # frames of another geometry that are worth an image of their own
+PROBED = 3  # lights that show which pixels are always hot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,8 @@ class Measured:
 class Light:
     """One light frame on its way through a run.
 
+    To the workers of a cluster it travels without its star lists, and its group with a few frames only.
+
     Attributes
     ----------
     facts
@@ -119,6 +122,19 @@ class Light:
     weights: dict[str, float] = field(default_factory=dict)
     use: bool = False
     wcs: str = ""
+
+    def __getstate__(self) -> dict[str, object]:
+        state = {one.name: getattr(self, one.name) for one in fields(self)}
+        group = self.match.group
+        few = group.frames[:: max(len(group.frames) // PROBED, 1)][:PROBED]
+        state["match"] = replace(self.match, group=replace(group, frames=few), choices=())
+        if self.measured is not None:
+            state["measured"] = replace(self.measured, stars=self.measured.stars[:0])
+        return state | {"pairs": None, "residuals": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
     @property
     def weight(self) -> float:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from sciastro.io.headers import FrameFacts
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import is_product, read_product, write_master
 from sciastro.io.reader import open_rows, probe, read_pixels
-from sciastro.recipe.context import Context
+from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.journal import Journal
 from sciastro.recipe.matching import LightMatch, MasterPlan, MasterSpec
 from sciastro.recipe.plan import Recipe
@@ -94,6 +94,10 @@ class MasterBank:
     hold: int = 0
     _held: OrderedDict[str, LentMaster] = field(default_factory=OrderedDict)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the planes behind, and what only the report of a run tells."""
+        return {**self.__dict__, "_held": OrderedDict(), "left_out": {}, "used": set()}
+
     def keep(self, name: str, master: LentMaster) -> None:
         """Hold a master in memory, and drop the oldest ones beyond `hold` bytes."""
         self._held[name] = master
@@ -151,6 +155,9 @@ def make_masters(
     wanted = _wanted(plan)
     folder = context.out / "masters"
     folder.mkdir(parents=True, exist_ok=True)
+    if context.cluster is not None:
+        _make_elsewhere(session, [spec for spec in plan.masters if spec.id in wanted], bank, recipe, context,
+                        journal)  # fmt: skip
     for spec in plan.masters:
         if spec.id not in wanted:
             bank.left_out |= {frame.path: "no light needs this master" for frame in spec.frames}
@@ -176,6 +183,63 @@ def make_masters(
         journal.save(piece, {}, facts)
         _enter(bank, spec, target, facts)
     return bank
+
+
+def _make_elsewhere(
+    session: Session, specs: Sequence[MasterSpec], bank: MasterBank, recipe: Recipe, context: Context,
+    journal: Journal,
+) -> None:  # fmt: skip
+    """Make masters in the workers of the cluster, one each; the journal then holds them as finished pieces.
+
+    Those that others are calibrated with come first. One that fails is left to `make_masters`, which tells.
+    """
+    base = {spec.calibrated_by for spec in specs}
+    for wave in (
+        [spec for spec in specs if spec.id in base],
+        [spec for spec in specs if spec.id not in base],
+    ):
+        missing = [spec for spec in wave if not journal.has(f"master-{spec.id}")]
+        alone = replace(bank, files=dict(bank.files))
+        task = _MasterTask(replace(session, frames=(), skipped=(), ignored=()), alone, recipe, context.out,
+                           context.memory)  # fmt: skip
+
+        def done(spec: MasterSpec, made: tuple[dict[str, Any], list[str]] | None) -> None:
+            if made is None:
+                return
+            for text in made[1]:
+                context.warn(text)
+            journal.save(f"master-{spec.id}", {}, made[0])
+            context.progress.advance("masters", len(spec.frames))
+
+        run_tasks(task, missing, done=done, cluster=context.cluster)
+        for spec in wave:
+            kept = journal.load(f"master-{spec.id}")
+            if kept is not None:
+                _enter(bank, spec, context.out / "masters" / f"{spec.id}.fits", kept[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _MasterTask:
+    """One master, written where the run wants it; facts and warnings, or None where it cannot be made."""
+
+    session: Session
+    bank: MasterBank
+    recipe: Recipe
+    out: Path
+    memory: int
+
+    def __call__(self, spec: MasterSpec) -> tuple[dict[str, Any], list[str]] | None:
+        context = Context(out=self.out, workers=1, memory=self.memory, progress=Silent())
+        try:
+            facts = _make(
+                spec, self.session, self.bank, self.out / "masters" / f"{spec.id}.fits", self.recipe, context
+            )
+        except OutputError:
+            raise
+        except SciastroError as error:
+            log.info("master %s: %s", spec.id, error)
+            return None
+        return facts, context.warnings
 
 
 def match_of_made(match: LightMatch, bank: MasterBank) -> LightMatch:

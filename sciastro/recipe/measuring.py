@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,33 +42,36 @@ def measure_lights(
     """Run pass 1 over `lights`; a frame that fails keeps the reason and does not stop the others."""
     searches = _Searches(recipe.of(DetectOptions), recipe.of(TrailOptions), recipe.of(CosmicOptions))
 
-    def work(light: Light) -> None:
-        if light.reason:
-            return
-        piece = f"light-{light.store}-{light.index}"
-        kept = journal.load(piece)
-        if kept is not None:
-            _restore(light, *kept)
-            return
-        try:
-            light.measured = _measure(light, root, calibrator, detector, searches)
-        except OutputError:  # a full disk is no fault of the frame
-            raise
-        except SciastroError as error:
-            light.reason = f"{error.found} {error.remedy}".strip()
-            log.warning(
-                "%s left out: %s",
-                light.name,
-                light.reason,
-                extra={"path": light.name, "reason": light.reason},
-            )
-        journal.save(piece, *_pieces(light))
+    def piece(light: Light) -> str:
+        return f"light-{light.store}-{light.index}"
+
+    def open_lights() -> Iterator[Light]:
+        """Yield the lights that nobody has measured yet."""
+        for light in lights:
+            kept = None if light.reason else journal.load(piece(light))
+            if kept is not None:
+                _restore(light, *kept)
+            if light.reason or kept is not None:
+                context.progress.advance("calibrate")
+            else:
+                yield light
+
+    def done(light: Light, found: Measured | str) -> None:
+        if isinstance(found, str):
+            light.reason = found
+            log.warning("%s left out: %s", light.name, found, extra={"path": light.name, "reason": found})
+        else:
+            light.measured = found
+        journal.save(piece(light), *_pieces(light))
+        context.progress.advance("calibrate")
 
     pixels = max((int(np.prod(light.facts.shape)) for light in lights), default=1)
     fit = max(1, calibrator.memory_left((0, 0)) // (pixels * FRAME_BYTES))
+    task = _MeasureTask(root, calibrator.travel(lights), detector, searches)
     run_tasks(
-        work, lights, workers=min(context.workers, fit), done=lambda *_: context.progress.advance("calibrate")
-    )
+        task, open_lights(), workers=min(context.workers, fit), done=done, cluster=context.cluster,
+        gather=False,
+    )  # fmt: skip
     detector.agree(lights)
 
 
@@ -78,6 +82,24 @@ class _Searches:
     stars: DetectOptions
     trails: TrailOptions
     cosmics: CosmicOptions
+
+
+@dataclass(frozen=True, slots=True)
+class _MeasureTask:
+    """Pass 1 of one light; the reason instead of a result where the frame cannot be used."""
+
+    root: Path
+    calibrator: Calibrator
+    detector: Detector
+    searches: _Searches
+
+    def __call__(self, light: Light) -> Measured | str:
+        try:
+            return _measure(light, self.root, self.calibrator, self.detector, self.searches)
+        except OutputError:  # a full disk is no fault of the frame
+            raise
+        except SciastroError as error:
+            return f"{error.found} {error.remedy}".strip()
 
 
 def _measure(

@@ -36,6 +36,10 @@ class Recipe:
 
     options: Mapping[str, Options]
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel to other processes; a mapping proxy itself cannot."""
+        return _frozen, (dict(self.options),)
+
     def of(self, kind: type[T]) -> T:
         """Return the options of type `kind`."""
         for value in self.options.values():
@@ -46,6 +50,10 @@ class Recipe:
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Return plain values by step."""
         return {name: value.as_dict() for name, value in self.options.items()}
+
+
+def _frozen(options: Mapping[str, Options]) -> Recipe:
+    return Recipe(MappingProxyType(dict(options)))
 
 
 def load_recipe(path: Path | None, changes: Sequence[str]) -> Recipe:
@@ -65,7 +73,7 @@ def load_recipe(path: Path | None, changes: Sequence[str]) -> Recipe:
     for change in changes:
         name, key, value = _parse(change)
         values[name][key] = value
-    return Recipe(MappingProxyType({name: _options(name, table) for name, table in values.items()}))
+    return _frozen({name: _options(name, table) for name, table in values.items()})
 
 
 def _options(name: str, table: Mapping[str, Any]) -> Options:

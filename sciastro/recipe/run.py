@@ -1,13 +1,15 @@
 """The whole way: scan, match, masters, pass 1, solve and register, pass 2, photometry, picture, report."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sciastro.astrometry.solve import Solution
+from sciastro.core.cluster import connect
 from sciastro.core.history import package_version
 from sciastro.core.lift import one_owner
 from sciastro.errors import MatchError, OptionError, SciastroError
@@ -62,6 +64,9 @@ class RunRequest:
         Intermediate frames to export: "calibrated", "registered".
     memory, workers
         Bound on peak memory, as text; threads (0: one per processor).
+    scheduler
+        Address of a dask.distributed scheduler whose workers do the work, such as "tcp://host:8786"; empty:
+        threads of this process. `memory` then bounds this process and each of the workers.
     """
 
     session: Path
@@ -76,6 +81,7 @@ class RunRequest:
     keep: tuple[str, ...] = ()
     memory: str = "2GB"
     workers: int = 0
+    scheduler: str = ""
 
     def check(self) -> None:
         """Check what can be checked before any file is read.
@@ -211,6 +217,8 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
     SciastroError
         For data the user can mend; ``summary.json`` then has status "failed" and the reason.
     """
+    if request.scheduler:  # its workers have working directories of their own
+        request = replace(request, session=request.session.resolve(), out=request.out.resolve())
     out = request.prepare_out()
     hand_back_arrays()
     workers = request.workers or (os.cpu_count() or 1)
@@ -219,7 +227,7 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
     )
     summary = Summary(until=request.until if request.until != "report" else None)
     try:
-        with one_owner():
+        with one_owner(), _cluster_of(request, context):
             run = _begin(request, context, summary)
             _go(run)
     except SciastroError as error:
@@ -235,6 +243,19 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
         _write_failure(summary, context, str(told))
         raise told from error
     return summary.as_dict(context)
+
+
+@contextlib.contextmanager
+def _cluster_of(request: RunRequest, context: Context) -> Iterator[None]:
+    """Give `context` the cluster that was asked for, and leave it in the end."""
+    if not request.scheduler:
+        yield
+        return
+    context.cluster = connect(request.scheduler)
+    try:
+        yield
+    finally:
+        context.cluster.close()
 
 
 def _write_failure(summary: Summary, context: Context, reason: str) -> None:

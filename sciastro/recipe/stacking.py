@@ -1,7 +1,6 @@
 """Pass 2: each band of a set from raw pixels to the integrated image, in one fused pass over tiles."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,7 +135,7 @@ def stack_band(
         reference=int(np.argmax(weights)),
         options=NormalizeOptions(mode=options.normalize),
     )
-    read = _reader(lights, band, calibrator)
+    read = _WindowReader(lights, band, calibrator.travel(lights))
     out = empty_stack(canvas.shape)
     maps = canvas.maps(_maps(lights, band, calibrator))
     boxes = [EVERYWHERE if light.domain is None else light.domain for light in lights]
@@ -152,7 +151,7 @@ def stack_band(
         read, maps, shape, on_canvas(scale_and_sky, canvas, holds_flux=options.pixels_hold == "flux"),
         weights, out,
         options=options, memory_bytes=calibrator.memory_left(out.image.shape), workers=context.workers,
-        progress=progress, domains=canvas.boxes(boxes), drizzle=drizzle,
+        progress=progress, domains=canvas.boxes(boxes), drizzle=drizzle, cluster=context.cluster,
     )  # fmt: skip
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
@@ -167,17 +166,18 @@ def stack_band(
     )  # fmt: skip
 
 
-def _reader(
-    lights: list[Light], band: str, calibrator: Calibrator
-) -> Callable[
-    [int, int, int, int, int], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]
-]:
-    def read(
-        i: int, y0: int, y1: int, x0: int, x1: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
-        return calibrator.window(lights[i], band, y0, y1, x0, x1)
+@dataclass(frozen=True, slots=True)
+class _WindowReader:
+    """Calibrated windows of a band's lights by number; travels to the workers of a cluster."""
 
-    return read
+    lights: list[Light]
+    band: str
+    calibrator: Calibrator
+
+    def __call__(
+        self, i: int, y0: int, y1: int, x0: int, x1: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
+        return self.calibrator.window(self.lights[i], self.band, y0, y1, x0, x1)
 
 
 def _maps(lights: list[Light], band: str, calibrator: Calibrator) -> Floats:

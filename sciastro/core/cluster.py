@@ -1,0 +1,265 @@
+"""Tasks on a dask.distributed cluster: what `core.lift.run_tasks` uses when a run has a scheduler's address.
+
+A task function is sent once per call and revived once per process; an item travels with each task, so items
+should be small. Tasks must be pure or write the same bytes each time: a task whose worker died runs again on
+another. The number of tasks in flight is bounded, so that neither the client nor the scheduler gathers
+results without end. The file system is shared: client and workers see the same paths.
+"""
+
+import functools
+import itertools
+import logging
+import pickle
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from sciastro.core.history import package_version
+from sciastro.errors import ClusterError
+
+__all__ = ["Cluster", "connect"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+AHEAD = 2  # tasks in flight per thread of a worker: one runs, one waits
+LOOK = 2.0  # seconds between looks at the workers while nothing finishes
+PATIENCE = 300.0  # seconds that a run waits for a worker, at the start or when all are gone
+KEPT = 2  # functions that a worker process keeps revived
+START = "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`."
+
+
+def connect(address: str, *, patience: float = PATIENCE) -> "Cluster":
+    """Return the cluster behind a scheduler, with at least one worker.
+
+    Parameters
+    ----------
+    address
+        Such as "tcp://host:8786", or "tls://host:8786" with the certificates of the user's dask settings.
+    patience
+        Longest wait for a worker [s].
+
+    Raises
+    ------
+    ClusterError
+        If `distributed` is not installed, nobody answers, or no worker joins.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ClusterError(
+            "needs dask.distributed, which is not installed.",
+            where="--scheduler",
+            remedy='Install it: pip install "sciastro[distributed]".',
+        ) from error
+    try:
+        client = Client(address, set_as_default=False)
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        raise ClusterError(
+            f"does not answer ({_first_line(error)}).", where=f"scheduler {address}", remedy=START
+        ) from error
+    return Cluster(client, address, patience)
+
+
+class Cluster:
+    """A connection to a scheduler.
+
+    Parameters
+    ----------
+    client
+        Of dask.distributed; this object closes it.
+    address
+        For messages.
+    patience
+        Longest time without any worker [s].
+    """
+
+    def __init__(self, client: Any, address: str, patience: float = PATIENCE) -> None:
+        self._client, self._address, self._patience = client, address, patience
+        try:
+            client.wait_for_workers(1, timeout=patience)
+        except TimeoutError as error:
+            self.close()
+            raise self._no_workers() from error
+
+    def close(self) -> None:
+        """Leave the cluster; its workers go on for others."""
+        self._client.close()
+
+    @property
+    def threads(self) -> int:
+        """Threads of all workers together, now."""
+        return max(sum(self._client.nthreads().values()), 1)
+
+    @property
+    def threads_per_process(self) -> int:
+        """Threads of the worker that has most; they share the memory of one process."""
+        return max(self._client.nthreads().values(), default=1)
+
+    def run(
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        done: Callable[[T, R], None] | None = None,
+        *,
+        gather: bool = True,
+    ) -> list[R]:
+        """Run ``function(item)`` for every item; see `core.lift.run_tasks`.
+
+        Raises
+        ------
+        ClusterError
+            If a task took its workers down more often than the scheduler allows, all workers are gone for too
+            long, the scheduler is lost, or a worker has another version of sciastro.
+        """
+        token = uuid.uuid4().hex
+        state = pickle.dumps((versions(), function))
+        shared = self._client.submit(_carried, state, key=f"sciastro-state-{token}", pure=False)
+        waiting: dict[Any, tuple[int, T]] = {}
+        results: dict[int, R] = {}
+        source = enumerate(items)
+        try:
+            while True:
+                room = AHEAD * self.threads - len(waiting)
+                for number, item in itertools.islice(source, max(room, 0)):
+                    future = self._client.submit(
+                        _call, shared, token, item, key=f"sciastro-{token}-{number}", pure=False
+                    )
+                    waiting[future] = (number, item)
+                if not waiting:
+                    break
+                for future in self._finished(list(waiting)):
+                    number, item = waiting[future]
+                    result = self._result(future)
+                    del waiting[future]
+                    future.release()
+                    if done is not None:
+                        done(item, result)
+                    if gather:
+                        results[number] = result
+        finally:  # also for an interrupt: nothing of this call goes on
+            self._drop([*waiting, shared], token)
+        return [results[number] for number in sorted(results)]
+
+    def _finished(self, futures: list[Any]) -> list[Any]:
+        """Return the futures that have ended, at least one."""
+        from distributed import wait
+
+        without = time.monotonic()
+        while True:
+            try:
+                with self._client.as_current():
+                    return list(wait(futures, timeout=LOOK, return_when="FIRST_COMPLETED").done)
+            except TimeoutError:
+                if self._client.status != "running":
+                    raise self._lost() from None
+                if self._client.nthreads():
+                    without = time.monotonic()
+                elif time.monotonic() - without > self._patience:
+                    raise self._no_workers() from None
+            except CancelledError as error:
+                raise self._lost() from error
+
+    def _result(self, future: Any) -> Any:
+        from distributed import KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise ClusterError(
+                f"lost every worker that took one of its tasks, the last one {error.last_worker.address}.",
+                where=f"scheduler {self._address}",
+                remedy="Workers that run out of memory are killed: give them more, or lower --memory; their "
+                "logs tell. Then run the same command with --resume.",
+            ) from error
+        except (ImportError, AttributeError) as error:
+            raise ClusterError(
+                f"has a worker that cannot run sciastro ({_first_line(error)}).",
+                where=f"scheduler {self._address}",
+                remedy=f"Install sciastro {package_version()} for every worker.",
+            ) from error
+        except CancelledError as error:
+            raise self._lost() from error
+
+    def _drop(self, futures: list[Any], token: str) -> None:
+        if self._client.status != "running":
+            return
+        self._client.cancel(futures, force=True)
+        for future in futures:
+            future.release()
+        self._client.run(_forget, token, on_error="ignore")
+
+    def _lost(self) -> ClusterError:
+        return ClusterError(
+            "is lost: the connection broke, or somebody stopped it.",
+            where=f"scheduler {self._address}",
+            remedy="Start it again, then run the same command with --resume.",
+        )
+
+    def _no_workers(self) -> ClusterError:
+        return ClusterError(
+            f"has had no worker for {self._patience:.0f} s.",
+            where=f"scheduler {self._address}",
+            remedy=f"Start workers: `dask worker {self._address}`. Then run the same command with --resume.",
+        )
+
+
+def versions() -> tuple[str, str]:
+    """Return the versions that client and workers must share: of sciastro, and of Python (3.x)."""
+    return package_version(), ".".join(platform.python_version_tuple()[:2])
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+# ------------------------------------------------------------------------------------- in the workers
+def _carried(state: bytes) -> bytes:
+    """Hold a function's bytes on the cluster; a lost copy is made again from the task itself."""
+    return state
+
+
+def _call(state: bytes, token: str, item: Any) -> Any:
+    with _REVIVING:
+        function = _revived(token, state)
+    return function(item)
+
+
+_REVIVING = threading.Lock()
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _revived(token: str, state: bytes) -> Callable[[Any], Any]:
+    """Return the function of one `Cluster.run`, made once per process."""
+    _one_thread()
+    wanted, function = pickle.loads(state)  # noqa: S301  from the scheduler that the user named, as the code is
+    if wanted != versions():
+        mine = versions()
+        raise ClusterError(
+            f"runs sciastro {mine[0]} on Python {mine[1]}, and the client {wanted[0]} on Python {wanted[1]}.",
+            where=f"worker on {platform.node()}",
+            remedy="Install the same versions for client and workers.",
+        )
+    log.debug("revived %s", token)
+    return function  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _one_thread() -> threadpool_limits:
+    """Keep linear algebra to one thread in this process, as `core.lift.one_owner` does for a local run."""
+    return threadpool_limits(limits=1)
+
+
+def _forget(token: str) -> None:
+    """Drop what this process has revived; the next task revives what it needs."""
+    log.debug("forget %s", token)
+    with _REVIVING:
+        _revived.cache_clear()
