@@ -160,6 +160,20 @@ class SkyAccessor:
             written.append(file)
         return written
 
+    def to_xisf(self, path: str | Path, *, compress: bool = True) -> list[Path]:
+        """Write XISF files with the planes and cards that `to_fits` gives to FITS; see there.
+
+        Parameters
+        ----------
+        path
+            File to write; ``.xisf`` is added where it ends otherwise.
+        compress
+            Pack the pixels (zlib, bytes shuffled).
+        """
+        target = Path(path)
+        target = target if target.suffix.lower() == ".xisf" else target.with_name(f"{target.name}.xisf")
+        return self.to_fits(target, compress=compress)
+
     def _wcs_text(self, k: int) -> str:
         if "wcs" not in self._ds.variables:
             return ""

@@ -138,8 +138,10 @@ def _open_product(images: list[Probe]) -> xr.Dataset:
             where=str(images[0].path),
             remedy="Write the product again.",
         )
-    with fits.open(images[0].path, memmap=True) as hdus:
-        primary = hdus[0].header.copy()
+    primary = planes["SCI"].header  # XISF: the cards of the primary header stand with every plane
+    if images[0].path.suffix.lower() != ".xisf":
+        with fits.open(images[0].path, memmap=True) as hdus:
+            primary = hdus[0].header.copy()
     coverage = planes.get("COVERAGE")
     return assemble(
         planes["SCI"].header,

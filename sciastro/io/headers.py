@@ -213,7 +213,7 @@ def facts_from_header(
         orientation=int(_number(cards, notes, "orientation", low=1, high=8) or 1),
         combined=combined,
         calibrated=_calibrated(cards, notes),
-        adu_per_unit=UNIT_FLOAT_ADU if traits.unit_float and dtype.startswith("float") else 1.0,
+        adu_per_unit=_adu_per_unit(cards, traits, dtype),
         has_wcs=wcs_center is not None,
         origins=notes.origins,
         problems=notes.unique(),
@@ -406,6 +406,16 @@ def _saturation(cards: Cards, notes: Notes, traits: Traits) -> float | None:
         notes.origins["saturation"] = f"table ({traits.program})"
         return traits.saturation
     return value
+
+
+def _adu_per_unit(cards: Cards, traits: Traits, dtype: str) -> float:
+    """Return 65535 over the value of white, where floating-point numbers have one; else 1."""
+    if not dtype.startswith("float"):
+        return 1.0
+    white = cards.number("XISFMAX")  # the upper bound of an XISF image, whose lower one is 0
+    if white is not None and white > 0:
+        return UNIT_FLOAT_ADU / white
+    return UNIT_FLOAT_ADU if traits.unit_float else 1.0
 
 
 def _calibrated(cards: Cards, notes: Notes) -> str:

@@ -30,6 +30,7 @@ from sciastro.io.product_cards import (
     quality_from_header,
     site_cards,
 )
+from sciastro.io.xisfwrite import XisfPlane, write_planes
 
 __all__ = [
     "ProductFacts",
@@ -75,7 +76,8 @@ def write_image_product(
     facts
         Everything for the header.
     compress
-        Tile-compress without loss (GZIP_2; for a ``.fits.fz``).
+        Tile-compress without loss (GZIP_2; for a ``.fits.fz``). A path that ends in ``.xisf`` gets an XISF
+        file of the same planes and cards, then packed by zlib.
 
     Raises
     ------
@@ -133,10 +135,25 @@ def _write(
         )
     solution = text_to_wcs(wcs) if isinstance(wcs, str) and wcs else wcs
     sky = wcs_to_header(solution) if isinstance(solution, WCS) else fits.Header()
-    hdus = fits.HDUList(list(_hdus(planes, unit, sky, facts, kind, compress)))
+    xisf = path.suffix.lower() == ".xisf"
+    hdus = fits.HDUList(list(_hdus(planes, unit, sky, facts, kind, compress and not xisf)))
     with atomic_path(path) as part:
-        write_hdus(part, hdus)
+        if xisf:
+            write_planes(part, _xisf_planes(hdus), compression="zlib" if compress else "")
+        else:
+            write_hdus(part, hdus)
     return path
+
+
+def _xisf_planes(hdus: fits.HDUList) -> list[XisfPlane]:
+    """Return the planes of a product, each with the cards of the primary header before its own."""
+    planes = []
+    for hdu in hdus[1:]:
+        header = hdus[0].header.copy()
+        header.update({card.keyword: (card.value, card.comment) for card in hdu.header.cards})
+        header["EXTNAME"] = hdu.name
+        planes.append(XisfPlane(hdu.data, header, hdu.name))
+    return planes
 
 
 def write_hdus(path: Path, hdus: fits.HDUList) -> None:

@@ -11,6 +11,7 @@ from sciastro.errors import FileError
 from sciastro.io.fits import FitsReader
 from sciastro.io.probe import Pixels, Probe, Reader, RowSource
 from sciastro.io.raw import RawReader
+from sciastro.io.xisf import XisfReader
 
 __all__ = [
     "LATER",
@@ -27,12 +28,11 @@ __all__ = [
     "sha256",
 ]
 
-READERS: tuple[Reader, ...] = (FitsReader(), RawReader())
+READERS: tuple[Reader, ...] = (FitsReader(), XisfReader(), RawReader())
 
 PICTURE = "is a picture, not a raw frame: its numbers are no longer linear."
 LATER = MappingProxyType(
     {
-        ".xisf": "is an XISF file; they cannot be read yet.",
         ".ser": "is a video (SER); only single frames can be read.",
         ".avi": "is a video; only single frames can be read.",
         **dict.fromkeys((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"), PICTURE),
