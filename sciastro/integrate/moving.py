@@ -11,16 +11,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from sciastro.core import transform
 from sciastro.core.options import Options, option
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.resample import resample, resampler
 
-__all__ = ["Adjust", "CometOptions", "Subtraction", "shifted_maps", "structure"]
+__all__ = ["Adjust", "CometOptions", "Subtraction", "around", "shifted_maps", "smoothed", "structure"]
 
 Floats = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.float32]
+
+BLOCK = 16  # pixels
+GLOW = 3.0  # sigma
+GROWN = 3  # blocks
+FINE = 4  # pixels
+NEAR = 15.0  # pixels
 
 Adjust = Callable[[int, Tile, Plane], None]
 """Changes the samples of a frame (number, tile with its rim, values (y, x)) in place."""
@@ -58,6 +65,67 @@ def shifted_maps(maps: npt.ArrayLike, shifts: npt.ArrayLike) -> Floats:
 def structure(image: Plane) -> Plane:
     """Return `image` less its sky (the median), NaN where it is missing."""
     return np.asarray(image - np.float32(np.nanmedian(image)), dtype=np.float32)
+
+
+def around(image: Plane, x: float, y: float) -> Plane:
+    """Return `image` within the glow around (x, y) [pixel], 0 elsewhere, with a soft border.
+
+    The glow is what lies above `GLOW` sigma over a sloping sky in the medians of blocks of `BLOCK` pixels
+    and hangs together with the block at (x, y), `GROWN` blocks more on every side: trails of stars that are
+    left far away in a first image of a comet stay out.
+    """
+    rows, columns = (-(-size // BLOCK) for size in image.shape)
+    level, known = _block_medians(image, rows, columns, BLOCK)
+    above, spread = _over_the_slope(level, known)
+    labels, _ = ndimage.label(above > GLOW * spread, np.ones((3, 3)))
+    j, i = min(max(int(y) // BLOCK, 0), rows - 1), min(max(int(x) // BLOCK, 0), columns - 1)
+    glow = labels == labels[j, i] if labels[j, i] else np.zeros(labels.shape, bool)
+    glow[j, i] = True
+    glow = ndimage.binary_dilation(glow, np.ones((3, 3)), iterations=GROWN)
+    fine = np.kron(glow, np.ones((BLOCK, BLOCK), np.float32))[: image.shape[0], : image.shape[1]]
+    soft = ndimage.uniform_filter(fine, 2 * BLOCK, mode="nearest")
+    return np.asarray(image * np.where(soft > 1e-6, soft, 0), dtype=np.float32)
+
+
+def smoothed(image: Plane, x: float, y: float) -> Plane:
+    """Return `image` with only its smooth light, in full detail no farther than `NEAR` pixels from (x, y).
+
+    Medians of blocks of `FINE` pixels, interpolated: a glow passes, trails of stars do not.
+    """
+    rows, columns = (-(-size // FINE) for size in image.shape)
+    level, known = _block_medians(image, rows, columns, FINE)
+    level = ndimage.median_filter(np.where(known, level, 0.0), 5, mode="nearest")
+    v, u = (((np.arange(size) + 0.5) / FINE - 0.5) for size in image.shape)
+    wide = ndimage.map_coordinates(level, np.meshgrid(v, u, indexing="ij"), order=1, mode="nearest")
+    distance = np.hypot(np.arange(image.shape[0])[:, None] - y, np.arange(image.shape[1])[None, :] - x)
+    share = np.clip(2 - distance / NEAR, 0, 1)
+    return np.asarray(np.where(share > 0, share * image + (1 - share) * wide, wide), dtype=np.float32)
+
+
+def _block_medians(image: Plane, rows: int, columns: int, size: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the median of each block of `size` pixels, 0 where it has none, and where it has any."""
+    padded = np.full((rows * size, columns * size), np.nan, np.float32)
+    padded[: image.shape[0], : image.shape[1]] = image
+    blocks = padded.reshape(rows, size, columns, size).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
+    known: npt.NDArray[np.bool_] = np.isfinite(blocks).any(axis=2)
+    blocks[~known] = 0.0
+    return np.nanmedian(blocks, axis=2).astype(np.float64), known
+
+
+def _over_the_slope(level: Floats, known: npt.NDArray[np.bool_]) -> tuple[Floats, float]:
+    """Return `level` less a plane fitted to the sky among it, and the scatter of the sky about it."""
+    v, u = np.indices(level.shape)
+    matrix = np.stack([np.ones(level.size), u.ravel(), v.ravel()], axis=1)
+    above, spread = level, 0.0
+    sky: npt.NDArray[np.bool_] = known
+    for _ in range(8):
+        plane, *_rest = np.linalg.lstsq(matrix[sky.ravel()], level[sky], rcond=None)
+        above = level - (matrix @ plane).reshape(level.shape)
+        spread = 1.4826 * float(np.median(np.abs(above[sky])))
+        sky = np.asarray(known & (above < 2 * spread))
+        if sky.sum() < matrix.shape[1]:
+            break
+    return above, spread
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,10 +116,10 @@ class Calibrator:
         out[:, 0] += np.array([left, top]) + (step - 1) / 2
         return out
 
-    def memory_left(self, canvas: tuple[int, int]) -> int:
-        """Return what pass 2 may allocate beside the canvas, the planes and the process itself [byte]."""
+    def memory_left(self, canvas: tuple[int, int], beside: int = 0) -> int:
+        """Return what pass 2 may allocate [byte] next to the canvas, the planes, the process and `beside`."""
         planes = sum(_size(one) for one in self._planes.values())
-        taken = RESIDENT + planes + canvas[0] * canvas[1] * CANVAS_BYTES
+        taken = RESIDENT + planes + canvas[0] * canvas[1] * CANVAS_BYTES + beside
         return max(self._memory - taken, SMALLEST)
 
     def block(self, light: Light) -> RawBlock:

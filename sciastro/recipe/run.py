@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sciastro.astrometry.movers import Track
 from sciastro.astrometry.solve import Solution
 from sciastro.core.cluster import connect
 from sciastro.core.history import package_version
@@ -17,6 +18,7 @@ from sciastro.io.paths import REASONS, atomic_path, ensure_writable, output_erro
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe.aligning import SkyHint, grade_set, register_set, solve_set
 from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.comets import find_comet, stack_comet, write_comet
 from sciastro.recipe.context import Context, Progress, Silent, hand_back_arrays, parse_memory
 from sciastro.recipe.crossings import name_crossings
 from sciastro.recipe.detector import Detector
@@ -431,8 +433,12 @@ def _integrate(run: _Run) -> None:
         for members in run.sets:
             solution = run.solutions[members.stem]
             stacked: list[Stacked] = []
+            track = find_comet(
+                members, solution.wcs if solution else None, run.recipe, run.context,
+                run.calibrator.step(members.cfa),
+            )  # fmt: skip
             for band in members.bands:
-                one = stack_band(members, band, run.calibrator, run.recipe, run.context)
+                one = _stacked(run, members, band, track)
                 if one is None:
                     run.context.warn(
                         f"{members.stem} {band}: too few frames are fit for use, so there is no image."
@@ -445,6 +451,17 @@ def _integrate(run: _Run) -> None:
                 run.stacked[members.stem] = stacked
     if not run.goes_on("photometry") and not run.summary.products:
         _nothing(run)
+
+
+def _stacked(run: _Run, members: StackSet, band: str, track: Track | None) -> Stacked | None:
+    """Stack a band on the stars, and on a comet where there is one, which has products of its own."""
+    if track is None:
+        return stack_band(members, band, run.calibrator, run.recipe, run.context)
+    found = stack_comet(members, band, track, run.calibrator, run.recipe, run.context)
+    if found is None:
+        return None
+    run.summary.products += write_comet(found, run.solutions[members.stem], run.recipe, run.context)
+    return found.both
 
 
 def _nothing(run: _Run) -> None:

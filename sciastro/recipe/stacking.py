@@ -1,6 +1,7 @@
 """Pass 2: each band of a set from raw pixels to the integrated image, in one fused pass over tiles."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from sciastro.calibrate.debayer import phase_offset
 from sciastro.core import transform
 from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
 from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
+from sciastro.integrate.moving import Subtraction, shifted_maps
 from sciastro.integrate.normalize import NormalizeOptions, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
@@ -19,7 +21,7 @@ from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 
-__all__ = ["Stacked", "place_canvas", "stack_band"]
+__all__ = ["Following", "Stacked", "place_canvas", "stack_band"]
 
 log = logging.getLogger(__name__)
 
@@ -103,16 +105,67 @@ def place_canvas(
     )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Following:
+    """How a pass deals with something that moves.
+
+    Attributes
+    ----------
+    shifts
+        Frame name to how far the object is from its place in the image [canvas pixel]; frames that are not
+        named do not enter.
+    follow
+        Whether frames are aligned on the object, else on the stars.
+    model
+        What is taken off the frames first [electron / s]: the stars where the pass follows the object, else
+        the object; None takes nothing off.
+    beside
+        Memory that models and earlier passes hold [byte].
+    """
+
+    shifts: Mapping[str, tuple[float, float]]
+    follow: bool
+    model: npt.NDArray[np.float32] | None = None
+    beside: int = 0
+
+    def of(self, lights: Sequence[Light]) -> Floats:
+        """Return the shifts (frame, 2) of `lights`."""
+        return np.array([self.shifts[light.name] for light in lights])
+
+    def change(self, lights: Sequence[Light]) -> Subtraction | None:
+        """Return what is done to the samples of `lights`."""
+        if self.model is None:
+            return None
+        return Subtraction(self.model, self.of(lights) * (1 if self.follow else -1))
+
+
 def stack_band(
-    members: StackSet, band: str, calibrator: Calibrator, recipe: Recipe, context: Context
+    members: StackSet,
+    band: str,
+    calibrator: Calibrator,
+    recipe: Recipe,
+    context: Context,
+    *,
+    options: StackOptions | None = None,
+    following: Following | None = None,
 ) -> Stacked | None:
-    """Integrate one band; None where no frame is fit for use, or fewer than `min_frames` are."""
+    """Integrate one band; None where no frame is fit for use, or fewer than `min_frames` are.
+
+    Parameters
+    ----------
+    options
+        Instead of the recipe's.
+    following
+        For what moves; None stacks the stars.
+    """
     lights = [
         light
         for light in members.of_band(band)
-        if light.weights.get(band, 0.0) > 0 and light.from_reference is not None
+        if light.weights.get(band, 0.0) > 0
+        and light.from_reference is not None
+        and (following is None or light.name in following.shifts)
     ]
-    options = recipe.of(StackOptions)
+    options = recipe.of(StackOptions) if options is None else options
     if len(lights) < options.min_frames:
         if lights:
             context.warn(
@@ -138,7 +191,13 @@ def stack_band(
     read = _WindowReader(lights, band, calibrator.travel(lights))
     out = empty_stack(canvas.shape)
     maps = canvas.maps(_maps(lights, band, calibrator))
-    boxes = [EVERYWHERE if light.domain is None else light.domain for light in lights]
+    boxes = canvas.boxes(np.array([EVERYWHERE if light.domain is None else light.domain for light in lights]))
+    beside, adjust = 0, None
+    if following is not None:
+        beside, adjust = following.beside, following.change(lights)
+        if following.follow:
+            moved = following.of(lights)
+            maps, boxes = shifted_maps(maps, moved), boxes - np.repeat(moved, 2, axis=1)
     done = 0
 
     def progress(share: float) -> None:
@@ -150,8 +209,9 @@ def stack_band(
     correlation = stack_windows(
         read, maps, shape, on_canvas(scale_and_sky, canvas, holds_flux=options.pixels_hold == "flux"),
         weights, out,
-        options=options, memory_bytes=calibrator.memory_left(out.image.shape), workers=context.workers,
-        progress=progress, domains=canvas.boxes(boxes), drizzle=drizzle, cluster=context.cluster,
+        options=options, memory_bytes=calibrator.memory_left(out.image.shape, beside),
+        workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
+        cluster=context.cluster, adjust=adjust,
     )  # fmt: skip
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.

@@ -31,6 +31,7 @@ from sciastro.integrate.align import NOT_KEPT, AlignOptions, align
 from sciastro.integrate.canvas import CanvasOptions
 from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.grade import GradeOptions, grade
+from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.stack import stack
 from sciastro.measure.frames import measure
@@ -168,6 +169,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             in_memory=_names("from_reference wcs sky noise frame_correlation"),
             must_be_loaded=_names("from_reference wcs"),
         ),
+        "integrate.comet": Step(options=CometOptions),
         "integrate.canvas": Step(options=CanvasOptions),
         "integrate.drizzle": Step(options=DrizzleOptions),
         "integrate.stack": Step(

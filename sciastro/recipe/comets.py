@@ -1,0 +1,283 @@
+"""Comet mode: where the comet is on each frame, and a stack in which stars and comet are both sharp.
+
+The motion comes from the user (rate and angle on the sky, or its place on the first and the last frame), and
+else from the frames: the one source among the detections that moves evenly. Three passes follow for a band:
+
+1. frames aligned on the comet, stars clipped: a first image of the comet;
+2. frames aligned on the stars, less that comet: the stars alone;
+3. frames aligned on the comet, less those stars: the comet alone.
+
+The product holds both, with the comet where it was on the reference frame; stars and comet alone are written
+beside it. Where the comet is, the noise of the two adds.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+
+from sciastro.astrometry.movers import Detections, Track, find_track, line_through
+from sciastro.astrometry.solve import Solution
+from sciastro.core import transform
+from sciastro.core.quality import Quality
+from sciastro.errors import MatchError, OptionError
+from sciastro.integrate.canvas import Canvas
+from sciastro.integrate.drizzle import DrizzleOptions
+from sciastro.integrate.moving import CometOptions, around, smoothed, structure
+from sciastro.integrate.options import StackOptions
+from sciastro.integrate.run import StackArrays
+from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.context import Context
+from sciastro.recipe.finishing import write_band
+from sciastro.recipe.lights import Light, StackSet
+from sciastro.recipe.plan import Recipe
+from sciastro.recipe.stacking import Following, Stacked, stack_band
+
+__all__ = ["CometStack", "find_comet", "stack_comet", "write_comet"]
+
+log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float64]
+Plane = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class CometStack:
+    """One band: both together, and each alone."""
+
+    both: Stacked
+    stars: Stacked
+    comet: Stacked
+
+
+def find_comet(
+    members: StackSet, wcs: WCS | None, recipe: Recipe, context: Context, step: int
+) -> Track | None:
+    """Return the comet's way over the reference grid; None where comet mode is off, or it was not found.
+
+    Parameters
+    ----------
+    wcs
+        Of the reference grid; needed where the motion is given as rate and angle.
+    step
+        Raw pixels per pixel of the stack grid.
+    """
+    options = recipe.of(CometOptions)
+    if not options.enabled:
+        return None
+    lights = [
+        one
+        for one in members.lights
+        if one.use and one.from_reference is not None and one.facts.time is not None
+    ]
+    try:
+        track = _track(lights, wcs, options, step)
+    except MatchError as error:
+        context.warn(
+            f"{members.stem}: the comet {error.found} {error.remedy} The stack is of the stars only."
+        )
+        return None
+    speed = 3600 * float(np.hypot(track.vx, track.vy))
+    log.info("%s: the comet moves %.2f pixel / h, seen on %d frames", members.stem, speed, len(track.frames))
+    return track
+
+
+def _track(lights: list[Light], wcs: WCS | None, options: CometOptions, step: int) -> Track:
+    if len(lights) < 2:
+        raise MatchError("cannot be followed: fewer than two frames have a time.", remedy="Check DATE-OBS.")
+    ends = [_pixels(text, name) for text, name in ((options.first, "first"), (options.last, "last"))]
+    ordered = sorted(lights, key=_time)
+    if ends[0] is not None and ends[1] is not None:
+        pairs = zip((ordered[0], ordered[-1]), ends, strict=True)
+        places = [_on_reference(light, np.array([p]), step) for light, p in pairs if p is not None]
+        times = [_time(ordered[0]), _time(ordered[-1])]
+        return line_through(times, [float(x[0]) for x, _ in places], [float(y[0]) for _, y in places], (0, 1))
+    if (ends[0] is None) != (ends[1] is None):
+        raise OptionError(
+            "is given without the other.", where="comet.first or comet.last", remedy="Give both, or none."
+        )
+    frames = [_detections(light) for light in ordered]
+    velocity = _velocity(wcs, options)
+    try:
+        return find_track(frames, velocity=velocity)
+    except MatchError:
+        if velocity is None:
+            raise
+        # Rate and angle suffice to follow it; where exactly it is does not matter.
+        return Track(frames[0].time, 0.0, 0.0, *velocity, float("nan"), ())
+
+
+def _time(light: Light) -> float:
+    """Return mid-exposure as seconds; only for lights that have a time."""
+    return light.facts.time.timestamp() if light.facts.time is not None else float("nan")
+
+
+def _pixels(text: str, name: str) -> tuple[float, float] | None:
+    """Return the X,Y of an option.
+
+    Raises
+    ------
+    OptionError
+        If it is not two numbers.
+    """
+    if not text.strip():
+        return None
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise OptionError(
+            f"is {text!r}.", where=f"comet.{name}", remedy="Write raw pixels as X,Y, such as 1204.5,880."
+        ) from error
+    return x, y
+
+
+def _on_reference(light: Light, raw: Floats, step: int) -> tuple[Floats, Floats]:
+    """Return positions (n, 2) of raw pixels of a frame on the reference grid."""
+    grid = (raw - (step - 1) / 2) / step
+    return _inverted(light, grid[:, 0], grid[:, 1])
+
+
+def _inverted(light: Light, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    if light.from_reference is None:
+        raise RuntimeError(f"{light.name} is not registered")
+    return transform.invert(light.from_reference, x, y)
+
+
+def _detections(light: Light) -> Detections:
+    stars = light.measures.stars
+    x, y = _inverted(light, stars["x"].astype(np.float64), stars["y"].astype(np.float64))
+    known = np.isfinite(x) & np.isfinite(y)
+    return Detections(_time(light), x[known], y[known], stars["flux"].astype(np.float64)[known])
+
+
+def _velocity(wcs: WCS | None, options: CometOptions) -> tuple[float, float] | None:
+    """Return the given motion on the reference grid [pixel / s]; None where it is not given.
+
+    Raises
+    ------
+    OptionError
+        If only one of rate and angle is given.
+    MatchError
+        Without world coordinates.
+    """
+    if options.rate is None and options.angle is None:
+        return None
+    if options.rate is None or options.angle is None:
+        raise OptionError(
+            "is given without the other.", where="comet.rate or comet.angle", remedy="Give both, or none."
+        )
+    if wcs is None:
+        raise MatchError(
+            "has a rate on the sky, and the frames have no world coordinates.",
+            remedy="Give comet.first and comet.last instead, or --ra, --dec and --scale.",
+        )
+    width, height = wcs.pixel_shape or (1000, 1000)
+    here = wcs.pixel_to_world(width / 2, height / 2)
+    there = here.directional_offset_by(options.angle * u.deg, options.rate * u.arcsec)
+    x, y = (np.asarray(one, dtype=np.float64) for one in wcs.world_to_pixel(SkyCoord([here, there])))
+    return float(x[1] - x[0]) / 3600, float(y[1] - y[0]) / 3600
+
+
+def stack_comet(
+    members: StackSet, band: str, track: Track, calibrator: Calibrator, recipe: Recipe, context: Context
+) -> CometStack | None:
+    """Stack a band on comet and stars; None where there are too few frames.
+
+    Parameters
+    ----------
+    track
+        From `find_comet`.
+    """
+    canvas = members.canvas or Canvas(calibrator.grid_shape(members.reference or members.lights[0]))
+    scale = recipe.of(DrizzleOptions).scale
+    canvas = canvas if scale is None else canvas.times(scale)
+    anchor = _anchor(members)
+    shifts = _shifts(members, track, anchor, canvas.scale)
+    place = canvas.from_reference(*track.at(_time(anchor)))
+    ordinary = recipe.of(StackOptions)
+    # Stars are trails in the first pass, which come to a pixel once; cores need no protection yet.
+    trails = replace(ordinary, reject="winsorized", low=3.0, high=2.0, protect=0.0, combine="mean")
+    plane = 4 * canvas.shape[0] * canvas.shape[1]
+
+    def stacked(options: StackOptions, follow: bool, model: Plane | None, held: int) -> Stacked | None:
+        how = Following(shifts=shifts, follow=follow, model=model, beside=held * plane)
+        return stack_band(members, band, calibrator, recipe, context, options=options, following=how)
+
+    first = stacked(trails, True, None, 0)
+    if first is None:
+        return None
+    at = (float(place[0]), float(place[1]))
+    # Only its smooth light: the trails of stars that are left would come off the stars themselves.
+    alone = around(smoothed(structure(first.arrays.image), *at), *at)
+    del first
+    stars, comet = _apart(stacked, ordinary, alone)
+    if stars is None or comet is None:
+        return None
+    alone = around(structure(comet.arrays.image), *at)
+    del stars, comet
+    stars, comet = _apart(stacked, ordinary, alone)
+    if stars is None or comet is None:
+        return None
+    named = f"{comet.method}, on the comet"
+    both = replace(
+        stars, arrays=_together(stars.arrays, comet.arrays), method=f"{stars.method}, stars and comet"
+    )
+    return CometStack(
+        both=both,
+        stars=replace(stars, file=f"{stars.file}_stars", method=f"{stars.method}, without the comet"),
+        comet=replace(comet, file=f"{comet.file}_comet", method=named),
+    )
+
+
+Pass = Callable[[StackOptions, bool, Plane | None, int], Stacked | None]
+
+
+def _apart(stacked: Pass, options: StackOptions, comet: Plane) -> tuple[Stacked | None, Stacked | None]:
+    """Return the stars without the given comet, and the comet without those stars."""
+    stars = stacked(options, False, comet, 1)
+    if stars is None:
+        return None, None
+    return stars, stacked(options, True, structure(stars.arrays.image), 6)
+
+
+def _anchor(members: StackSet) -> Light:
+    """Return the frame whose time the image shows: the reference, or one that has a time."""
+    timed = [light for light in members.lights if light.facts.time is not None]
+    return members.reference if members.reference in timed and members.reference else timed[len(timed) // 2]
+
+
+def _shifts(members: StackSet, track: Track, anchor: Light, scale: float) -> dict[str, tuple[float, float]]:
+    """Return, by frame, how far the comet is from its place on the anchor [canvas pixel]."""
+    timed = [light for light in members.lights if light.facts.time is not None]
+    x0, y0 = track.at(_time(anchor))
+    places = {light.name: track.at(_time(light)) for light in timed}
+    return {name: (scale * (x - x0), scale * (y - y0)) for name, (x, y) in places.items()}
+
+
+def _together(stars: StackArrays, comet: StackArrays) -> StackArrays:
+    """Return the stars with the comet's structure added; where there is no comet, the stars as they are."""
+    light = structure(comet.image)
+    known = np.isfinite(light)
+    flags = np.where(known, comet.quality & ~np.uint16(Quality.OUTLIER), 0).astype(np.uint16)
+    return replace(
+        stars,
+        image=np.where(known, stars.image + light, stars.image),
+        variance=np.where(known, stars.variance + comet.variance, stars.variance),
+        quality=stars.quality | flags,
+    )
+
+
+def write_comet(
+    stack: CometStack, solution: Solution | None, recipe: Recipe, context: Context
+) -> list[dict[str, Any]]:
+    """Write stars and comet alone and return their rows of ``summary.json``, which say what they show."""
+    rows = []
+    for shows, one in (("stars", stack.stars), ("comet", stack.comet)):
+        rows.append({**write_band(one, None, solution, recipe, context), "shows": shows})
+    return rows

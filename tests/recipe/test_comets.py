@@ -1,0 +1,129 @@
+"""Comet mode: stars and comet both sharp, and both as bright as in truth."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from small_nights import reduce
+
+from sciastro.core.wcs import celestial_from_header
+from sciastro.measure.stars import measure_plane
+from sciastro.recipe.simulated import night_plan, write_night
+from sciastro.simulate.bands import star_rates
+from sciastro.simulate.comet import comet_place
+from sciastro.simulate.plan import middle_of
+from sciastro.simulate.truth import Truth
+
+PLAN = {
+    "telescope.focal_length": 150.0, "telescope.aperture": 60.0, "seeing": 12.9, "flip": False,
+    "sky.least_density": 100.0, "sky.faintest": 13.5, "lights": 8, "biases": 3, "bands": "R",
+    "exposure": 120.0, "sky.gradient": 0.0, "seeing_scatter": 0.02,
+}  # fmt: skip
+COMET = {
+    "comet.present": True, "comet.rate": 800.0, "comet.mag": 6.5, "comet.nucleus": 8.5, "comet.coma": 30.0,
+    "comet.tail": 150.0, "comet.tail_share": 0.2,
+}  # fmt: skip
+SCALE = 206.265 * 3.8 / 150  # arcsec / pixel
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("comet")
+    write_night(night_plan("tiny", {**PLAN, **COMET}), folder / "night")
+    write_night(night_plan("tiny", PLAN), folder / "without")
+    comet = reduce(folder / "night", folder / "out", "--set", "comet.enabled=true")
+    plain = reduce(folder / "without", folder / "plain")
+    return folder, comet, plain
+
+
+def planes(path):
+    with fits.open(path) as hdus:
+        return hdus["SCI"].data.astype(float), hdus["DQ"].data, celestial_from_header(hdus["SCI"].header)
+
+
+def place(folder, wcs):
+    """Return where the comet is on the image: at the time of the frame whose grid it has."""
+    truth = Truth.load(folder / "night")
+    best = min(
+        truth.lights("R"),
+        key=lambda path: abs(
+            truth.frames[path]["geometry"]["ra"] - float(wcs.pixel_to_world(159.5, 127.5).ra.deg)
+        ),
+    )
+    start = datetime.fromisoformat(truth.frames[best]["start"])
+    when = start + timedelta(seconds=60)
+    return comet_place(truth.plan.comet, truth.plan.ra, truth.plan.dec, middle_of(truth.plan), when)
+
+
+def aperture(image, x, y, radius):
+    v, u = np.indices(image.shape)
+    distance = np.hypot(u - x, v - y)
+    ring = (distance > 30) & (distance < 40)
+    return float(np.nansum((image - np.nanmedian(image[ring]))[distance < radius]))
+
+
+def test_it_is_found_without_help_and_all_is_written(nights):
+    _, comet, _ = nights
+    assert comet.code == 0, comet.told
+    shows = {row.get("shows", "both"): row["image"] for row in comet.summary["products"]}
+    assert shows == {
+        "both": "products/Tiny_R.fits", "stars": "products/Tiny_R_stars.fits",
+        "comet": "products/Tiny_R_comet.fits",
+    }  # fmt: skip
+    assert not comet.summary["warnings"] or "comet" not in " ".join(comet.summary["warnings"])
+
+
+def test_the_nucleus_is_sharp_and_the_stars_stay_so(nights):
+    folder, _, plain = nights
+    image, quality, _ = planes(folder / "out/products/Tiny_R.fits")
+    still, flags, _ = planes(plain.out / "products/Tiny_R.fits")
+    both, alone = (measure_plane(one.astype(np.float32), q) for one, q in ((image, quality), (still, flags)))
+    assert both.fwhm == pytest.approx(alone.fwhm, rel=0.03)
+    comet, bits, _ = planes(folder / "out/products/Tiny_R_comet.fits")
+    found = measure_plane(comet.astype(np.float32), bits)
+    nucleus = found.stars[np.argmax(found.stars["flux"])]
+    # The motion is 17 pixels over the night; the coma makes the nucleus a little wider than a star.
+    assert nucleus["fwhm"] < 1.6 * alone.fwhm
+
+
+def test_comet_and_stars_have_their_light(nights):
+    folder, _, plain = nights
+    comet, _, wcs = planes(folder / "out/products/Tiny_R_comet.fits")
+    found = measure_plane(comet.astype(np.float32), np.where(np.isfinite(comet), 0, 1).astype(np.uint16))
+    nucleus = found.stars[np.argmax(found.stars["flux"])]
+    x, y = (float(v) for v in wcs.world_to_pixel_values(*place(folder, wcs)))
+    assert np.hypot(nucleus["x"] - x, nucleus["y"] - y) < 0.5
+    plan = Truth.load(folder / "night").plan
+    nuclear, total = (
+        star_rates(("R",), [mag], [plan.comet.color], plan.telescope)[0, 0] for mag in (8.5, 6.5)
+    )
+    light = aperture(comet, x, y, 20.0)
+    # Air takes about 11 % and the vignetting some more off neither: flats are there. Tail and outer coma
+    # leave the aperture.
+    assert 0.7 * (nuclear + total) < light < 1.0 * (nuclear + total)
+    stars, quality, _ = planes(folder / "out/products/Tiny_R_stars.fits")
+    still, flags, _ = planes(plain.out / "products/Tiny_R.fits")
+    one, two = (measure_plane(p.astype(np.float32), q).stars for p, q in ((stars, quality), (still, flags)))
+    pairs = [
+        (a, two[np.argmin(np.hypot(two["x"] - a["x"], two["y"] - a["y"]))]) for a in one if a["snr"] > 100
+    ]
+    ratios = np.array(
+        [a["flux"] / b["flux"] for a, b in pairs if np.hypot(a["x"] - b["x"], a["y"] - b["y"]) < 1]
+    )
+    assert ratios.size > 20
+    assert np.median(ratios) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_place_on_two_frames_is_as_good(nights, tmp_path):
+    folder, _, _ = nights
+    out = reduce(folder / "night", tmp_path / "out", "--set", "comet.enabled=true", "--set", "comet.first=12")
+    assert out.code == 2
+    assert "Write raw pixels as X,Y" in out.told
+
+
+def test_without_a_comet_the_stars_are_stacked_and_it_is_said(nights, tmp_path):
+    folder, _, _ = nights
+    out = reduce(folder / "without", tmp_path / "out", "--set", "comet.enabled=true")
+    assert any("the comet was not found" in text for text in out.summary["warnings"])
+    assert [row["image"] for row in out.summary["products"]] == ["products/Tiny_R.fits"]
