@@ -107,7 +107,7 @@ def _block_medians(image: Plane, rows: int, columns: int, size: int) -> tuple[Fl
     padded = np.full((rows * size, columns * size), np.nan, np.float32)
     padded[: image.shape[0], : image.shape[1]] = image
     blocks = padded.reshape(rows, size, columns, size).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
-    known: npt.NDArray[np.bool_] = np.isfinite(blocks).any(axis=2)
+    known: npt.NDArray[np.bool_] = np.asarray(np.isfinite(blocks).any(axis=2))
     blocks[~known] = 0.0
     return np.nanmedian(blocks, axis=2).astype(np.float64), known
 
@@ -122,7 +122,7 @@ def _over_the_slope(level: Floats, known: npt.NDArray[np.bool_]) -> tuple[Floats
         plane, *_rest = np.linalg.lstsq(matrix[sky.ravel()], level[sky], rcond=None)
         above = level - (matrix @ plane).reshape(level.shape)
         spread = 1.4826 * float(np.median(np.abs(above[sky])))
-        sky = np.asarray(known & (above < 2 * spread))
+        sky = known & np.asarray(above < 2 * spread)
         if sky.sum() < matrix.shape[1]:
             break
     return above, spread

@@ -108,12 +108,12 @@ def test_comet_and_stars_have_their_light(nights):
     still, flags, _ = planes(plain.out / "products/Tiny_R.fits")
     one, two = (measure_plane(p.astype(np.float32), q).stars for p, q in ((stars, quality), (still, flags)))
     pairs = [
-        (a, two[np.argmin(np.hypot(two["x"] - a["x"], two["y"] - a["y"]))]) for a in one if a["snr"] > 100
+        (a, two[np.argmin(np.hypot(two["x"] - a["x"], two["y"] - a["y"]))]) for a in one if a["snr"] > 30
     ]
     ratios = np.array(
         [a["flux"] / b["flux"] for a, b in pairs if np.hypot(a["x"] - b["x"], a["y"] - b["y"]) < 1]
     )
-    assert ratios.size > 20
+    assert ratios.size >= 15
     assert np.median(ratios) == pytest.approx(1.0, abs=0.01)
 
 
