@@ -119,6 +119,13 @@ NOISE_CORRELATION = _spec(
     "1",
     "Noise of large areas over what uncorrelated pixels of `image_variance` give.",
 )
+NOISE_AUTOCORRELATION = _spec(
+    "noise_autocorrelation",
+    "band lag_y lag_x",
+    "f",
+    "1",
+    "Correlation of the noise of two pixels by their offset, 1 in the middle; mean over the image.",
+)
 COLOR_GAIN = _spec("color_gain", "band", "f", "1", "Factor per band that makes the white reference gray.")
 COLOR_GAIN_ERR = _spec("color_gain_err", "band", "f", "1", "Its standard error.")
 IMAGE_EXPOSURE = _spec("image_exposure", "band", "f", "s", "Summed exposure of the frames used.")

@@ -4,7 +4,8 @@ Reads ``signal`` [electron], ``variance`` [electron2], ``quality`` (dims frame, 
 coordinates ``exposure`` [s] and ``filter``; where present ``weight``, ``use``, ``from_reference``, ``sky``
 [electron / s], ``transparency``, ``frame_correlation`` and ``wcs``. Writes a new dataset with ``image``
 [electron / s], ``image_variance``, ``image_quality``, ``coverage``, ``rejected_low``, ``rejected_high``
-(dims band, y, x), ``noise_correlation``, ``image_exposure`` [s] and ``n_frames`` (dims band).
+(dims band, y, x), ``noise_correlation``, ``image_exposure`` [s] and ``n_frames`` (dims band), and
+``noise_autocorrelation`` (band, lag_y, lag_x).
 Method: one resampling to the reference grid (Lanczos-3), additive and multiplicative normalization,
 winsorized sigma clipping with star cores protected, frame-weighted mean.
 """
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciastro.core.correlation import large_factor
 from sciastro.core.history import inherit, record
 from sciastro.core.lift import reduce_tiles, require_loaded
 from sciastro.core.quality import flag_attributes
@@ -33,6 +35,7 @@ from sciastro.core.vocabulary import (
     IMAGE_QUALITY,
     IMAGE_VARIANCE,
     N_FRAMES,
+    NOISE_AUTOCORRELATION,
     NOISE_CORRELATION,
     QUALITY,
     REJECTED_HIGH,
@@ -50,9 +53,10 @@ from sciastro.core.vocabulary import (
 from sciastro.core.wcs import resampled, text_to_wcs, wcs_to_text
 from sciastro.errors import DatasetError
 from sciastro.integrate.canvas import Canvas, domain_boxes
-from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
-from sciastro.integrate.fuse import RIM, integrate_tile
+from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
+from sciastro.integrate.fuse import RIM, integrate_tile, resampler_of
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
+from sciastro.integrate.noise import autocorrelation, sample_canvas, side_by_side
 from sciastro.integrate.normalize import NormalizeOptions, Terms, terms
 from sciastro.integrate.options import StackOptions
 
@@ -127,8 +131,14 @@ def stack(
         {spec.name: labeled(spec, _stacked([r[i] for r in results])) for i, spec in enumerate(PLANES)}
     )
     out["image_quality"].attrs.update(flag_attributes())
+    tied = [_autocorrelation(group, shape, canvas, options, drizzle) for group in groups]
+    if drizzle is not None and drizzle.enabled:  # the sums know nothing of uneven shares
+        large: Any = np.array([large_factor(one) for one in tied])
+    else:
+        large = _stacked([_correlation(r[-1]) for r in results])
     out = out.assign(
-        noise_correlation=labeled(NOISE_CORRELATION, _stacked([_correlation(r[-1]) for r in results])),
+        noise_correlation=labeled(NOISE_CORRELATION, large),
+        noise_autocorrelation=labeled(NOISE_AUTOCORRELATION, side_by_side(tied)),
         image_exposure=labeled(IMAGE_EXPOSURE, np.array([group.exposure for group in groups])),
         n_frames=labeled(N_FRAMES, np.array([group.members.size for group in groups], dtype=np.int64)),
     ).assign_coords(band=labeled(BAND, np.array([group.name for group in groups], dtype=np.str_)))
@@ -257,6 +267,21 @@ def _one_band(
     )
     tiles = [[astuple(tile) for tile in row] for row in plan]
     return reduce_tiles(work, *arrays, tiles=tiles, windows=window, dtypes=DTYPES, totals=2)
+
+
+def _autocorrelation(
+    group: _Group,
+    shape: tuple[int, int],
+    canvas: Canvas,
+    options: StackOptions,
+    drizzle: DrizzleOptions | None,
+) -> Floats:
+    """Return the correlation of the noise of pixels by their offset (2 K + 1, 2 K + 1)."""
+    maps, domains = canvas.maps(group.maps), canvas.boxes(domain_boxes(group.maps, shape))
+    drops = drizzle is not None and drizzle.enabled
+    how = dropper(drizzle) if drizzle is not None and drops else resampler_of(options)
+    gain = (group.weight * group.terms.scale) ** 2
+    return autocorrelation(sample_canvas(maps, canvas.shape, shape, domains), gain, how, group.correlation)
 
 
 def _tile(

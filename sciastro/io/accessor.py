@@ -143,6 +143,7 @@ class SkyAccessor:
                     coverage,
                     wcs=wcs,
                     facts=image_facts(ds, k),
+                    autocorrelation=ds[name].values[k] if (name := "noise_autocorrelation") in ds else None,
                     compress=compress,
                 )
             else:

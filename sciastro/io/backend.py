@@ -24,7 +24,7 @@ from sciastro.errors import FileError
 from sciastro.io import accessor as _accessor  # noqa: F401  (registers ``ds.sky``)
 from sciastro.io.headers import FrameFacts, facts_from_header
 from sciastro.io.probe import Probe
-from sciastro.io.products import assemble, is_product, quality_in_our_bits
+from sciastro.io.products import NOISE_NAME, assemble, is_product, quality_in_our_bits
 from sciastro.io.reader import is_image, open_rows, probe
 
 __all__ = ["SciastroBackend"]
@@ -138,12 +138,14 @@ def _open_product(images: list[Probe]) -> xr.Dataset:
             where=str(images[0].path),
             remedy="Write the product again.",
         )
+    kernel = None
     primary = planes["SCI"].header  # XISF: the cards of the primary header stand with every plane
     if images[0].path.suffix.lower() != ".xisf":
         with fits.open(images[0].path, memmap=True) as hdus:
             primary = hdus[0].header.copy()
+            kernel = np.array(hdus[NOISE_NAME].data, dtype=np.float64) if NOISE_NAME in hdus else None
     coverage = planes.get("COVERAGE")
-    return assemble(
+    ds = assemble(
         planes["SCI"].header,
         primary,
         _lazy(planes["SCI"], np.float32),
@@ -151,6 +153,9 @@ def _open_product(images: list[Probe]) -> xr.Dataset:
         _lazy(planes["DQ"], np.uint16, _Bits(planes["DQ"].header)),
         None if coverage is None else _lazy(coverage, np.float32),
     )
+    if kernel is not None:
+        ds = ds.assign(noise_autocorrelation=labeled(v.NOISE_AUTOCORRELATION, kernel[None]))
+    return ds
 
 
 def _open_raw(path: Path, images: list[Probe], hdu: int | None) -> xr.Dataset:

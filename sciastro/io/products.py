@@ -1,11 +1,12 @@
 """FITS files that we publish: images with error, quality and coverage; masters; single frames.
 
 Layout: PRIMARY (header only), SCI, ERR (1 sigma, unit of SCI), DQ (uint16 bits, named in the header) and,
-for integrated images, COVERAGE (effective frames). Every extension carries the full WCS, CHECKSUM and
-DATASUM. Missing pixels are NaN in SCI and ERR and have a bit in DQ. The same input gives the same bytes.
+for integrated images, COVERAGE (effective frames) and NOISEACF (correlation of the noise of two pixels by
+their offset, a small image). Every extension but that carries the full WCS, and all CHECKSUM and DATASUM.
+Missing pixels are NaN in SCI and ERR and have a bit in DQ. The same input gives the same bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from sciastro.core import vocabulary as v
+from sciastro.core.correlation import aperture_factor
 from sciastro.core.history import KEY
 from sciastro.core.quality import flag_attributes
 from sciastro.core.vocabulary import labeled
@@ -33,6 +35,7 @@ from sciastro.io.product_cards import (
 from sciastro.io.xisfwrite import XisfPlane, write_planes
 
 __all__ = [
+    "NOISE_NAME",
     "ProductFacts",
     "assemble",
     "is_product",
@@ -47,6 +50,9 @@ __all__ = [
 
 Plane = npt.NDArray[Any]
 
+NOISE_NAME = "NOISEACF"
+NOISE_RADII = (1.5, 2.0, 3.0, 5.0, 10.0)  # of apertures whose noise factor the header tells [pixel]
+
 _KINDS = {"image": "IMAGE", "master": "MASTER", "frame": "FRAME"}
 
 
@@ -59,6 +65,7 @@ def write_image_product(
     *,
     wcs: WCS | str | None,
     facts: ProductFacts,
+    autocorrelation: Plane | None = None,
     compress: bool = False,
 ) -> Path:
     """Write the integrated image of one band.
@@ -75,6 +82,9 @@ def write_image_product(
         World coordinates, or their header text; None or "" where unsolved.
     facts
         Everything for the header.
+    autocorrelation
+        Correlation of the noise of two pixels by their offset in y and x (2 K + 1, 2 K + 1); None or NaN
+        unknown.
     compress
         Tile-compress without loss (GZIP_2; for a ``.fits.fz``). A path that ends in ``.xisf`` gets an XISF
         file of the same planes and cards, then packed by zlib.
@@ -85,7 +95,8 @@ def write_image_product(
         If the planes differ in shape or the file cannot be written.
     """
     planes = {"SCI": image, "ERR": variance, "DQ": quality, "COVERAGE": coverage}
-    return _write(path, planes, "electron / s", wcs, facts, "image", compress)
+    extra = [] if autocorrelation is None else list(_noise_hdu(np.asarray(autocorrelation)))
+    return _write(path, planes, "electron / s", wcs, facts, "image", compress, extra)
 
 
 def write_master(
@@ -127,6 +138,7 @@ def _write(
     facts: ProductFacts,
     kind: str,
     compress: bool,
+    extra: Sequence[Any] = (),
 ) -> Path:
     shapes = {name: plane.shape for name, plane in planes.items()}
     if len(set(shapes.values())) != 1 or len(shapes["SCI"]) != 2:
@@ -136,7 +148,7 @@ def _write(
     solution = text_to_wcs(wcs) if isinstance(wcs, str) and wcs else wcs
     sky = wcs_to_header(solution) if isinstance(solution, WCS) else fits.Header()
     xisf = path.suffix.lower() == ".xisf"
-    hdus = fits.HDUList(list(_hdus(planes, unit, sky, facts, kind, compress and not xisf)))
+    hdus = fits.HDUList([*_hdus(planes, unit, sky, facts, kind, compress and not xisf), *extra])
     with atomic_path(path) as part:
         if xisf:
             write_planes(part, _xisf_planes(hdus), compression="zlib" if compress else "")
@@ -188,6 +200,23 @@ def _hdus(
         yield _image_hdu(_stored(name, plane), header, name, compress)
 
 
+def _noise_hdu(kernel: Plane) -> Iterator[Any]:
+    """Yield the autocorrelation of the noise, unless it is unknown."""
+    if not np.isfinite(kernel).all():
+        return
+    header = fits.Header()
+    middle = kernel.shape[0] // 2 + 1
+    for axis in "12":  # its own coordinates: the offset in pixels
+        header[f"CRPIX{axis}"], header[f"CRVAL{axis}"], header[f"CDELT{axis}"] = middle, 0, 1
+    for radius in NOISE_RADII:
+        factor = round(aperture_factor(np.asarray(kernel, dtype=np.float64), radius), 4)
+        header[f"NCORR{radius:g}".replace(".", "P")] = (
+            factor,
+            f"noise factor of apertures of {radius:g} pixel",
+        )
+    yield fits.ImageHDU(np.ascontiguousarray(kernel, dtype=np.float32), header=header, name=NOISE_NAME)
+
+
 def _history_cards(text: str) -> Iterator[str]:
     """Yield parts of 72 characters that do not end in a space, which FITS would drop."""
     for line in text.splitlines():
@@ -236,9 +265,9 @@ def read_product(path: Path) -> xr.Dataset:
     Returns
     -------
     Dataset
-        An image: ``image``, ``image_variance``, ``image_quality``, ``coverage`` (band, y, x) with what
-        `product_attributes` lists. A frame or a master: ``signal``, ``variance``, ``quality`` (frame, y, x)
-        in the unit of the file.
+        An image: ``image``, ``image_variance``, ``image_quality``, ``coverage`` (band, y, x),
+        ``noise_autocorrelation`` where known, with what `product_attributes` lists. A frame or a master:
+        ``signal``, ``variance``, ``quality`` (frame, y, x) in the unit of the file.
 
     Raises
     ------
@@ -264,7 +293,12 @@ def read_product(path: Path) -> xr.Dataset:
     image = planes["SCI"].astype(np.float32)[None]
     variance = (planes["ERR"].astype(np.float32) ** 2)[None]
     coverage = planes["COVERAGE"].astype(np.float32)[None] if "COVERAGE" in planes else None
-    return assemble(headers["SCI"], header, image, variance, quality[None], coverage)
+    ds = assemble(headers["SCI"], header, image, variance, quality[None], coverage)
+    if NOISE_NAME in planes:
+        ds = ds.assign(
+            noise_autocorrelation=labeled(v.NOISE_AUTOCORRELATION, planes[NOISE_NAME][None].astype(float))
+        )
+    return ds
 
 
 def quality_in_our_bits(quality: Plane, header: fits.Header) -> npt.NDArray[np.uint16]:

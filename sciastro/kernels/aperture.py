@@ -48,7 +48,7 @@ def circle_overlap(dx, dy, r):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def aperture_sums(image, variance, missing, quality, x, y, radius, lags):
+def aperture_sums(image, variance, missing, quality, x, y, radius, correlation):
     """Sum `image` over a circle about each position.
 
     Parameters
@@ -63,9 +63,9 @@ def aperture_sums(image, variance, missing, quality, x, y, radius, lags):
         float64[source], 0-based pixel centers.
     radius
         Aperture radius [pixel].
-    lags
-        float64[lag], correlation of the noise along one axis, ``lags[0] = 1``; the correlation of two
-        pixels is the product over the axes.
+    correlation
+        float64[2 K + 1, 2 K + 1], correlation of the noise of two pixels by their offset in y and x from -K
+        to K; 1 in the middle, the same for opposite offsets.
 
     Returns
     -------
@@ -83,6 +83,7 @@ def aperture_sums(image, variance, missing, quality, x, y, radius, lags):
     bits = np.zeros(n, np.uint16)
     half = int(np.ceil(radius + 0.5)) + 1
     size = 2 * half + 1
+    reach = correlation.shape[0] // 2
     weight, noise = np.zeros((size, size)), np.zeros((size, size))
     for s in range(n):
         if not (np.isfinite(x[s]) and np.isfinite(y[s])):
@@ -127,13 +128,16 @@ def aperture_sums(image, variance, missing, quality, x, y, radius, lags):
                     total[s] += w * image[row, column]
                     area[s] += w
                     noise[j, i] = w * np.sqrt(variance[row, column])
-        for b in range(-lags.size + 1, lags.size):
-            for a in range(-lags.size + 1, lags.size):
+        for b in range(min(reach + 1, size)):
+            for a in range(-min(reach, size - 1), min(reach + 1, size)):
+                if (b == 0 and a < 0) or correlation[reach + b, reach + a] == 0.0:
+                    continue
                 shared = 0.0
-                for j in range(max(0, -b), min(size, size - b)):
+                for j in range(size - b):
                     for i in range(max(0, -a), min(size, size - a)):
                         shared += noise[j, i] * noise[j + b, i + a]
-                total_variance[s] += lags[abs(a)] * lags[abs(b)] * shared
+                twice = 1.0 if a == 0 and b == 0 else 2.0  # the opposite offset gives the same
+                total_variance[s] += twice * correlation[reach + b, reach + a] * shared
     return total, total_variance, area, moved, lost, bits
 
 

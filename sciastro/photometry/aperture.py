@@ -67,6 +67,7 @@ def measure_sources(
     *,
     fwhm: float,
     noise_correlation: float = 1.0,
+    autocorrelation: Floats | None = None,
     options: ApertureOptions = DEFAULTS,
 ) -> Table:
     """Measure every source of an image.
@@ -83,6 +84,9 @@ def measure_sources(
         Typical full width at half maximum of stars [pixel].
     noise_correlation
         Noise of large areas over that of uncorrelated pixels of `variance`.
+    autocorrelation
+        Correlation of the noise of two pixels by their offset in y and x (2 K + 1, 2 K + 1), 1 in the middle;
+        `noise_correlation` then follows from it. None makes a model of it from `noise_correlation`.
 
     Returns
     -------
@@ -102,7 +106,10 @@ def measure_sources(
     """
     _check(image, variance, quality, fwhm, options)
     x, y = stars["x"].astype(np.float64), stars["y"].astype(np.float64)
-    plane = make_plane(image, variance, quality, x, y, fwhm=fwhm, noise_correlation=noise_correlation)
+    plane = make_plane(
+        image, variance, quality, x, y, fwhm=fwhm, noise_correlation=noise_correlation,
+        autocorrelation=autocorrelation,
+    )  # fmt: skip
     sky = plane.sky(
         x, y, options.sky_inner * fwhm, options.sky_outer * fwhm, options.sky_kappa, options.min_sky_pixels
     )

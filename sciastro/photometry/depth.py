@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.correlation import aperture_factor
 from sciastro.core.options import Options, option
 from sciastro.photometry.plane import make_plane
 
@@ -63,6 +64,7 @@ def depth(
     aperture_radius: float,
     aperture_correction: float = 1.0,
     noise_correlation: float = 1.0,
+    autocorrelation: npt.NDArray[np.float64] | None = None,
     zeropoint: float = float("nan"),
     options: DepthOptions = DepthOptions(),
 ) -> Depth:
@@ -78,11 +80,16 @@ def depth(
         [pixel].
     aperture_correction
         All the light over that within the aperture.
+    noise_correlation, autocorrelation
+        As for `aperture.measure_sources`.
     zeropoint
         Magnitude of 1 electron / s.
     """
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    plane = make_plane(image, variance, quality, xs, ys, fwhm=fwhm, noise_correlation=noise_correlation)
+    plane = make_plane(
+        image, variance, quality, xs, ys, fwhm=fwhm, noise_correlation=noise_correlation,
+        autocorrelation=autocorrelation,
+    )  # fmt: skip
     rows, columns = plane.image.shape
     generator = np.random.default_rng(options.seed)
     at_x = generator.uniform(0, columns - 1, 4 * options.apertures)
@@ -94,7 +101,7 @@ def depth(
         quality=np.zeros_like(plane.quality),
         missing=np.zeros_like(plane.missing),
         avoid=plane.avoid,
-        lags=np.ones(1),
+        autocorrelation=np.ones((1, 1)),
         correlation=1.0,
     ).sums(at_x, at_y, aperture_radius)
     free = np.flatnonzero((blocked.total == 0) & (blocked.lost == 0) & (blocked.moved == 0))[
@@ -111,7 +118,8 @@ def depth(
         ratio = float(1.4826 * np.median(np.abs(flux[good] / predicted[good])))
         sigma = ratio * float(np.median(predicted[good]))
     else:
-        n, sigma = 0, _from_variance(plane.variance, plane.missing, aperture_radius, plane.correlation)
+        tied = aperture_factor(plane.autocorrelation, aperture_radius)
+        n, sigma = 0, _from_variance(plane.variance, plane.missing, aperture_radius, tied)
     limit = options.significance * sigma * aperture_correction
     mag = zeropoint - 2.5 * np.log10(limit) if limit > 0 else float("nan")
     return Depth(mag=float(mag), flux=float(limit), sigma=float(sigma), ratio=ratio, n_apertures=n)

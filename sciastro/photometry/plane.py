@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.correlation import large_factor, plane_correlation
 from sciastro.core.quality import Quality, unusable
 from sciastro.kernels.aperture import annulus_sky, aperture_sums, stamp_discs
-from sciastro.photometry.noise import lag_correlation
 
 __all__ = ["ApertureSums", "Plane", "SkyLevels", "make_plane", "source_radii"]
 
@@ -28,10 +28,10 @@ class Plane:
         float32 (y, x), electron / s and its square; finite where `missing` is False.
     quality, missing, avoid
         uint16 bits; bool, nothing usable; bool, not sky (missing, saturated or under a source).
-    lags
-        Correlation of the noise along one axis, see `noise.lag_correlation`.
+    autocorrelation
+        Correlation of the noise of two pixels by their offset in y and x (2 K + 1, 2 K + 1).
     correlation
-        The factor R that `lags` stands for.
+        Noise of large areas over that of uncorrelated pixels.
     """
 
     image: Pixels
@@ -39,13 +39,13 @@ class Plane:
     quality: npt.NDArray[np.uint16]
     missing: npt.NDArray[np.bool_]
     avoid: npt.NDArray[np.bool_]
-    lags: Floats
+    autocorrelation: Floats
     correlation: float
 
     def sums(self, x: Floats, y: Floats, radius: float) -> "ApertureSums":
         """Return the sums in circles of `radius` [pixel] about each position."""
         results = aperture_sums(
-            self.image, self.variance, self.missing, self.quality, x, y, float(radius), self.lags
+            self.image, self.variance, self.missing, self.quality, x, y, float(radius), self.autocorrelation
         )
         return ApertureSums(*results)
 
@@ -127,8 +127,12 @@ def make_plane(
     *,
     fwhm: float,
     noise_correlation: float,
+    autocorrelation: Floats | None = None,
 ) -> Plane:
-    """Return the plane of an image with the sources at `x`, `y` [pixel] marked as not sky."""
+    """Return the plane of an image with the sources at `x`, `y` [pixel] marked as not sky.
+
+    Where `autocorrelation` is None or NaN, a model of it is made from `noise_correlation`.
+    """
     image = np.ascontiguousarray(image, dtype=np.float32)
     variance = np.ascontiguousarray(variance, dtype=np.float32)
     quality = np.ascontiguousarray(quality, dtype=np.uint16)
@@ -144,12 +148,16 @@ def make_plane(
         peak = np.where(avoid[row, column], np.nan, image[row, column] - level).astype(np.float64)
         stamp_discs(avoid, x, y, source_radii(peak, noise if noise > 0 else 1e-30, fwhm))
     correlation = float(noise_correlation)
+    if autocorrelation is None or not np.isfinite(autocorrelation).all():
+        autocorrelation = plane_correlation(correlation)
+    else:
+        correlation = large_factor(autocorrelation)
     return Plane(
         image=image,
         variance=variance,
         quality=quality,
         missing=missing,
         avoid=avoid,
-        lags=lag_correlation(correlation),
+        autocorrelation=np.ascontiguousarray(autocorrelation, dtype=np.float64),
         correlation=correlation if np.isfinite(correlation) and correlation > 0 else 1.0,
     )

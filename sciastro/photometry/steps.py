@@ -88,9 +88,8 @@ def measure_bands(
     ----------
     ds
         ``image``, ``image_variance``, ``image_quality`` (band, y, x); where present, ``noise_correlation``
-        (band) and the scalar coordinate ``wcs``. Computes the planes of one band at a time.
-    stars, fwhm
-        Per band: detected positions, and typical width [pixel]. Bands without an entry are skipped.
+        (band), ``noise_autocorrelation`` (band, lag_y, lag_x) and the scalar coordinate ``wcs``. Computes the
+        planes of one band at a time.
 
     Returns
     -------
@@ -111,6 +110,7 @@ def measure_bands(
             stars[band],
             fwhm=float(fwhm[band]),
             noise_correlation=correlation,
+            autocorrelation=ds[name].values[k] if (name := "noise_autocorrelation") in ds.variables else None,
             options=options,
         )
         table.meta["band"] = band

@@ -12,6 +12,7 @@ from astropy.table import QTable, Table
 
 from sciastro.astrometry.solve import Solution
 from sciastro.core import vocabulary as v
+from sciastro.core.correlation import window_factors
 from sciastro.core.history import record
 from sciastro.core.stars import StarArray
 from sciastro.core.vocabulary import labeled
@@ -98,6 +99,7 @@ def as_dataset(stacked: Stacked) -> xr.Dataset:
             "image_quality": labeled(v.IMAGE_QUALITY, arrays.quality[None]),
             "coverage": labeled(v.COVERAGE, arrays.coverage[None]),
             "noise_correlation": labeled(v.NOISE_CORRELATION, np.array([stacked.noise_correlation])),
+            "noise_autocorrelation": labeled(v.NOISE_AUTOCORRELATION, stacked.autocorrelation[None]),
             "image_exposure": labeled(v.IMAGE_EXPOSURE, np.array([stacked.exposure])),
             "n_frames": labeled(v.N_FRAMES, np.array([len(stacked.lights)])),
         },
@@ -138,10 +140,12 @@ def _detect(stacked: Stacked, recipe: Recipe) -> PlaneMeasure:
     found = measure_plane(
         arrays.image, arrays.quality, gain_noise=arrays.variance, options=recipe.of(DetectOptions)
     )
-    if np.isfinite(stacked.noise_correlation):
-        # The variance plane is that of single pixels; over the width of a star resampling has tied them.
-        for name in ("x_err", "y_err", "flux_err"):
-            found.stars[name] *= stacked.noise_correlation
+    kernel = stacked.autocorrelation
+    if np.isfinite(kernel).all() and np.isfinite(found.fwhm):
+        # The variance plane is that of single pixels; under the window of a star resampling has tied them.
+        place, flux = window_factors(kernel, found.fwhm)
+        for name, factor in (("x_err", place[0]), ("y_err", place[1]), ("flux_err", flux)):
+            found.stars[name] *= factor
     return found
 
 
@@ -188,7 +192,7 @@ def _finished(
             np.asarray(table["x"].value), np.asarray(table["y"].value), fwhm=measured.fwhm,
             aperture_radius=float(table.meta["aperture_radius"]),
             aperture_correction=float(table.meta.get("aperture_correction", 1.0)),
-            noise_correlation=stacked.noise_correlation,
+            noise_correlation=stacked.noise_correlation, autocorrelation=stacked.autocorrelation,
             zeropoint=fit.zeropoint.mag if fit is not None and fit.zeropoint is not None else float("nan"),
             options=recipe.of(DepthOptions),
         )  # fmt: skip
@@ -210,7 +214,7 @@ def write_band(
     facts = product_facts(stacked, finished, recipe)
     write_image_product(
         folder / f"{stem}.fits", arrays.image, arrays.variance, arrays.quality, arrays.coverage,
-        wcs=stacked.wcs, facts=facts,
+        wcs=stacked.wcs, facts=facts, autocorrelation=stacked.autocorrelation,
     )  # fmt: skip
     sources = None
     if finished is not None and len(finished.sources):

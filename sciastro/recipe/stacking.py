@@ -10,9 +10,12 @@ from astropy.wcs import WCS
 
 from sciastro.calibrate.debayer import phase_offset
 from sciastro.core import transform
+from sciastro.core.correlation import large_factor
 from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
-from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
+from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
+from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.moving import Subtraction, shifted_maps
+from sciastro.integrate.noise import autocorrelation, sample_canvas
 from sciastro.integrate.normalize import NormalizeOptions, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
@@ -44,6 +47,8 @@ class Stacked:
         Frames that entered.
     noise_correlation
         Noise of large areas over what uncorrelated pixels would give.
+    autocorrelation
+        Correlation of the noise of two pixels by their offset in y and x (2 K + 1, 2 K + 1).
     canvas
         Its grid, with the world coordinates where solved.
     method
@@ -57,6 +62,7 @@ class Stacked:
     arrays: StackArrays
     lights: list[Light]
     noise_correlation: float
+    autocorrelation: Floats
     canvas: Canvas
     method: str
 
@@ -216,13 +222,22 @@ def stack_band(
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
     correlation = round(correlation, 3)
+    sampled = sample_canvas(maps, canvas.shape, shape, boxes)
+    noise = [light.measured.noise[band] for light in lights if light.measured is not None]
+    tied = autocorrelation(
+        sampled, (weights * scale_and_sky.scale * np.array(noise)) ** 2,
+        dropper(drizzle) if drizzle.enabled else resampler_of(options),
+    )  # fmt: skip
+    if drizzle.enabled:  # the sums of pass 2 know nothing of uneven shares
+        correlation = round(large_factor(tied), 3)
     method, low, high = options.thresholds(len(lights))
     text = method if method == "none" else f"{method} {low:g} / {high:g}"
     way = drizzle.text if drizzle.enabled else options.kernel
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band],
         arrays=out, lights=lights,
-        noise_correlation=correlation, canvas=canvas, method=f"{text}, {options.combine}, {way}",
+        noise_correlation=correlation, autocorrelation=tied, canvas=canvas,
+        method=f"{text}, {options.combine}, {way}",
     )  # fmt: skip
 
 

@@ -179,10 +179,10 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             uses=_names("weight use from_reference sky transparency frame_correlation wcs"),
             writes=_names(
                 "image image_variance image_quality coverage rejected_low rejected_high noise_correlation "
-                "image_exposure n_frames band wcs"
+                "noise_autocorrelation image_exposure n_frames band wcs"
             ),
             new_grid=True,
-            in_memory=_names("image_exposure n_frames band wcs"),
+            in_memory=_names("noise_autocorrelation image_exposure n_frames band wcs"),
             must_be_loaded=_names(
                 "exposure filter weight use from_reference sky transparency frame_correlation wcs"
             ),

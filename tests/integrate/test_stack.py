@@ -16,7 +16,7 @@ from sciastro.integrate.stack import StackOptions, stack
 
 WRITTEN = (
     "image", "image_variance", "image_quality", "coverage", "rejected_low", "rejected_high",
-    "noise_correlation", "image_exposure", "n_frames",
+    "noise_correlation", "noise_autocorrelation", "image_exposure", "n_frames",
 )  # fmt: skip
 
 

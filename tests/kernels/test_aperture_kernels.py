@@ -32,7 +32,7 @@ def test_overlaps_sum_to_the_circle():
         assert total == pytest.approx(np.pi * r * r, rel=1e-12)
 
 
-def sums_twin(image, variance, missing, quality, x, y, r, lags):
+def sums_twin(image, variance, missing, quality, x, y, r, kernel):
     """Return `aperture_sums` of one source by the definition: every pair of pixels of the whole image."""
     rows, columns = np.indices(image.shape)
     area = np.vectorize(circle_overlap)(columns - x, rows - y, r)
@@ -47,17 +47,25 @@ def sums_twin(image, variance, missing, quality, x, y, r, lags):
             lost += area[row, column]
     at = np.argwhere(weight > 0)
     w = weight[weight > 0]
-    full = np.zeros(max(image.shape) + 1)
-    full[: len(lags)] = lags
-    distance = np.abs(at[:, None, :] - at[None, :, :])
-    correlation = full[distance[..., 0]] * full[distance[..., 1]]
+    far = max(image.shape)
+    full = np.pad(kernel, far - kernel.shape[0] // 2)
+    offset = at[:, None, :] - at[None, :, :] + far
+    correlation = full[offset[..., 0], offset[..., 1]]
     sigma = np.sqrt(variance[weight > 0].astype(float))
     bits = np.bitwise_or.reduce(quality[area > 0], initial=0)
     return (w * image[weight > 0]).sum(), (w * sigma) @ correlation @ (w * sigma), w.sum(), moved, lost, bits
 
 
-@pytest.mark.parametrize("lags", [[1.0], [1.0, 0.25], [1.0, 0.6, 0.2]])
-def test_sums_equal_the_twin(lags):
+def symmetric(lags):
+    full = np.array([*lags[:0:-1], *lags])
+    return np.outer(full, full)
+
+
+SLANTED = symmetric([1.0, 0.4]) + 0.1 * np.array([[1, 0, -2], [0, 0, 0], [-2, 0, 1]])  # as rotated frames
+
+
+@pytest.mark.parametrize("kernel", [symmetric([1.0]), symmetric([1.0, 0.6, 0.2]), SLANTED])
+def test_sums_equal_the_twin(kernel):
     rng = np.random.default_rng(5)
     image = rng.normal(10, 3, (40, 44)).astype("f4")
     variance = rng.uniform(1, 9, image.shape).astype("f4")
@@ -66,9 +74,9 @@ def test_sums_equal_the_twin(lags):
     image[missing] = np.nan
     x, y = rng.uniform(8, 34, 12), rng.uniform(8, 31, 12)
     for r in (1.5, 3.7):
-        got = aperture_sums(image, variance, missing, quality, x, y, r, np.array(lags))
+        got = aperture_sums(image, variance, missing, quality, x, y, r, kernel)
         for k in range(len(x)):
-            truth = sums_twin(image, variance, missing, quality, x[k], y[k], r, lags)
+            truth = sums_twin(image, variance, missing, quality, x[k], y[k], r, kernel)
             np.testing.assert_allclose([column[k] for column in got], truth, rtol=1e-6, atol=1e-9)
 
 
@@ -78,15 +86,17 @@ def test_hand_worked_variance():
     image, none = np.ones((10, 10), "f4"), np.zeros((10, 10), bool)
     args = image, image * 4, none, none.astype("u2"), np.array([4.5]), np.array([4.5]), 0.5
     white = 16 * (np.pi / 16) ** 2
-    assert aperture_sums(*args, np.ones(1))[1][0] == pytest.approx(white)
-    assert aperture_sums(*args, np.array([1, 0.25]))[1][0] == pytest.approx(white * 1.5625)
-    assert aperture_sums(*args, np.ones(1))[0][0] == pytest.approx(np.pi / 4)
+    assert aperture_sums(*args, np.ones((1, 1)))[1][0] == pytest.approx(white)
+    assert aperture_sums(*args, np.outer([0.25, 1, 0.25], [0.25, 1, 0.25]))[1][0] == pytest.approx(
+        white * 1.5625
+    )
+    assert aperture_sums(*args, np.ones((1, 1)))[0][0] == pytest.approx(np.pi / 4)
 
 
 def test_nothing_is_read_beyond_the_image():
     image, none = np.ones((6, 6), "f4"), np.zeros((6, 6), bool)
     x, y = np.array([-50.0, 0.0, 5.0, np.nan]), np.array([3.0, 0.0, 80.0, 2.0])
-    got = aperture_sums(image, image, none, none.astype("u2"), x, y, 2.0, np.ones(1))
+    got = aperture_sums(image, image, none, none.astype("u2"), x, y, 2.0, np.ones((1, 1)))
     np.testing.assert_allclose(got[4][[0, 2, 3]], np.pi * 4)
     assert got[4][1] > 0
     np.testing.assert_allclose(got[2] + got[4], np.pi * 4)

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from star_fields import as_stars, field, star_image
 
+from sciastro.core.correlation import lag_correlation, plane_correlation
 from sciastro.core.quality import Quality
 from sciastro.errors import DatasetError
 from sciastro.kernels.aperture import aperture_sums
 from sciastro.photometry.aperture import ApertureOptions, measure_sources
 from sciastro.photometry.flags import SourceFlag
-from sciastro.photometry.noise import lag_correlation
 
 
 def robust_std(values):
@@ -94,7 +94,7 @@ def scatter_and_quote(image, variance, radius, correlation, rng):
     x, y = (axis.ravel() + rng.uniform(-0.5, 0.5, axis.size) for axis in np.meshgrid(grid, grid))
     none = np.zeros(image.shape, bool)
     sums = aperture_sums(
-        image, variance, none, none.astype(np.uint16), x, y, radius, lag_correlation(correlation)
+        image, variance, none, none.astype(np.uint16), x, y, radius, plane_correlation(correlation)
     )
     return np.sqrt(np.mean(sums[0] ** 2)), np.sqrt(np.median(sums[1]))
 
@@ -103,7 +103,7 @@ def test_fluxes_agree_with_photutils():
     from photutils.aperture import CircularAperture, aperture_photometry
 
     image, variance, quality, x, y, _ = field(11, size=400)
-    got = aperture_sums(image, variance, quality > 0, quality, x, y, 3.7, np.ones(1))[0]
+    got = aperture_sums(image, variance, quality > 0, quality, x, y, 3.7, np.ones((1, 1)))[0]
     theirs = aperture_photometry(
         image.astype(float), CircularAperture(np.column_stack([x, y]), 3.7), method="exact"
     )
@@ -168,7 +168,7 @@ def test_aperture_correction_is_that_of_the_profile():
     truth = star_image((101, 101), [50.3], [50.1], [1.0], 3.2).astype(np.float32)
     none = np.zeros(truth.shape, bool)
     inside = aperture_sums(
-        truth, truth, none, none.astype(np.uint16), np.array([50.3]), np.array([50.1]), 3.2, np.ones(1)
+        truth, truth, none, none.astype(np.uint16), np.array([50.3]), np.array([50.1]), 3.2, np.ones((1, 1))
     )[0][0]
     meta = got.meta
     assert meta["aperture_correction"] == pytest.approx(1 / inside, abs=0.002)
