@@ -1,6 +1,7 @@
-"""Nights of camera raw for tests: simulated or real FITS frames written again as DNG."""
+"""Nights of camera raw and video for tests: FITS frames written again as DNG or SER."""
 
-from datetime import UTC, datetime
+import struct
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -62,4 +63,44 @@ def as_dng(fits_folder: Path, folder: Path, **changes: object) -> Path:
             "model": "Test",
         }
         write_dng(place / f"IMG_{number:04d}.dng", pixels, **(facts | changes))
+    return folder
+
+
+def write_ser(
+    path, frames, *, color=0, depth=16, flag=0, stamps=(), order="<", texts=("", "ZWO ASI290MM", "")
+):
+    """Write a SER video: uint8 or uint16 frames (number, y, x), time stamps (datetime, UTC) behind them."""
+    count, height, width = frames.shape
+    epoch = datetime(1, 1, 1, tzinfo=UTC)
+    ticks = [(moment - epoch) // timedelta(microseconds=1) * 10 for moment in stamps]
+    head = struct.pack("<14s7i", b"LUCAM-RECORDER", 0, color, flag, width, height, depth, count)
+    head += b"".join(text.encode().ljust(40, b"\0") for text in texts)
+    head += struct.pack("<2q", 0, ticks[0] if ticks else 0)
+    data = frames.astype(f"{order}u{frames.dtype.itemsize}").tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(head + data + b"".join(struct.pack("<q", tick) for tick in ticks))
+    return path
+
+
+def as_ser(fits_folder: Path, folder: Path) -> Path:
+    """Write the frames of a FITS night again as one video per kind and filter, with settings beside it."""
+    groups: dict[tuple[str, str, float], list[tuple[datetime, np.ndarray]]] = {}
+    for path in sorted(fits_folder.rglob("*.fits")):
+        with fits.open(path) as hdus:
+            header, pixels = hdus[0].header, hdus[0].data.astype(np.uint16)
+        key = (
+            str(header["IMAGETYP"]).lower().split()[0],
+            str(header.get("FILTER", "")),
+            float(header["EXPTIME"]),
+        )
+        moment = datetime.fromisoformat(str(header["DATE-OBS"])[:26]).replace(tzinfo=UTC)
+        groups.setdefault(key, []).append((moment, pixels))
+        target = str(header.get("OBJECT", ""))
+    for (kind, band, seconds), frames in groups.items():
+        place = folder / (f"{target}/lights" if kind == "light" else kind) / f"clip_{band or 'x'}.ser"
+        stamps, pixels = zip(*sorted(frames, key=lambda one: one[0]), strict=True)
+        write_ser(place, np.stack(pixels), stamps=stamps)
+        lines = ["[ZWO ASI290MM]", f"Exposure={1000 * seconds:.4f}ms", "Gain=100", "Temperature=-10.0"]
+        lines += [f"Filter={band}"] if band else []
+        place.with_name(place.stem + ".CameraSettings.txt").write_text("\n".join(lines))
     return folder

@@ -201,7 +201,7 @@ def _coordinates(facts: FrameFacts, image: Probe) -> dict[str, xr.Variable]:
     texts = {
         v.FILTER: facts.filter,
         v.TARGET: facts.target,
-        v.PATH: facts.path,
+        v.PATH: facts.name,
         v.CFA: facts.cfa,
         v.WCS: wcs_to_text(wcs) if wcs is not None else "",
     }

@@ -32,7 +32,7 @@ class Dialects:
         Spellings of each fact, best first.
     kinds
         Squashed word to kind of frame.
-    name_kinds, generic, catalogs, filter_letters
+    name_kinds, generic, catalogs, cameras, filter_letters
         What folder and file names say.
     filters_exact, filters_words
         Spelling to canonical filter.
@@ -45,6 +45,7 @@ class Dialects:
     name_kinds: Mapping[str, str]
     generic: frozenset[str]
     catalogs: frozenset[str]
+    cameras: frozenset[str]
     filter_letters: frozenset[str]
     filters_exact: Mapping[str, str]
     filters_words: Mapping[str, str]
@@ -93,6 +94,7 @@ def dialects() -> Dialects:
         name_kinds=_reverse(names["kinds"]),
         generic=frozenset(names["generic"]["words"]),
         catalogs=frozenset(names["catalogs"]["words"]),
+        cameras=frozenset(names["cameras"]["prefixes"]),
         filter_letters=frozenset(names["filters"]["letters"]),
         filters_exact=_reverse({entry["name"]: entry["exact"] for entry in filters["filter"]}),
         filters_words=_reverse({entry["name"]: entry["words"] for entry in filters["filter"]}),

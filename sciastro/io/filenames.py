@@ -25,6 +25,7 @@ DATE = re.compile(
 SIZE = re.compile(r"^\d{3,5}x\d{3,5}$")
 CATALOG_NUMBER = re.compile(r"^[1-9]\d{0,4}[a-zA-Z]?$")
 LETTER_AND_COUNTER = re.compile(r"^([a-z])\d*$", re.IGNORECASE)
+STAMP = re.compile(r"^\d{6,}\b")
 SEQUENCE = re.compile(r"^[#(]?\d+\)?$")
 
 
@@ -184,13 +185,18 @@ def _target(words: list[str]) -> str:
         words = words[:-1]
     while len(words) > 1 and SEQUENCE.match(words[0]):
         words = words[1:]
-    kept = [word for word in words if squash(word) not in dialects().generic]
+    kept = [word for word in words if squash(word) not in dialects().generic and not _of_a_camera(word)]
     text = " ".join(kept)
     text = re.sub(r"[-#.]?\d{8,}$", "", text)  # a date glued to the name
     counter = LETTER_AND_COUNTER.match(text)
     if counter is not None and (counter[1].casefold() not in dialects().catalogs or len(text) == 1):
         return ""
     return text if any(char.isalpha() for char in text) else ""
+
+
+def _of_a_camera(word: str) -> bool:
+    """Return whether a camera or a phone has made the word: DSC01234, 213005123.RAW-01.COVER."""
+    return bool(STAMP.match(word)) or re.sub(r"\d+$", "", squash(word)) in dialects().cameras
 
 
 def _names_target(folder: str) -> bool:

@@ -50,7 +50,9 @@ def _words(fact: str) -> list[str]:
 
 
 # --------------------------------------------------------------------------------------------- time
-def read_time(cards: Cards, notes: Notes, exposure: float | None) -> datetime | None:
+def read_time(
+    cards: Cards, notes: Notes, exposure: float | None, utc_offset: float | None = None
+) -> datetime | None:
     """Return the middle of the exposure (UTC), None where no stamp makes sense."""
     half = timedelta(seconds=(exposure or 0.0) / 2)
     for entry in dialects().table["time"]:
@@ -63,11 +65,15 @@ def read_time(cards: Cards, notes: Notes, exposure: float | None) -> datetime | 
             notes.add(f"{key} = '{cards.text(key)}' {problem}")
             continue
         marks = _marks(cards, key, entry["at"])
-        if squash(cards.text("TIMESYS")) == "local":
+        notes.origins["time"] = f"{key} ({marks} of the exposure)"
+        local = squash(cards.text("TIMESYS")) == "local"
+        if local and utc_offset is not None:
+            stamp -= timedelta(hours=utc_offset)
+            notes.origins["time"] += f", {utc_offset:+g} h from UTC by option"
+        elif local:
             notes.add(
                 "names no time zone; the camera's clock is taken as UTC, so times may be off by whole hours"
             )
-        notes.origins["time"] = f"{key} ({marks} of the exposure)"
         if exposure is None and marks != "middle":
             notes.add("has no exposure time, so its time is not that of mid-exposure")
         return stamp + (half if marks == "start" else -half if marks == "end" else timedelta())

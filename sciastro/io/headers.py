@@ -41,6 +41,8 @@ class FrameFacts:
     ----------
     path, hdu
         File, relative to the session folder with forward slashes, and the image in it.
+    of
+        Frames of the session that are in the file: more than 1 in a video.
     shape, dtype
         Rows and columns; dtype of the pixels as read.
     kind
@@ -137,6 +139,12 @@ class FrameFacts:
     has_wcs: bool = False
     origins: Mapping[str, str] = field(default_factory=dict, hash=False)
     problems: tuple[str, ...] = ()
+    of: int = 1
+
+    @property
+    def name(self) -> str:
+        """Path, and for a frame of a video its number: what tells it apart from all others."""
+        return self.path if self.of == 1 else f"{self.path}#{self.hdu:0{len(str(self.of - 1))}d}"
 
     @property
     def is_master(self) -> bool:
@@ -145,7 +153,14 @@ class FrameFacts:
 
 
 def facts_from_header(
-    header: fits.Header, path: str, shape: tuple[int, int], dtype: str, hdu: int = 0
+    header: fits.Header,
+    path: str,
+    shape: tuple[int, int],
+    dtype: str,
+    hdu: int = 0,
+    *,
+    exposure_else: float | None = None,
+    utc_offset: float | None = None,
 ) -> FrameFacts:
     """Return the facts of one frame.
 
@@ -157,6 +172,10 @@ def facts_from_header(
         Relative to the session folder, since its folders and its name serve where the header is silent.
     shape, dtype, hdu
         As in `io.probe.Probe`.
+    exposure_else
+        Exposure time [s] of frames of which neither header nor name tells one.
+    utc_offset
+        Hours by which the clock of a camera that names no time zone is ahead of UTC.
     """
     cards = Cards(header)
     notes = Notes()
@@ -164,14 +183,14 @@ def facts_from_header(
     traits = traits_of(cards)
     combined = int(_number(cards, notes, "combined", low=1) or 1)
     kind = _kind(cards, notes, names, combined)
-    exposure = _exposure(cards, notes, names, kind)
+    exposure = _exposure(cards, notes, names, kind, exposure_else)
     cfa, row_order = read_cfa(cards, notes, shape, kind, _text(cards, notes, "instrument"))
     filter_text, filter_name = _filter(cards, notes, names, kind, cfa)
     gain_setting, egain, readout = _gain(cards, notes, names, traits)
     wcs_center, wcs_scale = read_wcs(header, cards, notes, shape)
     pixel_size, focal_length, scale = read_scale(cards, notes, _binning(cards, notes, names), wcs_scale)
     site = read_site(cards, notes, traits)
-    time = read_time(cards, notes, exposure)
+    time = read_time(cards, notes, exposure, utc_offset)
     night, night_origin = night_of(time, site, cards.text("DATE-LOC"))
     if night is not None:
         notes.origins["night"] = night_origin
@@ -293,7 +312,7 @@ def _refined(said: str, notes: Notes, names: NameFacts, key: str) -> str:
     return said
 
 
-def _exposure(cards: Cards, notes: Notes, names: NameFacts, kind: str) -> float | None:
+def _exposure(cards: Cards, notes: Notes, names: NameFacts, kind: str, other: float | None) -> float | None:
     exposure = _number(cards, notes, "exposure", low=0.0, high=1e6)
     if exposure is None and names.exposure is not None:
         notes.origins["exposure"] = "file name"
@@ -301,6 +320,14 @@ def _exposure(cards: Cards, notes: Notes, names: NameFacts, kind: str) -> float 
     if exposure is None and kind.endswith("bias"):
         notes.origins["exposure"] = "default"
         return 0.0
+    if exposure is None and other is not None:
+        notes.origins["exposure"] = "option"
+        return other
+    step = cards.number("FRAMSTEP")
+    if exposure is None and step is not None and step > 0:
+        notes.origins["exposure"] = "FRAMSTEP"
+        notes.add("names no exposure time; the time from frame to frame is taken, which may be longer")
+        return step
     if exposure is None:
         notes.add("names no exposure time")
     elif exposure == 0 and kind.endswith(("light", "flat")):

@@ -41,6 +41,8 @@ class Probe:
         ``value = bzero + bscale * stored``.
     blank
         Stored integer that means "missing"; such images are read as floating point with NaN.
+    sequence
+        Whether the images of the file are exposures one after the other, each a frame of the session.
     """
 
     path: Path
@@ -53,10 +55,11 @@ class Probe:
     bscale: float = 1.0
     bzero: float = 0.0
     blank: int | None = None
+    sequence: bool = False
 
 
 class Reader(Protocol):
-    """What a file format must offer; camera raw and XISF will be further entries of ``READERS``."""
+    """What a file format must offer to be an entry of ``READERS``."""
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from sciastro.errors import FileError
 from sciastro.io.fits import FitsReader
 from sciastro.io.probe import Pixels, Probe, Reader, RowSource
 from sciastro.io.raw import RawReader
+from sciastro.io.ser import SerReader
 from sciastro.io.xisf import XisfReader
 
 __all__ = [
@@ -28,13 +29,12 @@ __all__ = [
     "sha256",
 ]
 
-READERS: tuple[Reader, ...] = (FitsReader(), XisfReader(), RawReader())
+READERS: tuple[Reader, ...] = (FitsReader(), XisfReader(), RawReader(), SerReader())
 
 PICTURE = "is a picture, not a raw frame: its numbers are no longer linear."
 LATER = MappingProxyType(
     {
-        ".ser": "is a video (SER); only single frames can be read.",
-        ".avi": "is a video; only single frames can be read.",
+        ".avi": "is a video of pictures; SER videos of the raw pixels can be read.",
         **dict.fromkeys((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"), PICTURE),
     }
 )

@@ -84,7 +84,7 @@ def header_facts(lights: Sequence[Light]) -> xr.Dataset:
         v.EXPOSURE: number([one.exposure for one in facts]),
         v.FILTER: _text(["OSC" if one.cfa and not one.filter else one.filter or "Clear" for one in facts]),
         v.TARGET: _text([light.match.group.target for light in lights]),
-        v.PATH: _text([one.path for one in facts]),
+        v.PATH: _text([one.name for one in facts]),
         v.TEMPERATURE: number([one.temperature for one in facts]),
         v.CFA: _text([one.cfa for one in facts]),
         v.AIRMASS: np.array([airmass_of(light) for light in lights]),

@@ -157,8 +157,8 @@ class Light:
 
     @property
     def name(self) -> str:
-        """Path relative to the session."""
-        return self.facts.path
+        """Path relative to the session, with the number of the frame in a video."""
+        return self.facts.name
 
 
 @dataclass

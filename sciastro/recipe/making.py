@@ -142,9 +142,9 @@ class MasterBank:
 
     def reason_of(self, frame: FrameFacts) -> str | None:
         """Return why a calibration frame is in no master; None if it is in one."""
-        if frame.path in self.used:
+        if frame.name in self.used:
             return None
-        return self.left_out.get(frame.path, "matches no light and no master")
+        return self.left_out.get(frame.name, "matches no light and no master")
 
 
 def make_masters(
@@ -160,7 +160,7 @@ def make_masters(
                         journal)  # fmt: skip
     for spec in plan.masters:
         if spec.id not in wanted:
-            bank.left_out |= {frame.path: "no light needs this master" for frame in spec.frames}
+            bank.left_out |= {frame.name: "no light needs this master" for frame in spec.frames}
             context.progress.advance("masters", len(spec.frames))
             continue
         target = folder / f"{spec.id}.fits"
@@ -177,7 +177,7 @@ def make_masters(
         except SciastroError as error:
             reason = f"{error.found} {error.remedy}".strip()
             context.warn(f"master {spec.id} {reason} The lights go without it.")
-            bank.left_out |= {frame.path: bank.left_out.get(frame.path, reason) for frame in spec.frames}
+            bank.left_out |= {frame.name: bank.left_out.get(frame.name, reason) for frame in spec.frames}
             context.progress.advance("masters", len(spec.frames))
             continue
         journal.save(piece, {}, facts)
@@ -275,7 +275,7 @@ def _enter(bank: MasterBank, spec: MasterSpec, target: Path, facts: Mapping[str,
     if np.isfinite(facts["noise"]):
         bank.noises[spec.id] = float(facts["noise"])
     bank.left_out |= dict(facts["left_out"])
-    bank.used |= {frame.path for frame in spec.frames if frame.path not in facts["left_out"]}
+    bank.used |= {frame.name for frame in spec.frames if frame.name not in facts["left_out"]}
 
 
 def _make(
@@ -376,9 +376,9 @@ def _sources(spec: MasterSpec, session: Session, context: Context) -> tuple[dict
         spec.frames, run_tasks(open_one, spec.frames, workers=context.workers), strict=True
     ):
         if isinstance(got, str):
-            left_out[frame.path] = got
+            left_out[frame.name] = got
         else:
-            found[frame.path] = got
+            found[frame.name] = got
     return found, left_out
 
 
@@ -444,7 +444,7 @@ def _take_over(spec: MasterSpec, session: Session, target: Path, context: Contex
         if spec.kind == "flat":
             pixels = pixels / np.float32(np.nanmedian(pixels))
         variance, quality = np.zeros_like(pixels), np.zeros(pixels.shape, np.uint16)
-        context.warn(f"{frame.path}: this master tells no error, so its noise is not in the variance plane.")
+        context.warn(f"{frame.name}: this master tells no error, so its noise is not in the variance plane.")
     quality = quality | np.where(np.isfinite(pixels), 0, int(MISSING)).astype(np.uint16)
     facts = ProductFacts(band=frame.filter, instrument=frame.instrument, n_frames=max(frame.combined, 1),
                          extra={"MASTER": (spec.kind, "kind of master")})  # fmt: skip

@@ -145,7 +145,8 @@ def _measure(
     return Measured(
         stars=found.stars, fwhm=found.fwhm * factor, eccentricity=found.eccentricity,
         elongation=found.shape.elongation, sky=sky, noise=noise, n_stars=found.n_stars,
-        sha256=_digest(path), gain=own.gain, read_noise=own.read_noise,
+        sha256=_digest(path) if light.facts.of == 1 else hashlib.sha256(raw.tobytes()).hexdigest(),
+        gain=own.gain, read_noise=own.read_noise,
         gain_source=own.source, saturation=own.saturation,
         zero=zero, trails=trails, hits=hits,
     )  # fmt: skip

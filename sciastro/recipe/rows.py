@@ -17,7 +17,7 @@ def frame_rows(session: Session, lights: Sequence[Light], bank: MasterBank | Non
     """Return one row per file that looks like a frame, in the order of paths."""
     by_name = {light.name: light for light in lights}
     rows = [
-        _light_row(by_name[frame.path]) if frame.path in by_name else _calibration_row(frame, bank)
+        _light_row(by_name[frame.name]) if frame.name in by_name else _calibration_row(frame, bank)
         for frame in session.frames
     ]
     rows += [frame_row(path, "unknown", None, None) | {"reason": reason} for path, reason in session.skipped]
@@ -25,7 +25,7 @@ def frame_rows(session: Session, lights: Sequence[Light], bank: MasterBank | Non
 
 
 def _calibration_row(frame: FrameFacts, bank: MasterBank | None) -> dict[str, Any]:
-    row = frame_row(frame.path, frame.kind, frame.filter or None, frame.exposure)
+    row = frame_row(frame.name, frame.kind, frame.filter or None, frame.exposure)
     if bank is None:
         return row
     reason = bank.reason_of(frame)
@@ -35,7 +35,7 @@ def _calibration_row(frame: FrameFacts, bank: MasterBank | None) -> dict[str, An
 def _light_row(light: Light) -> dict[str, Any]:
     facts = light.facts
     band = "OSC" if facts.cfa else bands_of(facts)[0]
-    row = frame_row(facts.path, "light", band, facts.exposure)
+    row = frame_row(facts.name, "light", band, facts.exposure)
     row |= {"used": light.use, "reason": light.reason or None, "target": light.match.group.target}
     row["time"] = facts.time.isoformat() if facts.time is not None else None
     measured = light.measured

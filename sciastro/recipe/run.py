@@ -34,7 +34,7 @@ from sciastro.recipe.plan import Recipe, load_recipe, recipe_text
 from sciastro.recipe.quality import write_quality
 from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import frame_rows, master_rows
-from sciastro.recipe.session import Session, scan
+from sciastro.recipe.session import ScanOptions, Session, scan
 from sciastro.recipe.stacking import Stacked, place_canvas, stack_band
 from sciastro.recipe.summary import Summary
 
@@ -143,7 +143,7 @@ class RunRequest:
 
 def examine(session: Path, recipe: Recipe) -> Iterator[str]:
     """Yield what a good colleague would say of a session: frames, matches and reasons, what is missing."""
-    found = scan(session)
+    found = scan(session, options=recipe.of(ScanOptions))
     plan = plan_masters(found, recipe.of(MatchOptions))
     yield from diagnose(found, plan).lines()
 
@@ -151,7 +151,7 @@ def examine(session: Path, recipe: Recipe) -> Iterator[str]:
 def describe_run(request: RunRequest) -> Iterator[str]:
     """Yield what a run would do, without writing anything."""
     request.check()
-    found = scan(request.session, leave=request.out)
+    found = scan(request.session, leave=request.out, options=request.recipe.of(ScanOptions))
     plan = plan_masters(found, request.recipe.of(MatchOptions))
     yield from diagnose(found, plan).lines()
     yield ""
@@ -273,7 +273,7 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
     with context.stage("ingest"):
         for folder in (context.out, *(context.out / name for name in ("masters", "products", "renders"))):
             sweep(folder)
-        session = scan(request.session, leave=request.out)
+        session = scan(request.session, leave=request.out, options=request.recipe.of(ScanOptions))
         plan = plan_masters(session, request.recipe.of(MatchOptions))
         lights = lights_of(plan)
         sets = stack_sets(lights)
@@ -282,7 +282,7 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
                 light.reason = light.reason or (
                     "has no exposure time (EXPTIME or EXPOSURE); without it there is no rate. Add the card."
                 )
-        stamps = [(frame.path, *_stamp(session.path(frame))) for frame in session.frames]
+        stamps = [(frame.name, *_stamp(session.path(frame))) for frame in session.frames]
         mark = fingerprint(
             package_version(),
             request.recipe.as_dict(),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from sciastro.core.options import Options, option
 from sciastro.errors import FileError, UsageError
 from sciastro.io.cards import squash
 from sciastro.io.headers import FrameFacts, facts_from_header
@@ -23,6 +24,7 @@ __all__ = [
     "TEMPERATURE_SPAN",
     "LightGroup",
     "Product",
+    "ScanOptions",
     "Session",
     "group_lights",
     "group_products",
@@ -31,8 +33,28 @@ __all__ = [
 ]
 
 OUTPUT_MARKS = ("summary.json", "frames.h5")
+TELL = "--set scan.exposure=SECONDS"
 TEMPERATURE_SPAN = 3.0
 """Frames of one group differ by at most twice this in sensor temperature [deg C]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScanOptions(Options):
+    """What is known of frames whose files are silent, such as videos and cameras."""
+
+    exposure: float | None = option(
+        None, "Exposure time of frames of which neither header nor name tells one.", unit="s", low=0.0
+    )
+    utc_offset: float | None = option(
+        None,
+        "Hours by which a camera's clock is ahead of UTC, where its files do not tell the time zone.",
+        unit="h",
+        low=-14.0,
+        high=15.0,
+    )
+
+
+SCAN_DEFAULTS = ScanOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +137,11 @@ class Product:
 
 # --------------------------------------------------------------------------------------------- scan
 def scan(
-    folder: Path, *, progress: Callable[[int, int], None] | None = None, leave: Path | None = None
+    folder: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    leave: Path | None = None,
+    options: ScanOptions = SCAN_DEFAULTS,
 ) -> Session:
     """Read the header of every image in `folder` and below.
 
@@ -130,6 +156,8 @@ def scan(
         Called with the number of files done and of all files, after each.
     leave
         A folder inside `folder` not to look into: where this run writes.
+    options
+        What is known of frames whose files are silent.
 
     Returns
     -------
@@ -159,8 +187,7 @@ def scan(
             if is_product(first.header) and first.header.get("PRODUCT") != "MASTER":
                 skipped.append((name, "is a product of sciastro, not a raw frame."))
                 continue
-            facts = facts_from_header(first.header, name, first.shape, str(first.dtype), first.hdu)
-            frames.append(_decided(_alone(facts, first, len(units))))
+            frames += _frames_of(name, units, options)
         except FileError as error:
             skipped.append((name, f"{error.found} {error.remedy}".strip()))
         if progress is not None:
@@ -177,7 +204,8 @@ def _nothing(folder: Path, skipped: Sequence[tuple[str, str]]) -> FileError:
         return FileError(
             "holds no images.",
             where=str(folder),
-            remedy="Give the folder that holds the raw frames (.fits, .fit, .fts, also .gz, .bz2 or .fz).",
+            remedy="Give the folder that holds the raw frames (.fits, .fit, .fts, also .gz, .bz2 or .fz; "
+            "XISF, camera raw, TIFF, SER).",
         )
     path, reason = skipped[0]
     return FileError(
@@ -212,6 +240,21 @@ def _relative(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
 
 
+def _frames_of(name: str, units: Sequence[Probe], options: ScanOptions) -> list[FrameFacts]:
+    """Return the frames of one file: its first image, or all of them where they are a sequence."""
+    count = len(units) if units[0].sequence else 1
+    frames = [
+        facts_from_header(
+            unit.header, name, unit.shape, str(unit.dtype), unit.hdu,
+            exposure_else=options.exposure, utc_offset=options.utc_offset,
+        )
+        for unit in units[:count]
+    ]  # fmt: skip
+    if count > 1:
+        return [_decided(replace(frame, of=count)) for frame in frames]
+    return [_decided(_alone(frames[0], units[0], len(units)))]
+
+
 def _alone(facts: FrameFacts, first: Probe, number: int) -> FrameFacts:
     """Return `facts` with a word on further images in its file, unless they are the error and the bits."""
     if number == 1 or is_product(first.header):
@@ -234,12 +277,17 @@ def _usable(frames: Iterable[FrameFacts]) -> tuple[list[FrameFacts], list[tuple[
     for frame in frames:
         if frame.kind == "unknown":
             skipped.append(
-                (frame.path, "names neither its kind nor an exposure time. Add IMAGETYP or EXPTIME.")
+                (
+                    frame.name,
+                    "names neither its kind nor an exposure time. Add IMAGETYP or EXPTIME, put it into a "
+                    f"folder named after its kind, or tell the time: {TELL}.",
+                )
             )
         elif frame.kind == "light" and not frame.exposure:
-            skipped.append((frame.path, "is a light without an exposure time. Add EXPTIME to its header."))
+            reason = f"is a light without an exposure time. Add EXPTIME to its header, or tell it: {TELL}."
+            skipped.append((frame.name, reason))
         elif frame.kind == "master-light":
-            skipped.append((frame.path, "is a stack already, not a raw frame. Give the raw frames."))
+            skipped.append((frame.name, "is a stack already, not a raw frame. Give the raw frames."))
         else:
             kept.append(frame)
     return kept, skipped
@@ -264,7 +312,7 @@ def _share_site(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
 
 # ------------------------------------------------------------------------------------------- groups
 def _by_time(frame: FrameFacts) -> tuple[float, str]:
-    return (frame.time.timestamp() if frame.time is not None else math.inf, frame.path)
+    return (frame.time.timestamp() if frame.time is not None else math.inf, frame.name)
 
 
 def temperature_of(frame: FrameFacts) -> float | None:
@@ -282,7 +330,7 @@ def temperature_bins(frames: Iterable[FrameFacts], span: float = TEMPERATURE_SPA
     start, number = -math.inf, -1
     known = [(temperature_of(frame), frame) for frame in frames]
     for temperature, frame in sorted(
-        ((t, f) for t, f in known if t is not None), key=lambda entry: (entry[0], entry[1].path)
+        ((t, f) for t, f in known if t is not None), key=lambda entry: (entry[0], entry[1].name)
     ):
         if temperature > start + 2 * span:
             start, number = temperature, number + 1

@@ -43,6 +43,7 @@ from sciastro.photometry.depth import DepthOptions
 from sciastro.photometry.steps import calibrate_color, calibrate_photometry
 from sciastro.photometry.zeropoint import ZeroPointOptions
 from sciastro.recipe.matching import MatchOptions
+from sciastro.recipe.session import ScanOptions
 from sciastro.render.background import BackgroundOptions, flatten
 from sciastro.render.compose import ComposeOptions, compose
 
@@ -98,6 +99,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 STEPS: Mapping[str, Step] = MappingProxyType(
     {
+        "ingest.scan": Step(options=ScanOptions),
         "calibrate.match": Step(options=MatchOptions),
         "calibrate.masters": Step(options=MasterOptions),
         "calibrate.defects": Step(options=DefectOptions),

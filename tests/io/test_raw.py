@@ -157,6 +157,24 @@ def test_kind_is_that_of_the_folder(tmp_path, mosaic, folder, kind):
     assert facts_from_header(image.header, f"{folder}/IMG_1.dng", image.shape, "uint16").kind == kind
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "IMG_1234",
+        "DSC01234",
+        "_DSC1234",
+        "DSCF1234",
+        "_MG_1234",
+        "P1010001",
+        "PXL_20240801_213005123.RAW-01.COVER",
+    ],
+)
+def test_names_that_cameras_give_are_no_targets(tmp_path, mosaic, name):
+    (image,) = probe(dng(tmp_path / f"{name}.dng", mosaic))
+    facts = facts_from_header(image.header, f"M 31/lights/{name}.dng", image.shape, "uint16")
+    assert (facts.target, facts.kind) == ("M 31", "light")
+
+
 def test_a_probe_decodes_one_frame_of_a_camera(tmp_path, mosaic, monkeypatch):
     # Thousands of frames are looked at before a run; only the first of a setting may cost its pixels.
     decoded = []

@@ -104,7 +104,7 @@ REFUSED = [
     (
         'schema = 1\n[[step]]\nname = "stak"',
         OptionError,
-        r"recipe: is no step: 'stak'\. Steps: calibrate\.match, ",
+        r"recipe: is no step: 'stak'\. Steps: ingest\.scan, calibrate\.match, ",
     ),
     (
         'schema = 1\n[[step]]\nname = "stack"\nkapa = 2',
