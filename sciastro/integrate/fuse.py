@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from sciastro.core.quality import Quality
 from sciastro.integrate.drizzle import DrizzleOptions, drop, dropper
-from sciastro.integrate.grid import Tile, input_window
+from sciastro.integrate.grid import Tile, input_window, node_positions
+from sciastro.integrate.local import edge_share
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import ResampleOptions, StackOptions
@@ -85,6 +86,7 @@ def integrate_tile(
     domains: npt.NDArray[np.float64] | None = None,
     drizzle: DrizzleOptions | None = None,
     adjust: Adjust | None = None,
+    feather: float = 0.0,
 ) -> TileResult:
     """Return the stack of every frame's part of `tile`; only frames that meet it take memory and time.
 
@@ -115,7 +117,10 @@ def integrate_tile(
     drizzle
         How frames are dropped onto the canvas; None, or not enabled, interpolates.
     adjust
-        Changes the normalized samples of each frame before they are compared (`integrate.moving`).
+        Changes the normalized samples of each frame before they are compared (`integrate.moving`,
+        `integrate.local`).
+    feather
+        Width [pixel of the frame] over which the share of a frame falls to 0 at its edge; 0 is none.
     """
     tile = tile.padded(RIM)
     buffers = Buffers() if buffers is None else buffers
@@ -132,7 +137,8 @@ def integrate_tile(
     if not met:
         return _empty(tile, sums)
     planes = buffers.take(len(met), tile.shape)
-    share = NO_SHARE if drops is None else buffers.take_share(len(met), tile.shape)
+    shared = drops is not None or feather > 0
+    share = buffers.take_share(len(met), tile.shape) if shared else NO_SHARE
     for k, (i, window) in enumerate(met):
         out = (planes[0][k], planes[1][k], planes[2][k])
         place = (read_window(i, *window), (window[0], window[2]), maps[i], tile)
@@ -146,6 +152,9 @@ def integrate_tile(
         sums += float(weights[i]) ** 2 * frame_sums[:2]
         if adjust is not None:
             adjust(i, tile, out[0])
+        if feather > 0:
+            x, y = node_positions(maps[i], tile, boxes[i])
+            edge_share(x, y, tile, frame_shape, feather, share[k], times=drops is not None)
     done = reject_tile(
         planes, weights[[i for i, _ in met]], options, sums=sums, share=share, frames=len(used)
     )

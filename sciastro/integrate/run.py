@@ -12,7 +12,7 @@ from sciastro.core.cluster import Cluster
 from sciastro.core.lift import run_tasks
 from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.fuse import Buffers, ReadWindow, TileResult, integrate_tile
-from sciastro.integrate.grid import Tile, plan_tiles
+from sciastro.integrate.grid import SAMPLE, SHARE, Tile, plan_tiles
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import StackOptions
@@ -75,6 +75,7 @@ def stack_windows(
     adjust: Adjust | None = None,
     drizzle: DrizzleOptions | None = None,
     cluster: Cluster | None = None,
+    feather: float = 0.0,
 ) -> float:
     """Integrate one band into `out` and return its noise correlation factor.
 
@@ -105,12 +106,15 @@ def stack_windows(
     domains
         Canvas boxes (frame, 4) that hold the frames (`integrate.canvas`); None is everywhere.
     adjust
-        Changes the normalized samples of each frame before they are compared (`integrate.moving`).
+        Changes the normalized samples of each frame before they are compared (`integrate.moving`,
+        `integrate.local`).
     drizzle
         How frames are dropped onto the canvas; None, or not enabled, interpolates.
     cluster
         Works the tiles instead of threads; `read_window` must then be picklable, and `memory_bytes` bounds
         each of its processes.
+    feather
+        Width [pixel of the frame] over which the share of a frame falls to 0 at its edge; 0 is none.
 
     Returns
     -------
@@ -132,6 +136,8 @@ def stack_windows(
     if cluster is not None:  # the bound is that of each process; more tiles, so that all have some
         ways = cluster.threads
         memory_bytes = memory_bytes * ways // cluster.threads_per_process
+    if feather > 0 and not drops:  # a share beside every sample
+        memory_bytes = memory_bytes * SAMPLE // (SAMPLE + SHARE)
     plan = plan_tiles((shape[0], shape[1]), maps[used], frame_shape, memory_bytes, ways, boxes, drops)
     tiles = [tile for row in plan for tile in row]
     part = Terms(terms.scale[used], terms.pedestal[used], terms.offset[used])
@@ -139,7 +145,7 @@ def stack_windows(
     task = _TileTask(
         read_window, adjust, numbers,
         {"maps": maps[used], "frame_shape": frame_shape, "terms": part, "weight": weight[used],
-         "options": options, "domains": boxes, "drizzle": drizzle},
+         "options": options, "domains": boxes, "drizzle": drizzle, "feather": feather},
     )  # fmt: skip
     sums = np.zeros((len(tiles), 2))
     order = {tile: number for number, tile in enumerate(tiles)}

@@ -89,6 +89,20 @@ class Background:
         """Return the sky noise per pixel (1 sigma), float32[y, x]."""
         return self._full(self.padded()[1])
 
+    def coarse(self, largest: int = 64) -> Singles:
+        """Return the level on at most `largest` equal tiles along each axis, float32[tile_y, tile_x]."""
+        mesh = self.level_mesh
+        for axis in (0, 1):
+            number = mesh.shape[axis]
+            if number > largest:  # means over equal parts, by differences of the running sum
+                total = np.insert(np.cumsum(mesh, axis=axis), 0, 0.0, axis=axis)
+                t = np.linspace(0, number, largest + 1)
+                cell = np.minimum(t.astype(np.intp), number - 1)
+                share = (t - cell).reshape((-1, 1) if axis == 0 else (1, -1))
+                low, high = (np.take(total, cell + k, axis=axis) for k in (0, 1))
+                mesh = np.diff(low + share * (high - low), axis=axis) * (largest / number)
+        return mesh.astype(np.float32)
+
     def _full(self, mesh: Singles) -> Singles:
         out = np.empty(self.shape, np.float32)
         interpolate_rows(mesh, 0, *self.tables(), out)

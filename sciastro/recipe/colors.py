@@ -46,14 +46,14 @@ def light_of_cells(planes: Plane, bits: Bits, cfa: str) -> tuple[Plane, Bits]:
 
 def sky_of_colors(
     planes: Plane, bits: Bits, bands: tuple[str, ...]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Return sky and noise of each band [electron], whose last letter names its color of `planes`."""
-    sky, noise = {}, {}
+) -> tuple[dict[str, float], dict[str, float], dict[str, Plane]]:
+    """Return sky, noise and sky mesh of each band [electron]; its last letter names its color of `planes`."""
+    sky, noise, meshes = {}, {}, {}
     for band in bands:
         number = COLORS.index(band[-1])
         mesh = background(planes[number], bits[number])
-        sky[band], noise[band] = mesh.level, mesh.rms
-    return sky, noise
+        sky[band], noise[band], meshes[band] = mesh.level, mesh.rms, mesh.coarse()
+    return sky, noise, meshes
 
 
 def averaged(cfa: str, band: str) -> float:

@@ -50,6 +50,9 @@ class Measured:
         `measure.trails`.
     hits
         Flat indices of raw pixels hit by cosmic rays; empty unless `calibrate.cosmic` is enabled.
+    meshes
+        Band to the background on a coarse grid of equal tiles over the frame, float32 (tile, tile)
+        [electron].
     """
 
     stars: StarArray
@@ -67,6 +70,7 @@ class Measured:
     zero: dict[str, tuple[float, float]]
     trails: npt.NDArray[np.float64]
     hits: npt.NDArray[np.int64]
+    meshes: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -105,6 +109,8 @@ class Light:
         Whether the frame enters its stack.
     wcs
         Header text; empty where unsolved.
+    panel
+        Number of its pointing within a mosaic; 0 where there is only one.
     """
 
     facts: FrameFacts
@@ -122,6 +128,7 @@ class Light:
     weights: dict[str, float] = field(default_factory=dict)
     use: bool = False
     wcs: str = ""
+    panel: int = 0
 
     def __getstate__(self) -> dict[str, object]:
         state = {one.name: getattr(self, one.name) for one in fields(self)}

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 Plane = npt.NDArray[np.float32]
 
+MESH = "mesh "  # what the name of a band's background in the journal begins with
 FRAME_BYTES = 34  # per raw pixel that one frame takes on its way through pass 1
 
 
@@ -120,7 +121,7 @@ def _measure(
         planes_of_colors, color_bits = calibrator.colors(light, raw)
         whole, bits = colors.light_of_cells(planes_of_colors, color_bits, cfa)
         found = measure_plane(whole, bits, options=searches.stars)
-        sky, noise = colors.sky_of_colors(planes_of_colors, color_bits, bands_of(light.facts))
+        sky, noise, meshes = colors.sky_of_colors(planes_of_colors, color_bits, bands_of(light.facts))
         trails = colors.trails_to_raw(find_trails(whole, bits, found.background, searches.trails), cfa)
         if step == 1:
             colors.stars_to_raw(found, cfa)
@@ -128,7 +129,7 @@ def _measure(
         signal, quality = calibrator.plane(light, raw, calibrator.planes(light))
         found = measure_plane(signal, quality, options=searches.stars)
         band = bands_of(light.facts)[0]
-        sky, noise = {band: found.sky}, {band: found.noise}
+        sky, noise, meshes = {band: found.sky}, {band: found.noise}, {band: found.background.coarse()}
         trails = find_trails(signal, quality, found.background, searches.trails)
     if detector.blind(light):
         zero = {
@@ -148,7 +149,7 @@ def _measure(
         sha256=_digest(path) if light.facts.of == 1 else hashlib.sha256(raw.tobytes()).hexdigest(),
         gain=own.gain, read_noise=own.read_noise,
         gain_source=own.source, saturation=own.saturation,
-        zero=zero, trails=trails, hits=hits,
+        zero=zero, trails=trails, hits=hits, meshes=meshes,
     )  # fmt: skip
 
 
@@ -194,7 +195,9 @@ def _pieces(light: Light) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         "gain_source",
         "zero",
     )
-    return {"stars": measured.stars.view(np.uint8), "trails": measured.trails, "hits": measured.hits}, {
+    arrays = {"stars": measured.stars.view(np.uint8), "trails": measured.trails, "hits": measured.hits}
+    arrays |= {f"{MESH}{band}": mesh for band, mesh in measured.meshes.items()}
+    return arrays, {
         "reason": light.reason,
         **{name: getattr(measured, name) for name in names},
     }
@@ -209,5 +212,6 @@ def _restore(light: Light, arrays: dict[str, np.ndarray], facts: dict[str, objec
             trails=arrays["trails"],
             hits=arrays["hits"],
             zero=zero,
+            meshes={name.removeprefix(MESH): mesh for name, mesh in arrays.items() if name.startswith(MESH)},
             **facts,  # type: ignore[arg-type]
         )

@@ -14,6 +14,7 @@ from sciastro.core.correlation import large_factor
 from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
 from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
 from sciastro.integrate.fuse import resampler_of
+from sciastro.integrate.local import LevelOptions, both
 from sciastro.integrate.moving import Subtraction, shifted_maps
 from sciastro.integrate.noise import autocorrelation, sample_canvas
 from sciastro.integrate.normalize import NormalizeOptions, terms
@@ -21,6 +22,7 @@ from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
+from sciastro.recipe.leveling import level_band
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 
@@ -198,12 +200,18 @@ def stack_band(
     out = empty_stack(canvas.shape)
     maps = canvas.maps(_maps(lights, band, calibrator))
     boxes = canvas.boxes(np.array([EVERYWHERE if light.domain is None else light.domain for light in lights]))
-    beside, adjust = 0, None
+    changes = on_canvas(scale_and_sky, canvas, holds_flux=options.pixels_hold == "flux")
+    leveled = level_band(
+        lights, band, maps, canvas, changes, weights, shape, recipe.of(LevelOptions), context
+    )
+    beside, adjust = 0, leveled.surfaces
     if following is not None:
-        beside, adjust = following.beside, following.change(lights)
+        beside, adjust = following.beside, both(adjust, following.change(lights))
         if following.follow:
             moved = following.of(lights)
             maps, boxes = shifted_maps(maps, moved), boxes - np.repeat(moved, 2, axis=1)
+            if leveled.surfaces is not None:
+                adjust = both(leveled.surfaces.shifted(moved), following.change(lights))
     done = 0
 
     def progress(share: float) -> None:
@@ -213,11 +221,10 @@ def stack_band(
         context.progress.advance("integrate", step)
 
     correlation = stack_windows(
-        read, maps, shape, on_canvas(scale_and_sky, canvas, holds_flux=options.pixels_hold == "flux"),
-        weights, out,
+        read, maps, shape, changes, weights, out,
         options=options, memory_bytes=calibrator.memory_left(out.image.shape, beside),
         workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
-        cluster=context.cluster, adjust=adjust,
+        cluster=context.cluster, adjust=adjust, feather=leveled.feather,
     )  # fmt: skip
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
@@ -233,11 +240,12 @@ def stack_band(
     method, low, high = options.thresholds(len(lights))
     text = method if method == "none" else f"{method} {low:g} / {high:g}"
     way = drizzle.text if drizzle.enabled else options.kernel
+    words = (text, options.combine, way, leveled.method)
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band],
         arrays=out, lights=lights,
         noise_correlation=correlation, autocorrelation=tied, canvas=canvas,
-        method=f"{text}, {options.combine}, {way}",
+        method=", ".join(filter(None, words)),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from sciastro.integrate.align import NOT_KEPT, AlignOptions, align
 from sciastro.integrate.canvas import CanvasOptions
 from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.grade import GradeOptions, grade
+from sciastro.integrate.local import LevelOptions
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.stack import stack
@@ -160,6 +161,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
                 "elongation psf_signal airmass temperature registration_rms time"
             ),
         ),
+        "integrate.level": Step(options=LevelOptions),
         "integrate.align": Step(
             options=AlignOptions,
             function=align,

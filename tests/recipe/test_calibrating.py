@@ -152,7 +152,7 @@ def test_noise_of_a_raw_green_pixel_in_a_mosaic(cfa):
     # Sky noise 10 electron per raw pixel: the mean of both greens of a Bayer cell has 7.07, red has 10.
     signal = np.random.default_rng(3).normal(200, 10, (480, 480)).astype("f4")
     planes, _, bits = split_window(signal, np.empty((0, 0), "f4"), np.zeros(signal.shape, "u2"), cfa)
-    _, noise = sky_of_colors(planes, bits, ("R", "G", "B"))
+    _, noise, _ = sky_of_colors(planes, bits, ("R", "G", "B"))
     raw = {band: noise[band] * averaged(cfa, band) for band in noise}
     assert raw == pytest.approx({"R": 10, "G": 10, "B": 10}, rel=0.04)
 
