@@ -535,7 +535,7 @@ def _broken(**changes):
         ({"zeropoint": {"uses": ("display",)}}, "photometry.zeropoint: 'display': reads a picture"),
         ({"depth": {"reads": ("display",)}}, "photometry.depth: 'display': reads a picture"),
         ({"depth": {"writes": ("dpeth",)}}, "photometry.depth: 'dpeth': is not in the vocabulary"),
-        ({"depth": {"uses": ("airmass",)}}, "photometry.depth: 'airmass': is used, and no step writes it"),
+        ({"depth": {"uses": ("sha256",)}}, "photometry.depth: 'sha256': is used, and no step writes it"),
     ],
 )
 def test_a_broken_table_is_found(changes, text):
