@@ -41,6 +41,7 @@ NO_VARIANCE = np.empty((0, 0), np.float32)
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
 
+BAND = 64  # rows of cells that are calibrated in one go
 KEPT = 2  # sets of planes that stay in memory in any case
 PLANES_SHARE = 0.35  # of the memory that more of them may take
 
@@ -247,13 +248,23 @@ class Calibrator:
             signal, quality = self.plane(light, raw, self.planes(light))
             planes, _, bits = split_window(signal, NO_VARIANCE, quality, cfa)
             return planes, bits
-        windows = [
-            correct_window(phase_of(counts, k), one, with_variance=False, repair=self._correct.repair)
-            for k, one in enumerate(self._parts(light, phases=True))
-        ]
-        codes = pattern_of(cfa).ravel()
-        colors = [mean_of_phases([windows[k] for k in np.flatnonzero(codes == c)]) for c in range(3)]
-        return np.stack([one[0] for one in colors]), np.stack([one[2] for one in colors])
+        parts, (rows, columns) = self._parts(light, phases=True), self.grid_shape(light)
+        out, bits = np.empty((3, rows, columns), np.float32), np.empty((3, rows, columns), np.uint16)
+        reach = repair_margin(parts[0], repair=self._correct.repair)
+        for y0 in range(0, rows, BAND):  # as much as fits into the cache
+            y1 = min(y0 + BAND, rows)
+            margin = (min(reach, y0), min(reach, rows - y1), 0, 0)
+            some = counts[2 * (y0 - margin[0]) : 2 * (y1 + margin[1])]
+            for c in range(3):
+                windows = [
+                    correct_window(
+                        phase_of(some, k), parts[k], y0 - margin[0], 0, margin=margin,
+                        with_variance=False, repair=self._correct.repair,
+                    )
+                    for k in np.flatnonzero(pattern_of(cfa).ravel() == c)
+                ]  # fmt: skip
+                out[c, y0:y1], _, bits[c, y0:y1] = mean_of_phases(windows)
+        return out, bits
 
     def window(
         self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
