@@ -3,20 +3,23 @@
 Reads ``signal`` [electron], ``variance`` [electron2] and ``quality`` (dims frame, y, x) and the `frame`
 coordinates ``cfa`` and ``filter``. Makes a new dataset with three frames (red, green, blue) for each: the
 same variables, ``filter`` naming the color, ``cfa`` empty, all other frame coordinates repeated.
-Method: "superpixel" makes one pixel of each color from each 2 x 2 cell, without interpolation, so that the
-variance is exact; "bilinear" keeps the grid and correlates neighbors.
+Methods: "superpixel" makes one pixel of each color from each cell (2 x 2, of X-Trans 3 x 3), without
+interpolation; "bilinear" and "linear" (`calibrate.interpolation`) keep the grid and correlate neighbors
+(`noise_of`); "split" keeps the samples of each color where they are and interpolates nothing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from scipy.signal import correlate2d
 
-from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, rolled
+from sciastro.calibrate.interpolation import interpolation, radius_of
+from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, period, rolled
 from sciastro.core.history import inherit, record
 from sciastro.core.lift import map_frames, require_loaded
 from sciastro.core.options import Options, option
@@ -25,11 +28,21 @@ from sciastro.core.vocabulary import CFA, FILTER, QUALITY, SIGNAL, VARIANCE, lab
 from sciastro.errors import DatasetError
 from sciastro.kernels import debayer as kernel
 from sciastro.kernels import mosaic
+from sciastro.kernels.interpolate import interpolate
 
-__all__ = ["COLORS", "DebayerOptions", "band_name", "debayer", "phase_offset", "reach_of", "split_window"]
+__all__ = [
+    "COLORS",
+    "DebayerOptions",
+    "band_name",
+    "debayer",
+    "noise_of",
+    "phase_offset",
+    "reach_of",
+    "split_window",
+]
 
 OPEN = ("", "OSC", "L", "Clear", "RGB")
-NO_PLANES = np.empty((0, 0, 0), np.float32)
+NO_PLANES, NO_VARIANCE = np.empty((0, 0, 0), np.float32), np.empty((0, 0), np.float32)
 
 Floats = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
@@ -41,10 +54,10 @@ class DebayerOptions(Options):
 
     method: str = option(
         "superpixel",
-        "superpixel: one pixel per cell, nothing interpolated; bilinear: full size, smoothed; split: full "
-        "size, "
-        "only the pixels of each color, the others missing (for drizzle and photometry).",
-        choices=("superpixel", "bilinear", "split"),
+        "superpixel: one pixel per cell, nothing interpolated; bilinear: full size, each color from its own "
+        "samples; linear: full size, from the samples of all colors, sharper; split: full size, only the "
+        "pixels of each color, the others missing (for drizzle and photometry).",
+        choices=("superpixel", "bilinear", "linear", "split"),
     )
 
 
@@ -83,7 +96,14 @@ def phase_offset(cfa: str, color: str, method: str = "superpixel") -> tuple[floa
 
 def reach_of(method: str, cfa: str) -> int:
     """Return how many pixels around its own a full-size method looks at; 0 for superpixel and split."""
-    return {"superpixel": 0, "split": 0, "bilinear": 1 if cell_side(cfa) == 2 else 2}[method]
+    if method in ("superpixel", "split"):
+        return 0
+    return 1 if _nearest(method, cfa) else radius_of(cfa, method)
+
+
+def _nearest(method: str, cfa: str) -> bool:
+    """Return whether samples are averaged from the 3 x 3 pixels around: plain bilinear on Bayer sensors."""
+    return method == "bilinear" and cell_side(cfa) == 2
 
 
 def split_window(
@@ -95,6 +115,7 @@ def split_window(
     x0: int = 0,
     *,
     method: str = "superpixel",
+    colors: Sequence[int] = (0, 1, 2),
 ) -> tuple[Floats, Floats, Bits]:
     """Split a window of a calibrated mosaic.
 
@@ -110,11 +131,13 @@ def split_window(
         ((y0 + 1) // 2, (x0 + 1) // 2).
     method
         As in `DebayerOptions`. The outermost pixels of full-size planes lack neighbors beyond the window.
+    colors
+        Which to make, of 0 red, 1 green, 2 blue; "superpixel" and plain bilinear make all at once.
 
     Returns
     -------
     signal, variance, quality
-        (3, rows, columns): red, green, blue; superpixels: the whole cells of the window. Missing is NaN plus
+        (color, rows, columns): of `colors`; superpixels: the whole cells of the window. Missing is NaN plus
         a bit.
     """
     signal = np.ascontiguousarray(signal, dtype=np.float32)
@@ -130,21 +153,81 @@ def split_window(
     codes = rolled(cfa, y0, x0)
     if method == "superpixel" and side == 3:
         mosaic.cells(signal, variance, quality, codes, side, skip_y, skip_x, out, noise, bits)
-    elif method == "split":
-        for color in range(3):
-            mosaic.keep_color(
-                signal, variance, quality, codes, color, out[color],
-                noise[color] if variance.size else variance, bits[color],
-            )  # fmt: skip
-    elif method == "bilinear" and side == 3:
-        raise DatasetError(
-            "are of an X-Trans sensor.", where="frames", remedy="Use the method superpixel or split."
-        )
-    else:
+    elif method == "superpixel" or _nearest(method, cfa):
         split = kernel.superpixel if method == "superpixel" else kernel.bilinear
         flat = np.ascontiguousarray(pattern_of(cfa)).ravel()
         split(signal, variance, quality, flat, y0 % 2, x0 % 2, out, noise, bits)
+    else:
+        return _separate(signal, variance, quality, cfa, (y0, x0), method, colors)
+    chosen = list(colors)
+    return (out, noise, bits) if len(chosen) == 3 else (out[chosen], noise[chosen], bits[chosen])
+
+
+def _separate(
+    signal: Floats, variance: Floats, quality: Bits, cfa: str, corner: tuple[int, int], method: str,
+    colors: Sequence[int],
+) -> tuple[Floats, Floats, Bits]:  # fmt: skip
+    """Return full-size planes of `colors`, one after the other."""
+    shape = (len(colors), *signal.shape)
+    out, bits = np.empty(shape, np.float32), np.empty(shape, np.uint16)
+    noise = np.empty(shape, np.float32) if variance.size else NO_PLANES
+    for number, color in enumerate(colors):
+        own = noise[number] if variance.size else variance
+        if method == "split":
+            codes = rolled(cfa, *corner)
+            mosaic.keep_color(signal, variance, quality, codes, color, out[number], own, bits[number])
+            continue
+        radius, side = radius_of(cfa, method), period(cfa)
+        weights, near = (
+            np.ascontiguousarray(
+                np.roll(table[:, :, color], (-(corner[0] % side), -(corner[1] % side)), (0, 1))
+            )
+            for table in interpolation(cfa, method)
+        )
+        given = (
+            np.pad(signal, radius, constant_values=np.nan),
+            np.pad(variance, radius, constant_values=np.nan) if variance.size else variance,
+            np.pad(quality, radius),
+        )
+        interpolate(*given, weights, near, out[number], own, bits[number])
     return out, noise, bits
+
+
+@lru_cache(maxsize=64)
+def noise_of(cfa: str, color: str, method: str) -> npt.NDArray[np.float64]:
+    """Return the autocorrelation of the noise of a color plane made from samples of equal, independent noise.
+
+    From the response of the method to a single sample, for each phase of the pattern: all are linear.
+
+    Parameters
+    ----------
+    cfa, color, method
+        As in `split_window`.
+
+    Returns
+    -------
+    ndarray
+        float64 (2 n + 1, 2 n + 1) by lag [pixel of the plane], the mean over the phases of the pattern; 1 in
+        the middle. Its sum is the noise of large areas over that of single pixels, squared.
+    """
+    reach, side = reach_of(method, cfa), period(cfa)
+    size = 2 * reach + 1  # of a response; lags reach twice as far
+    total = np.zeros((2 * size - 1, 2 * size - 1))
+    if reach == 0:
+        total[size - 1, size - 1] = 1.0
+        return total
+    first = side * -(-2 * reach // side)
+    blank = np.zeros((2 * first + side, 2 * first + side), np.float32)
+    for y, x in np.ndindex(side, side):
+        given = blank.copy()
+        given[first + y, first + x] = 1.0
+        planes = split_window(
+            given, NO_VARIANCE, blank.astype(np.uint16), cfa, method=method, colors=[COLORS.index(color)]
+        )
+        around = np.s_[first + y - reach : first + y + reach + 1, first + x - reach : first + x + reach + 1]
+        response = planes[0][0][around].astype(np.float64)
+        total += correlate2d(response, response)
+    return total / total[size - 1, size - 1]
 
 
 def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dataset:

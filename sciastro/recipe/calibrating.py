@@ -275,9 +275,7 @@ class Calibrator:
             return self._raw_window(light, planes, y0, y1, x0, x1)
         if self._by_phase(light.facts.cfa):
             return self._superpixels(light, band, y0, y1, x0, x1)
-        colors = self.color_windows(light, band, y0, y1, x0, x1)
-        number = COLORS.index(band[-1])
-        return tuple(np.ascontiguousarray(plane[number]) for plane in colors)  # type: ignore[return-value]
+        return self._debayered(light, band, y0, y1, x0, x1)
 
     def _superpixels(
         self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
@@ -301,10 +299,9 @@ class Calibrator:
             windows.append(one)
         return mean_of_phases(windows)
 
-    def color_windows(
+    def _debayered(
         self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
     ) -> tuple[Plane, Plane, Bits]:
-        """Return all colors of a window of the stack grid, (3, rows, columns); noise model of `band`."""
         planes = self._noise_from_sky(light, band, self.planes(light))
         cfa, (height, width) = light.facts.cfa, light.facts.shape
         step, (oy, ox) = self.step(cfa), self._origin(cfa)
@@ -312,10 +309,12 @@ class Calibrator:
         top, left = max(y0 * step + oy - reach, 0), max(x0 * step + ox - reach, 0)
         bottom, right = min(y1 * step + oy + reach, height), min(x1 * step + ox + reach, width)
         mosaic = self._raw_window(light, planes, top, bottom, left, right)
-        colors = split_window(*mosaic, cfa, top, left, method=self.debayer_method)
+        number = [COLORS.index(band[-1])]
+        colors = split_window(*mosaic, cfa, top, left, method=self.debayer_method, colors=number)
         down, aside = (y0 - top, x0 - left) if step == 1 else (0, 0)
-        inner = np.s_[:, down : down + y1 - y0, aside : aside + x1 - x0]
-        return colors[0][inner], colors[1][inner], colors[2][inner]
+        inner = np.s_[0, down : down + y1 - y0, aside : aside + x1 - x0]
+        signal, variance, quality = (np.ascontiguousarray(plane[inner]) for plane in colors)
+        return signal, variance, quality
 
     def mosaic_window(
         self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
