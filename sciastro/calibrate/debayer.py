@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from scipy.signal import correlate2d
 
 from sciastro.calibrate.interpolation import interpolation, radius_of
 from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, period, rolled
@@ -160,7 +159,9 @@ def split_window(
     else:
         return _separate(signal, variance, quality, cfa, (y0, x0), method, colors)
     chosen = list(colors)
-    return (out, noise, bits) if len(chosen) == 3 else (out[chosen], noise[chosen], bits[chosen])
+    if len(chosen) == 3:
+        return out, noise, bits
+    return out[chosen], noise[chosen] if noise.size else noise, bits[chosen]
 
 
 def _separate(
@@ -226,8 +227,9 @@ def noise_of(cfa: str, color: str, method: str) -> npt.NDArray[np.float64]:
         )
         around = np.s_[first + y - reach : first + y + reach + 1, first + x - reach : first + x + reach + 1]
         response = planes[0][0][around].astype(np.float64)
-        total += correlate2d(response, response)
-    return total / total[size - 1, size - 1]
+        spectrum = np.fft.rfft2(response, total.shape)
+        total += np.fft.fftshift(np.fft.irfft2(np.abs(spectrum) ** 2, total.shape))
+    return np.asarray(total / total[size - 1, size - 1])
 
 
 def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dataset:

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-from sciastro.calibrate.debayer import phase_offset
+from sciastro.calibrate.debayer import noise_of, phase_offset
 from sciastro.core import transform
 from sciastro.core.correlation import large_factor
 from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
+from sciastro.integrate.correlated import shared_noise, widened
 from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
 from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.local import LevelOptions, both
@@ -20,6 +21,7 @@ from sciastro.integrate.noise import autocorrelation, sample_canvas
 from sciastro.integrate.normalize import NormalizeOptions, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
+from sciastro.kernels.warp import warp_table
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
 from sciastro.recipe.leveling import level_band
@@ -196,7 +198,8 @@ def stack_band(
         reference=int(np.argmax(weights)),
         options=NormalizeOptions(mode=options.normalize),
     )
-    read = _WindowReader(lights, band, calibrator.travel(lights))
+    raised, shared = _shared_noise(lights, band, calibrator, options.kernel, drops=drizzle.enabled)
+    read = _WindowReader(lights, band, calibrator.travel(lights), tuple(raised))
     out = empty_stack(canvas.shape)
     maps = canvas.maps(_maps(lights, band, calibrator))
     boxes = canvas.boxes(np.array([EVERYWHERE if light.domain is None else light.domain for light in lights]))
@@ -224,7 +227,11 @@ def stack_band(
         read, maps, shape, changes, weights, out,
         options=options, memory_bytes=calibrator.memory_left(out.image.shape, beside),
         workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
+<<<<<<< HEAD
         cluster=context.cluster, adjust=adjust, feather=leveled.feather,
+=======
+        cluster=context.cluster, adjust=adjust, correlation=shared,
+>>>>>>> f644789 (Claim the noise of stacks of interpolated mosaics: raise the variance of resampled pixels, carry the correlation)
     )  # fmt: skip
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
@@ -235,6 +242,8 @@ def stack_band(
         sampled, (weights * scale_and_sky.scale * np.array(noise)) ** 2,
         dropper(drizzle) if drizzle.enabled else resampler_of(options),
     )  # fmt: skip
+    if members.cfa and not drizzle.enabled:
+        tied = widened(tied, noise_of(members.cfa, band[-1], calibrator.debayer_method))
     if drizzle.enabled:  # the sums of pass 2 know nothing of uneven shares
         correlation = round(large_factor(tied), 3)
     method, low, high = options.thresholds(len(lights))
@@ -256,11 +265,30 @@ class _WindowReader:
     lights: list[Light]
     band: str
     calibrator: Calibrator
+    raised: tuple[float, ...]
 
     def __call__(
         self, i: int, y0: int, y1: int, x0: int, x1: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
-        return self.calibrator.window(self.lights[i], self.band, y0, y1, x0, x1)
+        signal, variance, quality = self.calibrator.window(self.lights[i], self.band, y0, y1, x0, x1)
+        if self.raised[i] != 1.0:
+            variance *= np.float32(self.raised[i])
+        return signal, variance, quality
+
+
+def _shared_noise(
+    lights: list[Light], band: str, calibrator: Calibrator, kernel: str, *, drops: bool
+) -> tuple[Floats, Floats]:
+    """Return per frame what raises the variance of resampled pixels, and the correlation left beside it.
+
+    The pixels of interpolated mosaics share noise; all others are independent: 1 and 1.
+    """
+    table = warp_table("nearest" if drops else kernel)  # type: ignore[no-untyped-call]
+    known: dict[str, tuple[float, float]] = {"": (1.0, 1.0)}
+    for cfa in {light.facts.cfa for light in lights if light.facts.cfa}:
+        known[cfa] = shared_noise(noise_of(cfa, band[-1], calibrator.debayer_method), table)
+    found = np.array([known[light.facts.cfa] for light in lights])
+    return found[:, 0], found[:, 1]
 
 
 def _maps(lights: list[Light], band: str, calibrator: Calibrator) -> Floats:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciastro.calibrate.debayer import DebayerOptions, debayer, phase_offset, split_window
+from sciastro.calibrate.debayer import DebayerOptions, debayer, phase_offset, reach_of, split_window
+from sciastro.core.cfa import XTRANS
 from sciastro.core.history import history, record
 from sciastro.core.lift import chunk_rows, is_lazy
 from sciastro.core.vocabulary import CFA, EXPOSURE, FILTER, QUALITY, SIGNAL, VARIANCE, WCS, labeled
@@ -31,7 +32,11 @@ def frames(n=2, shape=(14, 18), cfa="GRBG", name="OSC"):
     return record(ds, "calibrate.correct")
 
 
-@pytest.mark.parametrize("method", ["superpixel", "bilinear"])
+METHODS = ["superpixel", "bilinear", "linear", "split"]
+SHIFTED = "".join(np.roll(np.array(list(XTRANS)).reshape(6, 6), (1, 5), (0, 1)).ravel())
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_three_frames_of_each_with_their_coordinates(method):
     ds = frames()
     out = debayer(ds, options=DebayerOptions(method=method))
@@ -49,13 +54,30 @@ def test_three_frames_of_each_with_their_coordinates(method):
             np.testing.assert_array_equal(out[name].values[3 * i : 3 * i + 3], plane)
 
 
-@pytest.mark.parametrize("method", ["superpixel", "bilinear"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("rows", [4, 5, 14])
-def test_lazy_in_lazy_out_with_the_same_numbers(rows, method):
-    ds, options = frames(), DebayerOptions(method=method)
+@pytest.mark.parametrize("cfa", ["GRBG", XTRANS, SHIFTED])
+def test_lazy_in_lazy_out_with_the_same_numbers(rows, method, cfa):
+    ds, options = frames(cfa=cfa), DebayerOptions(method=method)
     lazy = debayer(chunk_rows(ds, rows), options=options)
     assert is_lazy(lazy["signal"])
     xr.testing.assert_identical(lazy.compute(), debayer(ds, options=options))
+
+
+@pytest.mark.parametrize("method", ["bilinear", "linear", "split"])
+@pytest.mark.parametrize("cfa", ["GRBG", XTRANS, SHIFTED])
+def test_a_window_with_its_reach_is_a_part_of_the_whole(method, cfa):
+    ds, reach = frames(1, (30, 32)), reach_of(method, cfa)
+    planes = [ds[name].values[0] for name in ("signal", "variance", "quality")]
+    whole = split_window(*planes, cfa, method=method)
+    part = split_window(*(plane[5:25, 3:28] for plane in planes), cfa, 5, 3, method=method)
+    for a, b in zip(part, whole, strict=True):
+        inner = np.s_[:, reach : 20 - reach, reach : 25 - reach]
+        np.testing.assert_array_equal(a[inner], b[:, 5 + reach : 25 - reach, 3 + reach : 28 - reach])
+    for c in range(3):
+        one = split_window(*planes, cfa, method=method, colors=[c])
+        for a, b in zip(one, whole, strict=True):
+            np.testing.assert_array_equal(a[0], b[c])
 
 
 @pytest.mark.parametrize("start", [(0, 0), (3, 4), (2, 5), (7, 7)])
