@@ -75,11 +75,8 @@ def stack_windows(
     adjust: Adjust | None = None,
     drizzle: DrizzleOptions | None = None,
     cluster: Cluster | None = None,
-<<<<<<< HEAD
     feather: float = 0.0,
-=======
     correlation: npt.NDArray[np.float64] | None = None,
->>>>>>> f644789 (Claim the noise of stacks of interpolated mosaics: raise the variance of resampled pixels, carry the correlation)
 ) -> float:
     """Integrate one band into `out` and return its noise correlation factor.
 
@@ -117,13 +114,10 @@ def stack_windows(
     cluster
         Works the tiles instead of threads; `read_window` must then be picklable, and `memory_bytes` bounds
         each of its processes.
-<<<<<<< HEAD
     feather
         Width [pixel of the frame] over which the share of a frame falls to 0 at its edge; 0 is none.
-=======
     correlation
         Per frame, noise of large areas over that of uncorrelated pixels; None is 1.
->>>>>>> f644789 (Claim the noise of stacks of interpolated mosaics: raise the variance of resampled pixels, carry the correlation)
 
     Returns
     -------
@@ -154,12 +148,8 @@ def stack_windows(
     task = _TileTask(
         read_window, adjust, numbers,
         {"maps": maps[used], "frame_shape": frame_shape, "terms": part, "weight": weight[used],
-<<<<<<< HEAD
-         "options": options, "domains": boxes, "drizzle": drizzle, "feather": feather},
-=======
-         "options": options, "domains": boxes, "drizzle": drizzle,
+         "options": options, "domains": boxes, "drizzle": drizzle, "feather": feather,
          "correlation": None if correlation is None else np.asarray(correlation)[used]},
->>>>>>> f644789 (Claim the noise of stacks of interpolated mosaics: raise the variance of resampled pixels, carry the correlation)
     )  # fmt: skip
     sums = np.zeros((len(tiles), 2))
     order = {tile: number for number, tile in enumerate(tiles)}

@@ -227,11 +227,7 @@ def stack_band(
         read, maps, shape, changes, weights, out,
         options=options, memory_bytes=calibrator.memory_left(out.image.shape, beside),
         workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
-<<<<<<< HEAD
-        cluster=context.cluster, adjust=adjust, feather=leveled.feather,
-=======
-        cluster=context.cluster, adjust=adjust, correlation=shared,
->>>>>>> f644789 (Claim the noise of stacks of interpolated mosaics: raise the variance of resampled pixels, carry the correlation)
+        cluster=context.cluster, adjust=adjust, feather=leveled.feather, correlation=shared,
     )  # fmt: skip
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
