@@ -553,7 +553,7 @@ def test_order_counts():
 
 def test_given_and_step_names_are_words_of_the_language():
     assert set(VARIABLES) >= GIVEN
-    floors = {"calibrate", "measure", "astrometry", "integrate", "photometry", "render"}
+    floors = {"ingest", "calibrate", "measure", "astrometry", "integrate", "photometry", "render"}
     for name, step in STEPS.items():
         assert name.split(".")[0] in floors
         assert isinstance(step, Step)

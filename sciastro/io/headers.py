@@ -439,7 +439,7 @@ def _adu_per_unit(cards: Cards, traits: Traits, dtype: str) -> float:
     """Return 65535 over the value of white, where floating-point numbers have one; else 1."""
     if not dtype.startswith("float"):
         return 1.0
-    white = cards.number("XISFMAX")  # the upper bound of an XISF image, whose lower one is 0
+    white = cards.number("XISFMAX")  # of XISF (where black is 0) and TIFF
     if white is not None and white > 0:
         return UNIT_FLOAT_ADU / white
     return UNIT_FLOAT_ADU if traits.unit_float else 1.0

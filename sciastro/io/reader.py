@@ -12,6 +12,7 @@ from sciastro.io.fits import FitsReader
 from sciastro.io.probe import Pixels, Probe, Reader, RowSource
 from sciastro.io.raw import RawReader
 from sciastro.io.ser import SerReader
+from sciastro.io.tiff import TiffReader
 from sciastro.io.xisf import XisfReader
 
 __all__ = [
@@ -29,13 +30,13 @@ __all__ = [
     "sha256",
 ]
 
-READERS: tuple[Reader, ...] = (FitsReader(), XisfReader(), RawReader(), SerReader())
+READERS: tuple[Reader, ...] = (FitsReader(), XisfReader(), RawReader(), SerReader(), TiffReader())
 
 PICTURE = "is a picture, not a raw frame: its numbers are no longer linear."
 LATER = MappingProxyType(
     {
         ".avi": "is a video of pictures; SER videos of the raw pixels can be read.",
-        **dict.fromkeys((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"), PICTURE),
+        **dict.fromkeys((".jpg", ".jpeg", ".png", ".heic", ".bmp", ".gif"), PICTURE),
     }
 )
 """Formats that people have beside their frames, and what is said of them."""

@@ -19,7 +19,7 @@ from sciastro.io.reader import is_image, probe, reader_of, sha256
     [
         ("a.jpg", "no longer linear"),
         ("a.doc", "not an image format"),
-        ("a.ser", "video"),
+        ("a.avi", "video"),
     ],
 )
 def test_formats_that_cannot_be_read_say_why(name, message):
