@@ -8,7 +8,7 @@ Noise floor: no sample within `low` / `high` sigma of the median is ever rejecte
 that the variances state (their harmonic mean, so that one noisy sample does not raise it). A sample sigma
 of few frames is itself uncertain, and rules without this floor reject good samples. Pure noise, winsorized
 4/3, samples rejected and noise above the mean's: n = 5 0.02 % +0.1 %, 10 0.04 % +0.3 %, 20 0.06 % +0.4 %,
-60 0.09 % +0.8 % (nominal 0.14 %); without floor n = 5 1.9 % +2.4 %, 20 0.30 % +1.3 %, 60 0.18 % +1.3 %.
+60 0.09 % +0.8 % (nominal 0.14 %); without floor (`noise_floor` false) n = 5 1.9 % +2.4 %, 20 0.30 % +1.3 %, 60 0.18 % +1.3 %.
 A single outlier of 20 sigma is found in 96 % (n = 4), 99.7 % (n = 5), 100 % (n >= 6) of the pixels.
 The middle samples of a pixel always survive, so two clusters never lose all: [0, 0, 7, 7] keeps all four.
 
@@ -23,6 +23,8 @@ import numpy as np
 from numba import njit
 
 __all__ = [
+    "HIGH",
+    "LOW",
     "MEAN",
     "MEDIAN",
     "METHODS",
@@ -38,6 +40,7 @@ __all__ = [
 NONE, SIGMA, WINSORIZED, PERCENTILE, MINMAX = 0, 1, 2, 3, 4
 METHODS = {"none": NONE, "sigma": SIGMA, "winsorized": WINSORIZED, "percentile": PERCENTILE, "minmax": MINMAX}
 MEAN, MEDIAN = 0, 1
+LOW, HIGH = np.uint8(1), np.uint8(2)  # of a sample: rejected below, above the center
 
 TILE = 512
 # Planes of the flat scratch: constant offsets from ONE pointer, or the compiler cannot prove that they do
@@ -387,6 +390,77 @@ def _average_shared(values, variance, weight, share, equal, start, m, f):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _prepare(values, variance, weight, share, pairs, noise_floor, start, m, ranked, f, count):
+    """Load and sort a tile: `ranked`, and COUNT, FLOOR (sigma), CENTER and the widest LOWER, UPPER of `f`."""
+    if share.size > 0:
+        _load_shared(values, variance, weight, share, start, m, ranked, f)
+    else:
+        _load(values, variance, weight, start, m, ranked, f)
+    for p in range(m):  # harmonic mean: one sample with much noise of its own does not raise it
+        f[FLOOR + p] = np.sqrt(f[COUNT + p] / f[FLOOR + p]) if f[FLOOR + p] > ZERO and noise_floor else ZERO
+    _sort_rows(ranked, pairs, m)
+    _middle(ranked, f, m, count)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _mark(values, variance, weight, share, start, m, f, below, above, marks):
+    """Write `LOW` and `HIGH` into `marks` at the rejected samples of a tile."""
+    for p in range(m):
+        if below[p] + above[p] == 0:
+            continue
+        lower, upper, at = f[LOWER + p], f[UPPER + p], start + p
+        for i in range(values.shape[0]):
+            x = values[i, at]
+            beyond = (x < lower or x > upper) and abs(x) < INF
+            if beyond and weight[i] > ZERO and variance[i, at] > ZERO:
+                if share.size == 0 or share[i, at] > ZERO:
+                    marks[i, at] = LOW if x < lower else HIGH
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _finish(
+    values,
+    variance,
+    weight,
+    share,
+    how,
+    start,
+    m,
+    ranked,
+    f,
+    count,
+    below,
+    above,
+    out,
+    out_variance,
+    coverage,
+    rejected_low,
+    rejected_high,
+    marks,
+):
+    """Average what lies within LOWER and UPPER of `f`, and write the results of a tile."""
+    if share.size > 0:
+        _average_shared(values, variance, weight, share, how == MEDIAN, start, m, f)
+    else:
+        _average(values, variance, weight, how == MEDIAN, start, m, f)
+    for p in range(m):  # 0 / 0 is NaN: nothing survived
+        norm, square = f[NORM + p], f[SQUARE + p]
+        out[start + p] = f[CENTER + p] + f[TOTAL + p] / norm
+        out_variance[start + p] = f[NOISE + p] / (norm * norm)
+        coverage[start + p] = norm * norm / square if square > ZERO else ZERO
+    for p in range(m):
+        rejected_low[start + p], rejected_high[start + p] = below[p], above[p]
+    if how == MEDIAN:
+        for p in range(m):
+            a, b = below[p], count[p] - above[p]
+            if b > a:
+                out[start + p] = HALF * (ranked[(a + b - 1) // 2, p] + ranked[(a + b) // 2, p])
+                out_variance[start + p] *= median_factor(b - a)
+    if marks.size > 0:
+        _mark(values, variance, weight, share, start, m, f, below, above, marks)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def combine(
     values,
     variance,
@@ -398,11 +472,13 @@ def combine(
     low,
     high,
     max_iterations,
+    noise_floor,
     out,
     out_variance,
     coverage,
     rejected_low,
     rejected_high,
+    marks,
 ):
     """Reject outliers along the frame axis and average the rest.
 
@@ -419,7 +495,7 @@ def combine(
     pairs
         Sorting network for this number of frames, `merge_network(values.shape[0])`.
     method
-        `NONE`, `SIGMA`, `WINSORIZED`, `PERCENTILE` or `MINMAX`.
+        `NONE`, `SIGMA`, `WINSORIZED`, `PERCENTILE` or `MINMAX`; `kernels.rules` has more.
     how
         `MEAN` (weighted by frame) or `MEDIAN` (unweighted).
     low, high
@@ -427,43 +503,27 @@ def combine(
         of samples, by method.
     max_iterations
         Rejection passes at most.
+    noise_floor
+        Whether sigma is at least the noise that the variances state (see the module).
     out, out_variance, coverage
         float32 (pixel,), written. NaN, NaN and 0 where no sample exists. Coverage is
         (sum w)^2 / sum w^2, the effective number of frames.
     rejected_low, rejected_high
         uint16 (pixel,), written: samples rejected on each side (missing ones are not counted).
+    marks
+        uint8 (frame, pixel): `LOW` or `HIGH` is written at rejected samples, nothing elsewhere; or (0, 0).
     """
     n_frames, n_pixels = values.shape
-    low, high, shared = np.float32(low), np.float32(high), share.size > 0
+    low, high = np.float32(low), np.float32(high)
     ranked, work = np.empty((n_frames, TILE), np.float32), np.empty((n_frames, TILE), np.float32)
     f, g = np.empty(PLANES * TILE, np.float32), np.empty(CLIP_PLANES * TILE, np.float32)
     k = np.empty((5, TILE), np.int32)
     count, below, above = np.empty((3, TILE), np.int32)
     for start in range(0, n_pixels, TILE):
         m = min(TILE, n_pixels - start)
-        if shared:
-            _load_shared(values, variance, weight, share, start, m, ranked, f)
-        else:
-            _load(values, variance, weight, start, m, ranked, f)
-        for p in range(m):  # harmonic mean: one sample with much noise of its own does not raise it
-            f[FLOOR + p] = np.sqrt(f[COUNT + p] / f[FLOOR + p]) if f[FLOOR + p] > ZERO else ZERO
-        _sort_rows(ranked, pairs, m)
-        _middle(ranked, f, m, count)
+        _prepare(values, variance, weight, share, pairs, noise_floor, start, m, ranked, f, count)
         _reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m)
-        if shared:
-            _average_shared(values, variance, weight, share, how == MEDIAN, start, m, f)
-        else:
-            _average(values, variance, weight, how == MEDIAN, start, m, f)
-        for p in range(m):  # 0 / 0 is NaN: nothing survived
-            norm, square = f[NORM + p], f[SQUARE + p]
-            out[start + p] = f[CENTER + p] + f[TOTAL + p] / norm
-            out_variance[start + p] = f[NOISE + p] / (norm * norm)
-            coverage[start + p] = norm * norm / square if square > ZERO else ZERO
-        for p in range(m):
-            rejected_low[start + p], rejected_high[start + p] = below[p], above[p]
-        if how == MEDIAN:
-            for p in range(m):
-                a, b = below[p], count[p] - above[p]
-                if b > a:
-                    out[start + p] = HALF * (ranked[(a + b - 1) // 2, p] + ranked[(a + b) // 2, p])
-                    out_variance[start + p] *= median_factor(b - a)
+        _finish(
+            values, variance, weight, share, how, start, m, ranked, f, count, below, above,
+            out, out_variance, coverage, rejected_low, rejected_high, marks,
+        )  # fmt: skip

@@ -10,6 +10,7 @@ from sciastro.kernels.masters import combine_counts
 from sciastro.kernels.networks import merge_network
 
 NO_SHARE = np.empty((0, 0), np.float32)
+NO_MARKS = np.empty((0, 0), np.uint8)
 
 
 def run(
@@ -22,6 +23,8 @@ def run(
     high=3.0,
     passes=10,
     share=NO_SHARE,
+    noise_floor=True,
+    marks=NO_MARKS,
 ):
     values = np.ascontiguousarray(values, np.float32)
     n, p = values.shape
@@ -29,7 +32,21 @@ def run(
     weight = np.ones(n, np.float32) if weight is None else np.asarray(weight, np.float32)
     planes = [np.empty(p, np.float32) for _ in range(3)] + [np.empty(p, np.uint16) for _ in range(2)]
     method = kernel.METHODS[method]
-    kernel.combine(values, variance, weight, share, merge_network(n), method, how, low, high, passes, *planes)
+    kernel.combine(
+        values,
+        variance,
+        weight,
+        share,
+        merge_network(n),
+        method,
+        how,
+        low,
+        high,
+        passes,
+        noise_floor,
+        *planes,
+        marks,
+    )
     return planes
 
 
