@@ -4,10 +4,24 @@ from dataclasses import dataclass
 
 from sciastro.core.options import Options, option
 
-__all__ = ["AlignOptions", "ResampleOptions", "StackOptions"]
+__all__ = ["RULES", "AlignOptions", "ResampleOptions", "StackOptions", "chosen"]
 
-DEFAULT_LOW = {"winsorized": 4.0, "sigma": 4.0, "percentile": 0.2, "minmax": 1.0, "none": 0.0}
-DEFAULT_HIGH = {"winsorized": 3.0, "sigma": 3.0, "percentile": 0.1, "minmax": 1.0, "none": 0.0}
+RULES = (
+    *("auto", "winsorized", "sigma", "averaged", "linearfit", "esd", "mad", "noise", "percentile", "minmax"),
+    "none",
+)
+THRESHOLDS = {  # low, high; what the field uses
+    "winsorized": (4.0, 3.0),
+    "sigma": (4.0, 3.0),
+    "averaged": (4.0, 3.0),
+    "linearfit": (5.0, 4.0),
+    "esd": (3.0, 3.0),
+    "mad": (4.0, 3.0),
+    "noise": (5.0, 5.0),
+    "percentile": (0.2, 0.1),
+    "minmax": (1.0, 1.0),
+    "none": (0.0, 0.0),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,21 +57,36 @@ class StackOptions(ResampleOptions):
     """How frames are resampled, rejected and averaged."""
 
     reject: str = option(
-        "winsorized",
-        "Rejection of outliers among the frames.",
-        choices=("winsorized", "sigma", "percentile", "minmax", "none"),
+        "winsorized", "Rejection of outliers among the frames; auto chooses by their number.", choices=RULES
     )
     low: float | None = option(
         None,
-        "Threshold below the center: 4 sigma, share 0.2 of the median (percentile), 1 frame (minmax).",
+        "Threshold below the center: sigma (4; linearfit 5, noise 5, esd 3), share 0.2 of the median "
+        "(percentile), 1 frame (minmax).",
         low=0.0,
     )
     high: float | None = option(
         None,
-        "Threshold above the center: 3 sigma, share 0.1 of the median (percentile), 1 frame (minmax).",
+        "Threshold above the center: sigma (3; linearfit 4, noise 5), share 0.1 of the median (percentile), "
+        "1 frame (minmax).",
         low=0.0,
     )
     max_iterations: int = option(6, "Rejection passes at most.", low=1, high=50)
+    noise_floor: bool = option(
+        True,
+        "Never reject what lies within low and high sigma of the median by the stated variances (linearfit: "
+        "within 3); a sigma from few samples is uncertain itself.",
+    )
+    esd_share: float = option(0.3, "Most outliers of the ESD test, as a share of frames.", low=0.0, high=0.5)
+    esd_alpha: float = option(
+        0.05, "Probability that the ESD test finds an outlier in pure noise.", low=1e-6, high=0.5
+    )
+    edge: float = option(
+        1.2,
+        "Deviation that the noise rule allows to seeing, in steps of the median image to the next pixel.",
+        low=0.0,
+        high=10.0,
+    )
     protect: float = option(
         1.0,
         "Samples within this share of the image's 5 x 5 range (star cores) are never rejected; 0: none.",
@@ -82,6 +111,24 @@ class StackOptions(ResampleOptions):
     def thresholds(self, frames: int) -> tuple[str, float, float]:
         """Return the rejection rule for a number of frames, and its low and high threshold."""
         method = self.reject if frames >= self.min_reject else "none"
-        low = DEFAULT_LOW[method] if self.low is None or method == "none" else self.low
-        high = DEFAULT_HIGH[method] if self.high is None or method == "none" else self.high
-        return method, low, high
+        method = chosen(frames) if method == "auto" else method
+        low, high = THRESHOLDS[method]
+        own = method != "none"
+        return (
+            method,
+            self.low if own and self.low is not None else low,
+            self.high if own and self.high is not None else high,
+        )
+
+    def describe(self, frames: int) -> str:
+        """Return the rejection of a number of frames in words, for headers and reports."""
+        method, low, high = self.thresholds(frames)
+        text = method if method == "none" else f"{method} {low:g} / {high:g}"
+        if self.reject == "auto" and method != "none":
+            text += f" (auto, {frames} frames)"
+        return text
+
+
+def chosen(frames: int) -> str:
+    """Return the rule that ``reject = "auto"`` takes for a number of frames, 3 or more."""
+    return "noise" if frames < 6 else "winsorized"

@@ -6,23 +6,38 @@ light from stars.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage, stats
 
 from sciastro.core.quality import Quality
 from sciastro.integrate.options import StackOptions
 from sciastro.kernels.consensus import consensus
 from sciastro.kernels.networks import merge_network
+from sciastro.kernels.noisemodel import average_marked, mark_outliers, middle_image
 from sciastro.kernels.protect import protect
 from sciastro.kernels.reduce import MEAN, MEDIAN, METHODS, combine
+from sciastro.kernels.rules import RULES, combine_by_rule, scatter_ratio
 
 __all__ = ["NO_SHARE", "RIM", "TileResult", "reject_tile"]
 
+Floats = npt.NDArray[np.float32]
+Marks = npt.NDArray[np.uint8]
+Result = tuple[npt.NDArray[Any], ...]  # image, variance, coverage, rejected low, rejected high; all (y, x)
 Planes = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]
 
 RIM = 2  # pixels of the neighbors that protection of structure looks at
 MISSING = np.uint16(Quality.NO_DATA | Quality.DO_NOT_USE)
+# Sigma about the median within which nothing is rejected, of rules whose thresholds are no such sigma.
+SIGMAS = {"linearfit": (3.0, 3.0), "percentile": (4.0, 3.0)}
+SECOND_PASS = (
+    0.7 / 1.2,
+    0.8,
+)  # of the noise rule beside a hit: gradient term and sigma over the first pass's
+NOTHING = np.empty(0, np.float32)
 NO_SHARE = np.empty((0, 0, 0), np.float32)  # every sample counts with the weight of its frame
 
 
@@ -81,34 +96,115 @@ def reject_tile(
         Frames of the whole stack, by which the rule is chosen; None are those given.
     """
     n, rows, columns = planes[0].shape
-    flat = [plane.reshape(n, rows * columns) for plane in planes]
-    shares = share.reshape(n, rows * columns) if share.size else share.reshape(0, 0)
-    image, variance, coverage = np.empty((3, rows * columns), np.float32)
-    low, high, quality = np.empty((3, rows * columns), np.uint16)
-    method, below, above = options.thresholds(int((weights > 0).sum()) if frames is None else frames)
-    how = MEDIAN if options.combine == "median" else MEAN
-    combine(
-        flat[0], flat[1], weights, shares, merge_network(n), METHODS[method], how, below, above,
-        options.max_iterations, image, variance, coverage, low, high,
-    )  # fmt: skip
-    shape = (rows, columns)
-    if method in ("winsorized", "sigma") and options.protect > 0:
+    if frames is None:
+        frames = int((weights > 0).sum())
+    samples = _Samples(*planes[:2], weights, share)
+    marks = np.zeros(planes[0].shape, np.uint8)
+    result = _rejected(samples, marks, options, frames)
+    method, below, above = options.thresholds(frames)
+    if method not in ("none", "minmax") and options.protect > 0:
+        low, high = SIGMAS.get(method, (below, above))
         protect(
-            planes[0], planes[1], weights, share, options.protect, below, above,
-            options.combine == "median",
-            *(plane.reshape(shape) for plane in (image, variance, coverage, low, high)),
+            *samples.cube, options.protect, low, high, options.combine == "median", *result, marks
         )  # fmt: skip
+    image, variance, coverage, low_count, high_count = result
+    quality = np.empty((rows, columns), np.uint16)
     consensus(
-        flat[0], flat[2], weights, shares, np.float32(options.flag_share), low, high,
-        np.float32(options.outlier_share), np.uint16(Quality.OUTLIER), MISSING, quality,
+        samples.flat[0], planes[2].reshape(n, -1), weights, samples.flat[3], np.float32(options.flag_share),
+        low_count.ravel(), high_count.ravel(), np.float32(options.outlier_share), np.uint16(Quality.OUTLIER),
+        MISSING, quality.ravel(),
     )  # fmt: skip
     inner = (slice(RIM, rows - RIM), slice(RIM, columns - RIM))
     return TileResult(
-        image=image.reshape(shape)[inner],
-        variance=variance.reshape(shape)[inner],
-        quality=quality.reshape(shape)[inner],
-        coverage=coverage.reshape(shape)[inner],
-        rejected_low=low.reshape(shape)[inner],
-        rejected_high=high.reshape(shape)[inner],
-        sums=sums,
+        image=image[inner], variance=variance[inner], quality=quality[inner], coverage=coverage[inner],
+        rejected_low=low_count[inner], rejected_high=high_count[inner], sums=sums,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Values, variance and share (frame, y, x) and weight (frame,) of the samples of a tile."""
+
+    values: Floats
+    variance: Floats
+    weights: Floats
+    share: Floats
+
+    @property
+    def cube(self) -> tuple[Floats, Floats, Floats, Floats]:
+        return self.values, self.variance, self.weights, self.share
+
+    @property
+    def flat(self) -> tuple[Floats, Floats, Floats, Floats]:
+        n = len(self.values)
+        share = self.share.reshape(n, -1) if self.share.size else self.share.reshape(0, 0)
+        return self.values.reshape(n, -1), self.variance.reshape(n, -1), self.weights, share
+
+
+def _rejected(samples: _Samples, marks: Marks, options: StackOptions, frames: int) -> Result:
+    """Reject by the rule of `options` and average; writes `marks`."""
+    shape = samples.values.shape[1:]
+    result = (
+        *(np.empty(shape, np.float32) for _ in range(3)),
+        *(np.empty(shape, np.uint16) for _ in range(2)),
     )
+    method, low, high = options.thresholds(frames)
+    if method == "noise":
+        _by_noise(samples, marks, options, (low, high), result)
+        return result
+    n = len(marks)
+    how = MEDIAN if options.combine == "median" else MEAN
+    network, out = merge_network(n), (*(plane.ravel() for plane in result), marks.reshape(n, -1))
+    if method in METHODS:
+        combine(
+            *samples.flat, network, METHODS[method], how, low, high, options.max_iterations,
+            options.noise_floor, *out,
+        )  # fmt: skip
+    else:
+        sigma = _averaged_noise(samples) if method == "averaged" else NOTHING
+        combine_by_rule(
+            *samples.flat, network, RULES[method], how, low, high, *SIGMAS.get(method, (low, high)),
+            sigma.ravel(), critical_values(n, options.esd_alpha), options.esd_share, options.max_iterations,
+            options.noise_floor, *out,
+        )  # fmt: skip
+    return result
+
+
+def _by_noise(
+    samples: _Samples, marks: Marks, options: StackOptions, kappa: tuple[float, float], result: Result
+) -> None:
+    """Reject by the variance plane and average."""
+    n = len(marks)
+    base, half = np.empty((2, *marks.shape[1:]), np.float32)
+    middle_image(*samples.flat, merge_network(n), base.ravel(), half.ravel())
+    second = [SECOND_PASS[1] * k for k in kappa]
+    mark_outliers(
+        *samples.cube, base, half, options.edge, *kappa, SECOND_PASS[0] * options.edge, *second, marks
+    )
+    average_marked(
+        *samples.flat, marks.reshape(n, -1), base.ravel(), options.combine == "median",
+        *(plane.ravel() for plane in result),
+    )  # fmt: skip
+
+
+def _averaged_noise(samples: _Samples) -> Floats:
+    """Return the noise of a sample: as stated, times the median ratio of scatter to it among 5 x 5 pixels."""
+    ratio, noise = np.empty((2, *samples.values.shape[1:]), np.float32)
+    scatter_ratio(*samples.flat, merge_network(len(samples.values)), ratio.ravel(), noise.ravel())
+    around: Floats = ndimage.median_filter(ratio, size=2 * RIM + 1, mode="nearest")
+    return noise * np.sqrt(around)
+
+
+@lru_cache(maxsize=64)
+def critical_values(n: int, alpha: float) -> npt.NDArray[np.float64]:
+    """Return the critical values of the generalized ESD test by the number of samples left, 0 to `n`.
+
+    ``(N - 1) t / sqrt(N (N - 2 + t^2))`` with ``t`` the ``1 - alpha / (2 N)`` quantile of Student's t with
+    ``N - 2`` degrees of freedom (Rosner 1983): they depend on the samples left alone. Infinite below three.
+    """
+    left = np.arange(3, n + 1, dtype=np.float64)
+    t = stats.t.ppf(1 - alpha / (2 * left), left - 2)
+    out = np.full(n + 1, np.inf)
+    out[3:] = (left - 1) * t / np.sqrt(left * (left - 2 + t**2))
+    out.setflags(write=False)
+    return out

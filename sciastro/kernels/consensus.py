@@ -84,7 +84,7 @@ def consensus(
             out[start + p] = bits
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
 def _shared(values, quality, weight, share, pixel, candidates, enough):
     bits = np.uint16(0)
     for b in range(16):

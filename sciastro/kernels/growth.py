@@ -20,7 +20,7 @@ GROWN = np.uint8(4)
 F0, F1 = np.float32(0.0), np.float32(1.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
 def _company(marks, side, sums):
     """Write the summed-area table of the marks of one side, int32 (y + 1, x + 1); return their number."""
     rows, columns = marks.shape

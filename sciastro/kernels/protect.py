@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.order import median
-from sciastro.kernels.reduce import median_factor
+from sciastro.kernels.reduce import HIGH, LOW, median_factor
 
 __all__ = ["protect"]
 
@@ -34,6 +34,7 @@ def protect(
     coverage,
     rejected_low,
     rejected_high,
+    marks,
 ):
     """Combine again where samples were rejected on structure, by a rule that knows of the structure.
 
@@ -57,9 +58,11 @@ def protect(
     image, image_variance, coverage : float32[y, x]
     rejected_low, rejected_high : uint16[y, x]
         Results of `reduce.combine`; updated.
+    marks : uint8[frame, y, x] or uint8[0, 0, 0]
+        `LOW` or `HIGH` of rejected samples; updated.
     """
     n, height, width = values.shape
-    before, shared = image.copy(), share.size > 0
+    before, shared, marking = image.copy(), share.size > 0, marks.size > 0
     kept = np.empty(n, np.float32)
     for y in range(height):
         for x in range(width):
@@ -81,13 +84,19 @@ def protect(
             for f in range(n):
                 v, s = values[f, y, x], variance[f, y, x]
                 part = share[f, y, x] if shared else F1
+                if marking:
+                    marks[f, y, x] = 0
                 if not (weight[f] > F0 and s > F0 and abs(v) < np.inf and part > F0):
                     continue
                 d = v - center
                 if d < -(slack + kappa_low * np.sqrt(s)):
                     low += 1
+                    if marking:
+                        marks[f, y, x] = LOW
                 elif d > slack + kappa_high * np.sqrt(s):
                     high += 1
+                    if marking:
+                        marks[f, y, x] = HIGH
                 else:
                     w = 1.0 if use_median else weight[f] * part
                     kept[count] = v

@@ -36,7 +36,7 @@ LINE_STEPS = 50
 LINE_SIGMA = 2.0  # mean absolute deviations from the line that are called one sigma
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
 def _mad(x, a, b):
     """Return median and unbiased sigma by the MAD of the sorted x[a:b], three or more."""
     n = b - a
@@ -58,7 +58,7 @@ def _mad(x, a, b):
     return center, TO_SIGMA * factor * middle
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
 def _by_mad(x, c, low, high, floor, max_iterations):
     """Clip about the median, sigma from the MAD of the survivors; until none is rejected."""
     a, b = 0, c
@@ -80,7 +80,7 @@ def _by_mad(x, c, low, high, floor, max_iterations):
     return a, b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
 def _by_esd(x, c, critical, fraction):
     """Generalized extreme Studentized deviate test (Rosner 1983), to the last passing step.
 
@@ -115,7 +115,7 @@ def _by_esd(x, c, critical, fraction):
     return best_a, best_b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
 def _steepest(x, a, b, pivot, slope, order):
     """Return the sample through which, and through `pivot`, the line of least absolute deviation goes."""
     n, total = 0, 0.0
@@ -137,7 +137,7 @@ def _steepest(x, a, b, pivot, slope, order):
     return order[n - 1]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
 def _line(x, a, b, slope, order):
     """Return level at 0, slope and mean absolute deviation of the least-absolute-deviation line y(i).
 
@@ -159,7 +159,7 @@ def _line(x, a, b, slope, order):
     return best_level, best_slope, best / (b - a)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
 def _by_line(x, c, low, high, slope, order, max_iterations):
     """Fit a line to the sorted samples; those at the ends that leave it are rejected, and it is fitted again.
 
@@ -183,7 +183,7 @@ def _by_line(x, c, low, high, slope, order, max_iterations):
     return a, b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
 def _bounds(
     ranked, count, f, rule, low, high, guard_low, guard_high, ratio, start, critical, fraction,
     max_iterations, x, slope, order, m, below, above,
@@ -213,9 +213,9 @@ def _bounds(
             while b > a and x[b - 1] > center + high * sigma:
                 b -= 1
         a, b = min(a, (c - 1) // 2), max(b, c // 2 + 1)
-        while a > 0 and x[a - 1] >= bottom:
+        while a > 0 and (x[a - 1] >= bottom or x[a - 1] == x[a]):  # equal samples fare alike
             a -= 1
-        while b < c and x[b] <= top:
+        while b < c and (x[b] <= top or x[b] == x[b - 1]):
             b += 1
         below[p], above[p] = a, c - b
         f[LOWER + p], f[UPPER + p] = x[a], x[b - 1]
@@ -246,7 +246,9 @@ def combine_by_rule(
     rejected_high,
     marks,
 ):
-    """Reject outliers along the frame axis and average the rest; as `kernels.reduce.combine` but for:
+    """Reject outliers along the frame axis and average the rest, as `kernels.reduce.combine` does.
+
+    What it does not share with that:
 
     Parameters
     ----------
@@ -283,6 +285,17 @@ def combine_by_rule(
         )  # fmt: skip
 
 
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+def _middle_scatter(n):
+    """Return the median of the sum of squares about the mean of n unit normals, extremes left out from 5 on.
+
+    Up to 4 that of chi2 (Wilson & Hilferty 1931); beyond, a fit to simulations of 5 to 400, within 0.2 %.
+    """
+    if n < 5:
+        return (n - 1) * (1 - 2 / (9 * (n - 1.0))) ** 3
+    return (n - 3) * (1 - (3.2903 * np.log(n) - 3.4187 + 11.7666 / n - 9.027 / (n * n)) / n)
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def scatter_ratio(values, variance, weight, share, pairs, out, noise):
     """Write scatter over stated noise of the samples of each pixel, as variances.
@@ -292,9 +305,9 @@ def scatter_ratio(values, variance, weight, share, pairs, out, noise):
     values, variance, weight, share, pairs
         As in `kernels.reduce.combine`.
     out
-        float32 (pixel,), written: sum of (x - mean)^2 over the harmonic mean of the variances and over the
-        median of chi2 with n - 1 degrees of freedom (Wilson & Hilferty 1931), so that its median among
-        pixels is 1 where the variances are true; 1 with fewer than two samples.
+        float32 (pixel,), written: sum of (x - mean)^2, over the harmonic mean of the variances and over
+        its own median for Gaussian samples, so that its median among pixels is 1 where the variances are
+        true; 1 with fewer than two samples. Of five and more samples lowest and highest are left out.
     noise
         float32 (pixel,), written: the root of that harmonic mean, 0 without samples.
     """
@@ -307,11 +320,11 @@ def scatter_ratio(values, variance, weight, share, pairs, out, noise):
         for p in range(m):
             c, floor, center, total, square = count[p], f[FLOOR + p], f[CENTER + p], 0.0, 0.0
             noise[start + p], out[start + p] = floor, ONE
-            for i in range(c):
+            out_of = 1 if c >= 5 else 0
+            for i in range(out_of, c - out_of):
                 d = ranked[i, p] - center
                 total += d
                 square += d * d
             if c >= 2 and floor > ZERO:
-                free = c - 1.0
-                middle = free * (1 - 2 / (9 * free)) ** 3
-                out[start + p] = (square - total * total / c) / (float(floor) * floor * middle)
+                scatter = (square - total * total / (c - 2 * out_of)) / (float(floor) * floor)
+                out[start + p] = scatter / _middle_scatter(c)

@@ -242,10 +242,8 @@ def stack_band(
         tied = widened(tied, noise_of(members.cfa, band[-1], calibrator.debayer_method))
     if drizzle.enabled:  # the sums of pass 2 know nothing of uneven shares
         correlation = round(large_factor(tied), 3)
-    method, low, high = options.thresholds(len(lights))
-    text = method if method == "none" else f"{method} {low:g} / {high:g}"
     way = drizzle.text if drizzle.enabled else options.kernel
-    words = (text, options.combine, way, leveled.method)
+    words = (options.describe(len(lights)), options.combine, way, leveled.method)
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band],
         arrays=out, lights=lights,

@@ -5,7 +5,7 @@ import numpy as np
 from sciastro.kernels.consensus import consensus
 from sciastro.kernels.protect import protect
 
-NO_SHARE = np.empty((0, 0, 0), np.float32)
+NO_SHARE, NO_MARKS = np.empty((0, 0, 0), np.float32), np.empty((0, 0, 0), np.uint8)
 
 
 def star_with(samples):
@@ -37,6 +37,7 @@ def call(values, variance, image, low, high, *, weight=None, share=1.0, use_medi
         coverage,
         rejected_low,
         rejected_high,
+        NO_MARKS,
     )
     return image[2, 2], spread[2, 2], coverage[2, 2], rejected_low[2, 2], rejected_high[2, 2]
 
@@ -146,7 +147,9 @@ def test_protection_equals_its_twin():
     rejected = [rng.integers(0, 2, image.shape).astype(np.uint16) for _ in range(2)]
     slow = slow_protect(values, variance, weight, 0.4, 4.0, 3.0, image, spread, coverage, rejected)
     before = image.copy()
-    protect(values, variance, weight, NO_SHARE, 0.4, 4.0, 3.0, False, image, spread, coverage, *rejected)
+    protect(
+        values, variance, weight, NO_SHARE, 0.4, 4.0, 3.0, False, image, spread, coverage, *rejected, NO_MARKS
+    )
     assert 20 < (image != before).sum() < 300
     for got, expected in zip((image, spread, coverage, *rejected), slow, strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=1e-4)
@@ -160,7 +163,9 @@ def test_protection_and_consensus_know_shares():
     rejected = [np.zeros((5, 5), np.uint16), np.ones((5, 5), np.uint16)]
     spread, coverage = np.full((5, 5), 0.25, np.float32), np.full((5, 5), 4, np.float32)
     weight = np.ones(4, np.float32)
-    protect(values, variance, weight, share, 1.0, 4.0, 3.0, False, image, spread, coverage, *rejected)
+    protect(
+        values, variance, weight, share, 1.0, 4.0, 3.0, False, image, spread, coverage, *rejected, NO_MARKS
+    )
     np.testing.assert_allclose((image[2, 2], spread[2, 2]), (104, 2.25 / 6.25), rtol=1e-6)
     quality = np.array([[1], [0], [1], [2]], np.uint16)  # bit 1 carries 1.5 of 2.5, the last frame nothing
     out, none = np.empty(1, np.uint16), np.zeros(1, np.uint16)

@@ -1,0 +1,63 @@
+"""Every rejection rule through the fused pass: outliers go, stars stay, the choice is stated."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from fields import Night
+
+from sciastro.integrate.options import RULES, StackOptions
+from sciastro.integrate.run import empty_stack, stack_windows
+from sciastro.integrate.stack import stack
+
+PIXELS = ("signal", "variance", "quality")
+CLIPPING = [rule for rule in RULES if rule not in ("none", "minmax", "percentile")]
+
+
+@pytest.fixture(scope="module")
+def night():
+    return Night(9, seed=3, side=4, fwhms=np.linspace(2.6, 3.6, 9))
+
+
+@pytest.mark.parametrize("rule", [rule for rule in CLIPPING if rule != "sigma"])  # none beyond 2.7 sd of nine
+def test_stars_keep_their_light_and_hits_go(night, rule):
+    plain = night.stack(reject="none")
+    fluxes = night.fluxes(night.stack(reject=rule).image) / night.fluxes(plain.image)
+    assert np.abs(fluxes - 1).max() < 3e-3
+    hit = Night(9, seed=3, side=4, fwhms=np.linspace(2.6, 3.6, 9))
+    hit.frames[4][0][60:64, 20:200] += 600  # of 14 sigma each
+    done = hit.stack(reject=rule)
+    dx, dy = np.round(hit.maps[4, :, 0]).astype(int)
+    line = done.image[62 - dy, 20:32] - plain.image[62 - dy, 20:32]
+    assert np.abs(np.median(line)) < 10 < 600 / 9
+    assert (done.rejected_high[61 - dy : 63 - dy, 24 : 190 - dx] >= 1).mean() > 0.97
+
+
+@pytest.mark.parametrize("rule", ["auto", "averaged", "esd", "noise"])
+def test_lazy_and_eager_agree(rule):
+    frames = Night(5, seed=1, side=3).dataset()
+    options = StackOptions(reject=rule)
+    eager = stack(frames, options=options)
+    lazy = stack(frames.assign({name: frames[name].chunk(y=64) for name in PIXELS}), options=options)
+    xr.testing.assert_identical(lazy.compute(), eager)
+
+
+@pytest.mark.parametrize("rule", ["noise", "averaged"])
+def test_numbers_do_not_depend_on_the_tiles(rule, night):
+    results = []
+    for memory in (1 << 26, 1 << 30):
+        out = empty_stack(night.shape)
+        stack_windows(
+            night.read, night.maps, night.shape, night.terms(), np.ones(9), out,
+            options=StackOptions(reject=rule), memory_bytes=memory,
+        )  # fmt: skip
+        results.append(out)
+    np.testing.assert_array_equal(results[0].image, results[1].image)
+    np.testing.assert_array_equal(results[0].rejected_high, results[1].rejected_high)
+
+
+def test_the_rule_that_auto_took_is_stated():
+    options = StackOptions(reject="auto")
+    assert options.thresholds(2)[0] == "none"
+    assert options.describe(30) == "winsorized 4 / 3 (auto, 30 frames)"
+    assert StackOptions(reject="noise", low=4.5).describe(8) == "noise 4.5 / 5"
+    assert StackOptions().describe(30) == "winsorized 4 / 3"
