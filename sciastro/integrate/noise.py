@@ -18,7 +18,7 @@ from sciastro.kernels.correlate import drizzle_patches, warp_patches
 from sciastro.kernels.drizzle import POINT
 from sciastro.kernels.warp import TAPS
 
-__all__ = ["Sampled", "autocorrelation", "sample_canvas", "side_by_side"]
+__all__ = ["Sampled", "autocorrelation", "sample_canvas", "side_by_side", "upright"]
 
 Floats = npt.NDArray[np.float64]
 Shape = tuple[int, int]
@@ -35,12 +35,16 @@ class Sampled:
 
     Attributes
     ----------
+    u, v
+        Column and row on the canvas (sample,).
     x, y
         Position on the frames (sample, frame) [pixel]; NaN where a frame does not show the pixel.
     sides
         (sample, frame, 4): exx, exy, eyx, eyy, the sides (exx, eyx) and (exy, eyy) of the pixel there.
     """
 
+    u: Floats
+    v: Floats
     x: Floats
     y: Floats
     sides: Floats
@@ -88,7 +92,7 @@ def sample_canvas(
             for axis in (0, 1):
                 sides[:, i, 2 * axis + k] = ends[0][axis] - ends[1][axis]
         x[inside, i], y[inside, i] = at[0][inside], at[1][inside]
-    return Sampled(x, y, sides)
+    return Sampled(u, v, x, y, sides)
 
 
 def autocorrelation(
@@ -116,7 +120,7 @@ def autocorrelation(
     k = _largest_lag(sampled, how)
     out = np.zeros((2 * k + 1, 2 * k + 1))
     if isinstance(how, Dropper):
-        x, y, sides = _upright(sampled)
+        x, y, sides = upright(sampled)
         count = drizzle_patches(x, y, sides, gains, how.kernel, how.pixfrac, out)
     else:
         count = warp_patches(sampled.x, sampled.y, sampled.sides, gains, how.table, out)
@@ -128,7 +132,7 @@ def autocorrelation(
     return _trimmed(out)
 
 
-def _upright(sampled: Sampled) -> tuple[Floats, Floats, Floats]:
+def upright(sampled: Sampled) -> tuple[Floats, Floats, Floats]:
     """Turn mirrored frames over, so that pixels have positive areas; drops do not care."""
     sides = sampled.sides.copy()
     flipped = sides[..., 0] * sides[..., 3] - sides[..., 1] * sides[..., 2] < 0

@@ -11,7 +11,7 @@ from numba import njit
 from sciastro.kernels.drizzle import _reach, _weight
 from sciastro.kernels.warp import PHASES, TAPS
 
-__all__ = ["drizzle_patches", "warp_patches"]
+__all__ = ["drizzle_patches", "drizzle_shared", "warp_patches", "warp_shared"]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -121,3 +121,82 @@ def drizzle_patches(x, y, sides, gain, kernel, pixfrac, out):
                                 covariance[b, a] += gain[i] * w * parts[m]
         count += _take(covariance, variance, out)
     return count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def warp_shared(x, y, weight, amplitude, group, table, out):
+    """Write the variance that noise common to frames adds to sampled output pixels, beyond the frames' own.
+
+    Pixel (j, i) of a master has one noise; frames that use it at the same output pixel do not average it
+    down. With c_i the resampling weights of frame i, w_i its weight and a_i the noise of the master in it,
+    the sum over pairs is ``2 sum_{i < j} w_i a_i w_j a_j sum_k c_ik c_jk / (sum_i w_i)^2``.
+
+    Parameters
+    ----------
+    x, y
+        float64 (sample, frame), position of each sampled output pixel on each frame; NaN where a frame does
+        not show it.
+    weight
+        float64 (frame,).
+    amplitude
+        float64 (sample, frame), noise (1 sigma) of the master in the frame's output pixel.
+    group
+        int64 (frame,), frames with the same number share their master; negative: none.
+    table
+        float32 (PHASES, 6) of `kernels.warp.warp_table`.
+    out
+        float64 (sample,), written; NaN where no frame shows the pixel.
+    """
+    for s in range(x.shape[0]):
+        total, norm = 0.0, 0.0
+        for i in range(x.shape[1]):
+            if not (np.isfinite(x[s, i]) and np.isfinite(y[s, i])):
+                continue
+            norm += weight[i]
+            if group[i] < 0:
+                continue
+            px, py = np.int64(np.floor(x[s, i] * PHASES + 0.5)), np.int64(np.floor(y[s, i] * PHASES + 0.5))
+            for j in range(i):
+                # A NaN position is never near.
+                if group[j] != group[i] or not (
+                    abs(x[s, i] - x[s, j]) < TAPS and abs(y[s, i] - y[s, j]) < TAPS
+                ):
+                    continue
+                qx = np.int64(np.floor(x[s, j] * PHASES + 0.5))
+                qy = np.int64(np.floor(y[s, j] * PHASES + 0.5))
+                both = weight[i] * amplitude[s, i] * weight[j] * amplitude[s, j]
+                total += 2.0 * both * _shared(table, px, qx) * _shared(table, py, qy)
+        out[s] = total / (norm * norm) if norm > 0.0 else np.nan
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def drizzle_shared(x, y, sides, weight, amplitude, group, kernel, pixfrac, out):
+    """As `warp_shared`, for drops: c_ik is the overlap of drop k, and the norm is of ``w_i sum_k c_ik``."""
+    frames, most = x.shape[1], 64
+    columns, rows = np.empty((frames, most), np.int64), np.empty((frames, most), np.int64)
+    parts, count = np.empty((frames, most)), np.empty(frames, np.int64)
+    for s in range(x.shape[0]):
+        total, norm = 0.0, 0.0
+        for i in range(frames):
+            count[i] = 0
+            if not (np.isfinite(x[s, i]) and np.isfinite(y[s, i])):
+                continue
+            exx, exy, eyx, eyy = sides[s, i]
+            reach_x, reach_y = _reach(kernel, exx, exy, pixfrac), _reach(kernel, eyy, eyx, pixfrac)
+            cx, cy = x[s, i], y[s, i]
+            for row in range(int(np.ceil(cy - reach_y)), int(np.floor(cy + reach_y)) + 1):
+                for column in range(int(np.ceil(cx - reach_x)), int(np.floor(cx + reach_x)) + 1):
+                    w = _weight(kernel, cx - column, cy - row, exx, exy, eyx, eyy, pixfrac)
+                    if w > 0.0 and count[i] < most:
+                        columns[i, count[i]], rows[i, count[i]], parts[i, count[i]] = column, row, w
+                        count[i] += 1
+                        norm += weight[i] * w
+            for j in range(i):
+                if group[j] != group[i] or group[i] < 0:
+                    continue
+                both = 2.0 * weight[i] * amplitude[s, i] * weight[j] * amplitude[s, j]
+                for a in range(count[i]):
+                    for b in range(count[j]):
+                        if columns[i, a] == columns[j, b] and rows[i, a] == rows[j, b]:
+                            total += both * parts[i, a] * parts[j, b]
+        out[s] = total / (norm * norm) if norm > 0.0 else np.nan

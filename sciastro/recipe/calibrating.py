@@ -140,6 +140,14 @@ class Calibrator:
         """Return what `light` is calibrated with; gain, read noise and saturation are its own."""
         return self._parts(light, phases=False)[0]
 
+    def parts_of(self, light: Light, band: str) -> list[Planes]:
+        """Return the planes of the raw pixels that make a pixel of `band`, one per phase of a cell."""
+        if not self._by_phase(light.facts.cfa):
+            return self._parts(light, phases=False)
+        phases = np.flatnonzero(pattern_of(light.facts.cfa).ravel() == COLORS.index(band[-1]))
+        parts = self._parts(light, phases=True)
+        return [parts[int(k)] for k in phases]
+
     def _parts(self, light: Light, *, phases: bool) -> list[Planes]:
         """Return the planes of `light`, of the whole mosaic or of its four phases."""
         match, cfa = light.match, light.facts.cfa

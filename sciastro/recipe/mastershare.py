@@ -1,0 +1,88 @@
+"""What masters add to the noise of a stack, looked up in their planes where the sampled pixels lie."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.calibrate.correct import Planes
+from sciastro.integrate.drizzle import Dropper
+from sciastro.integrate.noise import Sampled
+from sciastro.integrate.normalize import Terms
+from sciastro.integrate.resample import Resampler
+from sciastro.integrate.shared import SharedNoise, shared_noise
+from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.lights import Light
+
+__all__ = ["master_noise"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def master_noise(
+    lights: Sequence[Light],
+    band: str,
+    calibrator: Calibrator,
+    sampled: Sampled,
+    shape: tuple[int, int],
+    weights: Floats,
+    terms: Terms,
+    how: Resampler | Dropper,
+) -> SharedNoise:
+    """Return the noise that the masters of `lights` leave in their stack beyond each frame's own variance.
+
+    Parameters
+    ----------
+    sampled, shape
+        Pixels of the canvas and its shape.
+    weights, terms
+        Per light.
+    how
+        Interpolation or drops.
+    """
+    zero, flat = np.zeros_like(sampled.x), np.zeros_like(sampled.x)
+    zeros = _number([(one.match.dark, one.match.bias) for one in lights], (None, None))
+    flats = _number([one.match.flat for one in lights], None)
+    seen: dict[object, list[int]] = {}
+    for i, light in enumerate(lights):
+        match = light.match
+        seen.setdefault((match.dark, match.dark_scale, match.bias, match.flat), []).append(i)
+    for members in seen.values():
+        parts = calibrator.parts_of(lights[members[0]], band)
+        for i in members:
+            noise = _looked_up(parts, sampled.x[:, i], sampled.y[:, i])
+            area = sampled.area[:, i] if how.holds_flux else 1.0
+            zero[:, i] = noise[0] * lights[i].measures.gain * terms.scale[i] * area
+            flat[:, i] = noise[1]
+    return shared_noise(sampled, shape, weights, (zero, zeros), (flat, flats), how)
+
+
+def _number(names: Sequence[object], none: object) -> npt.NDArray[np.int64]:
+    """Return a number per distinct name, -1 for `none`."""
+    order = {name: k for k, name in enumerate(dict.fromkeys(names))}
+    return np.array([-1 if name == none else order[name] for name in names], dtype=np.int64)
+
+
+def _looked_up(parts: Sequence[Planes], x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Return noise of the dark over the flat [adu], and of the flat over itself [1], at frame positions."""
+    good = np.isfinite(x)
+    zero, flat = np.zeros((2, x.size))
+    for part in parts:
+        level: Floats | float = 1.0
+        if part.flat is not None:
+            level = _at(part.flat, x[good], y[good])
+            if part.flat_variance is not None:
+                flat[good] += _at(part.flat_variance, x[good], y[good]) / level**2
+        if part.dark_variance is not None:
+            zero[good] += _at(part.dark_variance, x[good], y[good]) / level**2
+    # The mean of as many raw pixels; a missing pixel of a master is in no frame.
+    return (
+        np.sqrt(np.nan_to_num(zero, posinf=0.0)) / len(parts),
+        np.sqrt(np.nan_to_num(flat, posinf=0.0)) / len(parts),
+    )
+
+
+def _at(plane: npt.NDArray[np.float32], x: Floats, y: Floats) -> Floats:
+    row = np.clip(np.rint(y), 0, plane.shape[0] - 1).astype(np.intp)
+    column = np.clip(np.rint(x), 0, plane.shape[1] - 1).astype(np.intp)
+    return plane[row, column].astype(np.float64)
