@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sciastro.core import transform
 from sciastro.core.correlation import plane_correlation
+from sciastro.integrate.correlated import widened
 from sciastro.integrate.drizzle import Dropper
 from sciastro.integrate.resample import Resampler
 from sciastro.kernels.correlate import drizzle_patches, warp_patches
@@ -155,14 +156,7 @@ def _blurred(kernel: Floats, before: Floats, gain: Floats) -> Floats:
     factor = float(np.sqrt(np.average(before**2, weights=gain)))
     if not abs(factor - 1) > 1e-6:
         return kernel
-    old = plane_correlation(factor)
-    m = old.shape[0] // 2
-    size = kernel.shape[0] + 2 * m
-    out = np.zeros((size, size))
-    for b in range(old.shape[0]):
-        for a in range(old.shape[1]):
-            out[b : b + kernel.shape[0], a : a + kernel.shape[1]] += old[b, a] * kernel
-    return np.asarray(out / out[size // 2, size // 2])
+    return widened(kernel, plane_correlation(factor))
 
 
 def _trimmed(kernel: Floats) -> Floats:

@@ -12,23 +12,20 @@ from sciastro.calibrate.debayer import noise_of, phase_offset
 from sciastro.core import transform
 from sciastro.core.correlation import large_factor
 from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
-from sciastro.integrate.correlated import shared_noise, widened
-from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
-from sciastro.integrate.fuse import resampler_of
+from sciastro.integrate.correlated import shared_noise
+from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
 from sciastro.integrate.local import LevelOptions, both
 from sciastro.integrate.moving import Subtraction, shifted_maps
-from sciastro.integrate.noise import autocorrelation, sample_canvas
 from sciastro.integrate.normalize import NormalizeOptions, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
-from sciastro.integrate.shared import add_shared
 from sciastro.kernels.warp import warp_table
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
 from sciastro.recipe.leveling import level_band
 from sciastro.recipe.lights import Light, StackSet
-from sciastro.recipe.mastershare import master_noise
 from sciastro.recipe.plan import Recipe
+from sciastro.recipe.stacknoise import noise_of_stack
 
 __all__ = ["Following", "Stacked", "place_canvas", "stack_band"]
 
@@ -234,28 +231,18 @@ def stack_band(
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
     correlation = round(correlation, 3)
-    sampled = sample_canvas(maps, canvas.shape, shape, boxes)
-    noise = [light.measured.noise[band] for light in lights if light.measured is not None]
-    flux = options.pixels_hold == "flux"
-    way = dropper(drizzle, holds_flux=flux) if drizzle.enabled else resampler_of(options)
-    tied = autocorrelation(sampled, (weights * scale_and_sky.scale * np.array(noise)) ** 2, way)
-    if members.cfa and not drizzle.enabled:
-        tied = widened(tied, noise_of(members.cfa, band[-1], calibrator.debayer_method))
-    masters = master_noise(lights, band, calibrator, sampled, canvas.shape, weights, scale_and_sky, way)
-    rise = add_shared(out.image, out.variance, masters)
-    log.info("%s %s: noise that frames share adds %.1f %% of variance", members.stem, band, 100 * rise)
+    tied = noise_of_stack(
+        lights, band, calibrator, maps, boxes, weights, scale_and_sky, options, drizzle, out
+    )
     if drizzle.enabled:  # the sums of pass 2 know nothing of uneven shares
         correlation = round(large_factor(tied), 3)
-    words = (
-        options.describe(len(lights)),
-        options.combine,
-        drizzle.text if drizzle.enabled else options.kernel,
-    )
+    way = drizzle.text if drizzle.enabled else options.kernel
+    words = (options.describe(len(lights)), options.combine, way, leveled.method)
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band],
         arrays=out, lights=lights,
         noise_correlation=correlation, autocorrelation=tied, canvas=canvas,
-        method=", ".join(filter(None, (*words, leveled.method))),
+        method=", ".join(filter(None, words)),
     )  # fmt: skip
 
 
