@@ -18,7 +18,7 @@ from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
 from sciastro.errors import MatchError
 
-__all__ = ["RegisterOptions", "Registration", "register"]
+__all__ = ["RegisterOptions", "Registration", "register", "star_errors"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -114,7 +114,7 @@ def register(
         false_alarm=options.false_alarm,
     )  # fmt: skip
     pa, pb = positions(a), positions(b)
-    i, j, sigma, fit = _refined(pa, pb, _errors(a), _errors(b), match, shape, options)
+    i, j, sigma, fit = _refined(pa, pb, star_errors(a), star_errors(b), match, shape, options)
     used = int(fit.keep.sum())
     if used < options.min_stars:
         raise MatchError(
@@ -147,7 +147,7 @@ def register(
     )
 
 
-def _errors(stars: StarArray) -> Floats:
+def star_errors(stars: StarArray) -> Floats:
     """Return the error per axis of each star [pixel]; unknown errors count as 0.3 pixel."""
     if stars.dtype.names is None:
         return np.full(len(stars), 0.1)

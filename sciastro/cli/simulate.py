@@ -11,13 +11,17 @@ __all__ = ["simulate"]
 def simulate(
     out: Annotated[Path, typer.Argument(help="New folder for the night.", file_okay=False)],
     preset: Annotated[
-        str, typer.Option(help="demo (color nebula), acceptance (hard), osc (Bayer) or tiny (seconds).")
+        str,
+        typer.Option(help="demo (color nebula), acceptance (hard), osc (Bayer), phone (untracked) or tiny."),
     ] = "demo",
     program: Annotated[
         str | None, typer.Option(help="Write headers as nina, sharpcap, asiair, ekos or maxim does.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed is another night.", min=0)] = None,
     shape: Annotated[str | None, typer.Option(help="Sensor as ROWSxCOLUMNS, such as 1000x1500.")] = None,
+    shrink: Annotated[
+        float, typer.Option(help="Fewer and larger pixels over the same field: 2 leaves a quarter.", min=0.1)
+    ] = 1.0,
     lights: Annotated[int | None, typer.Option(help="Light frames per band.", min=0)] = None,
     bands: Annotated[str | None, typer.Option(help="Filters, separated by commas: L,R,G,B,Ha ...")] = None,
     exposure: Annotated[float | None, typer.Option(help="Exposure of the lights in seconds.")] = None,
@@ -45,7 +49,7 @@ def simulate(
             "bands": bands,
             "exposure": exposure,
         }
-        plan = night_plan(preset, chosen, shape=shape, settings=settings or [])
+        plan = night_plan(preset, chosen, shape=shape, settings=settings or [], shrink=shrink)
         with Bars(quiet=quiet) as bars:
             night = write_night(plan, out, progress=bars)
         if not quiet:

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable
 
 from sciastro.errors import OptionError, OutputError
 from sciastro.recipe.context import Progress, Silent
+from sciastro.simulate.camera import saturation_adu, stored_cfa
 from sciastro.simulate.dialects import Card
+from sciastro.simulate.dng import write_dng
 from sciastro.simulate.night import NightFrame, Scene, frames_of, make_scene
 from sciastro.simulate.plan import NightPlan, schedule, sky_cone
-from sciastro.simulate.presets import adjusted, preset
+from sciastro.simulate.presets import adjusted, preset, shrunk
 from sciastro.simulate.truth import FOLDER, frame_record, save_truth
 
 __all__ = ["SimulatedNight", "StarSource", "catalog_stars", "night_plan", "write_night"]
@@ -65,6 +68,7 @@ def night_plan(
     *,
     shape: str | None = None,
     settings: Sequence[str] = (),
+    shrink: float = 1.0,
 ) -> NightPlan:
     """Return the preset `name` with what a user has asked for.
 
@@ -76,6 +80,8 @@ def night_plan(
         "ROWSxCOLUMNS".
     settings
         "NAME=VALUE", as for `simulate.presets.adjusted`.
+    shrink
+        Pixels larger by this factor, and fewer, over the same field.
 
     Raises
     ------
@@ -91,7 +97,8 @@ def night_plan(
         if not equals:
             raise OptionError(f"is {setting!r}.", where="--set", remedy="Write NAME=VALUE, such as lights=3.")
         wanted[key.strip()] = value.strip()
-    return adjusted(preset(name), wanted)
+    base = preset(name)
+    return adjusted(base if shrink == 1.0 else shrunk(base, shrink), wanted)
 
 
 def catalog_stars(ra: float, dec: float, radius: float, epoch: float) -> QTable:
@@ -126,20 +133,27 @@ def write_night(
     """
     _prepare(out)
     ra, dec, radius = sky_cone(plan)
-    scene = make_scene(plan, stars(ra, dec, radius, _julian_year(plan.date)))
+    real = stars(ra, dec, radius, _julian_year(plan.date))
+    if not plan.tracking:  # a wide field holds millions of stars that no frame shows
+        real = real[np.asarray(u.Quantity(real["mag"]).value) <= plan.sky.faintest]
+    scene = make_scene(plan, real)
     total = sum(1 for _ in schedule(plan))
     records: list[dict[str, Any]] = []
     size, bars = 0, progress or Silent()
     bars.start("simulate", total)
     with _writing(out):
         for frame in frames_of(scene):
-            size += _write_frame(out / frame.path, frame)
-            records.append(frame_record(frame.path, frame.spec))
+            path = frame.path if plan.files == "fits" else f"{frame.path.rpartition('.')[0]}.dng"
+            if plan.files == "fits":
+                size += _write_frame(out / path, frame)
+            else:
+                size += _write_raw(out / path, frame, plan)
+            records.append(frame_record(path, frame.spec))
             bars.advance("simulate")
         _write_truth(out, scene, records)
     bars.finish("simulate")
-    real = int(np.sum(~np.asarray(scene.stars["invented"])))
-    return SimulatedNight(folder=out, n_frames=total, n_stars=len(scene.stars), n_real=real, size=size)
+    n_real = int(np.sum(~np.asarray(scene.stars["invented"])))
+    return SimulatedNight(folder=out, n_frames=total, n_stars=len(scene.stars), n_real=n_real, size=size)
 
 
 def _julian_year(day: str) -> float:
@@ -186,6 +200,22 @@ def _write_frame(path: Path, frame: NightFrame) -> int:
     finally:
         part.unlink(missing_ok=True)
     return size
+
+
+def _write_raw(path: Path, frame: NightFrame, plan: NightPlan) -> int:
+    """Write a frame as a phone or a camera would: a DNG without a word about the sky."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options, lens = plan.camera, plan.telescope
+    diagonal = float(np.hypot(*options.shape)) * options.pixel_size / 1000
+    write_dng(
+        path, frame.image, cfa=stored_cfa(options, "TOP-DOWN"), exposure=frame.spec.exposure,
+        iso=float(options.gain_setting), time=frame.spec.start, focal_length=lens.focal_length,
+        focal_length_35mm=round(lens.focal_length * 43.27 / diagonal, 2),
+        f_number=round(lens.focal_length / lens.aperture, 2), black_level=options.offset,
+        white_level=int(saturation_adu(options)), model=options.name,
+        site=(plan.latitude, plan.longitude, plan.elevation),
+    )  # fmt: skip
+    return path.stat().st_size
 
 
 def _write_truth(out: Path, scene: Scene, records: list[dict[str, Any]]) -> None:

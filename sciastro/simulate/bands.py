@@ -74,8 +74,8 @@ _PHASES = {"R": "OSC-R", "G": "OSC-G", "B": "OSC-B"}
 class Telescope(Options):
     """How much light arrives and how it is spread."""
 
-    aperture: float = option(100.0, "Clear aperture.", unit="mm", low=5.0, high=20000.0)
-    focal_length: float = option(500.0, "Focal length.", unit="mm", low=5.0, high=100000.0)
+    aperture: float = option(100.0, "Clear aperture.", unit="mm", low=0.5, high=20000.0)
+    focal_length: float = option(500.0, "Focal length.", unit="mm", low=1.0, high=100000.0)
     efficiency: float = option(0.6, "Fraction of the photons that become electrons.", low=0.001, high=1.0)
 
 

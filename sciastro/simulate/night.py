@@ -5,7 +5,7 @@ out changes no others.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -16,9 +16,10 @@ from sciastro.simulate import camera, events
 from sciastro.simulate.bands import color_channels, star_rates
 from sciastro.simulate.comet import add_comet, comet_place
 from sciastro.simulate.dialects import DIALECTS, Card, Value, header_cards, spellings
+from sciastro.simulate.landscape import add_landscape
 from sciastro.simulate.nebula import Nebula, make_nebula
-from sciastro.simulate.optics import sky_to_pixel
-from sciastro.simulate.plan import FrameSpec, NightPlan, middle_of, row_order, schedule, sky_cone
+from sciastro.simulate.optics import Geometry, sky_to_pixel
+from sciastro.simulate.plan import SIDEREAL, FrameSpec, NightPlan, middle_of, row_order, schedule, sky_cone
 from sciastro.simulate.psf import Psf, draw_halos, draw_stars
 from sciastro.simulate.sky import add_nebula, all_stars, real_stars, sky_plane, sky_rate
 
@@ -99,11 +100,12 @@ def light_rate(scene: Scene, spec: FrameSpec, rng: np.random.Generator) -> Plane
     phase = camera.phase_of(scene.cfa)
     plane = np.zeros(geometry.shape, dtype=np.float32)
     add_nebula(plane, scene.nebula, geometry, channels, plan.sky, plan.telescope, phase)
-    x, y = sky_to_pixel(geometry, scene.stars["ra"], scene.stars["dec"])
     psf = Psf(fwhm=spec.fwhm, trail_x=spec.trail_x, trail_y=spec.trail_y, options=plan.psf)
-    draw_stars(plane, x, y, scene.rates[spec.band], psf, phase)
-    if plan.psf.halo > 0:
-        draw_halos(plane, x, y, scene.rates[spec.band], psf, phase)
+    for share, where in _moments(plan, spec, geometry):
+        x, y = sky_to_pixel(where, scene.stars["ra"], scene.stars["dec"])
+        draw_stars(plane, x, y, share * scene.rates[spec.band], psf, phase)
+        if plan.psf.halo > 0:
+            draw_halos(plane, x, y, share * scene.rates[spec.band], psf, phase)
     if plan.comet.present:
         when = spec.start + timedelta(seconds=spec.exposure / 2)
         place = comet_place(plan.comet, plan.ra, plan.dec, middle_of(plan), when)
@@ -114,11 +116,29 @@ def light_rate(scene: Scene, spec: FrameSpec, rng: np.random.Generator) -> Plane
     else:
         plane *= np.float32(spec.transparency)
     _add_sky(plane, scene, spec, channels, phase)
+    if plan.landscape > 0:
+        levels = [sky_rate(name, plan.sky, plan.telescope, geometry.scale) for name in channels]
+        add_landscape(
+            plane, plan.landscape, levels, phase, psf, top_down=row_order(plan) == "TOP-DOWN", seed=plan.seed
+        )
     if spec.satellite:
         level = 40 * sky_rate(channels[0], plan.sky, plan.telescope, geometry.scale)
         events.satellite(plane, rng, level, spec.fwhm)
     plane *= scene.transmission[spec.band]
     return plane
+
+
+def _moments(plan: NightPlan, spec: FrameSpec, geometry: Geometry) -> list[tuple[float, Geometry]]:
+    """Return moments of an exposure with their share of the light: several where the sky drifts meanwhile."""
+    if plan.tracking:
+        return [(1.0, geometry)]
+    length = SIDEREAL * spec.exposure * 3600 / geometry.scale  # pixel
+    nodes, weights = np.polynomial.legendre.leggauss(int(np.ceil(2 * length / spec.fwhm)) + 2)
+    turn = SIDEREAL * spec.exposure / 2
+    return [
+        (float(weight) / 2, replace(geometry, ra=geometry.ra + turn * float(node)))
+        for node, weight in zip(nodes, weights, strict=True)
+    ]
 
 
 def _add_sky(
@@ -127,7 +147,7 @@ def _add_sky(
     plan, geometry = scene.plan, spec.geometry
     if geometry is None:
         return
-    sky = sky_plane(geometry, plan.ra, plan.dec, plan.sky)
+    sky = sky_plane(geometry, plan.ra, plan.dec, plan.sky, tracking=plan.tracking)
     levels = [spec.sky_factor * sky_rate(name, plan.sky, plan.telescope, geometry.scale) for name in channels]
     for j in range(2):
         for i in range(2):

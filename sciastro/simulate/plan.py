@@ -22,7 +22,7 @@ from sciastro.simulate.sky import SkyOptions
 
 __all__ = ["FrameSpec", "NightPlan", "base_geometry", "middle_of", "row_order", "schedule", "sky_cone"]
 
-OVERHEAD = 5.0  # seconds between frames: download and dither
+SIDEREAL = 360.98564736629 / 86400  # turn of the sky [deg / s]
 J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
 
 
@@ -44,6 +44,13 @@ class NightPlan(Options):
     bands: str = option("R,G,B", "Filters, separated by commas; OSC for a Bayer sensor.")
     lights: int = option(6, "Light frames per band.", low=0, high=10000)
     exposure: float = option(60.0, "Exposure of the lights.", unit="s", low=0.001, high=36000.0)
+    overhead: float = option(5.0, "Time between frames: download and dither.", unit="s", low=0.0, high=3600.0)
+    tracking: bool = option(True, "The mount follows the sky; else frames drift and stars trail.")
+    landscape: float = option(
+        0.0, "Share of the picture that a landscape covers at its lower edge; it stays with the camera.",
+        low=0.0, high=0.9,
+    )  # fmt: skip
+    files: str = option("fits", "Format of the raw files.", choices=("fits", "dng"))
     biases: int = option(10, "Bias frames.", low=0, high=1000)
     darks: int = option(8, "Dark frames of the lights' exposure.", low=0, high=1000)
     flats: int = option(6, "Flats per band.", low=0, high=1000)
@@ -58,7 +65,7 @@ class NightPlan(Options):
         high=360.0,
     )
     mirrored: bool = option(False, "The telescope shows a mirror image.")
-    distortion: float = option(1.5, "Displacement of the corners.", unit="pixel", low=-100.0, high=100.0)
+    distortion: float = option(1.5, "Displacement of the corners.", unit="pixel", low=-2000.0, high=2000.0)
     scale_step: float = option(0.0, "Relative change of scale from band to band.", low=-0.2, high=0.2)
     dither: float = option(15.0, "Largest dither.", unit="pixel", low=0.0, high=1000.0)
     flip: bool = option(True, "Meridian flip half-way.")
@@ -67,7 +74,7 @@ class NightPlan(Options):
         0.25, "Rotation by the flip beyond 180 degrees.", unit="deg", low=-45.0, high=45.0
     )
     pointing_error: float = option(20.0, "Error of the header's pointing, each axis.", unit="arcsec", low=0.0)
-    seeing: float = option(5.0, "FWHM of stars at the zenith.", unit="arcsec", low=0.1, high=60.0)
+    seeing: float = option(5.0, "FWHM of stars at the zenith.", unit="arcsec", low=0.1, high=900.0)
     seeing_scatter: float = option(0.06, "Its scatter from frame to frame.", low=0.0, high=0.5)
     haze: float = option(0.01, "Scatter of the transparency from frame to frame.", low=0.0, high=0.5)
     clouded: int = option(0, "Which light of each band is clouded; 0 none.", low=0)
@@ -93,6 +100,10 @@ class NightPlan(Options):
                 f"is {self.bands!r} with a color filter array of {self.camera.cfa!r}.",
                 where="NightPlan.bands",
                 remedy="Use bands='OSC' with a Bayer camera, and filters with a mono one.",
+            )
+        if self.files == "dng" and not self.camera.cfa:
+            raise OptionError(
+                "is 'dng' with a mono camera.", where="NightPlan.files", remedy="Give camera.cfa, or 'fits'."
             )
         try:
             datetime.fromisoformat(self.date)
@@ -181,8 +192,14 @@ def base_geometry(plan: NightPlan, band: str, *, flipped: bool = False) -> Geome
 
 def sky_cone(plan: NightPlan) -> tuple[float, float, float]:
     """Return center and radius [deg] of the sky that any frame of `plan` sees."""
+    span = 0.0 if plan.tracking else SIDEREAL * (plan.exposure + plan.overhead) * plan.lights / 2
     reach = (
-        0.5 * float(np.hypot(*plan.camera.shape)) + plan.dither + plan.flip_shift + abs(plan.distortion) + 60
+        span * 3600 / plan.scale
+        + 0.5 * float(np.hypot(*plan.camera.shape))
+        + plan.dither
+        + plan.flip_shift
+        + abs(plan.distortion)
+        + 60
     )
     return plan.ra, plan.dec, reach * plan.scale * (1 + abs(plan.scale_step) * len(plan.band_names)) / 3600
 
@@ -217,20 +234,20 @@ def _horizon(plan: NightPlan, when: datetime) -> tuple[float, float, float]:
 
 def middle_of(plan: NightPlan) -> datetime:
     """Return the middle of the lights, when a comet is at the target's place (UTC)."""
-    half = timedelta(seconds=plan.exposure + OVERHEAD) * (plan.lights * len(plan.band_names) / 2)
+    half = timedelta(seconds=plan.exposure + plan.overhead) * (plan.lights * len(plan.band_names) / 2)
     return _transit(plan) if plan.flip else _transit(plan) + timedelta(minutes=5) + half
 
 
 def schedule(plan: NightPlan) -> Iterator[FrameSpec]:
     """Yield the night's frames: flats at dusk, lights around the transit, then darks and biases."""
     count = plan.lights * len(plan.band_names)
-    step = timedelta(seconds=plan.exposure + OVERHEAD)
+    step = timedelta(seconds=plan.exposure + plan.overhead)
     begin = _transit(plan) - step * (count / 2) if plan.flip else _transit(plan) + timedelta(minutes=5)
     dusk = begin - timedelta(hours=1.5)
     for band in plan.band_names:
         for number in range(1, plan.flats + 1):
             yield FrameSpec(kind="flat", band=band, number=number, start=dusk, exposure=plan.flat_exposure)
-            dusk += timedelta(seconds=plan.flat_exposure + OVERHEAD)
+            dusk += timedelta(seconds=plan.flat_exposure + plan.overhead)
     for position, (band, number, flipped) in enumerate(_light_order(plan)):
         yield _light(plan, band, number, flipped, begin + step * position, begin)
     when = begin + step * count + timedelta(minutes=10)
@@ -241,7 +258,7 @@ def schedule(plan: NightPlan) -> Iterator[FrameSpec]:
     ):
         for number in range(1, frames + 1):
             yield FrameSpec(kind=kind, band="", number=number, start=when, exposure=exposure)
-            when += timedelta(seconds=exposure + OVERHEAD)
+            when += timedelta(seconds=exposure + plan.overhead)
 
 
 def _light_order(plan: NightPlan) -> Iterator[tuple[str, int, bool]]:
@@ -264,6 +281,9 @@ def _light(
     altitude, azimuth, airmass = _horizon(plan, start + timedelta(seconds=plan.exposure / 2))
     dy *= -1 if row_order(plan) == "TOP-DOWN" else 1
     geometry = pointed(base_geometry(plan, band, flipped=flipped), dx, dy)
+    if not plan.tracking:  # fixed to the ground: the same declination, and a right ascension that grows
+        late = (start - middle_of(plan)).total_seconds() + plan.exposure / 2
+        geometry = replace(geometry, ra=(geometry.ra + SIDEREAL * late) % 360)
     clear = 10 ** (
         -0.4 * band_named(color_channels(band)[len(color_channels(band)) // 2]).extinction * airmass
     )

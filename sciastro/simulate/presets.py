@@ -11,7 +11,7 @@ from sciastro.simulate.plan import NightPlan
 from sciastro.simulate.psf import PsfOptions
 from sciastro.simulate.sky import SkyOptions
 
-__all__ = ["PRESETS", "adjusted", "preset"]
+__all__ = ["PRESETS", "adjusted", "preset", "shrunk"]
 
 _ROSETTE = SkyOptions(
     brightness=20.6,
@@ -99,6 +99,67 @@ PRESETS: dict[str, NightPlan] = {
         ),
         psf=PsfOptions(beta=3.8, halo=0.008),
     ),
+    # A phone on a tripod that follows nothing: 4.7 mm behind 8.1 mm of diagonal (crop factor 5.35), 69 x 55
+    # degrees, 135 frames in which the sky turns by 7 degrees behind a dark landscape. No calibration frames.
+    "phone": NightPlan(
+        target="Summer Milky Way",
+        ra=303.0,
+        dec=37.0,
+        date="2024-08-05",
+        latitude=46.5,
+        longitude=9.8,
+        elevation=1800.0,
+        program="nina",
+        bands="OSC",
+        lights=135,
+        exposure=12.0,
+        overhead=0.45,
+        tracking=False,
+        landscape=0.13,
+        biases=0,
+        darks=0,
+        flats=0,
+        dither=0.0,
+        flip=False,
+        rotation=14.0,
+        distortion=-250.0,
+        pointing_error=0.0,
+        seeing=125.0,
+        seeing_scatter=0.02,
+        camera=CameraOptions(
+            rows=3024,
+            columns=4032,
+            pixel_size=1.605,
+            cfa="RGGB",
+            name="Simulated Phone",
+            gain=0.1,
+            read_noise=1.6,
+            offset=1024.0,
+            column_noise=0.3,
+            dark_current=0.02,
+            temperature=18.0,
+            hot_pixels=2e-4,
+            hot_rate=0.6,
+            glow=0.0,
+            prnu=0.008,
+            vignetting=0.45,
+            dust=0,
+            full_well=6000.0,
+            bits=14,
+            cosmic_rays=0.005,
+        ),
+        telescope=Telescope(aperture=2.6, focal_length=4.7, efficiency=0.45),
+        sky=SkyOptions(
+            brightness=20.8,
+            gradient=0.35,
+            gradient_angle=194.0,
+            drift=0.0,
+            complete_to=9.4,
+            faintest=9.5,
+            most_invented=0,
+        ),
+        psf=PsfOptions(beta=3.2, elongation=0.15),
+    ),
     # Seconds, not minutes: for tests and for trying options.
     "tiny": NightPlan(
         target="Tiny",
@@ -158,6 +219,21 @@ def adjusted(plan: NightPlan, settings: Mapping[str, object]) -> NightPlan:
             )
         top[part] = type(options).from_mapping({**_shallow(options), **values})
     return NightPlan.from_mapping({**_shallow(plan), **top})
+
+
+def shrunk(plan: NightPlan, factor: float) -> NightPlan:
+    """Return `plan` with pixels `factor` times larger and accordingly fewer, over the same field.
+
+    Shifts and distortion [pixel] follow; stars keep their width in pixels, and with it in noise.
+    """
+    rows, columns = (2 * round(n / factor / 2) for n in plan.camera.shape)
+    camera = dataclasses.replace(
+        plan.camera, rows=rows, columns=columns, pixel_size=plan.camera.pixel_size * factor
+    )
+    return dataclasses.replace(
+        plan, camera=camera, distortion=plan.distortion / factor, dither=plan.dither / factor,
+        flip_shift=plan.flip_shift / factor, seeing=plan.seeing * factor,
+    )  # fmt: skip
 
 
 _PARTS = ("telescope", "camera", "sky", "psf", "comet")

@@ -115,8 +115,15 @@ def sky_rate(band: str, options: SkyOptions, telescope: Telescope, scale: float)
     return surface_rate(band, options.brightness, options.color, telescope, scale)
 
 
-def sky_plane(geometry: Geometry, ra: float, dec: float, options: SkyOptions) -> Plane:
-    """Return the sky relative to its level at (`ra`, `dec`), (y, x): a slope fixed on the sky."""
+def sky_plane(
+    geometry: Geometry, ra: float, dec: float, options: SkyOptions, *, tracking: bool = True
+) -> Plane:
+    """Return the sky relative to its level at (`ra`, `dec`), (y, x): a slope fixed on the sky.
+
+    Without `tracking` it is fixed to the camera, as airglow is fixed to the horizon.
+    """
+    if not tracking:
+        ra, dec = geometry.ra, geometry.dec
     rows, columns = geometry.shape
     half = 0.5 * float(np.hypot(rows, columns))
     step = half * geometry.scale / 3600

@@ -191,7 +191,10 @@ class Truth:
 
     def sky_plane(self, frame: str, channel: str | None = None) -> npt.NDArray[np.float32]:
         """Return the sky over the frame without nebula, before losses [electron / s], (y, x)."""
-        relative = sky_plane(self.geometry(frame), self.plan.ra, self.plan.dec, self.plan.sky)
+        relative = sky_plane(
+            self.geometry(frame), self.plan.ra, self.plan.dec, self.plan.sky,
+            tracking=self.plan.tracking,
+        )  # fmt: skip
         return relative * np.float32(self.sky_rate(frame, channel))
 
     def light(self, frame: str) -> npt.NDArray[np.float32]:
