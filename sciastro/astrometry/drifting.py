@@ -1,9 +1,9 @@
 """Register a set that drifts or turns across its frames: one camera model from tracks of stars, no catalog.
 
 Frames far apart share few stars, and a wide lens bends the way from one to the other. So neighbors in time
-are matched and linked to tracks (`tracks`); a lens, a rotation per frame and a direction per star are adjusted
-to them (`bundle`); every source is matched again with what the model predicts; and each frame's map is taken
-from the undistorted picture of the reference frame to the frame (`lens.frame_map`).
+are matched and linked to tracks (`tracks`); a lens, a rotation per frame and a direction per star are
+adjusted to them (`bundle`); every source is matched again with what the model predicts; and each frame's map
+is taken from the undistorted picture of the reference frame to the frame (`lens.frame_map`).
 """
 
 from collections.abc import Sequence
@@ -215,6 +215,13 @@ def _best(
     return best
 
 
+def _thinned(seen: Sightings, stars: int) -> Sightings:
+    """Return the sightings of a hundred stars, numbered anew: enough to choose a focal length by."""
+    keep = seen.star % max(stars // 100, 1) == 0
+    star = np.unique(seen.star[keep], return_inverse=True)[1].astype(np.intp)
+    return Sightings(seen.frame[keep], star, seen.xy[keep], seen.sigma[keep])
+
+
 def _start(seen: Sightings, frames: int, stars: int, reference: int, lens: Lens) -> Bundle:
     """Return rotations chained from frame to frame by the stars they share (Kabsch), and mean directions."""
     rays = lens.unproject(seen.xy[:, 0], seen.xy[:, 1])
@@ -342,7 +349,7 @@ def _between(rotations: Floats, i: int) -> Floats:
 def _pairs_of(
     lens: Lens, rotation: Floats, directions: Floats, xy: Floats, sigma: Floats, shape: tuple[int, int]
 ) -> tuple[Floats, Indices, Indices] | None:
-    """Return rotation, stars and entries of a frame as the model predicts them; None where chance would do."""
+    """Return rotation, stars and entries of a frame as predicted; None where chance would do."""
     if len(xy) < FEWEST:
         return None
     radius = REACH

@@ -171,7 +171,13 @@ def round_trip(wcs: WCS, shape: tuple[int, int]) -> float:
 
 
 def propagate(
-    reference: WCS, from_reference: Floats, shape: tuple[int, int], *, max_order: int = 5
+    reference: WCS,
+    from_reference: Floats,
+    shape: tuple[int, int],
+    *,
+    min_order: int = 1,
+    max_order: int = 5,
+    near: tuple[float, float] | None = None,
 ) -> tuple[WCS, float]:
     """Carry the WCS of the reference to a frame.
 
@@ -183,8 +189,10 @@ def propagate(
         `core.transform` map from reference to frame pixels.
     shape
         Rows and columns of the frame.
-    max_order
-        Highest SIP order.
+    min_order, max_order
+        Lowest and highest SIP order tried.
+    near
+        A place of the reference grid on the frame; None is found from the linear part of the map.
 
     Returns
     -------
@@ -201,18 +209,18 @@ def propagate(
             "is NaN.", where="from_reference", remedy="Register the frame first, or leave it out."
         )
     x, y = _grid(shape, 0.0)
-    rx, ry = _invert(np.asarray(from_reference, dtype=np.float64), x, y)
+    rx, ry = _invert(np.asarray(from_reference, dtype=np.float64), x, y, near)
     ra, dec = (np.asarray(v, dtype=np.float64) for v in reference.all_pix2world(rx, ry, 0))
     start = WCS(naxis=2)
     start.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     start.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
     middle = _invert(
-        np.asarray(from_reference), np.array([(shape[1] - 1) / 2]), np.array([(shape[0] - 1) / 2])
+        np.asarray(from_reference), np.array([(shape[1] - 1) / 2]), np.array([(shape[0] - 1) / 2]), near
     )
     ra0, dec0 = reference.all_pix2world(*middle, 0)
     start.wcs.crval = [float(ra0[0]), float(dec0[0])]
     best: tuple[WCS, float] | None = None
-    for order in range(1, max_order + 1):
+    for order in range(min_order, max_order + 1):
         wcs = fit_wcs(x, y, ra, dec, start=start, order=order, shape=shape)
         residual = _residual(wcs, x, y, ra, dec)
         if best is None or residual < best[1]:
@@ -233,7 +241,9 @@ def _residual(wcs: WCS, x: Floats, y: Floats, ra: Floats, dec: Floats) -> float:
     return float(np.max(np.hypot(*(gone - want).T)) / scale)
 
 
-def _invert(c: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _invert(
+    c: Floats, x: Floats, y: Floats, near: tuple[float, float] | None = None
+) -> tuple[Floats, Floats]:
     """Return the points that the map takes to (x, y).
 
     Raises
@@ -241,7 +251,7 @@ def _invert(c: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     SolveError
         If it does not converge: the map folds within the frame.
     """
-    u, v = transform.invert(c, x, y)
+    u, v = transform.invert(c, x, y, near)
     if np.isfinite(u).all() and np.isfinite(v).all():
         return u, v
     raise SolveError(

@@ -29,6 +29,14 @@ ERROR_FLOOR = 0.01  # pixel: no centroid is better than this on real pixels
 class RegisterOptions(Options):
     """How frames are matched to the reference."""
 
+    model: str = option(
+        "auto",
+        "Map of a frame: auto as bent as the stars prove, and a camera model for sets that drift; or what it "
+        "says: a lens common to all frames (distortion), down to a plain shift.",
+        choices=(
+            "auto", "shift", "similarity", "affine", "homography", "polynomial", "spline", "distortion",
+        ),
+    )  # fmt: skip
     max_scale: float = option(1.12, "Largest scale ratio between frames.", low=1.0, high=3.0)
     tolerance: float = option(
         3.0, "Largest distance of a pair from the first similarity.", unit="pixel", low=0.3, high=50.0

@@ -1,6 +1,6 @@
 """What a plate solution is, and its making from matched stars."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from sciastro.astrometry.plane import separation
 from sciastro.astrometry.refine import round_trip
 from sciastro.astrometry.robust import Fit
 from sciastro.astrometry.sky import CatalogStars, pixels_of
-from sciastro.core.wcs import parity, pixel_scale, rotation
+from sciastro.core.wcs import parity, pixel_scale, resampled, rotation
 
 __all__ = ["ImageStars", "Refined", "Solution", "finished"]
 
@@ -67,6 +67,13 @@ class Solution:
     method: str
     round_trip_px: float
     attempts: tuple[str, ...]
+
+    def moved(self, x: float, y: float, shape: tuple[int, int]) -> "Solution":
+        """Return the solution of a grid that begins at pixel (`x`, `y`) of this one."""
+        wcs, table = resampled(self.wcs, (x, y)), self.matched.copy()
+        wcs.pixel_shape = (shape[1], shape[0])
+        table["x"], table["y"] = table["x"] - x * u.pix, table["y"] - y * u.pix
+        return replace(self, wcs=wcs, matched=table)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,15 @@ from sciastro.core.options import Options, option
 from sciastro.core.wcs import resampled
 from sciastro.errors import DatasetError
 
-__all__ = ["EVERYWHERE", "Canvas", "CanvasOptions", "choose_canvas", "domain_box", "domain_boxes"]
+__all__ = [
+    "EVERYWHERE",
+    "Canvas",
+    "CanvasOptions",
+    "choose_canvas",
+    "domain_box",
+    "domain_boxes",
+    "outside_shares",
+]
 
 Floats = npt.NDArray[np.float64]
 Shape = tuple[int, int]
@@ -205,7 +213,7 @@ def choose_canvas(
     boxes = domain_boxes(maps, frame_shape) if domains is None else np.asarray(domains, dtype=np.float64)
     extent, reason = options.extent, "as asked for"
     if extent == "auto":
-        outside = _outside(maps, frame_shape, reference_shape)
+        outside = outside_shares(maps, frame_shape, reference_shape)
         drift = float(np.nanmean(outside)) if len(outside) else 0.0
         extent = "union" if drift > options.drift else "reference"
         reason = f"{100 * drift:.1f} % of the frames' area lies outside of the reference frame"
@@ -230,7 +238,7 @@ def _window(box: Floats, wcs: WCS | None, extent: str, reason: str) -> Canvas:
     return Canvas(shape, (float(x0), float(y0)), 1.0, moved, extent, reason)
 
 
-def _outside(maps: Sequence[npt.ArrayLike], frame_shape: Shape, reference_shape: Shape) -> Floats:
+def outside_shares(maps: Sequence[npt.ArrayLike], frame_shape: Shape, reference_shape: Shape) -> Floats:
     """Return the share of each frame's area that lies outside of the reference frame; NaN unknown.
 
     Both areas are near equal, so it is found from a grid of the reference frame that falls off the frame.

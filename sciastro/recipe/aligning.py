@@ -89,6 +89,7 @@ def _candidates(members: StackSet, recipe: Recipe, context: Context) -> list[Lig
         return good
     count = len(members.lights)
     if asked < count and any(members.lights[asked] is light for light in good):
+        members.reference_asked = True
         return [members.lights[asked]]
     why = "has no stars" if asked < count else f"does not exist, the set has {count}"
     context.warn(f"{members.stem}: reference frame {asked} {why}; {good[0].name} takes its place")
@@ -227,6 +228,7 @@ def register_set(
             used = np.asarray(found.residuals["used"], dtype=bool)
             light.from_reference, light.registration_rms = found.from_reference, found.rms
             light.residuals = found.residuals
+            light.registration_model, light.registration_stars = found.model, found.n
             light.domain = domain_box(light.from_reference, shape, near=_middle(found))
             light.pairs = np.stack(
                 [

@@ -97,8 +97,11 @@ class Light:
         Box x0, x1, y0, y1 of the reference grid that holds the frame [pixel]; None unregistered.
     registration_rms
         Residual of the registration [pixel].
+    registration_model, registration_stars
+        Model of its map ("affine", "degree 3", "camera model"; empty for the reference) and stars used.
     pairs
-        Indices of the same stars: row 0 in the reference's list, row 1 in this frame's.
+        Indices of the same stars: row 0 in the reference's list (or that of the camera model), row 1 in this
+        frame's.
     residuals
         One row per pair of the registration; None for the reference.
     transparency
@@ -122,6 +125,8 @@ class Light:
     from_reference: npt.NDArray[np.float64] | None = None
     domain: npt.NDArray[np.float64] | None = None
     registration_rms: float = float("nan")
+    registration_model: str = ""
+    registration_stars: int = 0
     pairs: npt.NDArray[np.int64] | None = None
     residuals: QTable | None = None
     transparency: float = float("nan")
@@ -184,6 +189,10 @@ class StackSet:
         Color filter array of the frames, empty for mono.
     reference
         The frame whose grid is the reference grid; None until chosen.
+    reference_asked
+        Whether the user chose it.
+    lens
+        Camera model on whose undistorted picture the frames lie, in words; empty for a reference frame.
     canvas
         Grid of its images; None until chosen.
     bands
@@ -197,6 +206,8 @@ class StackSet:
     lights: list[Light]
     cfa: str
     reference: Light | None = None
+    reference_asked: bool = False
+    lens: str = ""
     canvas: Canvas | None = None
     bands: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)

@@ -50,6 +50,8 @@ def _light_row(light: Light) -> dict[str, Any]:
         "weight": light.weight,
         "transparency": light.transparency,
         "registration_rms_px": light.registration_rms,
+        "registration_model": light.registration_model or None,
+        "registration_stars": light.registration_stars or None,
     }
     return row
 

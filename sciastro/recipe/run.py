@@ -16,13 +16,14 @@ from sciastro.core.lift import one_owner
 from sciastro.errors import MatchError, OptionError, SciastroError
 from sciastro.io.paths import REASONS, atomic_path, ensure_writable, output_error, sweep
 from sciastro.io.usercatalog import read_user_catalog
-from sciastro.recipe.aligning import SkyHint, grade_set, register_set, solve_set
+from sciastro.recipe.aligning import SkyHint, grade_set, julian_year, register_set, solve_set
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.comets import find_comet, stack_comet, write_comet
 from sciastro.recipe.context import Context, Progress, Silent, hand_back_arrays, parse_memory
 from sciastro.recipe.crossings import name_crossings
 from sciastro.recipe.detector import Detector
 from sciastro.recipe.doctor import diagnose
+from sciastro.recipe.drifting import register_camera
 from sciastro.recipe.finishing import Finished, measure_set, write_band
 from sciastro.recipe.journal import Journal, fingerprint
 from sciastro.recipe.keeping import create_store, keep_frames, store_facts, store_masters
@@ -416,6 +417,14 @@ def _place(run: _Run) -> None:
                 run.recipe,
                 run.context,
                 run.calibrator.step(members.cfa),
+            )
+            run.solutions[members.stem] = register_camera(
+                members,
+                run.solutions[members.stem],
+                run.recipe,
+                run.context,
+                run.calibrator.step(members.cfa),
+                julian_year(members.lights),
             )
             grade_set(members, run.recipe, run.context)
             solution = run.solutions[members.stem]

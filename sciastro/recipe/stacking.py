@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -99,14 +99,18 @@ def place_canvas(
         domain_box(c, shape) if one.domain is None else one.domain
         for c, one in zip(maps, lights, strict=True)
     ]
+    options = recipe.of(CanvasOptions)
+    whole = bool(members.lens) and options.extent == "auto"
     members.canvas, refused = choose_canvas(
-        maps, shape, shape, options=recipe.of(CanvasOptions), wcs=wcs,
+        maps, shape, shape, options=replace(options, extent="union") if whole else options, wcs=wcs,
         domains=np.array(boxes).reshape(-1, 4),
     )  # fmt: skip
     for number, why in refused.items():
         light = lights[number]
         light.use, light.weights, light.reason = False, dict.fromkeys(light.weights, 0.0), f"left out: {why}"
         context.warn(f"{light.name}: {light.reason}")
+    if whole:
+        members.canvas = replace(members.canvas, reason="the whole of the undistorted picture")
     canvas = members.canvas
     log.info(
         "%s: canvas %s, %d x %d pixel: %s",
