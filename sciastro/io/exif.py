@@ -9,10 +9,11 @@ TIFF 6.0: section 2; Exif 2.31: 4.5.2 (JPEG), 4.6; ISO/IEC 14496-12: 4.2 (boxes)
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["Exif", "Value", "read_exif"]
+__all__ = ["Exif", "Value", "plain_place", "read_exif"]
 
 Value = str | bytes | tuple[float, ...]
 
@@ -46,6 +47,8 @@ class Exif:
         The tags of every image in the file, the first one included, with the pixels' places.
     end
         Where the pixels of the largest image end, as the tags say; 0 unknown.
+    order
+        Byte order of the file, "<" or ">".
     """
 
     main: dict[int, Value] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class Exif:
     gps: dict[int, Value] = field(default_factory=dict)
     images: list[dict[int, Value]] = field(default_factory=list)
     end: int = 0
+    order: str = "<"
 
     def text(self, tag: int) -> str:
         """Return a text of the exposure or the first image, "" where it is missing."""
@@ -106,7 +110,7 @@ class _Tiff:
         head = self._bytes(0, 8)
         if head is None or head[:4] not in MAGIC:
             return
-        self.order = "<" if head[:2] == b"II" else ">"
+        self.order = self.found.order = "<" if head[:2] == b"II" else ">"
         (first,) = struct.unpack(self.order + "I", head[4:8])
         if into != "main":
             self._directory(first, getattr(self.found, into))
@@ -189,6 +193,22 @@ class _Tiff:
             pairs = zip(parts[::2], parts[1::2], strict=True)
             return tuple(above / below if below else float("nan") for above, below in pairs)
         return tuple(struct.unpack(f"{self.order}{count}{CODES[kind]}", data))
+
+
+def plain_place(exif: Exif, shape: tuple[int, int]) -> int | None:
+    """Return where a mosaic of `shape` lies as rows of 16-bit integers; None where it is packed."""
+    for tags in exif.images:
+        plain = (tags.get(259), tags.get(258), tags.get(277, (1,))) == ((1,), (16,), (1,))
+        if not plain or tags.get(262) not in ((32803,), (34892,)) or 50712 in tags:
+            continue
+        if (_ints(tags, 257)[:1], _ints(tags, 256)[:1]) != (shape[:1], shape[1:]):
+            continue
+        for places, sizes in ((STRIPS, STRIP_BYTES), (TILES, TILE_BYTES)):
+            parts = list(zip(_ints(tags, places), _ints(tags, sizes), strict=False))
+            joined = all(a[0] + a[1] == b[0] for a, b in pairwise(parts))
+            if parts and joined and sum(size for _, size in parts) == 2 * shape[0] * shape[1]:
+                return parts[0][0]
+    return None
 
 
 def _ints(tags: Mapping[int, Value], tag: int) -> tuple[int, ...]:

@@ -41,6 +41,8 @@ class Probe:
         ``value = bzero + bscale * stored``.
     blank
         Stored integer that means "missing"; such images are read as floating point with NaN.
+    row_bytes
+        Bytes from one row to the next where they do not follow each other directly (margins); 0 else.
     sequence
         Whether the images of the file are exposures one after the other, each a frame of the session.
     """
@@ -55,6 +57,7 @@ class Probe:
     bscale: float = 1.0
     bzero: float = 0.0
     blank: int | None = None
+    row_bytes: int = 0
     sequence: bool = False
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from astropy.io import fits
 
 from sciastro.errors import FileError
-from sciastro.io.exif import Exif, read_exif
+from sciastro.io.exif import Exif, plain_place, read_exif
 from sciastro.io.exifcards import exif_header, put
 from sciastro.io.probe import Pixels, Probe, RowSource
 
@@ -31,16 +31,22 @@ SUFFIXES = (
 LARGEST = 1 << 29
 """Pixels beyond which a size is nonsense, whatever the file says (the largest sensors have 1.5e8)."""
 PERIODS = (2, 6)
+OF_THE_LAYOUT = (256, 257, 258, 259, 262, 33421, 33422, 50712, 50713, 50714, 50717, 50829)
+"""Tags that frames of one layout share: sizes, bits, compression, colors, levels, active area."""
 REMEDY = "Copy it again from the camera, or delete it."
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What LibRaw tells of a camera setting once it has decoded a frame."""
+    """What LibRaw tells of a camera setting once it has decoded a frame.
+
+    `plain` says that the pixels lie in the file as LibRaw gives them, proven by comparing that frame.
+    """
 
     cfa: str
     black: tuple[float, ...]
     white: float
+    plain: bool
 
 
 class RawReader:
@@ -85,11 +91,14 @@ class RawReader:
         put(header, "SATURATE", layout.white, "[adu] white level of the file")
         put(header, "TOPMARG", int(sizes.top_margin), "Rows cut off above the visible area")
         put(header, "LEFTMARG", int(sizes.left_margin), "Columns cut off left of it")
-        return [Probe(path=path, header=header, shape=shape, dtype=np.dtype(np.uint16))]
+        plain = _plain(path, header, exif, sizes) if layout.plain else None
+        return [plain or Probe(path=path, header=header, shape=shape, dtype=np.dtype(np.uint16))]
 
     def pixels(self, probe: Probe) -> Pixels:
         """Return the visible mosaic [adu], black level included."""
-        return self._decoded(probe).copy()
+        if probe.offset is not None:
+            return _read_plain(probe, 0, probe.shape[0])
+        return self._decode(probe)
 
     def _decoded(self, probe: Probe) -> Pixels:
         """Return the mosaic; the last one of each thread is kept, since rows are asked for in bands."""
@@ -114,21 +123,20 @@ class RawReader:
             return np.array(mosaic, dtype=probe.dtype, order="C")
 
     def open_rows(self, probe: Probe) -> RowSource:
-        """Return a function that reads bands of rows; the whole frame is decoded for the first of them."""
+        """Return a function that reads bands of rows; packed frames are decoded for the first of them."""
 
         def rows(first: int, last: int) -> Pixels:
             if not 0 <= first <= last <= probe.shape[0]:
                 raise IndexError(f"rows {first}:{last} of an image with {probe.shape[0]} rows")
+            if probe.offset is not None:
+                return _read_plain(probe, first, last)
             return self._decoded(probe)[first:last].copy()
 
         return rows
 
     def _layout(self, raw: Any, exif: Exif, path: Path) -> _Layout:
         """Return colors and levels; frames of one camera at one setting share them."""
-        images = tuple(
-            tuple((tag, image.get(tag)) for tag in (33421, 33422, 50712, 50713, 50714, 50717, 50829))
-            for image in exif.images
-        )
+        images = tuple(tuple((tag, image.get(tag)) for tag in OF_THE_LAYOUT) for image in exif.images)
         known = exif.text(271), exif.text(272), exif.number(34855), raw.sizes, images
         with self._lock:
             layout = self._layouts.get(known) if exif.text(272) else None
@@ -138,6 +146,7 @@ class RawReader:
                 _pattern(raw, mosaic.shape, path),
                 tuple(float(level) for level in raw.black_level_per_channel),
                 _white(raw),
+                _is_plain(mosaic, path, exif, raw.sizes),
             )
             with self._lock:
                 self._layouts[known] = layout
@@ -188,6 +197,44 @@ def _visible(raw: Any, path: Path) -> Pixels:
         where=str(path),
         remedy="Give the raw frame that it was made from.",
     )
+
+
+def _plain(path: Path, header: fits.Header, exif: Exif, sizes: Any) -> Probe | None:
+    """Return where the visible pixels of an unpacked mosaic lie, None where it is packed."""
+    start = plain_place(exif, (int(sizes.raw_height), int(sizes.raw_width)))
+    if start is None:
+        return None
+    width = int(sizes.raw_width)
+    return Probe(
+        path=path, header=header, shape=(int(sizes.height), int(sizes.width)), dtype=np.dtype(np.uint16),
+        offset=start + 2 * (int(sizes.top_margin) * width + int(sizes.left_margin)),
+        stored=np.dtype(f"{exif.order}u2"), row_bytes=2 * width,
+    )  # fmt: skip
+
+
+def _is_plain(mosaic: Pixels, path: Path, exif: Exif, sizes: Any) -> bool:
+    """Return whether reading the file's bytes gives what LibRaw has decoded."""
+    probe = _plain(path, fits.Header(), exif, sizes)
+    return probe is not None and np.array_equal(_read_plain(probe, 0, probe.shape[0]), mosaic)
+
+
+def _read_plain(probe: Probe, first: int, last: int) -> Pixels:
+    """Return rows of a mosaic that lies in the file as it is."""
+    height, width = last - first, probe.shape[1]
+    if height == 0:
+        return np.empty((0, width), probe.dtype)
+    stride = probe.row_bytes // 2
+    try:
+        got = np.fromfile(
+            probe.path, probe.stored, (height - 1) * stride + width,
+            offset=(probe.offset or 0) + first * probe.row_bytes,
+        )  # fmt: skip
+    except OSError as error:
+        raise FileError(f"cannot be read: {error}.", where=str(probe.path), remedy=REMEDY) from error
+    if got.size != (height - 1) * stride + width:
+        raise FileError("ended while its pixels were read.", where=str(probe.path), remedy=REMEDY)
+    rows = np.lib.stride_tricks.as_strided(got, (height, width), (2 * stride, 2))
+    return rows.astype(probe.dtype, copy=stride != width)
 
 
 def _pattern(raw: Any, shape: tuple[int, ...], path: Path) -> str:
