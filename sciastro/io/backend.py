@@ -5,7 +5,8 @@ products becomes ``image``, ``image_variance``, ... (band, y, x) or ``signal``, 
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +26,7 @@ from sciastro.io import accessor as _accessor  # noqa: F401  (registers ``ds.sky
 from sciastro.io.headers import FrameFacts, facts_from_header
 from sciastro.io.probe import Probe
 from sciastro.io.products import NOISE_NAME, assemble, is_product, quality_in_our_bits
-from sciastro.io.reader import is_image, open_rows, probe
+from sciastro.io.reader import is_image, open_rows, probe, read_pixels
 
 __all__ = ["SciastroBackend"]
 
@@ -46,7 +47,10 @@ class LazyPlane(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
-        frame, rows, columns = key
+        return self.pixels_of(*key)
+
+    def pixels_of(self, frame: Any, rows: Any, columns: Any) -> npt.NDArray[Any]:
+        """Return the pixels of basic indices along (frame, y, x)."""
         height = self.shape[1]
         if isinstance(rows, slice):
             wanted = range(*rows.indices(height))
@@ -62,6 +66,28 @@ class LazyPlane(BackendArray):
         )
         pixels = self.convert(band) if self.convert is not None else band
         return np.asarray(pixels.astype(self.dtype, copy=False)[inside][..., columns][None][frame])
+
+
+class LazyFrames(BackendArray):
+    """The frames of a video as an array (frame, y, x) that reads the rows asked for; may be pickled."""
+
+    def __init__(self, images: Sequence[Probe]) -> None:
+        self.frames = [LazyPlane(image, image.dtype) for image in images]
+        self.shape = (len(images), *images[0].shape)
+        self.dtype = images[0].dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        """Return the pixels of `key`."""
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
+        number, rows, columns = key
+        if not isinstance(number, slice):
+            return self.frames[int(number)].pixels_of(0, rows, columns)
+        chosen = [frame.pixels_of(0, rows, columns) for frame in self.frames[number]]
+        if chosen:
+            return np.stack(chosen)
+        return np.empty((0, *self.frames[0].pixels_of(0, rows, columns).shape), self.dtype)
 
 
 def _square(pixels: Any) -> Any:
@@ -85,7 +111,9 @@ def _lazy(image: Probe, dtype: npt.DTypeLike, convert: Callable[[Any], Any] | No
 class SciastroBackend(BackendEntrypoint):
     """Entry point of xarray; ``engine="sciastro"``."""
 
-    description: ClassVar[str] = "Raw astronomical frames and products of sciastro (FITS)"
+    description: ClassVar[str] = (
+        "Raw astronomical frames (FITS, XISF, camera raw, TIFF, SER) and products of sciastro"
+    )
     url: ClassVar[str] = ""
     open_dataset_parameters: ClassVar[Any] = ("filename_or_obj", "drop_variables", "hdu")
 
@@ -101,11 +129,11 @@ class SciastroBackend(BackendEntrypoint):
         Parameters
         ----------
         filename_or_obj
-            Path of a FITS file (plain, gzip, tile-compressed).
+            Path of a file in any format that `io.reader` reads.
         drop_variables
             Names to leave out.
         hdu
-            Number of the image in a raw file with several; None takes the first.
+            Number of the image in a raw file with several; None takes the first, and of a video all frames.
 
         Returns
         -------
@@ -144,6 +172,8 @@ def _open_product(images: list[Probe]) -> xr.Dataset:
         with fits.open(images[0].path, memmap=True) as hdus:
             primary = hdus[0].header.copy()
             kernel = np.array(hdus[NOISE_NAME].data, dtype=np.float64) if NOISE_NAME in hdus else None
+    elif NOISE_NAME in planes:
+        kernel = read_pixels(images[0].path, planes[NOISE_NAME].hdu).astype(np.float64)
     coverage = planes.get("COVERAGE")
     ds = assemble(
         planes["SCI"].header,
@@ -165,21 +195,42 @@ def _open_raw(path: Path, images: list[Probe], hdu: int | None) -> xr.Dataset:
         raise FileError(
             f"has no image in HDU {hdu}.", where=str(path), remedy=f"Images are in HDU {numbers}."
         )
-    facts = facts_from_header(image.header, path.name, image.shape, image.dtype.name, image.hdu)
-    raw = labeled(v.RAW, _lazy(image, image.dtype))
-    coords = _coordinates(facts, image)
+    chosen = images if hdu is None and image.sequence else [image]
+    known = [
+        replace(
+            facts_from_header(one.header, path.name, one.shape, one.dtype.name, one.hdu),
+            of=len(images) if image.sequence else 1,
+        )
+        for one in chosen
+    ]
+    facts = known[0]
+    pixels = (
+        _lazy(image, image.dtype) if len(chosen) == 1 else indexing.LazilyIndexedArray(LazyFrames(chosen))
+    )
+    raw = labeled(v.RAW, indexing.LazilyIndexedArray(frames))
+    coords = _together([_coordinates(*pair) for pair in zip(known, chosen, strict=True)])
     attrs: dict[str, Any] = {
         "target": facts.target,
         "telescope": facts.telescope,
         "instrument": facts.instrument,
         "kind": facts.kind,
-        "problems": "\n".join(facts.problems),
+        "problems": "\n".join(dict.fromkeys(problem for one in known for problem in one.problems)),
     }
     if facts.site is not None:
         latitude, longitude, elevation = facts.site
         attrs |= {"latitude": latitude, "longitude": longitude}
         attrs |= {} if elevation is None else {"elevation": elevation}
     return xr.Dataset({"raw": raw}, coords=coords, attrs=attrs)
+
+
+def _together(parts: Sequence[dict[str, xr.Variable]]) -> dict[str, xr.Variable]:
+    """Return the coordinates of frames one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return {
+        name: xr.Variable(first.dims, np.concatenate([part[name].values for part in parts]), first.attrs)
+        for name, first in parts[0].items()
+    }
 
 
 def _coordinates(facts: FrameFacts, image: Probe) -> dict[str, xr.Variable]:

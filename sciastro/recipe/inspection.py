@@ -35,7 +35,7 @@ def inspect_path(path: Path, *, header: bool = False, as_json: bool = False) -> 
             one for one in path.rglob("*") if one.is_file() and (is_image(one) or one.suffix == ".h5")
         )
         if not files:
-            raise FileError("holds no image.", where=str(path), remedy="Name a folder with FITS files.")
+            raise FileError("holds no image.", where=str(path), remedy="Name a folder with frames.")
         for one in files:
             try:
                 yield from inspect_path(one, header=header, as_json=as_json)
