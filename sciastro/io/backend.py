@@ -204,9 +204,7 @@ def _open_raw(path: Path, images: list[Probe], hdu: int | None) -> xr.Dataset:
         for one in chosen
     ]
     facts = known[0]
-    pixels = (
-        _lazy(image, image.dtype) if len(chosen) == 1 else indexing.LazilyIndexedArray(LazyFrames(chosen))
-    )
+    frames = LazyPlane(image, image.dtype) if len(chosen) == 1 else LazyFrames(chosen)
     raw = labeled(v.RAW, indexing.LazilyIndexedArray(frames))
     coords = _together([_coordinates(*pair) for pair in zip(known, chosen, strict=True)])
     attrs: dict[str, Any] = {
