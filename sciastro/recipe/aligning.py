@@ -19,16 +19,27 @@ from sciastro.core.stars import StarArray
 from sciastro.core.wcs import celestial_from_header, wcs_to_text
 from sciastro.errors import MatchError, SolveError
 from sciastro.integrate.canvas import domain_box
-from sciastro.integrate.grade import GradeOptions, grade
+from sciastro.integrate.grade import GradeOptions
 from sciastro.integrate.normalize import transparency
 from sciastro.io.reader import probe
 from sciastro.io.reference import cone
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet, bands_of
+from sciastro.recipe.panelgrades import grades, panel_transparencies
 from sciastro.recipe.plan import Recipe
-from sciastro.recipe.quality import group_facts
 
-__all__ = ["SkyHint", "choose_reference", "grade_set", "julian_year", "register_set", "solve_set"]
+__all__ = [
+    "SkyHint",
+    "choose_reference",
+    "grade_set",
+    "hint_of",
+    "julian_year",
+    "register_light",
+    "register_set",
+    "solve_light",
+    "solve_set",
+    "unregistered",
+]
 
 log = logging.getLogger(__name__)
 
@@ -118,12 +129,12 @@ def solve_set(
     epoch = julian_year(members.lights)
     reason = ""
     for light in candidates[:TRIES]:
-        place = _hint(light, hint, root, step)
+        place = hint_of(light, hint, root, step)
         if place is None:
             reason = "neither headers nor options say where the field is (give --ra, --dec and --scale)"
             continue
         try:
-            solution = _solve(light, place, hint, epoch, recipe, step)
+            solution = solve_light(light, place, hint, epoch, recipe, step)
         except SolveError as error:
             reason = str(error)
             log.info("solving %s: %s", light.name, reason)
@@ -134,9 +145,17 @@ def solve_set(
     return None, reason
 
 
-def _solve(
+def solve_light(
     light: Light, place: Hint, hint: SkyHint, epoch: float | None, recipe: Recipe, step: int
 ) -> Solution:
+    """Return the world coordinates of one light.
+
+    Raises
+    ------
+    SolveError
+        If they cannot be found.
+    """
+
     def stars_at(ra: float, dec: float, radius: float) -> QTable:
         if hint.catalog is not None:
             return _near(hint.catalog, ra, dec, radius)
@@ -160,7 +179,8 @@ def _near(catalog: QTable, ra: float, dec: float, radius: float) -> QTable:
     return catalog[cosine >= np.cos(np.deg2rad(radius))]
 
 
-def _hint(light: Light, hint: SkyHint, root: Path, step: int) -> Hint | None:
+def hint_of(light: Light, hint: SkyHint, root: Path, step: int) -> Hint | None:
+    """Return where a light points and how fine its pixels are; None where nobody says."""
     facts = light.facts
     scale = hint.scale if hint.scale is not None else facts.scale
     scale = scale * step if scale is not None else None
@@ -217,13 +237,9 @@ def register_set(
             light.pairs = np.stack([count, count])
         else:
             try:
-                found = _register(anchor, light.measured.stars, shape, options)
+                found = register_light(anchor, light.measured.stars, shape, options)
             except MatchError as error:
-                light.reason = (
-                    "shows no stars (clouds, a closed cover, out of focus?)"
-                    if light.measured.stars.size == 0
-                    else f"cannot be registered: {error}"
-                )
+                light.reason = unregistered(light, error)
                 return
             used = np.asarray(found.residuals["used"], dtype=bool)
             light.from_reference, light.registration_rms = found.from_reference, found.rms
@@ -247,12 +263,19 @@ def register_set(
     )
 
 
+def unregistered(light: Light, error: MatchError) -> str:
+    """Return the reason why a light could not be registered."""
+    if light.measured is not None and light.measured.stars.size == 0:
+        return "shows no stars (clouds, a closed cover, out of focus?)"
+    return f"cannot be registered: {error}"
+
+
 def _middle(found: Registration) -> tuple[float, float]:
     """Return a place on the reference where the map is well determined: the median of its stars."""
     return float(np.median(found.residuals["x"])), float(np.median(found.residuals["y"]))
 
 
-def _register(
+def register_light(
     anchor: StarArray, stars: StarArray, shape: tuple[int, int], options: RegisterOptions
 ) -> Registration:
     """Register; few stars get a second look with what frames of one session have in common.
@@ -292,11 +315,15 @@ def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:
         lights = [light for light in fit if band in bands_of(light.facts)]
         if not lights:
             continue
-        _transparencies(lights, choose_reference(lights)[0])
-        graded = grade(group_facts(lights, band, members.target), options=recipe.of(GradeOptions))
+        base = choose_reference(lights)[0]
+        if len({light.panel for light in lights}) > 1:
+            panel_transparencies(lights, base, context, f"{members.stem} {band}")
+        else:
+            _transparencies(lights, base)
+        weight, reason = grades(lights, band, members.target, recipe.of(GradeOptions))
         for i, light in enumerate(lights):
-            light.weights[band] = float(graded["weight"].values[i])
-            reasons[light.name] = reasons.get(light.name) or str(graded["reason"].values[i])
+            light.weights[band] = float(weight[i])
+            reasons[light.name] = reasons.get(light.name) or reason[i]
         best = max(lights, key=lambda light: light.weights[band])
         if np.isfinite(best.transparency) and best.transparency > 0:
             scale = best.transparency

@@ -31,6 +31,7 @@ from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
 from sciastro.recipe.making import MasterBank, make_masters, match_of_made
 from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
 from sciastro.recipe.measuring import measure_lights
+from sciastro.recipe.panels import register_mosaic
 from sciastro.recipe.plan import Recipe, load_recipe, recipe_text
 from sciastro.recipe.quality import write_quality
 from sciastro.recipe.residuals import write_residuals
@@ -411,21 +412,16 @@ def _place(run: _Run) -> None:
             run.context.progress.advance("solve")
     with run.context.stage("register", len(run.lights)):
         for members in run.sets:
-            register_set(
-                members,
-                run.solutions[members.stem],
-                run.recipe,
-                run.context,
-                run.calibrator.step(members.cfa),
+            step, solution = run.calibrator.step(members.cfa), run.solutions[members.stem]
+            laid = register_mosaic(
+                members, solution, run.hint, run.recipe, run.context, run.session.root, step
             )
-            run.solutions[members.stem] = register_camera(
-                members,
-                run.solutions[members.stem],
-                run.recipe,
-                run.context,
-                run.calibrator.step(members.cfa),
-                julian_year(members.lights),
-            )
+            if laid is None:
+                register_set(members, solution, run.recipe, run.context, step)
+                laid = register_camera(
+                    members, solution, run.recipe, run.context, step, julian_year(members.lights)
+                )
+            run.solutions[members.stem] = laid
             grade_set(members, run.recipe, run.context)
             solution = run.solutions[members.stem]
             place_canvas(members, solution.wcs if solution else None, run.calibrator, run.recipe, run.context)

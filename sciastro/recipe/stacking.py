@@ -100,11 +100,14 @@ def place_canvas(
         for c, one in zip(maps, lights, strict=True)
     ]
     options = recipe.of(CanvasOptions)
-    whole = bool(members.lens) and options.extent == "auto"
+    panels = len({light.panel for light in lights})
+    whole = options.extent == "auto" and (bool(members.lens) or panels > 1)
     members.canvas, refused = choose_canvas(
         maps, shape, shape, options=replace(options, extent="union") if whole else options, wcs=wcs,
         domains=np.array(boxes).reshape(-1, 4),
     )  # fmt: skip
+    if whole and panels > 1:
+        members.canvas = replace(members.canvas, reason=f"{panels} panels of a mosaic")
     for number, why in refused.items():
         light = lights[number]
         light.use, light.weights, light.reason = False, dict.fromkeys(light.weights, 0.0), f"left out: {why}"

@@ -1,6 +1,7 @@
 """Which target a light belongs to: by its name, else by where it points, else by file and folder names."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,11 @@ from sciastro.io.filenames import facts_from_name
 from sciastro.io.headers import FrameFacts
 
 __all__ = ["field_of", "name_targets", "separation"]
+
+PANEL = re.compile(
+    r"(?P<name>.*?\w)[\s_\-,:]+\(?(?:panel|pane|tile|mosaic)[\s_\-#]*\d+(?:[\s_\-/x]+\d+)?\)?", re.IGNORECASE
+)
+ADJACENT = 1.5  # fields: how far apart the centers of neighboring panels may be
 
 DEFAULT_FIELD = 0.5
 """Field of view [deg] where no header tells the scale."""
@@ -31,7 +37,55 @@ def name_targets(frames: Sequence[FrameFacts], folder: Path) -> list[FrameFacts]
         target, origin = _target_of(frame, centers, folder)
         target = spelling.setdefault(squash(target) or target, target)
         named.append(replace(frame, target=target, origins={**frame.origins, "target": origin}))
-    return named
+    return _with_joined_panels(named)
+
+
+def _with_joined_panels(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
+    """Return the frames, "M 31 Panel 1", "M 31 Panel 2" ... called "M 31" where they are one mosaic.
+
+    They are where their pointings hang together, field by field, or where nobody says where they point.
+    """
+    bases: dict[str, list[FrameFacts]] = {}
+    for frame in frames:
+        match = PANEL.fullmatch(frame.target) if frame.kind == "light" else None
+        if match is not None:
+            bases.setdefault(squash(match["name"]), []).append(frame)
+    mosaics = {
+        base: _base_name(members[0].target)
+        for base, members in bases.items()
+        if len({squash(frame.target) for frame in members}) > 1 and _hang_together(members)
+    }
+    joined = []
+    for frame in frames:
+        match = PANEL.fullmatch(frame.target) if frame.kind == "light" else None
+        name = mosaics.get(squash(match["name"])) if match is not None else None
+        if name is None:
+            joined.append(frame)
+            continue
+        origin = f"{frame.origins.get('target', 'OBJECT')}, panels joined"
+        joined.append(replace(frame, target=name, origins={**frame.origins, "target": origin}))
+    return joined
+
+
+def _base_name(target: str) -> str:
+    match = PANEL.fullmatch(target)
+    return match["name"] if match is not None else target
+
+
+def _hang_together(frames: Sequence[FrameFacts]) -> bool:
+    """Return whether the fields of all frames touch, directly or through others."""
+    places = list(dict.fromkeys(frame.pointing for frame in frames if frame.pointing is not None))
+    if not places:
+        return True
+    reach = ADJACENT * field_of(frames[0])
+    reached, left = [places[0]], places[1:]
+    while left:
+        near = [one for one in left if any(separation(one, other) <= reach for other in reached)]
+        if not near:
+            return False
+        reached += near
+        left = [one for one in left if one not in near]
+    return True
 
 
 def _without_lone_names(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
