@@ -44,7 +44,7 @@ APART = 0.3  # of the shorter side of the field: pointings that far apart are pa
 TRIES = 3  # frames that may stand for their panel before solving it is given up
 NEAR = 3.0  # pixel: how far the same star of two solved panels may lie apart
 BRIGHT = 15.0  # S/N from which a star helps to pull panels together
-PULL = (0.5, 0.3)  # pixel: expected error of a panel's place, and of its scale and rotation at its edge
+LEAST_ERROR, HUNG_ERROR = 0.03, 1.0  # pixel: expected error of a panel's place, at best, and without solution
 FINE = 0.01  # pixel: error of a map that is good enough
 HIGHEST = 5  # degree of a map
 MARGIN = 8  # pixel around a frame over which its map is fitted
@@ -83,6 +83,7 @@ class _Panel:
     anchor: Light | None = None
     wcs: WCS | None = None
     reason: str = ""
+    error: float = HUNG_ERROR  # [pixel] expected error of its place; twice that of its scale at its edge
     shift: Floats | None = None  # (axis, term): correction on the grid, of 1, u, v
 
 
@@ -135,7 +136,7 @@ def _solve_panel(
 ) -> None:  # fmt: skip
     """Find the frame that stands for a panel, and its world coordinates."""
     if any(light is reference for light in panel.lights):
-        panel.anchor, panel.wcs = reference, solution.wcs
+        panel.anchor, panel.wcs, panel.error = reference, solution.wcs, _error(solution)
         return
     candidates = aligning.choose_reference(panel.lights)
     if not candidates:
@@ -149,12 +150,17 @@ def _solve_panel(
             panel.reason = "neither headers nor options tell its scale (give --scale)"
             continue
         try:
-            panel.wcs = aligning.solve_light(light, place, hint, epoch, recipe, step).wcs
+            found = aligning.solve_light(light, place, hint, epoch, recipe, step)
         except SolveError as error:
             panel.reason = str(error)
             continue
-        panel.anchor = light
+        panel.anchor, panel.wcs, panel.error = light, found.wcs, _error(found)
         return
+
+
+def _error(solution: Solution) -> float:
+    """Return the expected error of the place of a solved frame [pixel]: three standard errors."""
+    return max(LEAST_ERROR, 3 * solution.rms_px / max(solution.n_stars, 1) ** 0.5)
 
 
 def _hang(panels: Sequence[_Panel], shape: Shape, options: RegisterOptions) -> None:
@@ -216,7 +222,7 @@ def _pull_together(
     """Correct the panels so that stars in common coincide; return one number per star of each anchor.
 
     Least squares over all pairs of panels at once: each panel may move, turn and stretch a little
-    (`PULL`, the prior), and all panels are treated alike.
+    as its solution may be wrong (`_Panel.error`, the prior), and none is held fixed.
     """
     placed = [panel for panel in panels if panel.wcs is not None and panel.anchor is not None]
     stars = {panel.number: panel.anchor.measures.stars for panel in placed if panel.anchor is not None}
@@ -273,7 +279,7 @@ def _correct(
         error = [np.hypot(stars[n]["x_err"][k], stars[n]["y_err"][k]) for n, k in ((p, i), (q, j))]
         sigma.append(np.maximum(np.hypot(*error), 0.05))
     matrix, goal, noise = np.concatenate(rows), np.concatenate(right), np.concatenate(sigma)
-    prior = np.diag(np.tile([1 / PULL[0], 1 / PULL[1], 1 / PULL[1]], len(placed)))
+    prior = np.diag(np.concatenate([[1.0, 0.5, 0.5] / np.float64(panel.error) for panel in placed]))
     keep = np.ones(noise.size, dtype=bool)
     found = np.zeros((3 * len(placed), 2))
     for _ in range(4):
