@@ -26,6 +26,14 @@ def reduce(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a stopped run of the same recipe ended.")
     ] = False,
+    add: Annotated[
+        bool,
+        typer.Option(
+            "--add",
+            help="Add the frames of SESSION to the stacks that an earlier run left in OUT, without reading "
+            "the old frames again; the recipe in OUT holds.",
+        ),
+    ] = False,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,13 +89,15 @@ def reduce(
     from sciastro.recipe.plan import load_recipe
     from sciastro.recipe.run import RunRequest, reduce_session
 
+    own = out / "recipe.toml"
     with guarded(resumable=True):
         request = RunRequest(
             session=session,
             out=out,
-            recipe=load_recipe(recipe, set_ or []),
+            recipe=load_recipe(recipe or (own if add and own.is_file() else None), set_ or []),
             until=until,
             resume=resume,
+            add=add,
             catalog=catalog,
             ra=ra,
             dec=dec,

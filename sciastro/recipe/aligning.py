@@ -39,6 +39,7 @@ __all__ = [
     "solve_light",
     "solve_set",
     "unregistered",
+    "transparencies",
 ]
 
 log = logging.getLogger(__name__)
@@ -315,11 +316,11 @@ def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:
         lights = [light for light in fit if band in bands_of(light.facts)]
         if not lights:
             continue
-        base = choose_reference(lights)[0]
+        base = members.bases[band] = choose_reference(lights)[0]
         if len({light.panel for light in lights}) > 1:
             panel_transparencies(lights, base, context, f"{members.stem} {band}")
         else:
-            _transparencies(lights, base)
+            transparencies(lights, base)
         weight, reason = grades(lights, band, members.target, recipe.of(GradeOptions))
         for i, light in enumerate(lights):
             light.weights[band] = float(weight[i])
@@ -336,7 +337,7 @@ def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:
             context.warn(f"{light.name}: {light.reason}")
 
 
-def _transparencies(lights: Sequence[Light], base: Light) -> None:
+def transparencies(lights: Sequence[Light], base: Light) -> None:
     """Set the transparency of registered lights relative to `base`."""
     for light in lights:
         _, mine, theirs = np.intersect1d(light.star_pairs[0], base.star_pairs[0], return_indices=True)

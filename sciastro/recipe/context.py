@@ -74,6 +74,8 @@ class Context:
         Who shows how far the run is.
     cluster
         Runs masters, frames and tiles in workers of a cluster; None: threads of this process.
+    night
+        1 for a first run in its folder, n for the n-th night that is added to its stacks.
     timings
         Seconds per stage.
     warnings
@@ -85,6 +87,7 @@ class Context:
     memory: int
     progress: Progress
     cluster: Cluster | None = None
+    night: int = 1
     timings: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
@@ -93,6 +96,11 @@ class Context:
     def work(self) -> Path:
         """Folder of what a later `--resume` needs; removed when a run ends well."""
         return self.out / ".work"
+
+    def numbered(self, name: str) -> Path:
+        """Return where this night's file or folder `name` lies: "frames.h5", and "frames-2.h5" when added."""
+        stem, dot, suffix = name.partition(".")
+        return self.out / (name if self.night == 1 else f"{stem}-{self.night}{dot}{suffix}")
 
     def warn(self, text: str) -> None:
         """Keep and log a warning, once."""

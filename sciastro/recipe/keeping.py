@@ -96,7 +96,8 @@ def store_facts(path: Path, lights: Sequence[Light], recipe: Recipe) -> None:
     """Write what pass 1, registration and grading found, as per-frame coordinates with their history."""
     by_group: dict[str, list[Light]] = {}
     for light in sorted(lights, key=lambda light: (light.store, light.index)):
-        by_group.setdefault(light.store, []).append(light)
+        if light.store:
+            by_group.setdefault(light.store, []).append(light)
     for name, group in by_group.items():
         write_facts(path, name, _measured_facts(group, recipe))
 

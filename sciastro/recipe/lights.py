@@ -114,6 +114,10 @@ class Light:
         Header text; empty where unsolved.
     panel
         Number of its pointing within a mosaic; 0 where there is only one.
+    signal
+        Band to `integrate.weights.psf_signal`, for lights whose star lists are not kept.
+    kept
+        Whether it is in a stack of an earlier run, and its pixels are not looked at again.
     """
 
     facts: FrameFacts
@@ -134,6 +138,8 @@ class Light:
     use: bool = False
     wcs: str = ""
     panel: int = 0
+    signal: dict[str, float] = field(default_factory=dict)
+    kept: bool = False
 
     def __getstate__(self) -> dict[str, object]:
         state = {one.name: getattr(self, one.name) for one in fields(self)}
@@ -199,6 +205,8 @@ class StackSet:
         In order of their first frame.
     files
         Band to the start of its product file names, unique in the run even where case is ignored.
+    bases
+        Band to the frame that transparencies are relative to.
     """
 
     target: str
@@ -209,6 +217,7 @@ class StackSet:
     reference_asked: bool = False
     lens: str = ""
     canvas: Canvas | None = None
+    bases: dict[str, Light] = field(default_factory=dict)
     bands: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 

@@ -153,7 +153,7 @@ def make_masters(
     """Make every master that some light or flat needs; one that fails costs a warning, not the run."""
     bank = MasterBank(recipe.of(DefectOptions), hold=context.memory // 6)
     wanted = _wanted(plan)
-    folder = context.out / "masters"
+    folder = context.numbered("masters")
     folder.mkdir(parents=True, exist_ok=True)
     if context.cluster is not None:
         _make_elsewhere(session, [spec for spec in plan.masters if spec.id in wanted], bank, recipe, context,
@@ -200,8 +200,8 @@ def _make_elsewhere(
     ):
         missing = [spec for spec in wave if not journal.has(f"master-{spec.id}")]
         alone = replace(bank, files=dict(bank.files))
-        task = _MasterTask(replace(session, frames=(), skipped=(), ignored=()), alone, recipe, context.out,
-                           context.memory)  # fmt: skip
+        bare = replace(session, frames=(), skipped=(), ignored=())
+        task = _MasterTask(bare, alone, recipe, context.numbered("masters"), context.memory)
 
         def done(spec: MasterSpec, made: tuple[dict[str, Any], list[str]] | None) -> None:
             if made is None:
@@ -215,7 +215,7 @@ def _make_elsewhere(
         for spec in wave:
             kept = journal.load(f"master-{spec.id}")
             if kept is not None:
-                _enter(bank, spec, context.out / "masters" / f"{spec.id}.fits", kept[1])
+                _enter(bank, spec, context.numbered("masters") / f"{spec.id}.fits", kept[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +225,14 @@ class _MasterTask:
     session: Session
     bank: MasterBank
     recipe: Recipe
-    out: Path
+    folder: Path
     memory: int
 
     def __call__(self, spec: MasterSpec) -> tuple[dict[str, Any], list[str]] | None:
-        context = Context(out=self.out, workers=1, memory=self.memory, progress=Silent())
+        context = Context(out=self.folder, workers=1, memory=self.memory, progress=Silent())
         try:
             facts = _make(
-                spec, self.session, self.bank, self.out / "masters" / f"{spec.id}.fits", self.recipe, context
+                spec, self.session, self.bank, self.folder / f"{spec.id}.fits", self.recipe, context
             )
         except OutputError:
             raise

@@ -68,7 +68,9 @@ def measure_lights(
 
     pixels = max((int(np.prod(light.facts.shape)) for light in lights), default=1)
     fit = max(1, calibrator.memory_left((0, 0)) // (pixels * FRAME_BYTES))
-    task = _MeasureTask(root, calibrator.travel(lights), detector, searches)
+    task = _MeasureTask(
+        root, calibrator.travel([light for light in lights if light.store]), detector, searches
+    )
     run_tasks(
         task, open_lights(), workers=min(context.workers, fit), done=done, cluster=context.cluster,
         gather=False,

@@ -57,7 +57,9 @@ def _columns(lights: Sequence[Light], band: str) -> dict[v.VariableSpec, npt.NDA
     seconds = np.array([light.facts.exposure or np.nan for light in lights])
     noise = rates("noise")
     signal = [
-        np.nan if light.measured is None else psf_signal(light.measured.stars, second, one)
+        light.signal.get(band, np.nan)
+        if light.kept
+        else (np.nan if light.measured is None else psf_signal(light.measured.stars, second, one))
         for light, second, one in zip(lights, seconds, noise, strict=True)
     ]
     temperatures = [light.facts.temperature for light in lights]

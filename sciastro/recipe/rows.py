@@ -72,7 +72,7 @@ def master_rows(plan: MasterPlan, bank: MasterBank) -> list[dict[str, Any]]:
         matched += [f"{other.id}: {other.reason}" for other in plan.masters if other.calibrated_by == spec.id]
         rows.append(
             {
-                "path": f"masters/{spec.id}.fits",
+                "path": f"{made.parent.name}/{made.name}",
                 "type": spec.kind,
                 "n_frames": bank.counts[spec.id],
                 "matched_by": "; ".join(matched) or "no light needs it",

@@ -14,6 +14,7 @@ from sciastro.core.cluster import connect
 from sciastro.core.history import package_version
 from sciastro.core.lift import one_owner
 from sciastro.errors import MatchError, OptionError, SciastroError
+from sciastro.integrate.run import empty_stack
 from sciastro.io.paths import REASONS, atomic_path, ensure_writable, output_error, sweep
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe.aligning import SkyHint, grade_set, julian_year, register_set, solve_set
@@ -25,8 +26,10 @@ from sciastro.recipe.detector import Detector
 from sciastro.recipe.doctor import diagnose
 from sciastro.recipe.drifting import register_camera
 from sciastro.recipe.finishing import Finished, measure_set, write_band
+from sciastro.recipe.growing import Growth, added, begin_growth, grade_added, grow_band, solve_again
 from sciastro.recipe.journal import Journal, fingerprint
 from sciastro.recipe.keeping import create_store, keep_frames, store_facts, store_masters
+from sciastro.recipe.kept import KeptSet, load_stacks, save_stacks
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
 from sciastro.recipe.making import MasterBank, make_masters, match_of_made
 from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
@@ -62,6 +65,8 @@ class RunRequest:
         Last stage to run, one of `UNTIL`.
     resume
         Take over the pieces of a stopped run of the same recipe.
+    add
+        Add the frames of `session` to the stacks that an earlier run left in `out`.
     catalog, ra, dec, scale
         The user's stars, field center [deg], pixel scale [arcsec / pixel].
     keep
@@ -78,6 +83,7 @@ class RunRequest:
     recipe: Recipe = field(default_factory=lambda: load_recipe(None, []))
     until: str = "report"
     resume: bool = False
+    add: bool = False
     catalog: Path | None = None
     ra: float | None = None
     dec: float | None = None
@@ -110,6 +116,10 @@ class RunRequest:
         if self.scale is not None and not 0 < self.scale < 3600:
             raise OptionError(f"is {self.scale}.", where="--scale", remedy="Give arcsec per pixel, above 0.")
         parse_memory(self.memory)
+        if self.add and UNTIL.index(self.until) < UNTIL.index("integrate"):
+            raise OptionError(
+                f"ends at {self.until}.", where="--add", remedy="Add until integrate, or a later stage."
+            )
         if self.out.resolve() in self.session.resolve().parents:
             raise OptionError(
                 "holds the session.",
@@ -187,6 +197,12 @@ class _Run:
     stacked: dict[str, list[Stacked]] = field(default_factory=dict)
     finished: dict[str, list[Finished]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    growth: Growth | None = None
+    images: dict[str, list[Stacked]] = field(default_factory=dict)
+
+    def old(self, members: StackSet) -> KeptSet | None:
+        """Return the stacks that `members` adds to."""
+        return self.growth.of(members) if self.growth is not None else None
 
     @property
     def recipe(self) -> Recipe:
@@ -200,7 +216,7 @@ class _Run:
 
     @property
     def store(self) -> Path:
-        return self.context.out / "frames.h5"
+        return self.context.numbered("frames.h5")
 
     def goes_on(self, stage: str) -> bool:
         return UNTIL.index(self.request.until) >= UNTIL.index(stage)
@@ -272,6 +288,8 @@ def _write_failure(summary: Summary, context: Context, reason: str) -> None:
 
 def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
     hint = request.sky_hint  # a catalog that cannot be read should fail before hours of work
+    stacks = load_stacks(context.out, request.recipe) if request.add else None
+    context.night = stacks.nights + 1 if stacks is not None else 1
     with context.stage("ingest"):
         for folder in (context.out, *(context.out / name for name in ("masters", "products", "renders"))):
             sweep(folder)
@@ -284,6 +302,10 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
                 light.reason = light.reason or (
                     "has no exposure time (EXPTIME or EXPOSURE); without it there is no rate. Add the card."
                 )
+        growth = None
+        if stacks is not None:
+            growth = begin_growth(stacks, session, lights, context)
+            sets = growth.join(sets)
         stamps = [(frame.name, *_stamp(session.path(frame))) for frame in session.frames]
         mark = fingerprint(
             package_version(),
@@ -293,12 +315,16 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
             request.ra,
             request.dec,
             request.scale,
+            sorted(stacks.hashes) if stacks is not None else [],
         )
         journal = Journal(context.work, mark, resume=request.resume)
         if request.resume and not journal.resumed:
             context.warn("--resume: no stopped run of these frames and options is here; starting anew.")
         _write_recipe(request, context)
-        create_store(context.out / "frames.h5", lights, session.root, mark=mark, resume=journal.resumed)
+        create_store(
+            context.numbered("frames.h5"), lights if growth is None else growth.wanted(lights), session.root,
+            mark=mark, resume=journal.resumed,
+        )  # fmt: skip
     for path, reason in session.skipped:
         context.warn(f"{path}: {reason}")
     live = {light.match.group.id for light in lights if not light.reason}
@@ -306,7 +332,7 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
         lacking = [group for group in item.groups if group in live]
         if lacking:
             context.warn(f"no {MISSING.get(item.what, item.what)} for {_who(lacking, plan)}: {item.cost}")
-    run = _Run(request, context, summary, session, plan, lights, sets, journal, hint)
+    run = _Run(request, context, summary, session, plan, lights, sets, journal, hint, growth=growth)
     _refresh_rows(run)
     return run
 
@@ -340,6 +366,8 @@ def _write_recipe(request: RunRequest, context: Context) -> None:
 
 def _refresh_rows(run: _Run) -> None:
     run.summary.frames = frame_rows(run.session, run.lights, run.bank)
+    if run.growth is not None:
+        run.summary.frames = [*run.growth.rows(), *run.summary.frames]
 
 
 def _go(run: _Run) -> None:
@@ -367,6 +395,7 @@ def _go(run: _Run) -> None:
             )  # fmt: skip
     run.summary.write(run.context)
     if run.goes_on("integrate"):
+        save_stacks(run.context.out, run.sets, run.images, run.recipe, run.context.night)
         run.journal.close()
 
 
@@ -377,6 +406,8 @@ def _masters(run: _Run) -> None:
         for light in run.lights:
             light.match = match_of_made(light.match, run.bank)
         run.summary.masters = master_rows(run.plan, run.bank)
+        if run.growth is not None:
+            run.summary.masters = [*run.growth.master_rows, *run.summary.masters]
         store_masters(run.store, run.bank)
 
 
@@ -407,30 +438,48 @@ def _place(run: _Run) -> None:
     with run.context.stage("solve", len(run.sets)):
         for members in run.sets:
             step = run.calibrator.step(members.cfa)
-            solution, reason = solve_set(members, run.hint, run.recipe, run.context, run.session.root, step)
+            solve = solve_set if run.old(members) is None else solve_again
+            solution, reason = solve(members, run.hint, run.recipe, run.context, run.session.root, step)
             run.solutions[members.stem], run.reasons[members.stem] = solution, reason
             run.context.progress.advance("solve")
     with run.context.stage("register", len(run.lights)):
         for members in run.sets:
-            step, solution = run.calibrator.step(members.cfa), run.solutions[members.stem]
-            laid = register_mosaic(
-                members, solution, run.hint, run.recipe, run.context, run.session.root, step
-            )
-            if laid is None:
-                register_set(members, solution, run.recipe, run.context, step)
-                laid = register_camera(
-                    members, solution, run.recipe, run.context, step, julian_year(members.lights)
-                )
-            run.solutions[members.stem] = laid
-            grade_set(members, run.recipe, run.context)
-            solution = run.solutions[members.stem]
-            place_canvas(members, solution.wcs if solution else None, run.calibrator, run.recipe, run.context)
+            if run.old(members) is None:
+                _register(run, members)
+            else:
+                _register_added(run, members)
             write_residuals(members, run.solutions[members.stem], run.context)
             name_crossings(members.lights)
         store_facts(run.store, run.lights, run.recipe)
         write_quality(run.sets, run.context)
     if run.request.keep:
-        keep_frames(run.request.keep, run.sets, run.calibrator, run.recipe, run.context)
+        keep_frames(
+            run.request.keep,
+            [added(members) for members in run.sets],
+            run.calibrator,
+            run.recipe,
+            run.context,
+        )
+
+
+def _register(run: _Run, members: StackSet) -> None:
+    """Register and grade a set, and choose its canvas."""
+    step, solution = run.calibrator.step(members.cfa), run.solutions[members.stem]
+    laid = register_mosaic(members, solution, run.hint, run.recipe, run.context, run.session.root, step)
+    if laid is None:
+        register_set(members, solution, run.recipe, run.context, step)
+        laid = register_camera(members, solution, run.recipe, run.context, step, julian_year(members.lights))
+    run.solutions[members.stem] = laid
+    grade_set(members, run.recipe, run.context)
+    place_canvas(members, laid.wcs if laid else None, run.calibrator, run.recipe, run.context)
+
+
+def _register_added(run: _Run, members: StackSet) -> None:
+    """Register the new frames of a set to its old reference; canvas and old frames stay as they are."""
+    step, old = run.calibrator.step(members.cfa), run.old(members)
+    register_set(added(members), run.solutions[members.stem], run.recipe, run.context, step)
+    if old is not None:
+        grade_added(members, old, run.recipe, run.context)
 
 
 def _integrate(run: _Run) -> None:
@@ -438,10 +487,12 @@ def _integrate(run: _Run) -> None:
         for members in run.sets:
             solution = run.solutions[members.stem]
             stacked: list[Stacked] = []
-            track = find_comet(
-                members, solution.wcs if solution else None, run.recipe, run.context,
-                run.calibrator.step(members.cfa),
-            )  # fmt: skip
+            track = None
+            if run.old(members) is None:
+                track = find_comet(
+                    members, solution.wcs if solution else None, run.recipe, run.context,
+                    run.calibrator.step(members.cfa),
+                )  # fmt: skip
             for band in members.bands:
                 one = _stacked(run, members, band, track)
                 if one is None:
@@ -450,6 +501,8 @@ def _integrate(run: _Run) -> None:
                     )
                     continue
                 stacked.append(one)
+                bare = replace(one, arrays=empty_stack((0, 0)))
+                run.images.setdefault(members.stem, []).append(bare)
                 if not run.goes_on("photometry"):
                     run.summary.products.append(write_band(one, None, solution, run.recipe, run.context))
             if run.goes_on("photometry"):
@@ -460,6 +513,9 @@ def _integrate(run: _Run) -> None:
 
 def _stacked(run: _Run, members: StackSet, band: str, track: Track | None) -> Stacked | None:
     """Stack a band on the stars, and on a comet where there is one, which has products of its own."""
+    old = run.old(members)
+    if old is not None:
+        return grow_band(members, old, band, run.calibrator, run.recipe, run.context)
     if track is None:
         return stack_band(members, band, run.calibrator, run.recipe, run.context)
     found = stack_comet(members, band, track, run.calibrator, run.recipe, run.context)

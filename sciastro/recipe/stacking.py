@@ -1,7 +1,7 @@
 """Pass 2: each band of a set from raw pixels to the integrated image, in one fused pass over tiles."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +15,8 @@ from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_
 from sciastro.integrate.correlated import shared_noise
 from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
 from sciastro.integrate.local import LevelOptions, both
-from sciastro.integrate.moving import Subtraction, shifted_maps
-from sciastro.integrate.normalize import NormalizeOptions, terms
+from sciastro.integrate.moving import Adjust, Subtraction, shifted_maps
+from sciastro.integrate.normalize import NormalizeOptions, Terms, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
 from sciastro.kernels.warp import warp_table
@@ -56,6 +56,8 @@ class Stacked:
         Its grid, with the world coordinates where solved.
     method
         Rejection that was used, with its thresholds.
+    reference
+        The frame whose sky level and transparency it has.
     """
 
     target: str
@@ -68,6 +70,7 @@ class Stacked:
     autocorrelation: Floats
     canvas: Canvas
     method: str
+    reference: Light | None = None
 
     @property
     def wcs(self) -> WCS | None:
@@ -164,6 +167,8 @@ def stack_band(
     *,
     options: StackOptions | None = None,
     following: Following | None = None,
+    reference: Light | None = None,
+    adjust: Callable[[list[Light], Terms], Adjust | None] | None = None,
 ) -> Stacked | None:
     """Integrate one band; None where no frame is fit for use, or fewer than `min_frames` are.
 
@@ -173,6 +178,10 @@ def stack_band(
         Instead of the recipe's.
     following
         For what moves; None stacks the stars.
+    reference
+        Whose sky level and transparency the image gets; None takes the frame of the largest weight.
+    adjust
+        Makes what changes the normalized samples of the lights (`integrate.moving.Adjust`).
     """
     lights = [
         light
@@ -182,7 +191,7 @@ def stack_band(
         and (following is None or light.name in following.shifts)
     ]
     options = recipe.of(StackOptions) if options is None else options
-    if len(lights) < options.min_frames:
+    if len(lights) < (1 if reference is not None else options.min_frames):
         if lights:
             context.warn(
                 f"{members.stem} {band}: {len(lights)} frames are fit for use, and stack.min_frames is "
@@ -194,16 +203,9 @@ def stack_band(
     drizzle = recipe.of(DrizzleOptions)
     if drizzle.scale is not None:
         canvas = canvas.times(drizzle.scale)
-    seconds = np.array([light.facts.exposure for light in lights], dtype=np.float64)
     weights = np.array([light.weights[band] for light in lights])
-    sky = np.array([light.measured.sky[band] for light in lights if light.measured is not None]) / seconds
-    scale_and_sky = terms(
-        seconds,
-        sky,
-        np.array([light.transparency for light in lights]),
-        reference=int(np.argmax(weights)),
-        options=NormalizeOptions(mode=options.normalize),
-    )
+    first = reference or lights[int(np.argmax(weights))]
+    scale_and_sky = _terms(lights, band, first, options)
     raised, shared = _shared_noise(lights, band, calibrator, options.kernel, drops=drizzle.enabled)
     read = _WindowReader(lights, band, calibrator.travel(lights), tuple(raised))
     out = empty_stack(canvas.shape)
@@ -213,14 +215,15 @@ def stack_band(
     leveled = level_band(
         lights, band, maps, canvas, changes, weights, shape, recipe.of(LevelOptions), context
     )
-    beside, adjust = 0, leveled.surfaces
+    beside = 0
+    change = both(leveled.surfaces, adjust(lights, scale_and_sky) if adjust is not None else None)
     if following is not None:
-        beside, adjust = following.beside, both(adjust, following.change(lights))
+        beside, change = following.beside, both(leveled.surfaces, following.change(lights))
         if following.follow:
             moved = following.of(lights)
             maps, boxes = shifted_maps(maps, moved), boxes - np.repeat(moved, 2, axis=1)
             if leveled.surfaces is not None:
-                adjust = both(leveled.surfaces.shifted(moved), following.change(lights))
+                change = both(leveled.surfaces.shifted(moved), following.change(lights))
     done = 0
 
     def progress(share: float) -> None:
@@ -233,7 +236,7 @@ def stack_band(
         read, maps, shape, changes, weights, out,
         options=options, memory_bytes=calibrator.memory_left(out.image.shape, beside),
         workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
-        cluster=context.cluster, adjust=adjust, feather=leveled.feather, correlation=shared,
+        cluster=context.cluster, adjust=change, feather=leveled.feather, correlation=shared,
     )  # fmt: skip
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
@@ -250,7 +253,22 @@ def stack_band(
         arrays=out, lights=lights,
         noise_correlation=correlation, autocorrelation=tied, canvas=canvas,
         method=", ".join(filter(None, words)),
+        reference=first,
     )  # fmt: skip
+
+
+def _terms(lights: list[Light], band: str, first: Light, options: StackOptions) -> Terms:
+    """Return the terms that bring `lights` to the level of `first`, which may be none of them."""
+    known = [*lights, first]
+    seconds = np.array([light.facts.exposure for light in known], dtype=np.float64)
+    found = terms(
+        seconds,
+        np.array([light.measures.sky[band] for light in known]) / seconds,
+        np.array([light.transparency for light in known]),
+        reference=len(lights),
+        options=NormalizeOptions(mode=options.normalize),
+    )
+    return Terms(found.scale[:-1], found.pedestal[:-1], found.offset[:-1])
 
 
 @dataclass(frozen=True, slots=True)

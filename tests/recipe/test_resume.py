@@ -35,10 +35,10 @@ main()
 """
 
 
-def killed(session, out, module, name, count):
+def killed(session, out, module, name, count, *options):
     """Run until the n-th call of a function, then die."""
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, module, name, str(count), "reduce", session, "-o", out],
+        [sys.executable, "-c", KILLER, module, name, str(count), "reduce", session, "-o", out, *options],
         capture_output=True,
         text=True,
         check=False,
