@@ -85,7 +85,6 @@ def test_the_same_image_as_both_nights_together(grown, whole):
     known = np.isfinite(sigma)
     assert known.mean() > 0.95
     # Frames are compared within their night, so rejection differs a little.
-    print("rms", np.sqrt(np.mean(sigma[known] ** 2)), np.median(sigma[known]))
     assert np.sqrt(np.mean(sigma[known] ** 2)) < 0.3
     assert abs(np.median(sigma[known])) < 0.02
     ratio = mine["ERR"][known] / theirs["ERR"][known]
