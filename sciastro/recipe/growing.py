@@ -313,7 +313,8 @@ def _merged(new: Stacked | None, kept: KeptBand, members: StackSet, band: str, r
     scale = recipe.of(DrizzleOptions).scale
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band], arrays=out,
-        lights=[*kept.lights, *lights], noise_correlation=noise, autocorrelation=tied, method=method, reference=kept.reference,
+        lights=[*kept.lights, *lights], noise_correlation=noise, autocorrelation=tied,
+        method=method, reference=kept.reference,
         canvas=canvas if new is not None or scale is None else canvas.times(scale),
     )  # fmt: skip
 
