@@ -6,10 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
-from sciastro.integrate.grid import STEP, Tile, node_positions
+from sciastro.integrate.grid import STEP, Tile, evaluate_grid, node_positions
+from sciastro.kernels.twopass import CELL, two_pass
 from sciastro.kernels.warp import warp, warp_table
 
 __all__ = ["EXCLUDED", "Planes", "Resampler", "resample", "resampler"]
+
+LITTLE_TURN = 0.0023  # slope up to which the two-pass kernel's loops vectorize (`kernels.twopass.LITTLE`)
+LOOKED_AT = 4000.0  # canvas pixel
 
 Planes = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]
 
@@ -40,6 +44,8 @@ class Resampler:
         Undershoot allowed, as a share of the local range; infinity allows any.
     holds_flux
         Whether pixels hold flux (multiply by the area ratio) or surface brightness.
+    flat_table
+        The same weights, weight by weight, for `kernels.twopass`.
     """
 
     table: npt.NDArray[np.float32]
@@ -47,6 +53,7 @@ class Resampler:
     max_excluded: float
     clamp: float
     holds_flux: bool
+    flat_table: npt.NDArray[np.float32]
 
 
 def resampler(
@@ -59,7 +66,26 @@ def resampler(
 ) -> Resampler:
     """Return the `Resampler` of a kernel name ("lanczos3", "bilinear", "nearest")."""
     table: npt.NDArray[np.float32] = warp_table(kernel)  # type: ignore[no-untyped-call]
-    return Resampler(table, exclude, max_excluded, clamp, holds_flux)
+    flat = np.ascontiguousarray(table.T).ravel()
+    return Resampler(table, exclude, max_excluded, clamp, holds_flux, flat)
+
+
+def hardly_turns(coefficients: npt.ArrayLike) -> bool:
+    """Return whether a map (`core.transform`) is fit for the two-pass kernel, tile or no tile.
+
+    Looked at where frames of any size have pixels, so that all tiles of a frame get the same answer.
+    """
+    corners = np.array([0.0, LOOKED_AT])
+    x, y = evaluate_grid(coefficients, np.append(corners, corners + STEP), np.append(corners, corners + STEP))
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return False
+    xu, yu = (plane[:2, 2:] - plane[:2, :2] for plane in (x, y))
+    xv, yv = (plane[2:, :2] - plane[:2, :2] for plane in (x, y))
+    if abs(xv[0, 0]) > abs(xu[0, 0]):  # a quarter turn, see `_turned`
+        xu, yu, xv, yv = yv, xv, yu, xu
+    along, across = np.abs(np.abs(xu) - STEP).max(), max(np.abs(xv).max(), np.abs(yu).max())
+    stretch = np.abs(np.abs(yv) - STEP).max()
+    return bool(max(along, across) <= LITTLE_TURN * STEP and stretch <= 0.2 * STEP)
 
 
 def _turned(
@@ -130,20 +156,22 @@ def resample(
         float64 (3,): ``sum(scale**2 area V_in)``, ``sum(V_out)`` and number of the clean pixels
         (`kernels.warp`).
     """
-    x, y = node_positions(coefficients, tile, domain)
+    two = STEP == CELL and hardly_turns(coefficients)
+    around = Tile(tile.y0 - STEP, tile.y1 + STEP, tile.x0, tile.x1) if two else tile
+    x, y = node_positions(coefficients, around, domain)
     turned, corner, x, y = _turned(planes, origin, x, y)
-    skip_y, skip_x = tile.y0 % STEP, tile.x0 % STEP
     sums = np.zeros(3)
-    warp(
+    kernel, table, cell = (two_pass, how.flat_table, ()) if two else (warp, how.table, (STEP,))
+    kernel(
         *turned,
         *corner,
         x,
         y,
-        STEP,
-        skip_y,
-        skip_x,
+        *cell,
+        tile.y0 % STEP,
+        tile.x0 % STEP,
         rim,
-        how.table,
+        table,
         np.uint16(how.exclude),
         np.float32(how.max_excluded),
         np.float32(how.clamp),

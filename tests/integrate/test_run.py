@@ -26,7 +26,9 @@ def test_same_numbers_as_the_step_for_any_workers_and_memory():
         np.testing.assert_array_equal(out.variance, want["image_variance"].values[0])
         np.testing.assert_array_equal(out.quality, want["image_quality"].values[0])
         np.testing.assert_array_equal(out.rejected_high, want["rejected_high"].values[0])
-        assert ratio == pytest.approx(float(want["noise_correlation"][0]), rel=1e-9)
+        assert ratio == pytest.approx(
+            float(want["noise_correlation"][0]), rel=1e-7
+        )  # summed in singles per tile
         assert shares == sorted(shares)
         assert shares[-1] == 1.0
 
