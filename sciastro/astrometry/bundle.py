@@ -248,7 +248,7 @@ def _solved(
     a[np.diag_indices_from(a)] *= 1 + damping
     c[:, [0, 1], [0, 1]] = c[:, [0, 1], [0, 1]] * (1 + damping) + 1e-12
     inverse = np.linalg.inv(c)
-    scaled = np.einsum("psi,sij->psj", b.reshape(len(a), -1, 2), inverse).reshape(len(a), -1)
+    scaled = (b.reshape(len(a), -1, 2).transpose(1, 0, 2) @ inverse).transpose(1, 0, 2).reshape(len(a), -1)
     reduced, pulled = a - scaled @ b.T, ga - scaled @ gs
     free = np.ones(len(a), bool)
     free[size + 3 * reference : size + 3 * reference + 3] = False

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 RECTILINEAR, FISHEYE = "rectilinear", "fisheye"
 UNDONE = 40  # fixed-point steps that undo the distortion: each gains a digit even at 20 % of distortion
-DEGREES = (1, 2, 3, 5, 7, 9, 11)  # of the polynomials that a map is approximated by, in turn
+DEGREES = (3, 5, 7, 9, 11)  # of the polynomials that a map is approximated by, in turn
 GOAL = 0.004  # pixel: largest deviation of the polynomial
 
 
@@ -150,13 +150,13 @@ def frame_map(
         Map (2, term), the box x0, x1, y0, y1 of the picture that holds the frame, and the largest
         deviation of the polynomial from the lens within the frame [pixel].
     """
-    fx, fy = np.meshgrid(np.linspace(-0.5, shape[1] - 0.5, 41), np.linspace(-0.5, shape[0] - 0.5, 41))
+    fx, fy = np.meshgrid(np.linspace(-0.5, shape[1] - 0.5, 25), np.linspace(-0.5, shape[0] - 0.5, 25))
     seen = sky_to_plane(lens.unproject(fx, fy) @ rotation, lens, flat)
     box = np.array([seen[:, 0].min(), seen[:, 0].max(), seen[:, 1].min(), seen[:, 1].max()])
     if not np.isfinite(box).all():
         return np.full((2, 3), np.nan), np.full(4, np.nan), float("nan")
     # The corners of the box lie off the frame; they get some weight, so that the map stays tame there.
-    gx, gy = (v.ravel() for v in np.meshgrid(np.linspace(*box[:2], 33), np.linspace(*box[2:], 33)))
+    gx, gy = (v.ravel() for v in np.meshgrid(np.linspace(*box[:2], 19), np.linspace(*box[2:], 19)))
     there = lens.project(plane_to_sky(gx, gy, lens, flat) @ rotation.T)
     tame = np.isfinite(there).all(axis=1) & _monotone(lens, plane_to_sky(gx, gy, lens, flat) @ rotation.T)
     x = np.concatenate([seen[:, 0], gx[tame]])
