@@ -29,7 +29,7 @@ class DrizzleOptions(Options):
 
     scale: float | None = option(
         None,
-        "Pixels of the image per pixel of the reference frame along each axis; setting it drizzles.",
+        "Pixels of the image per pixel of the sensor along each axis; setting it drizzles.",
         low=0.5,
         high=5.0,
     )
@@ -85,11 +85,17 @@ def dropper(options: DrizzleOptions, *, holds_flux: bool = True) -> Dropper:
     return Dropper(KERNELS[options.kernel], options.pixfrac, holds_flux)
 
 
-def on_canvas(terms: Terms, canvas: Canvas, *, holds_flux: bool = True) -> Terms:
-    """Return `terms` whose sky level is per pixel of `canvas`; as given it is per pixel of the reference."""
-    if canvas.scale == 1.0 or not holds_flux:
+def on_canvas(terms: Terms, canvas: Canvas, *, holds_flux: bool = True, cell: int = 1) -> Terms:
+    """Return `terms` whose sky level is per pixel of `canvas`.
+
+    Parameters
+    ----------
+    terms
+        Per pixel of the frames, of which `cell` lie along a pixel of the reference grid.
+    """
+    if canvas.scale == cell or not holds_flux:
         return terms
-    return replace(terms, offset=terms.offset / canvas.scale**2)
+    return replace(terms, offset=terms.offset * (cell / canvas.scale) ** 2)
 
 
 def drop(

@@ -19,7 +19,7 @@ from sciastro.kernels.correlate import drizzle_patches, warp_patches
 from sciastro.kernels.drizzle import POINT
 from sciastro.kernels.warp import TAPS
 
-__all__ = ["Sampled", "autocorrelation", "sample_canvas", "side_by_side", "upright"]
+__all__ = ["ALL", "Sampled", "autocorrelation", "sample_canvas", "side_by_side", "upright"]
 
 Floats = npt.NDArray[np.float64]
 Shape = tuple[int, int]
@@ -27,6 +27,7 @@ Shape = tuple[int, int]
 LOOKS = 40_000  # pixels times frames that are looked at
 FEWEST, MOST = 24, 4096  # pixels
 LARGEST = 16  # lag at most [pixel]
+ALL = np.ones((1, 1), dtype=np.bool_)
 FLAT = 1e-5  # correlation that counts as none
 
 
@@ -101,6 +102,7 @@ def autocorrelation(
     gain: npt.ArrayLike,
     how: Resampler | Dropper,
     before: npt.ArrayLike | None = None,
+    dropped: npt.NDArray[np.bool_] = ALL,
 ) -> Floats:
     """Return the correlation of the noise of two canvas pixels by their offset, float64 (2 K + 1, 2 K + 1).
 
@@ -116,13 +118,15 @@ def autocorrelation(
         Interpolation or drops.
     before
         Per frame, noise of large areas over that of single pixels that it has on its own grid; None is 1.
+    dropped
+        Which pixels of a pattern that repeats over a frame are dropped, bool (y, x): those of one color.
     """
     gains = np.asarray(gain, dtype=np.float64)
     k = _largest_lag(sampled, how)
     out = np.zeros((2 * k + 1, 2 * k + 1))
     if isinstance(how, Dropper):
         x, y, sides = upright(sampled)
-        count = drizzle_patches(x, y, sides, gains, how.kernel, how.pixfrac, out)
+        count = drizzle_patches(x, y, sides, gains, how.kernel, how.pixfrac, dropped, out)
     else:
         count = warp_patches(sampled.x, sampled.y, sampled.sides, gains, how.table, out)
     if count == 0:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.integrate.drizzle import Dropper
-from sciastro.integrate.noise import Sampled, upright
+from sciastro.integrate.noise import ALL, Sampled, upright
 from sciastro.integrate.resample import Resampler
 from sciastro.kernels.correlate import drizzle_shared, warp_shared
 
@@ -48,6 +48,7 @@ def shared_noise(
     offset: tuple[Floats, npt.ArrayLike],
     relative: tuple[Floats, npt.ArrayLike],
     how: Resampler | Dropper,
+    dropped: npt.NDArray[np.bool_] = ALL,
 ) -> SharedNoise:
     """Return the shared noise of a stack.
 
@@ -66,6 +67,8 @@ def shared_noise(
         The same for what is divided by, as a share of the signal [1].
     how
         Interpolation or drops.
+    dropped
+        As for `integrate.noise.autocorrelation`.
     """
     cells = []
     for amplitude, group in (offset, relative):
@@ -74,7 +77,7 @@ def shared_noise(
         common = (np.asarray(weight, dtype=np.float64), np.nan_to_num(amplitude), numbers)
         if isinstance(how, Dropper):
             x, y, sides = upright(sampled)
-            drizzle_shared(x, y, sides, *common, how.kernel, how.pixfrac, out)
+            drizzle_shared(x, y, sides, *common, how.kernel, how.pixfrac, dropped, out)
         else:
             warp_shared(sampled.x, sampled.y, *common, how.table, out)
         cells.append(_by_cell(out, sampled, shape))

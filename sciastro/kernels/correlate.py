@@ -86,8 +86,12 @@ def warp_patches(x, y, sides, gain, table, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def drizzle_patches(x, y, sides, gain, kernel, pixfrac, out):
-    """As `warp_patches`, for drops of `kernel` and side `pixfrac` (`kernels.drizzle`)."""
+def drizzle_patches(x, y, sides, gain, kernel, pixfrac, dropped, out):
+    """As `warp_patches`, for drops of `kernel` and side `pixfrac` (`kernels.drizzle`).
+
+    `dropped` is bool (py, px), which pixels of a pattern that repeats are dropped at all.
+    """
+    tall, wide = dropped.shape
     size, count = out.shape[0], 0
     k = size // 2
     covariance, variance = np.empty((size, size)), np.empty((size, size))
@@ -107,6 +111,8 @@ def drizzle_patches(x, y, sides, gain, kernel, pixfrac, out):
                 cx, cy = x[s, i] + exx * u + exy * v, y[s, i] + eyx * u + eyy * v
                 for row in range(int(np.ceil(cy - reach_y)), int(np.floor(cy + reach_y)) + 1):
                     for column in range(int(np.ceil(cx - reach_x)), int(np.floor(cx + reach_x)) + 1):
+                        if not dropped[row % tall, column % wide]:
+                            continue
                         w = _weight(kernel, cx - column, cy - row, exx, exy, eyx, eyy, pixfrac)
                         if not w > 0.0:
                             continue
@@ -170,8 +176,9 @@ def warp_shared(x, y, weight, amplitude, group, table, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def drizzle_shared(x, y, sides, weight, amplitude, group, kernel, pixfrac, out):
+def drizzle_shared(x, y, sides, weight, amplitude, group, kernel, pixfrac, dropped, out):
     """As `warp_shared`, for drops: c_ik is the overlap of drop k, and the norm is of ``w_i sum_k c_ik``."""
+    tall, wide = dropped.shape
     frames, most = x.shape[1], 64
     columns, rows = np.empty((frames, most), np.int64), np.empty((frames, most), np.int64)
     parts, count = np.empty((frames, most)), np.empty(frames, np.int64)
@@ -186,6 +193,8 @@ def drizzle_shared(x, y, sides, weight, amplitude, group, kernel, pixfrac, out):
             cx, cy = x[s, i], y[s, i]
             for row in range(int(np.ceil(cy - reach_y)), int(np.floor(cy + reach_y)) + 1):
                 for column in range(int(np.ceil(cx - reach_x)), int(np.floor(cx + reach_x)) + 1):
+                    if not dropped[row % tall, column % wide]:
+                        continue
                     w = _weight(kernel, cx - column, cy - row, exx, exy, eyx, eyy, pixfrac)
                     if w > 0.0 and count[i] < most:
                         columns[i, count[i]], rows[i, count[i]], parts[i, count[i]] = column, row, w

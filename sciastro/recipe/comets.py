@@ -27,8 +27,6 @@ from sciastro.astrometry.solve import Solution
 from sciastro.core import transform
 from sciastro.core.quality import Quality
 from sciastro.errors import MatchError, OptionError
-from sciastro.integrate.canvas import Canvas
-from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.moving import CometOptions, around, smoothed, structure
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays
@@ -37,7 +35,7 @@ from sciastro.recipe.context import Context
 from sciastro.recipe.finishing import write_band
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
-from sciastro.recipe.stacking import Following, Stacked, stack_band
+from sciastro.recipe.stacking import Following, Stacked, canvas_of, stack_band
 
 __all__ = ["CometStack", "find_comet", "stack_comet", "write_comet"]
 
@@ -194,9 +192,7 @@ def stack_comet(
     track
         From `find_comet`.
     """
-    canvas = members.canvas or Canvas(calibrator.grid_shape(members.reference or members.lights[0]))
-    scale = recipe.of(DrizzleOptions).scale
-    canvas = canvas if scale is None else canvas.times(scale)
+    canvas = canvas_of(members, calibrator, recipe)
     anchor = _anchor(members)
     shifts = _shifts(members, track, anchor, canvas.scale)
     place = canvas.from_reference(*track.at(_time(anchor)))

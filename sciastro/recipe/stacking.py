@@ -27,7 +27,9 @@ from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.stacknoise import noise_of_stack
 
-__all__ = ["Following", "Stacked", "place_canvas", "stack_band"]
+__all__ = ["Following", "Stacked", "canvas_of", "place_canvas", "stack_band"]
+
+EMPTY = 0.005  # share of pixels without any drop from which a run warns
 
 log = logging.getLogger(__name__)
 
@@ -198,20 +200,23 @@ def stack_band(
                 f"{options.min_frames}."
             )
         return None
-    shape = calibrator.grid_shape(lights[0])
-    canvas = members.canvas or Canvas(calibrator.grid_shape(members.reference or lights[0]))
     drizzle = recipe.of(DrizzleOptions)
-    if drizzle.scale is not None:
-        canvas = canvas.times(drizzle.scale)
+    mosaic, cell = bool(members.cfa) and drizzle.enabled, calibrator.step(members.cfa)
+    shape = lights[0].facts.shape if mosaic else calibrator.grid_shape(lights[0])
+    canvas = canvas_of(members, calibrator, recipe)
     weights = np.array([light.weights[band] for light in lights])
     first = reference or lights[int(np.argmax(weights))]
     scale_and_sky = _terms(lights, band, first, options)
-    raised, shared = _shared_noise(lights, band, calibrator, options.kernel, drops=drizzle.enabled)
-    read = _WindowReader(lights, band, calibrator.travel(lights), tuple(raised))
+    raised, shared = np.ones((2, len(lights)))
+    if not mosaic:  # drops of a mosaic come from raw pixels, which share nothing
+        raised, shared = _shared_noise(lights, band, calibrator, options.kernel)
+    read = _WindowReader(lights, band, calibrator.travel(lights), tuple(raised), mosaic)
     out = empty_stack(canvas.shape)
-    maps = canvas.maps(_maps(lights, band, calibrator))
+    maps = canvas.maps(_maps(lights, band, calibrator, mosaic=mosaic))
     boxes = canvas.boxes(np.array([EVERYWHERE if light.domain is None else light.domain for light in lights]))
-    changes = on_canvas(scale_and_sky, canvas, holds_flux=options.pixels_hold == "flux")
+    changes = on_canvas(
+        scale_and_sky, canvas, holds_flux=options.pixels_hold == "flux", cell=cell if mosaic else 1
+    )
     leveled = level_band(
         lights, band, maps, canvas, changes, weights, shape, recipe.of(LevelOptions), context
     )
@@ -241,11 +246,17 @@ def stack_band(
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
     correlation = round(correlation, 3)
-    tied = noise_of_stack(
+    tied, empty = noise_of_stack(
         lights, band, calibrator, maps, boxes, weights, scale_and_sky, options, drizzle, out
     )
     if drizzle.enabled:  # the sums of pass 2 know nothing of uneven shares
         correlation = round(large_factor(tied), 3)
+        if empty > EMPTY:
+            context.warn(
+                f"{members.stem} {band}: {100 * empty:.1f} % of the pixels caught no drop; the dither does "
+                f"not suffice for drizzle.scale={drizzle.scale:g} and pixfrac={drizzle.pixfrac:g}. Lower the "
+                "scale, or let drops be larger."
+            )
     way = drizzle.text if drizzle.enabled else options.kernel
     words = (options.describe(len(lights)), options.combine, way, leveled.method)
     return Stacked(
@@ -279,24 +290,26 @@ class _WindowReader:
     band: str
     calibrator: Calibrator
     raised: tuple[float, ...]
+    mosaic: bool
 
     def __call__(
         self, i: int, y0: int, y1: int, x0: int, x1: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
-        signal, variance, quality = self.calibrator.window(self.lights[i], self.band, y0, y1, x0, x1)
+        window = self.calibrator.mosaic_window if self.mosaic else self.calibrator.window
+        signal, variance, quality = window(self.lights[i], self.band, y0, y1, x0, x1)
         if self.raised[i] != 1.0:
             variance *= np.float32(self.raised[i])
         return signal, variance, quality
 
 
 def _shared_noise(
-    lights: list[Light], band: str, calibrator: Calibrator, kernel: str, *, drops: bool
+    lights: list[Light], band: str, calibrator: Calibrator, kernel: str
 ) -> tuple[Floats, Floats]:
     """Return per frame what raises the variance of resampled pixels, and the correlation left beside it.
 
     The pixels of interpolated mosaics share noise; all others are independent: 1 and 1.
     """
-    table = warp_table("nearest" if drops else kernel)  # type: ignore[no-untyped-call]
+    table = warp_table(kernel)  # type: ignore[no-untyped-call]
     known: dict[str, tuple[float, float]] = {"": (1.0, 1.0)}
     for cfa in {light.facts.cfa for light in lights if light.facts.cfa}:
         known[cfa] = shared_noise(noise_of(cfa, band[-1], calibrator.debayer_method), table)
@@ -304,12 +317,24 @@ def _shared_noise(
     return found[:, 0], found[:, 1]
 
 
-def _maps(lights: list[Light], band: str, calibrator: Calibrator) -> Floats:
-    """Return reference-to-frame maps; the planes of a mosaic lie a quarter of a superpixel off its center."""
+def canvas_of(members: StackSet, calibrator: Calibrator, recipe: Recipe) -> Canvas:
+    """Return the grid of the images of a set; drizzle makes it finer than the pixels of the sensor."""
+    canvas = members.canvas or Canvas(calibrator.grid_shape(members.reference or members.lights[0]))
+    scale = recipe.of(DrizzleOptions).scale
+    return canvas if scale is None else canvas.times(scale * calibrator.step(members.cfa))
+
+
+def _maps(lights: list[Light], band: str, calibrator: Calibrator, *, mosaic: bool) -> Floats:
+    """Return reference-to-frame maps; the planes of a mosaic lie a quarter of a superpixel off its center.
+
+    With `mosaic` they lead to raw pixels.
+    """
     maps = [light.from_reference for light in lights if light.from_reference is not None]
     degree = max(transform.degree_of(one.shape[1]) for one in maps)
     out = np.stack([transform.pad(one, degree) for one in maps])
     for i, light in enumerate(lights):
-        if light.facts.cfa:
+        if mosaic:
+            out[i] = calibrator.to_raw(light, out[i])
+        elif light.facts.cfa:
             out[i, :, 0] -= phase_offset(light.facts.cfa, band[-1], calibrator.debayer_method)
     return out

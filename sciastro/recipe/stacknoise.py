@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.calibrate.correct import Planes
-from sciastro.calibrate.debayer import noise_of
+from sciastro.calibrate.debayer import COLORS, noise_of
+from sciastro.core.cfa import pattern_of
 from sciastro.integrate.correlated import widened
 from sciastro.integrate.drizzle import DrizzleOptions, Dropper, dropper
 from sciastro.integrate.fuse import resampler_of
-from sciastro.integrate.noise import Sampled, autocorrelation, sample_canvas
+from sciastro.integrate.noise import ALL, Sampled, autocorrelation, sample_canvas
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.resample import Resampler
@@ -38,8 +39,10 @@ def noise_of_stack(
     options: StackOptions,
     drizzle: DrizzleOptions,
     out: StackArrays,
-) -> Floats:
-    """Return the correlation of pixels by offset (2 K + 1, 2 K + 1); add what masters share to the variance.
+) -> tuple[Floats, float]:
+    """Return the correlation of pixels by offset (2 K + 1, 2 K + 1), and the share of pixels left empty.
+
+    Adds what masters share to the variance.
 
     Parameters
     ----------
@@ -51,17 +54,22 @@ def noise_of_stack(
         The stack; its variance is changed in place.
     """
     shape, flux = (out.image.shape[0], out.image.shape[1]), options.pixels_hold == "flux"
-    sampled = sample_canvas(maps, shape, calibrator.grid_shape(lights[0]), boxes)
+    cfa = lights[0].facts.cfa
+    mosaic = bool(cfa) and drizzle.enabled
+    frame_shape = lights[0].facts.shape if mosaic else calibrator.grid_shape(lights[0])
+    dropped = pattern_of(cfa) == COLORS.index(band[-1]) if mosaic else ALL
+    sampled = sample_canvas(maps, shape, frame_shape, boxes)
     noise = np.array([light.measures.noise[band] for light in lights])
     how = dropper(drizzle, holds_flux=flux) if drizzle.enabled else resampler_of(options)
-    tied = autocorrelation(sampled, (weights * terms.scale * noise) ** 2, how)
-    cfa = lights[0].facts.cfa
+    tied = autocorrelation(sampled, (weights * terms.scale * noise) ** 2, how, dropped=dropped)
     if cfa and not drizzle.enabled:
         tied = widened(tied, noise_of(cfa, band[-1], calibrator.debayer_method))
-    shared = master_noise(lights, band, calibrator, sampled, shape, weights, terms, how)
+    shared = master_noise(lights, band, calibrator, sampled, shape, weights, terms, how, dropped)
     rise = add_shared(out.image, out.variance, shared)
     log.info("%s: noise that frames share through their masters adds %.1f %% of variance", band, 100 * rise)
-    return tied
+    seen = np.isfinite(sampled.x).any(axis=1)
+    pixels = out.image[sampled.v[seen].astype(np.intp), sampled.u[seen].astype(np.intp)]
+    return tied, float(np.isnan(pixels).mean()) if pixels.size else 0.0
 
 
 def master_noise(
@@ -73,6 +81,7 @@ def master_noise(
     weights: Floats,
     terms: Terms,
     how: Resampler | Dropper,
+    dropped: npt.NDArray[np.bool_] = ALL,
 ) -> SharedNoise:
     """Return the noise that the masters of `lights` leave in their stack beyond each frame's own variance.
 
@@ -84,6 +93,8 @@ def master_noise(
         Per light.
     how
         Interpolation or drops.
+    dropped
+        Pixels of the color that is drizzled.
     """
     zero, flat = np.zeros_like(sampled.x), np.zeros_like(sampled.x)
     zeros = _number([(one.match.dark, one.match.bias) for one in lights], (None, None))
@@ -93,13 +104,14 @@ def master_noise(
         match = light.match
         seen.setdefault((match.dark, match.dark_scale, match.bias, match.flat), []).append(i)
     for members in seen.values():
-        parts = calibrator.parts_of(lights[members[0]], band)
+        first = lights[members[0]]
+        parts = [calibrator.planes(first)] if dropped.size > 1 else calibrator.parts_of(first, band)
         for i in members:
             noise = _looked_up(parts, sampled.x[:, i], sampled.y[:, i])
             area = sampled.area[:, i] if how.holds_flux else 1.0
             zero[:, i] = noise[0] * lights[i].measures.gain * terms.scale[i] * area
             flat[:, i] = noise[1]
-    return shared_noise(sampled, shape, weights, (zero, zeros), (flat, flats), how)
+    return shared_noise(sampled, shape, weights, (zero, zeros), (flat, flats), how, dropped)
 
 
 def _number(names: Sequence[object], none: object) -> npt.NDArray[np.int64]:
