@@ -3,7 +3,8 @@
 A profile is a table over ``u = 1 / (1 + q)``, where ``q`` is the elliptical distance squared in units
 of the profile's width: a Moffat is then the smooth ``u**beta`` and one division and one look-up replace
 a power. Pixels are integrated by Gauss-Legendre quadrature (3 x 3 points in the core, 2 x 2 outside).
-A plane may be a color mosaic: ``phase[y & 1, x & 1]`` names the column of the level that a pixel takes.
+A plane may be a color mosaic: ``phase[y % rows, x % columns]`` names the column of the level that a
+pixel takes.
 """
 
 import numpy as np
@@ -40,7 +41,7 @@ def _pixel(dx, dy, a, b, c, table, nodes, weights):
 def add_stars(plane, phase, x, y, rate, ellipse, radius, core, table, trail):
     """Add stars to `plane` in place.
 
-    ``plane`` float32[y, x]; ``phase`` int64[2, 2]; ``x, y`` float64[star] [pixel]; ``rate``
+    ``plane`` float32[y, x]; ``phase`` int64[2, 2] (X-Trans [6, 6]); ``x, y`` float64[star] [pixel]; ``rate``
     float64[star, channel], already divided by the profile's integral; ``ellipse`` float64[star, 3]
     (a, b, c of q = a dx2 + 2 b dx dy + c dy2); ``radius, core`` float64[star] half sizes of the
     stamp and of its finely integrated part [pixel]; ``table`` float64 profile over u;
@@ -67,7 +68,9 @@ def add_stars(plane, phase, x, y, rate, ellipse, radius, core, table, trail):
                         value = _pixel(dx, dy, a, b, c, table, fine, fine_weight)
                     else:
                         value = _pixel(dx, dy, a, b, c, table, coarse, coarse_weight)
-                    plane[j, i] += value * trail[n, 2] * rate[s, phase[j & 1, i & 1]]
+                    plane[j, i] += (
+                        value * trail[n, 2] * rate[s, phase[j % phase.shape[0], i % phase.shape[1]]]
+                    )
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -99,7 +102,7 @@ def add_texture(plane, phase, texture, level, map_x, map_y):
             f, g = tx - k, ty - m
             low = texture[m, k] * (1.0 - f) + texture[m, k + 1] * f
             high = texture[m + 1, k] * (1.0 - f) + texture[m + 1, k + 1] * f
-            plane[j, i] += level[phase[j & 1, i & 1]] * (low * (1.0 - g) + high * g)
+            plane[j, i] += level[phase[j % phase.shape[0], i % phase.shape[1]]] * (low * (1.0 - g) + high * g)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -45,14 +45,19 @@ def inspect_path(path: Path, *, header: bool = False, as_json: bool = False) -> 
     if path.suffix.lower() in (".h5", ".nc", ".hdf5"):
         yield from _store_lines(path)
         return
-    for image in probe(path):
+    images = probe(path)
+    video = len(images) if images[0].sequence else 1
+    for image in images[: 1 if video > 1 else None]:
         facts = facts_from_header(image.header, path.name, image.shape, str(image.dtype), image.hdu)
+        facts = dataclasses.replace(facts, of=video)
         if as_json:
             yield json.dumps({**_plain(facts), "path": str(path)}, default=str)
             continue
         yield f"{path}, HDU {image.hdu}: {image.shape[1]} x {image.shape[0]} {image.dtype}"
         if is_product(image.header):
             yield "  made by sciastro"
+        if video > 1:
+            yield f"  the first of {video} frames"
         yield from _fact_lines(facts)
         if header:
             yield from (f"    {line}" for line in repr(image.header).splitlines())

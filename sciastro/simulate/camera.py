@@ -6,6 +6,7 @@ A `Sensor` holds the planes that stay the same from frame to frame. Arrays are i
 file stores them. The area of pixels that distortion changes is left out of light and flats alike.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from sciastro.errors import OptionError
 
 __all__ = [
     "CFA_PATTERNS",
+    "XTRANS",
     "CameraOptions",
     "Sensor",
     "bias",
@@ -34,7 +36,8 @@ __all__ = [
 Plane = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint16]
 
-CFA_PATTERNS = ("", "RGGB", "GRBG", "GBRG", "BGGR")
+XTRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
+CFA_PATTERNS = ("", "RGGB", "GRBG", "GBRG", "BGGR", XTRANS)
 _CHANNEL = {"R": 0, "G": 1, "B": 2}
 DOUBLING = 6.3  # degC for twice the dark current, typical of silicon near room temperature
 
@@ -170,16 +173,19 @@ def stored_cfa(options: CameraOptions, row_order: str) -> str:
     ``options.cfa`` names the top rows of the sensor; a program that writes bottom-up stores them last.
     """
     pattern = options.cfa
-    if not pattern or row_order != "BOTTOM-UP" or options.rows % 2 == 1:
+    if not pattern or row_order != "BOTTOM-UP":
         return pattern
-    return pattern[2:] + pattern[:2]
+    side = math.isqrt(len(pattern))
+    stored = [side * ((options.rows - 1 - row) % side) for row in range(side)]
+    return "".join(pattern[start : start + side] for start in stored)
 
 
 def phase_of(cfa: str) -> npt.NDArray[np.int64]:
-    """Return the channel (0 red, 1 green, 2 blue) of the four phases [y & 1, x & 1]; all 0 for mono."""
+    """Return the channel (0 red, 1 green, 2 blue) of each phase of the array, [y, x]; all 0 for mono."""
     if not cfa:
         return np.zeros((2, 2), dtype=np.int64)
-    return np.array([_CHANNEL[letter] for letter in cfa], dtype=np.int64).reshape(2, 2)
+    side = math.isqrt(len(cfa))
+    return np.array([_CHANNEL[letter] for letter in cfa], dtype=np.int64).reshape(side, side)
 
 
 def saturation_adu(options: CameraOptions) -> float:
@@ -280,7 +286,7 @@ def flat(
         panel = np.array([0.62, 1.0, 0.74], dtype=np.float32)[phase_of(cfa)]
         light = (
             light
-            * np.tile(panel, (light.shape[0] // 2 + 1, light.shape[1] // 2 + 1))[
+            * np.tile(panel, (light.shape[0] // panel.shape[0] + 1, light.shape[1] // panel.shape[1] + 1))[
                 : light.shape[0], : light.shape[1]
             ]
         )

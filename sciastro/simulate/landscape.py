@@ -63,9 +63,10 @@ def add_landscape(
     coarse = rng.uniform(0.3, 1.7, (plane.shape[0] // 8 + 1, plane.shape[1] // 8 + 1))
     texture = np.kron(coarse, np.ones((8, 8)))[: plane.shape[0], : plane.shape[1]]
     ground = np.zeros_like(plane)
-    for j in range(2):
-        for i in range(2):
-            ground[j::2, i::2] = DARK * levels[phase[j, i]] * texture[j::2, i::2]
+    high, wide = phase.shape
+    for j in range(high):
+        for i in range(wide):
+            ground[j::high, i::wide] = DARK * levels[phase[j, i]] * texture[j::high, i::wide]
     rows, columns = np.nonzero(where)
     if rows.size:
         chosen = rng.choice(rows.size, min(LAMPS, rows.size), replace=False)

@@ -6,6 +6,8 @@ from astropy.io import fits
 from camera_files import as_dng, color_night
 from small_nights import reduce
 
+from sciastro.simulate.camera import XTRANS
+
 pytest.importorskip("rawpy")
 OPTIONS = ("--set", "correct.gain=0.7", "--ra", "92.27", "--dec", "24.35")
 
@@ -17,8 +19,7 @@ def nights(tmp_path_factory):
     return folder, {"fits": stored, "dng": as_dng(stored, folder / "dng")}
 
 
-def test_dng_gives_what_fits_gives(nights):
-    folder, sessions = nights
+def assert_same_products(folder, sessions):
     runs = {name: reduce(session, folder / f"out-{name}", *OPTIONS) for name, session in sessions.items()}
     assert {name: run.code for name, run in runs.items()} == {"fits": 0, "dng": 0}
     assert runs["dng"].images == runs["fits"].images == {("Tiny", band): 3 for band in "RGB"}
@@ -28,6 +29,18 @@ def test_dng_gives_what_fits_gives(nights):
             for plane in ("SCI", "ERR", "DQ", "COVERAGE"):
                 np.testing.assert_array_equal(one[plane].data, two[plane].data)
             assert np.isfinite(two["SCI"].data).mean() > 0.9
+
+
+def test_dng_gives_what_fits_gives(nights):
+    assert_same_products(*nights)
+
+
+@pytest.mark.slow
+def test_xtrans_dng_gives_what_fits_gives(tmp_path):
+    size = {"camera.rows": 384, "camera.columns": 510, "camera.cfa": XTRANS}
+    stored = color_night(tmp_path / "fits", **size)
+    sessions = {"fits": stored, "dng": as_dng(stored, tmp_path / "dng", cfa=XTRANS)}
+    assert_same_products(tmp_path, sessions)
 
 
 def sky_of(run):
