@@ -9,7 +9,7 @@ far beyond the noise, and rejecting them would take light from stars. Measured f
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from sciastro.integrate.local import edge_share
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import ResampleOptions, StackOptions
-from sciastro.integrate.reject import NO_SHARE, RIM, TileResult, reject_tile
+from sciastro.integrate.reject import CAUSES, NO_SHARE, RIM, TileResult, reject_tile
 from sciastro.integrate.resample import Planes, Resampler, resample, resampler
 
 __all__ = ["RIM", "Buffers", "ReadWindow", "TileResult", "integrate_tile", "resampler_of"]
@@ -135,7 +135,7 @@ def integrate_tile(
     met = [(i, window) for i, window in found if window is not None]
     sums = np.zeros(2)
     if not met:
-        return _empty(tile, sums)
+        return _empty(tile, sums, len(maps), options.maps)
     planes = buffers.take(len(met), tile.shape)
     shared = drops is not None or feather > 0
     share = buffers.take_share(len(met), tile.shape) if shared else NO_SHARE
@@ -155,15 +155,25 @@ def integrate_tile(
         if feather > 0:
             x, y = node_positions(maps[i], tile, boxes[i])
             edge_share(x, y, tile, frame_shape, feather, share[k], times=drops is not None)
-    done = reject_tile(
-        planes, weights[[i for i, _ in met]], options, sums=sums, share=share, frames=len(used)
-    )
+    members = np.array([i for i, _ in met])
+    done = reject_tile(planes, weights[members], options, sums=sums, share=share, frames=len(used))
+    done = replace(done, counts=_of_all(done.counts, members, len(maps), done.image.size))
     if len(met) < len(used):  # what the frames that do not meet the tile say of its empty pixels
         done.quality[np.isnan(done.image)] |= np.uint16(OUTSIDE)
     return done
 
 
-def _empty(tile: Tile, sums: npt.NDArray[np.float64]) -> TileResult:
+def _of_all(
+    counts: npt.NDArray[np.int64], members: npt.NDArray[np.intp], frames: int, pixels: int
+) -> npt.NDArray[np.int64]:
+    """Return the counts of all frames; a frame that does not meet the tile has all its samples outside."""
+    out = np.zeros((frames, len(CAUSES)), np.int64)
+    out[:, CAUSES.index("outside")] = pixels
+    out[members] = counts
+    return out
+
+
+def _empty(tile: Tile, sums: npt.NDArray[np.float64], frames: int, maps: bool) -> TileResult:
     """Return a tile (with its rim given) that no frame meets."""
     rows, columns = tile.shape
     shape = (rows - 2 * RIM, columns - 2 * RIM)
@@ -175,4 +185,8 @@ def _empty(tile: Tile, sums: npt.NDArray[np.float64]) -> TileResult:
         rejected_low=np.zeros(shape, np.uint16),
         rejected_high=np.zeros(shape, np.uint16),
         sums=sums,
+        counts=_of_all(
+            np.empty((0, len(CAUSES)), np.int64), np.empty(0, np.intp), frames, shape[0] * shape[1]
+        ),
+        causes=np.zeros((len(CAUSES) - 2, *shape) if maps else (0, 0, 0), np.uint16),
     )

@@ -57,7 +57,9 @@ class StackOptions(ResampleOptions):
     """How frames are resampled, rejected and averaged."""
 
     reject: str = option(
-        "winsorized", "Rejection of outliers among the frames; auto chooses by their number.", choices=RULES
+        "auto",
+        "Rejection of outliers among the frames; auto is noise below 6, esd below 15, else winsorized.",
+        choices=RULES,
     )
     low: float | None = option(
         None,
@@ -108,6 +110,10 @@ class StackOptions(ResampleOptions):
         0.3, "OUTLIER is set where more than this share of frames was rejected.", low=0.0, high=1.0
     )
 
+    maps: bool = option(
+        False, "Write maps of rejected and missing samples by cause beside each product (_rejection.fits)."
+    )
+
     def thresholds(self, frames: int) -> tuple[str, float, float]:
         """Return the rejection rule for a number of frames, and its low and high threshold."""
         method = self.reject if frames >= self.min_reject else "none"
@@ -131,4 +137,4 @@ class StackOptions(ResampleOptions):
 
 def chosen(frames: int) -> str:
     """Return the rule that ``reject = "auto"`` takes for a number of frames, 3 or more."""
-    return "noise" if frames < 6 else "winsorized"
+    return "noise" if frames < 6 else "esd" if frames < 15 else "winsorized"

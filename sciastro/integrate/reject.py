@@ -22,7 +22,7 @@ from sciastro.kernels.protect import protect
 from sciastro.kernels.reduce import MEAN, MEDIAN, METHODS, combine
 from sciastro.kernels.rules import RULES, combine_by_rule, scatter_ratio
 
-__all__ = ["NO_SHARE", "RIM", "TileResult", "reject_tile"]
+__all__ = ["CAUSES", "NO_SHARE", "RIM", "TileResult", "reject_tile"]
 
 Floats = npt.NDArray[np.float32]
 Marks = npt.NDArray[np.uint8]
@@ -31,6 +31,16 @@ Planes = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.
 
 RIM = 2  # pixels of the neighbors that protection of structure looks at
 MISSING = np.uint16(Quality.NO_DATA | Quality.DO_NOT_USE)
+# What became of samples: rejected here, or missing before, by what the frame says of them.
+CAUSES = ("rejected_low", "rejected_high", "trail", "cosmic_ray", "defect", "outside")
+GROUPS = np.array(
+    [
+        Quality.TRAIL,
+        Quality.COSMIC_RAY,
+        Quality.SATURATED | Quality.DEAD | Quality.HOT | Quality.LOW_FLAT | Quality.INTERPOLATED,
+    ],
+    np.uint16,
+)
 # Sigma about the median within which nothing is rejected, of rules whose thresholds are no such sigma.
 SIGMAS = {"linearfit": (3.0, 3.0), "percentile": (4.0, 3.0)}
 SECOND_PASS = (
@@ -55,6 +65,10 @@ class TileResult:
         float32 (y, x), effective number of frames; 0 is missing.
     rejected_low, rejected_high
         uint16 (y, x), frames rejected.
+    counts
+        int64 (frame, cause), samples lost by frame and cause (`CAUSES`).
+    causes
+        uint16 (cause, y, x), missing samples by the causes from the third on; (0, 0, 0) without `maps`.
     sums
         float64 (2,): weighted variance of large areas and of single pixels (`noise_correlation`).
     """
@@ -66,6 +80,8 @@ class TileResult:
     rejected_low: npt.NDArray[np.uint16]
     rejected_high: npt.NDArray[np.uint16]
     sums: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.int64]
+    causes: npt.NDArray[np.uint16]
 
 
 def reject_tile(
@@ -108,16 +124,19 @@ def reject_tile(
             *samples.cube, options.protect, low, high, options.combine == "median", *result, marks
         )  # fmt: skip
     image, variance, coverage, low_count, high_count = result
-    quality = np.empty((rows, columns), np.uint16)
-    consensus(
-        samples.flat[0], planes[2].reshape(n, -1), weights, samples.flat[3], np.float32(options.flag_share),
-        low_count.ravel(), high_count.ravel(), np.float32(options.outlier_share), np.uint16(Quality.OUTLIER),
-        MISSING, quality.ravel(),
-    )  # fmt: skip
     inner = (slice(RIM, rows - RIM), slice(RIM, columns - RIM))
+    quality = np.empty(image[inner].shape, np.uint16)
+    counts = np.zeros((n, len(CAUSES)), np.int64)
+    causes = np.zeros((len(GROUPS) + 1, *quality.shape) if options.maps else (0, 0, 0), np.uint16)
+    consensus(
+        planes[0], planes[2], weights, share, marks, RIM, np.float32(options.flag_share), low_count,
+        high_count, np.float32(options.outlier_share), np.uint16(Quality.OUTLIER), MISSING, GROUPS,
+        quality, counts, causes,
+    )  # fmt: skip
     return TileResult(
-        image=image[inner], variance=variance[inner], quality=quality[inner], coverage=coverage[inner],
-        rejected_low=low_count[inner], rejected_high=high_count[inner], sums=sums,
+        image=image[inner], variance=variance[inner], quality=quality, coverage=coverage[inner],
+        rejected_low=low_count[inner], rejected_high=high_count[inner], sums=sums, counts=counts,
+        causes=causes,
     )  # fmt: skip
 
 

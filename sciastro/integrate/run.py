@@ -16,6 +16,7 @@ from sciastro.integrate.grid import SAMPLE, SHARE, Tile, plan_tiles
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import StackOptions
+from sciastro.integrate.reject import CAUSES
 from sciastro.integrate.resample import Planes
 
 __all__ = ["StackArrays", "empty_stack", "stack_windows"]
@@ -37,6 +38,11 @@ class StackArrays:
         float32, effective number of frames.
     rejected_low, rejected_high
         uint16, frames rejected.
+    lost
+        int64 (frame, cause), samples lost by frame and cause (`integrate.reject.CAUSES`) over the whole
+        canvas; set when the pass is done, frames that did not enter are 0.
+    causes
+        uint16 (cause, y, x), missing samples by cause; (0, 0, 0) without `stack.maps`.
     """
 
     image: npt.NDArray[np.float32]
@@ -45,10 +51,12 @@ class StackArrays:
     coverage: npt.NDArray[np.float32]
     rejected_low: npt.NDArray[np.uint16]
     rejected_high: npt.NDArray[np.uint16]
+    lost: npt.NDArray[np.int64]
+    causes: npt.NDArray[np.uint16]
 
 
-def empty_stack(shape: tuple[int, int]) -> StackArrays:
-    """Return arrays for one band, contents undefined."""
+def empty_stack(shape: tuple[int, int], frames: int = 0, *, maps: bool = False) -> StackArrays:
+    """Return arrays for one band; contents of the planes undefined. `frames` are those of the pass."""
     return StackArrays(
         image=np.empty(shape, np.float32),
         variance=np.empty(shape, np.float32),
@@ -56,6 +64,8 @@ def empty_stack(shape: tuple[int, int]) -> StackArrays:
         coverage=np.empty(shape, np.float32),
         rejected_low=np.empty(shape, np.uint16),
         rejected_high=np.empty(shape, np.uint16),
+        lost=np.zeros((frames, len(CAUSES)), np.int64),
+        causes=np.empty((len(CAUSES) - 2, *shape) if maps else (0, 0, 0), np.uint16),
     )
 
 
@@ -160,6 +170,8 @@ def stack_windows(
         nonlocal finished
         _put(done, tile, out)
         sums[order[tile]] = done.sums
+        if out.lost.size:
+            out.lost[numbers] += done.counts
         finished += tile.shape[0] * tile.shape[1]
         if progress is not None:
             progress(finished / total)
@@ -173,6 +185,8 @@ def _put(done: TileResult, tile: Tile, out: StackArrays) -> None:
     here = (slice(tile.y0, tile.y1), slice(tile.x0, tile.x1))
     for name in PLANES:
         getattr(out, name)[here] = getattr(done, name)
+    if out.causes.size:
+        out.causes[:, here[0], here[1]] = done.causes
 
 
 class _TileTask:

@@ -10,7 +10,7 @@ Method: one resampling to the reference grid (Lanczos-3), additive and multiplic
 winsorized sigma clipping with star cores protected, frame-weighted mean.
 """
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any
 
@@ -65,6 +65,7 @@ __all__ = ["StackOptions", "reference_wcs", "stack"]
 DEFAULTS = StackOptions()
 TILE_MEMORY = 256 << 20  # bytes in work at a time; numbers do not depend on it
 PLANES = (IMAGE, IMAGE_VARIANCE, IMAGE_QUALITY, COVERAGE, REJECTED_LOW, REJECTED_HIGH)
+RESULTS = ("image", "variance", "quality", "coverage", "rejected_low", "rejected_high", "sums")
 DTYPES = (np.float32, np.float32, np.uint16, np.float32, np.uint16, np.uint16)
 
 Floats = npt.NDArray[np.float64]
@@ -315,7 +316,7 @@ def _tile(
         domains=domains,
         drizzle=drizzle,
     )
-    return tuple(getattr(done, field.name) for field in fields(done))
+    return tuple(getattr(done, name) for name in RESULTS)
 
 
 def reference_wcs(frames: xr.Dataset) -> str:

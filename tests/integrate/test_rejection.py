@@ -5,7 +5,9 @@ import pytest
 import xarray as xr
 from fields import Night
 
+from sciastro.core.quality import Quality
 from sciastro.integrate.options import RULES, StackOptions
+from sciastro.integrate.reject import CAUSES
 from sciastro.integrate.run import empty_stack, stack_windows
 from sciastro.integrate.stack import stack
 
@@ -58,6 +60,40 @@ def test_numbers_do_not_depend_on_the_tiles(rule, night):
 def test_the_rule_that_auto_took_is_stated():
     options = StackOptions(reject="auto")
     assert options.thresholds(2)[0] == "none"
+    assert [options.thresholds(n)[0] for n in (3, 5, 6, 14, 15)] == [
+        "noise",
+        "noise",
+        "esd",
+        "esd",
+        "winsorized",
+    ]
     assert options.describe(30) == "winsorized 4 / 3 (auto, 30 frames)"
     assert StackOptions(reject="noise", low=4.5).describe(8) == "noise 4.5 / 5"
-    assert StackOptions().describe(30) == "winsorized 4 / 3"
+    assert StackOptions(reject="winsorized").describe(30) == "winsorized 4 / 3"
+
+
+def test_what_was_lost_is_counted_by_frame_and_cause():
+    night = Night(16, seed=6, side=3, dither=0.0)
+    for i, (bit, rows) in enumerate([(Quality.TRAIL, 4), (Quality.COSMIC_RAY, 2), (Quality.HOT, 3)]):
+        night.frames[3][0][40 + 20 * i : 40 + 20 * i + rows, 50:60] = np.nan
+        night.frames[3][2][40 + 20 * i : 40 + 20 * i + rows, 50:60] |= np.uint16(bit)
+    night.frames[5][0][20:24, 20:120] += 5000
+    night.frames[7][0][150:152, 20:120] -= 3000
+    night.maps[9, 0, 0] += 12  # 12 columns of it lie beyond the canvas
+    out = empty_stack(night.shape, 16, maps=True)
+    weights = np.ones(16)
+    weights[2] = 0
+    stack_windows(
+        night.read, night.maps, night.shape, night.terms(), weights, out,
+        options=StackOptions(maps=True), memory_bytes=1 << 27,
+    )  # fmt: skip
+    lost = dict(zip(CAUSES, out.lost.T, strict=True))
+    assert lost["trail"].tolist() == [0] * 3 + [40] + [0] * 12
+    assert (lost["cosmic_ray"][3], lost["defect"][3]) == (20, 30)
+    assert 390 <= lost["rejected_high"][5] < 600 > 10 * lost["rejected_high"][[4, 6]].max()
+    assert 190 <= lost["rejected_low"][7] < 400
+    assert lost["outside"][9] >= 12 * night.shape[0] and lost["outside"][0] == 0
+    assert not out.lost[2].any()
+    assert out.lost[:, 0].sum() == out.rejected_low.sum() and out.lost[:, 1].sum() == out.rejected_high.sum()
+    np.testing.assert_array_equal(out.causes.sum(axis=(1, 2)), out.lost[:, 2:].sum(axis=0))
+    assert (out.causes[0, 41, 52], out.causes[1, 61, 52], out.causes[2, 81, 52]) == (1, 1, 1)

@@ -75,6 +75,21 @@ def test_median_of_the_samples_given_back():
     assert call(values, variance, image, 0, 1, use_median=True)[0] == 101
 
 
+def count(values, quality, weight, low, high, *, share=NO_SHARE, marks=None, rim=0, flag=0.3):
+    """Quality, counts and causes (groups: bits 2 and 4, bit 8) of samples (frame, pixel) or (frame, y, x)."""
+    cube = values if values.ndim == 3 else values[:, None]
+    n, rows, columns = cube.shape
+    marks = np.zeros(cube.shape, np.uint8) if marks is None else marks
+    out = np.empty((rows - 2 * rim, columns - 2 * rim), np.uint16)
+    counts, causes = np.zeros((n, 5), np.int64), np.zeros((3, *out.shape), np.uint16)
+    consensus(
+        cube, quality.reshape(cube.shape), weight, share, marks, rim, np.float32(flag),
+        low.reshape(rows, columns), high.reshape(rows, columns), np.float32(0.3), np.uint16(1 << 4),
+        np.uint16(0x2001), np.array([6, 8], np.uint16), out, counts, causes,
+    )  # fmt: skip
+    return out if values.ndim == 3 else out[0], counts, causes
+
+
 def slow_consensus(values, quality, weight, share, low, high, outlier_share):
     out = np.zeros(values.shape[1], int)
     for p in range(values.shape[1]):
@@ -100,12 +115,30 @@ def test_consensus_same_as_slow_twin():
     )
     weight = np.array([1, 0.5, 0, 0.25, 1, 2, 1], np.float32)
     low, high = rng.integers(0, 2, (2, pixels)).astype(np.uint16)
-    out = np.empty(pixels, np.uint16)
-    args = (np.float32(0.3), low, high, np.float32(0.3))
-    consensus(
-        values, quality, weight, NO_SHARE.reshape(0, 0), *args, np.uint16(1 << 4), np.uint16(0x2001), out
-    )
-    np.testing.assert_array_equal(out, slow_consensus(values, quality, weight, 0.3, low, high, 0.3))
+    for share in (NO_SHARE, (rng.random((n, 1, pixels)) < 0.8).astype(np.float32)):
+        marks = rng.integers(0, 3, (n, 1, pixels)).astype(np.uint8)
+        out, counts, causes = count(values, quality, weight, low, high, share=share, marks=marks)
+        seen = values if not share.size else np.where(share[:, 0] > 0, values, np.nan)
+        np.testing.assert_array_equal(out, slow_consensus(seen, quality, weight, 0.3, low, high, 0.3))
+        lost = np.isnan(seen) & (weight > 0)[:, None]
+        first, second = (quality & 6) > 0, (quality & 8) > 0
+        groups = [lost & first, lost & ~first & second, lost & ~first & ~second]
+        used = (weight > 0)[:, None] & ((low + high) > 0).any()
+        want = [((marks[:, 0] == side) & used).sum(axis=1) for side in (1, 2)]
+        np.testing.assert_array_equal(counts, np.transpose([*want, *(g.sum(axis=1) for g in groups)]))
+        np.testing.assert_array_equal(causes[:, 0], [g.sum(axis=0) for g in groups])
+
+
+def test_consensus_leaves_the_rim_out():
+    rng = np.random.default_rng(4)
+    values = np.where(rng.random((3, 9, 11)) < 0.5, np.nan, 1.0).astype(np.float32)
+    quality = rng.integers(0, 16, values.shape).astype(np.uint16)
+    none, ones = np.zeros((9, 11), np.uint16), np.ones(3, np.float32)
+    whole = count(values, quality, ones, none, none)
+    inner = count(values, quality, ones, none, none, rim=2)
+    np.testing.assert_array_equal(inner[0], whole[0][2:-2, 2:-2])
+    np.testing.assert_array_equal(inner[2], whole[2][:, 2:-2, 2:-2])
+    assert inner[1].sum() == np.isnan(values[:, 2:-2, 2:-2]).sum()
 
 
 def slow_protect(values, variance, weight, share, low, high, image, spread, coverage, rejected):
@@ -168,9 +201,8 @@ def test_protection_and_consensus_know_shares():
     )
     np.testing.assert_allclose((image[2, 2], spread[2, 2]), (104, 2.25 / 6.25), rtol=1e-6)
     quality = np.array([[1], [0], [1], [2]], np.uint16)  # bit 1 carries 1.5 of 2.5, the last frame nothing
-    out, none = np.empty(1, np.uint16), np.zeros(1, np.uint16)
-    flat = (values[:, 2, 2:3].copy(), quality, weight, share[:, 2, 2:3].copy())
-    consensus(*flat, np.float32(0.55), none, none, np.float32(0.3), np.uint16(16), np.uint16(0), out)
-    assert out[0] == 1
-    consensus(*flat, np.float32(0.65), none, none, np.float32(0.3), np.uint16(16), np.uint16(0), out)
-    assert out[0] == 0
+    none = np.zeros(1, np.uint16)
+    flat = (values[:, 2, 2:3].copy(), quality, weight, none, none)
+    here = share[:, 2:3, 2:3].copy()
+    assert count(*flat, share=here, flag=0.55)[0][0] == 1
+    assert count(*flat, share=here, flag=0.65)[0][0] == 0
