@@ -46,6 +46,7 @@ __all__ = [
     "write_hdus",
     "write_image_product",
     "write_master",
+    "write_rejection_maps",
 ]
 
 Plane = npt.NDArray[Any]
@@ -128,6 +129,40 @@ def write_frame(
     """Write one calibrated or registered frame: SCI, ERR, DQ in `unit`; see `write_image_product`."""
     planes = {"SCI": signal, "ERR": variance, "DQ": quality}
     return _write(path, planes, unit, wcs, facts, "frame", compress)
+
+
+def write_rejection_maps(
+    path: Path, planes: dict[str, Plane], *, wcs: WCS | str | None, facts: ProductFacts
+) -> Path:
+    """Write counts of rejected and missing samples per pixel, one image extension per cause.
+
+    Parameters
+    ----------
+    planes
+        Cause to number of frames, unsigned integers (y, x); the cause is the name of the extension.
+    path, wcs, facts
+        As in `write_image_product`.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    solution = text_to_wcs(wcs) if isinstance(wcs, str) and wcs else wcs
+    sky = wcs_to_header(solution) if isinstance(solution, WCS) else fits.Header()
+    primary = fits.PrimaryHDU()
+    primary.header["EXTEND"] = True
+    primary.header["PRODUCT"] = ("REJECTION", "what this file is")
+    primary.header.extend(fact_cards(facts))
+    hdus = [primary]
+    for name, plane in planes.items():
+        header = fits.Header()
+        header["BUNIT"] = ("count", "frames")
+        header.extend(sky)
+        hdus.append(fits.ImageHDU(plane, header, name=name.upper()))
+    with atomic_path(path) as part:
+        write_hdus(part, fits.HDUList(hdus))
+    return path
 
 
 def _write(

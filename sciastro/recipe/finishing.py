@@ -37,6 +37,7 @@ from sciastro.recipe.aligning import SkyHint, julian_year
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light
 from sciastro.recipe.plan import Recipe
+from sciastro.recipe.rejected import rejection_row, write_maps
 from sciastro.recipe.stacking import Stacked
 
 __all__ = ["Finished", "catalog_of", "measure_set", "write_band"]
@@ -216,6 +217,8 @@ def write_band(
         folder / f"{stem}.fits", arrays.image, arrays.variance, arrays.quality, arrays.coverage,
         wcs=stacked.wcs, facts=facts, autocorrelation=stacked.autocorrelation,
     )  # fmt: skip
+    if arrays.causes.size:
+        write_maps(folder / f"{stem}_rejection.fits", stacked, facts)
     sources = None
     if finished is not None and len(finished.sources):
         write_sources(folder / f"{stem}_sources", finished.sources, facts=facts)
@@ -303,6 +306,7 @@ def product_row(
         "fwhm_px": None,
         "noise_correlation": stacked.noise_correlation,
         "method": stacked.method,
+        "rejection": rejection_row(stacked),
         "canvas": stacked.canvas.as_dict(),
     }
     if finished is not None:

@@ -108,6 +108,8 @@ class Light:
         Star flux rate over that of the band's reference frame; NaN unknown.
     weights
         Band to weight in its stack; empty until graded.
+    lost
+        Band to cause to share of the pixels that the stack did not take (`recipe.rejected`).
     use
         Whether the frame enters its stack.
     wcs
@@ -135,6 +137,7 @@ class Light:
     residuals: QTable | None = None
     transparency: float = float("nan")
     weights: dict[str, float] = field(default_factory=dict)
+    lost: dict[str, dict[str, float]] = field(default_factory=dict)
     use: bool = False
     wcs: str = ""
     panel: int = 0

@@ -25,6 +25,7 @@ from sciastro.recipe.context import Context
 from sciastro.recipe.leveling import level_band
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
+from sciastro.recipe.rejected import losses, name_outstanding
 from sciastro.recipe.stacknoise import noise_of_stack
 
 __all__ = ["Following", "Stacked", "canvas_of", "place_canvas", "stack_band"]
@@ -243,6 +244,10 @@ def stack_band(
         workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
         cluster=context.cluster, adjust=change, feather=leveled.feather, correlation=shared,
     )  # fmt: skip
+    lost = losses(out)
+    for light, one in zip(lights, lost, strict=True):
+        light.lost[band] = one
+    name_outstanding([light.name for light in lights], lost, members.files[band], context)
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
     correlation = round(correlation, 3)

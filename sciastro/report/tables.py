@@ -227,6 +227,8 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
         ("Exposure", [Cell(duration(get_number(p, "exposure_s"))) for p in products], "summed"),
         ("Star width", [_number(p, "fwhm_px", unit=" px") for p in products], "full width at half maximum"),
         ("Sky noise", [_number(p, "noise_e_s", digits=4, unit=f" {RATE}") for p in products], "per pixel"),
+        ("Rejection", [Cell(clean(p.get("method"), 120) or DASH) for p in products], "rule and combination"),
+        ("Rejected", [_rejected(p) for p in products], "share of samples, against the other frames"),
         ("Zero point", [_zero(zero) for zero in zeros], f"magnitude of 1 {RATE}"),
         ("System", [Cell(_system(zero)) for zero in zeros], "magnitudes and the catalog they rest on"),
         ("Depth", [_number(p, "depth_mag_5sigma", unit=" mag") for p in products], "5 sigma, point source"),
@@ -238,6 +240,18 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
         ("Sources", [_file(p, "sources") for p in products], "one row per source, ECSV and FITS"),
     )  # fmt: skip
     return ProductTable(heads, tuple(ProductRow(label, tuple(cells), hint) for label, cells, hint in rows))
+
+
+def _rejected(product: Row) -> Cell:
+    shares = product.get("rejection") or {}
+    low, high = get_number(shares, "rejected_low"), get_number(shares, "rejected_high")
+    if low is None or high is None:
+        return Cell(DASH)
+    found = f"{number(100 * low, 2)} % below, {number(100 * high, 2)} % above"
+    trail = get_number(shares, "trail")
+    far = len(shares.get("frames_far_above") or ())
+    found += f"; {number(100 * trail, 2)} % on trails" if trail else ""
+    return Cell(found + (f"; {far} frames far above the others" if far else ""))
 
 
 def _zero(zero: Row) -> Cell:

@@ -49,3 +49,30 @@ def test_normalize_reaches_the_stack(two_frames, tmp_path):
 def test_fewer_than_min_frames_make_no_image(two_frames, tmp_path):
     with pytest.raises(Exception, match="gave no image"):
         reduced(two_frames, tmp_path / "out", "stack.min_frames=3")
+
+
+def test_rejection_is_told_and_its_maps_are_written(two_frames, tmp_path):
+    night = tmp_path / "night"
+    night.mkdir()
+    for i in range(6):
+        with fits.open(two_frames / "0.fits") as hdus:
+            noise = np.random.default_rng(i).poisson(400, hdus[0].data.shape)
+            pixels = hdus[0].data.astype(int) + noise
+            if i == 4:
+                pixels[60:90, 40:100] += 3000
+            fits.PrimaryHDU(pixels.clip(0, 65535).astype(np.uint16), hdus[0].header).writeto(
+                night / f"{i}.fits"
+            )
+    summary = reduced(night, tmp_path / "out", "stack.maps=true", "stack.reject=noise")
+    product = summary["products"][0]
+    assert product["method"].startswith("noise 5 / 5, mean")
+    assert product["rejection"]["frames_far_above"] == ["4.fits"]
+    lost = {row["path"]: row.get("lost") for row in summary["frames"]}
+    band = product["band"]
+    # 1800 of 44,000 pixels; next to stars a sample may be some way off.
+    assert 0.8 * 1800 / 44_000 < lost["4.fits"][band]["rejected_high"] < 1.05 * 1800 / 44_000
+    assert lost["3.fits"][band]["rejected_high"] < 1e-3
+    assert any("4.fits: 3." in text and "were rejected" in text for text in summary["warnings"])
+    with fits.open(tmp_path / "out" / product["image"].replace(".fits", "_rejection.fits")) as hdus:
+        assert hdus["REJECTED_HIGH"].data[75, 70] == 1
+        assert hdus["OUTSIDE"].data[100, 100] == 0
