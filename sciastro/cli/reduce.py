@@ -45,6 +45,17 @@ def reduce(
     recipe: Annotated[
         Path | None, typer.Option(help="A recipe.toml to follow.", exists=True, dir_okay=False)
     ] = None,
+    library: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of finished masters that serve as well.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+    library_add: Annotated[
+        bool, typer.Option("--library-add", help="Copy the masters that are made into the library.")
+    ] = False,
     catalog: Annotated[
         Path | None,
         typer.Option(
@@ -98,6 +109,8 @@ def reduce(
             until=until,
             resume=resume,
             add=add,
+            library=library,
+            library_add=library_add,
             catalog=catalog,
             ra=ra,
             dec=dec,

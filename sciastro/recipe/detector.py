@@ -14,7 +14,7 @@ from sciastro.calibrate.gain import GainEstimate, measure_gain, measure_read_noi
 from sciastro.errors import SciastroError
 from sciastro.io.cards import squash
 from sciastro.io.headers import FrameFacts
-from sciastro.io.reader import read_pixels
+from sciastro.io.reader import probe, read_pixels
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light
 from sciastro.recipe.plan import Recipe
@@ -169,7 +169,21 @@ class Detector:
                 ] * gain, "measured from bias or dark frames"
             except SciastroError as error:
                 log.info("read noise: %s", error)
+        kept = self._of_master(facts)
+        if kept is not None:
+            return kept * gain, "measured when the master was made"
         return 0.0, "unknown, taken as 0"
+
+    def _of_master(self, facts: FrameFacts) -> float | None:
+        """Return the noise of a bias or dark frame [adu] that one of our masters remembers."""
+        for kind in ZERO_KINDS:
+            for frame in self._session.of_kind(f"master-{kind}"):
+                if _agree(frame, facts):
+                    header = probe(Path(self._session.root) / frame.path)[0].header
+                    noise = float(header.get("FRMNOISE", "nan"))
+                    if np.isfinite(noise):
+                        return noise
+        return None
 
     def _measure(self, facts: FrameFacts) -> GainEstimate | None:
         flats, zeros = self._pair(facts, ("flat",)), self._pair(facts, ("bias", "dark-flat"))

@@ -329,7 +329,8 @@ def _write(target: Path, spec: MasterSpec, master: Master, options: MasterOption
         history=history,
         extra={"MASTER": (spec.kind, "kind of master"), "LEVEL": (master.level, "level [adu]"),
                "FRMNOISE": (master.noise, "noise of one frame at that level [adu]"),
-               "SCATTER": (master.scatter_ratio, "measured over modeled sample variance")},
+               "SCATTER": (master.scatter_ratio, "measured over modeled sample variance"),
+               **_settings(spec)},
     )  # fmt: skip
     write_master(
         target,
@@ -347,6 +348,27 @@ def _named_black(spec: MasterSpec) -> Plane | None:
     if spec.kind != "flat" or facts.black_level is None or facts.calibrated:
         return None
     return np.full(facts.shape, facts.black_level - facts.pedestal, np.float32)
+
+
+def _settings(spec: MasterSpec) -> dict[str, tuple[Any, str]]:
+    """Return the cards by which another session can tell whether this master fits its frames."""
+    key, time = spec.key, next((frame.time for frame in spec.frames if frame.time is not None), None)
+    cards = {
+        "IMAGETYP": (f"Master {spec.kind}", ""),
+        "GAIN": (key.gain_setting, "setting of the camera"),
+        "EGAIN": (key.egain, "[electron/adu] as the frames say"),
+        "OFFSET": (key.offset, "setting of the camera"),
+        "READOUTM": (key.readout_mode or None, "read-out mode"),
+        "CCD-TEMP": (spec.temperature, "[degC] median of the sensor"),
+        "XBINNING": (key.binning[0], ""),
+        "YBINNING": (key.binning[1], ""),
+        "BAYERPAT": (key.cfa or None, "colors of the pixels as stored"),
+        "ROWORDER": (key.row_order or None, ""),
+        "RDNOISE": (key.read_noise, "[electron] as the frames say"),
+        "SATURATE": (key.saturation, "[adu] as the frames say"),
+        "DATE-AVG": (time and time.replace(tzinfo=None).isoformat(), "middle of the first frame, UTC"),
+    }
+    return {name: card for name, card in cards.items() if card[0] is not None}
 
 
 def _saturation(spec: MasterSpec) -> float:
@@ -446,13 +468,17 @@ def _take_over(spec: MasterSpec, session: Session, target: Path, context: Contex
         variance, quality = np.zeros_like(pixels), np.zeros(pixels.shape, np.uint16)
         context.warn(f"{frame.name}: this master tells no error, so its noise is not in the variance plane.")
     quality = quality | np.where(np.isfinite(pixels), 0, int(MISSING)).astype(np.uint16)
+    noise = float(image.header.get("FRMNOISE", "nan"))
     facts = ProductFacts(band=frame.filter, instrument=frame.instrument, n_frames=max(frame.combined, 1),
-                         extra={"MASTER": (spec.kind, "kind of master")})  # fmt: skip
+                         exposure=spec.exposure if spec.exposure is not None else float("nan"),
+                         extra={"MASTER": (spec.kind, "kind of master"), **_settings(spec),
+                                **({"FRMNOISE": (noise, "noise of one frame at that level [adu]")}
+                                   if np.isfinite(noise) else {})})  # fmt: skip
     write_master(target, pixels, variance, quality, facts=facts, unit="" if spec.kind == "flat" else "adu")
     context.progress.advance("masters", len(spec.frames))
     return {
         "n_frames": max(frame.combined, 1),
         "left_out": {},
         "level": float(np.nanmedian(pixels)),
-        "noise": float("nan"),
+        "noise": noise,
     }

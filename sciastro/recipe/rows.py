@@ -72,6 +72,8 @@ def master_rows(plan: MasterPlan, bank: MasterBank) -> list[dict[str, Any]]:
             if choice.chosen == spec.id
         ]
         matched += [f"{other.id}: {other.reason}" for other in plan.masters if other.calibrated_by == spec.id]
+        if spec.existing:
+            matched = [f"Taken from {spec.key.path}", *matched]
         rows.append(
             {
                 "path": f"{made.parent.name}/{made.name}",

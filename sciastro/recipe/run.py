@@ -30,6 +30,7 @@ from sciastro.recipe.growing import Growth, added, begin_growth, grade_added, gr
 from sciastro.recipe.journal import Journal, fingerprint
 from sciastro.recipe.keeping import create_store, keep_frames, store_facts, store_masters
 from sciastro.recipe.kept import KeptSet, load_stacks, save_stacks
+from sciastro.recipe.library import add_to_library, only_used, with_library
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
 from sciastro.recipe.making import MasterBank, make_masters, match_of_made
 from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
@@ -67,6 +68,8 @@ class RunRequest:
         Take over the pieces of a stopped run of the same recipe.
     add
         Add the frames of `session` to the stacks that an earlier run left in `out`.
+    library, library_add
+        Folder of finished masters that serve too; whether new masters are copied there.
     catalog, ra, dec, scale
         The user's stars, field center [deg], pixel scale [arcsec / pixel].
     keep
@@ -84,6 +87,8 @@ class RunRequest:
     until: str = "report"
     resume: bool = False
     add: bool = False
+    library: Path | None = None
+    library_add: bool = False
     catalog: Path | None = None
     ra: float | None = None
     dec: float | None = None
@@ -116,6 +121,8 @@ class RunRequest:
         if self.scale is not None and not 0 < self.scale < 3600:
             raise OptionError(f"is {self.scale}.", where="--scale", remedy="Give arcsec per pixel, above 0.")
         parse_memory(self.memory)
+        if self.library_add and self.library is None:
+            raise OptionError("is given without --library.", where="--library-add", remedy="Name the folder.")
         if self.add and UNTIL.index(self.until) < UNTIL.index("integrate"):
             raise OptionError(
                 f"ends at {self.until}.", where="--add", remedy="Add until integrate, or a later stage."
@@ -198,6 +205,7 @@ class _Run:
     finished: dict[str, list[Finished]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     growth: Growth | None = None
+    sources: Session | None = None
     images: dict[str, list[Stacked]] = field(default_factory=dict)
 
     def old(self, members: StackSet) -> KeptSet | None:
@@ -294,7 +302,8 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
         for folder in (context.out, *(context.out / name for name in ("masters", "products", "renders"))):
             sweep(folder)
         session = scan(request.session, leave=request.out, options=request.recipe.of(ScanOptions))
-        plan = plan_masters(session, request.recipe.of(MatchOptions))
+        sources = _sources(session, request)
+        plan = only_used(plan_masters(sources, request.recipe.of(MatchOptions)))
         lights = lights_of(plan)
         sets = stack_sets(lights)
         for light in lights:
@@ -306,7 +315,7 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
         if stacks is not None:
             growth = begin_growth(stacks, session, lights, context)
             sets = growth.join(sets)
-        stamps = [(frame.name, *_stamp(session.path(frame))) for frame in session.frames]
+        stamps = [(frame.name, *_stamp(session.path(frame))) for frame in sources.frames]
         mark = fingerprint(
             package_version(),
             request.recipe.as_dict(),
@@ -332,7 +341,9 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
         lacking = [group for group in item.groups if group in live]
         if lacking:
             context.warn(f"no {MISSING.get(item.what, item.what)} for {_who(lacking, plan)}: {item.cost}")
-    run = _Run(request, context, summary, session, plan, lights, sets, journal, hint, growth=growth)
+    run = _Run(
+        request, context, summary, session, plan, lights, sets, journal, hint, growth=growth, sources=sources
+    )
     _refresh_rows(run)
     return run
 
@@ -346,6 +357,11 @@ def _who(groups: Sequence[str], plan: MasterPlan) -> str:
         return "any of the lights"
     named = [match.group for match in plan.matches if match.group.id in groups]
     return ", ".join(dict.fromkeys(f"{group.target} {group.band or 'without filter'}" for group in named))
+
+
+def _sources(session: Session, request: RunRequest) -> Session:
+    """Return the session with the masters of the user's library."""
+    return session if request.library is None else with_library(session, request.library)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -409,6 +425,8 @@ def _masters(run: _Run) -> None:
         if run.growth is not None:
             run.summary.masters = [*run.growth.master_rows, *run.summary.masters]
         store_masters(run.store, run.bank)
+        if run.request.library is not None and run.request.library_add:
+            add_to_library(run.request.library, run.plan.masters, run.bank, run.context)
 
 
 def _pass_one(run: _Run) -> None:
@@ -420,7 +438,7 @@ def _pass_one(run: _Run) -> None:
     if run.bank is None:
         raise RuntimeError("masters come first")
     with run.context.stage("calibrate", len(run.lights)):
-        detector = Detector(run.session, run.lights, run.recipe, run.context)
+        detector = Detector(run.sources or run.session, run.lights, run.recipe, run.context)
         run.notes = detector.lines()
         run.tools = Calibrator(run.store, run.session.root, run.bank, detector, run.recipe, run.context)
         measure_lights(
