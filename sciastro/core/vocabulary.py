@@ -52,6 +52,9 @@ IMAGE_QUALITY = _spec("image_quality", "band y x", "iu", "1", "Bits of `Quality`
 COVERAGE = _spec("coverage", "band y x", "f", "1", "Effective number of frames; 0 where none.")
 REJECTED_LOW = _spec("rejected_low", "band y x", "iu", "1", "Frames rejected below the center.")
 REJECTED_HIGH = _spec("rejected_high", "band y x", "iu", "1", "Frames rejected above the center.")
+CONTEXT = _spec(
+    "context", "band plane y x", "iu", "1", "Which frames made the pixel: bit n % 32 of plane n // 32."
+)
 DISPLAY = _spec("display", "y x channel", "f", "1", "A picture, 0 to 1; never measured.")
 
 BAND = _spec("band", "band", "UOT", "", "Name of the band, as `filter` of its frames.")

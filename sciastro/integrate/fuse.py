@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
+from sciastro.integrate.contribution import context_planes
 from sciastro.integrate.drizzle import DrizzleOptions, drop, dropper
 from sciastro.integrate.grid import Tile, input_window, node_positions
 from sciastro.integrate.local import edge_share
@@ -135,7 +136,9 @@ def integrate_tile(
     met = [(i, window) for i, window in found if window is not None]
     sums = np.zeros(2)
     if not met:
-        return _empty(tile, sums, len(maps), options.maps)
+        return _empty(
+            tile, sums, len(maps), options.maps, context_planes(len(used)) if options.context else 0
+        )
     planes = buffers.take(len(met), tile.shape)
     shared = drops is not None or feather > 0
     share = buffers.take_share(len(met), tile.shape) if shared else NO_SHARE
@@ -156,7 +159,10 @@ def integrate_tile(
             x, y = node_positions(maps[i], tile, boxes[i])
             edge_share(x, y, tile, frame_shape, feather, share[k], times=drops is not None)
     members = np.array([i for i, _ in met])
-    done = reject_tile(planes, weights[members], options, sums=sums, share=share, frames=len(used))
+    done = reject_tile(
+        planes, weights[members], options, sums=sums, share=share, frames=len(used),
+        numbers=np.searchsorted(used, members),
+    )  # fmt: skip
     done = replace(done, counts=_of_all(done.counts, members, len(maps), done.image.size))
     if len(met) < len(used):  # what the frames that do not meet the tile say of its empty pixels
         done.quality[np.isnan(done.image)] |= np.uint16(OUTSIDE)
@@ -173,7 +179,7 @@ def _of_all(
     return out
 
 
-def _empty(tile: Tile, sums: npt.NDArray[np.float64], frames: int, maps: bool) -> TileResult:
+def _empty(tile: Tile, sums: npt.NDArray[np.float64], frames: int, maps: bool, bits: int) -> TileResult:
     """Return a tile (with its rim given) that no frame meets."""
     rows, columns = tile.shape
     shape = (rows - 2 * RIM, columns - 2 * RIM)
@@ -189,4 +195,5 @@ def _empty(tile: Tile, sums: npt.NDArray[np.float64], frames: int, maps: bool) -
             np.empty((0, len(CAUSES)), np.int64), np.empty(0, np.intp), frames, shape[0] * shape[1]
         ),
         causes=np.zeros((len(CAUSES) - 2, *shape) if maps else (0, 0, 0), np.uint16),
+        context=np.zeros((bits, *shape), np.uint32),
     )

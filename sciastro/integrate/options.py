@@ -73,6 +73,9 @@ class StackOptions(ResampleOptions):
         "1 frame (minmax).",
         low=0.0,
     )
+    context: bool = option(
+        False, "Whether to keep which frames made each pixel: a bit per frame, in <product>_context.fits."
+    )
     max_iterations: int = option(6, "Rejection passes at most.", low=1, high=50)
     noise_floor: bool = option(
         True,

@@ -5,7 +5,8 @@ Where the image has structure, samples within a share of the local range of the 
 light from stars.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage, stats
 
 from sciastro.core.quality import Quality
+from sciastro.integrate.contribution import NO_CONTEXT, context_of
 from sciastro.integrate.options import StackOptions
 from sciastro.kernels.consensus import consensus
 from sciastro.kernels.networks import merge_network
@@ -71,6 +73,8 @@ class TileResult:
         uint16 (cause, y, x), missing samples by the causes from the third on; (0, 0, 0) without `maps`.
     sums
         float64 (2,): weighted variance of large areas and of single pixels (`noise_correlation`).
+    context
+        uint32 (plane, y, x), which frames made each pixel (`integrate.contribution`); empty unless asked for.
     """
 
     image: npt.NDArray[np.float32]
@@ -82,6 +86,7 @@ class TileResult:
     sums: npt.NDArray[np.float64]
     counts: npt.NDArray[np.int64]
     causes: npt.NDArray[np.uint16]
+    context: npt.NDArray[np.uint32] = field(default_factory=lambda: NO_CONTEXT)
 
 
 def reject_tile(
@@ -92,6 +97,7 @@ def reject_tile(
     sums: npt.NDArray[np.float64],
     share: npt.NDArray[np.float32] = NO_SHARE,
     frames: int | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> TileResult:
     """Return the stack of the samples of a tile, without its rim.
 
@@ -110,6 +116,8 @@ def reject_tile(
         Factor of the weight of each sample (frame, y, x), 0 is missing; shape (0, 0, 0): 1 everywhere.
     frames
         Frames of the whole stack, by which the rule is chosen; None are those given.
+    numbers
+        Which of them those given are; None: the first ones.
     """
     n, rows, columns = planes[0].shape
     if frames is None:
@@ -133,10 +141,15 @@ def reject_tile(
         high_count, np.float32(options.outlier_share), np.uint16(Quality.OUTLIER), MISSING, GROUPS,
         quality, counts, causes,
     )  # fmt: skip
+    context = NO_CONTEXT
+    if options.context:
+        every = (slice(None), *inner)
+        known = range(n) if numbers is None else numbers
+        context = context_of(planes[0][every], marks[every], known, max(frames, n))
     return TileResult(
         image=image[inner], variance=variance[inner], quality=quality, coverage=coverage[inner],
         rejected_low=low_count[inner], rejected_high=high_count[inner], sums=sums, counts=counts,
-        causes=causes,
+        causes=causes, context=context,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sciastro.core.cluster import Cluster
 from sciastro.core.lift import run_tasks
+from sciastro.integrate.contribution import NO_CONTEXT, context_planes
 from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.fuse import Buffers, ReadWindow, TileResult, integrate_tile
 from sciastro.integrate.grid import SAMPLE, SHARE, Tile, plan_tiles
@@ -43,6 +44,8 @@ class StackArrays:
         canvas; set when the pass is done, frames that did not enter are 0.
     causes
         uint16 (cause, y, x), missing samples by cause; (0, 0, 0) without `stack.maps`.
+    context
+        uint32 (plane, y, x), which frames made each pixel (`integrate.contribution`); empty unless asked for.
     """
 
     image: npt.NDArray[np.float32]
@@ -53,9 +56,12 @@ class StackArrays:
     rejected_high: npt.NDArray[np.uint16]
     lost: npt.NDArray[np.int64]
     causes: npt.NDArray[np.uint16]
+    context: npt.NDArray[np.uint32] = field(default_factory=lambda: NO_CONTEXT)
 
 
-def empty_stack(shape: tuple[int, int], frames: int = 0, *, maps: bool = False) -> StackArrays:
+def empty_stack(
+    shape: tuple[int, int], frames: int = 0, *, maps: bool = False, context: bool = False
+) -> StackArrays:
     """Return arrays for one band; contents of the planes undefined. `frames` are those of the pass."""
     return StackArrays(
         image=np.empty(shape, np.float32),
@@ -66,6 +72,7 @@ def empty_stack(shape: tuple[int, int], frames: int = 0, *, maps: bool = False) 
         rejected_high=np.empty(shape, np.uint16),
         lost=np.zeros((frames, len(CAUSES)), np.int64),
         causes=np.empty((len(CAUSES) - 2, *shape) if maps else (0, 0, 0), np.uint16),
+        context=np.empty((context_planes(frames), *shape), np.uint32) if context else NO_CONTEXT,
     )
 
 
@@ -187,6 +194,8 @@ def _put(done: TileResult, tile: Tile, out: StackArrays) -> None:
         getattr(out, name)[here] = getattr(done, name)
     if out.causes.size:
         out.causes[:, here[0], here[1]] = done.causes
+    if out.context.size:
+        out.context[:, *here] = done.context
 
 
 class _TileTask:

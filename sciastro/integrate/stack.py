@@ -5,7 +5,7 @@ coordinates ``exposure`` [s] and ``filter``; where present ``weight``, ``use``, 
 [electron / s], ``transparency``, ``frame_correlation`` and ``wcs``. Writes a new dataset with ``image``
 [electron / s], ``image_variance``, ``image_quality``, ``coverage``, ``rejected_low``, ``rejected_high``
 (dims band, y, x), ``noise_correlation``, ``image_exposure`` [s] and ``n_frames`` (dims band), and
-``noise_autocorrelation`` (band, lag_y, lag_x).
+``noise_autocorrelation`` (band, lag_y, lag_x); with ``context=True`` also ``context`` (band, plane, y, x).
 Method: one resampling to the reference grid (Lanczos-3), additive and multiplicative normalization,
 winsorized sigma clipping with star cores protected, frame-weighted mean.
 """
@@ -25,6 +25,7 @@ from sciastro.core.quality import flag_attributes
 from sciastro.core.transform import identity
 from sciastro.core.vocabulary import (
     BAND,
+    CONTEXT,
     COVERAGE,
     EXPOSURE,
     FILTER,
@@ -53,6 +54,7 @@ from sciastro.core.vocabulary import (
 from sciastro.core.wcs import resampled, text_to_wcs, wcs_to_text
 from sciastro.errors import DatasetError
 from sciastro.integrate.canvas import Canvas, domain_boxes
+from sciastro.integrate.contribution import context_planes
 from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
 from sciastro.integrate.fuse import RIM, integrate_tile, resampler_of
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
@@ -65,7 +67,7 @@ __all__ = ["StackOptions", "reference_wcs", "stack"]
 DEFAULTS = StackOptions()
 TILE_MEMORY = 256 << 20  # bytes in work at a time; numbers do not depend on it
 PLANES = (IMAGE, IMAGE_VARIANCE, IMAGE_QUALITY, COVERAGE, REJECTED_LOW, REJECTED_HIGH)
-RESULTS = ("image", "variance", "quality", "coverage", "rejected_low", "rejected_high", "sums")
+NAMES = ("image", "variance", "quality", "coverage", "rejected_low", "rejected_high")
 DTYPES = (np.float32, np.float32, np.uint16, np.float32, np.uint16, np.uint16)
 
 Floats = npt.NDArray[np.float64]
@@ -142,7 +144,10 @@ def stack(
         noise_autocorrelation=labeled(NOISE_AUTOCORRELATION, side_by_side(tied)),
         image_exposure=labeled(IMAGE_EXPOSURE, np.array([group.exposure for group in groups])),
         n_frames=labeled(N_FRAMES, np.array([group.members.size for group in groups], dtype=np.int64)),
-    ).assign_coords(band=labeled(BAND, np.array([group.name for group in groups], dtype=np.str_)))
+    )
+    if options.context:
+        out = out.assign(context=labeled(CONTEXT, _contexts([r[len(PLANES) : -1] for r in results])))
+    out = out.assign_coords(band=labeled(BAND, np.array([group.name for group in groups], dtype=np.str_)))
     wcs = _canvas_wcs(frames, canvas)
     if wcs:
         out = out.assign_coords(wcs=xr.Variable((), wcs, {"long_name": "WCS of the image grid."}))
@@ -164,6 +169,14 @@ def _canvas_wcs(frames: xr.Dataset, canvas: Canvas) -> str:
 def _stacked(parts: list[Any]) -> Any:
     """Stack planes or numbers of all bands, numpy or dask as they are."""
     return xr.concat([xr.DataArray(part, dims=("y", "x")[: part.ndim]) for part in parts], "band").data
+
+
+def _contexts(bands: list[tuple[Any, ...]]) -> Any:
+    """Return the planes of all bands (band, plane, y, x), the shorter ones with empty planes."""
+    most = max(len(planes) for planes in bands)
+    filled = [[*planes, *[planes[0] * 0] * (most - len(planes))] for planes in bands]
+    parts = [xr.DataArray(_stacked(planes), dims=("plane", "y", "x")) for planes in filled]
+    return xr.concat(parts, "band").data
 
 
 def _correlation(sums: Any) -> Any:
@@ -249,6 +262,7 @@ def _one_band(
     arrays = [frames[spec.name].isel(frame=group.members) for spec in (SIGNAL, VARIANCE, QUALITY)]
     maps = canvas.maps(group.maps)
     domains = canvas.boxes(domain_boxes(group.maps, shape))
+    kept = (np.uint32,) * (context_planes(len(maps)) if options.context else 0)
     drops = drizzle is not None and drizzle.enabled
     plan = plan_tiles(canvas.shape, maps, shape, TILE_MEMORY, domains=domains, drizzled=drops)
 
@@ -267,7 +281,7 @@ def _one_band(
         drizzle=drizzle,
     )
     tiles = [[astuple(tile) for tile in row] for row in plan]
-    return reduce_tiles(work, *arrays, tiles=tiles, windows=window, dtypes=DTYPES, totals=2)
+    return reduce_tiles(work, *arrays, tiles=tiles, windows=window, dtypes=(*DTYPES, *kept), totals=2)
 
 
 def _autocorrelation(
@@ -316,7 +330,7 @@ def _tile(
         domains=domains,
         drizzle=drizzle,
     )
-    return tuple(getattr(done, name) for name in RESULTS)
+    return (*(getattr(done, name) for name in NAMES), *done.context, done.sums)
 
 
 def reference_wcs(frames: xr.Dataset) -> str:

@@ -286,7 +286,8 @@ def _image_hdu(data: Plane, header: fits.Header, name: str, compress: bool) -> A
 
 def is_product(header: fits.Header) -> bool:
     """Return whether a primary header is that of one of our files."""
-    return header.get("PRODUCT") in _KINDS.values() and str(header.get("SOFTWARE", "")).startswith("sciastro")
+    kinds = (*_KINDS.values(), "CONTEXT", "REJECTION")
+    return header.get("PRODUCT") in kinds and str(header.get("SOFTWARE", "")).startswith("sciastro")
 
 
 def read_product(path: Path) -> xr.Dataset:

@@ -17,6 +17,7 @@ from sciastro.core.history import record
 from sciastro.core.stars import StarArray
 from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import center, footprint_radius, parity, pixel_scale, rotation, wcs_to_text
+from sciastro.io.contexts import write_context
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_image_product
 from sciastro.io.reference import cone
@@ -219,6 +220,9 @@ def write_band(
     )  # fmt: skip
     if arrays.causes.size:
         write_maps(folder / f"{stem}_rejection.fits", stacked, facts)
+    if arrays.context.size:
+        made = [(light.name, light.weights.get(stacked.band, 0.0)) for light in stacked.lights]
+        write_context(folder / f"{stem}_context.fits", arrays.context, made, wcs=stacked.wcs, facts=facts)
     sources = None
     if finished is not None and len(finished.sources):
         write_sources(folder / f"{stem}_sources", finished.sources, facts=facts)

@@ -25,6 +25,7 @@ from sciastro.astrometry.solve import Solution
 from sciastro.core.lift import run_tasks
 from sciastro.core.wcs import center, pixel_scale
 from sciastro.errors import FileError, MatchError
+from sciastro.integrate.contribution import NO_CONTEXT
 from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.grade import GradeOptions, grade
 from sciastro.integrate.grid import Tile
@@ -312,7 +313,8 @@ def _merged(new: Stacked | None, kept: KeptBand, members: StackSet, band: str, r
     canvas = new.canvas if new is not None else members.canvas
     scale = recipe.of(DrizzleOptions).scale
     return Stacked(
-        target=members.target, stem=members.stem, band=band, file=members.files[band], arrays=out,
+        target=members.target, stem=members.stem, band=band, file=members.files[band],
+        arrays=replace(out, context=NO_CONTEXT),  # the bits of the old frames are not kept
         lights=[*kept.lights, *lights], noise_correlation=noise, autocorrelation=tied,
         method=method, reference=kept.reference,
         canvas=canvas if new is not None or scale is None else canvas.times(scale),

@@ -212,7 +212,7 @@ def stack_band(
     if not mosaic:  # drops of a mosaic come from raw pixels, which share nothing
         raised, shared = _shared_noise(lights, band, calibrator, options.kernel)
     read = _WindowReader(lights, band, calibrator.travel(lights), tuple(raised), mosaic)
-    out = empty_stack(canvas.shape, len(lights), maps=options.maps)
+    out = empty_stack(canvas.shape, len(lights), maps=options.maps, context=options.context)
     maps = canvas.maps(_maps(lights, band, calibrator, mosaic=mosaic))
     boxes = canvas.boxes(np.array([EVERYWHERE if light.domain is None else light.domain for light in lights]))
     changes = on_canvas(
