@@ -118,7 +118,7 @@ class Expression:
                 where=self.where,
                 remedy="Compare it with something, for instance `fwhm < 4`.",
             )
-        return values
+        return np.asarray(values, dtype=np.bool_)
 
     def _values(self, columns: Columns, among: npt.NDArray[np.bool_] | None) -> Any:
         lacking = sorted(self.names - set(columns))

@@ -88,6 +88,7 @@ def integrate_tile(
     drizzle: DrizzleOptions | None = None,
     adjust: Adjust | None = None,
     feather: float = 0.0,
+    other: npt.NDArray[np.float64] | None = None,
 ) -> TileResult:
     """Return the stack of every frame's part of `tile`; only frames that meet it take memory and time.
 
@@ -122,6 +123,8 @@ def integrate_tile(
         `integrate.local`).
     feather
         Width [pixel of the frame] over which the share of a frame falls to 0 at its edge; 0 is none.
+    other
+        Factor and offset (frame, 2) to the values in which outliers are looked for (`reject.reject_tile`).
     """
     tile = tile.padded(RIM)
     buffers = Buffers() if buffers is None else buffers
@@ -162,6 +165,7 @@ def integrate_tile(
     done = reject_tile(
         planes, weights[members], options, sums=sums, share=share, frames=len(used),
         numbers=np.searchsorted(used, members),
+        other=None if other is None else other[members],
     )  # fmt: skip
     done = replace(done, counts=_of_all(done.counts, members, len(maps), done.image.size))
     if len(met) < len(used):  # what the frames that do not meet the tile say of its empty pixels

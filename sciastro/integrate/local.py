@@ -152,7 +152,7 @@ def fit_splines(
     matrix = (along_y[:, :, None] * along_x[:, None, :]).reshape(level.size, k * k)
     bend = np.diff(np.eye(k), 2, axis=0)
     rough = np.kron(bend.T @ bend, np.eye(k)) + np.kron(np.eye(k), bend.T @ bend)
-    weight = np.ones(level.size)
+    weight: Floats = np.ones(level.size)
     found = np.zeros(k * k)
     for _ in range(3):
         normal = matrix.T @ (matrix * weight[:, None])

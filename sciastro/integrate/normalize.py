@@ -15,7 +15,7 @@ from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 
-__all__ = ["NormalizeOptions", "Terms", "flux_ratio", "terms", "transparency"]
+__all__ = ["NormalizeOptions", "Terms", "between", "flux_ratio", "terms", "transparency"]
 
 Floats = npt.NDArray[np.float64]
 FEW = 3  # matched stars below which a ratio is not trusted
@@ -109,6 +109,22 @@ def terms(
         pedestal[known] = level[known] * seconds[known]
         offset[known] = base
     return Terms(1 / (t * seconds), pedestal, offset)
+
+
+def between(first: Terms, second: Terms, area: float = 1.0) -> Floats:
+    """Return factor and offset (frame, 2) that bring values of `first` to those of `second`.
+
+    Parameters
+    ----------
+    first, second
+        Two normalizations of the same frames.
+    area
+        Frame pixels per canvas pixel; near enough for looking for outliers, where the two take different
+        pedestals and the grids are distorted.
+    """
+    factor = second.scale / first.scale
+    moved = (first.pedestal - second.pedestal) * second.scale * area
+    return np.stack([factor, second.offset - first.offset * factor + moved], axis=-1)
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:

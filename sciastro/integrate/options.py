@@ -10,6 +10,7 @@ RULES = (
     *("auto", "winsorized", "sigma", "averaged", "linearfit", "esd", "mad", "noise", "percentile", "minmax"),
     "none",
 )
+SCALE_SOURCES = ("stars", "noise", "mad", "sn", "bwmv", "two_sided", "ikss", "ikss_lite")
 THRESHOLDS = {  # low, high; what the field uses
     "winsorized": (4.0, 3.0),
     "sigma": (4.0, 3.0),
@@ -103,6 +104,20 @@ class StackOptions(ResampleOptions):
         "Make sky level (additive), star fluxes (multiplicative), both or none equal before combining.",
         choices=("additive", "multiplicative", "both", "none"),
     )
+    scale: str = option(
+        "stars",
+        "What the multiplicative part makes equal: star fluxes (right for photometry), the noise of the sky "
+        "as measured, or a robust scale of all pixels, as other programs do.",
+        choices=SCALE_SOURCES,
+    )
+    normalize_reject: str = option(
+        "same",
+        "What is made equal before outliers are looked for, where that shall differ from `normalize`.",
+        choices=("same", "additive", "multiplicative", "both", "none"),
+    )
+    scale_reject: str = option(
+        "same", "As `scale`, for the search for outliers.", choices=("same", *SCALE_SOURCES)
+    )
     combine: str = option("mean", "Frame-weighted mean, or median.", choices=("mean", "median"))
     min_reject: int = option(3, "Fewest frames among which outliers are rejected.", low=3)
     min_frames: int = option(1, "Fewest frames that may make an image.", low=1)
@@ -116,6 +131,19 @@ class StackOptions(ResampleOptions):
     maps: bool = option(
         False, "Write maps of rejected and missing samples by cause beside each product (_rejection.fits)."
     )
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """Scales of all pixels that pass 1 has to measure."""
+        asked = dict.fromkeys((self.scale, self.scale_reject))
+        return tuple(name for name in asked if name not in ("stars", "noise", "same"))
+
+    @property
+    def rejects_otherwise(self) -> bool:
+        """Whether outliers are looked for in values normalized otherwise than those that are combined."""
+        mode = self.normalize if self.normalize_reject == "same" else self.normalize_reject
+        source = self.scale if self.scale_reject == "same" else self.scale_reject
+        return (mode, source) != (self.normalize, self.scale) and self.reject != "none"
 
     def thresholds(self, frames: int) -> tuple[str, float, float]:
         """Return the rejection rule for a number of frames, and its low and high threshold."""

@@ -197,9 +197,9 @@ def _factorized(few: Samples, basis: Floats, weight: Floats, ridge: Floats) -> L
     if size > DENSE:
         scale = np.maximum(blocks[:, range(terms), range(terms)].ravel(), 1e-300)
         return LinearOperator((size, size), matvec=lambda x: np.ravel(x) / scale, dtype=np.float64)
-    matrix = np.zeros((n, terms, n, terms))
-    matrix[range(n), :, range(n), :] = blocks
-    matrix = matrix.reshape(size, size)
+    square = np.zeros((n, terms, n, terms))
+    square[range(n), :, range(n), :] = blocks
+    matrix = square.reshape(size, size)
     order = np.argsort(few.node, kind="stable")
     ends = np.searchsorted(few.node[order], np.arange(0, few.nodes + CHUNK, CHUNK))
     for number, (begin, end) in enumerate(pairwise(ends)):

@@ -98,6 +98,7 @@ def reject_tile(
     share: npt.NDArray[np.float32] = NO_SHARE,
     frames: int | None = None,
     numbers: Sequence[int] | None = None,
+    other: npt.NDArray[np.float64] | None = None,
 ) -> TileResult:
     """Return the stack of the samples of a tile, without its rim.
 
@@ -118,11 +119,16 @@ def reject_tile(
         Frames of the whole stack, by which the rule is chosen; None are those given.
     numbers
         Which of them those given are; None: the first ones.
+    other
+        Factor and offset (frame, 2) that bring the values to another normalization, in which outliers are
+        looked for; None looks in the values as they are. The values given are what is combined.
     """
     n, rows, columns = planes[0].shape
     if frames is None:
         frames = int((weights > 0).sum())
     samples = _Samples(*planes[:2], weights, share)
+    if other is not None:
+        _change(samples, other[:, 0], other[:, 1])
     marks = np.zeros(planes[0].shape, np.uint8)
     result = _rejected(samples, marks, options, frames)
     method, below, above = options.thresholds(frames)
@@ -130,6 +136,12 @@ def reject_tile(
         low, high = SIGMAS.get(method, (below, above))
         protect(
             *samples.cube, options.protect, low, high, options.combine == "median", *result, marks
+        )  # fmt: skip
+    if other is not None:
+        _change(samples, 1 / other[:, 0], -other[:, 1] / other[:, 0])
+        average_marked(
+            *samples.flat, marks.reshape(n, -1), result[0].ravel(), options.combine == "median",
+            *(plane.ravel() for plane in result),
         )  # fmt: skip
     image, variance, coverage, low_count, high_count = result
     inner = (slice(RIM, rows - RIM), slice(RIM, columns - RIM))
@@ -171,6 +183,14 @@ class _Samples:
         n = len(self.values)
         share = self.share.reshape(n, -1) if self.share.size else self.share.reshape(0, 0)
         return self.values.reshape(n, -1), self.variance.reshape(n, -1), self.weights, share
+
+
+def _change(samples: _Samples, factor: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]) -> None:
+    """Write ``value * factor + offset`` per frame in place; the variance takes the factor's square."""
+    for i, (a, b) in enumerate(zip(factor, offset, strict=True)):
+        samples.values[i] *= np.float32(a)
+        samples.values[i] += np.float32(b)
+        samples.variance[i] *= np.float32(a * a)
 
 
 def _rejected(samples: _Samples, marks: Marks, options: StackOptions, frames: int) -> Result:

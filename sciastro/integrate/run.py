@@ -94,6 +94,7 @@ def stack_windows(
     cluster: Cluster | None = None,
     feather: float = 0.0,
     correlation: npt.NDArray[np.float64] | None = None,
+    other: npt.NDArray[np.float64] | None = None,
 ) -> float:
     """Integrate one band into `out` and return its noise correlation factor.
 
@@ -135,6 +136,9 @@ def stack_windows(
         Width [pixel of the frame] over which the share of a frame falls to 0 at its edge; 0 is none.
     correlation
         Per frame, noise of large areas over that of uncorrelated pixels; None is 1.
+    other
+        Factor and offset (frame, 2) to the values in which outliers are looked for
+        (`integrate.normalize.between`); None looks in those that are combined.
 
     Returns
     -------
@@ -166,6 +170,7 @@ def stack_windows(
         read_window, adjust, numbers,
         {"maps": maps[used], "frame_shape": frame_shape, "terms": part, "weight": weight[used],
          "options": options, "domains": boxes, "drizzle": drizzle, "feather": feather,
+         "other": None if other is None else other[used],
          "correlation": None if correlation is None else np.asarray(correlation)[used]},
     )  # fmt: skip
     sums = np.zeros((len(tiles), 2))

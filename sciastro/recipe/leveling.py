@@ -123,7 +123,8 @@ def _on_canvas(
     x, y = column * float(step), row * float(step)
     fx, fy = transform.evaluate(c, x, y)
     inside = (fx >= 0) & (fx <= frame_shape[1] - 1) & (fy >= 0) & (fy <= frame_shape[0] - 1)
-    x, y, fx, fy, column, row = (one[inside] for one in (x, y, fx, fy, column, row))
+    x, y, fx, fy = (np.asarray(one[inside], dtype=np.float64) for one in (x, y, fx, fy))
+    column, row = column[inside], row[inside]
     level = _between_tiles(mesh, fx, fy, frame_shape)
     area = np.abs(np.linalg.det(transform.jacobian(c, x, y))) if x.size else np.empty(0)
     rate = (level - terms.pedestal[i]) * terms.scale[i] * area + terms.offset[i]

@@ -53,6 +53,9 @@ class Measured:
     meshes
         Band to the background on a coarse grid of equal tiles over the frame, float32 (tile, tile)
         [electron].
+    scales
+        Band to robust scales of all pixels by name (`integrate.scales`) [electron]; empty unless
+        ``stack.scale`` asks for one.
     """
 
     stars: StarArray
@@ -71,6 +74,7 @@ class Measured:
     trails: npt.NDArray[np.float64]
     hits: npt.NDArray[np.int64]
     meshes: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    scales: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

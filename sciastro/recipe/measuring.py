@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.calibrate.cosmic import CosmicOptions
-from sciastro.core.cfa import cell_side
+from sciastro.core.cfa import COLORS, cell_side
 from sciastro.core.lift import run_tasks
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.errors import FileError, OutputError, SciastroError
+from sciastro.integrate.options import StackOptions
+from sciastro.integrate.scales import SCALES, subsample
 from sciastro.io.reader import read_pixels
 from sciastro.measure.stars import DetectOptions, measure_plane
 from sciastro.measure.trails import TrailOptions, find_trails
@@ -41,7 +43,12 @@ def measure_lights(
     context: Context, journal: Journal,
 ) -> None:  # fmt: skip
     """Run pass 1 over `lights`; a frame that fails keeps the reason and does not stop the others."""
-    searches = _Searches(recipe.of(DetectOptions), recipe.of(TrailOptions), recipe.of(CosmicOptions))
+    searches = _Searches(
+        recipe.of(DetectOptions),
+        recipe.of(TrailOptions),
+        recipe.of(CosmicOptions),
+        recipe.of(StackOptions).scales,
+    )
 
     def piece(light: Light) -> str:
         return f"light-{light.store}-{light.index}"
@@ -85,6 +92,7 @@ class _Searches:
     stars: DetectOptions
     trails: TrailOptions
     cosmics: CosmicOptions
+    scales: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,7 @@ def _measure(
         whole, bits = colors.light_of_cells(planes_of_colors, color_bits, cfa)
         found = measure_plane(whole, bits, options=searches.stars)
         sky, noise, meshes = colors.sky_of_colors(planes_of_colors, color_bits, bands_of(light.facts))
+        pixels = {band: planes_of_colors[COLORS.index(band[-1])] for band in bands_of(light.facts)}
         trails = colors.trails_to_raw(find_trails(whole, bits, found.background, searches.trails), cfa)
         if step == 1:
             colors.stars_to_raw(found, cfa)
@@ -132,6 +141,7 @@ def _measure(
         found = measure_plane(signal, quality, options=searches.stars)
         band = bands_of(light.facts)[0]
         sky, noise, meshes = {band: found.sky}, {band: found.noise}, {band: found.background.coarse()}
+        pixels = {band: signal}
         trails = find_trails(signal, quality, found.background, searches.trails)
     if detector.blind(light):
         zero = {
@@ -152,7 +162,18 @@ def _measure(
         gain=own.gain, read_noise=own.read_noise,
         gain_source=own.source, saturation=own.saturation,
         zero=zero, trails=trails, hits=hits, meshes=meshes,
+        scales=_scales(pixels, searches.scales),
     )  # fmt: skip
+
+
+def _scales(
+    pixels: dict[str, npt.NDArray[np.float32]], names: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
+    """Return the robust scales that are asked for, band by band [electron]."""
+    if not names:
+        return {}
+    samples = {band: subsample(plane) for band, plane in pixels.items()}
+    return {band: {name: SCALES[name](sample) for name in names} for band, sample in samples.items()}
 
 
 def _sane(raw: npt.NDArray[np.generic], light: Light) -> None:
@@ -196,6 +217,7 @@ def _pieces(light: Light) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         "saturation",
         "gain_source",
         "zero",
+        "scales",
     )
     arrays = {"stars": measured.stars.view(np.uint8), "trails": measured.trails, "hits": measured.hits}
     arrays |= {f"{MESH}{band}": mesh for band, mesh in measured.meshes.items()}

@@ -49,8 +49,10 @@ def panel_transparencies(lights: Sequence[Light], base: Light, context: Context,
         flux.append(stars["flux"][fine].astype(np.float64) / seconds)
         error.append(stars["flux_err"][fine].astype(np.float64) / seconds)
     anchor = next(i for i, light in enumerate(lights) if light is base)
-    joined = [np.concatenate(one) for one in (frame, star, flux, error)]
-    gain, group = gains(*joined, len(lights), anchor=anchor)
+    gain, group = gains(
+        np.concatenate(frame), np.concatenate(star), np.concatenate(flux), np.concatenate(error), len(lights),
+        anchor=anchor,
+    )  # fmt: skip
     for light, one in zip(lights, gain, strict=True):
         light.transparency = float(one)
     if len(set(group)) > 1:

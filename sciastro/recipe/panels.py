@@ -160,7 +160,7 @@ def _solve_panel(
 
 def _error(solution: Solution) -> float:
     """Return the expected error of the place of a solved frame [pixel]: three standard errors."""
-    return max(LEAST_ERROR, 3 * solution.rms_px / max(solution.n_stars, 1) ** 0.5)
+    return max(LEAST_ERROR, 3 * solution.rms_px / float(np.sqrt(max(solution.n_stars, 1))))
 
 
 def _hang(panels: Sequence[_Panel], shape: Shape, options: RegisterOptions) -> None:
@@ -179,8 +179,7 @@ def _hang(panels: Sequence[_Panel], shape: Shape, options: RegisterOptions) -> N
                     )
                     # Stars lie in a strip only: a straight map is what may be carried over the frame.
                     pairs = found.residuals[np.asarray(found.residuals["used"], dtype=bool)]
-                    names = ("x", "y", "x_frame", "y_frame")
-                    c = transform.fit(*(np.asarray(pairs[name], dtype=np.float64) for name in names), 1)
+                    c = transform.fit(pairs["x"], pairs["y"], pairs["x_frame"], pairs["y_frame"], 1)
                     panel.wcs = propagate(other.wcs, c, shape)[0]
                 except (MatchError, SolveError) as error:
                     log.info("panel %d on panel %d: %s", panel.number, other.number, error)
@@ -279,7 +278,7 @@ def _correct(
         error = [np.hypot(stars[n]["x_err"][k], stars[n]["y_err"][k]) for n, k in ((p, i), (q, j))]
         sigma.append(np.maximum(np.hypot(*error), 0.05))
     matrix, goal, noise = np.concatenate(rows), np.concatenate(right), np.concatenate(sigma)
-    prior = np.diag(np.concatenate([[1.0, 0.5, 0.5] / np.float64(panel.error) for panel in placed]))
+    prior = np.diag(np.concatenate([np.array([1.0, 0.5, 0.5]) / panel.error for panel in placed]))
     keep = np.ones(noise.size, dtype=bool)
     found = np.zeros((3 * len(placed), 2))
     for _ in range(4):
@@ -350,10 +349,8 @@ def _map(
     panel: _Panel, from_anchor: Floats, grid: WCS, shape: Shape
 ) -> tuple[Floats | None, tuple[float, float]]:
     """Return the grid-to-frame map over a frame, of the lowest exact degree, and where its middle lies."""
-    x, y = np.meshgrid(
-        np.linspace(-MARGIN, shape[1] - 1 + MARGIN, 25), np.linspace(-MARGIN, shape[0] - 1 + MARGIN, 25)
-    )
-    x, y = x.ravel(), y.ravel()
+    ends = (np.linspace(-MARGIN, n - 1 + MARGIN, 25) for n in (shape[1], shape[0]))
+    x, y = (plane.ravel() for plane in np.meshgrid(*ends))
     ax, ay = transform.invert(from_anchor, x, y)
     good = np.isfinite(ax) & np.isfinite(ay)
     if good.sum() < 0.9 * good.size:

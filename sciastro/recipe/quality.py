@@ -108,10 +108,11 @@ def quality_table(sets: Sequence[StackSet]) -> Table:
     for members in sets:
         for band in members.bands:
             lights = [light for light in members.lights if band in bands_of(light.facts)]
-            facts = {spec.name: values for spec, values in _columns(lights, band).items()}
+            columns = {spec.name: values for spec, values in _columns(lights, band).items()}
             weight = np.array([light.weights.get(band, 0.0) for light in lights])
             used = weight > 0
-            times = facts.pop("time")
+            times = columns.pop("time")
+            facts = {name: values.astype(np.float64) for name, values in columns.items()}
             measures = group_measures({**facts, "hour": _hours(times), "weight": weight}, used)
             rows["path"] += [light.name for light in lights]
             rows["set"] += [members.stem] * len(lights)

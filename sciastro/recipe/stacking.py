@@ -16,7 +16,7 @@ from sciastro.integrate.correlated import shared_noise
 from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
 from sciastro.integrate.local import LevelOptions, both
 from sciastro.integrate.moving import Adjust, Subtraction, shifted_maps
-from sciastro.integrate.normalize import NormalizeOptions, Terms, terms
+from sciastro.integrate.normalize import NormalizeOptions, Terms, between, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
 from sciastro.kernels.warp import warp_table
@@ -207,7 +207,7 @@ def stack_band(
     canvas = canvas_of(members, calibrator, recipe)
     weights = np.array([light.weights[band] for light in lights])
     first = reference or lights[int(np.argmax(weights))]
-    scale_and_sky = _terms(lights, band, first, options)
+    scale_and_sky = _terms(lights, band, first, options.normalize, options.scale)
     raised, shared = np.ones((2, len(lights)))
     if not mosaic:  # drops of a mosaic come from raw pixels, which share nothing
         raised, shared = _shared_noise(lights, band, calibrator, options.kernel)
@@ -243,6 +243,7 @@ def stack_band(
         options=options, memory_bytes=calibrator.memory_left(out.image.shape, beside),
         workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
         cluster=context.cluster, adjust=change, feather=leveled.feather, correlation=shared,
+        other=_other_terms(lights, band, first, options, changes, canvas, cell if mosaic else 1),
     )  # fmt: skip
     lost = losses(out)
     for light, one in zip(lights, lost, strict=True):
@@ -273,16 +274,37 @@ def stack_band(
     )  # fmt: skip
 
 
-def _terms(lights: list[Light], band: str, first: Light, options: StackOptions) -> Terms:
+def _other_terms(
+    lights: list[Light], band: str, first: Light, options: StackOptions, own: Terms, canvas: Canvas, cell: int
+) -> Floats | None:
+    """Return what brings values to the normalization in which outliers are looked for; None for the same."""
+    if not options.rejects_otherwise:
+        return None
+    mode = options.normalize if options.normalize_reject == "same" else options.normalize_reject
+    source = options.scale if options.scale_reject == "same" else options.scale_reject
+    flux = options.pixels_hold == "flux"
+    second = on_canvas(_terms(lights, band, first, mode, source), canvas, holds_flux=flux, cell=cell)
+    return between(own, second, 1 / canvas.scale**2 if flux else 1.0)
+
+
+def _sensitivity(light: Light, band: str, source: str) -> float:
+    """Return what the multiplicative part of a normalization makes equal, as a rate."""
+    if source == "stars":
+        return light.transparency
+    measured, seconds = light.measures, light.facts.exposure or 1.0
+    return (measured.noise[band] if source == "noise" else measured.scales[band][source]) / seconds
+
+
+def _terms(lights: list[Light], band: str, first: Light, mode: str, source: str) -> Terms:
     """Return the terms that bring `lights` to the level of `first`, which may be none of them."""
     known = [*lights, first]
     seconds = np.array([light.facts.exposure for light in known], dtype=np.float64)
     found = terms(
         seconds,
         np.array([light.measures.sky[band] for light in known]) / seconds,
-        np.array([light.transparency for light in known]),
+        np.array([_sensitivity(light, band, source) for light in known]),
         reference=len(lights),
-        options=NormalizeOptions(mode=options.normalize),
+        options=NormalizeOptions(mode=mode),
     )
     return Terms(found.scale[:-1], found.pedestal[:-1], found.offset[:-1])
 

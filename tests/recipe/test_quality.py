@@ -54,3 +54,11 @@ def test_slips_are_told(run, tmp_path):
     wrong = command("select", outcome.out, "fhwm < 3")
     assert wrong.exit_code == 2 and "names 'fhwm'" in wrong.stderr
     assert command("select", tmp_path, "fwhm < 3").exit_code == 3
+
+
+@pytest.mark.parametrize("setting", ["stack.scale_reject=bwmv", "stack.scale=noise", "stack.scale=two_sided"])
+def test_other_sources_of_scale(run, tmp_path, setting):
+    session, _ = run
+    outcome = reduce(session, tmp_path / "out", "--set", setting)
+    assert outcome.code == 0
+    assert set(outcome.images.values()) == {3}
