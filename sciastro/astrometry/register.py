@@ -1,8 +1,9 @@
 """Register a frame to the reference through the stars that both show.
 
 The map goes from reference pixels to frame pixels, which is the way resampling asks. Method: match
-(see `astrometry.match`), then similarity, affine, quadratic, cubic as far as the cross-validated
-residual falls, weighted by the position errors, clipped, and re-matched with the better map.
+(see `astrometry.match`), then similarity, affine, homography, quadratic, cubic as far as the cross-validated
+residual falls, or the model that is asked for (`astrometry.models`); weighted by the position errors,
+clipped, and re-matched with the better map.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import numpy.typing as npt
 from astropy.table import QTable
 
 from sciastro.astrometry.match import Match, match_stars, mutual_pairs, positions
-from sciastro.astrometry.robust import Fit, select_model
+from sciastro.astrometry.models import fit_model
+from sciastro.astrometry.robust import Fit
 from sciastro.core import transform
 from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
@@ -176,9 +178,10 @@ def _refined(
     i, j = match.index_a, match.index_b
     for attempt in range(2):
         sigma = np.hypot(ea[i], eb[j])
-        fit = select_model(
-            pa[i], pb[j], sigma, shape, max_degree=options.max_degree, parity=match.parity, clip=options.clip
-        )
+        fit = fit_model(
+            "auto" if options.model == "distortion" else options.model, pa[i], pb[j], sigma, shape,
+            max_degree=options.max_degree, parity=match.parity, clip=options.clip,
+        )  # fmt: skip
         if attempt == 1:
             break
         spread = np.sqrt(np.sum((pb[j] - _mapped(fit, pa[i])) ** 2, axis=1)[fit.keep])

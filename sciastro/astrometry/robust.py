@@ -12,7 +12,16 @@ from scipy.spatial import ConvexHull, QhullError
 from sciastro.astrometry.match import similarity
 from sciastro.core import transform
 
-__all__ = ["Fit", "coverage", "fit_map", "residuals", "select_model"]
+__all__ = [
+    "Fit",
+    "clipped_fit",
+    "coverage",
+    "extra_scatter",
+    "fit_map",
+    "residuals",
+    "select_model",
+    "supported_degree",
+]
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -115,7 +124,7 @@ def select_model(
     for degree in range(min_degree, max_degree + 1):
         if best is not None and not _supported(degree, int(best.keep.sum()), hull):
             break
-        trial = _clipped(source, target, sigma, degree, parity, clip)
+        trial = clipped_fit(source, target, sigma, degree, parity, clip)
         if best is None or _better(trial, best, gain):
             best = trial
         elif degree > best.degree + 1:
@@ -130,6 +139,12 @@ def _supported(degree: int, stars: int, hull: float) -> bool:
     return stars >= needed and hull >= (0.0, 0.1, 0.35, 0.5, 0.6, 0.65)[min(degree, 5)]
 
 
+def supported_degree(source: Floats, shape: tuple[int, int], highest: int) -> int:
+    """Return the highest degree, up to `highest`, that the number and the spread of stars allow."""
+    hull = coverage(source, shape)
+    return max((d for d in range(1, highest + 1) if _supported(d, len(source), hull)), default=1)
+
+
 def _better(trial: Fit, best: Fit, gain: float) -> bool:
     stars, before = int(trial.keep.sum()), int(best.keep.sum())
     if stars > 1.1 * before:  # it explains stars that the lower degree had to clip
@@ -137,14 +152,15 @@ def _better(trial: Fit, best: Fit, gain: float) -> bool:
     return stars >= 0.9 * before and trial.cross_validated < (1 - gain) * best.cross_validated
 
 
-def _clipped(source: Floats, target: Floats, sigma: Floats, degree: int, parity: int, clip: float) -> Fit:
+def clipped_fit(source: Floats, target: Floats, sigma: Floats, degree: int, parity: int, clip: float) -> Fit:
+    """Return the polynomial of `degree` (0: similarity) without the pairs beyond `clip` sigma."""
     keep = np.ones(len(source), bool)
     scatter = 0.0
     error = sigma
     coefficients = fit_map(source, target, error, degree, parity)
     for _ in range(8):
         size = np.hypot(*residuals(coefficients, source, target).T)
-        scatter = _extra_scatter(size[keep], sigma[keep])
+        scatter = extra_scatter(size[keep], sigma[keep])
         error = np.hypot(sigma, scatter)
         typical = max(float(np.median(size[keep] / error[keep])) / RAYLEIGH_MEDIAN, 0.5)
         now = size / error <= clip * typical
@@ -161,7 +177,7 @@ def _clipped(source: Floats, target: Floats, sigma: Floats, degree: int, parity:
     return Fit(coefficients, model, max(degree, 1), keep, rms, scatter, crossed)
 
 
-def _extra_scatter(size: Floats, sigma: Floats) -> float:
+def extra_scatter(size: Floats, sigma: Floats) -> float:
     """Return the error per axis to add in quadrature so that the median residual is what errors predict."""
     low, high = 0.0, float(np.median(size)) / RAYLEIGH_MEDIAN
     if np.median(size / sigma) <= RAYLEIGH_MEDIAN:

@@ -6,6 +6,7 @@ import xarray as xr
 from star_lists import as_stars, two_lists
 
 from sciastro.astrometry.frames import RegisterFramesOptions, best_reference, register_frames
+from sciastro.astrometry.models import fit_model
 from sciastro.astrometry.register import RegisterOptions, register
 from sciastro.astrometry.robust import _cross_validated, coverage, select_model
 from sciastro.core import transform
@@ -54,6 +55,76 @@ def test_undistorted_frames_keep_a_simple_map():
     a, b, *_ = two_lists(2, n=300, distortion=0.0, rotation=0.1)
     found = register(as_stars(a, 0.1), as_stars(b, 0.1), SHAPE)
     assert found.degree == 1
+
+
+def pairs_of(kind, noise=0.05, n=400, seed=4):
+    """Return pairs of stars under a known map, 5 % of them wrong, and the map."""
+    rng = np.random.default_rng(seed)
+    a = rng.uniform((0, 0), (SHAPE[1] - 1, SHAPE[0] - 1), (n, 2))
+    middle = np.array([SHAPE[1], SHAPE[0]]) / 2
+    turn = np.array([[0.9995, -0.0316], [0.0316, 0.9995]])
+
+    def true_map(p):
+        if kind == "shift":
+            return p + np.array([12.3, -7.7])
+        q = (p - middle) @ turn.T + middle + (12.3, -7.7)
+        if kind == "homography":
+            return q / (1 + (p - middle) @ [6e-6, -9e-6])[:, None]
+        if kind == "spline":  # a bump that no cubic follows
+            r2 = np.sum((p - middle) ** 2, axis=1) / 700**2
+            return q + 3 * np.exp(-r2)[:, None] * [1, -0.5]
+        return q
+
+    b = true_map(a) + rng.normal(0, noise, a.shape)
+    b[::20] += rng.uniform(-4, 4, b[::20].shape)
+    return a, b, np.full(n, noise), true_map
+
+
+def model_error(coefficients, true_map):
+    x, y = (
+        v.ravel() for v in np.meshgrid(np.linspace(0, SHAPE[1] - 1, 25), np.linspace(0, SHAPE[0] - 1, 25))
+    )
+    got = np.column_stack(transform.evaluate(coefficients, x, y))
+    return np.hypot(*(got - true_map(np.column_stack([x, y]))).T)
+
+
+@pytest.mark.parametrize("kind", ["shift", "homography"])
+def test_a_model_asked_for_is_the_model_found(kind):
+    a, b, sigma, true_map = pairs_of(kind)
+    fit = fit_model(kind, a, b, sigma, SHAPE, max_degree=3)
+    assert fit.model == kind
+    assert not fit.keep[::20].all()
+    # The approximation of the homography is below 0.005 px; 400 stars of 0.05 px fix it to about 0.01.
+    assert model_error(fit.coefficients, true_map).max() < 0.04
+    assert fit.rms == pytest.approx(0.05 * np.sqrt(2), rel=0.1)
+
+
+def test_auto_prefers_the_homography_where_there_is_one():
+    a, b, sigma, true_map = pairs_of("homography")
+    fit = fit_model("auto", a, b, sigma, SHAPE, max_degree=3)
+    assert fit.model == "homography"
+    assert model_error(fit.coefficients, true_map).max() < 0.1
+    plain = fit_model("auto", *pairs_of("affine")[:3], SHAPE, max_degree=3)
+    assert plain.degree == 1
+
+
+def test_a_spline_follows_what_no_cubic_does():
+    a, b, sigma, true_map = pairs_of("spline")
+    spline = fit_model("spline", a, b, sigma, SHAPE, max_degree=3)
+    cubic = fit_model("polynomial", a, b, sigma, SHAPE, max_degree=3)
+    assert cubic.model == "degree 3"
+    assert np.median(model_error(spline.coefficients, true_map)) < 0.08  # stars of 0.05 px, 340 px apart
+    assert np.median(model_error(cubic.coefficients, true_map)) > 0.15
+    assert "spline (as degree 11, within 0." in spline.model
+
+
+def test_the_option_reaches_the_map():
+    a, b, _, _, truth = two_lists(1, n=280, rotation=0.01, noise=0.06)
+    found = register(as_stars(a, 0.06), as_stars(b, 0.06), SHAPE, RegisterOptions(model="homography"))
+    assert found.model == "homography"
+    assert (
+        np.median(grid_error(found, truth)) < 0.5
+    )  # 2.5 px of distortion that it cannot follow, turned a little
 
 
 def test_wrong_pairs_are_clipped():
