@@ -113,8 +113,9 @@ def test_a_spline_follows_what_no_cubic_does():
     spline = fit_model("spline", a, b, sigma, SHAPE, max_degree=3)
     cubic = fit_model("polynomial", a, b, sigma, SHAPE, max_degree=3)
     assert cubic.model == "degree 3"
-    assert np.median(model_error(spline.coefficients, true_map)) < 0.08  # stars of 0.05 px, 340 px apart
-    assert np.median(model_error(cubic.coefficients, true_map)) > 0.15
+    fine, coarse = (np.percentile(model_error(fit.coefficients, true_map), 95) for fit in (spline, cubic))
+    assert fine < 0.12  # stars of 0.05 px, 170 px apart
+    assert coarse > 2 * fine
     assert "spline (as degree 11, within 0." in spline.model
 
 
