@@ -20,6 +20,7 @@ from astropy.io import fits
 from sciastro.errors import FileError
 from sciastro.io.exif import Exif, plain_place, read_exif
 from sciastro.io.exifcards import exif_header, put
+from sciastro.io.lastframe import LastFrame
 from sciastro.io.probe import Pixels, Probe, RowSource
 
 __all__ = ["RawReader"]
@@ -58,7 +59,7 @@ class RawReader:
     def __init__(self) -> None:
         self._layouts: dict[tuple[Any, ...], _Layout] = {}
         self._lock = threading.Lock()
-        self._last = threading.local()
+        self._last = LastFrame()
 
     def probe(self, path: Path) -> list[Probe]:
         """Return the one mosaic of `path`.
@@ -100,17 +101,6 @@ class RawReader:
             return _read_plain(probe, 0, probe.shape[0])
         return self._decode(probe)
 
-    def _decoded(self, probe: Probe) -> Pixels:
-        """Return the mosaic; the last one of each thread is kept, since rows are asked for in bands."""
-        status = probe.path.stat() if probe.path.exists() else None
-        key = (probe.path, status and (status.st_mtime_ns, status.st_size))
-        last = getattr(self._last, "frame", None)
-        if last is None or last[0] != key:
-            self._last.frame = None  # not two frames at once
-            last = self._last.frame = (key, self._decode(probe))
-        frame: Pixels = last[1]
-        return frame
-
     def _decode(self, probe: Probe) -> Pixels:
         with _opened(probe.path) as raw:
             mosaic = _visible(raw, probe.path)
@@ -124,13 +114,13 @@ class RawReader:
 
     def open_rows(self, probe: Probe) -> RowSource:
         """Return a function that reads bands of rows; packed frames are decoded for the first of them."""
+        if probe.offset is None:
+            return self._last.rows(probe, self._decode)
 
         def rows(first: int, last: int) -> Pixels:
             if not 0 <= first <= last <= probe.shape[0]:
                 raise IndexError(f"rows {first}:{last} of an image with {probe.shape[0]} rows")
-            if probe.offset is not None:
-                return _read_plain(probe, first, last)
-            return self._decoded(probe)[first:last].copy()
+            return _read_plain(probe, first, last)
 
         return rows
 

@@ -22,6 +22,7 @@ from sciastro.errors import FileError
 from sciastro.io.cards import parse_number
 from sciastro.io.exif import Exif, read_exif
 from sciastro.io.exifcards import exif_header, put
+from sciastro.io.lastframe import LastFrame
 from sciastro.io.probe import Pixels, Probe, RowSource
 from sciastro.io.xisfcards import STRUCTURE
 
@@ -31,6 +32,7 @@ LARGEST = 1 << 29
 MOST_PAGES = 100_000
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says, our errors say
 ADU_WHITE = 65535.0
+DEFLATE, PIECE = (8, 32946), 1 << 20
 LINE = re.compile(r"^\s*([A-Za-z][A-Za-z0-9_-]{0,7})\s*=\s*(.*?)\s*$")
 CARD_LENGTH = 80
 BLACK_IS_ZERO, MOSAIC = 1, 32803
@@ -44,6 +46,9 @@ class TiffReader:
 
     name: str = "TIFF"
     suffixes = (".tif", ".tiff")
+
+    def __init__(self) -> None:
+        self._last = LastFrame()
 
     def probe(self, path: Path) -> list[Probe]:
         """Return the pages, in file order, without reading their pixels.
@@ -64,23 +69,25 @@ class TiffReader:
         if probe.offset is not None:
             return self.open_rows(probe)(0, probe.shape[0])
         with _opened(probe.path) as tiff:
+            _refuse_bombs(tiff.pages[probe.hdu], probe)
             data = np.asarray(tiff.pages[probe.hdu].asarray(maxworkers=1))
         if data.size != probe.shape[0] * probe.shape[1]:
             raise FileError("holds other pixels than it says.", where=str(probe.path), remedy=COPY)
         return np.ascontiguousarray(data.reshape(probe.shape), dtype=probe.dtype)
 
     def open_rows(self, probe: Probe) -> RowSource:
-        """Return a function that reads bands of rows; compressed pages are unpacked for each."""
+        """Return a function that reads bands of rows; packed pages are unpacked for the first of them."""
+        if probe.offset is None or probe.stored is None:
+            return self._last.rows(probe, self.pixels)
+        offset, stored = probe.offset, probe.stored
 
         def rows(first: int, last: int) -> Pixels:
             if not 0 <= first <= last <= probe.shape[0]:
                 raise IndexError(f"rows {first}:{last} of an image with {probe.shape[0]} rows")
-            if probe.offset is None or probe.stored is None:
-                return self.pixels(probe)[first:last]
             width = probe.shape[1]
-            count, stored = (last - first) * width, probe.stored
+            count = (last - first) * width
             try:
-                start = probe.offset + first * width * stored.itemsize
+                start = offset + first * width * stored.itemsize
                 got = np.fromfile(probe.path, stored, count, offset=start)
             except OSError as error:
                 raise FileError(f"cannot be read: {error}.", where=str(probe.path), remedy=COPY) from error
@@ -89,6 +96,24 @@ class TiffReader:
             return got.reshape(last - first, width).astype(probe.dtype, copy=False)
 
         return rows
+
+
+def _refuse_bombs(page: Any, probe: Probe) -> None:
+    """Raise for deflated pixels that unpack to more than the page has: zlib alone would unpack all of it."""
+    if int(page.compression) not in DEFLATE:
+        return
+    whole = probe.shape[0] * probe.shape[1] * probe.dtype.itemsize
+    with probe.path.open("rb") as file:
+        for at, size in zip(page.dataoffsets, page.databytecounts, strict=False):
+            file.seek(at)
+            engine = zlib.decompressobj()
+            left, out = file.read(size), 0
+            while left and out <= 2 * whole:
+                out += len(engine.decompress(left, PIECE))
+                left = engine.unconsumed_tail
+            if out > 2 * whole:  # tiles may stand over the edge
+                found = "unpacks to more pixels than it says."
+                raise FileError(found, where=str(probe.path), remedy=COPY)
 
 
 @contextmanager
@@ -105,16 +130,16 @@ def _opened(path: Path) -> Iterator[Any]:
     except tifffile.TiffFileError as error:
         found = f"is no TIFF file that can be read ({error})."
         raise FileError(found, where=str(path), remedy=COPY) from error
-    except ImportError as error:
-        raise FileError(
-            "is compressed in a way that needs the package imagecodecs.",
-            where=str(path),
-            remedy="Install it (pip install imagecodecs), or save the file without compression.",
-        ) from error
     except (
-        ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, OSError, OverflowError,
-        MemoryError, ArithmeticError, struct.error, zlib.error, lzma.LZMAError,
+        ImportError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, OSError,
+        OverflowError, MemoryError, ArithmeticError, struct.error, zlib.error, lzma.LZMAError,
     ) as error:  # fmt: skip
+        if isinstance(error, ImportError) or "imagecodecs" in str(error):
+            raise FileError(
+                "is compressed in a way that needs the package imagecodecs.",
+                where=str(path),
+                remedy="Install it (pip install imagecodecs), or save the file without compression.",
+            ) from error
         raise FileError(f"cannot be read ({error}).", where=str(path), remedy=COPY) from error
 
 

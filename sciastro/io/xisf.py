@@ -16,6 +16,7 @@ import numpy as np
 from astropy.io import fits
 
 from sciastro.errors import FileError
+from sciastro.io.lastframe import LastFrame
 from sciastro.io.probe import Pixels, Probe, RowSource
 from sciastro.io.xisfblocks import COPY, Block, parse_block, read_block
 from sciastro.io.xisfcards import header_of
@@ -179,6 +180,9 @@ class XisfReader:
     name: str = "XISF"
     suffixes = (".xisf",)
 
+    def __init__(self) -> None:
+        self._last = LastFrame()
+
     def probe(self, path: Path) -> list[Probe]:
         """Return every image of one channel, in file order, without reading pixels.
 
@@ -217,18 +221,19 @@ class XisfReader:
         return stored.astype(probe.dtype, copy=True)
 
     def open_rows(self, probe: Probe) -> RowSource:
-        """Return a function that reads bands of rows; compressed images are unpacked for each."""
+        """Return a function that reads bands of rows; packed images are unpacked for the first of them."""
+        if probe.offset is None or probe.stored is None:
+            return self._last.rows(probe, self.pixels)
+        offset, stored_as = probe.offset, probe.stored
 
         def rows(first: int, last: int) -> Pixels:
             if not 0 <= first <= last <= probe.shape[0]:
                 raise IndexError(f"rows {first}:{last} of an image with {probe.shape[0]} rows")
-            if probe.offset is None or probe.stored is None:
-                return self.pixels(probe)[first:last]
             width = probe.shape[1]
             try:
                 stored = np.fromfile(
-                    probe.path, probe.stored, (last - first) * width,
-                    offset=probe.offset + first * width * probe.stored.itemsize,
+                    probe.path, stored_as, (last - first) * width,
+                    offset=offset + first * width * stored_as.itemsize,
                 )  # fmt: skip
             except OSError as error:
                 raise FileError(f"cannot be read: {error}.", where=str(probe.path), remedy=COPY) from error

@@ -1,6 +1,10 @@
 # ruff: noqa: E501 (tables of cases)
 """TIFF files of sensor pixels; pictures and broken files are refused with the reason."""
 
+import importlib.util
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tifffile
@@ -152,3 +156,33 @@ def test_random_damage_never_escapes_as_anything_else(tmp_path, ramp):
         except FileError:
             refused += 1
     assert refused > 30
+
+
+def test_a_bomb_is_refused(tmp_path, ramp):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, ramp, photometric="minisblack", compression="zlib", metadata=None)
+    content = bytearray(path.read_bytes())
+    bomb = zlib.compress(bytes(1 << 26), 9)  # 64 MiB in 65 kB, in the place of 4 kB
+    with tifffile.TiffFile(path) as tiff:
+        tags = tiff.pages.first.tags
+        for tag, value in ((273, len(content)), (279, len(bomb))):
+            struct.pack_into("<I", content, tags[tag].offset + 8, value)
+    path.write_bytes(bytes(content) + bomb)
+    with pytest.raises(FileError, match="more pixels than it says"):
+        read_pixels(path)
+
+
+@pytest.mark.parametrize("code", [5, 34926])  # LZW, zstd
+def test_packing_that_needs_another_package(tmp_path, ramp, code):
+    if importlib.util.find_spec("imagecodecs") is not None:
+        pytest.skip("imagecodecs is installed")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, ramp, photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        at = tiff.pages.first.tags[259].offset + 8
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<H", content, at, code)
+    path.write_bytes(content)
+    with pytest.raises(FileError, match="needs the package imagecodecs") as caught:
+        read_pixels(path)
+    assert "pip install imagecodecs" in caught.value.remedy
