@@ -73,7 +73,10 @@ def reduce(
     ] = None,
     keep: Annotated[
         str,
-        typer.Option(help="Also write intermediate frames: calibrated, registered, or both with a comma."),
+        typer.Option(
+            help="Also write intermediate frames (calibrated, registered), or the products as XISF (xisf); "
+            "several with commas."
+        ),
     ] = "",
     memory: Annotated[str, typer.Option(help="Bound on peak memory.")] = "2GB",
     workers: Annotated[int, typer.Option(help="Threads; 0 takes one per processor.", min=0)] = 0,

@@ -32,7 +32,8 @@ from sciastro.io.product_cards import (
     quality_from_header,
     site_cards,
 )
-from sciastro.io.xisfwrite import XisfPlane, write_planes
+from sciastro.io.xisfproducts import created, planes_of
+from sciastro.io.xisfwrite import write_planes
 
 __all__ = [
     "NOISE_NAME",
@@ -186,21 +187,11 @@ def _write(
     hdus = fits.HDUList([*_hdus(planes, unit, sky, facts, kind, compress and not xisf), *extra])
     with atomic_path(path) as part:
         if xisf:
-            write_planes(part, _xisf_planes(hdus), compression="zlib" if compress else "")
+            packing = "zlib" if compress else ""
+            write_planes(part, planes_of(hdus), compression=packing, created=created(hdus[0].header))
         else:
             write_hdus(part, hdus)
     return path
-
-
-def _xisf_planes(hdus: fits.HDUList) -> list[XisfPlane]:
-    """Return the planes of a product, each with the cards of the primary header before its own."""
-    planes = []
-    for hdu in hdus[1:]:
-        header = hdus[0].header.copy()
-        header.update({card.keyword: (card.value, card.comment) for card in hdu.header.cards})
-        header["EXTNAME"] = hdu.name
-        planes.append(XisfPlane(hdu.data, header, hdu.name))
-    return planes
 
 
 def write_hdus(path: Path, hdus: fits.HDUList) -> None:

@@ -1,7 +1,7 @@
 """What a run keeps in ``frames.h5`` and, when asked, as intermediate FITS frames."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import xarray as xr
@@ -17,6 +17,7 @@ from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.options import AlignOptions
 from sciastro.integrate.resample import resample
+from sciastro.io.filenames import stem
 from sciastro.io.paths import safe_name, unlike
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_frame
@@ -182,8 +183,10 @@ def keep_frames(
 
 
 def _file_name(light: Light, band: str) -> str:
-    stem = safe_name(light.name.replace("/", "_").split(".fit")[0], default="frame")
-    return f"{stem}_{safe_name(band)}" if light.facts.cfa else stem
+    path, _, number = light.name.partition("#")
+    plain = stem(PurePosixPath(path.replace("/", "_"))) + (f"_{number}" if number else "")
+    name = safe_name(plain, default="frame")
+    return f"{name}_{safe_name(band)}" if light.facts.cfa else name
 
 
 def _export(

@@ -17,6 +17,7 @@ from sciastro.errors import MatchError, OptionError, SciastroError
 from sciastro.integrate.run import empty_stack
 from sciastro.io.paths import REASONS, atomic_path, ensure_writable, output_error, sweep
 from sciastro.io.usercatalog import read_user_catalog
+from sciastro.io.xisfproducts import copy_as_xisf
 from sciastro.recipe.aligning import SkyHint, grade_set, julian_year, register_set, solve_set
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.comets import find_comet, stack_comet, write_comet
@@ -49,7 +50,7 @@ __all__ = ["RunRequest", "describe_run", "examine", "reduce_session"]
 log = logging.getLogger(__name__)
 
 UNTIL = ("ingest", "masters", "calibrate", "register", "integrate", "photometry", "render", "report")
-KEEP = ("calibrated", "registered")
+KEEP = ("calibrated", "registered", "xisf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ class RunRequest:
     catalog, ra, dec, scale
         The user's stars, field center [deg], pixel scale [arcsec / pixel].
     keep
-        Intermediate frames to export: "calibrated", "registered".
+        Intermediate frames to export: "calibrated", "registered"; "xisf": the products as XISF too.
     memory, workers
         Bound on peak memory, as text; threads (0: one per processor).
     scheduler
@@ -470,7 +471,7 @@ def _place(run: _Run) -> None:
             name_crossings(members.lights)
         store_facts(run.store, run.lights, run.recipe)
         write_quality(run.sets, run.context)
-    if run.request.keep:
+    if {"calibrated", "registered"} & set(run.request.keep):
         keep_frames(
             run.request.keep,
             [added(members) for members in run.sets],
@@ -522,7 +523,7 @@ def _integrate(run: _Run) -> None:
                 bare = replace(one, arrays=empty_stack((0, 0)))
                 run.images.setdefault(members.stem, []).append(bare)
                 if not run.goes_on("photometry"):
-                    run.summary.products.append(write_band(one, None, solution, run.recipe, run.context))
+                    run.summary.products.append(_product(run, one, None, solution))
             if run.goes_on("photometry"):
                 run.stacked[members.stem] = stacked
     if not run.goes_on("photometry") and not run.summary.products:
@@ -562,9 +563,17 @@ def _photometry(run: _Run) -> None:
             finished, _ = measure_set(stacked, run.hint, run.recipe, run.context)
             run.finished[stem] = finished
             for one, result in zip(stacked, finished, strict=True):
-                run.summary.products.append(
-                    write_band(one, result, run.solutions[stem], run.recipe, run.context)
-                )
+                run.summary.products.append(_product(run, one, result, run.solutions[stem]))
+
+
+def _product(
+    run: _Run, stacked: Stacked, finished: Finished | None, solution: Solution | None
+) -> dict[str, Any]:
+    """Write the products of a band, as XISF too where that is asked for; return its row of the summary."""
+    row = write_band(stacked, finished, solution, run.recipe, run.context)
+    if "xisf" in run.request.keep:
+        copy_as_xisf(run.context.out / row["image"])
+    return row
 
 
 def _render(run: _Run) -> None:

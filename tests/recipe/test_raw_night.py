@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from astropy.io import fits
 from camera_files import as_dng, color_night
 from small_nights import reduce
 
+import sciastro
 from sciastro.simulate.camera import XTRANS
 
 pytest.importorskip("rawpy")
@@ -62,3 +64,15 @@ def test_black_level_stands_in_for_bias_frames(nights, tmp_path):
     assert level > 100
     np.testing.assert_allclose(sky_of(one), sky_of(two), rtol=2e-3)
     assert "zero level" not in " ".join(one.summary["warnings"])
+
+
+def test_names_and_formats_of_what_is_kept(nights, tmp_path):
+    _, sessions = nights
+    run = reduce(sessions["dng"], tmp_path / "out", *OPTIONS, "--keep", "calibrated,xisf")
+    assert run.code == 0
+    kept = {path.name for path in (run.out / "calibrated").iterdir()}
+    assert kept == {f"Tiny_lights_IMG_000{k}_{band}.fits" for k in range(3) for band in "RGB"}
+    assert len(list(run.out.glob("products/*.xisf"))) == 3
+    for path in sorted(run.out.glob("products/*_?.fits")):
+        one, two = (sciastro.open(each).load() for each in (path, path.with_suffix(".xisf")))
+        xr.testing.assert_identical(one, two)
