@@ -12,7 +12,8 @@ __all__ = ["NameFacts", "facts_from_name", "stem"]
 
 IMAGE_SUFFIXES = frozenset(
     {".fits", ".fit", ".fts", ".fz", ".gz", ".bz2", ".xisf", ".ser", ".tif", ".tiff"}
-    | {".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".raf", ".rw2", ".orf", ".pef", ".dng"}
+    | {".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".rw2", ".orf", ".pef", ".dng"}
+    | {".srw", ".rwl", ".3fr", ".fff", ".iiq", ".erf", ".mrw", ".mef", ".mos", ".kdc", ".dcr"}
 )
 EXPOSURE = re.compile(r"^(?:exp(?:osure)?[-=]?)?(\d+(?:\.\d+)?)(s|sec|secs|seconds|ms)$", re.IGNORECASE)
 GAIN = re.compile(r"^gain[-=]?(\d+(?:\.\d+)?)$", re.IGNORECASE)

@@ -166,7 +166,7 @@ def _considered(plan: MasterPlan) -> Section:
 def _flat_section(flats: Sequence[FlatLevel]) -> Section:
     rows = tuple(
         (
-            flat.frame.path,
+            flat.frame.name,
             flat.frame.filter,
             f"{flat.level:.0f} adu",
             f"{100 * flat.fraction:.0f} %",

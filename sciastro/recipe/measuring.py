@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +159,7 @@ def _measure(
     return Measured(
         stars=found.stars, fwhm=found.fwhm * factor, eccentricity=found.eccentricity,
         elongation=found.shape.elongation, sky=sky, noise=noise, n_stars=found.n_stars,
-        sha256=_digest(path) if light.facts.of == 1 else hashlib.sha256(raw.tobytes()).hexdigest(),
+        sha256=_digest(path) if light.facts.of == 1 else _digest_once(path, path.stat().st_mtime_ns),
         gain=own.gain, read_noise=own.read_noise,
         gain_source=own.source, saturation=own.saturation,
         zero=zero, trails=trails, hits=hits, meshes=meshes,
@@ -198,6 +199,12 @@ def _sane(raw: npt.NDArray[np.generic], light: Light) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _digest_once(path: Path, changed: int) -> str:
+    """Return the digest of a video, which all its frames share and one of them computes."""
+    return _digest(path)
 
 
 def _pieces(light: Light) -> tuple[dict[str, np.ndarray], dict[str, object]]:

@@ -12,6 +12,7 @@ from astropy.io import fits
 from sciastro.errors import FileError
 from sciastro.io import raw as raw_module
 from sciastro.io.exif import read_exif
+from sciastro.io.exifcards import exif_header
 from sciastro.io.headers import facts_from_header
 from sciastro.io.reader import is_image, open_rows, probe, read_pixels
 from sciastro.simulate.dng import write_dng
@@ -141,6 +142,25 @@ def test_clock_without_a_zone_is_said(tmp_path, mosaic):
     assert facts.time == (START + timedelta(seconds=6)).replace(tzinfo=UTC)
     assert facts.night.isoformat() == "2024-08-01"
     assert any("no time zone" in problem for problem in facts.problems)
+
+
+def test_clock_by_option(tmp_path, mosaic):
+    (image,) = probe(dng(tmp_path / "a.dng", mosaic))
+    facts = facts_from_header(image.header, "a.dng", image.shape, "uint16", utc_offset=2.0)
+    assert facts.time == (START + timedelta(seconds=6) - timedelta(hours=2)).replace(tzinfo=UTC)
+    assert facts.night.isoformat() == "2024-08-01"  # by the local noon
+    assert facts.problems == ()
+
+
+def test_clock_by_the_satellites(tmp_path, mosaic):
+    # Exif without OffsetTime; GPS time in UTC: 21:30:02, so the clock at 23:30:05 is two hours ahead.
+    exif = read_exif(dng(tmp_path / "a.dng", mosaic))
+    exif.gps[29], exif.gps[7] = "2024:08:01", (21.0, 30.0, 2.0)
+    header = exif_header(exif, mosaic.shape)
+    assert header["DATE-OBS"] == "2024-08-01T21:30:05.250"
+    assert "TIMESYS" not in header
+    exif.gps[7] = (21.0, 22.0, 2.0)  # 8 minutes off any quarter of an hour: no zone
+    assert exif_header(exif, mosaic.shape)["TIMESYS"] == "LOCAL"
 
 
 def test_black_level_of_zero_is_no_knowledge(tmp_path, mosaic):
@@ -347,3 +367,12 @@ def test_real_mosaics_survive(tmp_path):
     assert (
         facts_of(path).cfa == facts_from_header(probe(source)[0].header, "a.fit", pixels.shape, "uint16").cfa
     )
+
+
+def test_stems_know_every_suffix():
+    from sciastro.io.filenames import IMAGE_SUFFIXES
+    from sciastro.io.reader import READERS
+
+    assert {
+        f".{suffix.rsplit('.', 1)[-1]}" for reader in READERS for suffix in reader.suffixes
+    } <= IMAGE_SUFFIXES
