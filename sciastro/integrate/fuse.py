@@ -22,10 +22,10 @@ from sciastro.integrate.local import edge_share
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import ResampleOptions, StackOptions
-from sciastro.integrate.reject import CAUSES, NO_SHARE, RIM, TileResult, reject_tile
+from sciastro.integrate.reject import CAUSES, NO_SHARE, TileResult, reject_tile, rim_of
 from sciastro.integrate.resample import Planes, Resampler, resample, resampler
 
-__all__ = ["RIM", "Buffers", "ReadWindow", "TileResult", "integrate_tile", "resampler_of"]
+__all__ = ["Buffers", "ReadWindow", "TileResult", "integrate_tile", "resampler_of"]
 
 ReadWindow = Callable[[int, int, int, int, int], Planes]
 
@@ -126,7 +126,8 @@ def integrate_tile(
     other
         Factor and offset (frame, 2) to the values in which outliers are looked for (`reject.reject_tile`).
     """
-    tile = tile.padded(RIM)
+    rim = rim_of(options)
+    tile = tile.padded(rim)
     buffers = Buffers() if buffers is None else buffers
     drops = None
     if drizzle is not None and drizzle.enabled:
@@ -139,9 +140,7 @@ def integrate_tile(
     met = [(i, window) for i, window in found if window is not None]
     sums = np.zeros(2)
     if not met:
-        return _empty(
-            tile, sums, len(maps), options.maps, context_planes(len(used)) if options.context else 0
-        )
+        return _empty(tile, sums, len(maps), len(used), options)
     planes = buffers.take(len(met), tile.shape)
     shared = drops is not None or feather > 0
     share = buffers.take_share(len(met), tile.shape) if shared else NO_SHARE
@@ -150,9 +149,9 @@ def integrate_tile(
         place = (read_window(i, *window), (window[0], window[2]), maps[i], tile)
         change = {"scale": terms.scale[i], "pedestal": terms.pedestal[i], "offset": terms.offset[i]}
         if drops is None:
-            frame_sums = resample(*place, how, out, rim=RIM, domain=boxes[i], **change)
+            frame_sums = resample(*place, how, out, rim=rim, domain=boxes[i], **change)
         else:
-            frame_sums = drop(*place, drops, out, share[k], rim=RIM, domain=boxes[i], **change)
+            frame_sums = drop(*place, drops, out, share[k], rim=rim, domain=boxes[i], **change)
         if correlation is not None:
             frame_sums[0] *= float(correlation[i]) ** 2
         sums += float(weights[i]) ** 2 * frame_sums[:2]
@@ -183,10 +182,13 @@ def _of_all(
     return out
 
 
-def _empty(tile: Tile, sums: npt.NDArray[np.float64], frames: int, maps: bool, bits: int) -> TileResult:
+def _empty(
+    tile: Tile, sums: npt.NDArray[np.float64], frames: int, used: int, options: StackOptions
+) -> TileResult:
     """Return a tile (with its rim given) that no frame meets."""
     rows, columns = tile.shape
-    shape = (rows - 2 * RIM, columns - 2 * RIM)
+    rim = rim_of(options)
+    shape = (rows - 2 * rim, columns - 2 * rim)
     return TileResult(
         image=np.full(shape, np.nan, np.float32),
         variance=np.full(shape, np.nan, np.float32),
@@ -198,6 +200,6 @@ def _empty(tile: Tile, sums: npt.NDArray[np.float64], frames: int, maps: bool, b
         counts=_of_all(
             np.empty((0, len(CAUSES)), np.int64), np.empty(0, np.intp), frames, shape[0] * shape[1]
         ),
-        causes=np.zeros((len(CAUSES) - 2, *shape) if maps else (0, 0, 0), np.uint16),
-        context=np.zeros((bits, *shape), np.uint32),
+        causes=np.zeros((len(CAUSES) - 2, *shape) if options.maps else (0, 0, 0), np.uint16),
+        context=np.zeros((context_planes(used) if options.context else 0, *shape), np.uint32),
     )

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 STEP = 16
 REACH = 4  # input pixels needed beyond the nodes: 3 for the kernel, 1 for rounding
 OVERHEAD = 40  # bytes per tile pixel that do not grow with the number of frames (results, scratch)
-SAMPLE = 10  # bytes per tile pixel and frame: signal, variance, quality
+SAMPLE = 11  # bytes per tile pixel and frame: signal, variance, quality, mark of rejection
 SHARE = 4  # more of them where frames are drizzled: what drops cover
 PACKED = 16  # bytes per input pixel that drizzling takes beside `WINDOW`
 WINDOW = 60  # bytes per input pixel while one window is read, calibrated and oriented
@@ -225,6 +225,7 @@ def plan_tiles(
     workers: int = 1,
     domains: npt.ArrayLike | None = None,
     drizzled: bool = False,
+    rim: int = RIM,
 ) -> list[list[Tile]]:
     """Return rows of tiles that cover the canvas, each worker staying within its part of the memory.
 
@@ -248,12 +249,16 @@ def plan_tiles(
     drizzled
         Whether frames are drizzled, which takes more memory per pixel.
 
+    rim
+        Pixels around a tile that the caller adds.
+
     Raises
     ------
     OptionError
         If not even the smallest tile fits.
     """
     height, width = shape
+    beyond = 2 * (rim - RIM)
     sample, per_input = (SAMPLE + SHARE, WINDOW + PACKED) if drizzled else (SAMPLE, WINDOW)
     slopes = _slopes(maps, shape, domains)
     budget = min(memory_bytes / workers - MINIMUM, LARGEST)
@@ -263,9 +268,10 @@ def plan_tiles(
     while True:
         rows = -(-min(most_rows, height) // STEP) * STEP
         while rows >= STEP:
-            window = _window_pixels(slopes, rows, columns, frame_shape)
+            window = _window_pixels(slopes, rows + beyond, columns + beyond, frame_shape)
             most, tiles = _touching(domains, len(slopes), rows, columns, shape)
-            need = rows * columns * (sample * most + OVERHEAD) + per_input * window.max(initial=0.0)
+            area = (rows + beyond) * (columns + beyond)
+            need = area * (sample * most + OVERHEAD) + per_input * window.max(initial=0.0)
             if need <= budget:
                 break
             rows = min(rows - STEP, int(rows * budget / need) // STEP * STEP) if budget > 0 else 0

@@ -99,6 +99,17 @@ class StackOptions(ResampleOptions):
         low=0.0,
         high=10.0,
     )
+    grow_low: int = option(
+        0,
+        "Extended structures rejected below the center grow by so many pixels.",
+        unit="pixel",
+        low=0,
+        high=32,
+    )
+    grow_high: int = option(
+        0, "Extended structures rejected above the center (satellites, aircraft) grow by so many pixels.",
+        unit="pixel", low=0, high=32,
+    )  # fmt: skip
     normalize: str = option(
         "both",
         "Make sky level (additive), star fluxes (multiplicative), both or none equal before combining.",

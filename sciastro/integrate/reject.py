@@ -18,13 +18,14 @@ from sciastro.core.quality import Quality
 from sciastro.integrate.contribution import NO_CONTEXT, context_of
 from sciastro.integrate.options import StackOptions
 from sciastro.kernels.consensus import consensus
+from sciastro.kernels.growth import AROUND, average_again, grow_marks
 from sciastro.kernels.networks import merge_network
 from sciastro.kernels.noisemodel import average_marked, mark_outliers, middle_image
 from sciastro.kernels.protect import protect
-from sciastro.kernels.reduce import MEAN, MEDIAN, METHODS, combine
+from sciastro.kernels.reduce import HIGH, LOW, MEAN, MEDIAN, METHODS, combine
 from sciastro.kernels.rules import RULES, combine_by_rule, scatter_ratio
 
-__all__ = ["CAUSES", "NO_SHARE", "RIM", "TileResult", "reject_tile"]
+__all__ = ["CAUSES", "NO_SHARE", "TileResult", "reject_tile", "rim_of"]
 
 Floats = npt.NDArray[np.float32]
 Marks = npt.NDArray[np.uint8]
@@ -89,6 +90,12 @@ class TileResult:
     context: npt.NDArray[np.uint32] = field(default_factory=lambda: NO_CONTEXT)
 
 
+def rim_of(options: StackOptions) -> int:
+    """Return how many pixels around a tile its rejection looks at."""
+    grow = max(options.grow_low, options.grow_high)
+    return RIM + (AROUND + grow if grow else 0)
+
+
 def reject_tile(
     planes: Planes,
     weights: npt.NDArray[np.float32],
@@ -105,8 +112,8 @@ def reject_tile(
     Parameters
     ----------
     planes
-        Values and variance float32, quality uint16 (frame, y, x), `RIM` pixels wider than the tile on
-        every side. A sample is missing where its value is not finite or its variance not positive.
+        Values and variance float32, quality uint16 (frame, y, x), `rim_of(options)` pixels wider than the
+        tile on every side. A sample is missing where its value is not finite or its variance not positive.
     weights
         Per frame; 0 is missing.
     options
@@ -137,6 +144,11 @@ def reject_tile(
         protect(
             *samples.cube, options.protect, low, high, options.combine == "median", *result, marks
         )  # fmt: skip
+    if options.grow_low or options.grow_high:
+        touched = np.zeros((rows, columns), np.uint8)
+        grow_marks(marks, LOW, options.grow_low, touched)
+        grow_marks(marks, HIGH, options.grow_high, touched)
+        average_again(*samples.cube, marks, touched, options.combine == "median", *result)
     if other is not None:
         _change(samples, 1 / other[:, 0], -other[:, 1] / other[:, 0])
         average_marked(
@@ -144,12 +156,13 @@ def reject_tile(
             *(plane.ravel() for plane in result),
         )  # fmt: skip
     image, variance, coverage, low_count, high_count = result
-    inner = (slice(RIM, rows - RIM), slice(RIM, columns - RIM))
+    rim = rim_of(options)
+    inner = (slice(rim, rows - rim), slice(rim, columns - rim))
     quality = np.empty(image[inner].shape, np.uint16)
     counts = np.zeros((n, len(CAUSES)), np.int64)
     causes = np.zeros((len(GROUPS) + 1, *quality.shape) if options.maps else (0, 0, 0), np.uint16)
     consensus(
-        planes[0], planes[2], weights, share, marks, RIM, np.float32(options.flag_share), low_count,
+        planes[0], planes[2], weights, share, marks, rim, np.float32(options.flag_share), low_count,
         high_count, np.float32(options.outlier_share), np.uint16(Quality.OUTLIER), MISSING, GROUPS,
         quality, counts, causes,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from sciastro.integrate.grid import SAMPLE, SHARE, Tile, plan_tiles
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import StackOptions
-from sciastro.integrate.reject import CAUSES
+from sciastro.integrate.reject import CAUSES, rim_of
 from sciastro.integrate.resample import Planes
 
 __all__ = ["StackArrays", "empty_stack", "stack_windows"]
@@ -162,7 +162,9 @@ def stack_windows(
         memory_bytes = memory_bytes * ways // cluster.threads_per_process
     if feather > 0 and not drops:  # a share beside every sample
         memory_bytes = memory_bytes * SAMPLE // (SAMPLE + SHARE)
-    plan = plan_tiles((shape[0], shape[1]), maps[used], frame_shape, memory_bytes, ways, boxes, drops)
+    plan = plan_tiles(
+        (shape[0], shape[1]), maps[used], frame_shape, memory_bytes, ways, boxes, drops, rim_of(options)
+    )
     tiles = [tile for row in plan for tile in row]
     part = Terms(terms.scale[used], terms.pedestal[used], terms.offset[used])
     numbers = np.flatnonzero(used)

@@ -56,11 +56,12 @@ from sciastro.errors import DatasetError
 from sciastro.integrate.canvas import Canvas, domain_boxes
 from sciastro.integrate.contribution import context_planes
 from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
-from sciastro.integrate.fuse import RIM, integrate_tile, resampler_of
+from sciastro.integrate.fuse import integrate_tile, resampler_of
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
 from sciastro.integrate.noise import autocorrelation, sample_canvas, side_by_side
 from sciastro.integrate.normalize import NormalizeOptions, Terms, terms
 from sciastro.integrate.options import StackOptions
+from sciastro.integrate.reject import rim_of
 
 __all__ = ["StackOptions", "reference_wcs", "stack"]
 
@@ -264,10 +265,12 @@ def _one_band(
     domains = canvas.boxes(domain_boxes(group.maps, shape))
     kept = (np.uint32,) * (context_planes(len(maps)) if options.context else 0)
     drops = drizzle is not None and drizzle.enabled
-    plan = plan_tiles(canvas.shape, maps, shape, TILE_MEMORY, domains=domains, drizzled=drops)
+    plan = plan_tiles(
+        canvas.shape, maps, shape, TILE_MEMORY, domains=domains, drizzled=drops, rim=rim_of(options)
+    )
 
     def window(i: int, tile: Window) -> Window | None:
-        return input_window(maps[i], Tile(*tile).padded(RIM), shape, domain=domains[i])
+        return input_window(maps[i], Tile(*tile).padded(rim_of(options)), shape, domain=domains[i])
 
     work = partial(
         _tile,

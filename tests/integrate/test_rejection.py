@@ -97,3 +97,30 @@ def test_what_was_lost_is_counted_by_frame_and_cause():
     assert out.lost[:, 0].sum() == out.rejected_low.sum() and out.lost[:, 1].sum() == out.rejected_high.sum()
     np.testing.assert_array_equal(out.causes.sum(axis=(1, 2)), out.lost[:, 2:].sum(axis=0))
     assert (out.causes[0, 41, 52], out.causes[1, 61, 52], out.causes[2, 81, 52]) == (1, 1, 1)
+
+
+def trail(night, frame, height, width=1.4):
+    """Light of a satellite across one frame, Gaussian of sigma `width`; return the distance from it."""
+    y, x = np.mgrid[: night.shape[0], : night.shape[1]]
+    away = (y - 40 - 0.45 * x) / np.hypot(1, 0.45)
+    night.frames[frame][0] += (height * np.exp(-(away**2) / 2 / width**2)).astype("f4")
+    return np.abs(away)
+
+
+def test_trails_grow_and_leave_nothing_beside_them():
+    night = Night(20, seed=5, side=0, dither=0.0)
+    away = trail(night, 7, 120.0)  # 8 sigma of a pixel at its middle
+    images = []
+    for grow, memory in ((0, 1 << 29), (4, 1 << 29), (4, 1 << 26)):
+        out = empty_stack(night.shape, 20)
+        stack_windows(
+            night.read, night.maps, night.shape, night.terms(), np.ones(20), out,
+            options=StackOptions(grow_high=grow), memory_bytes=memory,
+        )  # fmt: skip
+        images.append(out.image)
+        assert out.lost[:, 1].sum() == out.rejected_high.sum()
+    beside, far, noise = (away > 1.5) & (away < 4), away > 12, np.sqrt(209 / 20)
+    left = [float(np.mean(image[beside])) - 200 for image in images]
+    assert left[0] > 0.15 * noise > 4 * abs(left[1])
+    assert (images[0][far] != images[1][far]).mean() < 1e-3
+    np.testing.assert_array_equal(images[1], images[2])  # whatever the tiles
