@@ -13,7 +13,7 @@ from scipy.ndimage import uniform_filter
 from sciastro.core.cfa import phase_slices
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
-from sciastro.kernels.localmedian import local_median
+from sciastro.kernels.localmedian import count_below, local_median
 from sciastro.kernels.networks import merge_network
 
 __all__ = ["DefectOptions", "defects_from_dark", "defects_from_flat", "defects_from_light", "merge_defects"]
@@ -62,6 +62,24 @@ def _median(plane: npt.NDArray[np.float32], *, with_center: bool = True) -> npt.
     return out
 
 
+def _some_heights(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return pixels minus their local median, of about 500,000 pixels in evenly spread bands of rows."""
+    rows = 8
+    bands = max(1, min(round(500_000 / (rows * plane.shape[1])), plane.shape[0] // (rows + 4)))
+    if plane.shape[0] <= bands * (rows + 4):
+        return (plane - _median(plane)).ravel()
+    starts = np.linspace(2, plane.shape[0] - rows - 2, bands).astype(int)
+    parts = [plane[start - 2 : start + rows + 2] for start in starts]
+    return np.concatenate([(part - _median(part))[2:-2].ravel() for part in parts])
+
+
+def _median_is_below(plane: npt.NDArray[np.float32], factor: float, shift: float) -> npt.NDArray[np.bool_]:
+    """Return where the median of the 5 x 5 pixels about a pixel is at most ``factor * pixel + shift``."""
+    count = np.empty(plane.shape, np.uint8)
+    count_below(plane, np.float32(factor), np.float32(shift), count)
+    return np.asarray(count >= 13)
+
+
 def defects_from_dark(
     dark: Floats, *, cfa: str = "", noise: float = 0.0, options: DefectOptions = DEFAULTS
 ) -> Bits:
@@ -85,11 +103,10 @@ def defects_from_dark(
     out = _bit(~np.isfinite(dark), Quality.DO_NOT_USE)
     for part in phase_slices(cfa):
         plane = _filled(dark[part])
-        high = plane - _median(plane)
-        some = high.ravel()[:: max(1, high.size // 500_000) | 1]
+        some = _some_heights(plane)
         sigma = 1.4826 * float(np.median(np.abs(some - np.median(some))))
-        limit = options.hot_sigma * max(sigma, 1e-6)
-        out[part] |= _bit((high > limit) & (high > noise), Quality.HOT)
+        limit = max(options.hot_sigma * max(sigma, 1e-6), noise)
+        out[part] |= _bit(_median_is_below(plane, 1.0, np.nextafter(-limit, -np.inf)), Quality.HOT)
     return out
 
 
@@ -114,8 +131,10 @@ def defects_from_flat(flat: Floats, *, cfa: str = "", options: DefectOptions = D
         out |= _bit(flat <= options.low_flat, Quality.LOW_FLAT)
     for part in phase_slices(cfa):
         plane = _filled(flat[part])
-        local = _median(plane)
-        dead = (plane < options.dead_fraction * local) & good[part]
+        if options.dead_fraction > 0:
+            dead = ~_median_is_below(plane, 1 / options.dead_fraction, 0.0) & good[part]
+        else:
+            dead = (plane < 0) & good[part]
         out[part] |= _bit(dead, Quality.DEAD)
     return out
 

@@ -34,6 +34,8 @@ COMPILED = tuple(np.dtype(code) for code in ("=u2", "=i2", "=i4", "=f4", "u1"))
 
 
 DEFAULTS = MasterOptions()
+THIN = 5  # rows and columns of which one is looked at for the ratio of scatter to model
+STACK_BYTES = 7 << 20  # of the raw rows of a band: they stay in the cache, and their memory in the process
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,8 +171,9 @@ def combine_master(
         if progress is not None:
             progress(done[0], shape[0])
 
-    run_tasks(lambda band: _combine_band(work, planes, *band), bands, workers=workers, done=tell)
-    return _finish(work, planes, subtract_variance)
+    counts = run_tasks(lambda band: _combine_band(work, planes, *band), bands, workers=workers, done=tell)
+    low, high = (sum(count[side] for count in counts) for side in (0, 1))
+    return _finish(work, planes, subtract_variance, (low, high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,14 +195,12 @@ class _Work:
 class _Planes:
     image: Floats
     variance: Floats
-    ratio: Floats
-    low: Bits
-    high: Bits
+    ratio: Floats  # every `THIN`-th row and column
 
     @classmethod
     def empty(cls, shape: tuple[int, int]) -> "_Planes":
-        image, variance, ratio = (np.empty(shape, np.float32) for _ in range(3))
-        return cls(image, variance, ratio, np.empty(shape, np.uint16), np.empty(shape, np.uint16))
+        thin = (-(-shape[0] // THIN), -(-shape[1] // THIN))
+        return cls(np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(thin, np.float32))
 
 
 def _bands(
@@ -207,11 +208,13 @@ def _bands(
 ) -> list[tuple[int, int]]:
     per_row = shape[1] * (4 * n_frames + 40)  # the raw rows (and their copy by phase) and the results
     rows = int(memory_bytes / max(1, workers + 1) / per_row) // even * even
+    rows = min(rows, max(STACK_BYTES // (2 * n_frames * shape[1]) // even, 1) * even)
     rows = int(np.clip(rows, even, max(even, -(-shape[0] // (4 * max(1, workers))) // even * even + even)))
     return [(y, min(y + rows, shape[0])) for y in range(0, shape[0], rows)]
 
 
-def _combine_band(work: _Work, planes: _Planes, y0: int, y1: int) -> None:
+def _combine_band(work: _Work, planes: _Planes, y0: int, y1: int) -> tuple[int, int]:
+    """Combine rows y0 to y1 - 1 into `planes`; return the numbers of samples rejected below and above."""
     first = np.asarray(work.readers[0](y0, y1))
     stack = np.empty((len(work.readers), *first.shape), first.dtype)
     stack[0] = first
@@ -220,8 +223,12 @@ def _combine_band(work: _Work, planes: _Planes, y0: int, y1: int) -> None:
     if stack.dtype not in COMPILED:
         stack = stack.astype(np.float32)
     minus = None if work.subtract is None else work.subtract[y0:y1]
+    ratio, low, high = np.empty(first.shape, np.float32), 0, 0
     for k, part in enumerate(work.parts):
-        _combine_part(work, planes, stack, minus, k, np.s_[y0:y1], part)
+        below, above = _combine_part(work, planes, stack, minus, k, np.s_[y0:y1], part, ratio)
+        low, high = low + below, high + above
+    planes.ratio[-(-y0 // THIN) : -(-y1 // THIN)] = ratio[-y0 % THIN :: THIN, ::THIN]
+    return low, high
 
 
 def _combine_part(
@@ -232,7 +239,8 @@ def _combine_part(
     k: int,
     rows: slice,
     part: tuple[slice, slice],
-) -> None:
+    ratio: Floats,
+) -> tuple[int, int]:
     raw = np.ascontiguousarray(stack[(slice(None), *part)])
     n, height, width = raw.shape
     raw = raw.reshape(n, -1)
@@ -268,8 +276,8 @@ def _combine_part(
         image = image + np.float32(work.levels[k].mean())
     planes.image[rows][part], planes.variance[rows][part] = image, variance
     with np.errstate(invalid="ignore", divide="ignore"):
-        planes.ratio[rows][part] = scatter / (variance * kept)
-    planes.low[rows][part], planes.high[rows][part] = low, high
+        ratio[part] = scatter / (variance * kept)
+    return int(low.sum(dtype=np.int64)), int(high.sum(dtype=np.int64))
 
 
 def _thinned(plane: Floats) -> Floats:
@@ -277,7 +285,9 @@ def _thinned(plane: Floats) -> Floats:
     return plane[::step, ::step]
 
 
-def _finish(work: _Work, planes: _Planes, subtract_variance: Floats | None) -> Master:
+def _finish(
+    work: _Work, planes: _Planes, subtract_variance: Floats | None, rejected: tuple[int, int]
+) -> Master:
     image, variance = planes.image, planes.variance
     n, levels = len(work.readers), [plane_level(image)]
     if work.flat:
@@ -291,7 +301,7 @@ def _finish(work: _Work, planes: _Planes, subtract_variance: Floats | None) -> M
     elif subtract_variance is not None:
         variance += subtract_variance
     missing = ~np.isfinite(image)
-    ratio = planes.ratio[::5, ::5]
+    ratio = planes.ratio
     samples = float(n * image.size)
     return Master(
         kind=work.kind,
@@ -304,6 +314,6 @@ def _finish(work: _Work, planes: _Planes, subtract_variance: Floats | None) -> M
         noise=float(np.sqrt(np.mean([model[2] ** 2 for model in work.models]))),
         shot=float(np.mean([model[1] for model in work.models])),
         scatter_ratio=float(np.nanmean(ratio)) if n > 1 and np.isfinite(ratio).any() else float("nan"),
-        rejected_low=float(planes.low.sum(dtype=np.int64) / samples),
-        rejected_high=float(planes.high.sum(dtype=np.int64) / samples),
+        rejected_low=float(rejected[0] / samples),
+        rejected_high=float(rejected[1] / samples),
     )

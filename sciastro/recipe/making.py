@@ -58,7 +58,13 @@ class LentMaster:
     @property
     def nbytes(self) -> int:
         """Memory of the planes."""
-        return self.image.nbytes + self.variance.nbytes + self.quality.nbytes
+        planes = (self.image, self.variance, self.quality)
+        return sum(plane.nbytes for plane in planes if plane.strides != (0, 0))
+
+
+def _lean(quality: Bits) -> Bits:
+    """Return `quality`, as one number seen everywhere if no pixel has a bit."""
+    return quality if quality.any() else np.broadcast_to(np.uint16(0), quality.shape)
 
 
 def _unit(kind: str) -> str:
@@ -117,7 +123,7 @@ class MasterBank:
             image, variance, quality = (
                 np.ascontiguousarray(ds[key].values.squeeze()) for key in ("signal", "variance", "quality")
             )
-            read = LentMaster(self.kinds[name], _unit(self.kinds[name]), image, variance, quality)
+            read = LentMaster(self.kinds[name], _unit(self.kinds[name]), image, variance, _lean(quality))
             self.keep(name, read)
             return read
         return self._held[name]
@@ -313,7 +319,7 @@ def _make(
         context.warn(f"{path}: {reason}")
     _write(target, spec, master, options)
     variance = np.sqrt(master.variance, dtype=np.float32) ** 2  # as the file has it: a resumed run reads that
-    bank.keep(spec.id, LentMaster(spec.kind, _unit(spec.kind), master.image, variance, master.quality))
+    bank.keep(spec.id, LentMaster(spec.kind, _unit(spec.kind), master.image, variance, _lean(master.quality)))
     return {"n_frames": master.n_frames, "left_out": left_out, "level": master.level, "noise": master.noise}
 
 
