@@ -104,3 +104,39 @@ def as_ser(fits_folder: Path, folder: Path) -> Path:
         lines += [f"Filter={band}"] if band else []
         place.with_name(place.stem + ".CameraSettings.txt").write_text("\n".join(lines))
     return folder
+
+
+def packed(path: Path, mosaic: np.ndarray) -> Path:
+    """Pack the pixels of a plain DNG as lossless JPEG (ITU T.81, process 14, predictor 1), as cameras do."""
+    content = bytearray(path.read_bytes())
+    data = lossless_jpeg(mosaic)
+    for tag, kind, value in ((259, 3, 7), (273, 4, len(content)), (279, 4, len(data))):
+        at = content.find(struct.pack("<HHI", tag, kind, 1))
+        content[at + 8 : at + 12] = struct.pack("<I", value)
+    path.write_bytes(bytes(content) + data)
+    return path
+
+
+def lossless_jpeg(pixels: np.ndarray) -> bytes:
+    """Return 16-bit pixels as lossless JPEG; every category of differences has a code of five bits."""
+    values = pixels.astype(np.int64)
+    before = np.empty_like(values)
+    before[:, 1:] = values[:, :-1]
+    before[1:, 0] = values[:-1, 0]
+    before[0, 0] = 1 << 15
+    bits = []
+    for step in ((values - before + 32768) % 65536 - 32768).ravel().tolist():
+        size = abs(step).bit_length()
+        bits.append(f"{size:05b}")
+        if 0 < size < 16:
+            bits.append(f"{step if step > 0 else step + (1 << size) - 1:0{size}b}")
+    text = "".join(bits)
+    text += "1" * (-len(text) % 8)
+    stream = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")
+    table = bytes([0, 0, 0, 0, 17] + [0] * 11) + bytes(range(17))
+    rows, columns = pixels.shape
+    return (
+        b"\xff\xd8\xff\xc4" + struct.pack(">HB", 3 + len(table), 0) + table
+        + b"\xff\xc3" + struct.pack(">HBHHB3B", 11, 16, rows, columns, 1, 0, 0x11, 0)
+        + b"\xff\xda" + struct.pack(">HB5B", 8, 1, 0, 0, 1, 0, 0) + stream + b"\xff\xd9"
+    )  # fmt: skip

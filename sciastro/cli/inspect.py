@@ -10,7 +10,8 @@ __all__ = ["inspect"]
 
 def inspect(
     paths: Annotated[
-        list[Path], typer.Argument(help="FITS files, products, a frames.h5, or folders.", exists=True)
+        list[Path],
+        typer.Argument(help="Raw frames of any format, products, a frames.h5, or folders.", exists=True),
     ],
     header: Annotated[bool, typer.Option("--header", help="Show the raw header as well.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="One JSON line per file.")] = False,

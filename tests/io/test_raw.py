@@ -2,12 +2,15 @@
 
 import importlib
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from astropy.io import fits
+from camera_files import packed
 
 from sciastro.errors import FileError
 from sciastro.io import raw as raw_module
@@ -63,6 +66,47 @@ def test_rows_are_those_of_the_frame(tmp_path, mosaic):
     band = rows(0, 2)
     band[:] = 0  # a reader's own copy: the next one is not spoiled
     np.testing.assert_array_equal(rows(0, 2), mosaic[:2])
+
+
+def test_packed_pixels(tmp_path, mosaic):
+    path = packed(dng(tmp_path / "a.dng", mosaic, active_area=(2, 4, 58, 80)), mosaic)
+    (image,) = probe(path)
+    assert image.offset is None  # they do not lie in the file as they are
+    seen = mosaic[2:58, 4:80]
+    np.testing.assert_array_equal(read_pixels(path), seen)
+    rows = open_rows(image)
+    band = rows(7, 20)
+    band[:] = 0
+    np.testing.assert_array_equal(rows(7, 20), seen[7:20])
+    packed(dng(path, mosaic[::-1].copy(), active_area=(2, 4, 58, 80)), mosaic[::-1].copy())
+    np.testing.assert_array_equal(rows(0, 3), mosaic[::-1][2:5, 4:80])
+
+
+def test_packed_frames_are_decoded_once_for_their_bands(tmp_path, mosaic, monkeypatch):
+    reader = raw_module.RawReader()
+    (image,) = reader.probe(packed(dng(tmp_path / "a.dng", mosaic), mosaic))
+    decoded, decode = [], reader._decode
+    monkeypatch.setattr(reader, "_decode", lambda probe: decoded.append(probe) or decode(probe))
+    rows = reader.open_rows(image)
+    np.testing.assert_array_equal(np.concatenate([rows(y, y + 10) for y in range(0, 60, 10)]), mosaic)
+    assert len(decoded) == 1
+
+
+def test_frames_of_one_layout_in_several_threads(tmp_path, mosaic):
+    frames = [mosaic + np.uint16(k) for k in range(8)]
+    paths = [packed(dng(tmp_path / f"{k}.dng", frame), frame) for k, frame in enumerate(frames)]
+    with ThreadPoolExecutor(4) as pool:
+        for frame, got in zip(frames, pool.map(read_pixels, paths), strict=True):
+            np.testing.assert_array_equal(got, frame)
+
+
+def test_developed_colors_are_refused(tmp_path, mosaic):
+    path = tmp_path / "pro.dng"
+    tags = [(50706, 1, 4, (1, 4, 0, 0), True), (50708, 2, 0, "Fone", True), (50717, 4, 3, (65535,) * 3, True)]
+    picture = np.dstack([mosaic] * 3)
+    tifffile.imwrite(path, picture, photometric=34892, extratags=tags, metadata=None)
+    with pytest.raises(FileError, match="developed already"):
+        probe(path)
 
 
 def test_another_file_under_the_same_name_is_read_anew(tmp_path, mosaic):
