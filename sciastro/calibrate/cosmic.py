@@ -3,7 +3,7 @@
 Reads and writes ``signal`` [electron], ``variance`` [electron2] and ``quality`` (dims frame, y, x).
 Method: L.A.Cosmic (van Dokkum 2001, PASP 113, 1420) as in astroscrappy, with our variance as its noise; hit
 pixels get COSMIC_RAY and the median of their good neighbors (INTERPOLATED). On a color mosaic the
-four phases are searched apart.
+four phases of a Bayer sensor are searched apart.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from sciastro.core.cfa import neighbors, phase_slices
+from sciastro.core.cfa import cell_side, color_plane, neighbors, phase_slices
 from sciastro.core.history import record
 from sciastro.core.lift import map_frames, require_loaded
 from sciastro.core.options import Options, option
@@ -115,12 +115,22 @@ def clean_cosmics(
     signal, variance = np.array(signal, np.float32), np.array(variance, np.float32)
     bits = np.array(quality, np.uint16)
     hit = np.zeros(signal.shape, bool)
-    for part in phase_slices(cfa):
-        hit[part] = _search(signal[part], variance[part], bits[part], options)
+    if cell_side(cfa) == 3:
+        hit = _search(_without_color(signal, cfa), variance, bits, options)
+    else:
+        for part in phase_slices(cfa):
+            hit[part] = _search(signal[part], variance[part], bits[part], options)
     bits[hit] |= np.uint16(Quality.COSMIC_RAY)
     bad, around = np.uint16(Quality.COSMIC_RAY), neighbors(cfa)
     repair_defects(signal, variance, bits, bad, around, 0, 0, 0, signal.shape[0], 0, signal.shape[1])
     return signal, variance, bits
+
+
+def _without_color(signal: Floats, cfa: str) -> Floats:
+    """Return an X-Trans mosaic with the median of each color at 0: its phases lie too far apart to search."""
+    color = color_plane(cfa, (signal.shape[0], signal.shape[1]))
+    levels = [np.nanmedian(signal[color == c]) for c in range(3)]
+    return np.asarray(signal - np.array(levels, np.float32)[color])
 
 
 def _search(signal: Floats, variance: Floats, quality: Bits, options: CosmicOptions) -> npt.NDArray[np.bool_]:

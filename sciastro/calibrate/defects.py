@@ -1,7 +1,9 @@
 """Find hot, dead and badly lit pixels: from the master dark, the master flat, or, without any, one light.
 
 Every rule compares a pixel with its neighbors (of the same color on a mosaic), so that amplifier glow,
-vignetting and the colors of a mosaic do not count as defects.
+vignetting and the colors of a mosaic do not count as defects. On a Bayer sensor those of its phase, 5 x 5
+at twice the distance; the phases of an X-Trans sensor lie too far apart for that (6 pixels, farther than a
+star is wide): there the 8 nearest pixels of the same color, and darks as if they were monochrome.
 """
 
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
-from sciastro.core.cfa import phase_slices
+from sciastro.core.cfa import cell_side, color_plane, neighbors, phase_slices
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
 from sciastro.kernels.localmedian import count_below, local_median
@@ -101,7 +103,7 @@ def defects_from_dark(
         Threshold.
     """
     out = _bit(~np.isfinite(dark), Quality.DO_NOT_USE)
-    for part in phase_slices(cfa):
+    for part in phase_slices(cfa if cell_side(cfa) < 3 else ""):
         plane = _filled(dark[part])
         some = _some_heights(plane)
         sigma = 1.4826 * float(np.median(np.abs(some - np.median(some))))
@@ -129,6 +131,9 @@ def defects_from_flat(flat: Floats, *, cfa: str = "", options: DefectOptions = D
     out = _bit(~good, Quality.LOW_FLAT | Quality.DO_NOT_USE)
     with np.errstate(invalid="ignore"):
         out |= _bit(flat <= options.low_flat, Quality.LOW_FLAT)
+    if cell_side(cfa) == 3:
+        local = _same_color(_filled(flat), cfa)[1]
+        return np.asarray(out | _bit((flat < options.dead_fraction * local) & good, Quality.DEAD))
     for part in phase_slices(cfa):
         plane = _filled(flat[part])
         if options.dead_fraction > 0:
@@ -139,6 +144,26 @@ def defects_from_flat(flat: Floats, *, cfa: str = "", options: DefectOptions = D
     return out
 
 
+def _same_color(plane: npt.NDArray[np.float32], cfa: str) -> npt.NDArray[np.float32]:
+    """Return the least, the median and the greatest of the nearest pixels of the same color, (3, y, x)."""
+    table = neighbors(cfa)
+    reach, side = int(np.abs(table).max()), len(table)
+    wide = np.pad(plane, reach, mode="reflect")
+    out = np.empty((3, *plane.shape), np.float32)
+    for y, x in np.ndindex(side, side):
+        height, width = plane[y::side, x::side].shape
+        around = np.stack(
+            [
+                wide[y + reach + dy :: side, x + reach + dx :: side][:height, :width]
+                for dy, dx in table[y, x].tolist()
+            ]
+        )
+        around.sort(axis=0)
+        out[0, y::side, x::side], out[2, y::side, x::side] = around[0], around[-1]
+        out[1, y::side, x::side] = (around[3] + around[4]) / 2
+    return out
+
+
 def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions = DEFAULTS) -> Bits:
     """Return HOT and DEAD pixels of a single light, when there are no darks; stars are protected.
 
@@ -146,7 +171,9 @@ def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions =
     plane, m5 the median of the 24 neighbors, a3 the mean of the 8 neighbors: hot if ``x > m + a``,
     ``x > m5 + k a`` and ``a3 < m5 + a / 2`` (the neighbors of a star are bright too); dead if
     ``x < m - k a`` and ``x + k a < m5``. Unlike
-    there, m and a are taken per phase of a mosaic, and of the plane without its brightest hundredth. A
+    there, m and a are taken per phase of a mosaic, and of the plane without its brightest hundredth. On
+    an X-Trans sensor the mosaic is freed of the m of each color first, m5 and a3 are of the neighbors of any
+    color, and the pixel must stand out of all its nearest neighbors of the same color too (red nebulae). A
     pixel that is hot in one light only may be a cosmic ray: AND the maps of several.
 
     Parameters
@@ -158,6 +185,8 @@ def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions =
     options
         Threshold.
     """
+    if cell_side(cfa) == 3:
+        return _defects_from_xtrans(_filled(light), cfa, max(1.0, options.light_sigma))
     out = np.zeros(light.shape, np.uint16)
     for part in phase_slices(cfa):
         x = _filled(light[part])
@@ -173,6 +202,24 @@ def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions =
         dead = (x < m - k * a) & (x + k * a < m5)
         out[part] = _bit(hot, Quality.HOT) | _bit(dead, Quality.DEAD)
     return out
+
+
+def _defects_from_xtrans(light: npt.NDArray[np.float32], cfa: str, k: float) -> Bits:
+    color = color_plane(cfa, (light.shape[0], light.shape[1]))
+    level, spread = np.empty(3, np.float32), np.empty(3, np.float32)
+    for c in range(3):
+        some = light[color == c]
+        some = some[:: max(1, some.size // 500_000) | 1]
+        core = some[some <= np.quantile(some, 0.99)]
+        level[c] = np.median(core)
+        spread[c] = max(float(np.mean(np.abs(core - level[c]))), 1e-6)
+    a, x = spread[color], light - level[color]
+    least, _, greatest = _same_color(light, cfa) - level[color]
+    m5 = _median(x, with_center=False)
+    a3 = (9 * uniform_filter(x.astype(np.float64), 3, mode="mirror") - x) / 8
+    hot = (x > a) & (x > m5 + k * a) & (a3 < m5 + a / 2) & (x > greatest + k / 2 * a)
+    dead = (x < -k * a) & (x + k * a < m5) & (x + k / 2 * a < least)
+    return np.asarray(_bit(hot, Quality.HOT) | _bit(dead, Quality.DEAD))
 
 
 def merge_defects(*maps: Bits | None) -> Bits | None:

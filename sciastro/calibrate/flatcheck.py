@@ -34,6 +34,11 @@ class MasterOptions(Options):
         low=0.0,
         high=1.0,
     )
+    equalize: bool = option(
+        True,
+        "Divide each phase of a color sensor's flat by its own level, so that the color of the flat "
+        "does not print into the lights.",
+    )
 
 
 DEFAULTS = MasterOptions()

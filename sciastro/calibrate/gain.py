@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.calibrate.sampling import clipped_variance
-from sciastro.core.cfa import phase_slices
+from sciastro.core.cfa import period, phase_slices
 from sciastro.errors import DatasetError
 
 __all__ = ["DarkCurrent", "GainEstimate", "measure_dark_current", "measure_gain", "measure_read_noise"]
@@ -72,14 +72,16 @@ def measure_read_noise(
     cfa
         Pattern; on a mosaic the phases are measured apart and averaged.
     size
-        Edge of the boxes [pixel].
+        Edge of the boxes [pixel], of X-Trans phases a third of it.
     clip
         Differences beyond this many sigma are left out.
     """
     _same_shape(first, second)
     variances: list[float] = []
     for part in phase_slices(cfa):
-        boxes = _boxes(np.asarray(first[part], np.float64) - np.asarray(second[part], np.float64), size)
+        boxes = _boxes(
+            np.asarray(first[part], np.float64) - np.asarray(second[part], np.float64), _edge(size, cfa)
+        )
         # The core of all boxes, each freed of its own mean: drifts of the bias level do not count.
         boxes = boxes - np.median(boxes, axis=1, keepdims=True)
         variances.append(_box_variance(boxes, clip) / 2)
@@ -87,6 +89,11 @@ def measure_read_noise(
     noise = float(np.sqrt(np.mean(variances)))
     level = float(np.mean([np.mean(_core(first)), np.mean(_core(second))]))
     return noise, float(noise / np.sqrt(2 * pixels)), level
+
+
+def _edge(size: int, cfa: str) -> int:
+    """Return the edge of a box in pixels of a phase: about the same piece of sky for every mosaic."""
+    return max(4, 2 * size // max(period(cfa), 2))
 
 
 def _core(plane: Plane) -> Floats:
@@ -146,7 +153,7 @@ def measure_gain(
     signals, variances, levels = [], [], []
     for part in phase_slices(cfa):
         found = _transfer(
-            flat_a[part], flat_b[part], bias_a[part], bias_b[part], size, 0.9 * saturation, read
+            flat_a[part], flat_b[part], bias_a[part], bias_b[part], _edge(size, cfa), 0.9 * saturation, read
         )
         signals.append(found[0])
         variances.append(found[1])

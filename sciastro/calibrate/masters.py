@@ -141,7 +141,7 @@ def combine_master(
     even = 6 if period(cfa) == 6 else 2  # bands of rows keep the phases of the mosaic
     sample = take_sample(readers, shape, subtract=subtract, ceiling=0.97 * saturation, period=even)
     values = sample.values
-    parts = phase_slices(cfa if flat else "")
+    parts = phase_slices(cfa if flat and options.equalize else "")
     if flat:
         refuse_bad_flats(values, sample.raw_top, options, saturation, subtract is None)
         levels = np.array([[trimmed_mean(frame[part]) for frame in values] for part in parts])

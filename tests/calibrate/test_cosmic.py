@@ -6,6 +6,7 @@ import xarray as xr
 from scipy.ndimage import binary_dilation
 
 from sciastro.calibrate.cosmic import clean_cosmics, flag_cosmics
+from sciastro.core.cfa import XTRANS
 from sciastro.core.lift import chunk_rows, is_lazy
 from sciastro.core.quality import Quality
 from sciastro.core.vocabulary import CFA, QUALITY, SIGNAL, VARIANCE, labeled
@@ -35,9 +36,9 @@ def sky(cfa="", seed=1, fwhm=3.5, shape=(200, 220)):
     return ds, truth, hits
 
 
-@pytest.mark.parametrize("cfa", ["", "RGGB"])
+@pytest.mark.parametrize("cfa", ["", "RGGB", XTRANS])
 def test_hits_are_found_and_stars_spared(cfa):
-    ds, truth, hits = sky(cfa, fwhm=7 if cfa else 3.5)
+    ds, truth, hits = sky(cfa, fwhm=7 if len(cfa) == 4 else 3.5)
     out = flag_cosmics(ds)
     flagged = (out["quality"].values[0] & int(Quality.COSMIC_RAY)) != 0
     dark_sky = truth[hits] < 400

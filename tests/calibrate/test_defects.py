@@ -11,6 +11,7 @@ from sciastro.calibrate.defects import (
     defects_from_light,
     merge_defects,
 )
+from sciastro.core.cfa import XTRANS, color_plane
 from sciastro.core.quality import Quality
 from sciastro.kernels.localmedian import local_median
 from sciastro.kernels.networks import merge_network
@@ -22,6 +23,11 @@ COLOR = np.where(Y % 2, np.where(X % 2, 0.6, 1.0), np.where(X % 2, 1.0, 0.4))
 
 def has(bits, bit):
     return (bits & int(bit)) != 0
+
+
+def tint(cfa):
+    """Return how bright the sky is in each pixel of a mosaic."""
+    return COLOR if len(cfa) == 4 else np.array([0.5, 1.0, 0.7])[color_plane(cfa, SHAPE)]
 
 
 def spots(n, seed):
@@ -43,7 +49,7 @@ def test_local_median_is_that_of_scipy(shape):
     np.testing.assert_allclose(out, np.median(windows, axis=-1), rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("cfa", ["", "RGGB"])
+@pytest.mark.parametrize("cfa", ["", "RGGB", XTRANS])
 def test_hot_pixels_under_amplifier_glow(cfa):
     glow = 300 * np.exp(-np.hypot(Y, X) / 60)
     dark = 400 + glow + np.random.default_rng(1).normal(0, 2, SHAPE)
@@ -63,7 +69,7 @@ def test_a_warm_pixel_below_the_noise_of_a_light_is_left():
     assert defects_from_dark(dark, noise=12)[50, 60] == 0
 
 
-@pytest.mark.parametrize("cfa", ["", "RGGB"])
+@pytest.mark.parametrize("cfa", ["", "RGGB", XTRANS])
 def test_dead_and_low_pixels_under_vignetting(cfa):
     flat = 1 - 0.7 * ((Y / 240 - 0.5) ** 2 + (X / 260 - 0.5) ** 2)
     flat = (flat * np.random.default_rng(1).normal(1, 0.01, SHAPE)).astype("f4")
@@ -75,11 +81,11 @@ def test_dead_and_low_pixels_under_vignetting(cfa):
     assert np.count_nonzero(bits) == 3
 
 
-@pytest.mark.parametrize("cfa", ["", "RGGB"])
+@pytest.mark.parametrize("cfa", ["", "RGGB", XTRANS])
 def test_a_single_light_gives_its_hot_pixels_and_keeps_its_stars(cfa):
     rng = np.random.default_rng(4)
-    light, sky = np.zeros(SHAPE), 600 * (COLOR if cfa else 1.0)
-    width = (3.0 if cfa else 1.5) * 2  # a mosaic samples each color half as finely
+    light, sky = np.zeros(SHAPE), 600 * (tint(cfa) if cfa else 1.0)
+    width = (3.0 if len(cfa) == 4 else 1.5) * 2  # a mosaic samples each color half as finely
     for cx, cy, peak in zip(
         rng.uniform(10, 250, 25), rng.uniform(10, 230, 25), rng.uniform(300, 30_000, 25), strict=True
     ):
@@ -96,9 +102,9 @@ def test_a_single_light_gives_its_hot_pixels_and_keeps_its_stars(cfa):
     assert wrong.sum() <= 3
 
 
-@pytest.mark.parametrize("cfa", ["", "RGGB"])
+@pytest.mark.parametrize("cfa", ["", "RGGB", XTRANS])
 def test_a_single_light_gives_its_dead_pixels(cfa):
-    light = np.random.default_rng(4).poisson(600 * (COLOR if cfa else np.ones(SHAPE)))
+    light = np.random.default_rng(4).poisson(600 * (tint(cfa) if cfa else np.ones(SHAPE)))
     light[100, 100], light[7, 8] = 0, 20
     bits = defects_from_light(light, cfa=cfa)
     assert bits[100, 100] == bits[7, 8] == Quality.DEAD
