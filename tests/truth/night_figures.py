@@ -102,12 +102,14 @@ class Band:
 
     def __post_init__(self):
         if self.night.truth.cfa:
-            self.step, self.channel = 2, f"OSC-{self.name[-1]}"
+            self.channel = f"OSC-{self.name[-1]}"
         with fits.open(self.night.out / self.row["image"]) as hdus:
             self.image = hdus["SCI"].data.astype(np.float64)
             self.err = hdus["ERR"].data.astype(np.float64)
             self.quality = hdus["DQ"].data.astype(np.uint16)
             self.header = hdus["SCI"].header.copy()
+        # Superpixels are 2 or 3 pixels of the sensor wide.
+        self.step = round(self.truth.geometry(self.night.reference).shape[0] / self.image.shape[0])
         self.wcs = WCS(self.header)
         self.table = QTable.read(self.night.out / self.row["sources"], format="ascii.ecsv")
 
