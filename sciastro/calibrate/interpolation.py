@@ -21,7 +21,7 @@ __all__ = ["Interpolation", "interpolation", "radius_of"]
 Floats = npt.NDArray[np.float64]
 
 LENGTH = 1.5  # pixel: width of the Gaussian covariance of the light; stars of FWHM 2.5 pixel have this one
-TINT = 0.3  # scatter of the differences between colors over that of the light
+TINT = 1.0  # scatter of the differences between colors over that of the light: raw levels differ by as much
 NOISE = 0.1  # noise of a sample over the scatter of the light: keeps weights small
 
 Interpolation = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
