@@ -25,6 +25,7 @@ from sciastro.measure.background import (
     quality_masks,
     quality_plane,
 )
+from sciastro.measure.phase import phase_error
 from sciastro.measure.profile import FWHM_PER_SIGMA, half_width_factor
 from sciastro.measure.saturated import merge_saturated
 from sciastro.measure.trailing import Shape, common_shape
@@ -164,6 +165,8 @@ def measure_plane(
     believed = _believed(stars, table, plane, fwhm, options)
     stars["fwhm"] *= _wings(stars[believed], table[believed])
     stars = _ordered(stars[believed], fwhm)[: options.max_stars]
+    for name in ("x_err", "y_err"):
+        stars[name] = np.hypot(stars[name], phase_error(_typical(stars)))
     clean = _alone(stars[(stars["quality"] & int(Quality.SATURATED)) == 0], fwhm)
     weight = np.minimum(clean["snr"], 100.0) ** 2
     return PlaneMeasure(
@@ -345,6 +348,12 @@ def _believed(
         )  # cosmic rays are sharper than the optics
         spurious |= ((stars["fwhm"] > 3.0 * typical) & ~saturated) | (stars["fwhm"] < 0.3 * typical)
     return np.asarray(ok & ~spurious)
+
+
+def _typical(stars: StarArray) -> float:
+    """Return the median width of stars that are not saturated [pixel]; NaN without any."""
+    sharp = stars["fwhm"][(stars["quality"] & int(Quality.SATURATED)) == 0]
+    return float(np.median(sharp)) if sharp.size else float("nan")
 
 
 def _ordered(stars: StarArray, fwhm: float) -> StarArray:
