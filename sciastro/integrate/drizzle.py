@@ -54,7 +54,7 @@ class DrizzleOptions(Options):
     @property
     def text(self) -> str:
         """What a summary says."""
-        size = "" if self.kernel == "point" else f" of {self.pixfrac:g} pixel"
+        size = "" if self.kernel == "point" else f" of {self.pixfrac:g} px"
         return f"drizzle {self.scale or 1:g}x, {self.kernel} drops{size}"
 
 

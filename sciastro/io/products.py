@@ -233,6 +233,7 @@ def _noise_hdu(kernel: Plane) -> Iterator[Any]:
     header = fits.Header()
     middle = kernel.shape[0] // 2 + 1
     for axis in "12":  # its own coordinates: the offset in pixels
+        header[f"CTYPE{axis}"], header[f"CUNIT{axis}"] = f"LAG{axis}", "pixel"
         header[f"CRPIX{axis}"], header[f"CRVAL{axis}"], header[f"CDELT{axis}"] = middle, 0, 1
     for radius in NOISE_RADII:
         factor = round(aperture_factor(np.asarray(kernel, dtype=np.float64), radius), 4)

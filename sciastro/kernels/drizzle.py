@@ -19,6 +19,11 @@ __all__ = ["POINT", "SQUARE", "TURBO", "drizzle", "overlap"]
 SQUARE, TURBO, POINT = 0, 1, 2
 TIE = 1 << 30  # a point on the border of two pixels belongs to one: positions are rounded to 1 / TIE
 
+# Planes of the scratch of a run of pixels, at constant offsets so that loops vectorize.
+WIDE = 64  # most output pixels between nodes
+FX, FY, A00, A10, A01, A11, SHARE, VALUE, LEVEL, NOISE, WHOLE, AGAIN, OUTER = range(0, 13 * WIDE, WIDE)
+PLANES = 13
+
 NO_DATA_EDGE = np.uint16((1 << 13) | (1 << 9))
 NO_DATA = np.uint16(1 << 13)
 DO_NOT_USE = np.uint16(1)
@@ -152,14 +157,14 @@ def _corner(s, t, cut_s, cut_t, m, n, half_m, half_n, k):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _square_row(fx, fy, exx, exy, eyx, eyy, pixfrac, n, a00, a10, a01, a11, again):
-    """Overlaps of `n` pixels with the four drops around their centers (`fx`, `fy` from the lower left one).
+def _square_row(f, exx, exy, eyx, eyy, pixfrac, n):
+    """Overlaps of `n` pixels with the four drops around their centers.
 
     In coordinates s, t of the pixel (-1/2 to 1/2), the border x = r of a drop is the line
-    ``s = (r - fx) / exx - m t``, the border y = r is ``t = (r - fy) / eyy - n s``. Where both cross the pixel
-    from side to side and meet at (s0, t0), the part of the pixel below both is
-    ``S T + m T2 / 2 + n S2 / 2`` with S = s0 + 1/2, T = t0 + 1/2. `again` marks pixels where a border cuts
-    off a corner only, or where another drop reaches in.
+    ``s = (r - fx) / exx - m t``, the border y = r is ``t = (r - fy) / eyy - n s``; fx and fy are counted from
+    the lower left drop. Where both cross the pixel from side to side and meet at (s0, t0), the part of the
+    pixel below both is ``S T + m T2 / 2 + n S2 / 2`` with S = s0 + 1/2, T = t0 + 1/2. AGAIN marks pixels
+    where a border cuts off a corner only, or where another drop reaches in; returns whether there are any.
     """
     m, mm = np.float32(exy / exx), np.float32(abs(exy / exx) / 2)
     q, qq = np.float32(eyx / eyy), np.float32(abs(eyx / eyy) / 2)
@@ -169,7 +174,7 @@ def _square_row(fx, fy, exx, exy, eyx, eyy, pixfrac, n, a00, a10, a01, a11, agai
     h, far = np.float32(0.5 * pixfrac), np.float32(1.0 + 0.5 * pixfrac)
     near = np.float32(1.0 - 0.5 * pixfrac)
     for p in range(n):
-        x, y = fx[p], fy[p]
+        x, y = f[FX + p], f[FY + p]
         sr, sl, tr, tl = (h - x) * ix, (x - near) * ix, (h - y) * iy, (y - near) * iy
         dr, dl, er, el = abs(abs(sr) - HALF), abs(abs(sl) - HALF), abs(abs(tr) - HALF), abs(abs(tl) - HALF)
         outer = (
@@ -177,12 +182,86 @@ def _square_row(fx, fy, exx, exy, eyx, eyy, pixfrac, n, a00, a10, a01, a11, agai
             & ((y + h) * iy >= HALF + qq) & ((far - y) * iy >= HALF + qq)
         )  # fmt: skip
         fine = (dr >= mm) & (dl >= mm) & (er >= qq) & (el >= qq) & outer
-        again[p] = 0 if fine else 1
+        f[AGAIN + p] = F0 if fine else F1
         cr, cl, kr, kl = abs(sr) < HALF, abs(sl) < HALF, abs(tr) < HALF, abs(tl) < HALF
-        a00[p] = _corner(sr, tr, cr, kr, m, q, half_m, half_q, k)
-        a10[p] = _corner(sl, tr, cl, kr, -m, -q, -half_m, -half_q, k)
-        a01[p] = _corner(sr, tl, cr, kl, -m, -q, -half_m, -half_q, k)
-        a11[p] = _corner(sl, tl, cl, kl, m, q, half_m, half_q, k)
+        f[A00 + p] = _corner(sr, tr, cr, kr, m, q, half_m, half_q, k)
+        f[A10 + p] = _corner(sl, tr, cl, kr, -m, -q, -half_m, -half_q, k)
+        f[A01 + p] = _corner(sr, tl, cr, kl, -m, -q, -half_m, -half_q, k)
+        f[A11 + p] = _corner(sl, tl, cl, kl, m, q, half_m, half_q, k)
+    marked = F0
+    for p in range(n):
+        marked += f[AGAIN + p]
+    return marked > F0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _one_by_one(
+    packed, quality, x0, y0, kernel, xa, ya, exx, exy, eyx, eyy, pixfrac, f, inside, r, first, n,
+    factor, pedestal, offset, out_signal, out_variance, out_quality, out_share,
+):  # fmt: skip
+    """Do the pixels that are marked AGAIN, for any surroundings; see `_rain`."""
+    for p in range(n):
+        if not f[AGAIN + p] > F0:
+            continue
+        share, total, noise, level, bits, clean = _pixel(
+            packed, quality, x0, y0, kernel, xa + exx * (p + inside), ya + eyx * (p + inside),
+            exx, exy, eyx, eyy, pixfrac,
+        )  # fmt: skip
+        at = first + p
+        out_share[r, at], out_quality[r, at] = share, bits
+        f[WHOLE + p] = F1 if clean else F0
+        f[LEVEL + p], f[NOISE + p] = level, noise
+        if share > 0.0:
+            out_signal[r, at] = (np.float32(total / share) - pedestal) * factor + offset
+            out_variance[r, at] = np.float32(noise / (share * share)) * factor * factor
+        else:
+            out_signal[r, at], out_variance[r, at] = NAN, NAN
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _rain(flat, stride, places, f, n):
+    """Sum the four drops around each of `n` pixels; all of them lie in the window.
+
+    `places` are offsets into `flat`, the packed window of `stride` numbers per row, of the lower left drop.
+    Writes SHARE, VALUE (sums), LEVEL, NOISE and WHOLE of `f`; return whether any pixel caught nothing.
+    """
+    one, two, four, up = np.uintp(1), np.uintp(2), np.uintp(4), np.uintp(stride)
+    for p in range(n):  # unsigned offsets: no look for negative ones
+        e = places[p]
+        g = e + up
+        i, h = e + four, g + four
+        a, b, c, d = f[A00 + p], f[A10 + p], f[A01 + p], f[A11 + p]
+        va, vb, vc, vd = a * flat[e + one], b * flat[i + one], c * flat[g + one], d * flat[h + one]
+        f[VALUE + p] = a * flat[e] + b * flat[i] + c * flat[g] + d * flat[h]
+        f[SHARE + p] = a * flat[e + two] + b * flat[i + two] + c * flat[g + two] + d * flat[h + two]
+        f[LEVEL + p] = va + vb + vc + vd
+        f[NOISE + p] = a * va + b * vb + c * vc + d * vd
+    holes = F0
+    for p in range(n):
+        all_of_them = f[A00 + p] + f[A10 + p] + f[A01 + p] + f[A11 + p]
+        f[WHOLE + p] = F1 if (f[SHARE + p] == all_of_them) & (all_of_them > F0) else F0
+        holes += F0 if f[SHARE + p] > F0 else F1
+    return holes > F0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _bits_row(quality, packed, places, f, r, first, n, out_quality):
+    """Write the OR of the quality bits of the drops that fall, or of the causes why none does."""
+    width = quality.shape[1]
+    for p in range(n):
+        place = np.int64(places[p]) // 4
+        row, column = place // width, place % width
+        bits, causes = CLEAR, CLEAR
+        for k in range(4):
+            j, i = row + k // 2, column + k % 2
+            if f[A00 + k * WIDE + p] > F0:
+                if packed[j, i, 2] > F0:
+                    bits |= quality[j, i]
+                else:
+                    causes |= quality[j, i]
+        if not f[SHARE + p] > F0:
+            bits = (causes if causes else NO_DATA) | DO_NOT_USE
+        out_quality[r, first + p] = bits
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -226,7 +305,7 @@ def drizzle(
         Frame position of output pixels ``(j * step - skip_y, i * step - skip_x)``, enclosing all of them;
         finite; frame x must grow along rows and y along columns faster than the other way round.
     step : int
-        Output pixels between nodes.
+        Output pixels between nodes, at most `WIDE`.
     skip_y, skip_x : int
         Output pixels by which the first node lies before the tile, 0 to ``step - 1``.
     rim : int
@@ -257,13 +336,12 @@ def drizzle(
     """
     height, width = out_signal.shape
     h_in, w_in = signal.shape
-    packed = np.empty((h_in, w_in, 4), np.float32)
+    size = h_in * w_in * 4
+    flat = np.zeros(size + 4 * w_in + 8, np.float32)  # the four drops at offset 0 exist in any window
+    packed = flat[:size].reshape((h_in, w_in, 4))
     any_bits = _pack(signal, variance, quality, exclude, packed)
-    fx, fy = np.empty((2, step), np.float32)
-    a00, a10, a01, a11 = np.empty((4, step), np.float32)
-    columns, rows = np.empty((2, step), np.int64)
-    again = np.ones(step, np.uint8)
-    sum_large, sum_single, count = 0.0, 0.0, 0
+    f, places = np.empty(PLANES * WIDE, np.float32), np.empty(WIDE, np.uintp)
+    sum_large, sum_single, count = 0.0, 0.0, 0.0
     for r in range(height):
         j = (r + skip_y) // step
         t = (r + skip_y - j * step) / step
@@ -281,73 +359,52 @@ def drizzle(
             eyy = 0.5 * (nodes_y[j + 1, i] - nodes_y[j, i] + nodes_y[j + 1, i + 1] - nodes_y[j, i + 1]) / step
             area = exx * eyy - exy * eyx
             factor = np.float32(scale * (area if holds_flux else 1.0))
-            drop = (pixfrac * pixfrac if kernel != POINT else 1.0) / area
             inside = first + skip_x - i * step
-            for p in range(n):
-                x, y = xa + exx * (p + inside), ya + eyx * (p + inside)
-                left, below = np.floor(x), np.floor(y)
-                fx[p], fy[p] = np.float32(x - left), np.float32(y - below)
-                columns[p], rows[p] = np.int64(left) - window_x0, np.int64(below) - window_y0
-            if kernel == SQUARE:
-                _square_row(fx, fy, exx, exy, eyx, eyy, pixfrac, n, a00, a10, a01, a11, again)
-            signal_row, variance_row = out_signal[r, first:last], out_variance[r, first:last]
-            quality_row, share_row = out_quality[r, first:last], out_share[r, first:last]
-            large, single, good = 0.0, 0.0, 0
-            for p in range(n):
-                column, row = columns[p], rows[p]
-                if again[p] or not (0 <= row < h_in - 1 and 0 <= column < w_in - 1):
-                    share, total, noise, level, bits, clean = _pixel(
-                        packed, quality, window_x0, window_y0, kernel,
-                        xa + exx * (p + inside), ya + eyx * (p + inside), exx, exy, eyx, eyy, pixfrac,
-                    )  # fmt: skip
-                    share_row[p], quality_row[p] = share, bits
-                    if share > 0.0:
-                        signal_row[p] = (np.float32(total / share) - pedestal) * factor + offset
-                        variance_row[p] = np.float32(noise / (share * share)) * factor * factor
-                    else:
-                        signal_row[p], variance_row[p] = NAN, NAN
-                    if clean and counted and rim <= first + p < width - rim:
-                        large += level
-                        single += noise
-                        good += 1
-                    continue
-                lower, upper = packed[row], packed[row + 1]
-                a, b, c, d = a00[p], a10[p], a01[p], a11[p]
-                e, f = column, column + 1
-                wa, wb, wc, wd = a * lower[e, 2], b * lower[f, 2], c * upper[e, 2], d * upper[f, 2]
-                covered = wa + wb + wc + wd
-                summed = a * lower[e, 0] + b * lower[f, 0] + c * upper[e, 0] + d * upper[f, 0]
-                va, vb, vc, vd = a * lower[e, 1], b * lower[f, 1], c * upper[e, 1], d * upper[f, 1]
-                spread = a * va + b * vb + c * vc + d * vd
-                share_row[p] = covered
-                clean = covered == a + b + c + d
-                bits = CLEAR
-                if any_bits:
-                    bits = quality[row, e] | quality[row, f] | quality[row + 1, e] | quality[row + 1, f]
-                    if bits:
-                        bits = quality[row, e] if wa > F0 else CLEAR
-                        bits |= quality[row, f] if wb > F0 else CLEAR
-                        bits |= quality[row + 1, e] if wc > F0 else CLEAR
-                        bits |= quality[row + 1, f] if wd > F0 else CLEAR
-                if covered > F0:
-                    norm = F1 / covered
-                    signal_row[p] = (summed * norm - pedestal) * factor + offset
-                    variance_row[p] = spread * norm * norm * factor * factor
+            marked = kernel != SQUARE
+            if marked:
+                f[AGAIN : AGAIN + n] = F1
+            else:
+                outside = False
+                for p in range(n):
+                    x, y = xa + exx * (p + inside), ya + eyx * (p + inside)
+                    left, below = np.floor(x), np.floor(y)
+                    f[FX + p], f[FY + p] = np.float32(x - left), np.float32(y - below)
+                    column, row = np.int64(left) - window_x0, np.int64(below) - window_y0
+                    near = (column >= 0) & (column < w_in - 1) & (row >= 0) & (row < h_in - 1)
+                    f[OUTER + p] = F0 if near else F1
+                    places[p] = np.uintp(4 * (row * w_in + column)) if near else np.uintp(0)
+                    outside |= not near
+                marked = _square_row(f, exx, exy, eyx, eyy, pixfrac, n)
+                if outside:  # a drop beyond the window; decided pixel by pixel, the same for every tile
+                    marked = True
+                    for p in range(n):
+                        f[AGAIN + p] = max(f[AGAIN + p], f[OUTER + p])
+                holes = _rain(flat, 4 * w_in, places, f, n)
+                for p in range(n):  # 0 / 0 is NaN: nothing falls
+                    norm = F1 / f[SHARE + p]
+                    out_signal[r, first + p] = (f[VALUE + p] * norm - pedestal) * factor + offset
+                    out_variance[r, first + p] = f[NOISE + p] * norm * norm * factor * factor
+                    out_share[r, first + p] = f[SHARE + p]
+                if any_bits or holes:
+                    _bits_row(quality, packed, places, f, r, first, n, out_quality)
                 else:
-                    bits = quality[row, e] if a > F0 else CLEAR
-                    bits |= quality[row, f] if b > F0 else CLEAR
-                    bits |= quality[row + 1, e] if c > F0 else CLEAR
-                    bits |= quality[row + 1, f] if d > F0 else CLEAR
-                    bits = (bits if bits else NO_DATA) | DO_NOT_USE
-                    signal_row[p], variance_row[p] = NAN, NAN
-                quality_row[p] = bits
-                if clean and counted and rim <= first + p < width - rim:
-                    large += va + vb + vc + vd
-                    single += spread
-                    good += 1
-            sum_large += large * drop * factor * factor
-            sum_single += single * factor * factor
-            count += good
+                    for p in range(n):
+                        out_quality[r, first + p] = CLEAR
+            if marked:
+                _one_by_one(
+                    packed, quality, window_x0, window_y0, kernel, xa, ya, exx, exy, eyx, eyy, pixfrac, f,
+                    inside, r, first, n, factor, pedestal, offset,
+                    out_signal, out_variance, out_quality, out_share,
+                )  # fmt: skip
+            if counted:
+                large, single = F0, F0
+                for p in range(max(rim - first, 0), min(width - rim - first, n)):
+                    large += f[LEVEL + p] * f[WHOLE + p]
+                    single += f[NOISE + p] * f[WHOLE + p]
+                    count += f[WHOLE + p]
+                drop = (pixfrac * pixfrac if kernel != POINT else 1.0) / area
+                sum_large += large * drop * factor * factor
+                sum_single += single * factor * factor
     sums[0] += sum_large
     sums[1] += sum_single
     sums[2] += count

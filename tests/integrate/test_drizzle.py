@@ -181,5 +181,5 @@ def shares(night):
 
 def test_options_describe_themselves():
     assert not DrizzleOptions().enabled
-    assert DrizzleOptions(scale=2.0).text == "drizzle 2x, square drops of 0.8 pixel"
+    assert DrizzleOptions(scale=2.0).text == "drizzle 2x, square drops of 0.8 px"
     assert replace(DrizzleOptions(scale=1.0), kernel="point").text == "drizzle 1x, point drops"

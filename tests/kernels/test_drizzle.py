@@ -224,3 +224,13 @@ def test_sums_tell_the_noise_of_large_areas(angle):
     # Casertano et al. (2000), r = p / s = 2 in output pixels: R = r / (1 - 1 / (3 r)) = 2.4.
     assert np.sqrt(sums[0] / sums[1]) == pytest.approx(2.4, rel=0.01)
     assert block == pytest.approx(np.sqrt(sums[0] / sums[2]), rel=0.04)
+
+
+def test_windows_of_a_pixel_or_a_row():
+    signal, variance, quality = np.full((1, 9), 7.0, "f4"), np.ones((1, 9), "f4"), np.zeros((1, 9), "u2")
+    for width in (1, 9):
+        part = (signal[:, :width], variance[:, :width], quality[:, :width])
+        value, _, bits, share, _ = run(part, affine(0, 2, (-0.25, -0.25)), Tile(0, 16, 0, 32), pixfrac=1.0)
+        assert share.sum() == pytest.approx(4 * width)
+        np.testing.assert_allclose(value[share > 0], 7.0 / 4)
+        assert (bits[share == 0] == NO_DATA | EDGE | BAD).all()
