@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sciastro.core.cfa import neighbors
 from sciastro.core.quality import Quality
+from sciastro.core.scratch import Scratch
 from sciastro.errors import DatasetError
 from sciastro.kernels.calibrate import calibrate_window, repair_defects
 
@@ -161,6 +162,7 @@ def correct_window(
     margin: tuple[int, int, int, int] = (0, 0, 0, 0),
     with_variance: bool = True,
     repair: bool = True,
+    scratch: Scratch | None = None,
 ) -> tuple[Plane, Plane, Bits]:
     """Calibrate a window of one raw frame.
 
@@ -180,6 +182,8 @@ def correct_window(
         Whether the variance is wanted; without it the second array is empty, and the rest is faster.
     repair
         Whether hot, dead and low-flat pixels take the median of their good neighbors (the bits stay).
+    scratch
+        Where the results are kept until the next window of this thread; None takes fresh memory.
 
     Returns
     -------
@@ -188,8 +192,10 @@ def correct_window(
     """
     height, width = raw.shape
     window = np.s_[y0 : y0 + height, x0 : x0 + width]
-    signal, quality = np.empty((height, width), np.float32), np.empty((height, width), np.uint16)
-    variance = np.empty((height, width), np.float32) if with_variance else NO_PLANE
+    memory = Scratch() if scratch is None else scratch
+    signal: Plane = memory.take("signal", (height, width), np.float32)
+    quality: Bits = memory.take("quality", (height, width), np.uint16)
+    variance: Plane = memory.take("variance", (height, width), np.float32) if with_variance else NO_PLANE
     calibrate_window(
         raw,
         _part(planes.dark, window, planes.bias_level),

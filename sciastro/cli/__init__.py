@@ -1,5 +1,7 @@
 """The command line: one file per command, each thin; heavy imports wait until a command runs."""
 
+import gc
+
 import typer
 
 from sciastro.cli import catalog, config, demo, doctor, inspect, reduce, select, simulate
@@ -39,4 +41,6 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
+    # A short-lived process: looking for circles again and again while libraries are loaded takes half a second.
+    gc.set_threshold(100_000, 20, 50)
     app()

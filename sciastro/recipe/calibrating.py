@@ -20,6 +20,7 @@ from sciastro.calibrate.defects import DefectOptions, defects_from_light, merge_
 from sciastro.calibrate.planes import plane_level
 from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, rolled
 from sciastro.core.quality import Quality
+from sciastro.core.scratch import Scratch
 from sciastro.errors import SciastroError
 from sciastro.io.reader import read_pixels
 from sciastro.io.store import RawBlock, open_raw
@@ -87,6 +88,7 @@ class Calibrator:
         self._blocks: dict[str, RawBlock] = {}
         self._planes: OrderedDict[_Key, tuple[Planes, ...]] = OrderedDict()
         self._lock = threading.Lock()
+        self._scratch = Scratch()
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the planes and the lock behind; where raw pixels lie goes along."""
@@ -243,10 +245,11 @@ class Calibrator:
         )
 
     def plane(self, light: Light, raw: npt.NDArray[np.generic], planes: Planes) -> tuple[Plane, Bits]:
-        """Return signal [electron] and quality of a whole frame (a mosaic stays one)."""
+        """Return signal [electron] and quality of a whole frame (a mosaic stays one), in scratch memory."""
         signal, _, quality = correct_window(
-            self.counts(light, raw), planes, with_variance=False, repair=self._correct.repair
-        )
+            self.counts(light, raw), planes, with_variance=False, repair=self._correct.repair,
+            scratch=self._scratch,
+        )  # fmt: skip
         return signal, quality
 
     def colors(self, light: Light, raw: npt.NDArray[np.generic]) -> tuple[Plane, Bits]:
@@ -277,7 +280,10 @@ class Calibrator:
     def window(
         self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
     ) -> tuple[Plane, Plane, Bits]:
-        """Return signal [electron], variance [electron2] and quality of a window of the stack grid."""
+        """Return signal [electron], variance [electron2] and quality of a window of the stack grid.
+
+        They may be overwritten by the next window of the calling thread.
+        """
         if not light.facts.cfa:
             planes = self._noise_from_sky(light, band, self.planes(light))
             return self._raw_window(light, planes, y0, y1, x0, x1)
@@ -372,6 +378,7 @@ class Calibrator:
             x0 - left,
             margin=(top, bottom, left, right),
             repair=self._correct.repair,
+            scratch=self._scratch,
         )
         if light.measured is not None and light.measured.trails.size:
             mark_trails(quality, y0, x0, light.measured.trails, np.uint16(Quality.TRAIL))
