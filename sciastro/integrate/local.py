@@ -146,18 +146,19 @@ def fit_splines(
     where there are samples. Three rounds down-weight what does not fit (Huber).
     """
     x0, x1, y0, y1 = np.asarray(box, dtype=np.float64)
-    level = np.asarray(values, dtype=np.float64)
+    level: Floats = np.asarray(values, dtype=np.float64).ravel()
     k = cells + 3
     along_x, along_y = spline_basis(x, x0, x1, cells), spline_basis(y, y0, y1, cells)
     matrix = (along_y[:, :, None] * along_x[:, None, :]).reshape(level.size, k * k)
     bend = np.diff(np.eye(k), 2, axis=0)
     rough = np.kron(bend.T @ bend, np.eye(k)) + np.kron(np.eye(k), bend.T @ bend)
     weight: Floats = np.ones(level.size)
-    found = np.zeros(k * k)
+    found: Floats = np.zeros(k * k)
     for _ in range(3):
         normal = matrix.T @ (matrix * weight[:, None])
         ridge = ROUGHNESS * max(float(np.trace(normal)), 1e-300) / (k * k)
-        found = np.linalg.lstsq(normal + ridge * rough, matrix.T @ (weight * level), rcond=1e-12)[0]
+        goal = matrix.T @ (weight * level)
+        found = np.asarray(np.linalg.lstsq(normal + ridge * rough, goal, rcond=1e-12)[0])
         left = np.abs(level - matrix @ found)
         limit = 2.5 * max(1.4826 * float(np.median(left)), 1e-300)
         weight = np.where(left > limit, limit / np.maximum(left, limit), 1.0)

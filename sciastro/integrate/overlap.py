@@ -159,9 +159,11 @@ def _pull(samples: Samples, terms: Floats, degree: int) -> Floats:
     if degree == 0:
         return size
     own = []
-    for i in range(samples.frames):
-        mine = samples.frame == i
-        if mine.sum() > terms.shape[1]:
+    order = np.argsort(samples.frame, kind="stable")
+    ends = np.searchsorted(samples.frame[order], np.arange(samples.frames + 1))
+    for begin, end in pairwise(ends):
+        mine = order[begin:end]
+        if mine.size > terms.shape[1]:
             own.append(np.linalg.lstsq(terms[mine], samples.level[mine], rcond=None)[0])
     size[1:] = 2 * np.sqrt(np.median(np.square(own), axis=0))[1:].max() if own else np.inf
     size[3:] /= 2

@@ -16,6 +16,7 @@ from sciastro.io.reader import is_image, probe
 from sciastro.io.reference import catalog_info, cone, verify
 from sciastro.io.store import groups, open_group
 from sciastro.io.usercatalog import read_user_catalog
+from sciastro.recipe import quality
 
 __all__ = ["catalog_lines", "inspect_path"]
 
@@ -31,6 +32,8 @@ def inspect_path(path: Path, *, header: bool = False, as_json: bool = False) -> 
         If a single file cannot be read, or a folder holds nothing to inspect.
     """
     if path.is_dir():
+        if not as_json and (path / quality.FILE).is_file():
+            yield from quality.quality_lines(path)
         files = sorted(
             one for one in path.rglob("*") if one.is_file() and (is_image(one) or one.suffix == ".h5")
         )

@@ -23,7 +23,7 @@ __all__ = ["Leveled", "level_band"]
 Floats = npt.NDArray[np.float64]
 
 DEGREES = {"plane": 1, "quadratic": 2, "local": 1}
-PER_TILE = 2  # nodes of the common grid per tile of the frames' backgrounds, along each axis
+MANY = 24  # tiles along a frame from which there is one node of the common grid per tile, else two
 FEATHER = 0.1  # of the shorter side of a frame, in a mosaic
 FINEST = 8  # pixels between nodes at least
 
@@ -113,7 +113,8 @@ def _on_canvas(
     terms: Terms, i: int,
 ) -> _Grid:  # fmt: skip
     """Return a frame's background as its resampled pixels would show it, at the nodes that it covers."""
-    step = max(FINEST, round(canvas.scale * frame_shape[1] / mesh.shape[1] / PER_TILE))
+    per_tile = 1 if max(mesh.shape) > MANY else 2
+    step = max(FINEST, round(canvas.scale * frame_shape[1] / mesh.shape[1] / per_tile))
     whole = np.array([[0.0, canvas.shape[1] - 1, 0.0, canvas.shape[0] - 1]])
     box = whole[0] if light.domain is None else canvas.boxes(light.domain[None])[0]
     box = np.where(np.isfinite(box), box, whole[0])
@@ -197,8 +198,9 @@ def _local(
     scene = _scene(samples, left, weights, options.best)
     cells = options.cells
     coefficients = np.empty((len(grids), cells + 3, cells + 3))
+    ends = np.cumsum([0, *(grid.x.size for grid in grids)])
     for i, grid in enumerate(grids):
-        mine = samples.frame == i
+        mine = slice(ends[i], ends[i + 1])
         difference = samples.level[mine] - scene[samples.node[mine]]
         coefficients[i] = fit_splines(grid.x, grid.y, difference, boxes[i], cells)
     return Surfaces(boxes, coefficients)

@@ -226,7 +226,11 @@ def _pieces(light: Light) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         "zero",
         "scales",
     )
-    arrays = {"stars": measured.stars.view(np.uint8), "trails": measured.trails, "hits": measured.hits}
+    arrays: dict[str, np.ndarray] = {
+        "stars": measured.stars.view(np.uint8),
+        "trails": measured.trails,
+        "hits": measured.hits,
+    }
     arrays |= {f"{MESH}{band}": mesh for band, mesh in measured.meshes.items()}
     return arrays, {
         "reason": light.reason,

@@ -20,7 +20,15 @@ from sciastro.io.tables import read_table, write_table
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet, bands_of
 
-__all__ = ["FILE", "airmass_of", "group_facts", "quality_table", "selection_lines", "write_quality"]
+__all__ = [
+    "FILE",
+    "airmass_of",
+    "group_facts",
+    "quality_lines",
+    "quality_table",
+    "selection_lines",
+    "write_quality",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -154,6 +162,30 @@ def write_quality(sets: Sequence[StackSet], context: Context) -> None:
     table = quality_table(sets)
     if len(table):
         write_table(context.out / FILE, table)
+
+
+def quality_lines(out: Path) -> Iterator[str]:
+    """Yield the measures of every light of a finished run, used or left out and why.
+
+    Raises
+    ------
+    FileError
+        If the table cannot be read.
+    """
+    table = read_table(out / FILE)
+    width = max((len(str(one)) for one in table["path"]), default=4)
+    keys = [f"{one} {band}" for one, band in zip(table["set"], table["band"], strict=True)]
+    shown = ("fwhm", "eccentricity", "sky", "noise", "n_stars", "transparency", "weight")
+    for key in dict.fromkeys(keys):
+        group = table[np.array([one == key for one in keys])]
+        used = np.asarray(group["used"], dtype=bool)
+        yield f"{key}: {int(used.sum())} of {len(group)} frames used"
+        yield f"  {'frame':<{width}} " + " ".join(f"{name[:12]:>12}" for name in shown)
+        for row, good in zip(group, used, strict=True):
+            numbers = " ".join(f"{float(row[name]):12.4g}" for name in shown)
+            word = ": ".join(filter(None, ("used" if good else "left out", str(row["reason"]))))
+            yield f"  {row['path']!s:<{width}} {numbers}  {word}"
+        yield ""
 
 
 def selection_lines(out: Path, text: str) -> Iterator[str]:

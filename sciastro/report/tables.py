@@ -311,7 +311,8 @@ def frames_table(frames: Sequence[Row]) -> Table | None:
         ("File", ""), ("Type", ""), ("Band", ""), ("Exposure [s]", ""), ("Used", ""),
         ("FWHM [px]", "Median width of stars"),
         ("Ecc.", "Median eccentricity of stars: 0 is round"), (f"Sky [{RATE}]", "Median background"),
-        ("Stars", "Detected at 5 sigma or more"), ("Weight", "In the stack, relative"),
+        ("Stars", "Detected at 5 sigma or more"),
+        ("Transp.", "Star flux over that of the best frame"), ("Weight", "In the stack, relative"),
         ("Reason", "Why it was left out or weighted down"),
     )  # fmt: skip
     rows = []
@@ -329,6 +330,7 @@ def frames_table(frames: Sequence[Row]) -> Table | None:
                 _number(row, "eccentricity") if light else Cell("", float("-inf")),
                 _number(row, "sky_e_s") if light else Cell("", float("-inf")),
                 _number(row, "n_stars", digits=0) if light else Cell("", float("-inf")),
+                _number(row, "transparency", digits=3) if light else Cell("", float("-inf")),
                 _number(row, "weight", digits=3) if light else Cell("", float("-inf")),
                 Cell(reason, reason, tone="" if used else "bad"),
             )

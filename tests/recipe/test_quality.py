@@ -62,3 +62,11 @@ def test_other_sources_of_scale(run, tmp_path, setting):
     outcome = reduce(session, tmp_path / "out", "--set", setting)
     assert outcome.code == 0
     assert set(outcome.images.values()) == {3}
+
+
+def test_inspect_shows_the_table(run):
+    _, outcome = run
+    result = command("inspect", outcome.out)
+    assert result.exit_code == 0
+    assert result.stdout.count("2 of 3 frames used") == 2
+    assert result.stdout.count("left out: not selected: rank(fwhm) = ") == 2
