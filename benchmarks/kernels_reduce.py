@@ -54,7 +54,7 @@ def combine_times(pixels):
                 5,
                 True,
             )
-            out = [*planes(p, 3, 2), np.empty((0, 0), np.uint8)]
+            out = [*planes(p, 3, 3), np.empty((0, 0), np.uint8)]
             seconds = best(lambda args=args, out=out: kernel.combine(*args, *out))
             print(f"combine  {name:10s} n = {n:3d}: {seconds / p * FULL:6.2f} s")
 

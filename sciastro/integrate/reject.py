@@ -29,7 +29,7 @@ __all__ = ["CAUSES", "NO_SHARE", "TileResult", "reject_tile", "rim_of"]
 
 Floats = npt.NDArray[np.float32]
 Marks = npt.NDArray[np.uint8]
-Result = tuple[npt.NDArray[Any], ...]  # image, variance, coverage, rejected low, rejected high; all (y, x)
+Result = tuple[npt.NDArray[Any], ...]  # image, variance, coverage, rejected low and high, present; (y, x)
 Planes = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]
 
 RIM = 2  # pixels of the neighbors that protection of structure looks at
@@ -142,27 +142,27 @@ def reject_tile(
     if method not in ("none", "minmax") and options.protect > 0:
         low, high = SIGMAS.get(method, (below, above))
         protect(
-            *samples.cube, options.protect, low, high, options.combine == "median", *result, marks
+            *samples.cube, options.protect, low, high, options.combine == "median", *result[:5], marks
         )  # fmt: skip
     if options.grow_low or options.grow_high:
         touched = np.zeros((rows, columns), np.uint8)
         grow_marks(marks, LOW, options.grow_low, touched)
         grow_marks(marks, HIGH, options.grow_high, touched)
-        average_again(*samples.cube, marks, touched, options.combine == "median", *result)
+        average_again(*samples.cube, marks, touched, options.combine == "median", *result[:5])
     if other is not None:
         _change(samples, 1 / other[:, 0], -other[:, 1] / other[:, 0])
         average_marked(
             *samples.flat, marks.reshape(n, -1), result[0].ravel(), options.combine == "median",
             *(plane.ravel() for plane in result),
         )  # fmt: skip
-    image, variance, coverage, low_count, high_count = result
+    image, variance, coverage, low_count, high_count, present = result
     rim = rim_of(options)
     inner = (slice(rim, rows - rim), slice(rim, columns - rim))
     quality = np.empty(image[inner].shape, np.uint16)
     counts = np.zeros((n, len(CAUSES)), np.int64)
     causes = np.zeros((len(GROUPS) + 1, *quality.shape) if options.maps else (0, 0, 0), np.uint16)
     consensus(
-        planes[0], planes[2], weights, share, marks, rim, np.float32(options.flag_share), low_count,
+        *planes, weights, share, marks, present, rim, np.float32(options.flag_share), low_count,
         high_count, np.float32(options.outlier_share), np.uint16(Quality.OUTLIER), MISSING, GROUPS,
         quality, counts, causes,
     )  # fmt: skip
@@ -211,7 +211,7 @@ def _rejected(samples: _Samples, marks: Marks, options: StackOptions, frames: in
     shape = samples.values.shape[1:]
     result = (
         *(np.empty(shape, np.float32) for _ in range(3)),
-        *(np.empty(shape, np.uint16) for _ in range(2)),
+        *(np.empty(shape, np.uint16) for _ in range(3)),
     )
     method, low, high = options.thresholds(frames)
     if method == "noise":

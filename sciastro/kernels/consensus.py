@@ -3,21 +3,22 @@
 import numpy as np
 from numba import njit
 
-from sciastro.kernels.reduce import HIGH, LOW
+from sciastro.kernels.reduce import LOW
 
 __all__ = ["consensus"]
 
 F0, F1 = np.float32(0.0), np.float32(1.0)
-BLOCK = 512
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def consensus(
     values,
+    variance,
     quality,
     weight,
     share,
     marks,
+    present,
     rim,
     flag_share,
     rejected_low,
@@ -34,8 +35,8 @@ def consensus(
 
     Parameters
     ----------
-    values : float32[frame, y, x]
-        Samples; NaN is missing.
+    values, variance : float32[frame, y, x]
+        Samples; missing as in `kernels.reduce.combine`.
     quality : uint16[frame, y, x]
         Bits of each sample.
     weight : float32[frame]
@@ -44,6 +45,8 @@ def consensus(
         Factor of the weight of a sample, 0 is missing; shape (0, 0, 0): 1 everywhere.
     marks : uint8[frame, y, x]
         `LOW` or `HIGH` of rejected samples.
+    present : uint16[y, x]
+        Samples that are not missing, from the kernel that combined them.
     rim : int
         Pixels at the border that are left out (of `out`, `counts` and `causes` too).
     flag_share : float
@@ -63,76 +66,51 @@ def consensus(
         Added to: missing samples by group and by none.
     """
     n, rows, columns = values.shape
-    shared = share.size > 0
-    any_bits, total, count = (
-        np.empty(BLOCK, np.uint16),
-        np.empty(BLOCK, np.float32),
-        np.empty(BLOCK, np.int32),
-    )
+    any_bits, all_bits, used = np.empty(columns, np.uint16), np.empty(columns, np.uint16), 0
+    for i in range(n):
+        used += 1 if weight[i] > F0 else 0
     for y in range(rim, rows - rim):
-        for start in range(rim, columns - rim, BLOCK):
-            stop = min(start + BLOCK, columns - rim)
-            m = stop - start
-            any_bits[:m], total[:m], count[:m] = 0, 0, 0
-            rejected = 0
-            for x in range(start, stop):
-                rejected += rejected_low[y, x] + rejected_high[y, x]
-            for i in range(n):
-                w = weight[i]
-                if not w > 0:
-                    continue
-                v, q, here_all = values[i, y, start:stop], quality[i, y, start:stop], 0
-                if shared:
-                    s = share[i, y, start:stop]
-                    for p in range(m):
-                        here = (v[p] == v[p]) & (s[p] > F0)
-                        any_bits[p] |= q[p]
-                        total[p] += w * s[p] if here else F0
-                        count[p] += 1 if here else 0
-                        here_all += 1 if here else 0
-                else:
-                    for p in range(m):
-                        here = v[p] == v[p]
-                        any_bits[p] |= q[p]
-                        total[p] += w if here else F0
-                        count[p] += 1 if here else 0
-                        here_all += 1 if here else 0
-                if rejected:
-                    low, high = _marked(marks[i, y, start:stop])
-                    counts[i, 0] += low
-                    counts[i, 1] += high
-                if here_all < m:
-                    _lost(values, quality, share, i, y, start, stop, rim, groups, counts, causes)
-            for p in range(m):
-                x = start + p
-                bits = np.uint16(0)
-                if count[p] == 0:
-                    bits = any_bits[p] | missing
-                else:
-                    if any_bits[p]:
-                        bits = _shared(
-                            values, quality, weight, share, y, x, any_bits[p], flag_share * total[p]
-                        )
-                    if rejected_low[y, x] + rejected_high[y, x] > outlier_share * count[p]:
-                        bits |= outlier
-                out[y - rim, x - rim] = bits
+        any_bits[:], all_bits[:] = 0, 0xFFFF
+        for i in range(n):
+            if weight[i] > F0:
+                row = quality[i, y]
+                for x in range(columns):  # the one pass over all samples; what follows is for few pixels
+                    any_bits[x] |= row[x]
+                    all_bits[x] &= row[x]
+        for x in range(rim, columns - rim):
+            there, lost, bits = present[y, x], rejected_low[y, x] + rejected_high[y, x], np.uint16(0)
+            if there < used:
+                _lost(values, variance, quality, weight, share, y, x, rim, groups, counts, causes)
+            if lost > 0:
+                for i in range(n):
+                    mark = marks[i, y, x]
+                    if mark:
+                        counts[i, 0 if mark == LOW else 1] += 1
+            if there == 0:
+                bits = any_bits[x] | missing
+            else:
+                bits = all_bits[x] if flag_share < F1 else np.uint16(0)
+                some = any_bits[x] & ~bits
+                if some:
+                    bits |= _shared(values, variance, quality, weight, share, y, x, some, flag_share)
+                if lost > outlier_share * there:
+                    bits |= outlier
+            out[y - rim, x - rim] = bits
 
 
 @njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _marked(marks):
-    """Return how many samples of a row are marked `LOW` and `HIGH`."""
-    low, high = 0, 0
-    for mark in marks:
-        low += 1 if mark == LOW else 0
-        high += 1 if mark == HIGH else 0
-    return low, high
+def _here(values, variance, weight, share, i, y, x):
+    """Return the weight of a sample, 0 where it is missing."""
+    there = weight[i] > F0 and abs(values[i, y, x]) < np.inf and variance[i, y, x] > F0
+    part = share[i, y, x] if share.size > 0 else F1
+    return weight[i] * part if there and part > F0 else F0
 
 
 @njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _lost(values, quality, share, i, y, start, stop, rim, groups, counts, causes):
-    """Count the missing samples of a row of a frame by what they carry."""
-    for x in range(start, stop):
-        if values[i, y, x] == values[i, y, x] and (share.size == 0 or share[i, y, x] > F0):
+def _lost(values, variance, quality, weight, share, y, x, rim, groups, counts, causes):
+    """Count the missing samples of a pixel by what they carry."""
+    for i in range(values.shape[0]):
+        if not weight[i] > F0 or _here(values, variance, weight, share, i, y, x) > F0:
             continue
         cause, bits = 0, quality[i, y, x]
         while cause < groups.size and not bits & groups[cause]:
@@ -143,18 +121,20 @@ def _lost(values, quality, share, i, y, start, stop, rim, groups, counts, causes
 
 
 @njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _shared(values, quality, weight, share, y, x, candidates, enough):
+def _shared(values, variance, quality, weight, share, y, x, candidates, flag_share):
+    """Return the bits that more than a share of the weight of the present samples carries."""
+    total = F0
+    for i in range(values.shape[0]):
+        total += _here(values, variance, weight, share, i, y, x)
     bits = np.uint16(0)
     for b in range(16):
         bit = np.uint16(1 << b)
         if not candidates & bit:
             continue
-        carried = np.float32(0)
+        carried = F0
         for i in range(values.shape[0]):
-            part = share[i, y, x] if share.size > 0 else F1
-            here = values[i, y, x] == values[i, y, x] and weight[i] > 0 and part > F0
-            if here and quality[i, y, x] & bit:
-                carried += weight[i] * part
-        if carried > enough:
+            if quality[i, y, x] & bit:
+                carried += _here(values, variance, weight, share, i, y, x)
+        if carried > flag_share * total:
             bits |= bit
     return bits

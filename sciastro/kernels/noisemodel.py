@@ -151,17 +151,19 @@ def _beside(values, variance, share, shared, base, step, half, edge, low, high, 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def average_marked(
-    values, variance, weight, share, marks, base, use_median, out, out_variance, coverage, low, high
-):
+    values, variance, weight, share, marks, base, use_median, out, out_variance, coverage, low, high,
+    present,
+):  # fmt: skip
     """Average the samples without a mark; parameters as in `kernels.reduce.combine`, `base` the median."""
     n_frames, n_pixels = values.shape
     total, norm, square, noise = np.empty((4, TILE), np.float32)
-    below, above = np.empty((2, TILE), np.int32)
+    below, above, there = np.empty((3, TILE), np.int32)
     kept = np.empty(n_frames, np.float32)
     shared = share.size > 0
     for start in range(0, n_pixels, TILE):
         m = min(TILE, n_pixels - start)
         total[:], norm[:], square[:], noise[:], below[:], above[:] = ZERO, ZERO, ZERO, ZERO, 0, 0
+        there[:] = 0
         b = base[start : start + m]
         for i in range(n_frames):
             if not weight[i] > ZERO:
@@ -172,7 +174,9 @@ def average_marked(
             if shared:
                 s = share[i, start : start + m]
                 for p in range(m):
-                    keep = (mark[p] == 0) & (v[p] > ZERO) & (abs(x[p]) < INF) & (s[p] > ZERO)
+                    here = (v[p] > ZERO) & (abs(x[p]) < INF) & (s[p] > ZERO)
+                    keep = here & (mark[p] == 0)
+                    there[p] += 1 if here else 0
                     u = w if use_median else w * s[p]
                     total[p] += u * (x[p] - b[p]) if keep else ZERO
                     norm[p] += u if keep else ZERO
@@ -181,7 +185,9 @@ def average_marked(
             else:
                 w2 = w * w
                 for p in range(m):
-                    keep = (mark[p] == 0) & (v[p] > ZERO) & (abs(x[p]) < INF)
+                    here = (v[p] > ZERO) & (abs(x[p]) < INF)
+                    keep = here & (mark[p] == 0)
+                    there[p] += 1 if here else 0
                     total[p] += w * (x[p] - b[p]) if keep else ZERO
                     norm[p] += w if keep else ZERO
                     square[p] += w2 if keep else ZERO
@@ -194,7 +200,7 @@ def average_marked(
             out[at] = b[p] + total[p] / norm[p]
             out_variance[at] = noise[p] / (norm[p] * norm[p])
             coverage[at] = norm[p] * norm[p] / square[p] if square[p] > ZERO else ZERO
-            low[at], high[at] = below[p], above[p]
+            low[at], high[at], present[at] = below[p], above[p], there[p]
             if use_median and norm[p] > ZERO:
                 count = 0
                 for i in range(n_frames):

@@ -413,9 +413,10 @@ def _mark(values, variance, weight, share, start, m, f, below, above, marks):
         lower, upper, at = f[LOWER + p], f[UPPER + p], start + p
         for i in range(values.shape[0]):
             x = values[i, at]
-            beyond = (x < lower or x > upper) and abs(x) < INF
-            there = weight[i] > ZERO and variance[i, at] > ZERO and (share.size == 0 or share[i, at] > ZERO)
-            if beyond and there:
+            if not (x < lower or x > upper):  # NaN too: most samples end here
+                continue
+            there = abs(x) < INF and variance[i, at] > ZERO and weight[i] > ZERO
+            if there and (share.size == 0 or share[i, at] > ZERO):
                 marks[i, at] = LOW if x < lower else HIGH
 
 
@@ -438,6 +439,7 @@ def _finish(
     coverage,
     rejected_low,
     rejected_high,
+    present,
     marks,
 ):
     """Average what lies within LOWER and UPPER of `f`, and write the results of a tile."""
@@ -452,6 +454,7 @@ def _finish(
         coverage[start + p] = norm * norm / square if square > ZERO else ZERO
     for p in range(m):
         rejected_low[start + p], rejected_high[start + p] = below[p], above[p]
+        present[start + p] = count[p]
     if how == MEDIAN:
         for p in range(m):
             a, b = below[p], count[p] - above[p]
@@ -480,6 +483,7 @@ def combine(
     coverage,
     rejected_low,
     rejected_high,
+    present,
     marks,
 ):
     """Reject outliers along the frame axis and average the rest.
@@ -512,6 +516,8 @@ def combine(
         (sum w)^2 / sum w^2, the effective number of frames.
     rejected_low, rejected_high
         uint16 (pixel,), written: samples rejected on each side (missing ones are not counted).
+    present
+        uint16 (pixel,), written: samples that are not missing.
     marks
         uint8 (frame, pixel): `LOW` or `HIGH` is written at rejected samples, nothing elsewhere; or (0, 0).
     """
@@ -527,5 +533,5 @@ def combine(
         _reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m)
         _finish(
             values, variance, weight, share, how, start, m, ranked, f, count, below, above,
-            out, out_variance, coverage, rejected_low, rejected_high, marks,
+            out, out_variance, coverage, rejected_low, rejected_high, present, marks,
         )  # fmt: skip

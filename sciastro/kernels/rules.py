@@ -244,6 +244,7 @@ def combine_by_rule(
     coverage,
     rejected_low,
     rejected_high,
+    present,
     marks,
 ):
     """Reject outliers along the frame axis and average the rest, as `kernels.reduce.combine` does.
@@ -281,7 +282,7 @@ def combine_by_rule(
         )  # fmt: skip
         _finish(
             values, variance, weight, share, how, start, m, ranked, f, count, below, above,
-            out, out_variance, coverage, rejected_low, rejected_high, marks,
+            out, out_variance, coverage, rejected_low, rejected_high, present, marks,
         )  # fmt: skip
 
 

@@ -82,8 +82,12 @@ def count(values, quality, weight, low, high, *, share=NO_SHARE, marks=None, rim
     marks = np.zeros(cube.shape, np.uint8) if marks is None else marks
     out = np.empty((rows - 2 * rim, columns - 2 * rim), np.uint16)
     counts, causes = np.zeros((n, 5), np.int64), np.zeros((3, *out.shape), np.uint16)
+    seen = np.isfinite(cube) & (weight > 0)[:, None, None]
+    if share.size:
+        seen &= share > 0
     consensus(
-        cube, quality.reshape(cube.shape), weight, share, marks, rim, np.float32(flag),
+        cube, np.ones_like(cube), quality.reshape(cube.shape), weight, share, marks,
+        seen.sum(axis=0).astype(np.uint16), rim, np.float32(flag),
         low.reshape(rows, columns), high.reshape(rows, columns), np.float32(0.3), np.uint16(1 << 4),
         np.uint16(0x2001), np.array([6, 8], np.uint16), out, counts, causes,
     )  # fmt: skip
@@ -123,8 +127,8 @@ def test_consensus_same_as_slow_twin():
         lost = np.isnan(seen) & (weight > 0)[:, None]
         first, second = (quality & 6) > 0, (quality & 8) > 0
         groups = [lost & first, lost & ~first & second, lost & ~first & ~second]
-        used = (weight > 0)[:, None] & ((low + high) > 0).any()
-        want = [((marks[:, 0] == side) & used).sum(axis=1) for side in (1, 2)]
+        some = (low + high) > 0  # marks lie only where the rule rejected
+        want = [((marks[:, 0] == side) & some).sum(axis=1) for side in (1, 2)]
         np.testing.assert_array_equal(counts, np.transpose([*want, *(g.sum(axis=1) for g in groups)]))
         np.testing.assert_array_equal(causes[:, 0], [g.sum(axis=0) for g in groups])
 

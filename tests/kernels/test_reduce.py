@@ -30,7 +30,7 @@ def run(
     n, p = values.shape
     variance = np.ones_like(values) if variance is None else np.asarray(variance, np.float32)
     weight = np.ones(n, np.float32) if weight is None else np.asarray(weight, np.float32)
-    planes = [np.empty(p, np.float32) for _ in range(3)] + [np.empty(p, np.uint16) for _ in range(2)]
+    planes = [np.empty(p, np.float32) for _ in range(3)] + [np.empty(p, np.uint16) for _ in range(3)]
     method = kernel.METHODS[method]
     kernel.combine(
         values,
@@ -47,6 +47,10 @@ def run(
         *planes,
         marks,
     )
+    there = np.isfinite(values) & (variance > 0) & (weight > 0)[:, None]
+    if share.size:
+        there &= share > 0
+    np.testing.assert_array_equal(planes.pop(), there.sum(axis=0))
     return planes
 
 

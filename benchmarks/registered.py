@@ -1,0 +1,128 @@
+"""Integration of registered frames: this project beside Siril's stacking step.
+
+Run ``python benchmarks/registered.py [--frames 30] [--rows 2822] [--columns 4144] [--workers 2]``.
+Frames are made up: sky, stars, 0.1 % hits, each with noise of its own. Needs ``siril-cli`` on the path for
+the comparison (`--no-siril` leaves it out) and disk for the float32 FITS files that Siril reads.
+
+ours     from arrays in memory: rejection (`--reject`, by default that of a run), mean, variance, quality
+         bits, counts; from FITS: the same, values read from the files that Siril gets (page cache warm)
+Siril    ``stack r_pp_light rej 3 3 -norm=addscale -output_norm``, the time of that command as Siril's log
+         has it (normalization, rejection and mean of values only; no variance)
+
+Wall and CPU seconds, medians of `--repeats`. Siril's CPU time is that of its whole process.
+"""
+
+import argparse
+import os
+import re
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from registered_frames import combine_bands, make_frames, timed
+
+from sciastro.integrate.options import RULES, StackOptions
+
+
+def write_sequence(values, folder):
+    for i, frame in enumerate(values):
+        fits.PrimaryHDU(frame / np.float32(65_535)).writeto(folder / f"r_pp_light_{i + 1:05d}.fit")
+
+
+def from_files(folder, frames, planes, options, rows, workers):
+    files = [fits.open(folder / f"r_pp_light_{i + 1:05d}.fit", memmap=True) for i in range(frames)]
+    values = Rows([hdus[0].data for hdus in files], np.float32(65_535))
+    result = combine_bands((values, *planes[1:]), options, rows, workers)
+    for hdus in files:
+        hdus.close()
+    return result
+
+
+class Rows:
+    """Frames of files, with the look of an array (frame, y, x) as far as `combine_bands` needs it."""
+
+    def __init__(self, frames, scale):
+        self.frames, self.scale = frames, scale
+        self.shape, self.dtype = (len(frames), *frames[0].shape), np.dtype(np.float32)
+
+    def __getitem__(self, key):
+        i, rows = key
+        return self.frames[i][rows] * self.scale
+
+
+def siril(folder, repeats):
+    script = folder / "stack.ssf"
+    script.write_text(
+        "requires 0.99.8\nsetext fit\n"
+        "stack r_pp_light rej 3 3 -norm=addscale -output_norm -out=result\nclose\n"
+    )
+    walls, cpus, said = [], [], []
+    for _ in range(repeats):
+        for old in (*folder.glob("*.seq"), folder / "result.fit"):
+            old.unlink(missing_ok=True)
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        done = subprocess.run(
+            ["siril-cli", "-d", str(folder), "-s", str(script)], capture_output=True, text=True, check=False
+        )
+        whole = time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        log = done.stdout + done.stderr
+        if not (folder / "result.fit").exists():
+            raise SystemExit(f"Siril made no result:\n{log[-2000:]}")
+        times = re.findall(
+            r"Execution time:\s*(?:(\d+)\s*h\s*)?(?:(\d+)\s*min\s*)?(?:([\d.]+)\s*(ms|s))?", log
+        )
+        seconds = [
+            3600 * int(h or 0) + 60 * int(m or 0) + float(s or 0) / (1000 if unit == "ms" else 1)
+            for h, m, s, unit in times
+        ]
+        walls.append(seconds[-1] if seconds else whole)
+        said.append("log" if seconds else "whole process")
+        cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return float(np.median(walls)), float(np.median(cpus)), said[-1]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--frames", type=int, default=30)
+    parser.add_argument("--rows", type=int, default=2822)
+    parser.add_argument("--columns", type=int, default=4144)
+    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
+    parser.add_argument("--band", type=int, default=64, help="rows of a tile")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--reject", default="auto", choices=RULES)
+    parser.add_argument("--no-siril", action="store_true")
+    asked = parser.parse_args()
+    planes = make_frames(asked.frames, (asked.rows, asked.columns))
+    options = StackOptions(reject=asked.reject)
+    combine_bands([plane[:, :40] for plane in planes], options, 20, 1)  # compiles
+    size = asked.rows * asked.columns
+    print(f"{asked.frames} frames of {asked.columns} x {asked.rows}, {options.describe(asked.frames)}")
+    wall, cpu, _ = timed(lambda: combine_bands(planes, options, asked.band, asked.workers), asked.repeats)
+    each = 1e9 * cpu / asked.frames / size
+    print(f"ours, arrays      wall {wall:7.2f} s   CPU {cpu:7.2f} s   ({each:.1f} ns CPU per sample)")
+    if asked.no_siril or shutil.which("siril-cli") is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="registered-") as name:
+        folder = Path(name)
+        write_sequence(planes[0], folder)
+        files = timed(
+            lambda: from_files(folder, asked.frames, planes, options, asked.band, asked.workers),
+            asked.repeats,
+        )
+        print(f"ours, FITS files  wall {files[0]:7.2f} s   CPU {files[1]:7.2f} s")
+        peer_wall, peer_cpu, source = siril(folder, asked.repeats)
+        print(f"Siril, stack      wall {peer_wall:7.2f} s   CPU {peer_cpu:7.2f} s   (wall: {source})")
+        for name, mine in (("arrays", (wall, cpu)), ("FITS files", files)):
+            print(
+                f"Siril / ours      wall {peer_wall / mine[0]:7.1f}     CPU {peer_cpu / mine[1]:7.1f}   ({name})"
+            )
+
+
+if __name__ == "__main__":
+    main()
