@@ -119,9 +119,8 @@ def main():
         peer_wall, peer_cpu, source = siril(folder, asked.repeats)
         print(f"Siril, stack      wall {peer_wall:7.2f} s   CPU {peer_cpu:7.2f} s   (wall: {source})")
         for name, mine in (("arrays", (wall, cpu)), ("FITS files", files)):
-            print(
-                f"Siril / ours      wall {peer_wall / mine[0]:7.1f}     CPU {peer_cpu / mine[1]:7.1f}   ({name})"
-            )
+            ratios = peer_wall / mine[0], peer_cpu / mine[1]
+            print(f"Siril / ours      wall {ratios[0]:7.1f}     CPU {ratios[1]:7.1f}   ({name})")
 
 
 if __name__ == "__main__":
