@@ -118,9 +118,9 @@ def main():
         print(f"ours, FITS files  wall {files[0]:7.2f} s   CPU {files[1]:7.2f} s")
         peer_wall, peer_cpu, source = siril(folder, asked.repeats)
         print(f"Siril, stack      wall {peer_wall:7.2f} s   CPU {peer_cpu:7.2f} s   (wall: {source})")
-        for name, mine in (("arrays", (wall, cpu)), ("FITS files", files)):
+        for source, mine in (("arrays", (wall, cpu)), ("FITS files", files)):
             ratios = peer_wall / mine[0], peer_cpu / mine[1]
-            print(f"Siril / ours      wall {ratios[0]:7.1f}     CPU {ratios[1]:7.1f}   ({name})")
+            print(f"Siril / ours      wall {ratios[0]:7.1f}     CPU {ratios[1]:7.1f}   ({source})")
 
 
 if __name__ == "__main__":
