@@ -119,7 +119,7 @@ def figures(session: Path, out: Path, summary: dict) -> dict:
         width[good], shape[good] = single["fwhm"][index[good]], single["eccentricity"][index[good]]
         widths.append(width)
         shapes.append(shape)
-    width, shape = (np.nanmedian(np.array(v), axis=0) for v in (widths, shapes))
+    width, shape = _middle_of(widths), _middle_of(shapes)
     rings = []
     for low, high in itertools.pairwise(BINS):
         here = (radius >= low) & (radius < high) & np.isfinite(width)
@@ -138,6 +138,15 @@ def figures(session: Path, out: Path, summary: dict) -> dict:
         "canvas": band["canvas"], "rings": rings, "position_px": positions(session, stars, wcs, band),
         "wcs": band["wcs"],
     }  # fmt: skip
+
+
+def _middle_of(lists: list[np.ndarray]) -> np.ndarray:
+    """Return the median over the lists where any knows the star, NaN elsewhere."""
+    values = np.array(lists)
+    known = np.isfinite(values).any(axis=0)
+    out = np.full(values.shape[1], np.nan)
+    out[known] = np.nanmedian(values[:, known], axis=0)
+    return out
 
 
 def positions(session: Path, stars: np.ndarray, wcs: WCS, band: dict) -> dict:

@@ -1,5 +1,6 @@
 """``report.html``: the drawings and tables of one run, gathered for the page."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def write_report(
             for one in bands[:3]
             for name in ("coverage", "noise")
         ],
-        plan=[*diagnose(session, plan).lines(), "", *notes],
+        plan=[*diagnose(session, plan).lines(), "", *notes, *_placing(sets)],
         recipe=recipe_text(recipe),
     )
     write_page(context.out / "report.html", page)
@@ -66,6 +67,26 @@ def _pictures(context: Context, summary: Mapping[str, Any]) -> Iterator[Picture]
             yield picture_from_file(
                 context.out / path, title=path.rpartition("/")[2].removesuffix(".png"), path=path
             )
+
+
+def _placing(sets: Sequence[StackSet]) -> Iterator[str]:
+    """Say how the frames of each set were placed: on which canvas, by which model, how well."""
+    for members in sets:
+        placed = [light for light in members.lights if light.from_reference is not None]
+        if not placed or members.canvas is None:
+            continue
+        canvas, shape = members.canvas, members.canvas.shape
+        yield (
+            f"{members.target}: {len(placed)} of {len(members.lights)} frames placed; canvas "
+            f"{canvas.extent}, {shape[1]} x {shape[0]} pixel ({canvas.reason})."
+        )
+        if members.lens:
+            yield f"{members.target}: {members.lens}."
+        models = Counter(light.registration_model for light in placed if light.registration_model)
+        rms = [light.registration_rms for light in placed if light.registration_rms > 0]
+        if models and rms:
+            counted = ", ".join(f"{number} {name}" for name, number in models.most_common())
+            yield f"{members.target}: maps: {counted}; residual {np.median(rms):.3f} pixel in the median."
 
 
 def _registration(lights: Sequence[Light]) -> Plot | None:

@@ -227,6 +227,7 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
         ("Exposure", [Cell(duration(get_number(p, "exposure_s"))) for p in products], "summed"),
         ("Star width", [_number(p, "fwhm_px", unit=" px") for p in products], "full width at half maximum"),
         ("Sky noise", [_number(p, "noise_e_s", digits=4, unit=f" {RATE}") for p in products], "per pixel"),
+        ("Canvas", [_canvas(p) for p in products], "area that the stack covers, and why"),
         ("Rejection", [Cell(clean(p.get("method"), 120) or DASH) for p in products], "rule and combination"),
         ("Rejected", [_rejected(p) for p in products], "share of samples, against the other frames"),
         ("Zero point", [_zero(zero) for zero in zeros], f"magnitude of 1 {RATE}"),
@@ -240,6 +241,23 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
         ("Sources", [_file(p, "sources") for p in products], "one row per source, ECSV and FITS"),
     )  # fmt: skip
     return ProductTable(heads, tuple(ProductRow(label, tuple(cells), hint) for label, cells, hint in rows))
+
+
+def _canvas(product: Row) -> Cell:
+    canvas = product.get("canvas") or {}
+    shape = canvas.get("shape")
+    if not shape:
+        return Cell(DASH)
+    extent = {"reference": "reference frame"}.get(str(canvas.get("extent")), str(canvas.get("extent")))
+    return Cell(clean(f"{extent}, {shape[1]} x {shape[0]} px; {canvas.get('reason')}", 160))
+
+
+def _model(row: Row) -> Cell:
+    """Return the model of a frame's map and its stars; the reference has none."""
+    model = row.get("registration_model")
+    if not model:
+        return Cell("reference" if row.get("registration_rms_px") == 0 else DASH)
+    return Cell(clean(f"{model}; {row.get('registration_stars')}", 60))
 
 
 def _rejected(product: Row) -> Cell:
@@ -312,7 +330,10 @@ def frames_table(frames: Sequence[Row]) -> Table | None:
         ("FWHM [px]", "Median width of stars"),
         ("Ecc.", "Median eccentricity of stars: 0 is round"), (f"Sky [{RATE}]", "Median background"),
         ("Stars", "Detected at 5 sigma or more"),
-        ("Transp.", "Star flux over that of the best frame"), ("Weight", "In the stack, relative"),
+        ("Transp.", "Star flux over that of the best frame"),
+        ("Map [px]", "Residual of the stars that place the frame on the reference"),
+        ("Map", "Its model; stars"),
+        ("Weight", "In the stack, relative"),
         ("Reason", "Why it was left out or weighted down"),
     )  # fmt: skip
     rows = []
@@ -331,6 +352,8 @@ def frames_table(frames: Sequence[Row]) -> Table | None:
                 _number(row, "sky_e_s") if light else Cell("", float("-inf")),
                 _number(row, "n_stars", digits=0) if light else Cell("", float("-inf")),
                 _number(row, "transparency", digits=3) if light else Cell("", float("-inf")),
+                _number(row, "registration_rms_px", digits=3) if light else Cell("", float("-inf")),
+                _model(row) if light else Cell(""),
                 _number(row, "weight", digits=3) if light else Cell("", float("-inf")),
                 Cell(reason, reason, tone="" if used else "bad"),
             )
