@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from acceptance import check_positions
 from astropy.io import fits
-from night_figures import MASKED, Night
+from night_figures import MASKED, Night, robust_std
 from scipy.spatial import cKDTree
 
-from sciastro.recipe.run import RunRequest, reduce_session
+from sciastro.recipe.run import RunRequest, load_recipe, reduce_session
 from sciastro.recipe.simulated import night_plan, write_night
 from sciastro.simulate.bands import star_rates
 
@@ -59,3 +59,38 @@ def test_gains_make_the_sun_gray(night, colors):
     for name, true in (("R", rates[1] / rates[0]), ("B", rates[1] / rates[2])):
         header = fits.getheader(night.out / colors[name].row["image"])
         assert header["COLGAIN"] == pytest.approx(true, abs=3 * header["COLGERR"] + 0.005 * true)
+
+
+CLEAN = {
+    "sky.nebula": "none", "sky.faintest": 14.5, "sky.least_density": 0.0, "seeing": 7.0, "lights": 8,
+    "camera.rows": 800, "camera.columns": 1000, "psf.halo": 0.0, "camera.hot_pixels": 2e-4,
+    "camera.cosmic_rays": 0.0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clear_session(tmp_path_factory):
+    """Stars alone on a smooth sky, 1.7 superpixels wide."""
+    folder = tmp_path_factory.mktemp("clear") / "session"
+    write_night(night_plan("osc", CLEAN), folder)
+    return folder
+
+
+@pytest.mark.parametrize("method", ["superpixel", "bilinear"])
+def test_errors_are_what_is_claimed(clear_session, tmp_path, method):
+    recipe = load_recipe(None, [f"calibrate.debayer.method={method}"])
+    reduce_session(RunRequest(session=clear_session, out=tmp_path / "out", until="photometry", recipe=recipe))
+    reduced = Night(clear_session, tmp_path / "out")
+    bands = {name[-1]: reduced.band(name) for name in reduced.bands}
+    for band in bands.values():
+        rows, stars = band.matched(snr=12, radius=4 * band.row["fwhm_px"], share=0.002)
+        assert len(rows) > 100
+        for name, true in zip("xy", band.star_xy, strict=True):
+            off = band.table[name].value[rows] - true[stars]
+            pull = (off - np.median(off)) / band.table[f"{name}_err"].value[rows]
+            assert 0.8 < robust_std(pull) < 1.35
+        ratio, _, _, _ = band.flux_ratios(snr=12, share=0.002)
+        assert robust_std(ratio / band.scale) < 0.03
+        assert 0.9 < np.median(band.pixel_scatter()) < 1.1
+    for name in "RB":  # the flux of each color is unbiased: one scale for all
+        assert abs(bands[name].scale / bands["G"].scale - 1) < 0.005

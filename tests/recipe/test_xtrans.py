@@ -1,0 +1,68 @@
+"""A night of an X-Trans camera from files to photometry, small: solved, in place, colors in proportion."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+from scipy.spatial import cKDTree
+from small_nights import PLAN
+
+from sciastro.recipe.run import RunRequest, load_recipe, reduce_session
+from sciastro.recipe.simulated import night_plan, write_night
+from sciastro.simulate.camera import XTRANS
+from sciastro.simulate.truth import Truth
+
+OSC = {
+    **PLAN, "bands": "OSC", "camera.cfa": XTRANS, "camera.rows": 390, "camera.columns": 486, "seeing": 30.0,
+    "flats": 2, "darks": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("xtrans")
+    write_night(night_plan("tiny", OSC), folder / "session")
+    return folder / "session"
+
+
+@pytest.mark.parametrize(("method", "step"), [("superpixel", 3), ("linear", 1)])
+def test_an_xtrans_night(session, tmp_path, method, step):
+    recipe = load_recipe(None, [f"calibrate.debayer.method={method}"])
+    reduce_session(RunRequest(session=session, out=tmp_path / "out", until="photometry", recipe=recipe))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    truth = Truth.load(session)
+    reference = next(row["path"] for row in summary["frames"] if row.get("registration_rms_px") == 0.0)
+    x, y = truth.sky_to_pixel(reference, truth.stars["ra"], truth.stars["dec"])
+    places, scale = {}, {}
+    assert [row["band"] for row in summary["products"]] == ["R", "G", "B"]
+    for row in summary["products"]:
+        assert row["n_frames"] == 3
+        assert row["wcs"] is not None
+        image = fits.getdata(tmp_path / "out" / row["image"], "SCI")
+        assert image.shape == ((390 - 1) // 3, (486 - 1) // 3) if step == 3 else (390, 486)
+        table = QTable.read(tmp_path / "out" / row["sources"], format="ascii.ecsv")
+        table = table[table["flags"] == 0]
+        table = table[np.argsort(-table["flux"].value)[:25]]
+        found = np.column_stack([table["x"].value, table["y"].value])
+        # Cells of this array begin at the pixel that `core.cfa.cell_origin` says.
+        true = np.column_stack([(x - row_of(step, 0)) / step, (y - row_of(step, 1)) / step])
+        sure = np.isfinite(true).all(axis=1)
+        distance, index = cKDTree(true[sure]).query(found)
+        assert len(found) == 25
+        assert np.median(distance) < 0.1 * 3 / step
+        assert np.abs(np.median(found - true[sure][index], axis=0)).max() < 0.04 * 3 / step
+        places[row["band"]] = found
+        rates = truth.star_rates(f"OSC-{row['band']}")[sure][index]
+        scale[row["band"]] = np.median(table["flux"].value / rates)
+    # 25 stars in a crowd, neighbors in the apertures; `tests/truth/test_color_night.py` is stricter.
+    assert scale["R"] / scale["G"] == pytest.approx(1, abs=0.1)
+    assert scale["B"] / scale["G"] == pytest.approx(1, abs=0.1)
+
+
+def row_of(step, axis):
+    """Return the raw position of the center of the first pixel of the stack, along x or y."""
+    from sciastro.core.cfa import cell_center
+
+    return cell_center(XTRANS)[axis] if step == 3 else 0.0
