@@ -111,13 +111,18 @@ def main():
     parser.add_argument("--rules", nargs="+", default=[rule for rule in RULES if rule != "auto"])
     parser.add_argument("--no-noise-floor", action="store_true")
     parser.add_argument("--protect", type=float, default=1.0)
+    parser.add_argument("--low", type=float, help="instead of each rule's own")
+    parser.add_argument("--high", type=float, help="instead of each rule's own")
     asked = parser.parse_args()
     heads = ["rule", "false", "noise+", *(f"{k} x {s}" for k, s in OUTLIERS), "flux", "worst", "ns"]
     for n in asked.frames:
         print(f"\n**{n} frames**\n\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}", flush=True)
         shape, field = shape_of(asked.pixels), stars(n, n)
         for rule in asked.rules:
-            options = StackOptions(reject=rule, noise_floor=not asked.no_noise_floor, protect=asked.protect)
+            options = StackOptions(
+                reject=rule, low=asked.low, high=asked.high, noise_floor=not asked.no_noise_floor,
+                protect=asked.protect,
+            )  # fmt: skip
             false, added, ns = pure_noise(n, shape, options)
             found = [detection(n, shape, options, k, s) if k <= n // 2 else np.nan for k, s in OUTLIERS]
             bias, worst = flux_change(field, options)

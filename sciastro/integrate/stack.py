@@ -7,7 +7,7 @@ coordinates ``exposure`` [s] and ``filter``; where present ``weight``, ``use``, 
 (dims band, y, x), ``noise_correlation``, ``image_exposure`` [s] and ``n_frames`` (dims band), and
 ``noise_autocorrelation`` (band, lag_y, lag_x); with ``context=True`` also ``context`` (band, plane, y, x).
 Method: one resampling to the reference grid (Lanczos-3), additive and multiplicative normalization,
-winsorized sigma clipping with star cores protected, frame-weighted mean.
+rejection by number of frames with star cores protected, frame-weighted mean.
 """
 
 from dataclasses import astuple, dataclass

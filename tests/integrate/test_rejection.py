@@ -60,7 +60,7 @@ def test_numbers_do_not_depend_on_the_tiles(rule, night):
 def test_the_rule_that_auto_took_is_stated():
     options = StackOptions(reject="auto")
     assert options.thresholds(2)[0] == "none"
-    assert [options.thresholds(n)[0] for n in (3, 5, 6, 14, 15)] == [
+    assert [options.thresholds(n)[0] for n in (3, 9, 10, 14, 15)] == [
         "noise",
         "noise",
         "esd",
@@ -68,7 +68,7 @@ def test_the_rule_that_auto_took_is_stated():
         "winsorized",
     ]
     assert options.describe(30) == "winsorized 4 / 3 (auto, 30 frames)"
-    assert StackOptions(reject="noise", low=4.5).describe(8) == "noise 4.5 / 5"
+    assert StackOptions(reject="noise", low=4.2).describe(8) == "noise 4.2 / 4"
     assert StackOptions(reject="winsorized").describe(30) == "winsorized 4 / 3"
 
 

@@ -65,7 +65,7 @@ def test_rejection_is_told_and_its_maps_are_written(two_frames, tmp_path):
             )
     summary = reduced(night, tmp_path / "out", "stack.maps=true", "stack.reject=noise")
     product = summary["products"][0]
-    assert product["method"].startswith("noise 5 / 5, mean")
+    assert product["method"].startswith("noise 4.5 / 4, mean")
     assert product["rejection"]["frames_far_above"] == ["4.fits"]
     lost = {row["path"]: row.get("lost") for row in summary["frames"]}
     band = product["band"]
