@@ -23,7 +23,7 @@ from sciastro.io.exifcards import exif_header, put
 from sciastro.io.lastframe import LastFrame
 from sciastro.io.probe import Pixels, Probe, RowSource
 
-__all__ = ["RawReader"]
+__all__ = ["SUFFIXES", "RawReader"]
 
 SUFFIXES = (
     ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".rw2", ".orf", ".pef", ".dng",

@@ -17,7 +17,8 @@ from sciastro.io.headers import FrameFacts, facts_from_header
 from sciastro.io.nights import night_of
 from sciastro.io.probe import Probe
 from sciastro.io.products import is_product
-from sciastro.io.reader import is_image, probe
+from sciastro.io.raw import SUFFIXES as RAW_SUFFIXES
+from sciastro.io.reader import LATER, is_image, probe
 from sciastro.recipe.targets import name_targets
 
 __all__ = [
@@ -70,7 +71,7 @@ class Session:
     skipped
         Images that cannot be used: path relative to the root, and why.
     ignored
-        Other files (notes, tables, pictures of no interest), relative to the root.
+        Other files (notes, tables, pictures beside raw files of the same name), relative to the root.
     """
 
     root: Path
@@ -175,8 +176,9 @@ def scan(
         found = "is a file, not a folder." if folder.exists() else "does not exist."
         raise UsageError(found, where=str(folder), remedy="Give the folder that holds the frames.")
     files = list(_walk(folder, leave))
-    images = [path for path in files if is_image(path)]
-    ignored = tuple(_relative(folder, path) for path in files if not is_image(path))
+    seen = {path for path in files if is_image(path)} - _pictures_of_raws(files)
+    images = [path for path in files if path in seen]
+    ignored = tuple(_relative(folder, path) for path in files if path not in seen)
     frames: list[FrameFacts] = []
     skipped: list[tuple[str, str]] = []
     for number, path in enumerate(images, start=1):
@@ -197,6 +199,13 @@ def scan(
     if not frames:
         raise _nothing(folder, skipped)
     return Session(folder, tuple(name_targets(_share_site(frames), folder)), tuple(sorted(skipped)), ignored)
+
+
+def _pictures_of_raws(files: Sequence[Path]) -> set[Path]:
+    """Return the pictures that a camera has written beside raw files of the same name."""
+    raws = {(path.parent, path.stem.casefold()) for path in files if path.name.lower().endswith(RAW_SUFFIXES)}
+    pictures = (path for path in files if path.suffix.lower() in LATER)
+    return {path for path in pictures if (path.parent, path.stem.casefold()) in raws}
 
 
 def _nothing(folder: Path, skipped: Sequence[tuple[str, str]]) -> FileError:

@@ -18,6 +18,7 @@ from sciastro.io.exif import read_exif
 from sciastro.io.exifcards import exif_header
 from sciastro.io.headers import facts_from_header
 from sciastro.io.reader import is_image, open_rows, probe, read_pixels
+from sciastro.recipe.session import scan
 from sciastro.simulate.dng import write_dng
 
 rawpy = pytest.importorskip("rawpy")
@@ -420,3 +421,14 @@ def test_stems_know_every_suffix():
     assert {
         f".{suffix.rsplit('.', 1)[-1]}" for reader in READERS for suffix in reader.suffixes
     } <= IMAGE_SUFFIXES
+
+
+def test_pictures_beside_their_raw_files_are_no_matter(tmp_path, mosaic):
+    (tmp_path / "M 31").mkdir()
+    dng(tmp_path / "M 31/IMG_0001.DNG", mosaic)
+    for name in ("IMG_0001.jpg", "IMG_0001.HEIC", "IMG_0002.JPG"):
+        (tmp_path / "M 31" / name).write_bytes(b"\xff\xd8")
+    found = scan(tmp_path)
+    assert [frame.path for frame in found.frames] == ["M 31/IMG_0001.DNG"]
+    assert found.ignored == ("M 31/IMG_0001.HEIC", "M 31/IMG_0001.jpg")
+    assert [path for path, _ in found.skipped] == ["M 31/IMG_0002.JPG"]

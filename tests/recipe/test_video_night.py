@@ -2,8 +2,8 @@
 
 import numpy as np
 from astropy.io import fits
-from camera_files import as_ser
-from small_nights import edit, reduce
+from camera_files import as_ser, write_ser
+from small_nights import command, edit, reduce
 
 OPTIONS = (
     "--set", "correct.gain=0.7", "--set", "correct.read_noise=4", "--ra", "92.27", "--dec", "24.35",
@@ -26,3 +26,11 @@ def test_ser_gives_what_fits_gives(night, tmp_path):
         products = [next(run.out.glob(f"products/*_{band}.fits")) for run in (one, two)]
         for plane in ("SCI", "ERR", "DQ"):
             np.testing.assert_array_equal(*(fits.getdata(path, extname=plane) for path in products))
+
+
+def test_exposure_told_on_the_command_line(tmp_path):
+    write_ser(tmp_path / "night/M13/clip.ser", np.full((2, 30, 40), 900, np.uint16))
+    asked = command("doctor", tmp_path / "night")
+    assert asked.exit_code == 3 and "--set scan.exposure=SECONDS" in " ".join(asked.stderr.split())
+    told = command("doctor", tmp_path / "night", "--set", "scan.exposure=0.25")
+    assert told.exit_code == 0 and "0.25 s" in told.stdout
