@@ -104,7 +104,7 @@ def reject_tile(
     sums: npt.NDArray[np.float64],
     share: npt.NDArray[np.float32] = NO_SHARE,
     frames: int | None = None,
-    numbers: Sequence[int] | None = None,
+    numbers: Sequence[int] | npt.NDArray[np.intp] | None = None,
     other: npt.NDArray[np.float64] | None = None,
 ) -> TileResult:
     """Return the stack of the samples of a tile, without its rim.
@@ -209,10 +209,8 @@ def _change(samples: _Samples, factor: npt.NDArray[np.float64], offset: npt.NDAr
 def _rejected(samples: _Samples, marks: Marks, options: StackOptions, frames: int) -> Result:
     """Reject by the rule of `options` and average; writes `marks`."""
     shape = samples.values.shape[1:]
-    result = (
-        *(np.empty(shape, np.float32) for _ in range(3)),
-        *(np.empty(shape, np.uint16) for _ in range(3)),
-    )
+    kinds = (np.float32, np.float32, np.float32, np.uint16, np.uint16, np.uint16)
+    result: Result = tuple(np.empty(shape, kind) for kind in kinds)
     method, low, high = options.thresholds(frames)
     if method == "noise":
         _by_noise(samples, marks, options, (low, high), result)
@@ -257,7 +255,8 @@ def _averaged_noise(samples: _Samples) -> Floats:
     ratio, noise = np.empty((2, *samples.values.shape[1:]), np.float32)
     scatter_ratio(*samples.flat, merge_network(len(samples.values)), ratio.ravel(), noise.ravel())
     around: Floats = ndimage.median_filter(ratio, size=2 * RIM + 1, mode="nearest")
-    return noise * np.sqrt(around)
+    sigma: Floats = noise * np.sqrt(around)
+    return sigma
 
 
 @lru_cache(maxsize=64)
