@@ -2,8 +2,7 @@
 
     python benchmarks/linear.py --points 10,30,100,300 --memory 1GB --plot docs/images/linear.svg
 
-Makes eight distinct simulated frames and hard-links them into nights of n lights (the files are small on disk,
-every frame is read and worked on all the same). Each point is a fresh process, run `--repeats` times; the
+Makes eight distinct simulated frames and hard-links them into nights of n lights (small on disk, every frame is read and worked on all the same). Each point is a fresh process, run `--repeats` times; the
 median counts. The floor is measured in the same run: every byte of the lights once at disk speed (page cache
 dropped), plus the bytes that integration must move (10 per pixel and frame, written and read once) at the
 memory bandwidth of a copy. Prints a Markdown table; wall times mean something on a quiet machine only.

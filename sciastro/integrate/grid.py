@@ -27,6 +27,7 @@ WINDOW = 60  # bytes per input pixel while one window is read, calibrated and or
 RIM = 2  # pixels around a tile that the caller may add (`Tile.padded`)
 NEARLY_ALL = 0.9  # share of the columns beyond which a window takes all: contiguous rows are twice as fast
 LARGEST = 192 << 20  # bytes per worker beyond which larger tiles save next to nothing
+ENOUGH = 1 << 19  # pixels of a tile beyond which that holds, however many frames there are
 MINIMUM = 16 << 20  # scratch of the combining kernels and small change, per worker
 
 
@@ -261,7 +262,8 @@ def plan_tiles(
     beyond = 2 * (rim - RIM)
     sample, per_input = (SAMPLE + SHARE, WINDOW + PACKED) if drizzled else (SAMPLE, WINDOW)
     slopes = _slopes(maps, shape, domains)
-    budget = min(memory_bytes / workers - MINIMUM, LARGEST)
+    largest = max(LARGEST, ENOUGH * (sample * len(slopes) + OVERHEAD))
+    budget = min(memory_bytes / workers - MINIMUM, largest)
     most_rows = max(STEP, -(-height // (2 * workers) // STEP) * STEP) if workers > 1 else height
     best: tuple[float, int, int] | None = None
     columns = width

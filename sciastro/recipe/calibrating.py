@@ -26,7 +26,7 @@ from sciastro.io.reader import read_pixels
 from sciastro.io.store import RawBlock, open_raw
 from sciastro.kernels.mosaic import keep_color
 from sciastro.kernels.trails import mark_trails
-from sciastro.recipe.context import Context, hand_back_arrays
+from sciastro.recipe.context import Context, hand_back_arrays, resident_memory
 from sciastro.recipe.detector import Detector
 from sciastro.recipe.hits import mark_hits
 from sciastro.recipe.lights import PROBED, Light
@@ -122,7 +122,9 @@ class Calibrator:
     def memory_left(self, canvas: tuple[int, int], beside: int = 0) -> int:
         """Return what pass 2 may allocate [byte] next to the canvas, the planes, the process and `beside`."""
         planes = sum(_size(one) for one in self._planes.values())
-        taken = RESIDENT + planes + canvas[0] * canvas[1] * CANVAS_BYTES + beside
+        # What the frames' star lists and earlier bands take shows in the size of the process alone.
+        process = max(RESIDENT + planes, resident_memory())
+        taken = process + canvas[0] * canvas[1] * CANVAS_BYTES + beside
         return max(self._memory - taken, SMALLEST)
 
     def block(self, light: Light) -> RawBlock:

@@ -15,7 +15,16 @@ from typing import Protocol
 from sciastro.core.cluster import Cluster
 from sciastro.errors import OptionError
 
-__all__ = ["STAGES", "Context", "Progress", "Silent", "hand_back_arrays", "parse_memory", "peak_memory"]
+__all__ = [
+    "STAGES",
+    "Context",
+    "Progress",
+    "Silent",
+    "hand_back_arrays",
+    "parse_memory",
+    "peak_memory",
+    "resident_memory",
+]
 
 STAGES = (
     "ingest",
@@ -175,6 +184,15 @@ def hand_back_arrays() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(MMAP_THRESHOLD, LARGE_BLOCK)
         library.mallopt(TRIM_THRESHOLD, FREE_KEPT)
+
+
+def resident_memory() -> int:
+    """Return the resident size of this process now [byte]; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * resource.getpagesize()
 
 
 def peak_memory() -> int:

@@ -32,7 +32,7 @@ from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import LightGroup
 from sciastro.recipe.stacking import Stacked
 
-__all__ = ["KeptBand", "KeptSet", "KeptStacks", "load_stacks", "save_stacks"]
+__all__ = ["KeptBand", "KeptSet", "KeptStacks", "forget_stars", "load_stacks", "save_stacks"]
 
 SCHEMA = 1
 POINTER = "stacks.json"
@@ -96,6 +96,31 @@ class KeptStacks:
 def _grid(members: StackSet) -> tuple[object, ...]:
     facts = members.lights[0].facts
     return members.target.casefold().replace(" ", ""), facts.shape, facts.cfa, facts.binning
+
+
+def forget_stars(sets: Sequence[StackSet]) -> None:
+    """Drop what only registration and grading need of all lights but the few that a later night is held to.
+
+    A thousand frames' star lists and residuals are half a gigabyte.
+    """
+    for members in sets:
+        special = {id(light) for light in (members.reference, *members.bases.values())}
+        for light in members.lights:
+            if light.measured is None or light.kept:
+                continue
+            light.signal = _signals(light)
+            light.residuals = None
+            if id(light) not in special:
+                light.pairs = None
+                light.measured = replace(light.measured, stars=empty_stars())
+
+
+def _signals(light: Light) -> dict[str, float]:
+    """Return the PSF signal of a light in each of its bands."""
+    measured, seconds = light.measures, light.facts.exposure or float("nan")
+    return light.signal or {
+        band: psf_signal(measured.stars, seconds, noise / seconds) for band, noise in measured.noise.items()
+    }
 
 
 # --------------------------------------------------------------------------------------------- save
@@ -217,17 +242,13 @@ def _light_state(light: Light) -> dict[str, Any]:
     facts = {one.name: getattr(light.facts, one.name) for one in fields(light.facts)}
     facts["origins"] = dict(light.facts.origins)
     facts |= {name: facts[name] and facts[name].isoformat() for name in ("time", "night")}
-    seconds = light.facts.exposure or float("nan")
-    signal = light.signal or {
-        band: psf_signal(measured.stars, seconds, noise / seconds) for band, noise in measured.noise.items()
-    }
     return {
         "facts": facts, "target": light.match.group.target, "reason": light.reason, "use": light.use,
         "measured": {name: getattr(measured, name) for name in PLAIN},
         "map": None if light.from_reference is None else light.from_reference.tolist(),
         "domain": None if light.domain is None else [float(one) for one in light.domain],
         "rms": light.registration_rms, "transparency": light.transparency, "weights": light.weights,
-        "wcs": light.wcs, "signal": signal, "panel": light.panel,
+        "wcs": light.wcs, "signal": _signals(light), "panel": light.panel,
     }  # fmt: skip
 
 

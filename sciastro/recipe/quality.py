@@ -66,7 +66,7 @@ def _columns(lights: Sequence[Light], band: str) -> dict[v.VariableSpec, npt.NDA
     noise = rates("noise")
     signal = [
         light.signal.get(band, np.nan)
-        if light.kept
+        if light.signal
         else (np.nan if light.measured is None else psf_signal(light.measured.stars, second, one))
         for light, second, one in zip(lights, seconds, noise, strict=True)
     ]

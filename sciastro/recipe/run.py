@@ -14,6 +14,7 @@ from sciastro.core.cluster import connect
 from sciastro.core.history import package_version
 from sciastro.core.lift import one_owner
 from sciastro.errors import MatchError, OptionError, SciastroError
+from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.run import empty_stack
 from sciastro.io.paths import REASONS, atomic_path, ensure_writable, output_error, sweep
 from sciastro.io.usercatalog import read_user_catalog
@@ -30,7 +31,7 @@ from sciastro.recipe.finishing import Finished, measure_set, write_band
 from sciastro.recipe.growing import Growth, added, begin_growth, grade_added, grow_band, solve_again
 from sciastro.recipe.journal import Journal, fingerprint
 from sciastro.recipe.keeping import create_store, keep_frames, store_facts, store_masters
-from sciastro.recipe.kept import KeptSet, load_stacks, save_stacks
+from sciastro.recipe.kept import KeptSet, forget_stars, load_stacks, save_stacks
 from sciastro.recipe.library import add_to_library, only_used, with_library
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
 from sciastro.recipe.making import MasterBank, make_masters, match_of_made
@@ -479,6 +480,8 @@ def _place(run: _Run) -> None:
             run.recipe,
             run.context,
         )
+    if not run.recipe.of(CometOptions).enabled:  # a comet is looked for among the stars
+        forget_stars(run.sets)
 
 
 def _register(run: _Run, members: StackSet) -> None:
