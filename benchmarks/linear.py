@@ -2,8 +2,9 @@
 
     python benchmarks/linear.py --points 10,30,100,300 --memory 1GB --plot docs/images/linear.svg
 
-Makes eight distinct simulated frames and hard-links them into nights of n lights (small on disk, every frame is read and worked on all the same). Each point is a fresh process, run `--repeats` times; the
-median counts. The floor is measured in the same run: every byte of the lights once at disk speed (page cache
+Makes eight distinct simulated frames and hard-links them into nights of n lights: small on disk, and every
+frame is read and worked on all the same. Each point is a fresh process, run `--repeats` times; the median
+counts. The floor is measured in the same run: every byte of the lights once at disk speed (page cache
 dropped), plus the bytes that integration must move (10 per pixel and frame, written and read once) at the
 memory bandwidth of a copy. Prints a Markdown table; wall times mean something on a quiet machine only.
 """
@@ -196,6 +197,13 @@ def main() -> None:
         )  # fmt: skip
         print(f"| {point.frames} | {point.wall:.1f} | {point.cpu:.1f} | {slope} | {floor:.2f} | "
               f"{point.peak / 1e6:.0f} | {point.peak / bound:.2f} |")  # fmt: skip
+    if len(points) > 2:
+        import numpy as np
+
+        n, cpu = np.array([(point.frames, point.cpu) for point in points]).T
+        line = np.polyfit(n, cpu, 1, w=1 / cpu)
+        off = np.abs(np.polyval(line, n) / cpu - 1).max()
+        print(f"\nCPU = {line[1]:.1f} s + {1e3 * line[0]:.0f} ms per frame, within {100 * off:.0f} %")
     if arguments.plot:
         plot(arguments.plot, points, floors, bound)
     if not arguments.keep:

@@ -143,7 +143,7 @@ def begin_growth(stacks: KeptStacks, session: Session, lights: Sequence[Light], 
             f"holds no light that can be added: {lights[0].name} {lights[0].reason}.",
             where=str(session.root), remedy="The stacks stay as they are.",
         )  # fmt: skip
-    told = context.out / "summary.json"
+    told = stacks.folder / "summary.json"
     try:
         summary = json.loads(told.read_text(encoding="utf-8"))
         rows = [row | {"path": free(row["path"])} for row in summary["frames"]]

@@ -81,6 +81,7 @@ class KeptSet:
 class KeptStacks:
     """Everything that can grow; `hashes` are of the files that are in, with their names."""
 
+    folder: Path
     nights: int
     sets: list[KeptSet]
     hashes: dict[str, str] = field(default_factory=dict)
@@ -157,6 +158,7 @@ def save_stacks(
     }  # fmt: skip
     with output_errors(folder):
         np.savez(folder / "stars.npz", allow_pickle=False, **stars)  # type: ignore[arg-type]
+        shutil.copyfile(out / "summary.json", folder / "summary.json")
     pointer = {"schema": SCHEMA, "generation": generation}
     for path, content in ((folder / "state.json", state), (out / POINTER, pointer)):
         with atomic_path(path) as temporary:
@@ -282,7 +284,7 @@ def load_stacks(out: Path, recipe: Recipe) -> KeptStacks:
             f"cannot be read ({type(error).__name__}: {error}).", where=str(out / "stacks"), remedy=NEW_START
         ) from error
     hashes = {light.measures.sha256: light.name for one in sets for light in one.members.lights}
-    return KeptStacks(nights=int(state["nights"]), sets=sets, hashes=hashes)
+    return KeptStacks(folder=folder, nights=int(state["nights"]), sets=sets, hashes=hashes)
 
 
 def _same_options(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

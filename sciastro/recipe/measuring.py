@@ -54,10 +54,13 @@ def measure_lights(
     def piece(light: Light) -> str:
         return f"light-{light.store}-{light.index}"
 
+    lost = _lost_pixels([light for light in lights if not light.reason and journal.has(piece(light))],
+                        root, calibrator, context)  # fmt: skip
+
     def open_lights() -> Iterator[Light]:
         """Yield the lights that nobody has measured yet."""
         for light in lights:
-            kept = None if light.reason else journal.load(piece(light))
+            kept = None if light.reason or light.name in lost else journal.load(piece(light))
             if kept is not None:
                 _restore(light, *kept)
             if light.reason or kept is not None:
@@ -84,6 +87,29 @@ def measure_lights(
         gather=False,
     )  # fmt: skip
     detector.agree(lights)
+
+
+def _lost_pixels(lights: list[Light], root: Path, calibrator: Calibrator, context: Context) -> set[str]:
+    """Return the lights of a stopped run whose stored pixels are not those of their files.
+
+    Nobody waits for raw pixels to reach the disk; after a power cut some may be missing.
+    """
+
+    def whole(light: Light) -> bool:
+        try:
+            raw = read_pixels(root / light.facts.path, light.facts.hdu)
+        except SciastroError:  # measured again, which tells why it cannot be read
+            return False
+        if raw.shape != light.facts.shape:
+            return False
+        stored = calibrator.block(light).rows(light.index, 0, raw.shape[0])
+        return stored.tobytes() == np.ascontiguousarray(raw).tobytes()
+
+    checked = run_tasks(whole, lights, workers=min(context.workers, 2))
+    lost = {light.name for light, fine in zip(lights, checked, strict=True) if not fine}
+    for name in sorted(lost):
+        context.warn(f"{name}: its pixels in the store were not whole, so it is read again")
+    return lost
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sciastro.core.lift import one_owner
 from sciastro.errors import MatchError, OptionError, SciastroError
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.run import empty_stack
+from sciastro.io.lock import locked
 from sciastro.io.paths import REASONS, atomic_path, ensure_writable, output_error, sweep
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.io.xisfproducts import copy_as_xisf
@@ -256,23 +257,27 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
         out=out, workers=workers, memory=parse_memory(request.memory), progress=progress or Silent()
     )
     summary = Summary(until=request.until if request.until != "report" else None)
+    with locked(out):
+        _guarded(request, context, summary)
+    return summary.as_dict(context)
+
+
+def _guarded(request: RunRequest, context: Context, summary: Summary) -> None:
     try:
         with one_owner(), _cluster_of(request, context):
-            run = _begin(request, context, summary)
-            _go(run)
+            _go(_begin(request, context, summary))
     except SciastroError as error:
-        _write_failure(summary, context, str(error))
+        _write_failure(request, summary, context, str(error))
         raise
     except KeyboardInterrupt:
-        _write_failure(summary, context, "stopped by the user")
+        _write_failure(request, summary, context, "stopped by the user")
         raise
     except OSError as error:
         if error.errno not in REASONS:
             raise
-        told = output_error(error, Path(error.filename or out))
-        _write_failure(summary, context, str(told))
+        told = output_error(error, Path(error.filename or context.out))
+        _write_failure(request, summary, context, str(told))
         raise told from error
-    return summary.as_dict(context)
 
 
 @contextlib.contextmanager
@@ -288,7 +293,10 @@ def _cluster_of(request: RunRequest, context: Context) -> Iterator[None]:
         context.cluster.close()
 
 
-def _write_failure(summary: Summary, context: Context, reason: str) -> None:
+def _write_failure(request: RunRequest, summary: Summary, context: Context, reason: str) -> None:
+    if request.add:  # the old stack and its summary still stand
+        log.error("%s", reason)
+        return
     summary.status, summary.error = "failed", reason
     try:
         summary.write(context)
