@@ -6,6 +6,7 @@ that tell facts are read; every offset, count and depth is checked, since a file
 TIFF 6.0: section 2; Exif 2.31: 4.5.2 (JPEG), 4.6; ISO/IEC 14496-12: 4.2 (boxes).
 """
 
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["Exif", "Value", "plain_place", "read_exif"]
+__all__ = ["Exif", "Value", "dng_black", "plain_place", "read_exif"]
 
 Value = str | bytes | tuple[float, ...]
 
@@ -26,7 +27,7 @@ WANTED = frozenset(
     {254, 256, 257, 258, 259, 262, 270, 271, 272, 274, 277, 278, 282, 296, 305, 306}
     | {STRIPS, STRIP_BYTES, TILES, TILE_BYTES, SUB_DIRECTORIES, EXIF, GPS}
     | {33421, 33422, 33434, 33437, 34855, 36867, 36880, 36881, 37386, 37521, 37888}
-    | {41486, 41487, 41488, 41989, 50706, 50708, 50712, 50713, 50714, 50717, 50829, 34866}
+    | {41486, 41487, 41488, 41989, 50706, 50708, 50712, 50713, 50714, 50715, 50716, 50717, 50829, 34866}
     | {0, 1, 2, 3, 4, 5, 6, 7, 29}
 )
 NOWHERE = (1 << 32) - 1  # RW2 files write this for the place of their pixels
@@ -193,6 +194,19 @@ class _Tiff:
             pairs = zip(parts[::2], parts[1::2], strict=True)
             return tuple(above / below if below else float("nan") for above, below in pairs)
         return tuple(struct.unpack(f"{self.order}{count}{CODES[kind]}", data))
+
+
+def dng_black(exif: Exif) -> float | None:
+    """Return the mean black level [adu] that a DNG names for its mosaic; None where there is no such one.
+
+    Phones measure it for each frame, and write fractions, which LibRaw rounds.
+    """
+    for tags in exif.images:
+        if tags.get(262) in ((32803,), (34892,)) and not {50715, 50716} & tags.keys():
+            levels = exif.numbers(50714, tags)
+            if levels and all(math.isfinite(level) for level in levels):
+                return sum(levels) / len(levels)
+    return None
 
 
 def plain_place(exif: Exif, shape: tuple[int, int]) -> int | None:

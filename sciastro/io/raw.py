@@ -18,7 +18,7 @@ import numpy as np
 from astropy.io import fits
 
 from sciastro.errors import FileError
-from sciastro.io.exif import Exif, plain_place, read_exif
+from sciastro.io.exif import Exif, dng_black, plain_place, read_exif
 from sciastro.io.exifcards import exif_header, put
 from sciastro.io.lastframe import LastFrame
 from sciastro.io.probe import Pixels, Probe, RowSource
@@ -32,7 +32,8 @@ SUFFIXES = (
 LARGEST = 1 << 29
 """Pixels beyond which a size is nonsense, whatever the file says (the largest sensors have 1.5e8)."""
 PERIODS = (2, 6)
-OF_THE_LAYOUT = (256, 257, 258, 259, 262, 33421, 33422, 50712, 50713, 50714, 50717, 50829)
+BLACK = 50714
+OF_THE_LAYOUT = (256, 257, 258, 259, 262, 33421, 33422, 50712, 50713, BLACK, 50717, 50829)
 """Tags that frames of one layout share: sizes, bits, compression, colors, levels, active area."""
 REMEDY = "Copy it again from the camera, or delete it."
 
@@ -87,7 +88,8 @@ class RawReader:
                 _add_from_libraw(header, raw)
         put(header, "BAYERPAT", layout.cfa, "Colors, row by row as stored")
         put(header, "ROWORDER", "TOP-DOWN")
-        black = float(np.mean(layout.black))
+        named = dng_black(exif)
+        black = float(np.mean(layout.black)) if named is None else named
         put(header, "BLACKLEV", black if black > 0 else None, "[adu] zero light; not subtracted")
         put(header, "SATURATE", layout.white, "[adu] white level of the file")
         put(header, "TOPMARG", int(sizes.top_margin), "Rows cut off above the visible area")
@@ -126,7 +128,11 @@ class RawReader:
 
     def _layout(self, raw: Any, exif: Exif, path: Path) -> _Layout:
         """Return colors and levels; frames of one camera at one setting share them."""
-        images = tuple(tuple((tag, image.get(tag)) for tag in OF_THE_LAYOUT) for image in exif.images)
+        changing = set() if dng_black(exif) is None else {BLACK}
+        images = tuple(
+            tuple((tag, image.get(tag)) for tag in OF_THE_LAYOUT if tag not in changing)
+            for image in exif.images
+        )
         known = exif.text(271), exif.text(272), exif.number(34855), raw.sizes, images
         with self._lock:
             layout = self._layouts.get(known) if exif.text(272) else None

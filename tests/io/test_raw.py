@@ -246,8 +246,9 @@ def test_a_probe_decodes_one_frame_of_a_camera(tmp_path, mosaic, monkeypatch):
     visible = raw_module._visible
     monkeypatch.setattr(raw_module, "_visible", lambda *args: decoded.append(args[1]) or visible(*args))
     reader = raw_module.RawReader()
-    for number in range(5):
-        reader.probe(dng(tmp_path / f"{number}.dng", mosaic))
+    for number in range(5):  # phones measure their black level anew for each frame
+        (image,) = reader.probe(dng(tmp_path / f"{number}.dng", mosaic, black_level=64 + number / 8))
+        assert image.header["BLACKLEV"] == 64 + number / 8
     reader.probe(dng(tmp_path / "other.dng", mosaic, cfa="RGGB"))
     assert [path.name for path in decoded] == ["0.dng", "other.dng"]
 
