@@ -9,8 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import RBFInterpolator
-from scipy.optimize import least_squares
 
 from sciastro.astrometry.robust import (
     FOLDS,
@@ -90,6 +88,8 @@ def _shift(source: Floats, target: Floats, error: Floats) -> Mapping:
 
 def _homography(source: Floats, target: Floats, error: Floats) -> Mapping:
     """Return ``(h0 u + h1 v + h2, h3 u + h4 v + h5) / (h6 u + h7 v + 1)``, weighted least squares."""
+    from scipy.optimize import least_squares  # slow to load, and hardly any run needs it
+
     middle, size = source.mean(axis=0), max(float(np.ptp(source)), 1.0)
     p = (source - middle) / size
     affine, *_ = np.linalg.lstsq(
@@ -110,6 +110,8 @@ def _homography(source: Floats, target: Floats, error: Floats) -> Mapping:
 
 def _spline(source: Floats, target: Floats, error: Floats) -> Mapping:
     """Return a thin-plate spline (Duchon 1977), as smooth as the stars left out of it favor."""
+    from scipy.interpolate import RBFInterpolator  # slow to load, and hardly any run needs it
+
     if len(source) > SPLINE_STARS:
         part = np.unique(np.linspace(0, len(source) - 1, SPLINE_STARS).astype(int))
         source, target, error = source[part], target[part], error[part]
@@ -117,7 +119,7 @@ def _spline(source: Floats, target: Floats, error: Floats) -> Mapping:
     p = source / size
     group = np.arange(len(p)) % 5
 
-    def made(use: npt.NDArray[np.bool_], smooth: float) -> RBFInterpolator:
+    def made(use: npt.NDArray[np.bool_], smooth: float) -> Mapping:
         return RBFInterpolator(
             p[use],
             target[use],

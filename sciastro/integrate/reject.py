@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, stats
+from scipy import ndimage
+from scipy.special import stdtrit
 
 from sciastro.core.quality import Quality
 from sciastro.integrate.contribution import NO_CONTEXT, context_of
@@ -267,7 +268,7 @@ def critical_values(n: int, alpha: float) -> npt.NDArray[np.float64]:
     ``N - 2`` degrees of freedom (Rosner 1983): they depend on the samples left alone. Infinite below three.
     """
     left = np.arange(3, n + 1, dtype=np.float64)
-    t = stats.t.ppf(1 - alpha / (2 * left), left - 2)
+    t = stdtrit(left - 2, 1 - alpha / (2 * left))
     out = np.full(n + 1, np.inf)
     out[3:] = (left - 1) * t / np.sqrt(left * (left - 2 + t**2))
     out.setflags(write=False)
