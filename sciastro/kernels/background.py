@@ -62,14 +62,16 @@ def _seed(image, quality, masks, y0, y1, x0, x1, buffer):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, histogram, bins):
+def _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, histogram, second, bins):
     """Count the pixels of a tile by value; return how many are finite and allowed at all.
 
     Three loops per row, of which the first two vectorize. `histogram` has two bins more than those of
-    values: for good pixels outside, and for what must not be measured. `bins` is uint16[x] of scratch.
+    values: for good pixels outside, and for what must not be measured. `second`, as long, and `bins`, uint16,
+    are scratch.
     """
     has_quality = quality.shape[0] > 1
     histogram[:] = 0
+    second[:] = 0
     n, n_bins = x1 - x0, histogram.size - 2
     outside, bad, top = np.uint16(n_bins), np.uint16(n_bins + 1), np.float32(n_bins)
     low, scale = np.float32(low), np.float32(scale)
@@ -87,8 +89,14 @@ def _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, histogram
                 bits = flags[x]
                 no = ((bits & never) != 0) | (((bits & unless) != 0) & ((bits & repaired) == 0))
                 bins[x] = bad if no else bins[x]
-        for x in range(n):
+        half = n // 2
+        for x in range(half):  # two histograms: an increment need not wait for the one before
             histogram[bins[x]] += 1
+            second[bins[half + x]] += 1
+        if n % 2:
+            histogram[bins[n - 1]] += 1
+    for b in range(histogram.size):
+        histogram[b] += second[b]
     return n * (y1 - y0) - histogram[n_bins + 1]
 
 
@@ -180,7 +188,7 @@ def tile_statistics(
         Output float64[tile_y, tile_x]: share of the tile's pixels that were finite and allowed.
     """
     counts, bins = np.empty(BINS + 2, np.int64), np.empty(image.shape[1], np.uint16)
-    histogram = counts[:BINS]
+    histogram, other = counts[:BINS], np.empty(BINS + 2, np.int64)
     sums, buffer = np.empty((3, BINS + 1), np.int64), np.empty(4 * SEEDS, np.float64)
     for j in range(edges_y.size - 1):
         for i in range(edges_x.size - 1):
@@ -194,7 +202,7 @@ def tile_statistics(
                 if not sigma > 0:
                     sigma = max(abs(center) * 1e-6, 1e-6)
                 low, scale = center - REACH * sigma, BINS / (2 * REACH * sigma)
-                good = _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, counts, bins)
+                good = _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, counts, other, bins)
                 used[j, i] = good / ((y1 - y0) * (x1 - x0))
                 median, mean, spread = _clip(histogram, sums, kappa, shrink, passes)
                 center, sigma = low + median / scale, spread / scale

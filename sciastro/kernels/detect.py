@@ -32,21 +32,43 @@ def _clean_row(image, quality, masks, y, sky, out):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _convolve_row(row, taps, out):
-    """Convolve one row with symmetric `taps` (center first); beyond the ends is sky."""
-    n, half = row.size, taps.size - 1
+    """Convolve one row with symmetric `taps` (center first); `row` has a margin of sky (0) at both ends."""
+    half, n = taps.size - 1, out.size
+    center = row[half:]
+    tap = taps[0]
     for x in range(n):
-        out[x] = taps[0] * row[x]
-    for k in range(1, half + 1):
-        tap = taps[k]
-        left, right, part = row[: max(n - 2 * k, 0)], row[2 * k :], out[k:]
-        for x in range(left.size):  # slices: an index x - k might be negative, which stops the vector loop
-            part[x] += tap * (left[x] + right[x])
-        for x in range(min(k, n)):
-            if x + k < n:
-                out[x] += tap * row[x + k]
-        for x in range(max(n - k, k, 0), n):
-            if x - k >= 0:
-                out[x] += tap * row[x - k]
+        out[x] = tap * center[x]
+    k = 1
+    while k < half:  # two taps per pass: half the traffic
+        one, other, a, b = taps[k], taps[k + 1], row[half - k :], row[half + k :]
+        c, d = row[half - k - 1 :], row[half + k + 1 :]
+        for x in range(n):
+            out[x] = out[x] + one * (a[x] + b[x]) + other * (c[x] + d[x])
+        k += 2
+    if k == half:
+        one, a, b = taps[k], row[half - k :], row[half + k :]
+        for x in range(n):
+            out[x] += one * (a[x] + b[x])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _convolve_column(ring, middle, taps, out):
+    """Convolve along the rows of a `ring` about row `middle`; see `_convolve_row`."""
+    half, depth, n = taps.size - 1, ring.shape[0], out.size
+    center, tap = ring[middle % depth], taps[0]
+    for x in range(n):
+        out[x] = tap * center[x]
+    k = 1
+    while k < half:
+        one, other, a, b = taps[k], taps[k + 1], ring[(middle - k) % depth], ring[(middle + k) % depth]
+        c, d = ring[(middle - k - 1) % depth], ring[(middle + k + 1) % depth]
+        for x in range(n):
+            out[x] = out[x] + one * (a[x] + b[x]) + other * (c[x] + d[x])
+        k += 2
+    if k == half:
+        one, a, b = taps[k], ring[(middle - k) % depth], ring[(middle + k) % depth]
+        for x in range(n):
+            out[x] += one * (a[x] + b[x])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -100,7 +122,7 @@ def find_peaks(
         squares += np.float32(2.0) * taps[k] * taps[k]
     depth = 2 * half + 1
     ring, maps = np.zeros((depth, n), np.float32), np.zeros((3, n), np.float32)
-    sky, noise, row = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
+    sky, noise, row = np.empty(n, np.float32), np.empty(n, np.float32), np.zeros(n + 2 * half, np.float32)
     nodes = np.empty(level.shape[1], np.float32)
     threshold = np.float32(threshold)
     count, done = 0, first_row - 2  # rows up to `done` have been searched
@@ -109,7 +131,7 @@ def find_peaks(
         slot = ring[y % depth]
         if 0 <= y < n_rows:
             interpolate_span(level, y, iy, wy, ix, wx, nodes, sky)
-            _clean_row(image, quality, masks, y, sky, row)
+            _clean_row(image, quality, masks, y, sky, row[half : half + n])
             _convolve_row(row, taps, slot)
         else:
             slot[:] = ZERO
@@ -117,13 +139,7 @@ def find_peaks(
         if middle < low:
             continue
         out = maps[middle % 3]
-        center = ring[middle % depth]
-        for x in range(n):
-            out[x] = taps[0] * center[x]
-        for k in range(1, half + 1):
-            tap, above, below = taps[k], ring[(middle - k) % depth], ring[(middle + k) % depth]
-            for x in range(n):
-                out[x] += tap * (above[x] + below[x])
+        _convolve_column(ring, middle, taps, out)
         interpolate_span(rms, middle, iy, wy, ix, wx, nodes, noise)
         for x in range(n):
             out[x] /= squares * noise[x]

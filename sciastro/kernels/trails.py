@@ -29,6 +29,9 @@ def bin_residual(image, quality, forbidden, level, rms, size, clip, out):
     """
     checked = quality.size == image.size
     tiles_y, tiles_x = level.shape
+    columns = out.shape[1] * size
+    sky, most, noises = np.empty(columns, np.float32), np.empty(columns, np.float32), np.empty(out.shape[1])
+    total, count = np.empty(columns, np.float32), np.empty(columns, np.float32)
     for j in range(out.shape[0]):
         v = min(max((j + 0.5) * size / image.shape[0] * tiles_y - 0.5, 0.0), tiles_y - 1.0)
         j0 = min(int(v), max(tiles_y - 2, 0))
@@ -38,16 +41,41 @@ def bin_residual(image, quality, forbidden, level, rms, size, clip, out):
             i0 = min(int(u), max(tiles_x - 2, 0))
             i1, fx = min(i0 + 1, tiles_x - 1), u - i0
             a, b, c, d = (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx
-            sky = np.float32(a * level[j0, i0] + b * level[j0, i1] + c * level[j1, i0] + d * level[j1, i1])
+            middle = np.float32(a * level[j0, i0] + b * level[j0, i1] + c * level[j1, i0] + d * level[j1, i1])
             noise = np.float32(a * rms[j0, i0] + b * rms[j0, i1] + c * rms[j1, i0] + d * rms[j1, i1])
-            most, total, count = np.float32(clip) * noise, np.float32(0), 0
-            for y in range(j * size, (j + 1) * size):
-                for x in range(i * size, (i + 1) * size):
-                    value = image[y, x] - sky
-                    if value == value and not (checked and quality[y, x] & forbidden):
-                        total += min(max(value, -most), most)
-                        count += 1
-            out[j, i] = total / (noise * np.float32(np.sqrt(count))) if count > 0 and noise > 0 else 0.0
+            noises[i] = noise
+            for x in range(i * size, (i + 1) * size):
+                sky[x], most[x] = middle, np.float32(clip) * noise
+        total[:], count[:] = np.float32(0), np.float32(0)
+        for y in range(j * size, (j + 1) * size):
+            _add_residual(image[y], quality[y if checked else 0], forbidden, checked, sky, most, total, count)
+        for i in range(out.shape[1]):
+            light, number = np.float32(0), np.float32(0)
+            for x in range(i * size, (i + 1) * size):
+                light += total[x]
+                number += count[x]
+            good = number > 0 and noises[i] > 0
+            out[j, i] = light / (np.float32(noises[i]) * np.sqrt(number)) if good else np.float32(0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add_residual(row, bits, forbidden, checked, sky, most, total, count):
+    """Add the clipped residuals of one row, and the pixels that have one; both loops vectorize."""
+    one, zero = np.float32(1), np.float32(0)
+    if not checked:
+        for x in range(total.size):
+            value = row[x] - sky[x]
+            good = value == value
+            value = most[x] if value > most[x] else value
+            total[x] += (-most[x] if value < -most[x] else value) if good else zero
+            count[x] += one if good else zero
+        return
+    for x in range(total.size):
+        value = row[x] - sky[x]
+        good = (value == value) & ((bits[x] & forbidden) == 0)
+        value = most[x] if value > most[x] else value
+        total[x] += (-most[x] if value < -most[x] else value) if good else zero
+        count[x] += one if good else zero
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
