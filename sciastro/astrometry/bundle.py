@@ -120,7 +120,7 @@ def turn_frame(lens: Lens, rotation: Floats, directions: Floats, xy: Floats, sig
         known = np.isfinite(left).all(axis=1) & np.isfinite(jacobian).all(axis=(1, 2))
         a, b = jacobian[known].reshape(-1, 3), (left * weight)[known].ravel()
         step, *_ = np.linalg.lstsq(a, b, rcond=None)
-        rotation = rotation_of(step)[0] @ rotation
+        rotation = rotation_of(np.asarray(step, dtype=np.float64))[0] @ rotation
         if np.linalg.norm(step) < 1e-10:
             break
     return rotation

@@ -156,7 +156,9 @@ def frame_map(
     if not np.isfinite(box).all():
         return np.full((2, 3), np.nan), np.full(4, np.nan), float("nan")
     # The corners of the box lie off the frame; they get some weight, so that the map stays tame there.
-    gx, gy = (v.ravel() for v in np.meshgrid(np.linspace(*box[:2], 19), np.linspace(*box[2:], 19)))
+    gx, gy = (
+        v.ravel() for v in np.meshgrid(np.linspace(box[0], box[1], 19), np.linspace(box[2], box[3], 19))
+    )
     there = lens.project(plane_to_sky(gx, gy, lens, flat) @ rotation.T)
     tame = np.isfinite(there).all(axis=1) & _monotone(lens, plane_to_sky(gx, gy, lens, flat) @ rotation.T)
     x = np.concatenate([seen[:, 0], gx[tame]])

@@ -59,7 +59,12 @@ def link_neighbors(
     star_lists: Sequence[StarArray], moving: Sequence[Mask], shape: tuple[int, int], options: RegisterOptions
 ) -> list[Link]:
     """Match each frame with the next that it can be matched with, among the sources that move."""
-    bent = replace(options, tolerance=max(options.tolerance, 4.0), max_degree=max(options.max_degree, 3))
+    bent = replace(
+        options,
+        model="polynomial",
+        tolerance=max(options.tolerance, 4.0),
+        max_degree=max(options.max_degree, 3),
+    )
     links: list[Link] = []
     kept = [np.flatnonzero(mask) for mask in moving]
     for i in range(len(star_lists) - 1):

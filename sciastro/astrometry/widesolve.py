@@ -71,8 +71,9 @@ def solve_wide(
         used = np.flatnonzero(fit.keep)
         start = wcs.deepcopy()
         start.sip = None
+        points = image.points[i[used]]
         wcs = fit_wcs(
-            *image.points[i[used]].T, sky.ra[j[used]], sky.dec[j[used]],
+            points[:, 0], points[:, 1], sky.ra[j[used]], sky.dec[j[used]],
             1 / (image.sigma[i[used]] ** 2 + fit.scatter**2),
             start=start, order=fit.degree, shape=image.shape,
         )  # fmt: skip

@@ -99,7 +99,7 @@ class Canvas:
         """Return boxes (frame, 4) of the reference grid in canvas pixels."""
         shift = self._shift()
         ends = np.array([shift[0], shift[0], shift[1], shift[1]])
-        return (np.asarray(domains, dtype=np.float64) - ends) * self.scale
+        return np.asarray((np.asarray(domains, dtype=np.float64) - ends) * self.scale)
 
     def from_reference(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return the canvas position of a position on the reference grid [pixel]."""
@@ -210,7 +210,11 @@ def choose_canvas(
     DatasetError
         For the common area of frames that have none.
     """
-    boxes = domain_boxes(maps, frame_shape) if domains is None else np.asarray(domains, dtype=np.float64)
+    boxes = (
+        np.stack([domain_box(c, frame_shape) for c in maps]).reshape(-1, 4)
+        if domains is None
+        else np.asarray(domains, dtype=np.float64)
+    )
     extent, reason = options.extent, "as asked for"
     if extent == "auto":
         outside = outside_shares(maps, frame_shape, reference_shape)

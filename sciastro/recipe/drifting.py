@@ -151,8 +151,10 @@ def _motion(c: np.ndarray, shape: tuple[int, int]) -> float:
 
 def _reference(lights: Sequence[Light], members: StackSet) -> int:
     """Return the frame whose axes the picture has: the user's, else the middle one in time."""
-    if members.reference_asked and members.reference in lights:
-        return list(lights).index(members.reference)
+    if members.reference_asked:
+        for number, light in enumerate(lights):
+            if light is members.reference:
+                return number
     return len(lights) // 2
 
 
