@@ -118,7 +118,7 @@ def place_canvas(
         light = lights[number]
         light.use, light.weights, light.reason = False, dict.fromkeys(light.weights, 0.0), f"left out: {why}"
         context.warn(f"{light.name}: {light.reason}")
-    if whole:
+    if whole and panels < 2:
         members.canvas = replace(members.canvas, reason="the whole of the undistorted picture")
     canvas = members.canvas
     log.info(

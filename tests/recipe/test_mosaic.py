@@ -8,9 +8,11 @@ from astropy.io import fits
 from astropy.table import QTable
 from astropy.wcs import WCS
 
+from sciastro.errors import SolveError
 from sciastro.integrate.overlap import polynomial
 from sciastro.io.headers import FrameFacts
 from sciastro.measure.stars import measure_plane
+from sciastro.recipe import aligning
 from sciastro.recipe.lights import Light
 from sciastro.recipe.panels import find_panels
 from sciastro.recipe.targets import name_targets
@@ -64,8 +66,12 @@ class Image:
         return (level - terms @ np.linalg.lstsq(terms, level, rcond=None)[0]) / self.sigma
 
     def seam(self, at: float, axis: str, reach: int = 3) -> float:
-        """Return the mean step of the background across a line of the canvas [sigma of a pixel]."""
-        column, row, level = self.levels()
+        """Return the mean step of the background across a line of the canvas [sigma of a pixel].
+
+        Less one smooth surface over the whole mosaic: a gradient is no step.
+        """
+        column, row, _ = self.levels()
+        level = self.steps()
         along, across = (row, column) if axis == "x" else (column, row)
         place = at / BLOCK - 0.5
         steps = []
@@ -75,7 +81,7 @@ class Image:
             after = mine & (across > place) & (across < place + reach)
             if before.any() and after.any():
                 steps.append(level[after].mean() - level[before].mean())
-        return float(np.median(steps)) / self.sigma
+        return float(np.median(steps))
 
     def fluxes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return aperture fluxes of bright isolated stars, NaN for others, and which those are."""
@@ -179,6 +185,51 @@ def test_three_in_a_row_with_a_tenth_of_overlap(tmp_path):
     for side in (-1, 1):
         for edge in (0.4, 0.5):
             assert abs(image.seam(middle + side * edge * BASE["camera.columns"], "x")) < 0.2
+
+
+@pytest.mark.slow
+def test_a_mosaic_in_color(tmp_path, monkeypatch):
+    wide = {
+        "bands": "OSC", "camera.cfa": "RGGB", "camera.rows": 480, "camera.columns": 640,
+        "telescope.focal_length": 250.0, "seeing": 11.0,
+    }  # fmt: skip
+    for name, value in wide.items():
+        monkeypatch.setitem(BASE, name, value)
+    mosaic = write_mosaic(tmp_path / "session", 2, 2, overlap=0.2, lights=3)
+    outcome = reduce(mosaic.session, tmp_path / "out")
+    assert outcome.code == 0
+    assert outcome.images == {("M 99", band): 12 for band in "RGB"}
+    image = Image.of(mosaic, outcome)
+    assert outcome.summary["products"][0]["canvas"]["reason"] == "4 panels of a mosaic"
+    assert image.steps().std() < 0.15
+    for axis, length in (("x", image.image.shape[1]), ("y", image.image.shape[0])):
+        assert abs(image.seam(length / 2, axis)) < 0.2
+
+
+@pytest.mark.slow
+def test_a_panel_that_cannot_be_solved_hangs_on_its_neighbor(tmp_path, monkeypatch):
+    mosaic = write_mosaic(tmp_path / "session", 2, 1, overlap=0.4, lights=3)
+    solve = aligning.solve_light
+    solved = []
+
+    def once(light, *rest):
+        if solved and not light.name.startswith(solved[0]):
+            raise SolveError("is not solved.", where=light.name)
+        solved.append(light.name.partition("/")[0])
+        return solve(light, *rest)
+
+    monkeypatch.setattr(aligning, "solve_light", once)
+    outcome = reduce(mosaic.session, tmp_path / "out")
+    assert outcome.code == 0
+    assert outcome.images == {("M 99", "G"): 6}
+    image = Image.of(mosaic, outcome)
+    found = measure_plane(image.image.astype("f4")).stars
+    found = found[found["snr"] > 30]
+    distance = [np.hypot(image.x - star["x"], image.y - star["y"]).min() for star in found]
+    assert found.size > 20
+    # A straight map from the stars of the overlap: the distortion of 0.5 pixel is carried to the far edge.
+    assert np.median(distance) < 0.4
+    assert np.percentile(distance, 90) < 1.5
 
 
 @pytest.mark.slow
