@@ -42,4 +42,4 @@ def context_of(
 def made_by(context: npt.NDArray[np.integer], frame: int) -> npt.NDArray[np.bool_]:
     """Return where `frame` is among those that made the pixel, bool (y, x), from (plane, y, x)."""
     plane, bit = divmod(frame, PER_PLANE)
-    return (context[plane] >> context.dtype.type(bit)) & 1 != 0
+    return np.asarray((context[plane] >> context.dtype.type(bit)) & 1 != 0)
