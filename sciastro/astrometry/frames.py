@@ -2,7 +2,8 @@
 
 Writes ``from_reference`` (frame, axis, term) [pixel] and the `frame` coordinates
 ``registration_rms`` [pixel] and ``registration_stars``. A frame that cannot be registered keeps NaN
-in its map, and says why in ``registration_reason``; nothing is dropped here.
+in its map, and says why in ``registration_reason``; nothing is dropped here. With the model "distortion" the
+maps go from the undistorted picture of the reference frame, and no frame has the identity.
 """
 
 import logging
@@ -10,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
+from sciastro.astrometry.drifting import register_drifting
 from sciastro.astrometry.register import RegisterOptions, register
 from sciastro.core import transform
 from sciastro.core.history import record
@@ -29,6 +32,8 @@ from sciastro.core.vocabulary import (
 from sciastro.errors import DatasetError, MatchError
 
 __all__ = ["RegisterFramesOptions", "best_reference", "register_frames"]
+
+Floats = npt.NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
 
@@ -97,27 +102,13 @@ def register_frames(
             remedy=f"Choose a reference from 0 to {n_frames - 1}.",
         )
     shape = (frames.sizes["y"], frames.sizes["x"])
-    maps = np.full((n_frames, 2, transform.n_terms(options.max_degree)), np.nan)
-    rms, count, reason = np.full(n_frames, np.nan), np.zeros(n_frames, np.int64), [""] * n_frames
-    for i, stars in enumerate(star_lists):
-        if i == reference:
-            maps[i], rms[i], count[i] = (
-                transform.pad(transform.identity(), options.max_degree),
-                0.0,
-                stars.size,
-            )
-            continue
-        try:
-            found = register(star_lists[reference], stars, shape, options)
-        except MatchError as error:
-            reason[i] = str(error)
-            logger.warning("frame %d: %s", i, error)
-            continue
-        maps[i], rms[i], count[i] = (
-            transform.pad(found.from_reference, options.max_degree),
-            found.rms,
-            found.n,
-        )
+    place = _by_camera if options.model == "distortion" else _one_by_one
+    found, rms, count, reason = place(star_lists, shape, reference, options)
+    degree = max([options.max_degree, *(transform.degree_of(c.shape[1]) for c in found if c is not None)])
+    maps = np.full((n_frames, 2, transform.n_terms(degree)), np.nan)
+    for i, c in enumerate(found):
+        if c is not None:
+            maps[i] = transform.pad(c, degree)
     out = (
         frames.drop_vars(FROM_REFERENCE.name, errors="ignore")
         .assign({FROM_REFERENCE.name: labeled(FROM_REFERENCE, maps)})
@@ -128,3 +119,43 @@ def register_frames(
         )
     )
     return record(out, "astrometry.register", options, reference=reference)
+
+
+Found = tuple[list[Floats | None], Floats, npt.NDArray[np.int64], list[str]]
+"""Per frame: map (None unregistered), residual [pixel], stars, reason."""
+
+
+def _one_by_one(
+    star_lists: Sequence[StarArray], shape: tuple[int, int], reference: int, options: RegisterOptions
+) -> Found:
+    n = len(star_lists)
+    maps: list[Floats | None] = [None] * n
+    rms, count, reason = np.full(n, np.nan), np.zeros(n, np.int64), [""] * n
+    for i, stars in enumerate(star_lists):
+        if i == reference:
+            maps[i], rms[i], count[i] = transform.identity(), 0.0, stars.size
+            continue
+        try:
+            found = register(star_lists[reference], stars, shape, options)
+        except MatchError as error:
+            reason[i] = str(error)
+            logger.warning("frame %d: %s", i, error)
+            continue
+        maps[i], rms[i], count[i] = found.from_reference, found.rms, found.n
+    return maps, rms, count, reason
+
+
+def _by_camera(
+    star_lists: Sequence[StarArray], shape: tuple[int, int], reference: int, options: RegisterOptions
+) -> Found:
+    """Place all frames on the undistorted picture of the reference frame (`drifting`)."""
+    model = register_drifting(star_lists, shape, reference, options)
+    for i, one in enumerate(model.frames):
+        if one.reason:
+            logger.warning("frame %d: %s", i, one.reason)
+    return (
+        [None if one.reason else one.from_reference for one in model.frames],
+        np.array([one.rms for one in model.frames]),
+        np.array([one.n for one in model.frames], dtype=np.int64),
+        [one.reason for one in model.frames],
+    )

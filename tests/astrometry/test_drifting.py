@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import xarray as xr
+from tripods import PHONE, SHAPE, Tripod
 
 from sciastro.astrometry.drifting import register_drifting
+from sciastro.astrometry.frames import RegisterFramesOptions, register_frames
 from sciastro.astrometry.lens import (
     FISHEYE,
     RECTILINEAR,
@@ -17,57 +20,13 @@ from sciastro.astrometry.register import RegisterOptions
 from sciastro.astrometry.sky import CatalogStars
 from sciastro.astrometry.solution import ImageStars
 from sciastro.astrometry.tracks import fixed_sources
-from sciastro.astrometry.wide import directions_of, find_place, picture_wcs
+from sciastro.astrometry.wide import find_place, picture_wcs
 from sciastro.astrometry.widesolve import solve_wide
 from sciastro.core import transform
 from sciastro.core.stars import STAR_DTYPE
+from sciastro.core.vocabulary import SIGNAL, labeled
 from sciastro.errors import MatchError
-
-SHAPE = (900, 1200)
-PHONE = Lens(880.0, 604.0, 445.0, (-0.13, 0.01, 0.0), (0.0006, -0.0004))
-
-
-def axes_at(ra, dec, roll):
-    """Return the rotation from equatorial axes to those of a camera that looks at (ra, dec) [deg]."""
-    z = directions_of([ra], [dec])[0]
-    x = np.cross([0, 0, 1.0], z)
-    x /= np.linalg.norm(x)
-    t = np.radians(roll)
-    y = np.cross(z, x)
-    return np.array([np.cos(t) * x + np.sin(t) * y, np.cos(t) * y - np.sin(t) * x, z])
-
-
-class Tripod:
-    """Star lists of a camera fixed to the ground, with sources that do not move."""
-
-    def __init__(self, frames=9, turn=7.0, lens=PHONE, n=16000, noise=0.12, fixed=40, seed=3):
-        rng = np.random.default_rng(seed)
-        v = rng.normal(size=(n, 3))
-        self.sky = v / np.linalg.norm(v, axis=1, keepdims=True)
-        self.light = 10 ** (-0.4 * 7 * rng.random(n) ** 0.4)
-        base = axes_at(300.0, 35.0, 20.0)
-        hours = np.radians(np.linspace(-turn / 2, turn / 2, frames))
-        self.lens = lens
-        self.rotations = [base @ rotation_of([[0, 0, -h]])[0] for h in hours]
-        self.lists, self.names = [], []
-        still = rng.uniform((0, 0), SHAPE[::-1], (fixed, 2))
-        for r in self.rotations:
-            xy = lens.project(self.sky @ r.T)
-            on = (xy[:, 0] > 2) & (xy[:, 0] < SHAPE[1] - 3) & (xy[:, 1] > 2) & (xy[:, 1] < 0.88 * SHAPE[0])
-            there = np.flatnonzero(on & (rng.random(n) < 0.9))
-            there = there[np.argsort(-self.light[there])][:900]
-            points = np.vstack([still, xy[there]]) + rng.normal(0, noise, (fixed + there.size, 2))
-            stars = np.zeros(len(points), STAR_DTYPE)
-            stars["x"], stars["y"] = points.T
-            stars["x_err"] = stars["y_err"] = noise
-            stars["flux"] = np.concatenate([np.full(fixed, 2.0), self.light[there]])
-            order = np.argsort(-stars["flux"], kind="stable")
-            self.lists.append(stars[order])
-            self.names.append(np.concatenate([np.full(fixed, -1), there])[order])
-
-    def way(self, i, j, x, y):
-        """Return where what frame `i` shows at (x, y) is on frame `j`."""
-        return self.lens.project(self.lens.unproject(x, y) @ self.rotations[i] @ self.rotations[j].T)
+from sciastro.integrate.canvas import CanvasOptions, choose_canvas
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +206,17 @@ def test_a_fisheye_is_told_from_a_rectilinear_lens():
     assert model.lens.kind == FISHEYE
     assert model.flat == "STG"
     assert model.rms < 0.2
+
+
+def test_the_step_places_frames_by_the_camera_and_stacks_them_whole():
+    tripod = Tripod(frames=5, n=5000, turn=3.0, fixed=0)
+    zeros = np.zeros((5, *SHAPE), np.float32)
+    ds = xr.Dataset({"signal": labeled(SIGNAL, zeros)})
+    out = register_frames(ds, tripod.lists, options=RegisterFramesOptions(model="distortion", reference=2))
+    maps = out["from_reference"].values
+    assert np.isfinite(maps).all()
+    assert (out["registration_rms"].values < 0.25).all()
+    canvas, refused = choose_canvas(maps, SHAPE, SHAPE, options=CanvasOptions(extent="union"))
+    assert refused == {}
+    assert canvas.shape[0] > 1.1 * SHAPE[0]  # undistorted, and drifting
+    assert canvas.shape[1] > 1.1 * SHAPE[1]
