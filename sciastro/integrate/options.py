@@ -110,6 +110,12 @@ class StackOptions(ResampleOptions):
         0, "Extended structures rejected above the center (satellites, aircraft) grow by so many pixels.",
         unit="pixel", low=0, high=32,
     )  # fmt: skip
+    streaks: float = option(
+        0.0,
+        "Reject faint trails that show only against the stack: significance of the mean of 7 x 7 residuals "
+        "of one frame; 0: none, 6 is sensible.",
+        unit="sigma", low=0.0, high=100.0,
+    )  # fmt: skip
     normalize: str = option(
         "both",
         "Make sky level (additive), star fluxes (multiplicative), both or none equal before combining.",

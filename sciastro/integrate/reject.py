@@ -18,6 +18,7 @@ from scipy.special import stdtrit
 from sciastro.core.quality import Quality
 from sciastro.integrate.contribution import NO_CONTEXT, context_of
 from sciastro.integrate.options import StackOptions
+from sciastro.kernels import streaks
 from sciastro.kernels.consensus import consensus
 from sciastro.kernels.growth import AROUND, average_again, grow_marks
 from sciastro.kernels.networks import merge_network
@@ -94,7 +95,7 @@ class TileResult:
 def rim_of(options: StackOptions) -> int:
     """Return how many pixels around a tile its rejection looks at."""
     grow = max(options.grow_low, options.grow_high)
-    return RIM + (AROUND + grow if grow else 0)
+    return RIM + (AROUND + grow if grow else 0) + (streaks.REACH if options.streaks else 0)
 
 
 def reject_tile(
@@ -145,8 +146,10 @@ def reject_tile(
         protect(
             *samples.cube, options.protect, low, high, options.combine == "median", *result[:5], marks
         )  # fmt: skip
-    if options.grow_low or options.grow_high:
+    if options.grow_low or options.grow_high or options.streaks:
         touched = np.zeros((rows, columns), np.uint8)
+        if options.streaks:
+            streaks.mark_streaks(*samples.cube, result[0], options.edge, options.streaks, marks, touched)
         grow_marks(marks, LOW, options.grow_low, touched)
         grow_marks(marks, HIGH, options.grow_high, touched)
         average_again(*samples.cube, marks, touched, options.combine == "median", *result[:5])

@@ -124,3 +124,26 @@ def test_trails_grow_and_leave_nothing_beside_them():
     assert left[0] > 0.15 * noise > 4 * abs(left[1])
     assert (images[0][far] != images[1][far]).mean() < 1e-3
     np.testing.assert_array_equal(images[1], images[2])  # whatever the tiles
+
+
+def test_faint_trails_are_found_against_the_stack():
+    night = Night(20, seed=8, side=3, dither=0.0, fwhms=np.linspace(2.6, 3.4, 20))
+    plain = night.stack()
+    away = trail(night, 7, 30.0, 1.7)  # 2 sigma of a pixel at its middle
+    images = {}
+    for limit, memory in ((0.0, 1 << 29), (6.0, 1 << 29), (6.0, 1 << 26)):
+        out = empty_stack(night.shape, 20)
+        stack_windows(
+            night.read, night.maps, night.shape, night.terms(), np.ones(20), out,
+            options=StackOptions(streaks=limit), memory_bytes=memory,
+        )  # fmt: skip
+        if limit in images:
+            np.testing.assert_array_equal(images[limit], out.image)  # whatever the tiles
+        images[limit] = out.image
+        rate = out.lost[:, 1] / out.image.size
+        assert np.delete(rate, 7).max() < 2e-3
+    assert rate[7] > 0.01
+    on = (away < 2) & (plain.image < 230)
+    left = [float(np.mean(images[limit][on] - plain.image[on])) for limit in (0.0, 6.0)]
+    assert left[0] > 0.5 > 3 * abs(left[1])
+    np.testing.assert_allclose(night.fluxes(images[6.0]) / night.fluxes(images[0.0]), 1, atol=2e-3)
