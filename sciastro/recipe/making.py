@@ -4,6 +4,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from sciastro.recipe.journal import Journal
 from sciastro.recipe.matching import LightMatch, MasterPlan, MasterSpec
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import Session
+from sciastro.recipe.unpacked import scratch, unpack
 
 __all__ = ["LentMaster", "MasterBank", "make_masters", "match_of_made"]
 
@@ -289,8 +291,21 @@ def _make(
 ) -> dict[str, Any]:
     if spec.existing:
         return _take_over(spec, session, target, context)
+    with scratch(context, spec.id) as folder:
+        return _combined(spec, session, bank, target, recipe, context, folder)
+
+
+def _combined(
+    spec: MasterSpec,
+    session: Session,
+    bank: MasterBank,
+    target: Path,
+    recipe: Recipe,
+    context: Context,
+    folder: Path,
+) -> dict[str, Any]:
     options = recipe.of(MasterOptions)
-    sources, left_out = _sources(spec, session, context)
+    sources, left_out = _sources(spec, session, context, folder)
     base = bank.load(spec.calibrated_by)
     subtract = base.image if base is not None else _named_black(spec)
     saturation = _saturation(spec)
@@ -384,8 +399,13 @@ def _saturation(spec: MasterSpec) -> float:
     return (full if facts.saturation is None else facts.saturation) - facts.pedestal
 
 
-def _sources(spec: MasterSpec, session: Session, context: Context) -> tuple[dict[str, Rows], dict[str, str]]:
-    """Return a row reader per frame that can be read, and why the others cannot."""
+def _sources(
+    spec: MasterSpec, session: Session, context: Context, folder: Path
+) -> tuple[dict[str, Rows], dict[str, str]]:
+    """Return a row reader per frame that can be read, and why the others cannot.
+
+    Frames of packed files are unpacked once: into memory where it holds all of them, else into `folder`.
+    """
     found: dict[str, Rows] = {}
     left_out: dict[str, str] = {}
     nbytes = len(spec.frames) * int(np.prod(spec.key.shape)) * np.dtype(spec.key.dtype).itemsize
@@ -393,7 +413,7 @@ def _sources(spec: MasterSpec, session: Session, context: Context) -> tuple[dict
 
     def open_one(frame: FrameFacts) -> Rows | str:
         try:
-            rows = _rows_of(frame, session, hold=hold)
+            rows = _rows_of(frame, session, None if hold else folder)
             if not _has_numbers(rows, frame):
                 return "holds no finite pixel. Take it out, or save it again."
             return rows
@@ -421,20 +441,22 @@ def _has_numbers(rows: Rows, frame: FrameFacts) -> bool:
     )
 
 
-def _rows_of(frame: FrameFacts, session: Session, *, hold: bool) -> Rows:
-    """Return a reader of rows in adu; frames in compressed files are unpacked once where memory allows."""
+def _rows_of(frame: FrameFacts, session: Session, folder: Path | None) -> Rows:
+    """Return a reader of rows in adu; a packed file is unpacked to `folder`, None: into memory."""
     path = session.path(frame)
     image = next(one for one in probe(path) if one.hdu == frame.hdu)
-    packed = image.offset is None or path.suffix.lower() in (".gz", ".bz2")
-    if packed and hold:
+    rows: Rows = open_rows(image)
+    if image.offset is None or path.suffix.lower() in (".gz", ".bz2"):
         whole = read_pixels(path, frame.hdu)
-        rows: Rows = lambda first, last: whole[first:last]  # noqa: E731
-    else:
-        rows = open_rows(image)
+        rows = (partial(_part, whole) if folder is None else unpack(whole, frame.name, folder)) or rows
     if frame.adu_per_unit == 1.0 and frame.pedestal == 0.0:
         return rows
     factor, offset = np.float32(frame.adu_per_unit), np.float32(frame.pedestal)
     return lambda first, last: rows(first, last).astype(np.float32) * factor - offset
+
+
+def _part(whole: npt.NDArray[np.generic], first: int, last: int) -> npt.NDArray[np.generic]:
+    return whole[first:last]
 
 
 def _good_flats(
@@ -468,7 +490,7 @@ def _take_over(spec: MasterSpec, session: Session, target: Path, context: Contex
         ds = read_product(path)
         pixels, variance, quality = (ds[name].values.squeeze() for name in ("signal", "variance", "quality"))
     else:
-        pixels = _rows_of(frame, session, hold=True)(0, frame.shape[0]).astype(np.float32)
+        pixels = _rows_of(frame, session, None)(0, frame.shape[0]).astype(np.float32)
         if spec.kind == "flat":
             pixels = pixels / np.float32(np.nanmedian(pixels))
         variance, quality = np.zeros_like(pixels), np.zeros(pixels.shape, np.uint16)
