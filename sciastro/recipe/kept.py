@@ -39,7 +39,7 @@ POINTER = "stacks.json"
 DECIDES = ("calibrate.", "measure.stars", "astrometry.register", "integrate.")
 NEW_START = "To start anew, reduce both nights together without --add."
 PLAIN = ("fwhm", "eccentricity", "elongation", "n_stars", "sha256", "gain", "read_noise", "saturation",
-         "gain_source", "sky", "noise")  # fmt: skip
+         "gain_source", "sky", "noise", "scales")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

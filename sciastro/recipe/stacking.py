@@ -11,6 +11,7 @@ from astropy.wcs import WCS
 from sciastro.calibrate.debayer import noise_of, phase_offset
 from sciastro.core import transform
 from sciastro.core.correlation import large_factor
+from sciastro.errors import DatasetError
 from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
 from sciastro.integrate.correlated import shared_noise
 from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
@@ -292,6 +293,12 @@ def _sensitivity(light: Light, band: str, source: str) -> float:
     if source == "stars":
         return light.transparency
     measured, seconds = light.measures, light.facts.exposure or 1.0
+    if source != "noise" and source not in measured.scales.get(band, {}):
+        raise DatasetError(
+            f"has no scale '{source}'; it was measured for another recipe.",
+            where=light.name,
+            remedy="Reduce all nights anew, or leave `stack.scale` as it was.",
+        )
     return (measured.noise[band] if source == "noise" else measured.scales[band][source]) / seconds
 
 

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from sciastro.core import vocabulary as v
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.errors import DatasetError, OptionError
 from sciastro.integrate.grade import GradeOptions, grade
 from sciastro.integrate.weights import WEIGHTS, psf_signal
+from sciastro.measure.stars import measure_plane
+from tests.integrate.fields import Night
 from tests.integrate.test_grade import night
 
 
@@ -44,9 +47,10 @@ def extended_snr(weight, t, noise, fwhm):
     return point_source_snr(weight, t, noise, np.ones_like(fwhm))
 
 
-@pytest.mark.parametrize(
-    ("kind", "merit"), [("source_snr", point_source_snr), ("sky_variance", extended_snr)]
-)
+MERITS = [("source_snr", point_source_snr), ("sky_variance", extended_snr)]
+
+
+@pytest.mark.parametrize(("kind", "merit"), MERITS)
 def test_weights_reach_the_ideal_for_facts_that_are_measured(kind, merit):
     # Facts as measured: 3 % wrong at random. S/N within 2 % of the ideal, never below equal weights.
     rng = np.random.default_rng(7)
@@ -135,3 +139,32 @@ def test_who_selects_nothing_gets_nothing():
     out = grade(measured(), options=GradeOptions(select="fwhm < 0"))
     assert not out["use"].any()
     assert all(str(one).startswith("not selected") for one in out["reason"].values)
+
+
+@pytest.mark.parametrize(("kind", "merit"), MERITS)
+def test_weights_reach_the_ideal_on_measured_frames(kind, merit):
+    # Frames of known seeing, transparency and sky; width and noise as measured on their pixels.
+    rng = np.random.default_rng(11)
+    n, read = 6, 3.0
+    t, fwhm, sky = rng.uniform(0.5, 1, n), rng.uniform(2.4, 4.2, n), rng.uniform(100, 900, n)
+    frames = Night(n, side=5, fwhms=fwhm, t=t, sky=sky, read=read)
+    found = [measure_plane(signal) for signal, *_ in frames.frames]
+    columns = {
+        v.FWHM: [one.fwhm for one in found],
+        v.ECCENTRICITY: [one.eccentricity for one in found],
+        v.SKY: [one.sky for one in found],
+        v.NOISE: [one.noise for one in found],
+        v.N_STARS: np.array([one.n_stars for one in found]),
+        v.EXPOSURE: np.ones(n),
+        v.FILTER: np.array(["V"] * n),
+        v.TRANSPARENCY: t,
+    }
+    ds = xr.Dataset(
+        coords={spec.name: v.labeled(spec, np.asarray(values)) for spec, values in columns.items()}
+    )
+    weight = grade(ds, options=GradeOptions(weight=kind, reject=False))["weight"].values
+    noise = np.sqrt(sky + read**2)
+    ideal = (t / noise) ** 2 if kind == "sky_variance" else (t / (noise * fwhm)) ** 2
+    got = merit(weight, t, noise, fwhm)
+    assert got > 0.98 * merit(ideal, t, noise, fwhm)
+    assert got > 1.02 * merit(np.ones(n), t, noise, fwhm)
