@@ -204,6 +204,9 @@ def stack_band(
         return None
     drizzle = recipe.of(DrizzleOptions)
     mosaic, cell = bool(members.cfa) and drizzle.enabled, calibrator.step(members.cfa)
+    if members.cfa and not mosaic and calibrator.debayer_method == "split" and options.kernel != "nearest":
+        # The samples of a color have no neighbors of their own: each goes to the nearest pixel, whole.
+        options = replace(options, kernel="nearest")
     shape = lights[0].facts.shape if mosaic else calibrator.grid_shape(lights[0])
     canvas = canvas_of(members, calibrator, recipe)
     weights = np.array([light.weights[band] for light in lights])

@@ -9,6 +9,7 @@ from astropy.table import QTable
 from scipy.spatial import cKDTree
 from small_nights import PLAN
 
+from sciastro.core.quality import Quality
 from sciastro.recipe.run import RunRequest, load_recipe, reduce_session
 from sciastro.recipe.simulated import night_plan, write_night
 from sciastro.simulate.camera import XTRANS
@@ -66,3 +67,20 @@ def row_of(step, axis):
     from sciastro.core.cfa import cell_center
 
     return cell_center(XTRANS)[axis] if step == 3 else 0.0
+
+
+def test_a_split_mosaic_is_stacked_sample_by_sample(session, tmp_path):
+    # Three dithered frames: green (5 of 9 pixels) nearly whole, red and blue (2 of 9) half; none invented.
+    recipe = load_recipe(None, ["calibrate.debayer.method=split"])
+    reduce_session(RunRequest(session=session, out=tmp_path / "out", until="integrate", recipe=recipe))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    for row, least, most in zip(summary["products"], (0.4, 0.8, 0.4), (0.7, 1.0, 0.7), strict=True):
+        with fits.open(tmp_path / "out" / row["image"]) as hdus:
+            image, bits = hdus["SCI"].data[20:-20, 20:-20], hdus["DQ"].data[20:-20, 20:-20]
+            coverage = hdus["COVERAGE"].data[20:-20, 20:-20]
+        there = np.isfinite(image)
+        assert least < there.mean() < most
+        assert ((bits[~there] & int(Quality.NO_DATA)) != 0).all()
+        assert coverage[there].mean() == pytest.approx(
+            3 * (5 if row["band"] == "G" else 2) / 9 / there.mean(), rel=0.1
+        )
