@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 
+from sciastro.calibrate.debayer import split_window
 from sciastro.kernels import reduce as kernel
 from sciastro.kernels.calibrate import calibrate_window
-from sciastro.kernels.debayer import bilinear, superpixel
 from sciastro.kernels.masters import combine_counts
 from sciastro.kernels.networks import merge_network
 
@@ -96,11 +96,9 @@ def frame_times(pixels):
     for name, out in (("with variance", variance), ("signal only", nothing)):
         seconds = best(lambda out=out: calibrate_window(*args, signal, out, quality))
         print(f"calibrate {name}: {seconds * scale:.3f} s")
-    for function, size in ((superpixel, (3, edge // 2, edge // 2)), (bilinear, (3, *shape))):
-        out = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.uint16)
-        codes = np.array([0, 1, 1, 2], np.int8)
-        seconds = best(lambda f=function, o=out, c=codes: f(signal, variance, quality, c, 0, 0, *o))
-        print(f"{function.__name__:10s}: {seconds * scale:.3f} s")
+    for method in ("superpixel", "bilinear", "linear"):
+        seconds = best(lambda m=method: split_window(signal, variance, quality, "RGGB", method=m))
+        print(f"{method:10s}: {seconds * scale:.3f} s")
 
 
 if __name__ == "__main__":

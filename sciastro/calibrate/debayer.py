@@ -97,12 +97,7 @@ def reach_of(method: str, cfa: str) -> int:
     """Return how many pixels around its own a full-size method looks at; 0 for superpixel and split."""
     if method in ("superpixel", "split"):
         return 0
-    return 1 if _nearest(method, cfa) else radius_of(cfa, method)
-
-
-def _nearest(method: str, cfa: str) -> bool:
-    """Return whether samples are averaged from the 3 x 3 pixels around: plain bilinear on Bayer sensors."""
-    return method == "bilinear" and cell_side(cfa) == 2
+    return radius_of(cfa, method)
 
 
 def split_window(
@@ -131,7 +126,7 @@ def split_window(
     method
         As in `DebayerOptions`. The outermost pixels of full-size planes lack neighbors beyond the window.
     colors
-        Which to make, of 0 red, 1 green, 2 blue; "superpixel" and plain bilinear make all at once.
+        Which to make, of 0 red, 1 green, 2 blue; "superpixel" makes all at once.
 
     Returns
     -------
@@ -152,10 +147,9 @@ def split_window(
     codes = rolled(cfa, y0, x0)
     if method == "superpixel" and side == 3:
         mosaic.cells(signal, variance, quality, codes, side, skip_y, skip_x, out, noise, bits)
-    elif method == "superpixel" or _nearest(method, cfa):
-        split = kernel.superpixel if method == "superpixel" else kernel.bilinear
+    elif method == "superpixel":
         flat = np.ascontiguousarray(pattern_of(cfa)).ravel()
-        split(signal, variance, quality, flat, y0 % 2, x0 % 2, out, noise, bits)
+        kernel.superpixel(signal, variance, quality, flat, y0 % 2, x0 % 2, out, noise, bits)
     else:
         return _separate(signal, variance, quality, cfa, (y0, x0), method, colors)
     chosen = list(colors)

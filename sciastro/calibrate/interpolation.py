@@ -29,7 +29,7 @@ Interpolation = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 def radius_of(cfa: str, method: str) -> int:
     """Return how far the samples of an interpolated pixel lie from it [pixel]."""
-    return 3 if cell_side(cfa) == 3 and method == "linear" else 2
+    return {(2, "bilinear"): 1, (3, "linear"): 3}.get((cell_side(cfa), method), 2)
 
 
 @lru_cache(maxsize=16)
@@ -41,7 +41,8 @@ def interpolation(cfa: str, method: str = "linear") -> Interpolation:
     cfa
         Pattern as stored.
     method
-        "linear": from the samples of all colors. "bilinear": from those of the missing color alone.
+        "linear": from the samples of all colors. "bilinear": from those of the missing color alone, on a
+        Bayer sensor the mean of the 2 or 4 nearest.
 
     Returns
     -------
@@ -50,6 +51,8 @@ def interpolation(cfa: str, method: str = "linear") -> Interpolation:
         of the color itself, falling off as a Gaussian of 1 pixel, not normalized.
     """
     codes, radius = pattern_of(cfa), radius_of(cfa, method)
+    if radius == 1:
+        return _nearest(codes)
     weights = _kriging(codes, radius, others=method == "linear")
     if len(codes) > 2:  # on a Bayer sensor symmetry alone does it
         weights = _evened(weights, codes)
@@ -57,6 +60,19 @@ def interpolation(cfa: str, method: str = "linear") -> Interpolation:
     near = np.stack([(around == c) * np.exp(-(dy**2 + dx**2) / 2) for c in range(3)], axis=2)
     shape = (*codes.shape, 3, 2 * radius + 1, 2 * radius + 1)
     return weights.reshape(shape).astype(np.float32), near.reshape(shape).astype(np.float32)
+
+
+def _nearest(codes: npt.NDArray[np.int8]) -> Interpolation:
+    """Return the weights of the 2 or 4 nearest samples of the missing color, for weights and for `near`."""
+    dy, dx, around = _around(codes, 1)
+    far = np.hypot(dy, dx)
+    weights = np.zeros((2, 2, 3, 9), np.float32)
+    for y, x, c in np.ndindex(2, 2, 3):
+        same = around[y, x] == c
+        use = same & (far == far[same].min())
+        weights[y, x, c, use] = 1 / use.sum()
+    weights = weights.reshape(2, 2, 3, 3, 3)
+    return weights, (weights > 0).astype(np.float32)
 
 
 def _around(codes: npt.NDArray[np.int8], radius: int) -> tuple[Floats, Floats, npt.NDArray[np.int8]]:

@@ -8,24 +8,11 @@ row and column. Missing samples (NaN) are left out of every average; where none 
 import numpy as np
 from numba import njit
 
-__all__ = ["average_pair", "bilinear", "superpixel"]
+__all__ = ["average_pair", "superpixel"]
 
 ZERO, HALF, ONE, INF, NAN = (np.float32(value) for value in (0.0, 0.5, 1.0, np.inf, np.nan))
 DO_NOT_USE, NO_DATA, CLEAR = np.uint16(1 << 0), np.uint16(1 << 13), np.uint16(0)
 FATAL = DO_NOT_USE | NO_DATA
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _finish(total, noise, number, bits, c, y, x, out, out_variance, out_quality):
-    if number > 0:
-        n = np.float32(number)
-        out[c, y, x], out_quality[c, y, x] = total / n, bits & ~FATAL
-        if out_variance.size:
-            out_variance[c, y, x] = noise / (n * n)
-        return
-    out[c, y, x], out_quality[c, y, x] = NAN, bits | FATAL
-    if out_variance.size:
-        out_variance[c, y, x] = NAN
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -96,46 +83,6 @@ def superpixel(signal, variance, quality, colors, parity_y, parity_x, out, out_v
                     one,
                     out_variance[c, j],
                 )
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def bilinear(signal, variance, quality, colors, parity_y, parity_x, out, out_variance, out_quality):
-    """Interpolate each color at every pixel: its own sample, or the mean of the nearest ones (2 or 4).
-
-    Parameters
-    ----------
-    signal, variance, quality
-        float32, float32, uint16 (y, x). Variance may have shape (0, 0): then it is not computed.
-    colors
-        See the module.
-    parity_y, parity_x
-        Row and column of the first pixel, modulo 2.
-    out, out_variance, out_quality
-        (3, y, x), written. Variance is sum c^2 V; it knows nothing of the correlation between neighbors
-        that share samples. A missing own sample stays missing.
-    """
-    height, width = signal.shape
-    total, noise = np.empty(3, np.float32), np.empty(3, np.float32)
-    number, bits = np.empty(3, np.int32), np.empty(3, np.uint16)
-    for y in range(height):
-        for x in range(width):
-            own = colors[((y + parity_y) & 1) * 2 + ((x + parity_x) & 1)]
-            total[:], noise[:], number[:], bits[:] = ZERO, ZERO, 0, CLEAR
-            for yy in range(max(y - 1, 0), min(y + 2, height)):
-                for xx in range(max(x - 1, 0), min(x + 2, width)):
-                    c = colors[((yy + parity_y) & 1) * 2 + ((xx + parity_x) & 1)]
-                    here = yy == y and xx == x
-                    # Green at red and blue sites: the cross only (the diagonals hold no green there).
-                    if (c == own) != here:
-                        continue
-                    bits[c] |= quality[yy, xx]
-                    if abs(signal[yy, xx]) < INF:
-                        total[c] += signal[yy, xx]
-                        number[c] += 1
-                        if variance.size:
-                            noise[c] += variance[yy, xx]
-            for c in range(3):
-                _finish(total[c], noise[c], number[c], bits[c], c, y, x, out, out_variance, out_quality)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
