@@ -45,6 +45,13 @@ def reduce(
     recipe: Annotated[
         Path | None, typer.Option(help="A recipe.toml to follow.", exists=True, dir_okay=False)
     ] = None,
+    raw: Annotated[
+        str,
+        typer.Option(
+            metavar="copy|link",
+            help="copy keeps raw pixels in frames.h5; link leaves them in SESSION, which saves as much disk.",
+        ),
+    ] = "copy",
     library: Annotated[
         Path | None,
         typer.Option(
@@ -112,6 +119,7 @@ def reduce(
             until=until,
             resume=resume,
             add=add,
+            raw=raw,
             library=library,
             library_add=library_add,
             catalog=catalog,

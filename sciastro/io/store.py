@@ -64,12 +64,15 @@ class StoreGroup:
         Of the pixels as read.
     facts
         Per-frame coordinates (dim `frame` only).
+    linked
+        Make no room for pixels: they stay in the files they came in (`io.linked`).
     """
 
     name: str
     shape: tuple[int, int, int]
     dtype: np.dtype
     facts: xr.Dataset
+    linked: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,13 +165,15 @@ def create(path: Path, layout: Sequence[StoreGroup], attrs: Mapping[str, str]) -
     """
     temporary = path.with_name(f".{path.name}.new")
     try:
-        needed = sum(int(np.prod(group.shape)) * group.dtype.itemsize for group in layout)
+        layout = list(layout)
+        copied = [group for group in layout if not group.linked]
+        needed = sum(int(np.prod(group.shape)) * group.dtype.itemsize for group in copied)
         free = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize
         if needed > free:
             raise OutputError(
                 f"needs {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB free.",
                 where=str(path),
-                remedy="Free some space, or choose another --out.",
+                remedy="Free some space, choose another --out, or leave raw pixels where they are: --raw link.",
             )
         with h5netcdf.File(temporary, "w") as file:
             file.attrs.update({"Conventions": "CF-1.10", "sciastro_schema": SCHEMA, **attrs})
@@ -176,7 +181,7 @@ def create(path: Path, layout: Sequence[StoreGroup], attrs: Mapping[str, str]) -
                 _allocate(file, group)
         for group in layout:
             _write_facts(temporary, group.name, group.facts)
-        _reserve(temporary, layout)
+        _reserve(temporary, copied)
         temporary.replace(path)
         _journal(path).unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:  # HDF5 tells a full disk by either
@@ -188,6 +193,8 @@ def create(path: Path, layout: Sequence[StoreGroup], attrs: Mapping[str, str]) -
 def _allocate(file: h5netcdf.File, group: StoreGroup) -> None:
     target = file.create_group(group.name)
     target.dimensions = dict(zip(RAW.dims, group.shape, strict=True))
+    if group.linked:
+        return
     raw = target.create_variable("raw", RAW.dims, group.dtype)
     raw.attrs.update({"units": RAW.unit, "long_name": RAW.meaning})
     if group.shape[0]:

@@ -7,7 +7,7 @@ master files when they are wanted.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, rolled
 from sciastro.core.quality import Quality
 from sciastro.core.scratch import Scratch
 from sciastro.errors import SciastroError
+from sciastro.io.linked import LinkedBlock
 from sciastro.io.reader import read_pixels
 from sciastro.io.store import RawBlock, open_raw
 from sciastro.kernels.mosaic import keep_color
@@ -76,16 +77,25 @@ class Calibrator:
         Gain, read noise and saturation of each light.
     recipe, context
         Options; memory bound.
+    blocks
+        Groups whose raw pixels are not in the store.
     """
 
     def __init__(
-        self, store: Path, root: Path, bank: MasterBank, detector: Detector, recipe: Recipe, context: Context
+        self,
+        store: Path,
+        root: Path,
+        bank: MasterBank,
+        detector: Detector,
+        recipe: Recipe,
+        context: Context,
+        blocks: Mapping[str, LinkedBlock] | None = None,
     ) -> None:
         self._store, self._bank, self._detector, self._memory = store, bank, detector, context.memory
         self._root, self._defect_options = root, recipe.of(DefectOptions)
         self._correct = recipe.of(CorrectOptions)
         self.debayer_method = recipe.of(DebayerOptions).method
-        self._blocks: dict[str, RawBlock] = {}
+        self._blocks: dict[str, RawBlock | LinkedBlock] = dict(blocks or {})
         self._planes: OrderedDict[_Key, tuple[Planes, ...]] = OrderedDict()
         self._lock = threading.Lock()
         self._scratch = Scratch()
@@ -127,7 +137,7 @@ class Calibrator:
         taken = process + canvas[0] * canvas[1] * CANVAS_BYTES + beside
         return max(self._memory - taken, SMALLEST)
 
-    def block(self, light: Light) -> RawBlock:
+    def block(self, light: Light) -> RawBlock | LinkedBlock:
         """Return where the raw pixels of `light` are stored."""
         with self._lock:
             if light.store not in self._blocks:

@@ -18,6 +18,7 @@ from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.options import AlignOptions
 from sciastro.integrate.resample import resample
 from sciastro.io.filenames import stem
+from sciastro.io.linked import LinkedBlock, link
 from sciastro.io.paths import safe_name, unlike
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_frame
@@ -29,10 +30,12 @@ from sciastro.recipe.making import MasterBank
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
 
-__all__ = ["create_store", "keep_frames", "store_facts", "store_masters"]
+__all__ = ["create_store", "linked_blocks", "keep_frames", "store_facts", "store_masters"]
 
 
-def create_store(path: Path, lights: Sequence[Light], root: Path, *, mark: str, resume: bool) -> None:
+def create_store(
+    path: Path, lights: Sequence[Light], root: Path, *, mark: str, resume: bool, linked: bool = False
+) -> None:
     """Give every light its place in the store and make the file, or take over the one that is there.
 
     Parameters
@@ -41,6 +44,8 @@ def create_store(path: Path, lights: Sequence[Light], root: Path, *, mark: str, 
         Fingerprint of the run, kept in the file: only a file of the same run is taken over.
     resume
         Take it over, if it is there.
+    linked
+        Leave raw pixels in their files.
     """
     members: dict[tuple[object, ...], list[Light]] = {}
     for light in lights:
@@ -54,12 +59,28 @@ def create_store(path: Path, lights: Sequence[Light], root: Path, *, mark: str, 
         shape = (len(group), *group[0].facts.shape)
         layout.append(
             StoreGroup(
-                name=name, shape=shape, dtype=np.dtype(group[0].facts.dtype), facts=header_facts(group)
+                name=name,
+                shape=shape,
+                dtype=np.dtype(group[0].facts.dtype),
+                facts=header_facts(group),
+                linked=linked,
             )
         )
     if resume and path.exists() and root_text(path, "run") == mark:
         return
     create(path, layout, {"title": root.name or "session", "source": "sciastro", "run": mark})
+
+
+def linked_blocks(lights: Sequence[Light], root: Path) -> dict[str, LinkedBlock]:
+    """Return where the raw pixels of `lights` lie in the session, by group of the store."""
+    members: dict[str, list[Light]] = {}
+    for light in sorted(lights, key=lambda light: light.index):
+        if light.store:
+            members.setdefault(light.store, []).append(light)
+    return {
+        name: link([(root / light.facts.path, light.facts.hdu) for light in group])
+        for name, group in members.items()
+    }
 
 
 def _text(values: Sequence[str]) -> np.ndarray:

@@ -31,7 +31,7 @@ from sciastro.recipe.drifting import register_camera
 from sciastro.recipe.finishing import Finished, measure_set, write_band
 from sciastro.recipe.growing import Growth, added, begin_growth, grade_added, grow_band, solve_again
 from sciastro.recipe.journal import Journal, fingerprint
-from sciastro.recipe.keeping import create_store, keep_frames, store_facts, store_masters
+from sciastro.recipe.keeping import create_store, keep_frames, linked_blocks, store_facts, store_masters
 from sciastro.recipe.kept import KeptSet, forget_stars, load_stacks, save_stacks
 from sciastro.recipe.library import add_to_library, only_used, with_library
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
@@ -71,6 +71,9 @@ class RunRequest:
         Take over the pieces of a stopped run of the same recipe.
     add
         Add the frames of `session` to the stacks that an earlier run left in `out`.
+    raw
+        "copy" raw pixels to the store, or "link": leave them in the session's files, which must not change
+        meanwhile.
     library, library_add
         Folder of finished masters that serve too; whether new masters are copied there.
     catalog, ra, dec, scale
@@ -90,6 +93,7 @@ class RunRequest:
     until: str = "report"
     resume: bool = False
     add: bool = False
+    raw: str = "copy"
     library: Path | None = None
     library_add: bool = False
     catalog: Path | None = None
@@ -124,6 +128,8 @@ class RunRequest:
         if self.scale is not None and not 0 < self.scale < 3600:
             raise OptionError(f"is {self.scale}.", where="--scale", remedy="Give arcsec per pixel, above 0.")
         parse_memory(self.memory)
+        if self.raw not in ("copy", "link"):
+            raise OptionError(f"is {self.raw!r}.", where="--raw", remedy="Choose from copy, link.")
         if self.library_add and self.library is None:
             raise OptionError("is given without --library.", where="--library-add", remedy="Name the folder.")
         if self.add and UNTIL.index(self.until) < UNTIL.index("integrate"):
@@ -335,6 +341,7 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
             request.dec,
             request.scale,
             sorted(stacks.hashes) if stacks is not None else [],
+            request.raw,
         )
         journal = Journal(context.work, mark, resume=request.resume)
         if request.resume and not journal.resumed:
@@ -342,7 +349,7 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
         _write_recipe(request, context)
         create_store(
             context.numbered("frames.h5"), lights if growth is None else growth.wanted(lights), session.root,
-            mark=mark, resume=journal.resumed,
+            mark=mark, resume=journal.resumed, linked=request.raw == "link",
         )  # fmt: skip
     for path, reason in session.skipped:
         context.warn(f"{path}: {reason}")
@@ -450,7 +457,10 @@ def _pass_one(run: _Run) -> None:
     with run.context.stage("calibrate", len(run.lights)):
         detector = Detector(run.sources or run.session, run.lights, run.recipe, run.context)
         run.notes = detector.lines()
-        run.tools = Calibrator(run.store, run.session.root, run.bank, detector, run.recipe, run.context)
+        blocks = linked_blocks(run.lights, run.session.root) if run.request.raw == "link" else None
+        run.tools = Calibrator(
+            run.store, run.session.root, run.bank, detector, run.recipe, run.context, blocks
+        )
         measure_lights(
             run.lights, run.session.root, run.calibrator, detector, run.recipe, run.context, run.journal
         )

@@ -74,3 +74,47 @@ def test_the_lock_is_released(tmp_path):
         with locked(tmp_path), pytest.raises(OutputError, match="is in use"), locked(tmp_path):
             pass
     assert np.array_equal(sorted(path.name for path in tmp_path.iterdir()), [".lock"])
+
+
+def test_linked_raw_pixels_give_the_same_bytes_and_take_no_disk(good_night, good_run, tmp_path):
+    run = reduce(good_night, tmp_path / "out", "--raw", "link", until="photometry")
+    assert run.code == 0, run.told
+    assert science(run.out) == science(good_run.out)
+    raw = sum(path.stat().st_size for path in frames(good_night, "LIGHT"))
+    saved = (good_run.out / "frames.h5").stat().st_size - (run.out / "frames.h5").stat().st_size
+    assert saved > 0.9 * raw
+    with h5py.File(run.out / "frames.h5") as file:
+        assert "raw" not in file["lights_0"] and file["lights_0/fwhm"].shape == (
+            len(frames(good_night, "LIGHT")),
+        )
+
+
+@pytest.mark.parametrize("fault", ["changed", "truncated", "deleted"])
+def test_a_linked_file_that_changes_stops_the_run(night, tmp_path, monkeypatch, fault):
+    import sciastro.recipe.run as module
+
+    original, (path, *_) = module.solve_set, frames(night, "LIGHT")
+
+    def spoil(*arguments, **options):
+        whole = path.read_bytes()
+        if fault == "deleted":
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(whole if fault == "changed" else whole[:60_000])
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(module, "solve_set", spoil)
+    run = reduce(night, tmp_path / "out", "--raw", "link")
+    assert run.code == 3
+    assert path.name in run.told and "--raw link" in run.told
+    assert not list((run.out / "products").glob("*.fits"))
+
+
+def test_compressed_frames_cannot_be_linked(night, tmp_path):
+    import gzip
+
+    path = frames(night, "LIGHT")[0]
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    run = reduce(night, tmp_path / "out", "--raw", "link")
+    assert run.code == 2 and "--raw link: cannot be used" in run.told

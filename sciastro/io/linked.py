@@ -1,0 +1,82 @@
+"""Raw pixels that stay in the files of the session: the same access as to those in ``frames.h5``.
+
+Saves a copy of every frame on the disk. The files must then stay as they are until the run has ended; one
+that changed is an error, never a wrong pixel.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from sciastro.errors import FileError, OptionError
+from sciastro.io.probe import Probe
+from sciastro.io.reader import open_rows, probe
+
+__all__ = ["LinkedBlock", "link"]
+
+REMEDY = "Bring the file back, or run without --raw link."
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedBlock:
+    """Pixels of one group of frames, read by position from their own files.
+
+    Attributes
+    ----------
+    images
+        Where the pixels lie, per frame; without headers.
+    stamps
+        Size [byte] and time of last change [ns] of each file when the run began.
+    """
+
+    images: tuple[Probe, ...]
+    stamps: tuple[tuple[int, int], ...]
+
+    def rows(self, frame: int, first: int, last: int) -> np.ndarray:
+        """Return rows `first` to `last` (exclusive) of `frame`, shape (rows, x).
+
+        Raises
+        ------
+        FileError
+            If the file is gone, cannot be read, or is not what it was.
+        """
+        image = self.images[frame]
+        if _stamp(image.path) != self.stamps[frame]:
+            raise FileError("changed while the run needed it.", where=str(image.path), remedy=REMEDY)
+        return np.asarray(open_rows(image)(first, last))
+
+    def write(self, frame: int, pixels: np.ndarray) -> None:
+        """Keep nothing: the pixels are where they were read."""
+
+
+def link(files: Sequence[tuple[Path, int]]) -> LinkedBlock:
+    """Return access to the pixels of `files` (path and number of the image in it).
+
+    Raises
+    ------
+    OptionError
+        If a file is compressed, or no FITS: its rows cannot be read by position.
+    """
+    images = []
+    for path, number in files:
+        image = next(one for one in probe(path) if one.hdu == number)
+        packed = image.offset is None or image.stored is None or path.suffix.lower() in (".gz", ".bz2")
+        if packed:
+            raise OptionError(
+                f"cannot be used: rows of {path} cannot be read by position.",
+                where="--raw link",
+                remedy="It needs plain FITS files; leave the option out for others.",
+            )
+        images.append(replace(image, header=fits.Header()))
+    return LinkedBlock(tuple(images), tuple(_stamp(image.path) for image in images))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise FileError(f"cannot be read: {error.strerror}.", where=str(path), remedy=REMEDY) from error
+    return status.st_size, status.st_mtime_ns
