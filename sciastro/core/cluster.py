@@ -97,12 +97,12 @@ class Cluster:
     @property
     def threads(self) -> int:
         """Threads of all workers together, now."""
-        return max(sum(self._client.nthreads().values()), 1)
+        return max(int(sum(self._client.nthreads().values())), 1)
 
     @property
     def threads_per_process(self) -> int:
         """Threads of the worker that has most; they share the memory of one process."""
-        return max(self._client.nthreads().values(), default=1)
+        return int(max(self._client.nthreads().values(), default=1))
 
     def run(
         self,

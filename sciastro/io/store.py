@@ -173,7 +173,7 @@ def create(path: Path, layout: Sequence[StoreGroup], attrs: Mapping[str, str]) -
             raise OutputError(
                 f"needs {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB free.",
                 where=str(path),
-                remedy="Free some space, choose another --out, or leave raw pixels where they are: --raw link.",
+                remedy="Free some space, choose another --out, or leave raw pixels in place: --raw link.",
             )
         with h5netcdf.File(temporary, "w") as file:
             file.attrs.update({"Conventions": "CF-1.10", "sciastro_schema": SCHEMA, **attrs})

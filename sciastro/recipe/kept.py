@@ -157,7 +157,7 @@ def save_stacks(
         ],
     }  # fmt: skip
     with output_errors(folder):
-        np.savez(folder / "stars.npz", allow_pickle=False, **stars)  # type: ignore[arg-type]
+        np.savez(folder / "stars.npz", allow_pickle=False, **stars)
         shutil.copyfile(out / "summary.json", folder / "summary.json")
     pointer = {"schema": SCHEMA, "generation": generation}
     for path, content in ((folder / "state.json", state), (out / POINTER, pointer)):
