@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import UNUSABLE
-from sciastro.kernels.trails import bin_residual, cross_profiles, hough
+from sciastro.kernels.trails import bin_residual, cross_profiles, hough, mark_trails
 from sciastro.measure.background import Background, quality_plane
 
 __all__ = ["TrailOptions", "find_trails", "no_trails"]
@@ -29,6 +29,7 @@ REACH = 30  # pixels beside a line that are looked at
 CORE = 11  # pixels beside a line where the trail may lie
 PIECE = 48  # length of one piece [pixel], so that 12 to 40 make a line
 FEWEST = 6  # pieces that must show a trail
+BESIDE = (-12.0, 12.0, -22.0, 22.0)  # where companions of a trail are looked for [pixel]
 ALONG_AXIS = np.deg2rad(0.5)
 MAD_TO_SIGMA = 1.4826
 
@@ -88,13 +89,34 @@ def find_trails(
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     lit = _lit_bins(pixels, quality, sky)
     found: list[Floats] = []
-    while len(found) <= options.most:
+    for _ in range(options.most + 1):
         trail = _best_line(pixels, lit, sky.rms, options)
         if trail is None:
             return np.array(found).reshape(-1, 5)
-        found.append(trail)
-        lit &= ~_near(lit.shape, trail)
+        for one in (trail, *_companions(pixels, trail, sky.rms, options)):
+            found.append(one)
+            lit &= ~_near(lit.shape, one)
     return no_trails()
+
+
+def _companions(
+    image: npt.NDArray[np.float32], trail: Floats, rms: float, options: TrailOptions
+) -> list[Floats]:
+    """Return the trails close beside one, as the lights of an aircraft make them: bins are too coarse."""
+    hidden, found, around = image.copy(), [], [trail]
+    while around and len(found) < options.most:
+        one = around.pop()
+        plane = np.zeros(image.shape, np.uint16)
+        mark_trails(plane, 0, 0, one[None], np.uint16(1))
+        hidden[plane > 0] = np.nan
+        along = (one[2:4] - one[:2]) / np.hypot(*(one[2:4] - one[:2]))
+        normal = np.tile([-along[1], along[0]], 2)
+        for away in BESIDE:
+            near = _believed(hidden, one[:4] + away * normal, rms, options)
+            if near is not None and all(_apart(near[:4], other[:4]) > 3 for other in (trail, *found)):
+                found.append(near)
+                around.append(near)
+    return found
 
 
 def _lit_bins(

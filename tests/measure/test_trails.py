@@ -85,6 +85,28 @@ def test_two_crossings_and_the_switch():
     assert len(find_trails(image, None, sky, TrailOptions(find=False))) == 0
 
 
+@pytest.mark.parametrize("apart", [12.0, 20.0])
+def test_the_two_lights_of_an_aircraft_are_two_trails(apart):
+    image = sky_with_stars(3, stars=300)
+    along = np.array([np.cos(0.6), np.sin(0.6)])
+    for side in (-0.5, 0.5):
+        middle = np.array([450.0, 350.0]) + side * apart * np.array([-along[1], along[0]])
+        add_streak(image, *(middle - 800 * along), *(middle + 800 * along), 1.2, 10 * SIGMA * 1.2 * 2.5066)
+    trails = find_trails(image, None, background(image))
+    marks = np.zeros(image.shape, np.uint16)
+    mark_trails(marks, 0, 0, trails, np.uint16(1))
+    assert len(trails) >= 2
+    assert (image[marks == 0] > 500 + 0.02 * 900 + 8 * SIGMA).mean() < 0.02  # what is left are stars
+    for side in (-0.5, 0.5):
+        t = np.linspace(-250, 250, 100)
+        x, y = (
+            np.array([450.0, 350.0])[:, None]
+            + side * apart * np.array([[-along[1]], [along[0]]])
+            + along[:, None] * t
+        )
+        assert marks[y.round().astype(int), x.round().astype(int)].mean() > 0.95
+
+
 def real_frames():
     return [
         path
