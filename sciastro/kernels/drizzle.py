@@ -33,12 +33,14 @@ NAN = np.float32(np.nan)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _under_edge(x0, y0, x1, y1, side):
-    """Return the area between an edge and the lower border of the box 0..side, 0..side, signed by dx."""
+def _under_edge(x0, y0, x1, y1, side, slope, inverse):
+    """Return the area between an edge and the lower border of the box 0..side, 0..side, signed by dx.
+
+    `slope` is dy / dx of the edge and `inverse` dx / dy; an infinite one is not used.
+    """
     a, b = min(max(x0, 0.0), side), min(max(x1, 0.0), side)
     if a == b:
         return 0.0
-    slope = (y1 - y0) / (x1 - x0)
     ya, yb = y0 + slope * (a - x0), y0 + slope * (b - x0)
     if ya <= 0.0 and yb <= 0.0:
         return 0.0
@@ -49,7 +51,7 @@ def _under_edge(x0, y0, x1, y1, side):
     # Integral over y of the height cut to 0..side, from ya to yb.
     low, high = min(max(ya, 0.0), side), min(max(yb, 0.0), side)
     total = 0.5 * (high * high - low * low) + side * (max(yb - side, 0.0) - max(ya - side, 0.0))
-    return total * (b - a) / (yb - ya)
+    return total * inverse
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -67,10 +69,12 @@ def overlap(cx, cy, exx, exy, eyx, eyy, side):
     """
     x, y = cx + 0.5 * side, cy + 0.5 * side  # from the lower left corner
     ax, ay, bx, by = 0.5 * (exx + exy), 0.5 * (eyx + eyy), 0.5 * (exx - exy), 0.5 * (eyx - eyy)
-    area = _under_edge(x - ax, y - ay, x + bx, y + by, side)
-    area += _under_edge(x + bx, y + by, x + ax, y + ay, side)
-    area += _under_edge(x + ax, y + ay, x - bx, y - by, side)
-    area += _under_edge(x - bx, y - by, x - ax, y - ay, side)
+    row, across = eyx / exx, exx / eyx  # slopes of the edges along rows, and along columns
+    column, down = eyy / exy, exy / eyy
+    area = _under_edge(x - ax, y - ay, x + bx, y + by, side, row, across)
+    area += _under_edge(x + bx, y + by, x + ax, y + ay, side, column, down)
+    area += _under_edge(x + ax, y + ay, x - bx, y - by, side, row, across)
+    area += _under_edge(x - bx, y - by, x - ax, y - ay, side, column, down)
     return min(max(-area / (exx * eyy - exy * eyx), 0.0), 1.0)
 
 

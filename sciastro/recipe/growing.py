@@ -25,6 +25,7 @@ from sciastro.astrometry.solve import Solution
 from sciastro.core.lift import run_tasks
 from sciastro.core.wcs import center, pixel_scale
 from sciastro.errors import FileError, MatchError
+from sciastro.integrate.canvas import Canvas
 from sciastro.integrate.contribution import NO_CONTEXT
 from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.grade import GradeOptions, grade
@@ -44,7 +45,7 @@ from sciastro.recipe.lights import Light, StackSet, bands_of
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import group_facts
 from sciastro.recipe.session import Session
-from sciastro.recipe.stacking import Stacked, stack_band
+from sciastro.recipe.stacking import Stacked, canvas_of, stack_band
 
 __all__ = ["Growth", "added", "begin_growth", "grade_added", "grow_band", "solve_again"]
 
@@ -229,7 +230,7 @@ def grow_band(
     new = stack_band(
         added(members), band, calibrator, recipe, context, reference=kept.reference, adjust=compared
     )
-    return _merged(new, kept, members, band, recipe)
+    return _merged(new, kept, members, band, recipe, canvas_of(members, calibrator, recipe))
 
 
 # -------------------------------------------------------------------------------------------- compare
@@ -283,7 +284,9 @@ def _planes(path: Path) -> dict[str, _Plane]:
 
 
 # ---------------------------------------------------------------------------------------------- merge
-def _merged(new: Stacked | None, kept: KeptBand, members: StackSet, band: str, recipe: Recipe) -> Stacked:
+def _merged(
+    new: Stacked | None, kept: KeptBand, members: StackSet, band: str, recipe: Recipe, canvas: Canvas
+) -> Stacked:
     planes = _planes(kept.path)
     shape = planes["SCI"].shape
     out = new.arrays if new is not None else empty_stack(shape)
@@ -308,16 +311,12 @@ def _merged(new: Stacked | None, kept: KeptBand, members: StackSet, band: str, r
     if new is not None:
         noise, tied = _correlations(kept, new, planes["ERR"], band)
     method = kept.method if new is None else f"{kept.method.partition(' + ')[0]} + added nights"
-    if members.canvas is None:
-        raise RuntimeError("a stack has a canvas")
-    canvas = new.canvas if new is not None else members.canvas
-    scale = recipe.of(DrizzleOptions).scale
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band],
         arrays=replace(out, context=NO_CONTEXT),  # the bits of the old frames are not kept
         lights=[*kept.lights, *lights], noise_correlation=noise, autocorrelation=tied,
         method=method, reference=kept.reference,
-        canvas=canvas if new is not None or scale is None else canvas.times(scale),
+        canvas=canvas if new is None else new.canvas,
     )  # fmt: skip
 
 
