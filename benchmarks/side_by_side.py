@@ -4,6 +4,8 @@ Run with ``python benchmarks/side_by_side.py NIGHT``, where NIGHT holds the fold
 ``flats`` and ``lights`` of one filter. Needs ``siril-cli`` on the path; without it only sciastro runs.
 Runs alternate, so that a slow spell of the machine hits both; the table gives medians and their ratio.
 Processor time and peak memory are those that the operating system accounts to the finished process.
+With ``--osc`` the night is one of a color sensor: Siril debayers (``preprocess ... -cfa -equalize_cfa
+-debayer``), and the greens are compared where both images have one size.
 
 The images are compared through the stars that both show: noise of the background in units of the flux
 of the same stars (per pixel, and in blocks of 6 x 6, which no smoothing can flatter), their width, the
@@ -52,6 +54,7 @@ register pp_light
 stack r_pp_light rej 3 3 -norm=addscale -output_norm -out=../siril_result
 close
 """
+OSC = SCRIPT.replace("-cc=dark\n", "-cc=dark -cfa -equalize_cfa -debayer\n")
 EDGE = 100  # pixels at the rim, where dithers leave fewer frames
 BLOCK = 6
 ARTIFACT = 8.0  # sigma
@@ -65,10 +68,11 @@ Plane = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took: wall and processor time [s], peak memory [byte]."""
+    """What one run took: wall, processor and the user's part of processor time [s], peak memory [byte]."""
 
     wall: float
     processor: float
+    user: float
     memory: float
 
 
@@ -87,14 +91,14 @@ def run(command: list[str], log: Path) -> Cost:
     if os.waitstatus_to_exitcode(status) not in (0, 4):
         raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text()[-2000:]}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_utime, usage.ru_maxrss * unit)
 
 
-def run_siril(night: Path, work: Path) -> tuple[Cost, Plane]:
+def run_siril(night: Path, work: Path, osc: bool) -> tuple[Cost, Plane]:
     """Reduce with Siril, which writes into the night's folder; nothing of that stays."""
     process, result = night / "process", night / "siril_result.fit"
     script = work / "night.ssf"
-    script.write_text(SCRIPT)
+    script.write_text(OSC if osc else SCRIPT)
     shutil.rmtree(process, ignore_errors=True)
     process.mkdir()
     try:
@@ -104,17 +108,17 @@ def run_siril(night: Path, work: Path) -> tuple[Cost, Plane]:
     finally:
         shutil.rmtree(process, ignore_errors=True)
         result.unlink(missing_ok=True)
-    return cost, image
+    return cost, image[1] if osc else image
 
 
-def run_sciastro(night: Path, work: Path, extra: list[str]) -> tuple[Cost, Plane]:
+def run_sciastro(night: Path, work: Path, extra: list[str], osc: bool) -> tuple[Cost, Plane]:
     """Reduce with sciastro into a fresh folder."""
     out = work / "sciastro"
     shutil.rmtree(out, ignore_errors=True)
     program = str(Path(sys.executable).with_name("sciastro"))
     command = [program, "reduce", str(night), "-o", str(out), "--until", "integrate", "--quiet", *extra]
     cost = run(command, work / "sciastro.log")
-    (product,) = sorted((out / "products").glob("*.fits"))
+    (product,) = sorted((out / "products").glob("*G.fits" if osc else "*.fits"))
     return cost, fits.getdata(product, extname="SCI").astype(np.float32)
 
 
@@ -243,6 +247,7 @@ def main() -> None:
     parser.add_argument(
         "--option", action="append", default=[], help="option for sciastro, such as --workers=1"
     )
+    parser.add_argument("--osc", action="store_true", help="the night is one of a color sensor")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = given.work or Path(folder)
@@ -250,10 +255,10 @@ def main() -> None:
         peer = shutil.which("siril-cli") is not None
         costs: dict[str, list[Cost]] = {"sciastro": [], "Siril": []}
         for number in range(given.runs):
-            cost, ours = run_sciastro(given.night, work, given.option)
+            cost, ours = run_sciastro(given.night, work, given.option, given.osc)
             costs["sciastro"].append(cost)
             if peer:
-                cost, theirs = run_siril(given.night, work)
+                cost, theirs = run_siril(given.night, work, given.osc)
                 costs["Siril"].append(cost)
             for name, one in costs.items():
                 if one:
@@ -263,11 +268,14 @@ def main() -> None:
         for name, field, unit in (
             ("wall time [s]", "wall", 1.0),
             ("processor time, user + system [s]", "processor", 1.0),
+            ("processor time, user [s]", "user", 1.0),
             ("peak memory [GB]", "memory", 1e9),
         ):
             values = [[getattr(cost, field) / unit for cost in one] for one in costs.values()]
             _print_row(name, *(statistics.median(one) if one else float("nan") for one in values))
-        if peer:
+        if peer and ours.shape != theirs.shape:
+            print(f"images of {ours.shape} and {theirs.shape} pixels are not compared")
+        elif peer:
             for row in compare(look(ours), look(theirs)):
                 _print_row(*row)
 

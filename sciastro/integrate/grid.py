@@ -26,8 +26,9 @@ PACKED = 16  # bytes per input pixel that drizzling takes beside `WINDOW`
 WINDOW = 60  # bytes per input pixel while one window is read, calibrated and oriented
 RIM = 2  # pixels around a tile that the caller may add (`Tile.padded`)
 NEARLY_ALL = 0.9  # share of the columns beyond which a window takes all: contiguous rows are twice as fast
-LARGEST = 192 << 20  # bytes per worker beyond which larger tiles save next to nothing
-ENOUGH = 1 << 19  # pixels of a tile beyond which that holds, however many frames there are
+LARGEST = 128 << 20  # bytes per worker beyond which larger tiles save next to nothing
+ENOUGH = 3 << 17  # pixels of a tile beyond which that holds, however many frames there are
+WORTH = 0.8  # of the input pixels: narrower tiles that read no fewer are not worth their split rows
 MINIMUM = 16 << 20  # scratch of the combining kernels and small change, per worker
 
 
@@ -279,7 +280,7 @@ def plan_tiles(
             rows = min(rows - STEP, int(rows * budget / need) // STEP * STEP) if budget > 0 else 0
         if rows >= STEP:
             cost = float((window * tiles).sum())
-            if best is None or cost < 0.9 * best[0]:
+            if best is None or cost < WORTH * best[0]:
                 best = (cost, rows, columns)
         if columns <= 4 * STEP:
             break
