@@ -104,7 +104,12 @@ class Night:
 INNER = (slice(24, -24), slice(24, -24))
 
 
-@pytest.mark.parametrize("surface", ["plane", "quadratic", "local"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "surface", ["local", pytest.param("plane", marks=SLOW), pytest.param("quadratic", marks=SLOW)]
+)
 def test_an_extended_source_keeps_its_light(surface):
     with_source, without = Night(nebula=60.0), Night(nebula=0.0)
     difference = with_source.stack(surface=surface).image - without.stack(surface=surface).image

@@ -168,6 +168,7 @@ def test_two_by_two(square, tmp_path):
     assert len(used) == 12 and all(row["used"] for row in used)
 
 
+@pytest.mark.slow
 def test_without_leveling_the_seams_show(square, tmp_path):
     # What the numbers above would say of an image that is only laid side by side.
     outcome = reduce(

@@ -56,7 +56,14 @@ def test_slips_are_told(run, tmp_path):
     assert command("select", tmp_path, "fwhm < 3").exit_code == 3
 
 
-@pytest.mark.parametrize("setting", ["stack.scale_reject=bwmv", "stack.scale=noise", "stack.scale=two_sided"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "stack.scale_reject=bwmv",
+        pytest.param("stack.scale=noise", marks=pytest.mark.slow),
+        pytest.param("stack.scale=two_sided", marks=pytest.mark.slow),
+    ],
+)
 def test_other_sources_of_scale(run, tmp_path, setting):
     session, _ = run
     outcome = reduce(session, tmp_path / "out", "--set", setting)
