@@ -142,10 +142,9 @@ def _evened(weights: Floats, codes: npt.NDArray[np.int8]) -> Floats:
         np.add.at(total, source.ravel(), weights[:, :, c].ravel())
         wanted = np.zeros(len(rows))
         wanted[p * p * 9 :] = -total
-        rows, wanted = (
-            np.delete(one, p * p * 9 + np.flatnonzero(codes.ravel() == c), 0) for one in (rows, wanted)
-        )
-        change = np.linalg.lstsq(rows, wanted, rcond=None)[0]
+        use = np.ones(len(rows), bool)
+        use[p * p * 9 :] = codes.ravel() != c
+        change = np.linalg.lstsq(rows[use], wanted[use], rcond=None)[0]
         plane = out[:, :, c].reshape(-1)
         plane[number] += change
         out[:, :, c] = plane.reshape(p, p, -1)

@@ -281,7 +281,7 @@ class Calibrator:
             for c in range(3):
                 windows = [
                     correct_window(
-                        phase_of(some, k), parts[k], y0 - margin[0], 0, margin=margin,
+                        phase_of(some, int(k)), parts[k], y0 - margin[0], 0, margin=margin,
                         with_variance=False, repair=self._correct.repair,
                     )
                     for k in np.flatnonzero(pattern_of(cfa).ravel() == c)
@@ -339,8 +339,12 @@ class Calibrator:
         colors = split_window(*mosaic, cfa, top, left, method=self.debayer_method, colors=number)
         down, aside = (y0 - top, x0 - left) if step == 1 else (0, 0)
         inner = np.s_[0, down : down + y1 - y0, aside : aside + x1 - x0]
-        signal, variance, quality = (np.ascontiguousarray(plane[inner]) for plane in colors)
-        return signal, variance, quality
+        signal, variance, quality = colors
+        return (
+            np.ascontiguousarray(signal[inner]),
+            np.ascontiguousarray(variance[inner]),
+            np.ascontiguousarray(quality[inner]),
+        )
 
     def mosaic_window(
         self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int

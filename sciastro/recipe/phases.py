@@ -8,6 +8,7 @@ defect are its neighbors in the phase).
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +28,13 @@ PLANES = ("dark", "dark_variance", "flat", "flat_variance", "defects")
 
 def apart(planes: Planes) -> tuple[Planes, ...]:
     """Return the planes of each phase, contiguous; of odd-sized frames, the whole cells."""
-    given = {name: plane for name in PLANES if (plane := getattr(planes, name)) is not None}
-    return tuple(
-        replace(planes, cfa="", **{name: phase_of(plane, k) for name, plane in given.items()})
-        for k in range(len(phase_slices(planes.cfa)))
-    )
+    out = []
+    for k in range(len(phase_slices(planes.cfa))):
+        parts: dict[str, Any] = {
+            name: phase_of(plane, k) for name in PLANES if (plane := getattr(planes, name)) is not None
+        }
+        out.append(replace(planes, cfa="", **parts))
+    return tuple(out)
 
 
 def phase_of(plane: npt.NDArray[np.generic], phase: int) -> npt.NDArray[np.generic]:
