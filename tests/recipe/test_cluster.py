@@ -118,6 +118,7 @@ def test_a_killed_worker_costs_nothing_but_time(cluster, tmp_path):
     assert (tmp_path / "mark").exists()
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_worker_is_an_error(address, tmp_path):
     cluster = connect(address)
     with pytest.raises(

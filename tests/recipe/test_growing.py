@@ -135,6 +135,7 @@ def test_twice_the_same_night_doubles_nothing(nights, grown, tmp_path):
     assert states(out) == before
 
 
+@pytest.mark.slow
 def test_frames_that_are_in_are_refused_and_the_others_added(nights, old):
     run = reduce(nights / "all", old, "--add")
     assert run.code == 4
@@ -166,9 +167,9 @@ def test_a_third_night_of_one_frame_with_a_satellite(nights, old, tmp_path, whol
 @pytest.mark.parametrize(
     ("module", "name", "count"),
     [
-        ("sciastro.io.store", "RawBlock.write", 2),
-        ("sciastro.recipe.run", "grow_band", 1),
-        ("sciastro.recipe.run", "save_stacks", 1),
+        pytest.param("sciastro.io.store", "RawBlock.write", 2, marks=pytest.mark.slow),
+        pytest.param("sciastro.recipe.run", "grow_band", 1, marks=pytest.mark.slow),
+        pytest.param("sciastro.recipe.run", "save_stacks", 1, marks=pytest.mark.slow),
         ("sciastro.recipe.kept", "_light_state", 3),
     ],
 )
@@ -194,9 +195,27 @@ def test_other_options_are_refused(nights, old):
     assert run.code == 2 and "integrate.stack.high: is 2.5" in run.told
 
 
+@pytest.mark.slow
 def test_another_target_gets_products_of_its_own(nights, old, tmp_path):
     night = Path(shutil.copytree(nights / "two", tmp_path / "night"))
     for path in frames(night, "LIGHT"):
         fits.setval(path, "OBJECT", value="Another")
     run = reduce(night, old, "--add")
     assert set(run.images.values()) == {FIRST, 4} and len(run.images) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_a_cluster_adds_the_same(nights, grown, old):
+    """Four frames are compared with the old image, in the workers too."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=":0"
+    ) as cluster:
+        run = reduce(
+            nights / "two", old, "--add", "--scheduler", cluster.scheduler_address, until="photometry"
+        )
+    assert run.code == 0, run.told
+    (mine, _), (theirs, _) = planes(run), planes(grown)
+    for key in mine:
+        np.testing.assert_array_equal(mine[key], theirs[key])
