@@ -47,7 +47,7 @@ from sciastro.recipe.quality import group_facts
 from sciastro.recipe.session import Session
 from sciastro.recipe.stacking import Stacked, canvas_of, stack_band
 
-__all__ = ["Growth", "added", "begin_growth", "grade_added", "grow_band", "solve_again"]
+__all__ = ["Growth", "added", "begin_growth", "forget_maps", "grade_added", "grow_band", "solve_again"]
 
 FEW = 6  # added frames below which each is also compared with the old image
 KAPPA = 5.0  # sigma beyond which a sample then does not belong to it
@@ -161,6 +161,14 @@ def _special(one: KeptSet) -> Iterator[Light]:
         yield one.members.reference
     for band in one.bands.values():
         yield from (band.base, band.reference)
+
+
+def forget_maps(growth: Growth, out: Path) -> None:
+    """Remove what tells of the frames of the first night only: which made a pixel, what was rejected."""
+    for one in growth.stacks.sets:
+        for file in one.members.files.values():
+            for kind in ("rejection", "context"):
+                (out / "products" / f"{file}_{kind}.fits").unlink(missing_ok=True)
 
 
 def added(members: StackSet) -> StackSet:
@@ -313,7 +321,8 @@ def _merged(
     method = kept.method if new is None else f"{kept.method.partition(' + ')[0]} + added nights"
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band],
-        arrays=replace(out, context=NO_CONTEXT),  # the bits of the old frames are not kept
+        # Which old frames made a pixel, and what was rejected of them, is not kept.
+        arrays=replace(out, context=NO_CONTEXT, causes=np.empty((0, 0, 0), np.uint16)),
         lights=[*kept.lights, *lights], noise_correlation=noise, autocorrelation=tied,
         method=method, reference=kept.reference,
         canvas=canvas if new is None else new.canvas,

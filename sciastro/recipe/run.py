@@ -29,7 +29,15 @@ from sciastro.recipe.detector import Detector
 from sciastro.recipe.doctor import diagnose
 from sciastro.recipe.drifting import register_camera
 from sciastro.recipe.finishing import Finished, measure_set, write_band
-from sciastro.recipe.growing import Growth, added, begin_growth, grade_added, grow_band, solve_again
+from sciastro.recipe.growing import (
+    Growth,
+    added,
+    begin_growth,
+    forget_maps,
+    grade_added,
+    grow_band,
+    solve_again,
+)
 from sciastro.recipe.journal import Journal, fingerprint
 from sciastro.recipe.keeping import create_store, keep_frames, linked_blocks, store_facts, store_masters
 from sciastro.recipe.kept import KeptSet, forget_stars, load_stacks, save_stacks
@@ -429,6 +437,8 @@ def _go(run: _Run) -> None:
     run.summary.write(run.context)
     if run.goes_on("integrate"):
         save_stacks(run.context.out, run.sets, run.images, run.recipe, run.context.night)
+        if run.growth is not None:
+            forget_maps(run.growth, run.context.out)
         run.journal.close()
 
 

@@ -185,6 +185,15 @@ def test_killed_in_the_middle_leaves_the_old_stack(nights, grown, old, module, n
         np.testing.assert_array_equal(mine[key], theirs[key])
 
 
+@pytest.mark.slow
+def test_maps_of_the_first_night_do_not_outlive_it(nights, tmp_path):
+    options = ("--set", "integrate.stack.maps=true")
+    run = reduce(nights / "one", tmp_path / "out", *options)
+    assert list((run.out / "products").glob("*_rejection.fits"))
+    assert reduce(nights / "two", run.out, "--add").code == 0
+    assert not list((run.out / "products").glob("*_rejection.fits"))
+
+
 def test_nothing_to_add_to(nights, tmp_path):
     run = reduce(nights / "two", tmp_path / "empty", "--add")
     assert run.code == 2 and "--add: needs a finished stack" in run.told
