@@ -479,7 +479,9 @@ PURE = {
     "integrate.grade": "cloud blur eccentricity elongation",
     "integrate.align": "clamp max_excluded",
     "integrate.drizzle": "scale",
-    "integrate.stack": "clamp max_excluded low high protect flag_share outlier_share",
+    "integrate.stack": (
+        "edge esd_share esd_alpha clamp max_excluded low high protect flag_share outlier_share"
+    ),
     "photometry.aperture": "growth_snr least_snr crowded_share",
     "photometry.zeropoint": "least_snr",
     "photometry.color": "least_snr",
