@@ -49,8 +49,13 @@ def render_set(
     except SciastroError as error:
         context.warn(f"{stacked[0].stem}: no picture: {error}")
         return []
+    turned = {}
+    if stacked[0].top_down:  # else the sky would be shown mirrored, and a phone's landscape above it
+        picture = picture.isel(y=slice(None, None, -1))
+        turned = {"orientation": "row 0 is the top; y of the image grows downward, as the frames were stored"}
     how: Mapping[str, object] = {
         **picture_recipe(picture),
+        **turned,
         "binned": step,
         "bands": [one.band for one in stacked],
     }

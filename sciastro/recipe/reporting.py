@@ -138,11 +138,12 @@ def _zeropoint(stacked: Stacked, result: Finished) -> Plot | None:
 
 def _map(stacked: Stacked, kind: str) -> Picture | None:
     title = f"{stacked.target} {stacked.band}: {kind}"
+    upward = slice(None, None, -1 if stacked.top_down else 1)  # maps are shown like the picture
     if kind == "coverage":
         return map_picture(
-            stacked.arrays.coverage, title=title, caption="effective number of frames", unit="frames"
+            stacked.arrays.coverage[upward], title=title, caption="effective number of frames", unit="frames"
         )
-    noise = np.sqrt(stacked.arrays.variance)
+    noise = np.sqrt(stacked.arrays.variance[upward])
     return map_picture(
         noise, title=title, caption="1-sigma error per pixel", unit="electron / s", colormap="magma"
     )

@@ -82,6 +82,11 @@ class Stacked:
         return self.canvas.wcs
 
     @property
+    def top_down(self) -> bool:
+        """Whether the first row is the top of the picture, as the frames say (phones and many programs)."""
+        return bool(self.lights) and self.lights[0].facts.row_order == "TOP-DOWN"
+
+    @property
     def exposure(self) -> float:
         """Summed exposure [s]."""
         return float(sum(light.facts.exposure or 0.0 for light in self.lights))
