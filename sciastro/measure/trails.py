@@ -103,7 +103,8 @@ def _companions(
     image: npt.NDArray[np.float32], trail: Floats, rms: float, options: TrailOptions
 ) -> list[Floats]:
     """Return the trails close beside one, as the lights of an aircraft make them: bins are too coarse."""
-    hidden, found, around = image.copy(), [], [trail]
+    found: list[Floats] = []
+    hidden, around = image.copy(), [trail]
     while around and len(found) < options.most:
         one = around.pop()
         plane = np.zeros(image.shape, np.uint16)
