@@ -1,6 +1,6 @@
 """A thousand lights within a bound on memory.
 
-    python benchmarks/thousand.py --shape 4000x6000 --memory 4GB --set store.raw=link   # the whole claim
+    python benchmarks/thousand.py --shape 4000x6000 --memory 4GB --raw link   # the whole claim
     python benchmarks/thousand.py --shape 600x800 --memory 700MB                        # scaled down
 
 Eight distinct simulated frames, hard-linked: 48 GB of lights at full size that take 0.4 GB of disk (and
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--shape", default="4000x6000", help="rows x columns of a frame")
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--until", default="integrate")
+    parser.add_argument("--raw", default="copy", help="copy or link, as for sciastro reduce")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="STEP.OPTION=VALUE")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "sciastro-thousand")
     parser.add_argument("--keep", action="store_true", help="leave frames and results")
@@ -35,6 +36,7 @@ def main() -> None:
     source = make_frames(arguments.work / arguments.shape, rows, columns)
     night = night_of(source, arguments.work / "night", arguments.frames)
     options = [part for setting in arguments.settings for part in ("--set", setting)]
+    options += ["--raw", arguments.raw]
     point = measured(night, arguments.work / "out", arguments.memory, arguments.until, *options)
     bound = parse_memory(arguments.memory)
     size = arguments.frames * rows * columns * 2

@@ -181,7 +181,8 @@ def json_logging(path: Path | None, *, to_stderr: bool = False) -> Iterator[None
     handlers: list[logging.Handler] = []
     if path is not None:
         with output_errors(path):
-            handlers.append(_LogFile(path, mode="w", encoding="utf-8"))
+            # Opened with the first line, when the run holds its folder: another run keeps its log.
+            handlers.append(_LogFile(path, mode="w", encoding="utf-8", delay=True))
     if to_stderr:
         handlers.append(logging.StreamHandler())
     for handler in handlers:
