@@ -8,6 +8,7 @@ from tiny_camera import TinyCamera
 
 from sciastro.calibrate.masters import MasterOptions, check_flats, combine_master
 from sciastro.calibrate.sampling import clipped_variance
+from sciastro.core.cfa import XTRANS, color_plane
 from sciastro.errors import DatasetError, MatchError
 
 CAMERA = TinyCamera(shape=(200, 240))
@@ -78,6 +79,22 @@ def test_flats_of_a_mosaic_are_equalized_by_phase():
     for j, i in ((0, 0), (0, 1), (1, 0), (1, 1)):
         truth[j::2, i::2] *= np.median(master.image[j::2, i::2] / truth[j::2, i::2])
     assert robust_std((master.image - truth) / np.sqrt(master.variance)) == pytest.approx(1.0, abs=0.06)
+
+
+@pytest.mark.parametrize("cfa", ["RGGB", XTRANS])
+def test_the_color_of_the_flat_is_taken_out_unless_told(cfa):
+    color = color_plane(cfa, CAMERA.shape)
+    panel = np.array([0.5, 1.0, 0.7])[color]
+    rng = np.random.default_rng(1)
+    stack = np.stack([CAMERA.expose(20_000 * panel, 1.0, rng) for _ in range(4)])
+    bias = CAMERA.bias.astype("f4")
+    for equalize, wanted in ((True, (1.0, 1.0, 1.0)), (False, np.array([0.5, 1.0, 0.7]) / panel.mean())):
+        master = combine_master(
+            "flat", readers(stack), CAMERA.shape, subtract=bias, cfa=cfa,
+            options=MasterOptions(equalize=equalize),
+        )  # fmt: skip
+        means = [float(np.median(master.image[color == c])) for c in range(3)]
+        assert means == pytest.approx(list(wanted), rel=0.03)
 
 
 def test_a_cosmic_ray_and_a_star_leave_no_trace():
