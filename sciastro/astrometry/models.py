@@ -119,20 +119,23 @@ def _spline(source: Floats, target: Floats, error: Floats) -> Mapping:
     p = source / size
     group = np.arange(len(p)) % 5
 
-    def made(use: npt.NDArray[np.bool_], smooth: float) -> Mapping:
-        return RBFInterpolator(
+    def fitted(use: npt.NDArray[np.bool_], smooth: float) -> Mapping:
+        made: Mapping = RBFInterpolator(
             p[use],
             target[use],
             smoothing=smooth * error[use] ** 2 + 1e-12,
             kernel="thin_plate_spline",
             degree=1,
         )
+        return made
 
     def crossed(smooth: float) -> float:
-        left = [np.hypot(*(target[group == k] - made(group != k, smooth)(p[group == k])).T) for k in range(5)]
+        left = [
+            np.hypot(*(target[group == k] - fitted(group != k, smooth)(p[group == k])).T) for k in range(5)
+        ]
         return float(np.median(np.concatenate(left)))
 
-    best = made(np.ones(len(p), bool), min(SMOOTHNESS, key=crossed))
+    best = fitted(np.ones(len(p), bool), min(SMOOTHNESS, key=crossed))
     return lambda points: np.asarray(best(points / size))
 
 
