@@ -105,7 +105,11 @@ def _homography(source: Floats, target: Floats, error: Floats) -> Mapping:
     found = least_squares(
         lambda h: ((mapped(h, p) - target) / error[:, None]).ravel(), start, x_scale=scale, method="lm"
     )
-    return lambda points: mapped(found.x, (points - middle) / size)
+
+    def best(points: Floats) -> Floats:
+        return np.asarray(mapped(found.x, (points - middle) / size), dtype=np.float64)
+
+    return best
 
 
 def _spline(source: Floats, target: Floats, error: Floats) -> Mapping:
