@@ -126,15 +126,15 @@ def integrate_tile(
     other
         Factor and offset (frame, 2) to the values in which outliers are looked for (`reject.reject_tile`).
     """
-    rim = rim_of(options)
+    weights = np.asarray(weight, dtype=np.float32)
+    used = np.flatnonzero(weights > 0)
+    rim = rim_of(options, len(used))
     tile = tile.padded(rim)
     buffers = Buffers() if buffers is None else buffers
     drops = None
     if drizzle is not None and drizzle.enabled:
         drops = dropper(drizzle, holds_flux=options.pixels_hold == "flux")
     how = resampler_of(options)
-    weights = np.asarray(weight, dtype=np.float32)
-    used = np.flatnonzero(weights > 0)
     boxes = [None if domains is None else domains[i] for i in range(len(maps))]
     found = [(int(i), input_window(maps[i], tile, frame_shape, domain=boxes[i])) for i in used]
     met = [(i, window) for i, window in found if window is not None]
@@ -187,7 +187,7 @@ def _empty(
 ) -> TileResult:
     """Return a tile (with its rim given) that no frame meets."""
     rows, columns = tile.shape
-    rim = rim_of(options)
+    rim = rim_of(options, used)
     shape = (rows - 2 * rim, columns - 2 * rim)
     return TileResult(
         image=np.full(shape, np.nan, np.float32),

@@ -35,6 +35,7 @@ Result = tuple[npt.NDArray[Any], ...]  # image, variance, coverage, rejected low
 Planes = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]
 
 RIM = 2  # pixels of the neighbors that protection of structure looks at
+BEYOND = 2  # pixels that rules which look at neighbors themselves add to that
 MISSING = np.uint16(Quality.NO_DATA | Quality.DO_NOT_USE)
 # What became of samples: rejected here, or missing before, by what the frame says of them.
 CAUSES = ("rejected_low", "rejected_high", "trail", "cosmic_ray", "defect", "outside")
@@ -92,10 +93,11 @@ class TileResult:
     context: npt.NDArray[np.uint32] = field(default_factory=lambda: NO_CONTEXT)
 
 
-def rim_of(options: StackOptions) -> int:
-    """Return how many pixels around a tile its rejection looks at."""
+def rim_of(options: StackOptions, frames: int) -> int:
+    """Return how many pixels around a tile the rejection of `frames` frames looks at."""
     grow = max(options.grow_low, options.grow_high)
-    return RIM + (AROUND + grow if grow else 0) + (streaks.REACH if options.streaks else 0)
+    rule = BEYOND if options.thresholds(frames)[0] in ("noise", "averaged") else 0
+    return RIM + rule + (AROUND + grow if grow else 0) + (streaks.REACH if options.streaks else 0)
 
 
 def reject_tile(
@@ -114,8 +116,8 @@ def reject_tile(
     Parameters
     ----------
     planes
-        Values and variance float32, quality uint16 (frame, y, x), `rim_of(options)` pixels wider than the
-        tile on every side. A sample is missing where its value is not finite or its variance not positive.
+        Values and variance float32, quality uint16 (frame, y, x), `rim_of` pixels wider than the tile on
+        every side. A sample is missing where its value is not finite or its variance not positive.
     weights
         Per frame; 0 is missing.
     options
@@ -160,7 +162,7 @@ def reject_tile(
             *(plane.ravel() for plane in result),
         )  # fmt: skip
     image, variance, coverage, low_count, high_count, present = result
-    rim = rim_of(options)
+    rim = rim_of(options, int((weights > 0).sum()) if frames is None else frames)
     inner = (slice(rim, rows - rim), slice(rim, columns - rim))
     quality = np.empty(image[inner].shape, np.uint16)
     counts = np.zeros((n, len(CAUSES)), np.int64)

@@ -163,7 +163,14 @@ def stack_windows(
     if feather > 0 and not drops:  # a share beside every sample
         memory_bytes = memory_bytes * SAMPLE // (SAMPLE + SHARE)
     plan = plan_tiles(
-        (shape[0], shape[1]), maps[used], frame_shape, memory_bytes, ways, boxes, drops, rim_of(options)
+        (shape[0], shape[1]),
+        maps[used],
+        frame_shape,
+        memory_bytes,
+        ways,
+        boxes,
+        drops,
+        rim_of(options, int(used.sum())),
     )
     tiles = [tile for row in plan for tile in row]
     part = Terms(terms.scale[used], terms.pedestal[used], terms.offset[used])

@@ -265,12 +265,11 @@ def _one_band(
     domains = canvas.boxes(domain_boxes(group.maps, shape))
     kept = (np.uint32,) * (context_planes(len(maps)) if options.context else 0)
     drops = drizzle is not None and drizzle.enabled
-    plan = plan_tiles(
-        canvas.shape, maps, shape, TILE_MEMORY, domains=domains, drizzled=drops, rim=rim_of(options)
-    )
+    rim = rim_of(options, len(maps))
+    plan = plan_tiles(canvas.shape, maps, shape, TILE_MEMORY, domains=domains, drizzled=drops, rim=rim)
 
     def window(i: int, tile: Window) -> Window | None:
-        return input_window(maps[i], Tile(*tile).padded(rim_of(options)), shape, domain=domains[i])
+        return input_window(maps[i], Tile(*tile).padded(rim), shape, domain=domains[i])
 
     work = partial(
         _tile,

@@ -45,8 +45,11 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError:  # no locks on this file system
             yield
             return
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk: the lock holds all the same, its holder stays unnamed
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)  # the file stays: removing it would let two runs lock two files of one name

@@ -500,9 +500,13 @@ def _count(below, crossing, shift, factor, variance, mark, scale, start, first, 
         x = (qa >> 10) + p - begin
         if not _is_smooth(qa, qb, rise):
             x, n = _position(qa, qb, p - begin) >> 10, 1
-        if 0 <= x <= below.size - n:
+        if x < 0:  # outside of the window; the pixels after that many are not
+            p += min(-x, n)
+            continue
+        inside = min(n, below.size - x)
+        if inside > 0:
             a, b = np.uintp(p), np.uintp(x)
-            for i in range(np.uintp(n)):
+            for i in range(np.uintp(inside)):
                 under[a + i] += scale * factor[a + i] * below[b + i] if mark[a + i] == 0 else F0
         p += n
     for i in range(last):
