@@ -70,8 +70,9 @@ class Exif:
         return value if isinstance(value, tuple) else ()
 
     def number(self, tag: int, tags: Mapping[int, Value] | None = None) -> float | None:
-        """Return the first number of a tag, None where there is none."""
-        return next(iter(self.numbers(tag, tags)), None)
+        """Return the first number of a tag, None where there is none that is finite."""
+        first = next(iter(self.numbers(tag, tags)), math.nan)
+        return first if math.isfinite(first) else None
 
 
 def read_exif(path: Path) -> Exif:
@@ -226,8 +227,9 @@ def plain_place(exif: Exif, shape: tuple[int, int]) -> int | None:
 
 
 def _ints(tags: Mapping[int, Value], tag: int) -> tuple[int, ...]:
-    value = tags.get(tag)
-    return tuple(int(one) for one in value) if isinstance(value, tuple) else ()
+    value = tags.get(tag)  # a rational may be NaN, a float infinite
+    whole = isinstance(value, tuple) and all(math.isfinite(one) for one in value)
+    return tuple(int(one) for one in value) if whole and isinstance(value, tuple) else ()
 
 
 # ---------------------------------------------------------------------------------------- containers

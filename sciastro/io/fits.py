@@ -32,6 +32,7 @@ from sciastro.io.fitsunits import (
     planes,
     walk,
 )
+from sciastro.io.plainrows import check_rows
 from sciastro.io.probe import Pixels, Probe, RowSource
 
 __all__ = ["FitsReader", "header_from_bytes"]
@@ -126,8 +127,7 @@ class FitsReader:
         """
 
         def rows(first: int, last: int) -> Pixels:
-            if not 0 <= first <= last <= probe.shape[0]:
-                raise IndexError(f"rows {first}:{last} of an image with {probe.shape[0]} rows")
+            check_rows(probe, first, last)
             with _reading(probe.path):
                 if probe.stored is None:
                     return _unpack_tiles(probe, first, last)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sciastro.io.plainrows import check_rows
 from sciastro.io.probe import Pixels, Probe, RowSource
 
 __all__ = ["LastFrame"]
@@ -23,8 +24,7 @@ class LastFrame:
         """
 
         def rows(first: int, last: int) -> Pixels:
-            if not 0 <= first <= last <= probe.shape[0]:
-                raise IndexError(f"rows {first}:{last} of an image with {probe.shape[0]} rows")
+            check_rows(probe, first, last)
             key = (probe.path, probe.hdu, _state(probe.path))
             kept: tuple[Any, Pixels] | None = getattr(self._kept, "frame", None)
             if kept is None or kept[0] != key:

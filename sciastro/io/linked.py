@@ -58,11 +58,15 @@ def link(files: Sequence[tuple[Path, int]]) -> LinkedBlock:
     Raises
     ------
     OptionError
-        If a file is compressed, or no FITS: its rows cannot be read by position.
+        If the pixels of a file are packed: its rows cannot be read by position.
+    FileError
+        If a file cannot be read, or no longer holds the image.
     """
     images = []
     for path, number in files:
-        image = next(one for one in probe(path) if one.hdu == number)
+        image = next((one for one in probe(path) if one.hdu == number), None)
+        if image is None:
+            raise FileError(f"no longer holds image {number}.", where=str(path), remedy=REMEDY)
         packed = image.offset is None or image.stored is None or path.suffix.lower() in (".gz", ".bz2")
         if packed:
             raise OptionError(

@@ -21,6 +21,7 @@ from sciastro.errors import FileError
 from sciastro.io.exif import Exif, dng_black, plain_place, read_exif
 from sciastro.io.exifcards import exif_header, put
 from sciastro.io.lastframe import LastFrame
+from sciastro.io.plainrows import plain_rows
 from sciastro.io.probe import Pixels, Probe, RowSource
 
 __all__ = ["SUFFIXES", "RawReader"]
@@ -100,7 +101,7 @@ class RawReader:
     def pixels(self, probe: Probe) -> Pixels:
         """Return the visible mosaic [adu], black level included."""
         if probe.offset is not None:
-            return _read_plain(probe, 0, probe.shape[0])
+            return self.open_rows(probe)(0, probe.shape[0])
         return self._decode(probe)
 
     def _decode(self, probe: Probe) -> Pixels:
@@ -118,13 +119,7 @@ class RawReader:
         """Return a function that reads bands of rows; packed frames are decoded for the first of them."""
         if probe.offset is None:
             return self._last.rows(probe, self._decode)
-
-        def rows(first: int, last: int) -> Pixels:
-            if not 0 <= first <= last <= probe.shape[0]:
-                raise IndexError(f"rows {first}:{last} of an image with {probe.shape[0]} rows")
-            return _read_plain(probe, first, last)
-
-        return rows
+        return plain_rows(probe, REMEDY)
 
     def _layout(self, raw: Any, exif: Exif, path: Path) -> _Layout:
         """Return colors and levels; frames of one camera at one setting share them."""
@@ -175,7 +170,9 @@ def _opened(path: Path) -> Iterator[Any]:
             where=str(path),
             remedy="Convert it to DNG (not linear), update rawpy, or copy it again.",
         ) from error
-    except (rawpy.LibRawError, rawpy.NotSupportedError, RuntimeError, ValueError, MemoryError) as error:
+    except (
+        rawpy.LibRawError, rawpy.NotSupportedError, RuntimeError, ValueError, OverflowError, MemoryError,
+    ) as error:  # fmt: skip
         said = error.args[0] if error.args else error
         said = said.decode(errors="replace") if isinstance(said, bytes) else said
         raise FileError(
@@ -211,26 +208,7 @@ def _plain(path: Path, header: fits.Header, exif: Exif, sizes: Any) -> Probe | N
 def _is_plain(mosaic: Pixels, path: Path, exif: Exif, sizes: Any) -> bool:
     """Return whether reading the file's bytes gives what LibRaw has decoded."""
     probe = _plain(path, fits.Header(), exif, sizes)
-    return probe is not None and np.array_equal(_read_plain(probe, 0, probe.shape[0]), mosaic)
-
-
-def _read_plain(probe: Probe, first: int, last: int) -> Pixels:
-    """Return rows of a mosaic that lies in the file as it is."""
-    height, width = last - first, probe.shape[1]
-    if height == 0:
-        return np.empty((0, width), probe.dtype)
-    stride = probe.row_bytes // 2
-    try:
-        got = np.fromfile(
-            probe.path, probe.stored, (height - 1) * stride + width,
-            offset=(probe.offset or 0) + first * probe.row_bytes,
-        )  # fmt: skip
-    except OSError as error:
-        raise FileError(f"cannot be read: {error}.", where=str(probe.path), remedy=REMEDY) from error
-    if got.size != (height - 1) * stride + width:
-        raise FileError("ended while its pixels were read.", where=str(probe.path), remedy=REMEDY)
-    rows = np.lib.stride_tricks.as_strided(got, (height, width), (2 * stride, 2))
-    return rows.astype(probe.dtype, copy=stride != width)
+    return probe is not None and np.array_equal(plain_rows(probe, REMEDY)(0, probe.shape[0]), mosaic)
 
 
 def _pattern(raw: Any, shape: tuple[int, ...], path: Path) -> str:

@@ -19,6 +19,7 @@ from astropy.io import fits
 
 from sciastro.errors import FileError
 from sciastro.io.exifcards import put
+from sciastro.io.plainrows import plain_rows
 from sciastro.io.probe import Pixels, Probe, RowSource
 from sciastro.io.sidecars import capture_settings
 
@@ -86,24 +87,7 @@ class SerReader:
 
     def open_rows(self, probe: Probe) -> RowSource:
         """Return a function that reads bands of rows of one frame; it keeps no file open."""
-        start, stored = probe.offset, probe.stored
-        if start is None or stored is None:
-            raise ValueError("not a frame of a SER video")
-
-        def rows(first: int, last: int) -> Pixels:
-            if not 0 <= first <= last <= probe.shape[0]:
-                raise IndexError(f"rows {first}:{last} of an image with {probe.shape[0]} rows")
-            width = probe.shape[1]
-            count = (last - first) * width
-            try:
-                got = np.fromfile(probe.path, stored, count, offset=start + first * width * stored.itemsize)
-            except OSError as error:
-                raise FileError(f"cannot be read: {error}.", where=str(probe.path), remedy=COPY) from error
-            if got.size != count:
-                raise FileError("ended while its pixels were read.", where=str(probe.path), remedy=COPY)
-            return got.reshape(last - first, width).astype(probe.dtype, copy=False)
-
-        return rows
+        return plain_rows(probe, COPY)
 
 
 @lru_cache(maxsize=16)

@@ -23,6 +23,7 @@ from sciastro.io.cards import parse_number
 from sciastro.io.exif import Exif, read_exif
 from sciastro.io.exifcards import exif_header, put
 from sciastro.io.lastframe import LastFrame
+from sciastro.io.plainrows import plain_rows
 from sciastro.io.probe import Pixels, Probe, RowSource
 from sciastro.io.xisfcards import STRUCTURE
 
@@ -38,7 +39,7 @@ CARD_LENGTH = 80
 BLACK_IS_ZERO, MOSAIC = 1, 32803
 COPY = "Copy it again, or save it again with the program that made it."
 RAW_FRAME = "Give the raw frame that it was made from (or 16-bit or 32-bit float gray, not stretched)."
-INTEGERS = {"u": {16, 32}, "i": {16, 32}, "f": {32, 64}}
+SAMPLE_BITS = {"u": {16, 32}, "i": {16, 32}, "f": {32, 64}}
 
 
 class TiffReader:
@@ -61,7 +62,7 @@ class TiffReader:
         with _opened(path) as tiff:
             pages = _pages(tiff, path)
             exif = read_exif(path)
-            header = _header(exif, pages[0], str(pages[0].description or ""))
+            header = _header(exif, pages[0], str(pages[0].description or ""), path)
             return [_probe(path, number, page, header, len(pages)) for number, page in enumerate(pages)]
 
     def pixels(self, probe: Probe) -> Pixels:
@@ -69,7 +70,7 @@ class TiffReader:
         if probe.offset is not None:
             return self.open_rows(probe)(0, probe.shape[0])
         with _opened(probe.path) as tiff:
-            _refuse_bombs(tiff.pages[probe.hdu], probe)
+            _refuse_bombs(tiff.pages[probe.hdu], probe.path)
             data = np.asarray(tiff.pages[probe.hdu].asarray(maxworkers=1))
         if data.size != probe.shape[0] * probe.shape[1]:
             raise FileError("holds other pixels than it says.", where=str(probe.path), remedy=COPY)
@@ -79,31 +80,15 @@ class TiffReader:
         """Return a function that reads bands of rows; packed pages are unpacked for the first of them."""
         if probe.offset is None or probe.stored is None:
             return self._last.rows(probe, self.pixels)
-        offset, stored = probe.offset, probe.stored
-
-        def rows(first: int, last: int) -> Pixels:
-            if not 0 <= first <= last <= probe.shape[0]:
-                raise IndexError(f"rows {first}:{last} of an image with {probe.shape[0]} rows")
-            width = probe.shape[1]
-            count = (last - first) * width
-            try:
-                start = offset + first * width * stored.itemsize
-                got = np.fromfile(probe.path, stored, count, offset=start)
-            except OSError as error:
-                raise FileError(f"cannot be read: {error}.", where=str(probe.path), remedy=COPY) from error
-            if got.size != count:
-                raise FileError("ended while its pixels were read.", where=str(probe.path), remedy=COPY)
-            return got.reshape(last - first, width).astype(probe.dtype, copy=False)
-
-        return rows
+        return plain_rows(probe, COPY)
 
 
-def _refuse_bombs(page: Any, probe: Probe) -> None:
+def _refuse_bombs(page: Any, path: Path) -> None:
     """Raise for deflated pixels that unpack to more than the page has: zlib alone would unpack all of it."""
     if int(page.compression) not in DEFLATE:
         return
-    whole = probe.shape[0] * probe.shape[1] * probe.dtype.itemsize
-    with probe.path.open("rb") as file:
+    whole = int(page.shape[0]) * int(page.shape[1]) * page.dtype.itemsize
+    with path.open("rb") as file:
         for at, size in zip(page.dataoffsets, page.databytecounts, strict=False):
             file.seek(at)
             engine = zlib.decompressobj()
@@ -113,7 +98,7 @@ def _refuse_bombs(page: Any, probe: Probe) -> None:
                 left = engine.unconsumed_tail
             if out > 2 * whole:  # tiles may stand over the edge
                 found = "unpacks to more pixels than it says."
-                raise FileError(found, where=str(probe.path), remedy=COPY)
+                raise FileError(found, where=str(path), remedy=COPY)
 
 
 @contextmanager
@@ -168,7 +153,7 @@ def _refuse_pictures(page: Any, path: Path) -> None:
         raise FileError("is a color picture, not the pixels of a sensor.", where=where, remedy=RAW_FRAME)
     if int(page.photometric) not in (BLACK_IS_ZERO, MOSAIC):
         raise FileError("is a picture with a palette or inverted tones.", where=where, remedy=RAW_FRAME)
-    if dtype is None or dtype.kind not in INTEGERS or 8 * dtype.itemsize not in INTEGERS[dtype.kind]:
+    if dtype is None or 8 * dtype.itemsize not in SAMPLE_BITS.get(dtype.kind, ()):
         bits = page.bitspersample
         raise FileError(
             f"is a picture of {bits} bits: its numbers are no longer those of the sensor.",
@@ -195,7 +180,7 @@ def _probe(path: Path, number: int, page: Any, common: fits.Header, count: int) 
 
 
 # -------------------------------------------------------------------------------------------- facts
-def _header(exif: Exif, page: Any, description: str) -> fits.Header:
+def _header(exif: Exif, page: Any, description: str, path: Path) -> fits.Header:
     """Return what the description says, and what Exif tags add to it.
 
     Floating-point pixels are looked at: what stays below 1 runs from 0 to 1, else the numbers are adu.
@@ -214,6 +199,7 @@ def _header(exif: Exif, page: Any, description: str) -> fits.Header:
     if "ROWORDER" not in header:
         put(header, "ROWORDER", "TOP-DOWN")
     if page.dtype.kind == "f":
+        _refuse_bombs(page, path)
         data = np.asarray(page.asarray(maxworkers=1))
         white = 1.0 if not np.nanmax(data, initial=0.0) > 1.0 else ADU_WHITE
         put(header, "XISFMAX", white, "Value of white: floats of pictures run from 0 to 1")

@@ -17,6 +17,7 @@ from astropy.io import fits
 
 from sciastro.errors import FileError
 from sciastro.io.lastframe import LastFrame
+from sciastro.io.plainrows import plain_rows
 from sciastro.io.probe import Pixels, Probe, RowSource
 from sciastro.io.xisfblocks import COPY, Block, parse_block, read_block
 from sciastro.io.xisfcards import header_of
@@ -224,24 +225,7 @@ class XisfReader:
         """Return a function that reads bands of rows; packed images are unpacked for the first of them."""
         if probe.offset is None or probe.stored is None:
             return self._last.rows(probe, self.pixels)
-        offset, stored_as = probe.offset, probe.stored
-
-        def rows(first: int, last: int) -> Pixels:
-            if not 0 <= first <= last <= probe.shape[0]:
-                raise IndexError(f"rows {first}:{last} of an image with {probe.shape[0]} rows")
-            width = probe.shape[1]
-            try:
-                stored = np.fromfile(
-                    probe.path, stored_as, (last - first) * width,
-                    offset=offset + first * width * stored_as.itemsize,
-                )  # fmt: skip
-            except OSError as error:
-                raise FileError(f"cannot be read: {error}.", where=str(probe.path), remedy=COPY) from error
-            if stored.size != (last - first) * width:
-                raise FileError("ended while its pixels were read.", where=str(probe.path), remedy=COPY)
-            return stored.reshape(last - first, width).astype(probe.dtype, copy=False)
-
-        return rows
+        return plain_rows(probe, COPY)
 
 
 def _same(probe: Probe) -> XisfImage:

@@ -92,7 +92,7 @@ def parse_block(attributes: dict[str, str], text: str, where: str, file_size: in
         algorithm, _, digest = attributes.get("checksum", "").partition(":")
         plain = Block(offset, size, inline, unpacked=size, checksum=(algorithm.casefold(), digest.casefold()))
         return _with_compression(plain, attributes, where)
-    except ValueError as error:
+    except (ValueError, IndexError) as error:
         raise _damaged(f"has a data block that makes no sense ({error}).", where) from error
 
 
@@ -149,9 +149,12 @@ def read_block(path: Path, block: Block, wanted: int) -> bytes:
     if block.offset is None:
         stored = block.inline
     else:
-        with path.open("rb") as file:
-            file.seek(block.offset)
-            stored = file.read(block.size)
+        try:
+            with path.open("rb") as file:
+                file.seek(block.offset)
+                stored = file.read(block.size)
+        except OSError as error:
+            raise _damaged(f"cannot be read: {error}.", str(path)) from error
     if len(stored) != block.size:
         raise _damaged("ended while its pixels were read.", str(path))
     verify(block, stored, str(path))

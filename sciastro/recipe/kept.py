@@ -9,6 +9,7 @@ old one, whole.
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
@@ -276,10 +277,18 @@ def load_stacks(out: Path, recipe: Recipe) -> KeptStacks:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         with np.load(folder / "stars.npz", allow_pickle=False) as file:
             stars = {name: file[name] for name in file.files}
+        if state["schema"] != SCHEMA:
+            raise OptionError(
+                f"meets stacks of schema {state['schema']!r}, and this sciastro adds to those of {SCHEMA}.",
+                where="--add",
+                remedy=NEW_START,
+            )
         _same_options(state["recipe"], _deciding(recipe))
         _one_panel(state["sets"])
         sets = [_set_of(one, folder, stars) for one in state["sets"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
         raise FileError(
             f"cannot be read ({type(error).__name__}: {error}).", where=str(out / "stacks"), remedy=NEW_START
         ) from error

@@ -172,6 +172,22 @@ def test_a_bomb_is_refused(tmp_path, ramp):
         read_pixels(path)
 
 
+def test_a_bomb_of_floats_is_refused_before_its_range_is_looked_at(tmp_path, ramp):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path, ramp.astype(np.float32), photometric="minisblack", compression="zlib", metadata=None
+    )
+    content = bytearray(path.read_bytes())
+    bomb = zlib.compress(bytes(1 << 26), 9)
+    with tifffile.TiffFile(path) as tiff:
+        tags = tiff.pages.first.tags
+        for tag, value in ((273, len(content)), (279, len(bomb))):
+            struct.pack_into("<I", content, tags[tag].offset + 8, value)
+    path.write_bytes(bytes(content) + bomb)
+    with pytest.raises(FileError, match="more pixels than it says"):
+        probe(path)
+
+
 @pytest.mark.parametrize("code", [5, 34926])  # LZW, zstd
 def test_packing_that_needs_another_package(tmp_path, ramp, code):
     if importlib.util.find_spec("imagecodecs") is not None:

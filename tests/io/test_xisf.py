@@ -18,7 +18,7 @@ from sciastro.io.headers import facts_from_header
 from sciastro.io.products import ProductFacts, write_image_product
 from sciastro.io.reader import open_rows, probe, read_pixels
 from sciastro.io.xisf import read_images
-from sciastro.io.xisfblocks import shuffled
+from sciastro.io.xisfblocks import parse_block, shuffled
 from sciastro.io.xisfcards import flip_wcs
 from sciastro.io.xisfwrite import XisfPlane, write_xisf
 
@@ -367,3 +367,10 @@ def test_we_read_the_peers(tmp_path, ramp, codec, mixed, peer):
     np.testing.assert_array_equal(read_pixels(path), ramp)
     facts = facts_of(path)
     assert (facts.exposure, facts.kind, facts.instrument) == (300.0, "light", "QHY268M")
+
+
+@pytest.mark.parametrize("compression", ["zlib", "zlib+sh", "zlib+sh:80", "zlib:x"])
+def test_a_compression_without_its_sizes_makes_no_sense(compression):
+    attributes = {"location": "attachment:0:10", "compression": compression}
+    with pytest.raises(FileError, match="makes no sense"):
+        parse_block(attributes, "", "a.xisf", 100)

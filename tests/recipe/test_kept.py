@@ -1,0 +1,42 @@
+"""What is kept of a stack may be damaged, or from another version: an error that says so, never a crash."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sciastro.errors import FileError, OptionError
+from sciastro.recipe.kept import load_stacks
+from sciastro.recipe.plan import load_recipe
+
+
+@pytest.fixture
+def out(tmp_path):
+    folder = tmp_path / "stacks" / "1"
+    folder.mkdir(parents=True)
+    (tmp_path / "stacks.json").write_text('{"schema": 1, "generation": 1}')
+    state = {"schema": 1, "nights": 1, "recipe": {}, "sets": []}
+    (folder / "state.json").write_text(json.dumps(state))
+    np.savez(folder / "stars.npz", a=np.zeros(3))
+    return tmp_path
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"no zip at all"])
+def test_damaged_stars(out, content):
+    (out / "stacks" / "1" / "stars.npz").write_bytes(content)
+    with pytest.raises(FileError, match="cannot be read"):
+        load_stacks(out, load_recipe(None, []))
+
+
+@pytest.mark.parametrize("state", ["[]", '{"schema": 1}', '{"schema": 1, "recipe": [], "sets": 3}', "{"])
+def test_a_damaged_state(out, state):
+    (out / "stacks" / "1" / "state.json").write_text(state)
+    with pytest.raises(FileError, match="cannot be read"):
+        load_stacks(out, load_recipe(None, []))
+
+
+def test_stacks_of_another_schema(out):
+    (out / "stacks" / "1" / "state.json").write_text('{"schema": 2}')
+    with pytest.raises(OptionError, match="schema 2") as caught:
+        load_stacks(out, load_recipe(None, []))
+    assert "reduce both nights together" in caught.value.remedy
