@@ -144,7 +144,6 @@ class StackOptions(ResampleOptions):
     outlier_share: float = option(
         0.3, "OUTLIER is set where more than this share of frames was rejected.", low=0.0, high=1.0
     )
-
     maps: bool = option(
         False, "Write maps of rejected and missing samples by cause beside each product (_rejection.fits)."
     )
@@ -156,11 +155,20 @@ class StackOptions(ResampleOptions):
         return tuple(name for name in asked if name not in ("stars", "noise", "same"))
 
     @property
+    def reject_normalize(self) -> str:
+        """What is made equal before outliers are looked for."""
+        return self.normalize if self.normalize_reject == "same" else self.normalize_reject
+
+    @property
+    def reject_scale(self) -> str:
+        """What the multiplicative part of that makes equal."""
+        return self.scale if self.scale_reject == "same" else self.scale_reject
+
+    @property
     def rejects_otherwise(self) -> bool:
         """Whether outliers are looked for in values normalized otherwise than those that are combined."""
-        mode = self.normalize if self.normalize_reject == "same" else self.normalize_reject
-        source = self.scale if self.scale_reject == "same" else self.scale_reject
-        return (mode, source) != (self.normalize, self.scale) and self.reject != "none"
+        own, other = (self.normalize, self.scale), (self.reject_normalize, self.reject_scale)
+        return own != other and self.reject != "none"
 
     def thresholds(self, frames: int) -> tuple[str, float, float]:
         """Return the rejection rule for a number of frames, and its low and high threshold."""

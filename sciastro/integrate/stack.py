@@ -2,10 +2,11 @@
 
 Reads ``signal`` [electron], ``variance`` [electron2], ``quality`` (dims frame, y, x) and the `frame`
 coordinates ``exposure`` [s] and ``filter``; where present ``weight``, ``use``, ``from_reference``, ``sky``
-[electron / s], ``transparency``, ``frame_correlation`` and ``wcs``. Writes a new dataset with ``image``
-[electron / s], ``image_variance``, ``image_quality``, ``coverage``, ``rejected_low``, ``rejected_high``
-(dims band, y, x), ``noise_correlation``, ``image_exposure`` [s] and ``n_frames`` (dims band), and
-``noise_autocorrelation`` (band, lag_y, lag_x); with ``context=True`` also ``context`` (band, plane, y, x).
+and ``noise`` [electron / s], ``transparency``, ``frame_correlation`` and ``wcs``. Writes a new dataset with
+``image`` [electron / s], ``image_variance``, ``image_quality``, ``coverage``, ``rejected_low``,
+``rejected_high`` (dims band, y, x), ``noise_correlation``, ``image_exposure`` [s] and ``n_frames`` (dims
+band), and ``noise_autocorrelation`` (band, lag_y, lag_x); with ``context=True`` also ``context`` (band,
+plane, y, x).
 Method: one resampling to the reference grid (Lanczos-3), additive and multiplicative normalization,
 rejection by number of frames with star cores protected, frame-weighted mean.
 """
@@ -36,6 +37,7 @@ from sciastro.core.vocabulary import (
     IMAGE_QUALITY,
     IMAGE_VARIANCE,
     N_FRAMES,
+    NOISE,
     NOISE_AUTOCORRELATION,
     NOISE_CORRELATION,
     QUALITY,
@@ -59,9 +61,10 @@ from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
 from sciastro.integrate.fuse import integrate_tile, resampler_of
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
 from sciastro.integrate.noise import autocorrelation, sample_canvas, side_by_side
-from sciastro.integrate.normalize import NormalizeOptions, Terms, terms
+from sciastro.integrate.normalize import NormalizeOptions, Terms, between, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.reject import rim_of
+from sciastro.integrate.weights import filled
 
 __all__ = ["StackOptions", "reference_wcs", "stack"]
 
@@ -77,14 +80,20 @@ Window = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The frames of one band, by number, and what is known of them."""
+    """The frames of one band, by number, and what is known of them.
+
+    `reject_terms` normalize for the search for outliers where that differs from `terms`; `noise` is that of
+    the sky of each frame [electron], 1 where nobody knows it.
+    """
 
     name: str
     members: npt.NDArray[np.intp]
     maps: Floats
     terms: Terms
+    reject_terms: Terms | None
     weight: Floats
     correlation: Floats
+    noise: Floats
     exposure: float
 
 
@@ -103,7 +112,8 @@ def stack(
         ``signal`` [electron], ``variance`` [electron2] and ``quality``, dims (frame, y, x);
         ``exposure`` [s] and ``filter`` on `frame`, in memory. ``weight`` and ``use`` (all alike where
         absent), ``from_reference`` (the frames share one grid where absent; a NaN map leaves the
-        frame out), ``sky`` and ``transparency`` (not normalized where absent). Not modified.
+        frame out), ``sky`` and ``transparency`` (not normalized where absent), ``noise`` (all alike where
+        absent). Not modified.
     options
         Resampling, normalization, rejection and combination.
     canvas
@@ -121,7 +131,7 @@ def stack(
     ------
     DatasetError
         If a variable is missing or has the wrong dims or unit, or no frame, or fewer than
-        ``min_frames`` of a band, are usable.
+        ``min_frames`` of a band, are usable, or for a scale of all pixels, which only a run measures.
     """
     require(frames, SIGNAL, VARIANCE, QUALITY, EXPOSURE, FILTER)
     require_loaded(frames, "wcs")
@@ -197,8 +207,10 @@ def _groups(frames: xr.Dataset, options: StackOptions) -> tuple[list[_Group], li
     n = frames.sizes["frame"]
     known = {
         spec.name: _optional(frames, spec)
-        for spec in (EXPOSURE, FILTER, WEIGHT, USE, FROM_REFERENCE, SKY, TRANSPARENCY, FRAME_CORRELATION)
-    }
+        for spec in (
+            EXPOSURE, FILTER, WEIGHT, USE, FROM_REFERENCE, SKY, NOISE, TRANSPARENCY, FRAME_CORRELATION
+        )
+    }  # fmt: skip
     maps = (
         np.repeat(identity()[None], n, axis=0) if (m := known["from_reference"]) is None else m.astype(float)
     )
@@ -220,19 +232,18 @@ def _groups(frames: xr.Dataset, options: StackOptions) -> tuple[list[_Group], li
                 where=f"band '{name}'",
                 remedy="Add frames, or lower `min_frames`.",
             )
-        facts = [None if (v := known[k]) is None else v[members] for k in ("exposure", "sky", "transparency")]
+        seconds = np.asarray(known["exposure"])[members].astype(float)
         reference = _reference_of(maps[members], weight[members])
-        changes = terms(
-            np.asarray(facts[0]),
-            facts[1],
-            facts[2],
-            reference=reference,
-            options=NormalizeOptions(mode=options.normalize),
-        )
-        seconds = float(np.asarray(facts[0], dtype=float).sum())
+        own = _terms(known, members, options.normalize, options.scale, reference)
+        other = None
+        if options.rejects_otherwise:
+            other = _terms(known, members, options.reject_normalize, options.reject_scale, reference)
         groups.append(
-            _Group(name, members, maps[members], changes, weight[members], correlation[members], seconds)
-        )
+            _Group(
+                name, members, maps[members], own, other,
+                weight[members], correlation[members], _sky_noise(known, members), float(seconds.sum()),
+            )
+        )  # fmt: skip
     if not groups:
         raise DatasetError(
             "holds no usable frame.",
@@ -240,6 +251,46 @@ def _groups(frames: xr.Dataset, options: StackOptions) -> tuple[list[_Group], li
             remedy="Look at `use`, `weight`, `reason` and `from_reference`.",
         )
     return groups, left_out
+
+
+Known = dict[str, npt.NDArray[np.generic] | None]
+
+
+def _terms(known: Known, members: npt.NDArray[np.intp], mode: str, source: str, reference: int) -> Terms:
+    """Return the normalization of a group; `source` is what its multiplicative part makes equal.
+
+    Raises
+    ------
+    DatasetError
+        If that is not known of the frames.
+    """
+    source = source if mode in ("multiplicative", "both") else "stars"  # nothing is made equal
+    sensitivity = known["transparency" if source == "stars" else "noise"]
+    if source not in ("stars", "noise") or (source == "noise" and sensitivity is None):
+        raise DatasetError(
+            f"are to be normalized by '{source}', which they do not tell.",
+            where="the frames",
+            remedy="Set `stack.scale` and `stack.scale_reject` to stars (or noise, after `measure.stars`); "
+            "scales of all pixels are measured by a run alone.",
+        )
+    sky = known["sky"]
+    return terms(
+        np.asarray(known["exposure"])[members],
+        None if sky is None else sky[members],
+        None if sensitivity is None else sensitivity[members],
+        reference=reference,
+        options=NormalizeOptions(mode=mode),
+    )
+
+
+def _sky_noise(known: Known, members: npt.NDArray[np.intp]) -> Floats:
+    """Return the noise of the sky of each frame [electron]; 1 where it is not known."""
+    rate = known["noise"]
+    if rate is None:
+        return np.ones(members.size)
+    seconds = np.asarray(known["exposure"])[members].astype(float)
+    noise = rate[members].astype(float)
+    return filled(np.where(noise > 0, noise, np.nan)) * seconds
 
 
 def _reference_of(maps: Floats, weight: Floats) -> int:
@@ -271,12 +322,18 @@ def _one_band(
     def window(i: int, tile: Window) -> Window | None:
         return input_window(maps[i], Tile(*tile).padded(rim), shape, domain=domains[i])
 
+    flux = options.pixels_hold == "flux"
+    changes, other = on_canvas(group.terms, canvas, holds_flux=flux), None
+    if group.reject_terms is not None:
+        second = on_canvas(group.reject_terms, canvas, holds_flux=flux)
+        other = between(changes, second, 1 / canvas.scale**2 if flux else 1.0)
     work = partial(
         _tile,
         maps=maps,
         domains=domains,
         frame_shape=shape,
-        changes=on_canvas(group.terms, canvas, holds_flux=options.pixels_hold == "flux"),
+        changes=changes,
+        other=other,
         weight=group.weight,
         correlation=group.correlation,
         options=options,
@@ -297,7 +354,7 @@ def _autocorrelation(
     maps, domains = canvas.maps(group.maps), canvas.boxes(domain_boxes(group.maps, shape))
     drops = drizzle is not None and drizzle.enabled
     how = dropper(drizzle) if drizzle is not None and drops else resampler_of(options)
-    gain = (group.weight * group.terms.scale) ** 2
+    gain = (group.weight * group.terms.scale * group.noise) ** 2
     return autocorrelation(sample_canvas(maps, canvas.shape, shape, domains), gain, how, group.correlation)
 
 
@@ -309,6 +366,7 @@ def _tile(
     domains: Floats,
     frame_shape: tuple[int, int],
     changes: Terms,
+    other: Floats | None,
     weight: Floats,
     correlation: Floats,
     options: StackOptions,
@@ -331,6 +389,7 @@ def _tile(
         correlation=correlation,
         domains=domains,
         drizzle=drizzle,
+        other=other,
     )
     return (*(getattr(done, name) for name in NAMES), *done.context, done.sums)
 

@@ -13,7 +13,7 @@ from sciastro.core import transform
 from sciastro.core.correlation import large_factor
 from sciastro.errors import DatasetError
 from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
-from sciastro.integrate.correlated import shared_noise
+from sciastro.integrate.correlated import resampled_noise
 from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
 from sciastro.integrate.local import LevelOptions, both
 from sciastro.integrate.moving import Adjust, Subtraction, shifted_maps
@@ -289,10 +289,9 @@ def _other_terms(
     """Return what brings values to the normalization in which outliers are looked for; None for the same."""
     if not options.rejects_otherwise:
         return None
-    mode = options.normalize if options.normalize_reject == "same" else options.normalize_reject
-    source = options.scale if options.scale_reject == "same" else options.scale_reject
     flux = options.pixels_hold == "flux"
-    second = on_canvas(_terms(lights, band, first, mode, source), canvas, holds_flux=flux, cell=cell)
+    found = _terms(lights, band, first, options.reject_normalize, options.reject_scale)
+    second = on_canvas(found, canvas, holds_flux=flux, cell=cell)
     return between(own, second, 1 / canvas.scale**2 if flux else 1.0)
 
 
@@ -354,7 +353,7 @@ def _shared_noise(
     table = warp_table(kernel)  # type: ignore[no-untyped-call]
     known: dict[str, tuple[float, float]] = {"": (1.0, 1.0)}
     for cfa in {light.facts.cfa for light in lights if light.facts.cfa}:
-        known[cfa] = shared_noise(noise_of(cfa, band[-1], calibrator.debayer_method), table)
+        known[cfa] = resampled_noise(noise_of(cfa, band[-1], calibrator.debayer_method), table)
     found = np.array([known[light.facts.cfa] for light in lights])
     return found[:, 0], found[:, 1]
 

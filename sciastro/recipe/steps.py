@@ -180,7 +180,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=StackOptions,
             function=stack,
             reads=_names("signal variance quality exposure filter"),
-            uses=_names("weight use from_reference sky transparency frame_correlation wcs"),
+            uses=_names("weight use from_reference sky noise transparency frame_correlation wcs"),
             writes=_names(
                 "image image_variance image_quality coverage rejected_low rejected_high noise_correlation "
                 "noise_autocorrelation image_exposure n_frames band wcs"
@@ -188,7 +188,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             new_grid=True,
             in_memory=_names("noise_autocorrelation image_exposure n_frames band wcs"),
             must_be_loaded=_names(
-                "exposure filter weight use from_reference sky transparency frame_correlation wcs"
+                "exposure filter weight use from_reference sky noise transparency frame_correlation wcs"
             ),
         ),
         "photometry.aperture": Step(options=ApertureOptions),
@@ -227,9 +227,8 @@ STEPS: Mapping[str, Step] = MappingProxyType(
 )
 
 GIVEN = frozenset(_names("raw exposure filter cfa time gain read_noise saturation target path temperature"))
-OUTSIDE = frozenset(
-    _names("transparency psf_signal airmass")
-)  # written by a run and by hand, from the pairs of a registration
+# Written by a run, or by hand: from the pairs of a registration, the star lists, and time and place.
+OUTSIDE = frozenset(_names("transparency psf_signal airmass"))
 
 
 def check(steps: Mapping[str, Step] = STEPS) -> None:

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from sciastro.core.vocabulary import NOISE, labeled
+from sciastro.errors import DatasetError
 from sciastro.integrate.fuse import integrate_tile
 from sciastro.integrate.grid import Tile
 from sciastro.integrate.normalize import NormalizeOptions, between, terms
 from sciastro.integrate.options import StackOptions
+from sciastro.integrate.stack import stack
 from tests.integrate.fields import Night
 
 SECONDS, SKY, T = np.array([10.0, 10, 20, 5]), np.array([5.0, 9, 0, 30]), np.array([1.0, 0.5, 0.8, 0.9])
@@ -78,3 +81,30 @@ def test_options_know_when_they_differ():
     assert StackOptions(scale_reject="bwmv").rejects_otherwise
     assert not StackOptions(scale_reject="bwmv", reject="none").rejects_otherwise
     assert StackOptions(scale="ikss", scale_reject="noise").scales == ("ikss",)
+
+
+def test_the_step_on_a_dataset_does_as_a_run_does():
+    night = Night(10, side=0, dither=0.0, sky=np.linspace(150, 600, 10), read=3.0)
+    night.frames[3][0][100, 100] += 400
+    frames = night.dataset()
+    plain = stack(frames, options=StackOptions(normalize="none"))
+    other = stack(frames, options=StackOptions(normalize="none", normalize_reject="both"))
+    assert plain["rejected_high"].values[0, 100, 100] == 0
+    assert other["rejected_high"].values[0, 100, 100] == 1
+    direct = stacked(night, "none", "both")
+    np.testing.assert_array_equal(other["image"].values[0], direct.image)
+
+
+def test_the_step_refuses_a_scale_that_only_a_run_measures():
+    frames = Night(3, side=0, dither=0.0).dataset()
+    for options in (
+        StackOptions(scale="bwmv"),
+        StackOptions(scale_reject="mad"),
+        StackOptions(scale="noise"),
+    ):
+        with pytest.raises(DatasetError, match=r"normalized by '(bwmv|mad|noise)', which"):
+            stack(frames, options=options)
+    noise = labeled(NOISE, np.array([3.0, 3.0, 6.0]))
+    told = stack(frames.assign_coords(noise=noise), options=StackOptions(scale="noise", reject="none"))
+    assert np.isfinite(told["image"].values).any()
+    stack(frames, options=StackOptions(scale="bwmv", normalize="additive"))  # nothing multiplies there
