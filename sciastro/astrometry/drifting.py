@@ -168,7 +168,7 @@ def register_drifting(
     )
     bundle = _best(seen, len(lists), len(chosen), reference, shape, focal)
     linked = np.isin(np.arange(len(lists)), seen.frame)
-    return _matched_again(lists, fixed, bundle, linked, (frame, node, track), xy, errors, shape, reference)
+    return _matched_again(lists, fixed, bundle, linked, (frame, node, track), xy, shape, reference)
 
 
 def _chosen(
@@ -260,7 +260,6 @@ def _matched_again(
     linked: Mask,
     tracks: tuple[Indices, Indices, Indices],
     xy: Floats,
-    errors: Floats,
     shape: tuple[int, int],
     reference: int,
 ) -> CameraModel:

@@ -101,11 +101,9 @@ def tracks_of(star_lists: Sequence[StarArray], links: Sequence[Link]) -> tuple[I
     frame = (np.searchsorted(first, nodes, side="right") - 1).astype(np.intp)
     _, track = np.unique(label[nodes], return_inverse=True)
     pair = track.astype(np.int64) * len(sizes) + frame
-    _, counts = np.unique(pair, return_counts=True)
+    unique, counts = np.unique(pair, return_counts=True)
     if (counts > 1).any():
-        unique, index = np.unique(pair, return_index=True)
         twice = np.unique(unique[counts > 1] // len(sizes))
-        del index
         good = ~np.isin(track, twice)
         nodes, frame, track = nodes[good], frame[good], np.unique(track[good], return_inverse=True)[1]
     return frame, (nodes - first[frame]).astype(np.intp), track.astype(np.intp)

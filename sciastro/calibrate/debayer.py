@@ -235,7 +235,7 @@ def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dat
         ``signal`` [electron], ``variance`` [electron2], ``quality``; ``cfa`` (one pattern for all frames) and
         ``filter``. Not modified; lazy stays lazy.
     options
-        Superpixel or bilinear.
+        Method.
 
     Returns
     -------

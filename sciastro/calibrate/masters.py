@@ -45,7 +45,7 @@ class Master:
     Attributes
     ----------
     kind
-        As given: "bias", "dark", "darkflat" or "flat".
+        As given: "bias", "dark", "dark-flat" or "flat".
     image, variance
         float32 (y, x): [adu] and [adu2], for a flat [1]; NaN where no frame has a sample.
     quality
@@ -101,7 +101,7 @@ def combine_master(
     Parameters
     ----------
     kind
-        "flat" is normalized; anything else ("bias", "dark", "darkflat") is not.
+        "flat" is normalized; anything else ("bias", "dark", "dark-flat") is not.
     readers
         One per frame: ``read(y0, y1)`` returns rows y0..y1-1, (rows, columns) [adu], integer or float, NaN
         missing. Called from several threads.

@@ -180,7 +180,7 @@ class Cluster:
                 remedy="Workers that run out of memory are killed: give them more, or lower --memory; their "
                 "logs tell. Then run the same command with --resume.",
             ) from error
-        except (ImportError, AttributeError) as error:
+        except ImportError as error:
             raise ClusterError(
                 f"has a worker that cannot run sciastro ({_first_line(error)}).",
                 where=f"scheduler {self._address}",
@@ -240,13 +240,20 @@ _REVIVING = threading.Lock()
 def _revived(token: str, state: bytes) -> Callable[[Any], Any]:
     """Return the function of one `Cluster.run`, made once per process."""
     _one_thread()
-    wanted, function = pickle.loads(state)  # noqa: S301  from the scheduler that the user named, as the code is
+    where, remedy = f"worker on {platform.node()}", "Install the same versions for client and workers."
+    try:
+        # From the scheduler that the user named, as the code itself is.
+        wanted, function = pickle.loads(state)  # noqa: S301
+    except (ImportError, AttributeError) as error:  # what the client sends does not exist here
+        raise ClusterError(
+            f"cannot run what the client sends ({_first_line(error)}).", where=where, remedy=remedy
+        ) from error
     if wanted != versions():
         mine = versions()
         raise ClusterError(
             f"runs sciastro {mine[0]} on Python {mine[1]}, and the client {wanted[0]} on Python {wanted[1]}.",
-            where=f"worker on {platform.node()}",
-            remedy="Install the same versions for client and workers.",
+            where=where,
+            remedy=remedy,
         )
     log.debug("revived %s", token)
     return function  # type: ignore[no-any-return]

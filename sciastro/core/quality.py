@@ -10,7 +10,14 @@ from enum import IntFlag
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["QUALITY_MEANINGS", "Quality", "decode_quality", "flag_attributes", "unusable"]
+__all__ = [
+    "FLUX_UNKNOWN",
+    "QUALITY_MEANINGS",
+    "Quality",
+    "decode_quality",
+    "flag_attributes",
+    "unusable",
+]
 
 
 class Quality(IntFlag):
@@ -44,6 +51,8 @@ QUALITY_MEANINGS: dict[Quality, str] = {
 }
 
 UNUSABLE = Quality.DO_NOT_USE | Quality.NO_DATA
+FLUX_UNKNOWN = np.uint16(Quality.DO_NOT_USE | Quality.SATURATED)
+"""Bits of a star whose flux must not be compared with that of others."""
 
 
 def decode_quality(value: int) -> list[str]:

@@ -225,7 +225,7 @@ def choose_canvas(
     if extent == "reference" or not len(boxes):
         return whole, {}
     if extent == "union":
-        box, refused = _union(boxes, frame_shape, reference_shape, options.largest)
+        box, refused = _union(boxes, reference_shape, options.largest)
     else:
         box, refused = _common(maps, boxes, frame_shape), {}
     return _window(box, wcs, extent, reason), refused
@@ -256,9 +256,7 @@ def outside_shares(maps: Sequence[npt.ArrayLike], frame_shape: Shape, reference_
     return np.array(out)
 
 
-def _union(
-    boxes: Floats, frame_shape: Shape, reference_shape: Shape, largest: float
-) -> tuple[Floats, dict[int, str]]:
+def _union(boxes: Floats, reference_shape: Shape, largest: float) -> tuple[Floats, dict[int, str]]:
     """Return the box of all frames but those that would make it larger than `largest` reference frames."""
     refused: dict[int, str] = {}
     finite = np.isfinite(boxes).all(axis=1)

@@ -8,10 +8,10 @@ between pixels, which dithers visit evenly, a constant times ``V sum w^2``.
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["shared_noise", "widened"]
+__all__ = ["resampled_noise", "widened"]
 
 
-def shared_noise(
+def resampled_noise(
     autocorrelation: npt.NDArray[np.float64], table: npt.NDArray[np.floating]
 ) -> tuple[float, float]:
     """Return what the noise of a frame with correlated pixels is, resampled, over that of independent ones.

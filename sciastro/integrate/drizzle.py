@@ -15,7 +15,7 @@ from sciastro.core.options import Options, option
 from sciastro.integrate.canvas import Canvas
 from sciastro.integrate.grid import STEP, Tile, node_positions
 from sciastro.integrate.normalize import Terms
-from sciastro.integrate.resample import EXCLUDED, Planes, _turned
+from sciastro.integrate.resample import EXCLUDED, Planes, turned
 from sciastro.kernels.drizzle import POINT, SQUARE, TURBO, drizzle
 
 __all__ = ["DrizzleOptions", "Dropper", "drop", "dropper", "on_canvas"]
@@ -91,7 +91,13 @@ def on_canvas(terms: Terms, canvas: Canvas, *, holds_flux: bool = True, cell: in
     Parameters
     ----------
     terms
-        Per pixel of the frames, of which `cell` lie along a pixel of the reference grid.
+        Per pixel of the frames.
+    canvas
+        Grid of the stack.
+    holds_flux
+        Whether pixels hold flux; surface brightness is the same per pixel of any size.
+    cell
+        Pixels of the frames along a pixel of the reference grid.
     """
     if canvas.scale == cell or not holds_flux:
         return terms
@@ -145,7 +151,7 @@ def drop(
         number of the pixels that they come from (`kernels.drizzle`).
     """
     x, y = node_positions(coefficients, tile, domain)
-    planes, corner, x, y = _turned(planes, origin, x, y)
+    planes, corner, x, y = turned(planes, origin, x, y)
     sums = np.zeros(3)
     drizzle(
         *planes, *corner, x, y, STEP, tile.y0 % STEP, tile.x0 % STEP, rim,

@@ -47,7 +47,14 @@ from sciastro.core.vocabulary import (
 )
 from sciastro.errors import DatasetError
 from sciastro.integrate.select import selection, weighting
-from sciastro.integrate.weights import WEIGHTS, filled, group_measures, weights
+from sciastro.integrate.weights import (
+    LEAST,
+    WEIGHTS,
+    filled,
+    group_measures,
+    hours_since_first,
+    weights,
+)
 
 __all__ = ["GradeOptions", "grade"]
 
@@ -135,7 +142,9 @@ def grade(frames: xr.Dataset, *, options: GradeOptions = DEFAULTS) -> xr.Dataset
     n = frames.sizes["frame"]
     for spec in (TRANSPARENCY, ELONGATION, *EXTRA):
         facts[spec.name] = _facts(frames, spec) if spec.name in frames.variables else np.full(n, np.nan)
-    facts["hour"] = _hours(frames)
+    facts["hour"] = np.full(n, np.nan)
+    if TIME.name in frames.variables:
+        facts["hour"] = hours_since_first(frames[TIME.name].values)
     if options.weight == "psf_signal" and not np.isfinite(facts[PSF_SIGNAL.name]).any():
         raise DatasetError(
             "is missing.", where="coordinate 'psf_signal'",
@@ -156,19 +165,6 @@ def grade(frames: xr.Dataset, *, options: GradeOptions = DEFAULTS) -> xr.Dataset
 
 def _facts(frames: xr.Dataset, spec: VariableSpec) -> Floats:
     return np.asarray(frames[spec.name].values, dtype=np.float64)
-
-
-def _hours(frames: xr.Dataset) -> Floats:
-    """Return the time since the first frame [h], NaN where unknown."""
-    n = frames.sizes["frame"]
-    if TIME.name not in frames.variables:
-        return np.full(n, np.nan)
-    times = frames[TIME.name].values.astype("datetime64[ms]")
-    known = ~np.isnat(times)
-    hours = np.full(n, np.nan)
-    if known.any():
-        hours[known] = (times[known] - times[known].min()) / np.timedelta64(3_600_000, "ms")
-    return hours
 
 
 def _groups(frames: xr.Dataset) -> list[npt.NDArray[np.intp]]:
@@ -198,7 +194,7 @@ def _grade_group(
         use, reason = _selected({**measures, "weight": weight}, use, reason, options.select)
     weight = np.where(use, weight, 0.0)
     if use.any():
-        weight = np.where(use, np.maximum(weight / weight[use].max(), 1e-4), 0.0)
+        weight = np.where(use, np.maximum(weight / weight[use].max(), LEAST), 0.0)
     return weight, use, [text or _weighted_down(facts, weight, use, i) for i, text in enumerate(reason)]
 
 
@@ -280,7 +276,7 @@ def _weighted_down(facts: dict[str, Floats], weight: Floats, use: npt.NDArray[np
     ):
         level = filled(facts[name])
         ratio = float(level[i] / np.median(level[use]))
-        if ratio**better < 0.87:
+        if (ratio if better > 0 else 1 / ratio if ratio > 0 else np.inf) < 0.87:
             parts.append(f"{word} {ratio:.2f} of the group's")
     return "weighted down: " + (
         ", ".join(parts) if parts else f"{weight[i] / typical:.2f} of the group's weight"

@@ -250,7 +250,6 @@ def plan_tiles(
         Canvas boxes (frame, 4) x0, x1, y0, y1 that hold the frames; None: all are everywhere.
     drizzled
         Whether frames are drizzled, which takes more memory per pixel.
-
     rim
         Pixels around a tile that the caller adds.
 

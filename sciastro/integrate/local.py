@@ -143,11 +143,24 @@ def fit_splines(
     """Return spline coefficients (cells + 3, cells + 3) of a smooth surface through scattered values.
 
     Second differences of the coefficients are held small: enough to bridge holes, too little to matter
-    where there are samples. Three rounds down-weight what does not fit (Huber).
+    where there are samples. Three rounds down-weight what does not fit (Huber). Zeros without samples.
+
+    Parameters
+    ----------
+    x, y
+        Positions on the canvas [pixel], (sample,).
+    values
+        (sample,), in the unit of the surface.
+    box
+        x0, x1, y0, y1 that the splines span [pixel].
+    cells
+        Along each axis.
     """
     x0, x1, y0, y1 = np.asarray(box, dtype=np.float64)
     level: Floats = np.asarray(values, dtype=np.float64).ravel()
     k = cells + 3
+    if level.size == 0:
+        return np.zeros((k, k))
     along_x, along_y = spline_basis(x, x0, x1, cells), spline_basis(y, y0, y1, cells)
     matrix = (along_y[:, :, None] * along_x[:, None, :]).reshape(level.size, k * k)
     bend = np.diff(np.eye(k), 2, axis=0)

@@ -23,11 +23,11 @@ __all__ = ["Adjust", "CometOptions", "Subtraction", "around", "shifted_maps", "s
 Floats = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.float32]
 
-BLOCK = 16  # pixels
-GLOW = 3.0  # sigma
-GROWN = 3  # blocks
-FINE = 4  # pixels
-NEAR = 15.0  # pixels
+BLOCK = 16  # pixels along a block whose median shows the glow of a comet
+GLOW = 3.0  # sigma above the sky from which a block belongs to it
+GROWN = 3  # blocks around it that belong to it too
+FINE = 4  # pixels along a block whose median passes a glow and stops the trails of stars
+NEAR = 15.0  # pixels about the head of a comet that keep their full detail
 
 Adjust = Callable[[int, Tile, Plane], None]
 """Changes the samples of a frame (number, tile with its rim, values (y, x)) in place."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
+from sciastro.core.quality import FLUX_UNKNOWN
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 
@@ -191,7 +192,7 @@ def transparency(
     """
     a = stars[np.asarray(matched, dtype=np.intp)]
     b = reference_stars[np.asarray(reference_matched, dtype=np.intp)]
-    fine = ((a["quality"] | b["quality"]) & np.uint16(0b11)) == 0  # DO_NOT_USE, SATURATED
+    fine = ((a["quality"] | b["quality"]) & FLUX_UNKNOWN) == 0
     a, b = a[fine], b[fine]
     ratio, error, used = flux_ratio(a["flux"], a["flux_err"], b["flux"], b["flux_err"])
     factor = reference_exposure / exposure

@@ -276,8 +276,8 @@ def gains(
     Returns
     -------
     gain, group
-        (frame,); NaN where a frame has no star in common with any other and is not the only one of its
-        group by choice. Gains of different groups cannot be compared.
+        (frame,); 1 for the best frame of each group, and so for a frame that has no star in common with any
+        other. Gains of different groups cannot be compared.
     """
     flux, error = np.asarray(flux, dtype=np.float64), np.asarray(error, dtype=np.float64)
     good = (flux > 0) & (error >= 0) & np.isfinite(flux) & np.isfinite(error)

@@ -10,7 +10,7 @@ from sciastro.integrate.grid import STEP, Tile, evaluate_grid, node_positions
 from sciastro.kernels.twopass import CELL, two_pass
 from sciastro.kernels.warp import warp, warp_table
 
-__all__ = ["EXCLUDED", "Planes", "Resampler", "resample", "resampler"]
+__all__ = ["EXCLUDED", "Planes", "Resampler", "resample", "resampler", "turned"]
 
 LITTLE_TURN = 0.0023  # slope up to which the two-pass kernel's loops vectorize (`kernels.twopass.LITTLE`)
 LOOKED_AT = 4000.0  # canvas pixel
@@ -81,14 +81,14 @@ def hardly_turns(coefficients: npt.ArrayLike) -> bool:
         return False
     xu, yu = (plane[:2, 2:] - plane[:2, :2] for plane in (x, y))
     xv, yv = (plane[2:, :2] - plane[:2, :2] for plane in (x, y))
-    if abs(xv[0, 0]) > abs(xu[0, 0]):  # a quarter turn, see `_turned`
+    if abs(xv[0, 0]) > abs(xu[0, 0]):  # a quarter turn, see `turned`
         xu, yu, xv, yv = yv, xv, yu, xu
     along, across = np.abs(np.abs(xu) - STEP).max(), max(np.abs(xv).max(), np.abs(yu).max())
     stretch = np.abs(np.abs(yv) - STEP).max()
     return bool(max(along, across) <= LITTLE_TURN * STEP and stretch <= 0.2 * STEP)
 
 
-def _turned(
+def turned(
     planes: Planes, origin: tuple[int, int], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
 ) -> tuple[Planes, tuple[int, int], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Transpose or mirror the window so that frame x and y grow with canvas x and y.
@@ -105,12 +105,12 @@ def _turned(
     if y[-1, 0] < y[0, 0]:
         signal, variance, quality = signal[::-1], variance[::-1], quality[::-1]
         y, y0 = -y, -(y0 + signal.shape[0] - 1)
-    turned = (
+    upright = (
         np.ascontiguousarray(signal, dtype=np.float32),
         np.ascontiguousarray(variance, dtype=np.float32),
         np.ascontiguousarray(quality, dtype=np.uint16),
     )
-    return turned, (y0, x0), np.ascontiguousarray(x), np.ascontiguousarray(y)
+    return upright, (y0, x0), np.ascontiguousarray(x), np.ascontiguousarray(y)
 
 
 def resample(
@@ -159,11 +159,11 @@ def resample(
     two = STEP == CELL and hardly_turns(coefficients)
     around = Tile(tile.y0 - STEP, tile.y1 + STEP, tile.x0, tile.x1) if two else tile
     x, y = node_positions(coefficients, around, domain)
-    turned, corner, x, y = _turned(planes, origin, x, y)
+    upright, corner, x, y = turned(planes, origin, x, y)
     sums = np.zeros(3)
     kernel, table, cell = (two_pass, how.flat_table, ()) if two else (warp, how.table, (STEP,))
     kernel(
-        *turned,
+        *upright,
         *corner,
         x,
         y,

@@ -11,19 +11,19 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.quality import FLUX_UNKNOWN
 from sciastro.core.stars import StarArray
 from sciastro.errors import OptionError
 from sciastro.integrate.select import weighting
 
-__all__ = ["WEIGHTS", "filled", "group_measures", "psf_signal", "weights"]
+__all__ = ["LEAST", "WEIGHTS", "filled", "group_measures", "hours_since_first", "psf_signal", "weights"]
 
 Floats = npt.NDArray[np.float64]
 
 WEIGHTS = (
     "source_snr", "sky_variance", "psf_signal", "noise", "fwhm", "stars", "exposure", "equal", "expression"
 )  # fmt: skip
-LEAST = 1e-4
-UNUSABLE = np.uint16(0b11)  # DO_NOT_USE, SATURATED
+LEAST = 1e-4  # weight of a frame that is used, over that of the best
 TENTH = 2.0281  # full width at a tenth over that at half maximum of a Moffat profile with beta = 4
 
 
@@ -31,6 +31,16 @@ def filled(values: Floats) -> Floats:
     """Return `values`, unknown ones as the median of the known (1 where nothing is known)."""
     known = values[np.isfinite(values)]
     return np.where(np.isfinite(values), values, np.median(known) if known.size else 1.0)
+
+
+def hours_since_first(times: npt.NDArray[np.generic]) -> Floats:
+    """Return the time since the first of `times` (datetime64) [h]; NaN where unknown."""
+    moments = times.astype("datetime64[ms]")
+    known = ~np.isnat(moments)
+    hours = np.full(moments.size, np.nan)
+    if known.any():
+        hours[known] = (moments[known] - moments[known].min()) / np.timedelta64(3_600_000, "ms")
+    return hours
 
 
 def psf_signal(stars: StarArray, seconds: float, noise: float) -> float:
@@ -56,7 +66,7 @@ def psf_signal(stars: StarArray, seconds: float, noise: float) -> float:
     float
         [1]; NaN without a usable star.
     """
-    fine = stars[((stars["quality"] & UNUSABLE) == 0) & (stars["flux"] > 0) & (stars["fwhm"] > 0)]
+    fine = stars[((stars["quality"] & FLUX_UNKNOWN) == 0) & (stars["flux"] > 0) & (stars["fwhm"] > 0)]
     if fine.size == 0 or not noise > 0 or not seconds > 0:
         return float("nan")
     rate = fine["flux"].astype(np.float64) / seconds

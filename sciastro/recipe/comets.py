@@ -12,6 +12,7 @@ beside it. Where the comet is, the noise of the two adds.
 """
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,7 @@ from astropy.wcs import WCS
 from sciastro.astrometry.movers import Detections, Track, find_track, line_through
 from sciastro.astrometry.solve import Solution
 from sciastro.core import transform
+from sciastro.core.cfa import cell_center
 from sciastro.core.quality import Quality
 from sciastro.errors import MatchError, OptionError
 from sciastro.integrate.moving import CometOptions, around, smoothed, structure
@@ -122,22 +124,25 @@ def _pixels(text: str, name: str) -> tuple[float, float] | None:
     Raises
     ------
     OptionError
-        If it is not two numbers.
+        If it is not two finite numbers.
     """
     if not text.strip():
         return None
     try:
         x, y = (float(part) for part in text.split(","))
-    except ValueError as error:
+    except ValueError:
+        x = y = math.nan
+    if not (math.isfinite(x) and math.isfinite(y)):
         raise OptionError(
             f"is {text!r}.", where=f"comet.{name}", remedy="Write raw pixels as X,Y, such as 1204.5,880."
-        ) from error
+        )
     return x, y
 
 
 def _on_reference(light: Light, raw: Floats, step: int) -> tuple[Floats, Floats]:
     """Return positions (n, 2) of raw pixels of a frame on the reference grid."""
-    grid = (raw - (step - 1) / 2) / step
+    first = cell_center(light.facts.cfa) if step > 1 else (0.0, 0.0)  # the stack grid's first pixel
+    grid = (raw - np.array(first)) / step
     return _inverted(light, grid[:, 0], grid[:, 1])
 
 

@@ -76,7 +76,7 @@ class Context:
     out
         Folder for every product.
     workers
-        Threads; on a cluster those of the largest worker, which share the bound on memory.
+        Threads of this process.
     memory
         Bound on peak memory [byte], of each process.
     progress

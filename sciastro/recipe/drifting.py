@@ -165,13 +165,13 @@ def _focal(lights: Sequence[Light], step: int) -> float | None:
 
 def _better(model: CameraModel, lights: Sequence[Light]) -> bool:
     known = [light for light in lights if light.from_reference is not None]
-    shape_free = [light.registration_rms for light in known if light.registration_rms > 0]
+    apart = [light.registration_rms for light in known if light.registration_rms > 0]
     stuck = all(_still(light) for light in known)
     if stuck:
         return model.placed >= 0.5 * len(lights)
     if model.placed != len(known):
         return model.placed > len(known)
-    return not shape_free or model.rms < BETTER * float(np.median(shape_free))
+    return not apart or model.rms < BETTER * float(np.median(apart))
 
 
 def _still(light: Light) -> bool:

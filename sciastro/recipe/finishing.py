@@ -219,7 +219,7 @@ def write_band(
         wcs=stacked.wcs, facts=facts, autocorrelation=stacked.autocorrelation,
     )  # fmt: skip
     if arrays.causes.size:
-        write_maps(folder / f"{stem}_rejection.fits", stacked, facts)
+        write_maps(folder / f"{stem}_rejection.fits", arrays, wcs=stacked.wcs, facts=facts)
     if arrays.context.size:
         made = [(light.name, light.weights.get(stacked.band, 0.0)) for light in stacked.lights]
         write_context(folder / f"{stem}_context.fits", arrays.context, made, wcs=stacked.wcs, facts=facts)
@@ -310,7 +310,7 @@ def product_row(
         "fwhm_px": None,
         "noise_correlation": stacked.noise_correlation,
         "method": stacked.method,
-        "rejection": rejection_row(stacked),
+        "rejection": rejection_row(stacked.arrays, [light.name for light in stacked.lights]),
         "canvas": stacked.canvas.as_dict(),
     }
     if finished is not None:

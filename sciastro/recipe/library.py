@@ -13,7 +13,6 @@ from pathlib import Path
 from sciastro.errors import FileError, UsageError
 from sciastro.io.paths import atomic_path, safe_name
 from sciastro.io.reader import sha256
-from sciastro.recipe.context import Context
 from sciastro.recipe.making import MasterBank
 from sciastro.recipe.masterspecs import MasterSpec
 from sciastro.recipe.matching import MasterPlan
@@ -63,7 +62,7 @@ def only_used(plan: MasterPlan) -> MasterPlan:
     )
 
 
-def add_to_library(library: Path, specs: Sequence[MasterSpec], bank: MasterBank, context: Context) -> None:
+def add_to_library(library: Path, specs: Sequence[MasterSpec], bank: MasterBank) -> None:
     """Copy the masters that this run made into `library`; one that is there already is left alone.
 
     Raises

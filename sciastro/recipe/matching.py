@@ -302,7 +302,7 @@ def _choose_dark(
         )
         reason += unproven(best, light)
         severity = "note" if unproven(best, light) else "ok"
-        return Choice("dark", best.id, reason, severity, _told(candidates, best.id, options)), 1.0
+        return Choice("dark", best.id, reason, severity, _told(candidates, best.id)), 1.0
     if bias is not None and options.scale_darks != "never":
         return _scaled(group, good, candidates, options)
     return _unscaled(group, best, candidates, bias, options)
@@ -343,7 +343,7 @@ def _scaled(
         best.id,
         reason + unproven(best, group.frames[0]),
         "note",
-        _told(candidates, best.id, options),
+        _told(candidates, best.id),
     ), k
 
 
@@ -359,7 +359,7 @@ def _unscaled(
             f"{_seconds(group.exposure)}: {why}. Its dark current is {100 * (1 / k - 1):+.0f} % off. "
             f"Take darks of {_seconds(group.exposure)}, or bias frames."
         )
-        return Choice("dark", best.id, reason, "warning", _told(candidates, best.id, options)), 1.0
+        return Choice("dark", best.id, reason, "warning", _told(candidates, best.id)), 1.0
     told = tuple(
         replace(c, accepted=False, why=f"another exposure, and {why}") if c.accepted else c
         for c in candidates
@@ -368,7 +368,7 @@ def _unscaled(
     return Choice("dark", None, reason, "warning", told), 1.0
 
 
-def _told(candidates: Iterable[Candidate], chosen: str, options: MatchOptions) -> tuple[Candidate, ...]:
+def _told(candidates: Iterable[Candidate], chosen: str) -> tuple[Candidate, ...]:
     """Return the candidates with the chosen one first and the others' reasons sharpened."""
     said = [replace(c, why="chosen") if c.id == chosen else c for c in candidates]
     said = [
@@ -401,7 +401,7 @@ def _choose_flat(group: LightGroup, specs: list[MasterSpec], options: MatchOptio
     if nights is not None and nights > options.flat_age:
         reason += " That is old: dust has moved since. Check the picture for rings, or take new flats."
         severity = "warning"
-    return Choice("flat", best.id, reason, severity, _told(candidates, best.id, options))
+    return Choice("flat", best.id, reason, severity, _told(candidates, best.id))
 
 
 # ----------------------------------------------------------------------------------------------- flats

@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.quality import FLUX_UNKNOWN
 from sciastro.integrate.grade import GradeOptions, grade
 from sciastro.integrate.overlap import gains
+from sciastro.integrate.weights import LEAST
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light
 from sciastro.recipe.quality import group_facts
@@ -31,7 +33,7 @@ def grades(
     for panel in panels:
         members = np.flatnonzero([light.panel == panel for light in lights])
         graded = grade(facts.isel(frame=members), options=options)
-        weight[members] = np.where(graded["use"].values, np.maximum(together[members], 1e-4), 0.0)
+        weight[members] = np.where(graded["use"].values, np.maximum(together[members], LEAST), 0.0)
         for i, why in zip(members, graded["reason"].values, strict=True):
             reason[i] = str(why)
     return weight, reason
@@ -42,7 +44,7 @@ def panel_transparencies(lights: Sequence[Light], base: Light, context: Context,
     frame, star, flux, error = [], [], [], []
     for i, light in enumerate(lights):
         stars = light.measures.stars[light.star_pairs[1]]
-        fine = ((stars["quality"] & np.uint16(0b11)) == 0) & (stars["snr"] > BRIGHT)
+        fine = ((stars["quality"] & FLUX_UNKNOWN) == 0) & (stars["snr"] > BRIGHT)
         seconds = light.facts.exposure or 1.0
         frame.append(np.full(int(fine.sum()), i))
         star.append(light.star_pairs[0][fine])

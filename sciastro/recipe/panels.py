@@ -45,7 +45,7 @@ TRIES = 3  # frames that may stand for their panel before solving it is given up
 NEAR = 3.0  # pixel: how far the same star of two solved panels may lie apart
 BRIGHT = 15.0  # S/N from which a star helps to pull panels together
 LEAST_ERROR, HUNG_ERROR = 0.03, 1.0  # pixel: expected error of a panel's place, at best, and without solution
-FINE = 0.01  # pixel: error of a map that is good enough
+FINE, COARSE = 0.01, 0.1  # pixel: error of a map that is good enough, and that the user should know of
 HIGHEST = 5  # degree of a map
 MARGIN = 8  # pixel around a frame over which its map is fitted
 
@@ -333,10 +333,15 @@ def _register_light(
             np.asarray(found.residuals[f"index_{n}"], dtype=np.int64)[used] for n in ("reference", "frame")
         ]
         light.pairs = np.stack([numbers[index[0]], index[1]])
-    c, places = _map(panel, from_anchor, grid, shape)
+    c, places, left = _map(panel, from_anchor, grid, shape)
     if c is None:
         light.reason = "cannot be placed on the mosaic: its map cannot be inverted over the frame"
         return
+    if left > COARSE:
+        context.warn(
+            f"{light.name}: its map to the mosaic is off by up to {left:.2f} pixel; the panels cover more "
+            "sky than one plane and polynomials can follow"
+        )
     light.from_reference = c
     light.domain = domain_box(c, shape, near=places)
     try:
@@ -347,20 +352,24 @@ def _register_light(
 
 def _map(
     panel: _Panel, from_anchor: Floats, grid: WCS, shape: Shape
-) -> tuple[Floats | None, tuple[float, float]]:
-    """Return the grid-to-frame map over a frame, of the lowest exact degree, and where its middle lies."""
+) -> tuple[Floats | None, tuple[float, float], float]:
+    """Return the grid-to-frame map of a frame, where its middle lies on the grid, and its error [pixel].
+
+    The lowest degree with an error below `FINE` is taken, else `HIGHEST`; None where there is no map.
+    """
     ends = (np.linspace(-MARGIN, n - 1 + MARGIN, 25) for n in (shape[1], shape[0]))
     x, y = (plane.ravel() for plane in np.meshgrid(*ends))
     ax, ay = transform.invert(from_anchor, x, y)
     good = np.isfinite(ax) & np.isfinite(ay)
     if good.sum() < 0.9 * good.size:
-        return None, (float("nan"), float("nan"))
+        return None, (float("nan"), float("nan")), float("nan")
     points = _on_grid(panel, grid, ax[good], ay[good], shape)
-    c = transform.identity(1)
+    c, left = transform.identity(1), np.inf
     for degree in range(1, HIGHEST + 1):
         c = transform.fit(points[:, 0], points[:, 1], x[good], y[good], degree)
         fx, fy = transform.evaluate(c, points[:, 0], points[:, 1])
-        if float(np.hypot(fx - x[good], fy - y[good]).max()) < FINE:
+        left = float(np.hypot(fx - x[good], fy - y[good]).max())
+        if left < FINE:
             break
     middle = points[np.argmin(np.hypot(x[good] - shape[1] / 2, y[good] - shape[0] / 2))]
-    return c, (float(middle[0]), float(middle[1]))
+    return c, (float(middle[0]), float(middle[1])), left

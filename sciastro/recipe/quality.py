@@ -15,10 +15,10 @@ from sciastro.core.expression import Expression
 from sciastro.core.vocabulary import labeled
 from sciastro.errors import FileError
 from sciastro.integrate.select import MEASURES, selection
-from sciastro.integrate.weights import group_measures, psf_signal
+from sciastro.integrate.weights import group_measures, hours_since_first, psf_signal
 from sciastro.io.tables import read_table, write_table
 from sciastro.recipe.context import Context
-from sciastro.recipe.lights import Light, StackSet, bands_of
+from sciastro.recipe.lights import Light, StackSet
 
 __all__ = [
     "FILE",
@@ -115,13 +115,13 @@ def quality_table(sets: Sequence[StackSet]) -> Table:
     rows |= {name: [] for name in MEASURES} | {"used": [], "reason": []}
     for members in sets:
         for band in members.bands:
-            lights = [light for light in members.lights if band in bands_of(light.facts)]
+            lights = members.of_band(band)
             columns = {spec.name: values for spec, values in _columns(lights, band).items()}
             weight = np.array([light.weights.get(band, 0.0) for light in lights])
             used = weight > 0
             times = columns.pop("time")
             facts = {name: values.astype(np.float64) for name, values in columns.items()}
-            measures = group_measures({**facts, "hour": _hours(times), "weight": weight}, used)
+            measures = group_measures({**facts, "hour": hours_since_first(times), "weight": weight}, used)
             rows["path"] += [light.name for light in lights]
             rows["set"] += [members.stem] * len(lights)
             rows["band"] += [band] * len(lights)
@@ -141,14 +141,6 @@ def quality_table(sets: Sequence[StackSet]) -> Table:
 
 
 UNITS = {"pixel": "pix", "": None}
-
-
-def _hours(times: npt.NDArray[np.generic]) -> Floats:
-    known = ~np.isnat(times)
-    hours = np.full(times.size, np.nan)
-    if known.any():
-        hours[known] = (times[known] - times[known].min()) / np.timedelta64(3_600_000, "ms")
-    return hours
 
 
 def write_quality(sets: Sequence[StackSet], context: Context) -> None:

@@ -1,20 +1,17 @@
 """What was lost to rejection: shares by frame and cause for the summary, frames that stand out, maps."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from astropy.wcs import WCS
 
 from sciastro.integrate.reject import CAUSES
 from sciastro.integrate.run import StackArrays
+from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_rejection_maps
 from sciastro.recipe.context import Context
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sciastro.io.product_cards import ProductFacts
-    from sciastro.recipe.stacking import Stacked
 
 __all__ = ["losses", "name_outstanding", "rejection_row", "write_maps"]
 
@@ -62,20 +59,33 @@ def name_outstanding(names: Sequence[str], lost: Sequence[Losses], product: str,
     for k in outstanding(lost):
         context.warn(
             f"{names[k]}: {100 * rejected_share(lost[k]):.1f} % of its pixels were rejected in {product} "
-            f"(half of the frames: {100 * middle:.2f} %): clouds, a trail, or poor alignment; "
+            f"(median of the frames: {100 * middle:.2f} %): clouds, a trail, or poor alignment; "
             "look at it."
         )
 
 
-def rejection_row(stacked: "Stacked") -> dict[str, Any]:
-    """Return what a product's row of the summary says of rejection: mean shares, frames that stand out."""
-    lost = losses(stacked.arrays)
+def rejection_row(arrays: StackArrays, names: Sequence[str]) -> dict[str, Any]:
+    """Return what a product's row of the summary says of rejection: mean shares, frames that stand out.
+
+    Parameters
+    ----------
+    arrays
+        The stack.
+    names
+        Of its frames, in the order of `arrays.lost`.
+    """
+    lost = losses(arrays)
     shares = {name: float(np.mean([one[name] for one in lost])) for name in lost[0]} if lost else {}
-    return {**shares, "frames_far_above": [stacked.lights[k].name for k in outstanding(lost)]}
+    return {**shares, "frames_far_above": [names[k] for k in outstanding(lost)]}
 
 
-def write_maps(path: "Path", stacked: "Stacked", facts: "ProductFacts") -> None:
-    """Write the maps of rejected and missing samples of a band."""
-    arrays = stacked.arrays
+def write_maps(path: Path, arrays: StackArrays, *, wcs: WCS | None, facts: ProductFacts) -> None:
+    """Write the maps of rejected and missing samples of a band.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
     planes = dict(zip(CAUSES, (arrays.rejected_low, arrays.rejected_high, *arrays.causes), strict=True))
-    write_rejection_maps(path, planes, wcs=stacked.wcs, facts=facts)
+    write_rejection_maps(path, planes, wcs=wcs, facts=facts)

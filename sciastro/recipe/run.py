@@ -453,7 +453,7 @@ def _masters(run: _Run) -> None:
             run.summary.masters = [*run.growth.master_rows, *run.summary.masters]
         store_masters(run.store, run.bank)
         if run.request.library is not None and run.request.library_add:
-            add_to_library(run.request.library, run.plan.masters, run.bank, run.context)
+            add_to_library(run.request.library, run.plan.masters, run.bank)
 
 
 def _pass_one(run: _Run) -> None:

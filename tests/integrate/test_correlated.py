@@ -6,7 +6,7 @@ import pytest
 from sciastro.calibrate.debayer import noise_of, split_window
 from sciastro.core import transform
 from sciastro.core.cfa import XTRANS
-from sciastro.integrate.correlated import shared_noise, widened
+from sciastro.integrate.correlated import resampled_noise, widened
 from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.noise import autocorrelation, sample_canvas
 from sciastro.integrate.normalize import Terms
@@ -34,7 +34,7 @@ def test_noise_of_pixels_and_of_blocks_is_as_claimed(cfa, method, color):
         shift = transform.identity(1)
         shift[:, 0] += rng.uniform(-3, 3, 2)
         maps.append(shift)
-    raised, shared = shared_noise(noise_of(cfa, color, method), warp_table("lanczos3"))
+    raised, shared = resampled_noise(noise_of(cfa, color, method), warp_table("lanczos3"))
 
     def read(i, y0, y1, x0, x1):
         signal, variance, quality = (np.ascontiguousarray(plane[y0:y1, x0:x1]) for plane in frames[i])
@@ -75,7 +75,7 @@ def test_noise_of_pixels_and_of_blocks_is_as_claimed(cfa, method, color):
 def test_independent_pixels_stay_independent():
     alone = np.zeros((9, 9))
     alone[4, 4] = 1
-    assert shared_noise(alone, warp_table("lanczos3")) == (1.0, 1.0)
+    assert resampled_noise(alone, warp_table("lanczos3")) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("cfa", ["RGGB", XTRANS])
