@@ -38,7 +38,7 @@ __all__ = [
 _HOMES = {
     "Quality": "sciastro.core.quality",
     "SciastroError": "sciastro.errors",
-    "RunRequest": "sciastro.recipe.run",
+    "RunRequest": "sciastro.recipe.request",
     "align": "sciastro.integrate.align",
     "calibrate_color": "sciastro.photometry.steps",
     "calibrate_photometry": "sciastro.photometry.steps",

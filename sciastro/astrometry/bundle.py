@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sciastro.astrometry.lens import Lens, _projected, rotation_of
+from sciastro.astrometry.lens import Lens, projected, rotation_of
+from sciastro.astrometry.robust import RAYLEIGH_MEDIAN
 
 __all__ = ["Bundle", "Sightings", "adjust", "turn_frame"]
 
@@ -114,7 +115,7 @@ def turn_frame(lens: Lens, rotation: Floats, directions: Floats, xy: Floats, sig
     vector = lens.as_vector()
     for _ in range(12):
         v = directions @ rotation.T
-        left = xy - _projected(vector, lens.kind, v)
+        left = xy - projected(vector, lens.kind, v)
         weight = _weights(left, sigma)[:, None]
         jacobian = _turning(_by_direction(vector, lens.kind, v), v) * weight[:, :, None]
         known = np.isfinite(left).all(axis=1) & np.isfinite(jacobian).all(axis=(1, 2))
@@ -128,12 +129,12 @@ def turn_frame(lens: Lens, rotation: Floats, directions: Floats, xy: Floats, sig
 
 def _residuals(vector: Floats, kind: str, rotations: Floats, directions: Floats, seen: Sightings) -> Floats:
     v = np.einsum("nij,nj->ni", rotations[seen.frame], directions[seen.star])
-    return np.asarray(seen.xy - _projected(vector, kind, v))
+    return np.asarray(seen.xy - projected(vector, kind, v))
 
 
 def _scale(left: Floats) -> float:
-    """Return the error per axis that the residuals show: Rayleigh median / 1.17741."""
-    return max(float(np.nanmedian(np.hypot(*left.T))) / 1.17741, 1e-4)
+    """Return the error per axis that the residuals show: their median length, of a Rayleigh law."""
+    return max(float(np.nanmedian(np.hypot(*left.T))) / RAYLEIGH_MEDIAN, 1e-4)
 
 
 def _weights(left: Floats, sigma: Floats) -> Floats:
@@ -160,7 +161,7 @@ def _by_direction(vector: Floats, kind: str, v: Floats) -> Floats:
     for axis in range(3):
         shift = np.zeros(3)
         shift[axis] = STEP
-        up, down = _projected(vector, kind, v + shift), _projected(vector, kind, v - shift)
+        up, down = projected(vector, kind, v + shift), projected(vector, kind, v - shift)
         columns.append((up - down) / (2 * STEP))
     return np.stack(columns, axis=-1)
 
@@ -199,7 +200,7 @@ def _blocks(
         h = STEP * (1000.0 if k in (1, 2) else 1.0)
         up, down = vector.copy(), vector.copy()
         up[k], down[k] = up[k] + h, down[k] - h
-        by_lens.append((_projected(up, kind, v) - _projected(down, kind, v)) / (2 * h))
+        by_lens.append((projected(up, kind, v) - projected(down, kind, v)) / (2 * h))
     by_direction = _by_direction(vector, kind, v)
     turn = _turning(by_direction, v)
     across = by_direction @ rotations[seen.frame] @ _tangents(directions)[seen.star]

@@ -14,7 +14,16 @@ import numpy.typing as npt
 
 from sciastro.core import transform
 
-__all__ = ["FISHEYE", "RECTILINEAR", "Lens", "frame_map", "plane_to_sky", "rotation_of", "sky_to_plane"]
+__all__ = [
+    "FISHEYE",
+    "RECTILINEAR",
+    "Lens",
+    "frame_map",
+    "plane_to_sky",
+    "projected",
+    "rotation_of",
+    "sky_to_plane",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,7 +70,7 @@ class Lens:
 
     def project(self, directions: Floats) -> Floats:
         """Return pixels (n, 2) of directions (n, 3); NaN behind the camera."""
-        return _projected(self.as_vector(), self.kind, directions)
+        return projected(self.as_vector(), self.kind, directions)
 
     def unproject(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Floats:
         """Return unit directions (n, 3) of pixels."""
@@ -86,7 +95,8 @@ def _distortion(a: Floats, b: Floats, terms: Floats) -> tuple[Floats, Floats, Fl
     return stretch, 2 * p1 * a * b + p2 * (r2 + 2 * a * a), 2 * p2 * a * b + p1 * (r2 + 2 * b * b)
 
 
-def _projected(vector: Floats, kind: str, directions: Floats) -> Floats:
+def projected(vector: Floats, kind: str, directions: Floats) -> Floats:
+    """Return where a lens (`Lens.as_vector`) shows directions (n, 3), (n, 2) [pixel]; NaN behind it."""
     depth = directions[:, 2]
     with np.errstate(invalid="ignore", divide="ignore"):
         if kind == RECTILINEAR:

@@ -40,7 +40,7 @@ class Fit:
     coefficients
         `core.transform` map (2, term).
     model
-        "similarity", "affine", or "degree n".
+        "similarity", "affine", "degree n", or a model by name (`models`).
     degree
         Degree of the polynomial (1 for a similarity).
     keep

@@ -139,7 +139,7 @@ def color_gains(
     log, relative, hue = np.log(rate[good]), err[good] / rate[good], hue[good]
     method = _method(hue, options)
     fits = [_ratio(log, relative, hue, band, method, options) for band in (0, 2)]
-    return _calibration(fits, log, hue, relative, method, options), ""
+    return _calibration(fits, log, hue, method, options), ""
 
 
 def _method(hue: Floats, options: ColorOptions) -> str:
@@ -173,7 +173,7 @@ def _ratio(
 
 
 def _calibration(
-    fits: list[LinearFit], log: Floats, hue: Floats, relative: Floats, method: str, options: ColorOptions
+    fits: list[LinearFit], log: Floats, hue: Floats, method: str, options: ColorOptions
 ) -> ColorCalibration:
     red, blue = fits
     # Both ratios share green: the covariance of the two constants, from the residuals of the common stars.

@@ -13,12 +13,11 @@ from sciastro.astrometry.solve import Solution
 from sciastro.core.cluster import connect
 from sciastro.core.history import package_version
 from sciastro.core.lift import one_owner
-from sciastro.errors import MatchError, OptionError, SciastroError
+from sciastro.errors import MatchError, SciastroError
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.run import empty_stack
 from sciastro.io.lock import locked
-from sciastro.io.paths import REASONS, atomic_path, ensure_writable, output_error, sweep
-from sciastro.io.usercatalog import read_user_catalog
+from sciastro.io.paths import REASONS, atomic_path, output_error, sweep
 from sciastro.io.xisfproducts import copy_as_xisf
 from sciastro.recipe.aligning import SkyHint, grade_set, julian_year, register_set, solve_set
 from sciastro.recipe.calibrating import Calibrator
@@ -47,8 +46,9 @@ from sciastro.recipe.making import MasterBank, make_masters, match_of_made
 from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
 from sciastro.recipe.measuring import measure_lights
 from sciastro.recipe.panels import register_mosaic
-from sciastro.recipe.plan import Recipe, load_recipe, recipe_text
+from sciastro.recipe.plan import Recipe, recipe_text
 from sciastro.recipe.quality import write_quality
+from sciastro.recipe.request import UNTIL, RunRequest
 from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import frame_rows, master_rows
 from sciastro.recipe.session import ScanOptions, Session, scan
@@ -58,123 +58,6 @@ from sciastro.recipe.summary import Summary
 __all__ = ["RunRequest", "describe_run", "examine", "reduce_session"]
 
 log = logging.getLogger(__name__)
-
-UNTIL = ("ingest", "masters", "calibrate", "register", "integrate", "photometry", "render", "report")
-KEEP = ("calibrated", "registered", "xisf")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRequest:
-    """What the user asked for.
-
-    Attributes
-    ----------
-    session, out
-        Folder of raw frames; folder for every product.
-    recipe
-        Options of every step.
-    until
-        Last stage to run, one of `UNTIL`.
-    resume
-        Take over the pieces of a stopped run of the same recipe.
-    add
-        Add the frames of `session` to the stacks that an earlier run left in `out`.
-    raw
-        "copy" raw pixels to the store, or "link": leave them in the session's files, which must not change
-        meanwhile.
-    library, library_add
-        Folder of finished masters that serve too; whether new masters are copied there.
-    catalog, ra, dec, scale
-        The user's stars, field center [deg], pixel scale [arcsec / pixel].
-    keep
-        Intermediate frames to export: "calibrated", "registered"; "xisf": the products as XISF too.
-    memory, workers
-        Bound on peak memory, as text; threads (0: one per processor).
-    scheduler
-        Address of a dask.distributed scheduler whose workers do the work, such as "tcp://host:8786"; empty:
-        threads of this process. `memory` then bounds this process and each of the workers.
-    """
-
-    session: Path
-    out: Path
-    recipe: Recipe = field(default_factory=lambda: load_recipe(None, []))
-    until: str = "report"
-    resume: bool = False
-    add: bool = False
-    raw: str = "copy"
-    library: Path | None = None
-    library_add: bool = False
-    catalog: Path | None = None
-    ra: float | None = None
-    dec: float | None = None
-    scale: float | None = None
-    keep: tuple[str, ...] = ()
-    memory: str = "2GB"
-    workers: int = 0
-    scheduler: str = ""
-
-    def check(self) -> None:
-        """Check what can be checked before any file is read.
-
-        Raises
-        ------
-        OptionError
-            For an unknown stage, an impossible place on the sky, an unknown kind of frame to keep, or an
-            output folder that is the session itself.
-        """
-        if self.until not in UNTIL:
-            raise OptionError(f"is {self.until!r}.", where="--until", remedy=f"Stages: {', '.join(UNTIL)}.")
-        for name in self.keep:
-            if name not in KEEP:
-                raise OptionError(f"is {name!r}.", where="--keep", remedy=f"Choose from {', '.join(KEEP)}.")
-        if (self.ra is None) != (self.dec is None):
-            raise OptionError("is given without the other.", where="--ra or --dec", remedy="Give both.")
-        if self.ra is not None and not 0 <= self.ra <= 360:
-            raise OptionError(f"is {self.ra}.", where="--ra", remedy="Give degrees from 0 to 360.")
-        if self.dec is not None and not -90 <= self.dec <= 90:
-            raise OptionError(f"is {self.dec}.", where="--dec", remedy="Give degrees from -90 to 90.")
-        if self.scale is not None and not 0 < self.scale < 3600:
-            raise OptionError(f"is {self.scale}.", where="--scale", remedy="Give arcsec per pixel, above 0.")
-        parse_memory(self.memory)
-        if self.raw not in ("copy", "link"):
-            raise OptionError(f"is {self.raw!r}.", where="--raw", remedy="Choose from copy, link.")
-        if self.library_add and self.library is None:
-            raise OptionError("is given without --library.", where="--library-add", remedy="Name the folder.")
-        if self.add and UNTIL.index(self.until) < UNTIL.index("integrate"):
-            raise OptionError(
-                f"ends at {self.until}.", where="--add", remedy="Add until integrate, or a later stage."
-            )
-        if self.out.resolve() in self.session.resolve().parents:
-            raise OptionError(
-                "holds the session.",
-                where="--out",
-                remedy="Choose a folder of its own; products must not lie among raw frames.",
-            )
-        if self.out.resolve() == self.session.resolve():
-            raise OptionError(
-                "is the session itself.",
-                where="--out",
-                remedy="Choose another folder; raw frames stay untouched.",
-            )
-
-    def prepare_out(self) -> Path:
-        """Make the output folder and return it.
-
-        Raises
-        ------
-        OptionError
-            If the request makes no sense, for instance writes into the session itself.
-        OutputError
-            If it cannot be written.
-        """
-        self.check()
-        return ensure_writable(self.out)
-
-    @property
-    def sky_hint(self) -> SkyHint:
-        """The user's word on the field, with the catalog read."""
-        catalog = read_user_catalog(self.catalog) if self.catalog is not None else None
-        return SkyHint(ra=self.ra, dec=self.dec, scale=self.scale, catalog=catalog)
 
 
 def examine(session: Path, recipe: Recipe) -> Iterator[str]:

@@ -40,7 +40,7 @@ def test_a_frame_far_above_the_others_is_named():
     listener = Listener()
     name_outstanding([f"light_{i}.fits" for i in range(6)], lost, "m31_r", listener)
     assert len(listener.said) == 1
-    assert listener.said[0].startswith("light_3.fits: 4.5 % of its pixels were rejected in m31_r (half of")
+    assert listener.said[0].startswith("light_3.fits: 4.5 % of its pixels were rejected in m31_r (median of")
     assert outstanding(losses(stack_of([20, 24, 18, 60, 22, 25]))) == []  # 0.2 % more is no news
     assert outstanding(losses(stack_of([20, 24, 18, 900]))) == []
 
