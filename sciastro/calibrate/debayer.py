@@ -202,14 +202,15 @@ def noise_of(cfa: str, color: str, method: str) -> npt.NDArray[np.float64]:
     Returns
     -------
     ndarray
-        float64 (2 n + 1, 2 n + 1) by lag [pixel of the plane], the mean over the phases of the pattern; 1 in
-        the middle. Its sum is the noise of large areas over that of single pixels, squared.
+        Read-only float64 (2 n + 1, 2 n + 1) by lag [pixel of the plane], the mean over the phases of the
+        pattern; 1 in the middle. Its sum is the noise of large areas over that of single pixels, squared.
     """
     reach, side = reach_of(method, cfa), period(cfa)
     size = 2 * reach + 1  # of a response; lags reach twice as far
     total = np.zeros((2 * size - 1, 2 * size - 1))
     if reach == 0:
         total[size - 1, size - 1] = 1.0
+        total.setflags(write=False)
         return total
     first = side * -(-2 * reach // side)
     blank = np.zeros((2 * first + side, 2 * first + side), np.float32)
@@ -223,7 +224,9 @@ def noise_of(cfa: str, color: str, method: str) -> npt.NDArray[np.float64]:
         response = planes[0][0][around].astype(np.float64)
         spectrum = np.fft.rfft2(response, total.shape)
         total += np.fft.fftshift(np.fft.irfft2(np.abs(spectrum) ** 2, total.shape))
-    return np.asarray(total / total[size - 1, size - 1])
+    total /= total[size - 1, size - 1]
+    total.setflags(write=False)  # kept, and handed to everybody who asks
+    return total
 
 
 def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dataset:

@@ -9,7 +9,9 @@ import numpy.typing as npt
 from sciastro.calibrate.sampling import ReadRows, take_sample, trimmed_mean
 from sciastro.core.options import Options, option
 from sciastro.errors import MatchError
-from sciastro.kernels.reduce import METHODS
+from sciastro.kernels.reduce import (
+    METHODS,
+)
 
 __all__ = ["UNKNOWN", "FlatCheck", "MasterOptions", "check_flats", "refuse_bad_flats"]
 

@@ -47,9 +47,16 @@ def interpolation(cfa: str, method: str = "linear") -> Interpolation:
     Returns
     -------
     weights, near
-        float32 (phase y, phase x, color, y, x). `near` is what to weigh with where samples are missing: those
-        of the color itself, falling off as a Gaussian of 1 pixel, not normalized.
+        Read-only float32 (phase y, phase x, color, y, x). `near` is what to weigh with where samples are
+        missing: those of the color itself, falling off as a Gaussian of 1 pixel, not normalized.
     """
+    found = _interpolation(cfa, method)
+    for table in found:
+        table.setflags(write=False)  # kept, and handed to everybody who asks
+    return found
+
+
+def _interpolation(cfa: str, method: str) -> Interpolation:
     codes, radius = pattern_of(cfa), radius_of(cfa, method)
     if radius == 1:
         return _nearest(codes)

@@ -46,6 +46,9 @@ Bits = npt.NDArray[np.uint16]
 BAND = 64  # rows of cells that are calibrated in one go
 KEPT = 2  # sets of planes that stay in memory in any case
 PLANES_SHARE = 0.35  # of the memory that more of them may take
+RESIDENT = 420 * 10**6  # the interpreter with every library loaded [byte]
+CANVAS_BYTES = 18  # per pixel: image, variance, coverage (4 each), quality and two counts (2 each)
+SMALLEST = 64 * 10**6  # byte that pass 2 may take whatever is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,8 +420,3 @@ class Calibrator:
 def _size(parts: tuple[Planes, ...]) -> int:
     arrays = [getattr(one, name) for one in parts for name in PLANES]
     return sum(array.nbytes for array in arrays if array is not None)
-
-
-RESIDENT = 420 * 10**6  # the interpreter with every library loaded [byte]
-CANVAS_BYTES = 18  # per pixel: image, variance, coverage (4 each), quality and two counts (2 each)
-SMALLEST = 64 * 10**6

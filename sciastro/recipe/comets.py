@@ -250,7 +250,8 @@ def _apart(stacked: Pass, options: StackOptions, comet: Plane) -> tuple[Stacked 
 def _anchor(members: StackSet) -> Light:
     """Return the frame whose time the image shows: the reference, or one that has a time."""
     timed = [light for light in members.lights if light.facts.time is not None]
-    return members.reference if members.reference in timed and members.reference else timed[len(timed) // 2]
+    reference = next((light for light in timed if light is members.reference), None)
+    return timed[len(timed) // 2] if reference is None else reference
 
 
 def _shifts(members: StackSet, track: Track, anchor: Light, scale: float) -> dict[str, tuple[float, float]]:

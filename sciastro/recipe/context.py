@@ -117,6 +117,10 @@ class Context:
             self.warnings.append(text)
             log.warning(text)
 
+    def withdraw(self, start: str) -> None:
+        """Take back the warnings that begin with `start`; what they said no longer holds."""
+        self.warnings[:] = [text for text in self.warnings if not text.startswith(start)]
+
     @contextmanager
     def stage(self, name: str, total: int = 1) -> Iterator[None]:
         """Time a stage and show its progress."""

@@ -103,8 +103,7 @@ def register_camera(
     if found is None:
         context.warn(f"{members.stem}: the undistorted picture is not solved; it has no world coordinates.")
         return None
-    unsolved = f"{members.stem}: no world coordinates"
-    context.warnings[:] = [text for text in context.warnings if not text.startswith(unsolved)]
+    context.withdraw(f"{members.stem}: no world coordinates")
     _own_wcs(lights, found, shape, context)
     return found
 

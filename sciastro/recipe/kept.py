@@ -318,7 +318,22 @@ def _one_panel(sets: Sequence[Mapping[str, Any]]) -> None:
             )
 
 
+def _plain_names(state: Mapping[str, Any]) -> None:
+    """Check that what products will be called is a name and leads nowhere else.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    images = (image["file"] for image in state["images"].values())
+    for name in (state["stem"], *state["files"].values(), *images):
+        if not name or Path(name).name != name:
+            raise ValueError(f"{name!r} is no name of a file")
+
+
 def _set_of(state: Mapping[str, Any], folder: Path, stars: Mapping[str, np.ndarray]) -> KeptSet:
+    _plain_names(state)
     lights = {light.name: light for light in map(_light_of, state["lights"])}
     for name, light in lights.items():
         key = f"{state['stem']}/{name}"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sciastro.errors import FileError, OptionError
+from sciastro.recipe import kept
 from sciastro.recipe.kept import load_stacks
 from sciastro.recipe.plan import load_recipe
 
@@ -40,3 +41,14 @@ def test_stacks_of_another_schema(out):
     with pytest.raises(OptionError, match="schema 2") as caught:
         load_stacks(out, load_recipe(None, []))
     assert "reduce both nights together" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["../m31", "/tmp/m31", ""])
+def test_names_that_lead_out_of_the_folder(out, name):
+    one = {"target": "M 31", "stem": "m31", "cfa": "", "bands": ["G"], "files": {"G": name}, "images": {},
+           "lights": [], "canvas": None, "reference": ""}  # fmt: skip
+    recipe = load_recipe(None, [])
+    state = {"schema": 1, "nights": 1, "recipe": kept._deciding(recipe), "sets": [one]}
+    (out / "stacks" / "1" / "state.json").write_text(json.dumps(state))
+    with pytest.raises(FileError, match="is no name of a file"):
+        load_stacks(out, recipe)
