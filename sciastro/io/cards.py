@@ -10,7 +10,7 @@ from typing import Any
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-__all__ = ["Cards", "clean", "parse_angle", "parse_date", "parse_number", "squash", "to_datetime"]
+__all__ = ["Cards", "add_card", "clean", "parse_angle", "parse_date", "parse_number", "squash", "to_datetime"]
 
 NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eEdD][+-]?\d+)?$")
 LEADING_NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eEdD][+-]?\d+)?(?=\s*[a-zA-Z\[(°%]|$)")
@@ -194,3 +194,13 @@ def to_datetime(number: float, scale: str) -> datetime | None:
         return MJD_ZERO + timedelta(days=days)
     except OverflowError:
         return None
+
+
+def add_card(header: fits.Header, key: str, value: str | float | None, comment: str = "") -> None:
+    """Add a card, where there is something to say; texts become ASCII of at most 68 characters."""
+    if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
+        return
+    if isinstance(value, str):
+        value = clean(value.encode("ascii", "replace").decode())[:68].rstrip()
+        comment = comment[: max(65 - len(value), 0)]
+    header.append(fits.Card(key, value, comment[:46].rstrip()), end=True)

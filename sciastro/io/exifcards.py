@@ -11,26 +11,16 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from astropy.io import fits
 
-from sciastro.io.cards import clean
+from sciastro.io.cards import add_card, clean
 from sciastro.io.exif import Exif
 
-__all__ = ["exif_header", "instrument_of", "put"]
+__all__ = ["exif_header", "instrument_of"]
 
 FULL_FRAME_DIAGONAL = 43.2666
 MILLIMETERS = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}
 """Of Exif's units of resolution (inch, centimeter, millimeter, micrometer)."""
 SENSOR_PIXELS = (0.4, 30.0)
 """Pixel sizes [um] that sensors have; FocalPlaneXResolution is nonsense in some cameras."""
-
-
-def put(header: fits.Header, key: str, value: str | float | None, comment: str = "") -> None:
-    """Add a card, where there is something to say; texts become ASCII of at most 68 characters."""
-    if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
-        return
-    if isinstance(value, str):
-        value = clean(value.encode("ascii", "replace").decode())[:68].rstrip()
-        comment = comment[: max(65 - len(value), 0)]
-    header.append(fits.Card(key, value, comment[:46].rstrip()), end=True)
 
 
 def exif_header(exif: Exif, shape: tuple[int, int]) -> fits.Header:
@@ -42,21 +32,23 @@ def exif_header(exif: Exif, shape: tuple[int, int]) -> fits.Header:
         Rows and columns of the visible pixels.
     """
     header = fits.Header()
-    put(header, "INSTRUME", instrument_of(exif), "Make and model")
+    add_card(header, "INSTRUME", instrument_of(exif), "Make and model")
     _put_time(header, exif)
     exposure = exif.number(33434)
     if exposure is not None and exposure > 0:
-        put(header, "EXPTIME", exposure, "[s]")
-    put(header, "ISO", exif.number(34855) or exif.number(34866), "Sensitivity: the gain setting")
+        add_card(header, "EXPTIME", exposure, "[s]")
+    add_card(header, "ISO", exif.number(34855) or exif.number(34866), "Sensitivity: the gain setting")
     _put_optics(header, exif, shape)
     _put_site(header, exif)
-    put(header, "AMB-TEMP", exif.number(37888), "[deg C] of the air, not of the sensor")
-    put(header, "SWCREATE", exif.text(305), "Program or firmware")
+    add_card(header, "AMB-TEMP", exif.number(37888), "[deg C] of the air, not of the sensor")
+    add_card(header, "SWCREATE", exif.text(305), "Program or firmware")
     note = exif.text(270)
     if note:
         header.add_comment(clean(note.encode("ascii", "replace").decode())[:400])
     turn = int(exif.number(274, exif.main) or 1)
-    put(header, "ORIENTAT", turn if 1 <= turn <= 8 else 1, "TIFF code for viewing; pixels are not turned")
+    add_card(
+        header, "ORIENTAT", turn if 1 <= turn <= 8 else 1, "TIFF code for viewing; pixels are not turned"
+    )
     return header
 
 
@@ -74,13 +66,13 @@ def _put_time(header: fits.Header, exif: Exif) -> None:
     if clock is None:
         return
     zone, how = _zone(exif, clock)
-    put(header, "DATE-LOC", clock.isoformat(timespec="milliseconds"), "Start, clock of the camera")
+    add_card(header, "DATE-LOC", clock.isoformat(timespec="milliseconds"), "Start, clock of the camera")
     if zone is None:
-        put(header, "DATE-OBS", clock.isoformat(timespec="milliseconds"), "Start, clock of the camera")
-        put(header, "TIMESYS", "LOCAL", "No tag tells the time zone")
+        add_card(header, "DATE-OBS", clock.isoformat(timespec="milliseconds"), "Start, clock of the camera")
+        add_card(header, "TIMESYS", "LOCAL", "No tag tells the time zone")
         return
     start = clock.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None)
-    put(header, "DATE-OBS", start.isoformat(timespec="milliseconds"), f"Start, UTC; zone by {how}")
+    add_card(header, "DATE-OBS", start.isoformat(timespec="milliseconds"), f"Start, UTC; zone by {how}")
 
 
 def _clock(exif: Exif) -> datetime | None:
@@ -127,9 +119,9 @@ def _gps_time(exif: Exif) -> datetime | None:
 def _put_optics(header: fits.Header, exif: Exif, shape: tuple[int, int]) -> None:
     focal, ratio, wide = exif.number(37386), exif.number(33437), exif.number(41989)
     focal = focal if focal is not None and 0.5 < focal < 1e5 else None
-    put(header, "FOCALLEN", focal, "[mm]")
+    add_card(header, "FOCALLEN", focal, "[mm]")
     if focal is not None and ratio is not None and 0.3 < ratio < 200:
-        put(header, "APTDIA", round(focal / ratio, 4), f"[mm] f/{ratio:.4g}")
+        add_card(header, "APTDIA", round(focal / ratio, 4), f"[mm] f/{ratio:.4g}")
     unit = MILLIMETERS.get(int(exif.number(41488) or 2))
     across = exif.number(41486)
     size = 1e3 * unit / across if unit and across and across > 0 else math.nan
@@ -137,7 +129,7 @@ def _put_optics(header: fits.Header, exif: Exif, shape: tuple[int, int]) -> None
     if not SENSOR_PIXELS[0] <= size <= SENSOR_PIXELS[1] and focal and wide and wide >= focal:
         size, how = 1e3 * FULL_FRAME_DIAGONAL * focal / wide / math.hypot(*shape), "35 mm equivalent"
     if SENSOR_PIXELS[0] <= size <= SENSOR_PIXELS[1]:
-        put(header, "XPIXSZ", round(size, 5), f"[um] by {how}")
+        add_card(header, "XPIXSZ", round(size, 5), f"[um] by {how}")
 
 
 def _put_site(header: fits.Header, exif: Exif) -> None:
@@ -151,8 +143,8 @@ def _put_site(header: fits.Header, exif: Exif) -> None:
         if angle > limit or said[:1] not in {"N", "S", "E", "W"}:
             return
         angles.append(-angle if said.startswith(side) else angle)
-    put(header, "SITELAT", round(angles[0], 7), "[deg]")
-    put(header, "SITELONG", round(angles[1], 7), "[deg] east")
+    add_card(header, "SITELAT", round(angles[0], 7), "[deg]")
+    add_card(header, "SITELONG", round(angles[1], 7), "[deg] east")
     height = exif.number(6, exif.gps)
     if height is not None and math.isfinite(height):
-        put(header, "SITEELEV", -height if exif.number(5, exif.gps) == 1 else height, "[m]")
+        add_card(header, "SITEELEV", -height if exif.number(5, exif.gps) == 1 else height, "[m]")

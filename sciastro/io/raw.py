@@ -18,8 +18,9 @@ import numpy as np
 from astropy.io import fits
 
 from sciastro.errors import FileError
+from sciastro.io.cards import add_card
 from sciastro.io.exif import Exif, dng_black, plain_place, read_exif
-from sciastro.io.exifcards import exif_header, put
+from sciastro.io.exifcards import exif_header
 from sciastro.io.lastframe import LastFrame
 from sciastro.io.plainrows import plain_rows
 from sciastro.io.probe import Pixels, Probe, RowSource
@@ -87,14 +88,14 @@ class RawReader:
             header = exif_header(exif, shape)
             if "DATE-OBS" not in header or "EXPTIME" not in header:
                 _add_from_libraw(header, raw)
-        put(header, "BAYERPAT", layout.cfa, "Colors, row by row as stored")
-        put(header, "ROWORDER", "TOP-DOWN")
+        add_card(header, "BAYERPAT", layout.cfa, "Colors, row by row as stored")
+        add_card(header, "ROWORDER", "TOP-DOWN")
         named = dng_black(exif)
         black = float(np.mean(layout.black)) if named is None else named
-        put(header, "BLACKLEV", black if black > 0 else None, "[adu] zero light; not subtracted")
-        put(header, "SATURATE", layout.white, "[adu] white level of the file")
-        put(header, "TOPMARG", int(sizes.top_margin), "Rows cut off above the visible area")
-        put(header, "LEFTMARG", int(sizes.left_margin), "Columns cut off left of it")
+        add_card(header, "BLACKLEV", black if black > 0 else None, "[adu] zero light; not subtracted")
+        add_card(header, "SATURATE", layout.white, "[adu] white level of the file")
+        add_card(header, "TOPMARG", int(sizes.top_margin), "Rows cut off above the visible area")
+        add_card(header, "LEFTMARG", int(sizes.left_margin), "Columns cut off left of it")
         plain = _plain(path, header, exif, sizes) if layout.plain else None
         return [plain or Probe(path=path, header=header, shape=shape, dtype=np.dtype(np.uint16))]
 
@@ -247,13 +248,13 @@ def _add_from_libraw(header: fits.Header, raw: Any) -> None:
     """Add what LibRaw read of the tags, where our own reading found no time or exposure."""
     other = raw.other
     if "EXPTIME" not in header and other.shutter_speed > 0:
-        put(header, "EXPTIME", float(other.shutter_speed), "[s]")
+        add_card(header, "EXPTIME", float(other.shutter_speed), "[s]")
     if "ISO" not in header and other.iso_speed > 0:
-        put(header, "ISO", float(other.iso_speed), "Sensitivity: the gain setting")
+        add_card(header, "ISO", float(other.iso_speed), "Sensitivity: the gain setting")
     if "FOCALLEN" not in header and other.focal_length > 0:
-        put(header, "FOCALLEN", round(float(other.focal_length), 3), "[mm]")
+        add_card(header, "FOCALLEN", round(float(other.focal_length), 3), "[mm]")
     if "DATE-OBS" not in header and other.timestamp is not None and other.timestamp.year > 1990:
         clock = other.timestamp.isoformat(timespec="seconds")
-        put(header, "DATE-LOC", clock, "Start, clock of the camera")
-        put(header, "DATE-OBS", clock, "Start, clock of the camera")
-        put(header, "TIMESYS", "LOCAL", "No tag tells the time zone")
+        add_card(header, "DATE-LOC", clock, "Start, clock of the camera")
+        add_card(header, "DATE-OBS", clock, "Start, clock of the camera")
+        add_card(header, "TIMESYS", "LOCAL", "No tag tells the time zone")

@@ -18,7 +18,7 @@ import numpy as np
 from astropy.io import fits
 
 from sciastro.errors import FileError
-from sciastro.io.exifcards import put
+from sciastro.io.cards import add_card
 from sciastro.io.plainrows import plain_rows
 from sciastro.io.probe import Pixels, Probe, RowSource
 from sciastro.io.sidecars import capture_settings
@@ -110,7 +110,7 @@ def _probes(path: Path, size: int, changed: int) -> tuple[Probe, ...]:
     for number in range(head.count):
         header = common.copy()
         if stamps:
-            put(header, "DATE-OBS", _text(stamps[number]), "Time stamp of the frame, UTC")
+            add_card(header, "DATE-OBS", _text(stamps[number]), "Time stamp of the frame, UTC")
         made.append(replace(first, header=header, hdu=number, offset=HEAD + number * head.frame_bytes))
     return tuple(made)
 
@@ -211,19 +211,19 @@ def _common_cards(head: _Head, path: Path, stamps: list[datetime], top: int) -> 
         ("OBSERVER", "INSTRUME", "TELESCOP"), head.texts, ("", "Camera", "Telescope"), strict=True
     ):
         if key not in header:
-            put(header, key, text.encode("ascii", "replace").decode(), comment)
+            add_card(header, key, text.encode("ascii", "replace").decode(), comment)
     if "EXPTIME" not in header and len(stamps) > 2:
         steps = sorted((b - a).total_seconds() for a, b in pairwise(stamps))
         step = steps[len(steps) // 2]
         if step > 0:
-            put(header, "FRAMSTEP", step, "[s] from frame to frame: the exposure is not longer")
+            add_card(header, "FRAMSTEP", step, "[s] from frame to frame: the exposure is not longer")
     start = EPOCH + timedelta(microseconds=head.utc // 10) if 0 < head.utc < 7 * 10**17 else None
     if not stamps and start is not None and FIRST_YEAR <= start.year < LAST_YEAR:
-        put(header, "DATE-OBS", _text(start), "Start of the recording, UTC")
-    put(header, "BAYERPAT", COLORS[head.color], "Colors, row by row as stored")
-    put(header, "ROWORDER", "TOP-DOWN")
+        add_card(header, "DATE-OBS", _text(start), "Start of the recording, UTC")
+    add_card(header, "BAYERPAT", COLORS[head.color], "Colors, row by row as stored")
+    add_card(header, "ROWORDER", "TOP-DOWN")
     full = (1 << head.depth) - 1
     if top > full:  # bits moved to the upper end of 16
         full = 65535
-    put(header, "SATURATE", float(full), "[adu] of the bits that are used")
+    add_card(header, "SATURATE", float(full), "[adu] of the bits that are used")
     return header

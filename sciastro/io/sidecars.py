@@ -9,8 +9,7 @@ from pathlib import Path
 
 from astropy.io import fits
 
-from sciastro.io.cards import clean, parse_number, squash
-from sciastro.io.exifcards import put
+from sciastro.io.cards import add_card, clean, parse_number, squash
 
 __all__ = ["capture_settings"]
 
@@ -50,7 +49,7 @@ def capture_settings(path: Path) -> fits.Header:
         for line in text.splitlines()[:2000]:
             _add(header, line)
         if len(header):
-            put(header, "SWCREATE", "FireCapture" if "firecapture" in text.casefold() else "SharpCap")
+            add_card(header, "SWCREATE", "FireCapture" if "firecapture" in text.casefold() else "SharpCap")
             return header
     return header
 
@@ -63,17 +62,17 @@ def _add(header: fits.Header, line: str) -> None:
     if name in ("exposure", "shutter", "exposurems", "exposures"):
         seconds = _seconds(value, "ms" if name == "exposurems" else "s")
         if seconds is not None and seconds > 0 and "EXPTIME" not in header:
-            put(header, "EXPTIME", seconds, "[s]")
+            add_card(header, "EXPTIME", seconds, "[s]")
         return
     key, comment = NAMES.get(name, ("", ""))
     if not key or key in header:
         return
     if key in TEXTS:
-        put(header, key, clean(value.encode("ascii", "replace").decode()), comment)
+        add_card(header, key, clean(value.encode("ascii", "replace").decode()), comment)
         return
     found = NUMBER.match(value)
     if found is not None:
-        put(header, key, parse_number(found[1]), comment)
+        add_card(header, key, parse_number(found[1]), comment)
 
 
 def _seconds(text: str, unit: str) -> float | None:

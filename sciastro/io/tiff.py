@@ -19,9 +19,9 @@ import numpy as np
 from astropy.io import fits
 
 from sciastro.errors import FileError
-from sciastro.io.cards import parse_number
+from sciastro.io.cards import add_card, parse_number
 from sciastro.io.exif import Exif, read_exif
-from sciastro.io.exifcards import exif_header, put
+from sciastro.io.exifcards import exif_header
 from sciastro.io.lastframe import LastFrame
 from sciastro.io.plainrows import plain_rows
 from sciastro.io.probe import Pixels, Probe, RowSource
@@ -195,14 +195,14 @@ def _header(exif: Exif, page: Any, description: str, path: Path) -> fits.Header:
         header.append(card, end=True)
     pattern = exif.main.get(33422)
     if int(page.photometric) == MOSAIC and isinstance(pattern, tuple) and "BAYERPAT" not in header:
-        put(header, "BAYERPAT", "".join("RGB"[int(one)] for one in pattern if one in (0, 1, 2)))
+        add_card(header, "BAYERPAT", "".join("RGB"[int(one)] for one in pattern if one in (0, 1, 2)))
     if "ROWORDER" not in header:
-        put(header, "ROWORDER", "TOP-DOWN")
+        add_card(header, "ROWORDER", "TOP-DOWN")
     if page.dtype.kind == "f":
         _refuse_bombs(page, path)
         data = np.asarray(page.asarray(maxworkers=1))
         white = 1.0 if not np.nanmax(data, initial=0.0) > 1.0 else ADU_WHITE
-        put(header, "XISFMAX", white, "Value of white: floats of pictures run from 0 to 1")
+        add_card(header, "XISFMAX", white, "Value of white: floats of pictures run from 0 to 1")
     return header
 
 
@@ -228,5 +228,5 @@ def _from_description(text: str) -> fits.Header:
             elif said in ("T", "F"):
                 said = said == "T"
         if key not in header:
-            put(header, key, said)
+            add_card(header, key, said)
     return header

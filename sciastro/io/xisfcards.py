@@ -7,8 +7,7 @@ from xml.etree import ElementTree as ET
 
 from astropy.io import fits
 
-from sciastro.io.cards import clean, parse_number
-from sciastro.io.exifcards import put
+from sciastro.io.cards import add_card, clean, parse_number
 
 __all__ = ["PROPERTIES", "flip_wcs", "header_of"]
 
@@ -71,7 +70,7 @@ def header_of(
             if child.tag.endswith("Property"):
                 _add_property(header, child)
     if "imageType" in attributes and "IMAGETYP" not in header:
-        put(header, "IMAGETYP", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", attributes["imageType"]))
+        add_card(header, "IMAGETYP", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", attributes["imageType"]))
     for child in element:
         if child.tag.endswith("ColorFilterArray"):
             pattern = child.get("pattern", "").upper()
@@ -94,7 +93,7 @@ def _add_keyword(header: fits.Header, keyword: ET.Element) -> None:
         printable = "".join(char if " " <= char <= "~" else "?" for char in text)
         header.append(fits.Card(name, printable[:72]), end=True)
         return
-    put(header, name, _value(value), comment)
+    add_card(header, name, _value(value), comment)
 
 
 def _value(text: str) -> str | float | int | bool | None:
@@ -121,9 +120,9 @@ def _add_property(header: fits.Header, element: ET.Element) -> None:
     if isinstance(factor, float):
         number = parse_number(text)
         if number is not None and math.isfinite(number * factor):
-            put(header, key, number * factor, element.get("id", ""))
+            add_card(header, key, number * factor, element.get("id", ""))
     elif text:
-        put(header, key, _ascii(text), element.get("id", ""))
+        add_card(header, key, _ascii(text), element.get("id", ""))
 
 
 def flip_wcs(header: fits.Header, rows: int) -> None:
