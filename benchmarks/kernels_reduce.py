@@ -10,6 +10,7 @@ import numpy as np
 
 from sciastro.calibrate.debayer import split_window
 from sciastro.kernels import reduce as kernel
+from sciastro.kernels import samples
 from sciastro.kernels.calibrate import calibrate_window
 from sciastro.kernels.masters import combine_counts
 from sciastro.kernels.networks import merge_network
@@ -48,7 +49,7 @@ def combine_times(pixels):
                 np.empty((0, 0), np.float32),
                 merge_network(n),
                 kernel.METHODS[name],
-                kernel.MEAN,
+                samples.MEAN,
                 4.0,
                 3.0,
                 5,

@@ -24,8 +24,17 @@ from sciastro.kernels.growth import AROUND, average_again, grow_marks
 from sciastro.kernels.networks import merge_network
 from sciastro.kernels.noisemodel import average_marked, mark_outliers, middle_image
 from sciastro.kernels.protect import protect
-from sciastro.kernels.reduce import HIGH, LOW, MEAN, MEDIAN, METHODS, combine
+from sciastro.kernels.reduce import (
+    METHODS,
+    combine,
+)
 from sciastro.kernels.rules import RULES, combine_by_rule, scatter_ratio
+from sciastro.kernels.samples import (
+    HIGH,
+    LOW,
+    MEAN,
+    MEDIAN,
+)
 
 __all__ = ["CAUSES", "NO_SHARE", "TileResult", "reject_tile", "rim_of"]
 

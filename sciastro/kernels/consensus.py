@@ -3,7 +3,9 @@
 import numpy as np
 from numba import njit
 
-from sciastro.kernels.reduce import LOW
+from sciastro.kernels.samples import (
+    LOW,
+)
 
 __all__ = ["consensus"]
 

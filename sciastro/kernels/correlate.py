@@ -8,7 +8,7 @@ of ``A diag(V) A^T`` is the case p = q. Around sampled pixels p, all q of a patc
 import numpy as np
 from numba import njit
 
-from sciastro.kernels.drizzle import _reach, _weight
+from sciastro.kernels.drizzle import drop_reach, drop_weight
 from sciastro.kernels.warp import PHASES, TAPS
 
 __all__ = ["drizzle_patches", "drizzle_shared", "warp_patches", "warp_shared"]
@@ -103,7 +103,7 @@ def drizzle_patches(x, y, sides, gain, kernel, pixfrac, dropped, out):
             if not (np.isfinite(x[s, i]) and np.isfinite(y[s, i])):
                 continue
             exx, exy, eyx, eyy = sides[s, i]
-            reach_x, reach_y = _reach(kernel, exx, exy, pixfrac), _reach(kernel, eyy, eyx, pixfrac)
+            reach_x, reach_y = drop_reach(kernel, exx, exy, pixfrac), drop_reach(kernel, eyy, eyx, pixfrac)
             n = 0
             for turn in range(size * size + 1):  # the middle first: its drops are those that count
                 b, a = (k, k) if turn == 0 else ((turn - 1) // size, (turn - 1) % size)
@@ -113,7 +113,7 @@ def drizzle_patches(x, y, sides, gain, kernel, pixfrac, dropped, out):
                     for column in range(int(np.ceil(cx - reach_x)), int(np.floor(cx + reach_x)) + 1):
                         if not dropped[row % tall, column % wide]:
                             continue
-                        w = _weight(kernel, cx - column, cy - row, exx, exy, eyx, eyy, pixfrac)
+                        w = drop_weight(kernel, cx - column, cy - row, exx, exy, eyx, eyy, pixfrac)
                         if not w > 0.0:
                             continue
                         if turn == 0:
@@ -189,13 +189,13 @@ def drizzle_shared(x, y, sides, weight, amplitude, group, kernel, pixfrac, dropp
             if not (np.isfinite(x[s, i]) and np.isfinite(y[s, i])):
                 continue
             exx, exy, eyx, eyy = sides[s, i]
-            reach_x, reach_y = _reach(kernel, exx, exy, pixfrac), _reach(kernel, eyy, eyx, pixfrac)
+            reach_x, reach_y = drop_reach(kernel, exx, exy, pixfrac), drop_reach(kernel, eyy, eyx, pixfrac)
             cx, cy = x[s, i], y[s, i]
             for row in range(int(np.ceil(cy - reach_y)), int(np.floor(cy + reach_y)) + 1):
                 for column in range(int(np.ceil(cx - reach_x)), int(np.floor(cx + reach_x)) + 1):
                     if not dropped[row % tall, column % wide]:
                         continue
-                    w = _weight(kernel, cx - column, cy - row, exx, exy, eyx, eyy, pixfrac)
+                    w = drop_weight(kernel, cx - column, cy - row, exx, exy, eyx, eyy, pixfrac)
                     if w > 0.0 and count[i] < most:
                         columns[i, count[i]], rows[i, count[i]], parts[i, count[i]] = column, row, w
                         count[i] += 1

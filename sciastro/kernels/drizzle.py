@@ -14,7 +14,7 @@ form (`_square_row`, vectorized along the row); other pixels, few for small rota
 import numpy as np
 from numba import njit
 
-__all__ = ["POINT", "SQUARE", "TURBO", "drizzle", "overlap"]
+__all__ = ["POINT", "SQUARE", "TURBO", "drizzle", "drop_reach", "drop_weight", "overlap"]
 
 SQUARE, TURBO, POINT = 0, 1, 2
 TIE = 1 << 30  # a point on the border of two pixels belongs to one: positions are rounded to 1 / TIE
@@ -33,10 +33,11 @@ NAN = np.float32(np.nan)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _under_edge(x0, y0, x1, y1, side, slope, inverse):
+def _under_edge(x0, y0, x1, side, slope, inverse):
     """Return the area between an edge and the lower border of the box 0..side, 0..side, signed by dx.
 
-    `slope` is dy / dx of the edge and `inverse` dx / dy; an infinite one is not used.
+    The edge goes from (x0, y0) to x1; `slope` is its dy / dx and `inverse` dx / dy; an infinite one is not
+    used.
     """
     a, b = min(max(x0, 0.0), side), min(max(x1, 0.0), side)
     if a == b:
@@ -71,10 +72,10 @@ def overlap(cx, cy, exx, exy, eyx, eyy, side):
     ax, ay, bx, by = 0.5 * (exx + exy), 0.5 * (eyx + eyy), 0.5 * (exx - exy), 0.5 * (eyx - eyy)
     row, across = eyx / exx, exx / eyx  # slopes of the edges along rows, and along columns
     column, down = eyy / exy, exy / eyy
-    area = _under_edge(x - ax, y - ay, x + bx, y + by, side, row, across)
-    area += _under_edge(x + bx, y + by, x + ax, y + ay, side, column, down)
-    area += _under_edge(x + ax, y + ay, x - bx, y - by, side, row, across)
-    area += _under_edge(x - bx, y - by, x - ax, y - ay, side, column, down)
+    area = _under_edge(x - ax, y - ay, x + bx, side, row, across)
+    area += _under_edge(x + bx, y + by, x + ax, side, column, down)
+    area += _under_edge(x + ax, y + ay, x - bx, side, row, across)
+    area += _under_edge(x - bx, y - by, x - ax, side, column, down)
     return min(max(-area / (exx * eyy - exy * eyx), 0.0), 1.0)
 
 
@@ -85,7 +86,7 @@ def _shared(offset, drop):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _weight(kernel, fx, fy, exx, exy, eyx, eyy, pixfrac):
+def drop_weight(kernel, fx, fy, exx, exy, eyx, eyy, pixfrac):
     """Return the overlap of a drop with an output pixel, whose center is (`fx`, `fy`) from the drop's."""
     if kernel == SQUARE:
         return overlap(fx, fy, exx, exy, eyx, eyy, pixfrac)
@@ -99,7 +100,7 @@ def _weight(kernel, fx, fy, exx, exy, eyx, eyy, pixfrac):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _reach(kernel, ex, ey, pixfrac):
+def drop_reach(kernel, ex, ey, pixfrac):
     """Return how far from a pixel's center drops may lie along one axis of the frame [pixel]."""
     if kernel == SQUARE:
         return 0.5 * (abs(ex) + abs(ey) + pixfrac)
@@ -111,12 +112,12 @@ def _reach(kernel, ex, ey, pixfrac):
 def _pixel(packed, quality, x0, y0, kernel, cx, cy, exx, exy, eyx, eyy, pixfrac):
     """Return sum(a), sum(a x), sum(a2 V), sum(a V), quality bits and clean flag of one output pixel."""
     height, width = quality.shape
-    reach_x, reach_y = _reach(kernel, exx, exy, pixfrac), _reach(kernel, eyy, eyx, pixfrac)
+    reach_x, reach_y = drop_reach(kernel, exx, exy, pixfrac), drop_reach(kernel, eyy, eyx, pixfrac)
     share, total, noise, level = 0.0, 0.0, 0.0, 0.0
     bits, causes, clean = CLEAR, CLEAR, True
     for row in range(int(np.ceil(cy - reach_y)), int(np.floor(cy + reach_y)) + 1):
         for column in range(int(np.ceil(cx - reach_x)), int(np.floor(cx + reach_x)) + 1):
-            a = _weight(kernel, cx - column, cy - row, exx, exy, eyx, eyy, pixfrac)
+            a = drop_weight(kernel, cx - column, cy - row, exx, exy, eyx, eyy, pixfrac)
             if not a > 0.0:
                 continue
             j, i = row - y0, column - x0

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.order import median
-from sciastro.kernels.reduce import median_factor
+from sciastro.kernels.samples import HIGH, LOW, median_factor
 
 __all__ = ["AROUND", "average_again", "grow_marks"]
 
@@ -43,7 +43,7 @@ def grow_marks(marks, side, reach, touched):
     marks : uint8[frame, y, x]
         Updated. Samples that are rejected already, on whichever side, keep their mark.
     side : uint8
-        `LOW` or `HIGH` of `kernels.reduce`.
+        `LOW` or `HIGH` of `kernels.samples`.
     reach : int
         0 does nothing.
     touched : uint8[y, x]
@@ -118,8 +118,8 @@ def average_again(
                 if left == 0 and marks[f, y, x] & GROWN:
                     marks[f, y, x] = 0
                 marks[f, y, x] &= ~GROWN
-                below += 1 if marks[f, y, x] == 1 else 0
-                above += 1 if marks[f, y, x] == 2 else 0
+                below += 1 if marks[f, y, x] == LOW else 0
+                above += 1 if marks[f, y, x] == HIGH else 0
                 part = share[f, y, x] if shared else F1
                 v, s = values[f, y, x], variance[f, y, x]
                 there = weight[f] > F0 and s > F0 and abs(v) < np.inf and part > F0

@@ -10,8 +10,11 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.reduce import (
-    CENTER,
     CLIP_PLANES,
+    reject_samples,
+)
+from sciastro.kernels.samples import (
+    CENTER,
     COUNT,
     FLOOR,
     INF,
@@ -25,9 +28,8 @@ from sciastro.kernels.reduce import (
     TOTAL,
     UPPER,
     ZERO,
-    _middle,
-    _reject_samples,
-    _sort_rows,
+    fill_middle,
+    sort_rows,
 )
 
 __all__ = ["combine_counts"]
@@ -131,11 +133,11 @@ def combine_counts(
     for start in range(0, n_pixels, TILE):
         m = min(TILE, n_pixels - start)
         _load_counts(raw, minus, scale, ceiling, start, m, ranked, f)
-        _sort_rows(ranked, pairs, m)
-        _middle(ranked, f, m, count)
+        sort_rows(ranked, pairs, m)
+        fill_middle(ranked, f, m, count)
         for p in range(m):
             f[FLOOR + p] = np.sqrt(mean_scale2 * read + mean_scale * shot * max(f[CENTER + p], ZERO))
-        _reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m)
+        reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m)
         _average_counts(raw, minus, scale, weight, ceiling, start, m, f)
         for p in range(m):  # 0 / 0 is NaN: nothing survived
             shift = f[TOTAL + p] / f[NORM + p]

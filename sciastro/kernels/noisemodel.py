@@ -6,7 +6,7 @@ passes too: a strict one finds the hits, a looser one takes the pixels beside a 
 from the samples, so that three frames do as well as a hundred, and outliers in many frames cannot hide
 each other.
 
-Marks are `LOW` and `HIGH` of `kernels.reduce` per sample. The middle samples of a pixel stay whatever their
+Marks are `LOW` and `HIGH` of `kernels.samples` per sample. The middle samples of a pixel stay whatever their
 deviation, so that two clusters [0, 0, 7, 7] keep all four.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.order import median
-from sciastro.kernels.reduce import (
+from sciastro.kernels.samples import (
     CENTER,
     HALF,
     HIGH,
@@ -24,11 +24,11 @@ from sciastro.kernels.reduce import (
     PLANES,
     TILE,
     ZERO,
-    _prepare,
     median_factor,
+    prepare_tile,
 )
 
-__all__ = ["average_marked", "mark_outliers", "middle_image"]
+__all__ = ["average_marked", "largest_steps", "mark_outliers", "middle_image"]
 
 BESIDE = np.uint8(4)  # found by the second pass; does not spread further
 SLACK = np.float32(1.00001)  # of the middle samples, for rounding
@@ -45,7 +45,7 @@ def middle_image(values, variance, weight, share, pairs, out, half):
     count = np.empty(TILE, np.int32)
     for start in range(0, n_pixels, TILE):
         m = min(TILE, n_pixels - start)
-        _prepare(values, variance, weight, share, pairs, False, start, m, ranked, f, count)
+        prepare_tile(values, variance, weight, share, pairs, False, start, m, ranked, f, count)
         for p in range(m):
             last = max(count[p] - 1, 0)
             there = count[p] > 0
@@ -54,7 +54,7 @@ def middle_image(values, variance, weight, share, pairs, out, half):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _steps(base, out):
+def largest_steps(base, out):
     """Write the largest step of `base` to one of the four neighbors; NaN neighbors do not count."""
     rows, columns = base.shape
     for y in range(rows):
@@ -99,7 +99,7 @@ def mark_outliers(values, variance, weight, share, base, half, edge, low, high, 
     edge, low, high = np.float32(edge), np.float32(low), np.float32(high)
     edge_2, low_2, high_2 = np.float32(edge_2), np.float32(low_2), np.float32(high_2)
     step = np.empty((rows, columns), np.float32)
-    _steps(base, step)
+    largest_steps(base, step)
     for i in range(n_frames):
         if not weight[i] > ZERO:
             marks[i] = 0

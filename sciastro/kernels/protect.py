@@ -11,7 +11,11 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.order import median
-from sciastro.kernels.reduce import HIGH, LOW, median_factor
+from sciastro.kernels.samples import (
+    HIGH,
+    LOW,
+    median_factor,
+)
 
 __all__ = ["protect"]
 

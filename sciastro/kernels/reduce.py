@@ -13,10 +13,7 @@ of few frames is itself uncertain, and rules without this floor reject good samp
 A single outlier of 20 sigma is found in 96 % (n = 4), 99.7 % (n = 5), 100 % (n >= 6) of the pixels.
 The middle samples of a pixel always survive, so two clusters never lose all: [0, 0, 7, 7] keeps all four.
 
-Do not "improve": weights are per FRAME (weighting each sample by 1 / its own variance pulls the mean
-low); no fastmath (NaN and inf mean "missing"); choose with `if`, never multiply by a mask (0 * NaN is
-NaN); sums are of differences from the center, so that float32 loses nothing. Functions that only kernels
-call get no Python wrapper: that is a quarter of the time to compile.
+Tiles, their averages, and what must not be "improved" about them: `kernels.samples`.
 """
 
 from statistics import NormalDist
@@ -24,11 +21,22 @@ from statistics import NormalDist
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.samples import (
+    CENTER,
+    FLOOR,
+    HALF,
+    LOWER,
+    ONE,
+    PLANES,
+    TILE,
+    UPPER,
+    ZERO,
+    finish_tile,
+    prepare_tile,
+)
+
 __all__ = [
-    "HIGH",
-    "LOW",
-    "MEAN",
-    "MEDIAN",
+    "CLIP_PLANES",
     "METHODS",
     "MINMAX",
     "NONE",
@@ -36,22 +44,17 @@ __all__ = [
     "SIGMA",
     "WINSORIZED",
     "combine",
-    "median_factor",
+    "reject_samples",
 ]
 
 NONE, SIGMA, WINSORIZED, PERCENTILE, MINMAX = 0, 1, 2, 3, 4
 METHODS = {"none": NONE, "sigma": SIGMA, "winsorized": WINSORIZED, "percentile": PERCENTILE, "minmax": MINMAX}
-MEAN, MEDIAN = 0, 1
-LOW, HIGH = np.uint8(1), np.uint8(2)  # of a sample: rejected below, above the center
 
-TILE = 512
-# Planes of the flat scratch: constant offsets from ONE pointer, or the compiler cannot prove that they do
-# not overlap and gives up vectorizing.
-COUNT, FLOOR, CENTER, LOWER, UPPER, TOTAL, NORM, SQUARE, NOISE, PLANES = (*range(0, 9 * TILE, TILE), 9)
+# Planes of the scratch of clipping, as those of `kernels.samples`.
 REF, SIGMA_NOW, LEAST_SIGMA, KEPT, ROUNDS, LEAST, MOST, GUARD_LOW, GUARD_HIGH = range(0, 9 * TILE, TILE)
 CUT_LOW, CUT_HIGH, CLAMP_LOW, CLAMP_HIGH, S1, S2, STATE = range(9 * TILE, 16 * TILE, TILE)
 SIGMA_BEFORE, SIGMA_FREE, CLIP_PLANES = 16 * TILE, 17 * TILE, 18
-INF, ZERO, HALF, ONE, TWO = (np.float32(x) for x in (np.inf, 0.0, 0.5, 1.0, 2.0))
+TWO = np.float32(2.0)
 HUGE = np.float32(3e38)
 CLAMP = np.float32(1.5)  # winsorizing half width, in sigma
 RESTORE = np.float32(1.134)  # sd of a Gaussian clamped at 1.5 sigma is sigma / 1.134
@@ -71,37 +74,6 @@ def _start_factors(size: int) -> np.ndarray:
 
 
 START = _start_factors(513)
-
-# Var(median) / Var(mean) of n normal samples, n = 0..20, by quadrature over the order statistics.
-MEDIAN_FACTORS = np.array(
-    (
-        *(1, 1, 1, 1.34601, 1.19280, 1.43417, 1.28846, 1.47313, 1.34545, 1.49491, 1.38327),
-        *(1.50879, 1.41020, 1.51839, 1.43035, 1.52542, 1.44601, 1.53079, 1.45852, 1.53503, 1.46875),
-    ),
-    np.float32,
-)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def median_factor(n):
-    """Return Var(median) / Var(mean) of `n` normal samples; tends to pi / 2.
-
-    Beyond the table: fits to the same quadrature at n = 21..57, within 0.0005.
-    """
-    if n < MEDIAN_FACTORS.size:
-        return MEDIAN_FACTORS[n]
-    if n % 2:
-        return np.float32(np.pi / 2 - 0.68 / n)
-    return np.float32(np.pi / 2 - 2.25 / n + 4.3 / (n * n))
-
-
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _sort_rows(ranked, pairs, m):
-    for q in range(pairs.shape[0]):
-        low, high = ranked[pairs[q, 0]], ranked[pairs[q, 1]]
-        for p in range(m):
-            a, b = low[p], high[p]
-            low[p], high[p] = min(a, b), max(a, b)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
@@ -166,7 +138,7 @@ def _judge(f, active, winsorize, low, high):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _start_pass(rows, f, q, a, b, winsorize, low, high):
+def _start_pass(rows, f, q, a, b, low, high):
     """Set the samples a..b-1 of pixel q as the survivors and fill the state of the next pass."""
     middle_low, middle_high, s = rows[(a + b - 1) // 2, q], rows[(a + b) // 2, q], f[LEAST_SIGMA + q]
     ref = HALF * (middle_low + middle_high)
@@ -204,7 +176,7 @@ def _start_clip(ranked, work, count, floor, winsorize, low, high, f, column, sus
         c = count[column[q]]
         first[q], last[q], passes[q] = 0, c, 0
         f[LEAST_SIGMA + q] = floor[column[q]]
-        _start_pass(work, f, q, 0, c, winsorize, low, high)
+        _start_pass(work, f, q, 0, c, low, high)
         j = max(1, c // 4)
         ref, s = f[REF + q], (work[c - 1 - j, q] - work[j, q]) * START[min(c, 512)] if c > 3 else ZERO
         s = max(s, f[LEAST_SIGMA + q])
@@ -229,7 +201,7 @@ def _reject(rows, f, active, winsorize, low, high, max_iterations, first, last, 
         first[q], last[q] = a, b
         passes[q] += 1
         ref = f[REF + q]
-        _start_pass(rows, f, q, a, b, winsorize, low, high)
+        _start_pass(rows, f, q, a, b, low, high)
         if winsorize:
             f[REF + q] = ref  # only an origin for sums there
         if passes[q] >= max_iterations or b - a < 3:
@@ -293,60 +265,7 @@ def _simple_bounds(ranked, count, f, method, low, high, m, below, above):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _load(values, variance, weight, start, m, ranked, f):
-    """Copy a tile; missing samples become +inf. Fills COUNT and FLOOR (sum of 1 / variance) of `f`."""
-    f[:] = ZERO
-    for i in range(values.shape[0]):
-        target = ranked[i]
-        if not weight[i] > ZERO:
-            target[:m] = INF
-            continue
-        x, v = values[i, start : start + m], variance[i, start : start + m]
-        for p in range(m):
-            ok = (abs(x[p]) < INF) & (v[p] > ZERO)
-            target[p] = x[p] if ok else INF
-            f[COUNT + p] += ONE if ok else ZERO
-            f[FLOOR + p] += ONE / v[p] if ok else ZERO
-
-
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _load_shared(values, variance, weight, share, start, m, ranked, f):
-    """Do as `_load`; samples of share 0 are missing too."""
-    f[:] = ZERO
-    for i in range(values.shape[0]):
-        target, there = ranked[i], weight[i] > ZERO
-        x, v, s = values[i, start : start + m], variance[i, start : start + m], share[i, start : start + m]
-        for p in range(m):
-            ok = there & (abs(x[p]) < INF) & (v[p] > ZERO) & (s[p] > ZERO)
-            target[p] = x[p] if ok else INF
-            f[COUNT + p] += ONE if ok else ZERO
-            f[FLOOR + p] += ONE / v[p] if ok else ZERO
-
-
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _middle(ranked, f, m, count):
-    """Fill CENTER (median) and the widest LOWER and UPPER of `f` from the sorted tile and COUNT."""
-    n = ranked.shape[0]
-    full = np.float32(n)
-    for p in range(m):
-        full = min(full, f[COUNT + p])
-    if full == n:
-        count[:m] = n
-        bottom, top, middle_low, middle_high = ranked[0], ranked[n - 1], ranked[(n - 1) // 2], ranked[n // 2]
-        for p in range(m):
-            f[CENTER + p] = HALF * (middle_low[p] + middle_high[p])
-            f[LOWER + p], f[UPPER + p] = bottom[p], top[p]
-        return
-    for p in range(m):
-        c = int(f[COUNT + p])
-        count[p] = c
-        last = max(c - 1, 0)
-        f[CENTER + p] = HALF * (ranked[last // 2, p] + ranked[(last + 1) // 2, p])
-        f[LOWER + p], f[UPPER + p] = ranked[0, p], ranked[last, p] if c > 0 else -INF
-
-
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m):
+def reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m):
     """Narrow LOWER and UPPER of `f` by the rule; count the samples rejected on each side."""
     below[:m], above[:m] = 0, 0
     if method in (WINSORIZED, SIGMA):
@@ -354,115 +273,6 @@ def _reject_samples(ranked, work, f, g, k, count, below, above, method, low, hig
         _clip(ranked, work, count, f, g, k, winsorize, low, high, max_iterations, m, below, above)
     elif method != NONE:
         _simple_bounds(ranked, count, f, method, low, high, m, below, above)
-
-
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _average(values, variance, weight, equal, start, m, f):
-    """Sum differences from CENTER, weights, their squares, and weighted variances of the survivors."""
-    f[TOTAL : NOISE + TILE] = ZERO
-    for i in range(values.shape[0]):
-        if not weight[i] > ZERO:
-            continue
-        w = ONE if equal else weight[i]
-        w2 = w * w
-        x, v = values[i, start : start + m], variance[i, start : start + m]
-        for p in range(m):
-            keep = (x[p] >= f[LOWER + p]) & (x[p] <= f[UPPER + p]) & (v[p] > ZERO)
-            f[TOTAL + p] += w * (x[p] - f[CENTER + p]) if keep else ZERO
-            f[NORM + p] += w if keep else ZERO
-            f[SQUARE + p] += w2 if keep else ZERO
-            f[NOISE + p] += w2 * v[p] if keep else ZERO
-
-
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _average_shared(values, variance, weight, share, equal, start, m, f):
-    """Do as `_average` with a weight per sample: that of the frame times its share."""
-    f[TOTAL : NOISE + TILE] = ZERO
-    for i in range(values.shape[0]):
-        if not weight[i] > ZERO:
-            continue
-        x, v, s = values[i, start : start + m], variance[i, start : start + m], share[i, start : start + m]
-        for p in range(m):
-            keep = (x[p] >= f[LOWER + p]) & (x[p] <= f[UPPER + p]) & (v[p] > ZERO) & (s[p] > ZERO)
-            w = ONE if equal else weight[i] * s[p]
-            f[TOTAL + p] += w * (x[p] - f[CENTER + p]) if keep else ZERO
-            f[NORM + p] += w if keep else ZERO
-            f[SQUARE + p] += w * w if keep else ZERO
-            f[NOISE + p] += w * w * v[p] if keep else ZERO
-
-
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _prepare(values, variance, weight, share, pairs, noise_floor, start, m, ranked, f, count):
-    """Load and sort a tile: `ranked`, and COUNT, FLOOR (sigma), CENTER and the widest LOWER, UPPER of `f`."""
-    if share.size > 0:
-        _load_shared(values, variance, weight, share, start, m, ranked, f)
-    else:
-        _load(values, variance, weight, start, m, ranked, f)
-    for p in range(m):  # harmonic mean: one sample with much noise of its own does not raise it
-        f[FLOOR + p] = np.sqrt(f[COUNT + p] / f[FLOOR + p]) if f[FLOOR + p] > ZERO and noise_floor else ZERO
-    _sort_rows(ranked, pairs, m)
-    _middle(ranked, f, m, count)
-
-
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _mark(values, variance, weight, share, start, m, f, below, above, marks):
-    """Write `LOW` and `HIGH` into `marks` at the rejected samples of a tile."""
-    for p in range(m):
-        if below[p] + above[p] == 0:
-            continue
-        lower, upper, at = f[LOWER + p], f[UPPER + p], start + p
-        for i in range(values.shape[0]):
-            x = values[i, at]
-            if not (x < lower or x > upper):  # NaN too: most samples end here
-                continue
-            there = abs(x) < INF and variance[i, at] > ZERO and weight[i] > ZERO
-            if there and (share.size == 0 or share[i, at] > ZERO):
-                marks[i, at] = LOW if x < lower else HIGH
-
-
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _finish(
-    values,
-    variance,
-    weight,
-    share,
-    how,
-    start,
-    m,
-    ranked,
-    f,
-    count,
-    below,
-    above,
-    out,
-    out_variance,
-    coverage,
-    rejected_low,
-    rejected_high,
-    present,
-    marks,
-):
-    """Average what lies within LOWER and UPPER of `f`, and write the results of a tile."""
-    if share.size > 0:
-        _average_shared(values, variance, weight, share, how == MEDIAN, start, m, f)
-    else:
-        _average(values, variance, weight, how == MEDIAN, start, m, f)
-    for p in range(m):  # 0 / 0 is NaN: nothing survived
-        norm, square = f[NORM + p], f[SQUARE + p]
-        out[start + p] = f[CENTER + p] + f[TOTAL + p] / norm
-        out_variance[start + p] = f[NOISE + p] / (norm * norm)
-        coverage[start + p] = norm * norm / square if square > ZERO else ZERO
-    for p in range(m):
-        rejected_low[start + p], rejected_high[start + p] = below[p], above[p]
-        present[start + p] = count[p]
-    if how == MEDIAN:
-        for p in range(m):
-            a, b = below[p], count[p] - above[p]
-            if b > a:
-                out[start + p] = HALF * (ranked[(a + b - 1) // 2, p] + ranked[(a + b) // 2, p])
-                out_variance[start + p] *= median_factor(b - a)
-    if marks.size > 0:
-        _mark(values, variance, weight, share, start, m, f, below, above, marks)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -529,9 +339,9 @@ def combine(
     count, below, above = np.empty((3, TILE), np.int32)
     for start in range(0, n_pixels, TILE):
         m = min(TILE, n_pixels - start)
-        _prepare(values, variance, weight, share, pairs, noise_floor, start, m, ranked, f, count)
-        _reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m)
-        _finish(
+        prepare_tile(values, variance, weight, share, pairs, noise_floor, start, m, ranked, f, count)
+        reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m)
+        finish_tile(
             values, variance, weight, share, how, start, m, ranked, f, count, below, above,
             out, out_variance, coverage, rejected_low, rejected_high, present, marks,
         )  # fmt: skip

@@ -10,7 +10,7 @@ The middle samples always stay, so that no rule empties a pixel: [0, 0, 7, 7] ke
 import numpy as np
 from numba import njit
 
-from sciastro.kernels.reduce import (
+from sciastro.kernels.samples import (
     CENTER,
     FLOOR,
     HALF,
@@ -20,8 +20,8 @@ from sciastro.kernels.reduce import (
     TILE,
     UPPER,
     ZERO,
-    _finish,
-    _prepare,
+    finish_tile,
+    prepare_tile,
 )
 
 __all__ = ["AVERAGED", "ESD", "LINEAR", "MAD", "RULES", "combine_by_rule", "scatter_ratio"]
@@ -275,12 +275,12 @@ def combine_by_rule(
     count, below, above = np.empty((3, TILE), np.int32)
     for start in range(0, n_pixels, TILE):
         m = min(TILE, n_pixels - start)
-        _prepare(values, variance, weight, share, pairs, noise_floor, start, m, ranked, f, count)
+        prepare_tile(values, variance, weight, share, pairs, noise_floor, start, m, ranked, f, count)
         _bounds(
             ranked, count, f, rule, low, high, guard_low, guard_high, sigma, start, critical, fraction,
             max_iterations, x, slope, order, m, below, above,
         )  # fmt: skip
-        _finish(
+        finish_tile(
             values, variance, weight, share, how, start, m, ranked, f, count, below, above,
             out, out_variance, coverage, rejected_low, rejected_high, present, marks,
         )  # fmt: skip
@@ -317,7 +317,7 @@ def scatter_ratio(values, variance, weight, share, pairs, out, noise):
     count = np.empty(TILE, np.int32)
     for start in range(0, n_pixels, TILE):
         m = min(TILE, n_pixels - start)
-        _prepare(values, variance, weight, share, pairs, True, start, m, ranked, f, count)
+        prepare_tile(values, variance, weight, share, pairs, True, start, m, ranked, f, count)
         for p in range(m):
             c, floor, center, total, square = count[p], f[FLOOR + p], f[CENTER + p], 0.0, 0.0
             noise[start + p], out[start + p] = floor, ONE

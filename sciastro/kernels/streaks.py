@@ -9,8 +9,10 @@ no cosmic ray is a streak, and none counts where the image is so steep that seei
 import numpy as np
 from numba import njit
 
-from sciastro.kernels.noisemodel import _steps
-from sciastro.kernels.reduce import HIGH
+from sciastro.kernels.noisemodel import largest_steps
+from sciastro.kernels.samples import (
+    HIGH,
+)
 
 __all__ = ["BOX", "REACH", "mark_streaks"]
 
@@ -74,7 +76,7 @@ def mark_streaks(values, variance, weight, share, base, edge, kappa, marks, touc
     n, rows, columns = values.shape
     total, number = np.empty((rows + 1, columns + 1)), np.empty((rows + 1, columns + 1), np.int32)
     step, shared = np.empty((rows, columns), np.float32), share.size > 0
-    _steps(base, step)
+    largest_steps(base, step)
     fewest = (2 * BOX + 1) ** 2 // 2
     for i in range(n):
         if not weight[i] > F0:

@@ -4,7 +4,10 @@ import numpy as np
 from scipy import ndimage
 
 from sciastro.kernels.growth import AROUND, FEWEST, GROWN, average_again, grow_marks
-from sciastro.kernels.reduce import HIGH, LOW
+from sciastro.kernels.samples import (
+    HIGH,
+    LOW,
+)
 
 NO_SHARE = np.empty((0, 0, 0), np.float32)
 

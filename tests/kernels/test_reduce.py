@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciastro.kernels import reduce as kernel
+from sciastro.kernels import samples
 from sciastro.kernels.masters import combine_counts
 from sciastro.kernels.networks import merge_network
 
@@ -18,7 +19,7 @@ def run(
     variance=None,
     weight=None,
     method="winsorized",
-    how=kernel.MEAN,
+    how=samples.MEAN,
     low=4.0,
     high=3.0,
     passes=10,
@@ -116,9 +117,9 @@ def twin(values, variance, weight, method, how, low, high, passes):
         bottom, top = twin_bounds(np.sort(x), np.sqrt(1 / np.mean(1 / v)), method, low, high, passes)
         keep = (x >= bottom) & (x <= top)
         out[3, p], out[4, p] = (x < bottom).sum(), (x > top).sum()
-        if how == kernel.MEDIAN:
+        if how == samples.MEDIAN:
             n = keep.sum()
-            out[:3, p] = np.median(x[keep]), v[keep].sum() / n**2 * kernel.median_factor(n), n
+            out[:3, p] = np.median(x[keep]), v[keep].sum() / n**2 * samples.median_factor(n), n
         else:
             w = w[keep]
             out[0, p] = (w * x[keep]).sum() / w.sum()
@@ -143,7 +144,7 @@ def messy(n, p, seed):
 
 
 @pytest.mark.parametrize("method", sorted(kernel.METHODS))
-@pytest.mark.parametrize("how", [kernel.MEAN, kernel.MEDIAN])
+@pytest.mark.parametrize("how", [samples.MEAN, samples.MEDIAN])
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 20, 101])
 def test_equals_the_twin(n, how, method):
     values, variance, weight = messy(n, 700 if n < 50 else 520, seed=n)  # two tiles, the last one short
@@ -213,7 +214,7 @@ def test_pure_noise_is_rejected_no_more_than_nominally(n, rate):
 @pytest.mark.parametrize("n", [3, 4, 8, 21, 40])
 def test_the_variance_of_a_median_is_the_scatter_of_medians(n):
     values = np.random.default_rng(n).standard_normal((n, 40_000))
-    out, variance, *_ = run(values, method="none", how=kernel.MEDIAN)
+    out, variance, *_ = run(values, method="none", how=samples.MEDIAN)
     assert np.std(out / np.sqrt(variance)) == pytest.approx(1.0, abs=0.015)
 
 
@@ -293,7 +294,7 @@ def test_a_share_of_one_changes_no_bit_and_share_zero_is_missing():
     share = (np.random.default_rng(1).random(values.shape) < 0.6).astype(np.float32)
     gone = np.where(share > 0, values, np.nan)
     share[share == 0] = np.random.default_rng(2).choice([0.0, -1.0, np.nan], (share == 0).sum())
-    for how in (kernel.MEAN, kernel.MEDIAN):
+    for how in (samples.MEAN, samples.MEDIAN):
         got = run(values, variance, weight, how=how, share=share)
         for a, b in zip(got, run(gone, variance, weight, how=how), strict=True):
             np.testing.assert_array_equal(a, b)

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sciastro.integrate.reject import critical_values
-from sciastro.kernels import reduce as kernel
-from sciastro.kernels import rules
+from sciastro.kernels import rules, samples
 from sciastro.kernels.networks import merge_network
 from sciastro.kernels.noisemodel import average_marked, mark_outliers, middle_image
 
@@ -26,7 +25,7 @@ def run(rule, values, *, low=4.0, high=3.0, variance=None, weight=None, floor=Tr
     guards = (3.0, 3.0) if rule in ("linearfit", "esd") else (low, high)
     rules.combine_by_rule(
         values, variance, weight, more.get("share", NO_SHARE), merge_network(n), rules.RULES[rule],
-        more.get("how", kernel.MEAN), low, high, *guards, sigma, critical_values(n, 0.05), 0.3, 50, floor,
+        more.get("how", samples.MEAN), low, high, *guards, sigma, critical_values(n, 0.05), 0.3, 50, floor,
         *planes, marks,
     )  # fmt: skip
     return *planes[:5], marks
@@ -164,7 +163,7 @@ def test_two_clusters_lose_nothing_and_shares_are_known(rule):
     values, variance, weight = messy(9, 600, seed=1)
     share = (np.random.default_rng(3).random(values.shape) < 0.7).astype(np.float32)
     sigma = np.full(600, 1.2, np.float32)
-    for how in (kernel.MEAN, kernel.MEDIAN):
+    for how in (samples.MEAN, samples.MEDIAN):
         more = {"variance": variance, "weight": weight, "sigma": sigma, "how": how}
         got = run(rule, values, share=share, **more)
         for a, b in zip(got, run(rule, np.where(share > 0, values, np.nan), **more), strict=True):
@@ -226,7 +225,7 @@ def test_noise_model_equals_its_twin(n):
                 assert np.isnan(out[0][at]) and out[2][at] == 0
                 continue
             mean = np.median(v) if median else (w * v).sum() / w.sum()
-            factor = kernel.median_factor(k.sum()) if median else 1
+            factor = samples.median_factor(k.sum()) if median else 1
             np.testing.assert_allclose(out[0][at], mean, rtol=1e-5, atol=1e-4)
             np.testing.assert_allclose(out[1][at], factor * (w * w * s).sum() / w.sum() ** 2, rtol=1e-5)
             assert out[3][at] == (marks[:, y, x] == 1).sum() and out[4][at] == (marks[:, y, x] == 2).sum()

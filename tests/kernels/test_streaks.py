@@ -3,7 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
-from sciastro.kernels.reduce import HIGH
+from sciastro.kernels.samples import (
+    HIGH,
+)
 from sciastro.kernels.streaks import mark_streaks
 
 NO_SHARE = np.empty((0, 0, 0), np.float32)
