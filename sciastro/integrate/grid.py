@@ -211,12 +211,22 @@ def working_bytes(
     shape: tuple[int, int],
     frame_shape: tuple[int, int],
     domains: npt.ArrayLike | None = None,
+    *,
+    drizzled: bool = False,
+    rim: int = RIM,
 ) -> int:
-    """Return the memory that one worker needs for a tile of `rows` x `columns` [byte]."""
+    """Return the memory that one worker needs for a tile of `rows` x `columns` [byte]; see `plan_tiles`."""
+    beyond = 2 * (rim - RIM)
     slopes = _slopes(maps, shape, domains)
     most, _ = _touching(domains, len(slopes), rows, columns, shape)
-    window = _window_pixels(slopes, rows, columns, frame_shape).max(initial=0.0)
-    return int(rows * columns * (SAMPLE * most + OVERHEAD) + WINDOW * window) + MINIMUM
+    window = _window_pixels(slopes, rows + beyond, columns + beyond, frame_shape).max(initial=0.0)
+    return int(_need((rows + beyond) * (columns + beyond), most, float(window), drizzled)) + MINIMUM
+
+
+def _need(area: int, frames: int, window: float, drizzled: bool) -> float:
+    """Return what a tile of `area` pixels that `frames` meet takes beside `MINIMUM` [byte]."""
+    sample, per_input = (SAMPLE + SHARE, WINDOW + PACKED) if drizzled else (SAMPLE, WINDOW)
+    return area * (sample * frames + OVERHEAD) + per_input * window
 
 
 def plan_tiles(
@@ -260,7 +270,7 @@ def plan_tiles(
     """
     height, width = shape
     beyond = 2 * (rim - RIM)
-    sample, per_input = (SAMPLE + SHARE, WINDOW + PACKED) if drizzled else (SAMPLE, WINDOW)
+    sample = SAMPLE + SHARE if drizzled else SAMPLE
     slopes = _slopes(maps, shape, domains)
     largest = max(LARGEST, ENOUGH * (sample * len(slopes) + OVERHEAD))
     budget = min(memory_bytes / workers - MINIMUM, largest)
@@ -273,7 +283,7 @@ def plan_tiles(
             window = _window_pixels(slopes, rows + beyond, columns + beyond, frame_shape)
             most, tiles = _touching(domains, len(slopes), rows, columns, shape)
             area = (rows + beyond) * (columns + beyond)
-            need = area * (sample * most + OVERHEAD) + per_input * window.max(initial=0.0)
+            need = _need(area, most, float(window.max(initial=0.0)), drizzled)
             if need <= budget:
                 break
             rows = min(rows - STEP, int(rows * budget / need) // STEP * STEP) if budget > 0 else 0
@@ -285,7 +295,8 @@ def plan_tiles(
             break
         columns = max(4 * STEP, -(-columns // 2 // STEP) * STEP)
     if best is None:
-        least = working_bytes(maps, STEP, min(4 * STEP, width), shape, frame_shape, domains) * workers
+        smallest = (STEP, min(4 * STEP, width), shape, frame_shape, domains)
+        least = working_bytes(maps, *smallest, drizzled=drizzled, rim=rim) * workers
         asked, needed = memory_bytes / 1e6, least / 1e6
         found = f"is {asked:.0f} MB; {len(slopes)} frames in {workers} threads need {needed:.0f} MB."
         raise OptionError(

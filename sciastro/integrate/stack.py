@@ -290,7 +290,7 @@ def _sky_noise(known: Known, members: npt.NDArray[np.intp]) -> Floats:
         return np.ones(members.size)
     seconds = np.asarray(known["exposure"])[members].astype(float)
     noise = rate[members].astype(float)
-    return filled(np.where(noise > 0, noise, np.nan)) * seconds
+    return np.asarray(filled(np.where(noise > 0, noise, np.nan)) * seconds)
 
 
 def _reference_of(maps: Floats, weight: Floats) -> int:

@@ -18,6 +18,7 @@ from sciastro.io.reader import open_rows, probe
 __all__ = ["LinkedBlock", "link"]
 
 REMEDY = "Bring the file back, or run without --raw link."
+NO_STAMP = (-1, -1)  # of a file that could not be read: no file has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +56,31 @@ class LinkedBlock:
 def link(files: Sequence[tuple[Path, int]]) -> LinkedBlock:
     """Return access to the pixels of `files` (path and number of the image in it).
 
+    A file that cannot be read (any more) costs its own frame alone: asking for its rows raises.
+
     Raises
     ------
     OptionError
         If the pixels of a file are packed: its rows cannot be read by position.
-    FileError
-        If a file cannot be read, or no longer holds the image.
     """
-    images = []
+    images, stamps = [], []
     for path, number in files:
-        image = next((one for one in probe(path) if one.hdu == number), None)
-        if image is None:
-            raise FileError(f"no longer holds image {number}.", where=str(path), remedy=REMEDY)
+        try:
+            found = next((one for one in probe(path) if one.hdu == number), None)
+            stamp = NO_STAMP if found is None else _stamp(path)
+        except FileError:  # told where its pixels are wanted
+            found, stamp = None, NO_STAMP
+        image = Probe(path, fits.Header(), (0, 0), np.dtype(np.uint16)) if found is None else found
         packed = image.offset is None or image.stored is None or path.suffix.lower() in (".gz", ".bz2")
-        if packed:
+        if packed and found is not None:
             raise OptionError(
                 f"cannot be used: rows of {path} cannot be read by position.",
                 where="--raw link",
                 remedy="It needs plain FITS files; leave the option out for others.",
             )
         images.append(replace(image, header=fits.Header()))
-    return LinkedBlock(tuple(images), tuple(_stamp(image.path) for image in images))
+        stamps.append(stamp)
+    return LinkedBlock(tuple(images), tuple(stamps))
 
 
 def _stamp(path: Path) -> tuple[int, int]:
