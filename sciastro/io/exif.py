@@ -31,7 +31,8 @@ WANTED = frozenset(
     | {0, 1, 2, 3, 4, 5, 6, 7, 29}
 )
 NOWHERE = (1 << 32) - 1  # RW2 files write this for the place of their pixels
-MOST_DIRECTORIES, MOST_ENTRIES, MOST_BYTES = 64, 4096, 1 << 20
+MOST_DIRECTORIES, MOST_ENTRIES = 64, 4096
+MOST_BYTES, MOST_IN_ALL = 1 << 20, 4 << 20  # of one value, and of all of a block, which may overlap
 CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 """Name of the box of a CR3 file that holds the TIFF blocks CMT1 (image), CMT2 (Exif), CMT4 (GPS)."""
 
@@ -106,6 +107,7 @@ class _Tiff:
         self.order = "<"
         self.seen: set[int] = set()
         self.largest = 0
+        self.left = MOST_IN_ALL
 
     def read(self, into: str = "main") -> None:
         """Read the block; `into` says what its first directory describes."""
@@ -177,8 +179,9 @@ class _Tiff:
 
     def _value(self, kind: int, count: int, inline: bytes) -> Value | None:
         size = SIZES.get(kind, 0) * count
-        if size == 0 or size > MOST_BYTES:
+        if size == 0 or size > min(MOST_BYTES, self.left):
             return None
+        self.left -= size
         if size <= 4:
             data: bytes | None = inline[:size]
         else:

@@ -29,7 +29,7 @@ HEAD = 178
 MARK = b"LUCAM-RECORDER"
 COLORS = {0: "", 8: "RGGB", 9: "GRBG", 10: "GBRG", 11: "BGGR"}
 COMPLEMENTS = {16: "CYYM", 17: "YCMY", 18: "YMCY", 19: "MYYC"}
-MOST_FRAMES, LARGEST = 1_000_000, 1 << 29
+MOST_FRAMES, LARGEST = 200_000, 1 << 29  # frames (each takes some kB as a header), pixels
 EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 FIRST_YEAR, LAST_YEAR = 1980, 2200
 SAMPLED_ROWS = 64
