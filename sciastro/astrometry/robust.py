@@ -179,16 +179,8 @@ def clipped_fit(source: Floats, target: Floats, sigma: Floats, degree: int, pari
 
 def extra_scatter(size: Floats, sigma: Floats) -> float:
     """Return the error per axis to add in quadrature so that the median residual is what errors predict."""
-    low, high = 0.0, float(np.median(size)) / RAYLEIGH_MEDIAN
-    if np.median(size / sigma) <= RAYLEIGH_MEDIAN:
-        return 0.0
-    for _ in range(30):
-        middle = 0.5 * (low + high)
-        if np.median(size / np.hypot(sigma, middle)) > RAYLEIGH_MEDIAN:
-            low = middle
-        else:
-            high = middle
-    return high
+    excess = (size / RAYLEIGH_MEDIAN) ** 2 - sigma**2  # of each pair: the squared error that explains it
+    return float(np.sqrt(max(np.median(excess), 0.0)))
 
 
 def _cross_validated(source: Floats, target: Floats, error: Floats, degree: int, parity: int) -> float:

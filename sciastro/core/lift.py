@@ -18,6 +18,7 @@ from sciastro.core.cluster import Cluster
 from sciastro.errors import DatasetError
 
 __all__ = [
+    "beside",
     "chunk_rows",
     "frame_facts",
     "is_lazy",
@@ -294,6 +295,17 @@ def one_owner() -> Iterator[None]:
     """
     with threadpool_limits(limits=1):
         yield
+
+
+@contextlib.contextmanager
+def beside() -> Iterator[Callable[[Callable[[], R]], Future[R]]]:
+    """Give a function that starts work beside the caller's, one piece after the other, on one more thread.
+
+    For writing what is finished while the next is computed. Leaving the context waits for all of it;
+    exceptions come with ``result()`` of what the function returned.
+    """
+    with _limited(1) as pool:
+        yield pool.submit
 
 
 def run_tasks(

@@ -4,6 +4,7 @@ Fresh memory has to be cleared by the system, page by page, before it can be wri
 megabytes that takes as long as calibrating them.
 """
 
+import math
 import threading
 from typing import Any
 
@@ -25,7 +26,7 @@ class Scratch(threading.local):
 
     def take(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return a contiguous array of this thread, contents left over."""
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         held = self._held.get(name)
         if held is None or held.size < size or held.dtype != np.dtype(dtype):
             self._held[name] = held = np.empty(size, dtype)

@@ -1,6 +1,7 @@
 """Bring a window of one frame onto a tile of the canvas, turned so that the kernel runs along rows."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +76,13 @@ def hardly_turns(coefficients: npt.ArrayLike) -> bool:
 
     Looked at where frames of any size have pixels, so that all tiles of a frame get the same answer.
     """
+    array = np.ascontiguousarray(coefficients, dtype=np.float64)
+    return _hardly_turns(array.tobytes(), array.shape[1])
+
+
+@lru_cache(maxsize=4096)  # asked once per frame and tile
+def _hardly_turns(data: bytes, terms: int) -> bool:
+    coefficients = np.frombuffer(data).reshape(2, terms)
     corners = np.array([0.0, LOOKED_AT])
     x, y = evaluate_grid(coefficients, np.append(corners, corners + STEP), np.append(corners, corners + STEP))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):

@@ -22,11 +22,11 @@ from sciastro.io.linked import LinkedBlock, link
 from sciastro.io.paths import safe_name, unlike
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_frame
-from sciastro.io.store import StoreGroup, create, root_text, write_facts, write_planes
+from sciastro.io.store import StoreGroup, create, root_text, write_facts
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet, bands_of
-from sciastro.recipe.making import MasterBank
+from sciastro.recipe.making import MasterBank, store_master
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
 
@@ -176,17 +176,11 @@ def _maps(lights: Sequence[Light]) -> np.ndarray:
 
 
 def store_masters(path: Path, bank: MasterBank) -> None:
-    """Copy every finished master into the store."""
+    """Copy the finished masters that are not yet there into the store."""
     for name in bank.files:
-        master = bank.load(name)
+        master = bank.load(name) if name not in bank.stored else None
         if master is not None:
-            planes = {
-                "image": (master.image, master.unit),
-                "variance": (master.variance, f"{master.unit}2" if master.unit == "adu" else "1"),
-            }
-            write_planes(
-                path, f"masters/{name}", {**planes, "quality": (master.quality, "1")}, {"kind": master.kind}
-            )
+            store_master(path, name, master)
 
 
 def keep_frames(

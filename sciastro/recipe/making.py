@@ -3,6 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +15,14 @@ import numpy.typing as npt
 from sciastro.calibrate.defects import DefectOptions, defects_from_dark, defects_from_flat, merge_defects
 from sciastro.calibrate.masters import Master, MasterOptions, check_flats, combine_master
 from sciastro.core.history import record
-from sciastro.core.lift import run_tasks
+from sciastro.core.lift import beside, run_tasks
 from sciastro.core.quality import Quality
 from sciastro.errors import MatchError, OutputError, SciastroError
 from sciastro.io.headers import FrameFacts
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import is_product, read_product, write_master
 from sciastro.io.reader import open_rows, probe, read_pixels
+from sciastro.io.store import write_planes
 from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.journal import Journal
 from sciastro.recipe.matching import LightMatch, MasterPlan, MasterSpec
@@ -28,7 +30,7 @@ from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import Session
 from sciastro.recipe.unpacked import scratch, unpack
 
-__all__ = ["LentMaster", "MasterBank", "make_masters", "match_of_made"]
+__all__ = ["LentMaster", "MasterBank", "make_masters", "match_of_made", "store_master"]
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +91,10 @@ class MasterBank:
         Paths of the calibration frames that are in a master.
     hold
         Memory for planes that are wanted again soon [byte].
+    stored
+        Ids of masters that are in the store already.
+    finish
+        Waits until the files that are being written are there.
     """
 
     options: DefectOptions
@@ -100,11 +106,13 @@ class MasterBank:
     left_out: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     hold: int = 0
+    stored: set[str] = field(default_factory=set)
+    finish: Callable[[], None] | None = None
     _held: OrderedDict[str, LentMaster] = field(default_factory=OrderedDict)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the planes behind, and what only the report of a run tells."""
-        return {**self.__dict__, "_held": OrderedDict(), "left_out": {}, "used": set()}
+        return {**self.__dict__, "_held": OrderedDict(), "left_out": {}, "used": set(), "finish": None}
 
     def keep(self, name: str, master: LentMaster) -> None:
         """Hold a master in memory, and drop the oldest ones beyond `hold` bytes."""
@@ -121,6 +129,8 @@ class MasterBank:
         if name is None or name not in self.files:
             return None
         if name not in self._held:
+            if self.finish is not None:
+                self.finish()
             ds = read_product(self.files[name])
             image, variance, quality = (
                 np.ascontiguousarray(ds[key].values.squeeze()) for key in ("signal", "variance", "quality")
@@ -166,31 +176,105 @@ def make_masters(
     if context.cluster is not None:
         _make_elsewhere(session, [spec for spec in plan.masters if spec.id in wanted], bank, recipe, context,
                         journal)  # fmt: skip
-    for spec in plan.masters:
-        if spec.id not in wanted:
+    with beside() as submit:
+        writer = _Writer(submit, context.numbered("frames.h5"), bank, journal)
+        bank.finish = writer.finish
+        for spec in plan.masters:
+            if spec.id in wanted:
+                _make_or_tell(spec, session, bank, folder, recipe, context, journal, writer)
+                continue
             bank.left_out |= {frame.name: "no light needs this master" for frame in spec.frames}
             context.progress.advance("masters", len(spec.frames))
-            continue
-        target = folder / f"{spec.id}.fits"
-        piece = f"master-{spec.id}"
-        kept = journal.load(piece)
-        try:
-            facts = (
-                kept[1]
-                if kept is not None and target.exists()
-                else _make(spec, session, bank, target, recipe, context)
-            )
-        except OutputError:  # a full disk is no fault of the frames
-            raise
-        except SciastroError as error:
-            reason = f"{error.found} {error.remedy}".strip()
-            context.warn(f"master {spec.id} {reason} The lights go without it.")
-            bank.left_out |= {frame.name: bank.left_out.get(frame.name, reason) for frame in spec.frames}
-            context.progress.advance("masters", len(spec.frames))
-            continue
-        journal.save(piece, {}, facts)
-        _enter(bank, spec, target, facts)
+        writer.finish()
+        bank.finish = None
     return bank
+
+
+def _make_or_tell(
+    spec: MasterSpec, session: Session, bank: MasterBank, folder: Path, recipe: Recipe, context: Context,
+    journal: Journal, writer: "_Writer",
+) -> None:  # fmt: skip
+    """Make one master and enter it, or warn of what is in the way."""
+    target = folder / f"{spec.id}.fits"
+    piece = f"master-{spec.id}"
+    kept = journal.load(piece)
+    try:
+        if kept is not None and target.exists():
+            facts = kept[1]
+        else:
+            facts = _make(spec, session, bank, target, recipe, context, writer)
+            writer.note(piece, facts)
+    except OutputError:  # a full disk is no fault of the frames
+        raise
+    except SciastroError as error:
+        reason = f"{error.found} {error.remedy}".strip()
+        context.warn(f"master {spec.id} {reason} The lights go without it.")
+        bank.left_out |= {frame.name: bank.left_out.get(frame.name, reason) for frame in spec.frames}
+        context.progress.advance("masters", len(spec.frames))
+        return
+    _enter(bank, spec, target, facts)
+
+
+class _Writer:
+    """Writes finished masters beside the making of the next one, one at a time, and then tells the journal.
+
+    Parameters
+    ----------
+    submit
+        From `core.lift.beside`.
+    store
+        The ``frames.h5`` that gets a copy.
+    bank, journal
+        Those of the run.
+    """
+
+    def __init__(
+        self, submit: Callable[[Callable[[], None]], Future[None]], store: Path, bank: MasterBank,
+        journal: Journal,
+    ) -> None:  # fmt: skip
+        self._submit, self._store, self._bank, self._journal = submit, store, bank, journal
+        self._running: Future[None] | None = None
+        self._noted: list[tuple[str, dict[str, Any]]] = []
+
+    def __call__(self, name: str, master: LentMaster, write: Callable[[], None]) -> None:
+        """Write the file of a master by `write`, and its copy; where memory is short before returning."""
+
+        def work() -> None:
+            write()
+            if self._store.exists():
+                store_master(self._store, name, master)
+                self._bank.stored.add(name)
+
+        self.finish()
+        self._running = self._submit(work)
+        if 2 * master.nbytes > self._bank.hold:
+            self._running.result()
+
+    def note(self, piece: str, facts: dict[str, Any]) -> None:
+        """Tell the journal of a piece once its file is there."""
+        self._noted.append((piece, facts))
+
+    def finish(self) -> None:
+        """Wait for what is being written."""
+        if self._running is not None:
+            self._running.result()
+            self._running = None
+        for piece, facts in self._noted:
+            self._journal.save(piece, {}, facts)
+        self._noted = []
+
+
+def _write_now(name: str, master: LentMaster, write: Callable[[], None]) -> None:
+    write()
+
+
+def store_master(path: Path, name: str, master: LentMaster) -> None:
+    """Copy a finished master into the store."""
+    planes = {
+        "image": (master.image, master.unit),
+        "variance": (master.variance, f"{master.unit}2" if master.unit == "adu" else "1"),
+    }
+    write_planes(path, f"masters/{name}", {**planes, "quality": (master.quality, "1")}, {"kind": master.kind})
 
 
 def _make_elsewhere(
@@ -240,8 +324,9 @@ class _MasterTask:
         context = Context(out=self.folder, workers=1, memory=self.memory, progress=Silent())
         try:
             facts = _make(
-                spec, self.session, self.bank, self.folder / f"{spec.id}.fits", self.recipe, context
-            )
+                spec, self.session, self.bank, self.folder / f"{spec.id}.fits", self.recipe, context,
+                _write_now,
+            )  # fmt: skip
         except OutputError:
             raise
         except SciastroError as error:
@@ -286,13 +371,17 @@ def _enter(bank: MasterBank, spec: MasterSpec, target: Path, facts: Mapping[str,
     bank.used |= {frame.name for frame in spec.frames if frame.name not in facts["left_out"]}
 
 
+Write = Callable[[str, LentMaster, Callable[[], None]], None]
+
+
 def _make(
-    spec: MasterSpec, session: Session, bank: MasterBank, target: Path, recipe: Recipe, context: Context
-) -> dict[str, Any]:
+    spec: MasterSpec, session: Session, bank: MasterBank, target: Path, recipe: Recipe, context: Context,
+    writer: Write,
+) -> dict[str, Any]:  # fmt: skip
     if spec.existing:
         return _take_over(spec, session, target, context)
     with scratch(context, spec.id) as folder:
-        return _combined(spec, session, bank, target, recipe, context, folder)
+        return _combined(spec, session, bank, target, recipe, context, folder, writer)
 
 
 def _combined(
@@ -303,6 +392,7 @@ def _combined(
     recipe: Recipe,
     context: Context,
     folder: Path,
+    writer: Write,
 ) -> dict[str, Any]:
     options = recipe.of(MasterOptions)
     sources, left_out = _sources(spec, session, context, folder)
@@ -332,9 +422,10 @@ def _combined(
     context.progress.advance("masters", len(spec.frames))
     for path, reason in left_out.items():
         context.warn(f"{path}: {reason}")
-    _write(target, spec, master, options)
     variance = np.sqrt(master.variance, dtype=np.float32) ** 2  # as the file has it: a resumed run reads that
-    bank.keep(spec.id, LentMaster(spec.kind, _unit(spec.kind), master.image, variance, _lean(master.quality)))
+    lent = LentMaster(spec.kind, _unit(spec.kind), master.image, variance, _lean(master.quality))
+    bank.keep(spec.id, lent)
+    writer(spec.id, lent, partial(_write, target, spec, master, options))
     return {"n_frames": master.n_frames, "left_out": left_out, "level": master.level, "noise": master.noise}
 
 
