@@ -7,6 +7,7 @@ FITS standard 4.0: sections 3 (file organization), 4.4.2.5 (BSCALE, BZERO, BLANK
 """
 
 import gzip
+import hashlib
 import os
 import re
 import warnings
@@ -120,6 +121,21 @@ class FitsReader:
         """Return all rows as a native array of dtype ``probe.dtype``."""
         return self.open_rows(probe)(0, probe.shape[0])
 
+    def plain(self, probe: Probe) -> bool:
+        """Return whether the pixels lie in the file as they are, each as large as in memory."""
+        packed = probe.stored is None or probe.path.suffix.lower() in PACKED
+        return not packed and probe.dtype.itemsize == _stored(probe).itemsize
+
+    def read_into(self, probe: Probe, out: Pixels) -> str:
+        """Read all rows of a plain image into `out`; return the SHA-256 digest of the whole file."""
+        digest = hashlib.sha256()
+        with _reading(probe.path), probe.path.open("rb", buffering=0) as file:
+            start = probe.offset or 0
+            _hash_part(file, 0, start, probe, digest)
+            end = _read_converted(file, out.reshape(-1), start, probe, digest)
+            _hash_part(file, end, os.fstat(file.fileno()).st_size, probe, digest)
+        return digest.hexdigest()
+
     def open_rows(self, probe: Probe) -> RowSource:
         """Return a function that reads bands of rows; it keeps no file open and no pixels in memory.
 
@@ -232,13 +248,31 @@ def _read_plain(probe: Probe, first: int, last: int) -> Pixels:
             _fill(file, raw.view(np.uint8), start, probe)
         return _convert_chunks(probe, raw, (last - first, probe.shape[1]))
     out = np.empty(count, probe.dtype)
-    step = CHUNK // stored.itemsize
     with probe.path.open("rb", buffering=0) as file:
-        for begin in range(0, count, step):
-            part = out[begin : begin + step]
-            _fill(file, part.view(np.uint8), start + begin * stored.itemsize, probe)
-            _convert_in_place(part, probe)
+        _read_converted(file, out, start, probe)
     return out.reshape(last - first, probe.shape[1])
+
+
+def _read_converted(file: IO[bytes], out: Pixels, start: int, probe: Probe, digest: Any = None) -> int:
+    """Fill `out` from position `start`, each block converted while it is in the cache; return the position.
+
+    `digest` (of `hashlib`) is given the bytes as they are in the file.
+    """
+    step = CHUNK // out.itemsize
+    for begin in range(0, out.size, step):
+        part = out[begin : begin + step]
+        _fill(file, part.view(np.uint8), start + begin * out.itemsize, probe)
+        if digest is not None:
+            digest.update(part.view(np.uint8))
+        _convert_in_place(part, probe)
+    return start + out.nbytes
+
+
+def _hash_part(file: IO[bytes], start: int, end: int, probe: Probe, digest: Any) -> None:
+    for begin in range(start, end, CHUNK):
+        part = np.empty(min(CHUNK, end - begin), np.uint8)
+        _fill(file, part, begin, probe)
+        digest.update(part)
 
 
 def _stored(probe: Probe) -> np.dtype[Any]:

@@ -19,6 +19,7 @@ from astropy.wcs import WCS
 from sciastro.core import vocabulary as v
 from sciastro.core.correlation import aperture_factor
 from sciastro.core.history import KEY
+from sciastro.core.lift import run_tasks
 from sciastro.core.quality import flag_attributes
 from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import celestial_from_header, text_to_wcs, wcs_to_header, wcs_to_text
@@ -196,8 +197,7 @@ def _write(
 
 def write_hdus(path: Path, hdus: fits.HDUList) -> None:
     """Write `hdus` with checksums whose comments do not hold the moment of writing."""
-    for hdu in hdus:
-        hdu.add_checksum(when="checksum of this HDU")
+    run_tasks(lambda hdu: hdu.add_checksum(when="checksum of this HDU"), list(hdus))
     hdus.writeto(path, overwrite=True, output_verify="exception")
 
 
@@ -266,7 +266,7 @@ def _stored(name: str, plane: Plane) -> Plane:
 
 def _image_hdu(data: Plane, header: fits.Header, name: str, compress: bool) -> Any:
     if not compress:
-        return fits.ImageHDU(np.ascontiguousarray(data), header=header, name=name)
+        return fits.ImageHDU(_apart(data), header=header, name=name)
     return fits.CompImageHDU(
         np.ascontiguousarray(data),
         header=header,
@@ -274,6 +274,11 @@ def _image_hdu(data: Plane, header: fits.Header, name: str, compress: bool) -> A
         compression_type="GZIP_2" if data.dtype.kind == "f" else "RICE_1",
         quantize_level=0.0,
     )
+
+
+def _apart(data: Plane) -> Plane:
+    """Return floats as the file has them: astropy would swap bytes in place, which others may be reading."""
+    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder(">") if data.dtype.kind == "f" else None)
 
 
 def is_product(header: fits.Header) -> bool:

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
@@ -25,6 +26,7 @@ __all__ = [
     "is_image",
     "open_rows",
     "probe",
+    "read_hashed",
     "read_pixels",
     "reader_of",
     "sha256",
@@ -99,15 +101,43 @@ def read_pixels(path: Path, hdu: int | None = None) -> Pixels:
     FileError
         If the file or the image cannot be read.
     """
+    chosen = _chosen(path, hdu)
+    return reader_of(path).pixels(chosen)
+
+
+def read_hashed(path: Path, hdu: int | None, room: Callable[[], Pixels]) -> tuple[Pixels, str]:
+    """Return the pixels of one image, and the SHA-256 digest of its file; plain files are read once for both.
+
+    Parameters
+    ----------
+    path, hdu
+        As for `read_pixels`.
+    room
+        Gives an array of the shape and dtype that are expected; it is filled and returned where they fit.
+
+    Raises
+    ------
+    FileError
+        If the file or the image cannot be read.
+    """
+    chosen = _chosen(path, hdu)
     reader = reader_of(path)
-    probes = reader.probe(path)
+    if isinstance(reader, FitsReader) and reader.plain(chosen):
+        target = room()
+        if target.shape == chosen.shape and target.dtype == chosen.dtype:
+            return target, reader.read_into(chosen, target)
+    return reader.pixels(chosen), sha256(path)
+
+
+def _chosen(path: Path, hdu: int | None) -> Probe:
+    probes = reader_of(path).probe(path)
     chosen = next((one for one in probes if hdu is None or one.hdu == hdu), None)
     if chosen is None:
         numbers = ", ".join(str(one.hdu) for one in probes)
         raise FileError(
             f"has no image in HDU {hdu}.", where=str(path), remedy=f"Images are in HDU {numbers}."
         )
-    return reader.pixels(chosen)
+    return chosen
 
 
 def open_rows(image: Probe) -> RowSource:

@@ -26,6 +26,7 @@ import h5netcdf
 import h5py
 import numpy as np
 import xarray as xr
+from xarray.backends import H5NetCDFStore
 
 from sciastro.core.quality import flag_attributes
 from sciastro.core.vocabulary import RAW
@@ -317,7 +318,12 @@ def _write_facts(path: Path, group: str, facts: xr.Dataset) -> None:
         for name, variable in facts.variables.items()
         if variable.dtype.kind == "M"
     }
-    facts.to_netcdf(path, mode="a", group=group, engine="h5netcdf", encoding=encoding)
+    # What `to_netcdf` does, without asking dask for its scheduler, for which it loads all of distributed.
+    target = H5NetCDFStore.open(str(path), mode="a", group=group, lock=False)
+    try:
+        facts.dump_to_store(target, encoding=encoding)
+    finally:
+        target.close()
 
 
 def write_facts(path: Path, group: str, facts: xr.Dataset) -> None:

@@ -9,7 +9,7 @@ from numba import njit
 
 from sciastro.kernels.background import interpolate_span
 
-__all__ = ["find_peaks"]
+__all__ = ["find_peaks", "list_flagged"]
 
 ZERO, INF = np.float32(0.0), np.float32(np.inf)
 SPAN = 64  # pixels compared with the threshold in one go
@@ -162,5 +162,37 @@ def find_peaks(
                 if s > up[x - 1] and s > up[x + 1] and s >= down[x - 1] and s >= down[x + 1]:
                     if count < out_x.size:
                         out_x[count], out_y[count], out_s[count] = x, done, s
+                    count += 1
+    return count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def list_flagged(quality, bit, out_y, out_x):
+    """List the pixels with a quality bit, row by row.
+
+    Parameters
+    ----------
+    quality, bit
+        uint16[y, x], and the bit as uint16.
+    out_y, out_x
+        Output int64: rows and columns; further pixels are left out.
+
+    Returns
+    -------
+    int
+        Pixels listed.
+    """
+    count, n = 0, quality.shape[1]
+    for y in range(quality.shape[0]):
+        row = quality[y]
+        for start in range(0, n, SPAN):
+            stop, some = min(start + SPAN, n), np.uint16(0)
+            for bits in row[start:stop]:  # vectorizes; most spans hold none
+                some |= bits & bit
+            if some == 0:
+                continue
+            for x in range(start, stop):
+                if row[x] & bit and count < out_x.size:
+                    out_y[count], out_x[count] = y, x
                     count += 1
     return count

@@ -7,11 +7,14 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from sciastro.core.quality import Quality
+from sciastro.kernels.detect import list_flagged
 from sciastro.measure.profile import FWHM_PER_SIGMA
 
 __all__ = ["merge_saturated"]
 
 Floats = npt.NDArray[np.float64]
+
+MOST = 300_000  # saturated pixels that are looked at
 
 
 def merge_saturated(
@@ -60,7 +63,7 @@ def merge_saturated(
 
 
 def _flagged(quality: npt.NDArray[np.uint16], bit: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return rows and columns of pixels with `bit`, at most 300 000 of them."""
-    busy = np.flatnonzero(np.bitwise_or.reduce(quality, axis=1) & bit)
-    rows, columns = np.nonzero(quality[busy] & bit)
-    return busy[rows[:300_000]], columns[:300_000]
+    """Return rows and columns of pixels with `bit`, at most `MOST` of them."""
+    rows, columns = np.empty((2, MOST), np.int64)
+    count = list_flagged(quality, np.uint16(bit), rows, columns)
+    return rows[:count], columns[:count]

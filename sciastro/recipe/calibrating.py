@@ -101,7 +101,7 @@ class Calibrator:
         self._blocks: dict[str, RawBlock | LinkedBlock] = dict(blocks or {})
         self._planes: OrderedDict[_Key, tuple[Planes, ...]] = OrderedDict()
         self._lock = threading.Lock()
-        self._scratch = Scratch()
+        self.scratch = Scratch()
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the planes and the lock behind; where raw pixels lie goes along."""
@@ -263,7 +263,7 @@ class Calibrator:
         """Return signal [electron] and quality of a whole frame (a mosaic stays one), in scratch memory."""
         signal, _, quality = correct_window(
             self.counts(light, raw), planes, with_variance=False, repair=self._correct.repair,
-            scratch=self._scratch,
+            scratch=self.scratch,
         )  # fmt: skip
         return signal, quality
 
@@ -397,7 +397,7 @@ class Calibrator:
             x0 - left,
             margin=(top, bottom, left, right),
             repair=self._correct.repair,
-            scratch=self._scratch,
+            scratch=self.scratch,
         )
         if light.measured is not None and light.measured.trails.size:
             mark_trails(quality, y0, x0, light.measured.trails, np.uint16(Quality.TRAIL))

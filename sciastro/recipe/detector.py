@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 PILE = 12  # pixels at one frame's largest values that show where it saturates
 PILE_WIDTHS = (0.0, 5e-4, 2e-3, 6e-3)  # ranges in which they pile up, of the largest value above the sky
 PILE_BELOW = 0.05  # range that tells how many pixels light alone would leave there
-PILE_PIXELS = 1 << 18  # looked at in one go
 PILE_EXCESS = 5.0  # times as many make a pile
 MEASURED = 1500  # pixels along each axis that measure gain and read noise: 0.1 %, and no plane in 64 bits
 ZERO_KINDS = ("bias", "dark-flat", "dark")
@@ -239,15 +238,14 @@ def pile_level(raw: npt.NDArray[Any]) -> float:
     its pixels pile up in a narrow range below the largest value. Light alone fills the range under the
     brightest pixel evenly: equal areas of a star lie in equal steps of log brightness.
     """
-    top, sky = float(raw.max()), float(np.median(raw[::37, ::37]))
+    tops = raw.max(axis=1)
+    top, sky = float(tops.max()), float(np.median(raw[::37, ::37]))
     reach = top - sky
     if not top > 5 * sky:
         return float("nan")
-    least, rows = top - PILE_BELOW * reach, max(1, PILE_PIXELS // raw.shape[1])
-    bands = [
-        raw[y : y + rows] for y in range(0, raw.shape[0], rows)
-    ]  # whole planes of yes and no cost memory
-    bright = np.concatenate([band[band >= least] for band in bands]).astype(np.float64)
+    least = top - PILE_BELOW * reach
+    lines = (raw[y] for y in np.flatnonzero(tops >= least))  # whole planes of yes and no cost memory
+    bright = np.concatenate([line[line >= least] for line in lines]).astype(np.float64)
     for share in PILE_WIDTHS:
         pile = bright[bright >= top - share * reach]
         even = (bright.size - pile.size) * (share * reach + 1) / ((PILE_BELOW - share) * reach)

@@ -1,6 +1,5 @@
 """Pass 1, frame by frame: read, keep the raw pixels, calibrate in memory, measure the stars."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from sciastro.core.stars import STAR_DTYPE
 from sciastro.errors import FileError, OutputError, SciastroError
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.scales import SCALES, subsample
-from sciastro.io.reader import read_pixels
+from sciastro.io.reader import read_hashed, read_pixels, sha256
 from sciastro.measure.stars import DetectOptions, measure_plane
 from sciastro.measure.trails import TrailOptions, find_trails
 from sciastro.recipe import colors
@@ -144,7 +143,7 @@ def _measure(
     light: Light, root: Path, calibrator: Calibrator, detector: Detector, searches: _Searches
 ) -> Measured:
     path = root / light.facts.path
-    raw = read_pixels(path, light.facts.hdu)
+    raw, digest = _read(light, path, calibrator)
     if raw.shape != light.facts.shape:
         raise FileError(f"has {raw.shape} pixels, and its header said {light.facts.shape}.", where=light.name)
     calibrator.block(light).write(light.index, raw)
@@ -185,12 +184,20 @@ def _measure(
     return Measured(
         stars=found.stars, fwhm=found.fwhm * factor, eccentricity=found.eccentricity,
         elongation=found.shape.elongation, sky=sky, noise=noise, n_stars=found.n_stars,
-        sha256=_digest(path) if light.facts.of == 1 else _digest_once(path, path.stat().st_mtime_ns),
+        sha256=digest,
         gain=own.gain, read_noise=own.read_noise,
         gain_source=own.source, saturation=own.saturation,
         zero=zero, trails=trails, hits=hits, meshes=meshes,
         scales=_scales(pixels, searches.scales),
     )  # fmt: skip
+
+
+def _read(light: Light, path: Path, calibrator: Calibrator) -> tuple[npt.NDArray[np.generic], str]:
+    """Return the pixels of a light, in memory that the thread uses again, and the digest of its file."""
+    if light.facts.of > 1:
+        return read_pixels(path, light.facts.hdu), _digest_once(path, path.stat().st_mtime_ns)
+    shape, dtype = light.facts.shape, light.facts.dtype
+    return read_hashed(path, light.facts.hdu, lambda: calibrator.scratch.take("raw", shape, dtype))
 
 
 def _scales(
@@ -211,6 +218,8 @@ def _sane(raw: npt.NDArray[np.generic], light: Light) -> None:
     FileError
         For a frame that is all NaN, or all one value.
     """
+    if raw.dtype.kind in "iu" and (raw[0] != raw[0, 0]).any():
+        return
     if raw.dtype.kind == "f" and not np.isfinite(raw[::7, ::7]).any() and not np.isfinite(raw).any():
         raise FileError("holds no finite pixel.", where=light.name, remedy="Take it out, or save it again.")
     low, high = (np.nanmin(raw), np.nanmax(raw)) if raw.dtype.kind == "f" else (raw.min(), raw.max())
@@ -222,15 +231,10 @@ def _sane(raw: npt.NDArray[np.generic], light: Light) -> None:
         )
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @lru_cache(maxsize=64)
 def _digest_once(path: Path, changed: int) -> str:
     """Return the digest of a video, which all its frames share and one of them computes."""
-    return _digest(path)
+    return sha256(path)
 
 
 def _pieces(light: Light) -> tuple[dict[str, np.ndarray], dict[str, object]]:

@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from sciastro.errors import FileError, OutputError, UsageError
 from sciastro.io.paths import atomic_path, ensure_writable, inside, safe_name
-from sciastro.io.reader import is_image, probe, reader_of, sha256
+from sciastro.io.reader import is_image, probe, read_hashed, read_pixels, reader_of, sha256
 
 
 @pytest.mark.parametrize(
@@ -150,3 +150,28 @@ def test_ensure_writable(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(OutputError, match="permission denied"):
         ensure_writable(tmp_path / "locked")
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float32, np.uint8])
+@pytest.mark.parametrize("fits_room", [True, False])
+def test_pixels_and_digest_come_of_one_reading(tmp_path, dtype, fits_room):
+    pixels = (np.random.default_rng(3).random((301, 517)) * 250).astype(dtype)
+    path = tmp_path / "a.fits"
+    fits.writeto(path, pixels)
+    with path.open("ab") as file:
+        file.write(b"behind the image" * 180)
+    room = np.empty(pixels.shape if fits_room else (2, 2), dtype)
+    got, digest = read_hashed(path, None, lambda: room)
+    assert (got is room) == fits_room
+    assert got.dtype == read_pixels(path).dtype
+    assert np.array_equal(got, pixels)
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_packed_files_are_hashed_too(tmp_path):
+    pixels = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    path = tmp_path / "a.fits.gz"
+    fits.writeto(path, pixels)
+    got, digest = read_hashed(path, None, lambda: np.empty((20, 30), np.uint16))
+    assert np.array_equal(got, pixels)
+    assert digest == sha256(path)

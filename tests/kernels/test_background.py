@@ -114,3 +114,16 @@ def test_interpolation_equals_its_twin():
         assert out[y - 11, x] == pytest.approx(
             catmull_rom(np.array(rows), (x + 0.5) * 5 / shape[1] - 0.5), abs=1e-5
         )
+
+
+def test_a_tile_unlike_the_one_before_is_measured_anew():
+    rng = np.random.default_rng(5)
+    image = rng.normal(100, 2, (64, 256)).astype(np.float32)
+    image[:, 64:96] += 500  # a step, a noisier tile, a quieter one
+    image[:, 128:160] = rng.normal(100, 40, (64, 32))
+    image[:, 192:224] = rng.normal(100, 0.02, (64, 32))
+    level, rms, _ = run(image)
+    for i in range(8):
+        middle, _, sigma = twin(image[:32, 32 * i : 32 * (i + 1)].ravel())
+        assert level[0, i] == pytest.approx(middle, abs=0.03 * sigma)
+        assert rms[0, i] == pytest.approx(sigma, rel=0.02)

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from sciastro.kernels.background import interpolation_table
-from sciastro.kernels.detect import find_peaks
+from sciastro.kernels.detect import find_peaks, list_flagged
 from sciastro.kernels.windowed import COLUMNS, NARROW, _sky_plane, measure_stars
 
 MASKS = np.array([0b1, 0b10, 0b100], np.uint16)
@@ -189,3 +189,15 @@ def test_the_slope_of_the_sky_is_right_at_the_edges_too(y, x):
     np.testing.assert_allclose(
         _sky_plane(level, y, x, *tables), (100 + 0.5 * x - 0.25 * y, 0.5, -0.25), rtol=1e-4
     )
+
+
+@pytest.mark.parametrize("room", [10_000, 7])
+def test_flagged_pixels_are_those_of_numpy(room):
+    rng = np.random.default_rng(8)
+    quality = np.where(rng.random((90, 131)) < 0.02, 6, 1).astype(np.uint16)
+    y, x = np.empty((2, room), np.int64)
+    count = list_flagged(quality, np.uint16(4), y, x)
+    rows, columns = np.nonzero(quality & 4)
+    assert count == min(rows.size, room)
+    assert np.array_equal(y[:count], rows[:count])
+    assert np.array_equal(x[:count], columns[:count])
