@@ -165,19 +165,33 @@ def quality_lines(out: Path) -> Iterator[str]:
         If the table cannot be read.
     """
     table = read_table(out / FILE)
-    width = max((len(str(one)) for one in table["path"]), default=4)
-    keys = [f"{one} {band}" for one, band in zip(table["set"], table["band"], strict=True)]
+    width = _width(table)
     shown = ("fwhm", "eccentricity", "sky", "noise", "n_stars", "transparency", "weight")
-    for key in dict.fromkeys(keys):
-        group = table[np.array([one == key for one in keys])]
+    for key, group in _by_set_and_band(table):
         used = np.asarray(group["used"], dtype=bool)
         yield f"{key}: {int(used.sum())} of {len(group)} frames used"
-        yield f"  {'frame':<{width}} " + " ".join(f"{name[:12]:>12}" for name in shown)
+        yield _heading(shown, width)
         for row, good in zip(group, used, strict=True):
             numbers = " ".join(f"{float(row[name]):12.4g}" for name in shown)
             word = ": ".join(filter(None, ("used" if good else "left out", str(row["reason"]))))
             yield f"  {row['path']!s:<{width}} {numbers}  {word}"
         yield ""
+
+
+def _by_set_and_band(table: Table) -> Iterator[tuple[str, Table]]:
+    """Yield the rows of each set and band under its name, in order."""
+    keys = [f"{one} {band}" for one, band in zip(table["set"], table["band"], strict=True)]
+    for key in dict.fromkeys(keys):
+        yield key, table[np.array([one == key for one in keys])]
+
+
+def _width(table: Table) -> int:
+    """Return the width of the column of frames [character]."""
+    return max((len(str(one)) for one in table["path"]), default=4)
+
+
+def _heading(shown: Sequence[str], width: int) -> str:
+    return f"  {'frame':<{width}} " + " ".join(f"{name[:12]:>12}" for name in shown)
 
 
 def selection_lines(out: Path, text: str) -> Iterator[str]:
@@ -205,11 +219,8 @@ def selection_lines(out: Path, text: str) -> Iterator[str]:
         )
     table = read_table(path)
     shown = list(dict.fromkeys([*sorted(wish.names), *SHOWN]))
-    width = max((len(str(one)) for one in table["path"]), default=4)
-    keys = [f"{one} {band}" for one, band in zip(table["set"], table["band"], strict=True)]
-    for key in dict.fromkeys(keys):
-        group = table[np.array([one == key for one in keys])]
-        yield from _group_lines(key, group, wish, shown, width)
+    for key, group in _by_set_and_band(table):
+        yield from _group_lines(key, group, wish, shown, _width(table))
 
 
 def _group_lines(key: str, group: Table, wish: Expression, shown: Sequence[str], width: int) -> Iterator[str]:
@@ -219,7 +230,7 @@ def _group_lines(key: str, group: Table, wish: Expression, shown: Sequence[str],
     fit = used | np.array([one.startswith(NOT_SELECTED) for one in reasons])
     kept = wish.decisions(measures, fit) & fit
     yield f"{key}: {wish.text}"
-    yield f"  {'frame':<{width}} " + " ".join(f"{name[:12]:>12}" for name in shown)
+    yield _heading(shown, width)
     for i, path in enumerate(group["path"]):
         numbers = " ".join(f"{measures[name][i]:12.4g}" for name in shown)
         if not fit[i]:
