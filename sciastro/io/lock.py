@@ -43,13 +43,14 @@ def locked(folder: Path) -> Iterator[None]:
                 remedy="Wait until it ends, or choose another --out.",
             ) from error
         except OSError:  # no locks on this file system
-            yield
-            return
-        with contextlib.suppress(
-            OSError
-        ):  # a full disk: the lock holds all the same, its holder stays unnamed
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
+            held = False
+        else:
+            held = True
+        # On a full disk the lock holds all the same; its holder stays unnamed.
+        with contextlib.suppress(OSError):
+            if held:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield  # outside of any handler: what the block raises has no other error before it
     finally:
         os.close(descriptor)  # the file stays: removing it would let two runs lock two files of one name
