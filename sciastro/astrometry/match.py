@@ -6,6 +6,7 @@ al. 1995, PASP 107, 1119), the pairs give a similarity, and the similarity is be
 stars coincide than chance would bring together in any of the maps that could have been tried.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ VERIFY = 150  # brightest stars that must confirm a map
 ROTATIONS, SCALE_STEP = 120, 0.02
 PEAKS = 4  # bins of rotation and scale followed up per level
 SHIFTS = 24  # displaced copies of a map that measure chance coincidences
+CERTAIN = 20.0  # orders of magnitude below the acceptable chance at which no other map is looked at
 NEVER = -300.0  # log10 of probabilities too small to tell apart
 GUARD = 1e-3  # least chance of one coincidence that is ever assumed: star lists are never ideal
 
@@ -133,6 +135,8 @@ def match_stars(
             log_p, refined = _verify(pa, pb, candidate, sizes, tolerance, trials)
             if best is None or log_p < best[0]:
                 best = (log_p, refined, candidate[1])
+            if best[0] < np.log10(false_alarm) - CERTAIN:
+                break
         if best is not None and best[0] < np.log10(false_alarm) - 3:
             break
     if best is None or best[0] > np.log10(false_alarm):
@@ -189,27 +193,25 @@ def _as_map(alpha: complex, beta: complex, parity: int) -> Floats:
 
 def _candidates(
     a: Floats, b: Floats, max_scale: float, tolerance: float, mirror: bool
-) -> list[tuple[Floats, int]]:
-    """Return up to `PEAKS` similarities (map, parity) that the triangles of two short lists suggest."""
+) -> Iterator[tuple[Floats, int]]:
+    """Yield up to `PEAKS` similarities (map, parity) that the triangles of two short lists suggest."""
     lists = [_triangles(p, 8 * tolerance) for p in (a, b)]
     (shape_a, size_a, angle_a, turn_a, corner_a), (shape_b, size_b, angle_b, turn_b, corner_b) = lists
     if not size_a.size or not size_b.size:
-        return []
+        return
     reach = float(np.log(max_scale)) + 0.01
     n_scale = max(3, int(np.ceil(2 * reach / SCALE_STEP)))
     counts = np.empty((2, ROTATIONS, n_scale), np.int64)
     matches = orientation_histogram(
         shape_a, size_a, angle_a, turn_a, shape_b, size_b, angle_b, turn_b, tolerance, reach, mirror, counts
     )
-    found: list[tuple[Floats, int]] = []
     votes = np.empty((len(a), len(b)), np.int64)
     for parity, rotation, scale in _peaks(counts):
         vote(matches, corner_a, corner_b, parity, rotation, scale, ROTATIONS, n_scale, votes)
         sign = 1 - 2 * parity
         fitted = _from_votes(a, b, votes, sign, tolerance, max_scale)
         if fitted is not None:
-            found.append((fitted, sign))
-    return found
+            yield fitted, sign
 
 
 def _triangles(

@@ -113,16 +113,17 @@ def add_shared(
     at = (np.arange(CELLS) + 0.5) / CELLS  # between the middles of the cells; constant beyond the outer ones
     across = (np.arange(columns) + 0.5) / columns
     wide = [
-        np.array([np.interp(across, at, line) for line in plane]) for plane in (noise.offset, noise.relative)
+        np.array([np.interp(across, at, line) for line in plane], np.float32)
+        for plane in (noise.offset, noise.relative)
     ]
     ratios = []
     for first in range(0, rows, ROWS):
         here = np.s_[first : first + ROWS]
         down = (np.arange(*here.indices(rows)) + 0.5) / rows
         low = np.clip((down * CELLS - 0.5).astype(np.intp), 0, CELLS - 2)
-        t = np.clip(down * CELLS - 0.5 - low, 0, 1)[:, None]
+        t = np.clip(down * CELLS - 0.5 - low, 0, 1)[:, None].astype(np.float32)
         offset, relative = ((1 - t) * plane[low] + t * plane[low + 1] for plane in wide)
-        added = (offset + relative * image[here].astype(np.float64) ** 2).astype(np.float32)
+        added = offset + relative * image[here] ** 2
         step = np.s_[:: max(rows // 64, 1), :: max(columns // 64, 1)]
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios.append((added[step] / variance[here][step]).ravel())
