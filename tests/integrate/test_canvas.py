@@ -173,6 +173,28 @@ def test_drifting_frames_stack_whole_and_alike_for_any_memory():
     np.testing.assert_array_equal(want["image"].values[0][here], reference)
 
 
+@pytest.mark.parametrize("rule", ["noise", "averaged", "esd", "winsorized"])
+def test_a_rule_looks_far_enough_beyond_its_tile(rule):
+    night = Night(6, seed=9, side=3, dither=2)
+    rng = np.random.default_rng(1)
+    for signal, *_ in night.frames:  # pairs of hits, the second one fainter
+        y, x = rng.integers(0, night.shape[0], 60), rng.integers(0, night.shape[1] - 1, 60)
+        signal[y, x] += 400
+        signal[y, x + 1] += 75
+    options = StackOptions(reject=rule, grow_high=2)
+    found = []
+    for memory in (400 << 20, 19 << 20):
+        out = empty_stack(night.shape)
+        stack_windows(
+            night.read, night.maps, night.shape, night.terms(), np.ones(6), out,
+            options=options, memory_bytes=memory, workers=1,
+        )  # fmt: skip
+        found.append(out)
+    assert found[0].rejected_high.any()
+    for name in ("image", "variance", "quality", "rejected_low", "rejected_high"):
+        np.testing.assert_array_equal(getattr(found[0], name), getattr(found[1], name))
+
+
 def test_a_folding_map_does_not_come_back_on_a_large_canvas():
     night = Night(2, seed=4, side=3, dither=0)
     fold = transform.pad(transform.identity(), 3)
