@@ -32,7 +32,9 @@ def closing_words(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
 
 
 def _product(product: Mapping[str, Any]) -> str:
-    parts = [f"{product['target']} {product['band']}: {product['n_frames']} x, {product['exposure_s']:.0f} s"]
+    shows = f" ({product['shows']} alone)" if product.get("shows") else ""
+    what = f"{product['target']} {product['band']}{shows}"
+    parts = [f"{what}: {product['n_frames']} x, {product['exposure_s']:.0f} s"]
     if product["fwhm_px"]:
         parts.append(f"FWHM {product['fwhm_px']:.2f} px")
     wcs = product["wcs"]

@@ -44,8 +44,12 @@ class CometOptions(Options):
     angle: float | None = option(
         None, "Position angle of the motion, from north through east.", unit="deg", low=-360.0, high=360.0
     )
-    first: str = option("", "Where it is on the first frame, as raw pixels X,Y (0-based); empty finds it.")
-    last: str = option("", "Where it is on the last frame, as raw pixels X,Y (0-based); empty finds it.")
+    first: str = option(
+        "", "Where it is on the first frame in time, as raw pixels X,Y (0-based); empty finds it."
+    )
+    last: str = option(
+        "", "Where it is on the last frame in time, as raw pixels X,Y (0-based); empty finds it."
+    )
 
 
 def shifted_maps(maps: npt.ArrayLike, shifts: npt.ArrayLike) -> Floats:

@@ -135,7 +135,11 @@ def color_gains(
     )
     n = int(good.sum())
     if n < options.min_stars:
-        return None, f"{n} stars have B-V and a flux in three bands; a calibration needs {options.min_stars}"
+        return (
+            None,
+            f"{n} stars have B-V and a sound flux in three bands (color.least_snr), and a calibration needs "
+            f"{options.min_stars}",
+        )
     log, relative, hue = np.log(rate[good]), err[good] / rate[good], hue[good]
     method = _method(hue, options)
     fits = [_ratio(log, relative, hue, band, method, options) for band in (0, 2)]

@@ -173,13 +173,25 @@ def _calibrators(
     table: Table, matches: Matches, options: ZeroPointOptions
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the matched rows that are fit to calibrate; crowded ones only where too few others are left."""
-    flags, snr = np.asarray(table["flags"]), np.asarray(table["snr"])
+    flags, snr = np.asarray(table["flags"]), _own_snr(table)
     sound = flags[matches.source] & _SPOILED == 0
     bright = sound & (snr[matches.source] >= options.least_snr)
     sound = bright if bright.sum() >= options.min_stars else sound
     alone = sound & matches.lonely & (flags[matches.source] & int(SourceFlag.CROWDED) == 0)
     keep = alone if alone.sum() >= max(options.min_stars, 5) else sound
     return matches.source[keep], matches.star[keep]
+
+
+def _own_snr(table: Table) -> npt.NDArray[np.float64]:
+    """Return flux over its photon and sky noise, (source,).
+
+    The scatter of the aperture correction, which is in ``flux_err`` too, is the same for all stars: it tells
+    nothing of which of them are bright.
+    """
+    flux, err = (np.asarray(table[name].value, dtype=np.float64) for name in ("flux", "flux_err"))
+    scatter = float(table.meta.get("aperture_correction_scatter", 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(flux / np.sqrt(np.maximum(err**2 - (scatter * flux) ** 2, (1e-3 * err) ** 2)))
 
 
 def published(table: Table, calibration: BandCalibration | None, catalog: Table | None) -> Table:
@@ -262,7 +274,7 @@ def color_of_bands(
         table = sources[band]
         matches = _match(table, catalog, options.match_radius)
         sound = np.asarray(table["flags"])[matches.source] & _SPOILED == 0
-        sound &= np.asarray(table["snr"])[matches.source] >= options.least_snr
+        sound &= _own_snr(table)[matches.source] >= options.least_snr
         flux[matches.star[sound], k] = table["flux"].value[matches.source[sound]]
         err[matches.star[sound], k] = table["flux_err"].value[matches.source[sound]]
     truth = catalog_magnitudes(catalog, "V")

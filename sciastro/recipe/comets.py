@@ -43,6 +43,8 @@ __all__ = ["CometStack", "find_comet", "stack_comet", "write_comet"]
 
 log = logging.getLogger(__name__)
 
+CLEAR = 5.0  # widths of a star that a comet should move
+
 Floats = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.float32]
 
@@ -77,31 +79,62 @@ def find_comet(
         if one.use and one.from_reference is not None and one.facts.time is not None
     ]
     try:
-        track = _track(lights, wcs, options, step)
+        ends = _ends(members, options, step)
+        track = ends if ends is not None else _track(lights, wcs, options)
     except MatchError as error:
         context.warn(
             f"{members.stem}: the comet {error.found} {error.remedy} The stack is of the stars only."
         )
         return None
-    speed = 3600 * float(np.hypot(track.vx, track.vy))
-    log.info("%s: the comet moves %.2f pixel / h, seen on %d frames", members.stem, speed, len(track.frames))
+    speed = float(np.hypot(track.vx, track.vy))
+    text = f"{members.stem}: the comet moves {3600 * speed:.2f} pixel / h"
+    log.info("%s, seen on %d frames", text, len(track.frames))
+    way = speed * float(np.ptp([_time(light) for light in lights]))
+    width = float(np.nanmedian([light.measures.fwhm for light in lights]))
+    if way < CLEAR * width:
+        context.warn(
+            f"{text}, {way:.0f} pixel in all: it hardly leaves its own place, so stars and comet cannot be "
+            f"told apart well there. Give frames over a longer time (at least {CLEAR * width:.0f} pixel)."
+        )
     return track
 
 
-def _track(lights: list[Light], wcs: WCS | None, options: CometOptions, step: int) -> Track:
-    if len(lights) < 2:
-        raise MatchError("cannot be followed: fewer than two frames have a time.", remedy="Check DATE-OBS.")
-    ends = [_pixels(text, name) for text, name in ((options.first, "first"), (options.last, "last"))]
-    ordered = sorted(lights, key=_time)
-    if ends[0] is not None and ends[1] is not None:
-        pairs = zip((ordered[0], ordered[-1]), ends, strict=True)
-        places = [_on_reference(light, np.array([p]), step) for light, p in pairs if p is not None]
-        times = [_time(ordered[0]), _time(ordered[-1])]
-        return line_through(times, [float(x[0]) for x, _ in places], [float(y[0]) for _, y in places], (0, 1))
-    if (ends[0] is None) != (ends[1] is None):
+def _ends(members: StackSet, options: CometOptions, step: int) -> Track | None:
+    """Return the line through the places that the user gives on the first and on the last frame, if any."""
+    texts = {"first": options.first, "last": options.last}
+    given = {name: _pixels(text, name) for name, text in texts.items()}
+    if (given["first"] is None) != (given["last"] is None):
         raise OptionError(
             "is given without the other.", where="comet.first or comet.last", remedy="Give both, or none."
         )
+    ordered = sorted((one for one in members.lights if one.facts.time is not None), key=_time)
+    if given["first"] is None or len(ordered) < 2:
+        return None
+    places = []
+    for name, light in (("first", ordered[0]), ("last", ordered[-1])):
+        rows, columns = light.facts.shape
+        place = given[name]
+        if place is None or not (0 <= place[0] < columns and 0 <= place[1] < rows):
+            raise OptionError(
+                f"is {texts[name]}, outside of {light.name}.",
+                where=f"comet.{name}",
+                remedy=f"Give raw pixels from 0,0 to {columns - 1},{rows - 1}.",
+            )
+        if light.from_reference is None:
+            raise MatchError(
+                f"is given on {light.name}, which could not be registered.",
+                remedy="Take that frame out, or give rate and angle.",
+            )
+        x, y = _on_reference(light, np.array([place]), step)
+        places.append((_time(light), float(x[0]), float(y[0])))
+    times, x_places, y_places = zip(*places, strict=True)
+    return line_through(times, x_places, y_places, (0, 1))
+
+
+def _track(lights: list[Light], wcs: WCS | None, options: CometOptions) -> Track:
+    if len(lights) < 2:
+        raise MatchError("cannot be followed: fewer than two frames have a time.", remedy="Check DATE-OBS.")
+    ordered = sorted(lights, key=_time)
     frames = [_detections(light) for light in ordered]
     velocity = _velocity(wcs, options)
     try:

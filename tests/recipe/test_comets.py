@@ -124,6 +124,16 @@ def test_a_place_on_two_frames_is_as_good(nights, tmp_path):
     assert "Write raw pixels as X,Y" in out.told
 
 
+def test_a_place_outside_of_the_frame_is_refused(nights, tmp_path):
+    folder, _, _ = nights
+    places = ("--set", "comet.first=9999,9999", "--set", "comet.last=10,10")
+    out = reduce(folder / "night", tmp_path / "out", "--set", "comet.enabled=true", *places)
+    assert out.code == 2
+    assert "comet.first: is 9999,9999, outside of" in out.told
+    assert "Give raw pixels from 0,0 to 319,255." in out.told
+    assert not out.summary["products"]
+
+
 def test_without_a_comet_the_stars_are_stacked_and_it_is_said(nights, tmp_path):
     folder, _, _ = nights
     out = reduce(folder / "without", tmp_path / "out", "--set", "comet.enabled=true")
