@@ -54,8 +54,8 @@ def _issues_of_files(session: Session, plan: MasterPlan) -> Iterator[Issue]:
         yield Issue(
             "skipped-files",
             "warning",
-            f"{count} image{'s' if count > 1 else ''} cannot be used (listed above).",
-            "Copy them again from the camera, or leave them out.",
+            f"{count} file{'s' if count > 1 else ''} cannot be used (listed above).",
+            "Mend what the list tells, copy them again from the camera, or leave them out.",
         )
 
 

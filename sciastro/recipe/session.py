@@ -1,6 +1,7 @@
 """Scan a folder of anything into frames, and sort its lights into groups that are calibrated alike.
 
-Reads headers only. A file that cannot be read is skipped with its reason, never in silence.
+Reads headers only, but of files that may be copies of another. What cannot be read is skipped with its
+reason, never in silence.
 """
 
 import math
@@ -19,6 +20,7 @@ from sciastro.io.probe import Probe
 from sciastro.io.products import is_product
 from sciastro.io.raw import SUFFIXES as RAW_SUFFIXES
 from sciastro.io.reader import LATER, is_image, probe
+from sciastro.recipe.copies import without_copies
 from sciastro.recipe.targets import name_targets
 
 __all__ = [
@@ -175,12 +177,13 @@ def scan(
     if not folder.is_dir():
         found = "is a file, not a folder." if folder.exists() else "does not exist."
         raise UsageError(found, where=str(folder), remedy="Give the folder that holds the frames.")
-    files = list(_walk(folder, leave))
+    closed: list[OSError] = []
+    files = list(_walk(folder, leave, closed))
     seen = {path for path in files if is_image(path)} - _pictures_of_raws(files)
     images = [path for path in files if path in seen]
     ignored = tuple(_relative(folder, path) for path in files if path not in seen)
     frames: list[FrameFacts] = []
-    skipped: list[tuple[str, str]] = []
+    skipped = [(_relative(folder, Path(error.filename)), _closed(error)) for error in closed]
     for number, path in enumerate(images, start=1):
         name = _relative(folder, path)
         try:
@@ -195,7 +198,8 @@ def scan(
         if progress is not None:
             progress(number, len(images))
     frames, unusable = _usable(frames)
-    skipped += unusable
+    frames, copies = without_copies(frames, folder)
+    skipped += [*unusable, *copies]
     if not frames:
         raise _nothing(folder, skipped)
     return Session(folder, tuple(name_targets(_share_site(frames), folder)), tuple(sorted(skipped)), ignored)
@@ -224,13 +228,18 @@ def _nothing(folder: Path, skipped: Sequence[tuple[str, str]]) -> FileError:
     )
 
 
-def _walk(folder: Path, leave: Path | None) -> Iterator[Path]:
-    """Yield the files below `folder`, sorted, each real folder once."""
+def _closed(error: OSError) -> str:
+    """Return why a folder is left out."""
+    return f"is a folder that cannot be read ({error.strerror}). Allow it, or take it out."
+
+
+def _walk(folder: Path, leave: Path | None, closed: list[OSError]) -> Iterator[Path]:
+    """Yield the files below `folder`, sorted, each real folder once; errors of folders go to `closed`."""
     seen: set[tuple[int, int]] = set()
     if leave is not None and leave.is_dir():
         status = leave.stat()
         seen.add((status.st_dev, status.st_ino))
-    for root, folders, files in os.walk(folder, followlinks=True):
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=closed.append):
         here = Path(root)
         status = here.stat()
         identity = (status.st_dev, status.st_ino)

@@ -8,19 +8,18 @@ from astropy.io import fits
 from sciastro.io.headers import FrameFacts
 
 EVENING = datetime(2024, 3, 1, 20, 0, tzinfo=UTC)
+_COUNTER = iter(range(10**9))
 
 
 def write(path, *, level=1000, shape=(12, 16), dtype=np.uint16, **cards):
-    """Write a frame with the given cards ("_" stands for "-")."""
+    """Write a frame with the given cards ("_" stands for "-"); no two files are the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
     hdu = fits.PrimaryHDU(np.full(shape, level, dtype))
     for key, value in cards.items():
         hdu.header[key.replace("_", "-")] = value
+    hdu.header["COMMENT"] = f"frame {next(_COUNTER)}"
     hdu.writeto(path)
     return path
-
-
-_COUNTER = iter(range(10**9))
 
 
 def frame(kind, **facts):

@@ -1,8 +1,11 @@
 """Our own products never become raw frames, wherever somebody puts them."""
 
+import shutil
+
 import numpy as np
 import pytest
 from astropy.io import fits
+from small_nights import frames, reduce
 
 from sciastro.errors import OptionError
 from sciastro.io.product_cards import ProductFacts
@@ -30,3 +33,15 @@ def test_products_may_not_lie_around_the_session(tmp_path):
     with pytest.raises(OptionError, match="holds the session"):
         request.check()
     RunRequest(session=tmp_path / "night", out=tmp_path / "night" / "out").check()
+
+
+def test_a_copy_of_a_light_is_left_out_with_a_word(night, tmp_path):
+    first = frames(night, "LIGHT")[0]
+    (night / "backup").mkdir()
+    shutil.copy(first, night / "backup" / first.name)
+    run = reduce(night, tmp_path / "out", until="ingest")
+    assert run.code == 4
+    left = [row for row in run.summary["frames"] if row["reason"]]
+    assert len(left) == 1
+    assert "is the same file as" in left[0]["reason"]
+    assert any("is the same file as" in text for text in run.summary["warnings"])

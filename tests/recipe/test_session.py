@@ -1,5 +1,7 @@
 """Folders of anything become frames, targets and groups."""
 
+import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -215,3 +217,41 @@ def test_further_images_of_a_file_are_told(tmp_path):
     (only,) = scan(tmp_path).frames
     assert only.hdu == 1
     assert "holds 2 images; only the first one (HDU 1) is used" in only.problems
+
+
+def test_a_copy_counts_once(tmp_path):
+    for number in range(2):
+        write(tmp_path / f"{number}.fits", level=number, **LIGHT)
+    write(tmp_path / "bias" / "b.fits", EXPTIME=0.0)
+    for one, other in (
+        ("1.fits", "Copy of 1.fits"),
+        ("1.fits", "backup/1.fits"),
+        ("bias/b.fits", "bias/c.fits"),
+    ):
+        (tmp_path / other).parent.mkdir(exist_ok=True)
+        shutil.copy(tmp_path / one, tmp_path / other)
+    found = scan(tmp_path)
+    assert [item.path for item in found.frames] == ["0.fits", "1.fits", "bias/b.fits"]
+    assert [(path, reason.split(";")[0]) for path, reason in found.skipped] == [
+        ("Copy of 1.fits", "is the same file as 1.fits"),
+        ("backup/1.fits", "is the same file as 1.fits"),
+        ("bias/c.fits", "is the same file as bias/b.fits"),
+    ]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    write(tmp_path / "a" / "1.fits", **LIGHT)
+    write(tmp_path / "b" / "1.fits", level=2, **LIGHT)
+    look = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = scan(tmp_path)
+    assert [item.path for item in found.frames] == ["a/1.fits"]
+    ((path, reason),) = found.skipped
+    assert path == "b"
+    assert "cannot be read (Permission denied)" in reason
