@@ -19,7 +19,16 @@ from sciastro.simulate.dialects import DIALECTS, Card, Value, header_cards, spel
 from sciastro.simulate.landscape import add_landscape
 from sciastro.simulate.nebula import Nebula, make_nebula
 from sciastro.simulate.optics import Geometry, sky_to_pixel
-from sciastro.simulate.plan import SIDEREAL, FrameSpec, NightPlan, middle_of, row_order, schedule, sky_cone
+from sciastro.simulate.plan import (
+    SIDEREAL,
+    FrameSpec,
+    NightPlan,
+    chance,
+    middle_of,
+    row_order,
+    schedule,
+    sky_cone,
+)
 from sciastro.simulate.psf import Psf, draw_halos, draw_stars
 from sciastro.simulate.sky import add_nebula, all_stars, real_stars, sky_plane, sky_rate
 
@@ -88,7 +97,7 @@ def make_scene(plan: NightPlan, stars: QTable) -> Scene:
 
 def frame_rng(plan: NightPlan, spec: FrameSpec) -> np.random.Generator:
     """Return the source of chance of one frame: the same frame always gets the same."""
-    return np.random.default_rng([plan.seed, STREAM[spec.kind], spec.number, *spec.band.encode()])
+    return chance(plan, STREAM[spec.kind], spec.number, *spec.band.encode())
 
 
 def light_rate(scene: Scene, spec: FrameSpec, rng: np.random.Generator) -> Plane:
@@ -201,7 +210,7 @@ def frames_of(scene: Scene) -> Iterator[NightFrame]:
 def _values(scene: Scene, spec: FrameSpec) -> dict[str, Value | None]:
     plan, options = scene.plan, scene.plan.camera
     has_filter = spec.kind in ("light", "flat") and spec.band not in ("", "OSC")
-    warmth = np.random.default_rng([plan.seed, 9, *spec.kind.encode(), spec.number]).normal(0, 0.08)
+    warmth = chance(plan, 9, *spec.kind.encode(), spec.number).normal(0, 0.08)
     facts: dict[str, Value | datetime | None] = {
         "start": spec.start,
         "exposure": float(spec.exposure),

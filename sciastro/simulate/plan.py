@@ -20,7 +20,16 @@ from sciastro.simulate.optics import Geometry, centered, pointed
 from sciastro.simulate.psf import PsfOptions
 from sciastro.simulate.sky import SkyOptions
 
-__all__ = ["FrameSpec", "NightPlan", "base_geometry", "middle_of", "row_order", "schedule", "sky_cone"]
+__all__ = [
+    "FrameSpec",
+    "NightPlan",
+    "base_geometry",
+    "chance",
+    "middle_of",
+    "row_order",
+    "schedule",
+    "sky_cone",
+]
 
 SIDEREAL = 360.98564736629 / 86400  # turn of the sky [deg / s]
 J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
@@ -87,7 +96,10 @@ class NightPlan(Options):
     sky: SkyOptions = option(SkyOptions(), "The sky.")  # noqa: RUF009
     psf: PsfOptions = option(PsfOptions(), "The shape of stars.")  # noqa: RUF009
     comet: CometOptions = option(CometOptions(), "A comet.")  # noqa: RUF009
-    seed: int = option(1, "Seed of everything random.", low=0)
+    seed: int = option(1, "Seed of everything random: invented stars, camera, noise.", low=0)
+    night: int = option(
+        0, "Number of the night: same sky and camera, other noise, dithers and weather.", low=0, high=100_000
+    )
 
     def __post_init__(self) -> None:
         """Check every field and what must agree between them."""
@@ -165,6 +177,11 @@ class FrameSpec:
     clouded: bool = False
     trailed: bool = False
     satellite: bool = False
+
+
+def chance(plan: NightPlan, *parts: int) -> np.random.Generator:
+    """Return the source of chance of one thing, named by numbers, on this night."""
+    return np.random.default_rng([plan.seed, *parts, *([plan.night] if plan.night else [])])
 
 
 def row_order(plan: NightPlan) -> str:
@@ -272,11 +289,11 @@ def _light_order(plan: NightPlan) -> Iterator[tuple[str, int, bool]]:
 def _light(
     plan: NightPlan, band: str, number: int, flipped: bool, start: datetime, begin: datetime
 ) -> FrameSpec:
-    rng = np.random.default_rng([plan.seed, 5, number, *band.encode()])
+    rng = chance(plan, 5, number, *band.encode())
     r, angle = plan.dither * np.sqrt(rng.random()), 2 * np.pi * rng.random()
     dx, dy = float(r * np.cos(angle)), float(r * np.sin(angle))
     if flipped:
-        turn = np.random.default_rng([plan.seed, 6]).uniform(0, 2 * np.pi)
+        turn = chance(plan, 6).uniform(0, 2 * np.pi)
         dx, dy = dx + plan.flip_shift * float(np.cos(turn)), dy + plan.flip_shift * float(np.sin(turn))
     altitude, azimuth, airmass = _horizon(plan, start + timedelta(seconds=plan.exposure / 2))
     dy *= -1 if row_order(plan) == "TOP-DOWN" else 1

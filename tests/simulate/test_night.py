@@ -41,6 +41,17 @@ def test_same_seed_same_bytes_and_other_seed_others():
     assert not set(first.values()) & set(other.values())
 
 
+def test_another_night_has_the_same_stars_and_other_noise():
+    plan = adjusted(preset("tiny"), {"lights": 1, "darks": 1, "flats": 1, "biases": 1, "flip": False})
+    other = adjusted(plan, {"night": 2})
+    one, two = (make_scene(p, catalog(plan)) for p in (plan, other))
+    np.testing.assert_array_equal(one.stars["ra"], two.stars["ra"])
+    np.testing.assert_array_equal(one.sensor.hot, two.sensor.hot)
+    first, second = (next(s for s in schedule(p) if s.kind == "light") for p in (plan, other))
+    assert (first.dx, first.dy) != (second.dx, second.dy)
+    assert not set(digests(plan).values()) & set(digests(other).values())
+
+
 def test_a_frame_does_not_depend_on_the_others():
     plan = adjusted(preset("tiny"), {"flip": False, "darks": 1, "flats": 1, "biases": 1})
     few = {f.path: f.image for f in night(adjusted(plan, {"lights": 2}), catalog(plan))}
