@@ -223,7 +223,8 @@ def _hdus(
             header.extend(cards)
         if name == "DQ":
             header.extend(quality_cards())
-        yield _image_hdu(_stored(name, plane), header, name, compress)
+        data = _stored(name, plane)
+        yield _image_hdu(_apart(data) if kind == "master" and not compress else data, header, name, compress)
 
 
 def _noise_hdu(kernel: Plane) -> Iterator[Any]:
@@ -266,7 +267,7 @@ def _stored(name: str, plane: Plane) -> Plane:
 
 def _image_hdu(data: Plane, header: fits.Header, name: str, compress: bool) -> Any:
     if not compress:
-        return fits.ImageHDU(_apart(data), header=header, name=name)
+        return fits.ImageHDU(np.ascontiguousarray(data), header=header, name=name)
     return fits.CompImageHDU(
         np.ascontiguousarray(data),
         header=header,
@@ -277,7 +278,10 @@ def _image_hdu(data: Plane, header: fits.Header, name: str, compress: bool) -> A
 
 
 def _apart(data: Plane) -> Plane:
-    """Return floats as the file has them: astropy would swap bytes in place, which others may be reading."""
+    """Return floats as the file has them: astropy would swap bytes in place.
+
+    Masters are written while other threads read them.
+    """
     return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder(">") if data.dtype.kind == "f" else None)
 
 
