@@ -5,8 +5,8 @@ of its nodes is understood (numbers, known names, arithmetic, comparisons, and/o
 Nothing is evaluated by Python itself; there are no attributes, no subscripts, no texts, no calls of
 anything that is not in `FUNCTIONS` or `SUMMARIES`. Length, depth, numbers and exponents are bounded.
 
-Missing measures are NaN: a comparison with NaN is False either way, so that a frame of which nothing is
-known is never taken for a good one; summaries over the group skip NaN.
+Missing measures are NaN: a comparison with NaN or infinity is False either way, so that a frame of which
+nothing is known is never taken for a good one; summaries over the group skip NaN.
 """
 
 import ast
@@ -317,7 +317,7 @@ def _compared(
     values = [_number(_evaluate(side, columns, among)) for side in sides]
     result: Any = np.True_
     for op, left, right in zip(ops, values, values[1:], strict=False):
-        known = ~(np.isnan(left) | np.isnan(right))
+        known = np.isfinite(left) & np.isfinite(right)
         result = result & known & COMPARISONS[type(op)][1](left, right)
     return result
 

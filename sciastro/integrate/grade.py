@@ -45,7 +45,7 @@ from sciastro.core.vocabulary import (
     labeled,
     require,
 )
-from sciastro.errors import DatasetError
+from sciastro.errors import DatasetError, OptionError
 from sciastro.integrate.select import selection, weighting
 from sciastro.integrate.weights import (
     LEAST,
@@ -102,7 +102,13 @@ class GradeOptions(Options):
         Options.__post_init__(self)
         if self.select:
             selection(self.select, "GradeOptions.select")
-        if self.weight == "expression" or self.expression:
+        if self.weight == "expression" and not self.expression.strip():
+            raise OptionError(
+                "is empty, and the weight shall be that expression.",
+                where="GradeOptions.expression",
+                remedy="Give one, such as snr**2.",
+            )
+        if self.expression:
             weighting(self.expression, "GradeOptions.expression")
 
 

@@ -60,7 +60,8 @@ def selection(text: str, where: str = "grade.select") -> Expression:
     Raises
     ------
     OptionError
-        If it is no expression over `MEASURES`, or names a measure of which neither end is the better one.
+        If it is no expression over `MEASURES`, names a measure of which neither end is the better one, or
+        asks for no frame or for more than all.
     """
     short = BEST.fullmatch(text.strip())
     if short is None:
@@ -69,6 +70,10 @@ def selection(text: str, where: str = "grade.select") -> Expression:
     if name not in MEASURES or not MEASURES[name].better:
         known = ", ".join(key for key, measure in MEASURES.items() if measure.better)
         raise OptionError(f"asks for the best by {name!r}.", where=where, remedy=f"Choose from {known}.")
+    if not 0 < float(share) <= 100:
+        raise OptionError(
+            f"asks for the best {share} %.", where=where, remedy="Give a percentage above 0 and up to 100."
+        )
     sign = "-" if MEASURES[name].better > 0 else ""
     return parse(f"rank({sign}{name}) < {share}", frozenset(MEASURES), where)
 

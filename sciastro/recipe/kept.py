@@ -33,7 +33,7 @@ from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import LightGroup
 from sciastro.recipe.stacking import Stacked
 
-__all__ = ["KeptBand", "KeptSet", "KeptStacks", "forget_stars", "load_stacks", "save_stacks"]
+__all__ = ["KeptBand", "KeptSet", "KeptStacks", "forget_stars", "keep_grown", "load_stacks", "save_stacks"]
 
 SCHEMA = 1
 POINTER = "stacks.json"
@@ -294,6 +294,27 @@ def load_stacks(out: Path, recipe: Recipe) -> KeptStacks:
         ) from error
     hashes = {light.measures.sha256: light.name for one in sets for light in one.members.lights}
     return KeptStacks(folder=folder, nights=int(state["nights"]), sets=sets, hashes=hashes)
+
+
+def keep_grown(out: Path) -> None:
+    """Refuse to replace a stack of several nights: one session cannot make it again.
+
+    Raises
+    ------
+    OptionError
+        If `out` holds one. What is kept and cannot be read is no stack that grows.
+    """
+    try:
+        path = out / "stacks" / str(_generation(out)) / "state.json"
+        nights = int(json.loads(path.read_text(encoding="utf-8"))["nights"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    if nights > 1:
+        raise OptionError(
+            f"holds a stack of {nights} nights that was made with --add; this run would replace it.",
+            where=f"--out {out}",
+            remedy=f"Give --add, or another --out, or delete {out / POINTER} to start anew.",
+        )
 
 
 def _same_options(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What the user asks of a run, and what of it can be checked before any file is read."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,12 +9,15 @@ from sciastro.io.paths import ensure_writable
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe.aligning import SkyHint
 from sciastro.recipe.context import parse_memory
+from sciastro.recipe.kept import keep_grown
 from sciastro.recipe.plan import Recipe, load_recipe
 
 __all__ = ["KEEP", "UNTIL", "RunRequest"]
 
 UNTIL = ("ingest", "masters", "calibrate", "register", "integrate", "photometry", "render", "report")
 KEEP = ("calibrated", "registered", "xisf")
+ADDRESS = re.compile(r"(\w+://)?[^/\s]+:\d+/?|inproc://\S+")
+"""Of a scheduler: a host and its port; or one within this process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +71,14 @@ class RunRequest:
     scheduler: str = ""
 
     def check(self) -> None:
-        """Check what can be checked before any file is read.
+        """Check what can be checked before any frame is read.
 
         Raises
         ------
         OptionError
             For an unknown stage, an impossible place on the sky, an unknown kind of frame to keep, a memory
-            that is no size, options that need another one, or an output folder that is the session or holds
-            it.
+            that is no size, a scheduler's address that is none, options that need another one, or an output
+            folder that is the session, holds it, or holds a stack of several nights that is not added to.
         """
         if self.until not in UNTIL:
             raise OptionError(f"is {self.until!r}.", where="--until", remedy=f"Stages: {', '.join(UNTIL)}.")
@@ -90,6 +94,12 @@ class RunRequest:
         if self.scale is not None and not 0 < self.scale < 3600:
             raise OptionError(f"is {self.scale}.", where="--scale", remedy="Give arcsec per pixel, above 0.")
         parse_memory(self.memory)
+        if self.scheduler and not ADDRESS.fullmatch(self.scheduler):
+            raise OptionError(
+                f"is {self.scheduler!r}, which is no address.",
+                where="--scheduler",
+                remedy="Give host and port, such as tcp://host:8786.",
+            )
         if self.raw not in ("copy", "link"):
             raise OptionError(f"is {self.raw!r}.", where="--raw", remedy="Choose from copy, link.")
         if self.library_add and self.library is None:
@@ -110,6 +120,8 @@ class RunRequest:
                 where="--out",
                 remedy="Choose another folder; raw frames stay untouched.",
             )
+        if not self.add:
+            keep_grown(self.out)
 
     def prepare_out(self) -> Path:
         """Make the output folder and return it.

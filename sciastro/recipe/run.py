@@ -14,6 +14,7 @@ from sciastro.core.cluster import connect
 from sciastro.core.history import package_version
 from sciastro.core.lift import one_owner
 from sciastro.errors import MatchError, SciastroError
+from sciastro.integrate.grade import GradeOptions
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.run import empty_stack
 from sciastro.io.lock import locked
@@ -242,6 +243,12 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
             context.numbered("frames.h5"), lights if growth is None else growth.wanted(lights), session.root,
             mark=mark, resume=journal.resumed, linked=request.raw == "link",
         )  # fmt: skip
+    grading = request.recipe.of(GradeOptions)
+    if grading.expression and grading.weight != "expression":
+        context.warn(
+            f"grade.expression is not used, since grade.weight is {grading.weight}; "
+            "set grade.weight=expression, or leave it out."
+        )
     for path, reason in session.skipped:
         context.warn(f"{path}: {reason}")
     live = {light.match.group.id for light in lights if not light.reason}

@@ -40,6 +40,8 @@ def numbers(text):
         ("sum(fwhm > 2) == 2", [True] * 4),
         ("abs(sky - 2)**2 <= 1", [True, True, True, False]),
         ("-sky < -2.5", [False, False, True, True]),
+        ("1 / snr > 1", [False, True, True, False]),  # nor of the infinite
+        ("fwhm < 1 / 0", [False] * 4),
     ],
 )
 def test_decisions(text, expected):

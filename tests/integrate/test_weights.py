@@ -94,7 +94,7 @@ def test_a_weight_that_nobody_measured_is_refused():
 def test_expressions_are_checked_when_options_are_made():
     with pytest.raises(OptionError, match=r"GradeOptions.select: names 'fhwm'"):
         GradeOptions(select="fhwm < 3")
-    with pytest.raises(OptionError, match=r"GradeOptions.expression: cannot be read"):
+    with pytest.raises(OptionError, match=r"GradeOptions.expression: is empty, .* such as snr\*\*2"):
         GradeOptions(weight="expression")
     with pytest.raises(OptionError, match="names 'weight'"):
         GradeOptions(expression="weight * 2")
@@ -168,3 +168,9 @@ def test_weights_reach_the_ideal_on_measured_frames(kind, merit):
     got = merit(weight, t, noise, fwhm)
     assert got > 0.98 * merit(ideal, t, noise, fwhm)
     assert got > 1.02 * merit(np.ones(n), t, noise, fwhm)
+
+
+@pytest.mark.parametrize("share", ["180", "0", "100.5", "0.0"])
+def test_a_share_beyond_all_or_none(share):
+    with pytest.raises(OptionError, match=f"asks for the best {share} %"):
+        GradeOptions(select=f"best {share} % by fwhm")

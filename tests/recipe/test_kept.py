@@ -9,6 +9,7 @@ from sciastro.errors import FileError, OptionError
 from sciastro.recipe import kept
 from sciastro.recipe.kept import load_stacks
 from sciastro.recipe.plan import load_recipe
+from sciastro.recipe.request import RunRequest
 
 
 @pytest.fixture
@@ -52,3 +53,33 @@ def test_names_that_lead_out_of_the_folder(out, name):
     (out / "stacks" / "1" / "state.json").write_text(json.dumps(state))
     with pytest.raises(FileError, match="is no name of a file"):
         load_stacks(out, recipe)
+
+
+@pytest.mark.parametrize("nights", [1, 2])
+def test_a_grown_stack_is_not_replaced(out, tmp_path, nights):
+    """What one session made may be made again; what grew by --add may not be lost without a word."""
+    (out / "stacks" / "1" / "state.json").write_text(json.dumps({"schema": 1, "nights": nights}))
+    request = RunRequest(session=tmp_path.parent / "night", out=out)
+    if nights == 1:
+        request.check()
+        return
+    with pytest.raises(OptionError, match="holds a stack of 2 nights") as caught:
+        request.check()
+    assert all(word in caught.value.remedy for word in ("--add", "--out", "stacks.json"))
+    RunRequest(session=tmp_path.parent / "night", out=out, add=True).check()
+    (out / "stacks.json").unlink()
+    request.check()
+
+
+@pytest.mark.parametrize("address", ["foo", "tcp://host", "host", "tcp://:x"])
+def test_an_address_that_is_none(tmp_path, address):
+    with pytest.raises(OptionError, match="is no address") as caught:
+        RunRequest(session=tmp_path / "night", out=tmp_path / "out", scheduler=address).check()
+    assert "tcp://host:8786" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:8786", "host:8786", "tls://[::1]:1", "inproc://1.2.3.4/5/1"]
+)
+def test_addresses_of_schedulers(tmp_path, address):
+    RunRequest(session=tmp_path / "night", out=tmp_path / "new", scheduler=address).check()
