@@ -55,7 +55,7 @@ class DebayerOptions(Options):
         "superpixel",
         "superpixel: one pixel per cell, nothing interpolated; bilinear: full size, each color from its own "
         "samples; linear: full size, from the samples of all colors, sharper; split: full size, only the "
-        "pixels of each color, the others missing (for drizzle and photometry).",
+        "pixels of each color, the others missing (stack them with stack.kernel=nearest, or drizzle).",
         choices=("superpixel", "bilinear", "linear", "split"),
     )
 

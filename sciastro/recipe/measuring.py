@@ -13,7 +13,7 @@ from sciastro.calibrate.cosmic import CosmicOptions
 from sciastro.core.cfa import COLORS, cell_side
 from sciastro.core.lift import run_tasks
 from sciastro.core.stars import STAR_DTYPE
-from sciastro.errors import FileError, OutputError, SciastroError
+from sciastro.errors import FileError, OptionError, OutputError, SciastroError
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.scales import SCALES, subsample
 from sciastro.io.reader import read_hashed, read_pixels, sha256
@@ -78,6 +78,14 @@ def measure_lights(
 
     pixels = max((int(np.prod(light.facts.shape)) for light in lights), default=1)
     fit = max(1, calibrator.memory_left((0, 0)) // (pixels * FRAME_BYTES))
+    if context.cluster is not None and context.cluster.threads_per_process > fit:
+        threads = context.cluster.threads_per_process
+        raise OptionError(
+            f"holds {fit} frames of {pixels / 1e6:.0f} megapixels at a time in a process, and the workers of "
+            f"the cluster have {threads} threads.",
+            where="--memory",
+            remedy="Allow more, or start the workers with fewer threads (dask worker --nthreads 1).",
+        )
     task = _MeasureTask(
         root, calibrator.travel([light for light in lights if light.store]), detector, searches
     )
