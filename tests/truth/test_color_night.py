@@ -7,7 +7,8 @@ from astropy.io import fits
 from night_figures import MASKED, Night, robust_std
 from scipy.spatial import cKDTree
 
-from sciastro.recipe.run import RunRequest, load_recipe, reduce_session
+from sciastro.recipe.plan import load_recipe
+from sciastro.recipe.run import RunRequest, reduce_session
 from sciastro.recipe.simulated import night_plan, write_night
 from sciastro.simulate.bands import star_rates
 
