@@ -111,8 +111,7 @@ def solve_field(
     more = f"; and {len(attempts) - SPELLED_OUT} more" if len(attempts) > SPELLED_OUT else ""
     tried = "; ".join(attempts[:SPELLED_OUT]) + more
     raise SolveError(
-        f"is not solved: {len(image.points)} image stars, {tried or 'nothing could be tried'}.",
-        where="field",
+        f"the field is not solved: {len(image.points)} image stars, {tried or 'nothing could be tried'}.",
         remedy="Check the center (--ra, --dec) and the pixel scale (--scale), or pass a deeper --catalog.",
     )
 

@@ -1,6 +1,6 @@
 """The last words of a run: what came out, how good it is, what was left out and why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ def closing_words(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
     seconds = summary["timings_s"]["total"]
     yield (
         f"{summary['status']}: {used} of {len(lights)} light frames used, "
-        f"{len(summary['masters'])} masters, "
-        f"{len(summary['products'])} products in {seconds:.1f} s "
+        f"{_count(summary['masters'], 'master')}, "
+        f"{_count(summary['products'], 'product')} in {seconds:.1f} s "
         f"({summary['peak_memory_bytes'] / 1e9:.2f} GB)"
     )
     for product in summary["products"]:
@@ -29,6 +29,10 @@ def closing_words(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
         yield f"  note: {text}"
     if summary["until"] is None and (out / "report.html").exists():
         yield f"report: {out / 'report.html'}"
+
+
+def _count(rows: Sized, word: str) -> str:
+    return f"{len(rows)} {word}{'' if len(rows) == 1 else 's'}"
 
 
 def _product(product: Mapping[str, Any]) -> str:

@@ -186,6 +186,8 @@ class StackOptions(ResampleOptions):
         """Return the rejection of a number of frames in words, for headers and reports."""
         method, low, high = self.thresholds(frames)
         text = method if method == "none" else f"{method} {low:g} / {high:g}"
+        if method == "none" and self.reject != "none":
+            text += f" (fewer than {self.min_reject} frames)"
         if self.reject == "auto" and method != "none":
             text += f" (auto, {frames} frames)"
         return text

@@ -200,6 +200,8 @@ def read_wcs(
     scaled = any(cards.number(key) for key in ("CD1_1", "CD1_2", "CDELT1"))
     if not scaled or not cards.text("CTYPE1") or cards.number("CRVAL1") is None:
         return None, None
+    if cards.text("CTYPE1").startswith("LAG"):  # the noise plane of our products: lags, no sky
+        return None, None
     lean = header
     if isinstance(cards.value("CRVAL1"), str):  # PixInsight's text values
         lean = _numeric_wcs(cards)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import xarray as xr
@@ -24,7 +25,7 @@ HIDDEN = ("path", "hdu", "origins", "problems")
 
 
 def inspect_path(path: Path, *, header: bool = False, as_json: bool = False) -> Iterator[str]:
-    """Yield what a file, or every image of a folder, says of itself.
+    """Yield what a file, or every image of a folder, says of itself; of results, their table of frames.
 
     Raises
     ------
@@ -34,6 +35,9 @@ def inspect_path(path: Path, *, header: bool = False, as_json: bool = False) -> 
     if path.is_dir():
         if not as_json and (path / quality.FILE).is_file():
             yield from quality.quality_lines(path)
+            if not header:
+                yield f"Name a file in {path / 'products'} to see what it says of itself."
+                return
         files = sorted(
             one for one in path.rglob("*") if one.is_file() and (is_image(one) or one.suffix == ".h5")
         )
@@ -58,7 +62,7 @@ def inspect_path(path: Path, *, header: bool = False, as_json: bool = False) -> 
             continue
         yield f"{path}, HDU {image.hdu}: {image.shape[1]} x {image.shape[0]} {image.dtype}"
         if is_product(image.header):
-            yield "  made by sciastro"
+            yield "  product of sciastro"
         if video > 1:
             yield f"  the first of {video} frames"
         yield from _fact_lines(facts)
@@ -83,9 +87,18 @@ def _fact_lines(facts: FrameFacts) -> Iterator[str]:
         ):
             continue
         origin = facts.origins.get(item.name)
-        yield f"  {item.name:<16} {value}{f'   ({origin})' if origin else ''}"
+        yield f"  {item.name:<16} {_shown(item.name, value)}{f'   ({origin})' if origin else ''}"
     for problem in facts.problems:
         yield f"  problem: {problem}"
+
+
+def _shown(name: str, value: object) -> object:
+    """Return a fact with the digits that mean something: a meter, a millisecond, a tenth of a permille."""
+    if name == "site" and isinstance(value, tuple):
+        return tuple(one and round(one, 5) for one in value)
+    if name == "scale" and isinstance(value, float):
+        return f"{value:.4g}"
+    return value.isoformat(" ", "milliseconds") if isinstance(value, datetime) else value
 
 
 def _store_lines(path: Path) -> Iterator[str]:

@@ -148,14 +148,14 @@ def _sharpness(products: Sequence[Row]) -> Card:
     where = f"in {clean(product.get('band'))}" + (", the sharpest band" if len(products) > 1 else "")
     if scale is None:
         return Card("Star width (FWHM)", number(fwhm, 2, "px"), where)
-    return Card("Star width (FWHM)", number(fwhm * scale, 2) + PRIME, f"{number(fwhm, 2, 'px')} {where}")
+    return Card("Star width (FWHM)", _angle(fwhm * scale, 2), f"{number(fwhm, 2, 'px')} {where}")
 
 
 def _scale(products: Sequence[Row]) -> Card:
     for product in products:
         scale = get_number(product, "wcs", "scale_arcsec_px")
         if scale is not None:
-            return Card("Pixel scale", number(scale, 3) + PRIME, "per pixel of the stack")
+            return Card("Pixel scale", _angle(scale, 3), "per pixel of the stack")
     return Card("Pixel scale", DASH, "Unknown: the field has no world coordinates.", True)
 
 
@@ -234,7 +234,7 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
         ("System", [Cell(_system(zero)) for zero in zeros], "magnitudes and the catalog they rest on"),
         ("Depth", [_number(p, "depth_mag_5sigma", unit=" mag") for p in products], "5 sigma, point source"),
         ("Center", [_center(wcs) for wcs in solutions], "right ascension and declination, ICRS"),
-        ("Scale", [_number(wcs, "scale_arcsec_px", digits=4, unit=PRIME) for wcs in solutions], "per pixel"),
+        ("Scale", [_scale_cell(wcs) for wcs in solutions], "per pixel"),
         ("Orientation", [_orientation(wcs) for wcs in solutions], "position angle of up, north through east"),
         ("Position rms", [_position_cell(wcs) for wcs in solutions], "catalog stars about the solution"),
         ("Image", [_file(p, "image") for p in products], "FITS: SCI, ERR, DQ, COVERAGE"),
@@ -260,15 +260,30 @@ def _model(row: Row) -> Cell:
     return Cell(clean(f"{model}; {row.get('registration_stars')}", 60))
 
 
+def _percent(share: float) -> str:
+    """Return a share in percent, as far as it matters."""
+    return "< 0.01 %" if 0 < share < 1e-4 else f"{100 * share:.2f} %"
+
+
+def _angle(arcsec: float, digits: int) -> str:
+    """Return a small angle; above a minute of arc in such."""
+    return number(arcsec, digits) + PRIME if arcsec <= 60 else number(arcsec / 60, 1, "arcmin")
+
+
+def _scale_cell(wcs: Row) -> Cell:
+    scale = get_number(wcs, "scale_arcsec_px")
+    return Cell(DASH) if scale is None else Cell(_angle(scale, 4), scale)
+
+
 def _rejected(product: Row) -> Cell:
     shares = product.get("rejection") or {}
     low, high = get_number(shares, "rejected_low"), get_number(shares, "rejected_high")
     if low is None or high is None:
         return Cell(DASH)
-    found = f"{number(100 * low, 2)} % below, {number(100 * high, 2)} % above"
+    found = f"{_percent(low)} below, {_percent(high)} above"
     trail = get_number(shares, "trail")
     far = len(shares.get("frames_far_above") or ())
-    found += f"; {number(100 * trail, 2)} % on trails" if trail else ""
+    found += f"; {_percent(trail)} on trails" if trail else ""
     return Cell(found + (f"; {far} frames far above the others" if far else ""))
 
 

@@ -119,7 +119,14 @@ def test_inspect(good_night, good_run):
     raw = frames(good_night, "LIGHT")[0]
     assert re.search(r"exposure +60\.0", command("inspect", raw).stdout)
     assert "EXPTIME" in command("inspect", raw, "--header").stdout
-    assert "made by sciastro" in command("inspect", good_run.out / "products" / "Tiny_G.fits").stdout
+    product = command("inspect", good_run.out / "products" / "Tiny_G.fits").stdout
+    assert product.count("product of sciastro") == 5 and "problem" not in product
+    assert re.search(r"scale +\d+\.?\d* ", product) and re.search(
+        r"time +\S+ \d\d:\d\d:\d\d\.\d{3}\+", product
+    )
+    table = command("inspect", good_run.out).stdout
+    assert "6 of 6 frames used" in table or "3 of 3 frames used" in table
+    assert "HDU" not in table
     assert "lights_0: 6 frames of 320 x 256" in command("inspect", good_run.out / "frames.h5").stdout
     lines = command("inspect", good_night, "--json").stdout.splitlines()
     kinds = [json.loads(line)["kind"] for line in lines]

@@ -76,4 +76,4 @@ def test_inspect_shows_the_table(run):
     result = command("inspect", outcome.out)
     assert result.exit_code == 0
     assert result.stdout.count("2 of 3 frames used") == 2
-    assert result.stdout.count("left out: not selected: rank(fwhm) = ") == 4  # here and in frames.h5
+    assert result.stdout.count("left out: not selected: rank(fwhm) = ") == 2

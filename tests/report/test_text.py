@@ -2,7 +2,7 @@
 
 import pytest
 
-from sciastro.report import text
+from sciastro.report import tables, text
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,14 @@ def test_no_link_leaves_the_folder(path):
 
 def test_links_are_quoted():
     assert text.href("products/M 94_V'\".fits") == "products/M%2094_V%27%22.fits"
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, "0.00 %"), (1.4e-7, "< 0.01 %"), (0.0123, "1.23 %")])
+def test_shares_have_two_decimals(share, expected):
+    cell = tables._rejected({"rejection": {"rejected_low": share, "rejected_high": share}})
+    assert cell.text == f"{expected} below, {expected} above"
+
+
+def test_large_angles_are_minutes_of_arc():
+    assert tables._angle(59.0, 2) == "59.00\N{DOUBLE PRIME}"
+    assert tables._angle(564.0, 2) == "9.4\N{NO-BREAK SPACE}arcmin"
