@@ -182,12 +182,25 @@ class StackOptions(ResampleOptions):
             self.high if own and self.high is not None else high,
         )
 
+    def powerless(self, frames: int) -> bool:
+        """Return whether the rule keeps a single outlier of any height, since it widens the scale itself.
+
+        Of n samples, one at a height h over the others makes the mean deviation from a line at least h / n,
+        and the standard deviation h / sqrt(n).
+        """
+        method, low, high = self.thresholds(frames)
+        if method == "linearfit":
+            return frames < 5 or frames <= 2 * min(low, high)
+        return method == "sigma" and frames < min(low, high) ** 2
+
     def describe(self, frames: int) -> str:
         """Return the rejection of a number of frames in words, for headers and reports."""
         method, low, high = self.thresholds(frames)
         text = method if method == "none" else f"{method} {low:g} / {high:g}"
         if method == "none" and self.reject != "none":
             text += f" (fewer than {self.min_reject} frames)"
+        if self.powerless(frames):
+            text += f" (one outlier cannot stand out of {frames} frames)"
         if self.reject == "auto" and method != "none":
             text += f" (auto, {frames} frames)"
         return text

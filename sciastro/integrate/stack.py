@@ -413,6 +413,9 @@ def _notes(groups: list[_Group], left_out: list[str], options: StackOptions) -> 
     notes = {}
     if few:
         notes["not_rejected"] = f"fewer than {options.min_reject} frames: {', '.join(few)}"
+    weak = [g.name for g in groups if options.powerless(g.members.size)]
+    if weak:
+        notes["rejection"] = f"one outlier cannot stand out of so few frames by this rule: {', '.join(weak)}"
     if left_out:
         notes["left_out"] = f"no usable frame: {', '.join(left_out)}"
     return notes

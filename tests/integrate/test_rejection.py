@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 from fields import Night
 
+from sciastro.core.history import history
 from sciastro.core.quality import Quality
 from sciastro.integrate.options import RULES, StackOptions
 from sciastro.integrate.reject import CAUSES
@@ -149,3 +150,18 @@ def test_faint_trails_are_found_against_the_stack():
     left = [float(np.mean(images[limit][on] - plain.image[on])) for limit in (0.0, 6.0)]
     assert left[0] > 0.5 > 3 * abs(left[1])
     np.testing.assert_allclose(night.fluxes(images[6.0]) / night.fluxes(images[0.0]), 1, atol=2e-3)
+
+
+@pytest.mark.parametrize(("rule", "few"), [("linearfit", 4), ("linearfit", 8), ("sigma", 8)])
+def test_a_rule_that_cannot_reject_says_so(rule, few):
+    for frames, says in ((few, True), (10 if rule == "sigma" else 9, False)):
+        options = StackOptions(reject=rule)
+        assert ("one outlier cannot stand out" in options.describe(frames)) == says
+        ds = Night(frames, seed=2, side=3).dataset()
+        signal = ds["signal"].values.copy()
+        signal[0] += 1e5
+        out = stack(ds.assign(signal=(ds["signal"].dims, signal, ds["signal"].attrs)), options=options)
+        (entry,) = history(out)
+        assert ("rejection" in entry) == says
+        high = out["rejected_high"].values
+        assert says == (high.max() == 0)
