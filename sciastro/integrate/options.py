@@ -200,7 +200,7 @@ class StackOptions(ResampleOptions):
         if method == "none" and self.reject != "none":
             text += f" (fewer than {self.min_reject} frames)"
         if self.powerless(frames):
-            text += f" (one outlier cannot stand out of {frames} frames)"
+            text += " (too few frames)"  # short: a card has 68 characters
         if self.reject == "auto" and method != "none":
             text += f" (auto, {frames} frames)"
         return text
