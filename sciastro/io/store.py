@@ -353,7 +353,6 @@ def write_planes(
         _delete(path, [group])
         with h5netcdf.File(path, "a") as file:
             _add_planes(file, group, planes, attrs)
-        _fill_planes(path, group, planes)
 
 
 def _delete(path: Path, names: Sequence[str]) -> None:
@@ -371,23 +370,12 @@ def _add_planes(
     height, width = next(iter(planes.values()))[0].shape
     target.dimensions = {"y": height, "x": width}
     for name, (data, unit) in planes.items():
-        variable = target.create_variable(name, ("y", "x"), data.dtype)
+        # At once: pixels that wait for the end of the file would meet a full disk where HDF5 cannot tell it.
+        variable = target.create_variable(name, ("y", "x"), data.dtype, data=data)
         variable.attrs["units"] = unit
         if name == "quality":
             variable.attrs.update(flag_attributes())
-        if data.size:
-            variable[-1, -1] = data[-1, -1]  # gives the contiguous block its place in the file
     target.attrs.update(dict(attrs))
-
-
-def _fill_planes(path: Path, group: str, planes: Mapping[str, tuple[np.ndarray, str]]) -> None:
-    """Write pixels into their place; HDF5 itself would hold up every other thread meanwhile."""
-    with h5py.File(path, "r") as file:
-        places = {name: file[group][name].id.get_offset() for name in planes}
-    with _descriptor(path, os.O_WRONLY) as descriptor:
-        for name, (data, _) in planes.items():
-            if data.size:
-                _put(descriptor, places[name], data)
 
 
 def _put(descriptor: int, start: int, pixels: np.ndarray) -> None:

@@ -190,37 +190,23 @@ def tile_statistics(
     counts, bins = np.empty(BINS + 2, np.int64), np.empty(image.shape[1], np.uint16)
     histogram, other = counts[:BINS], np.empty(BINS + 2, np.int64)
     sums, buffer = np.empty((3, BINS + 1), np.int64), np.empty(4 * SEEDS, np.float64)
-    sigma = np.nan
     for j in range(edges_y.size - 1):
         for i in range(edges_x.size - 1):
             y0, y1, x0, x1 = edges_y[j], edges_y[j + 1], edges_x[i], edges_x[i + 1]
             level[j, i] = rms[j, i] = np.nan
             used[j, i] = 0.0
-            guessed = i > 0 and sigma > 0 and np.isfinite(level[j, i - 1])  # what the tile before has found
-            last = 3 if guessed else 2
-            if not guessed:
-                center, sigma, count = _seed(image, quality, masks, y0, y1, x0, x1, buffer)
-                if count < 8:
-                    continue
-            for attempt in range(last + 1):
+            center, sigma, count = _seed(image, quality, masks, y0, y1, x0, x1, buffer)
+            if count < 8:
+                continue
+            for attempt in range(3):
                 if not sigma > 0:
                     sigma = max(abs(center) * 1e-6, 1e-6)
                 low, scale = center - REACH * sigma, BINS / (2 * REACH * sigma)
                 good = _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, counts, other, bins)
                 used[j, i] = good / ((y1 - y0) * (x1 - x0))
                 median, mean, spread = _clip(histogram, sums, kappa, shrink, passes)
-                before, width = center, sigma
                 center, sigma = low + median / scale, spread / scale
-                if guessed:
-                    guessed = False
-                    if abs(center - before) < width and 0.7 * width < sigma < 1.4 * width:
-                        break
-                    center, sigma, count = _seed(image, quality, masks, y0, y1, x0, x1, buffer)
-                    if count < 8:
-                        median, used[j, i] = np.nan, 0.0
-                        break
-                    continue
-                if attempt == last or not (spread < BINS / (2 * REACH) / 4 and spread > 0):
+                if attempt == 2 or not (spread < BINS / (2 * REACH) / 4 and spread > 0):
                     break  # else the first guess was four times too wide: once more, finer
             if not np.isfinite(median):
                 continue

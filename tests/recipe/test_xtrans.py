@@ -10,7 +10,8 @@ from scipy.spatial import cKDTree
 from small_nights import PLAN
 
 from sciastro.core.quality import Quality
-from sciastro.recipe.run import RunRequest, load_recipe, reduce_session
+from sciastro.recipe.plan import load_recipe
+from sciastro.recipe.run import RunRequest, reduce_session
 from sciastro.recipe.simulated import night_plan, write_night
 from sciastro.simulate.camera import XTRANS
 from sciastro.simulate.truth import Truth
