@@ -36,7 +36,7 @@ def make_frames(frames, shape, hits=1e-3):
 def combine_bands(planes, options, rows, workers):
     """Return image, variance, quality of frames on one grid: bands of rows on threads, buffers kept."""
     n, height, width = planes[0].shape
-    rim, weights = rim_of(options), np.ones(n, np.float32)
+    rim, weights = rim_of(options, n), np.ones(n, np.float32)
     image, spread, bits = (np.empty((height, width), kind) for kind in ("f4", "f4", "u2"))
     edge = 2 * rim
 
