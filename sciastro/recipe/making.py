@@ -17,8 +17,9 @@ from sciastro.calibrate.masters import Master, MasterOptions, check_flats, combi
 from sciastro.core.history import record
 from sciastro.core.lift import beside, run_tasks
 from sciastro.core.quality import Quality
-from sciastro.errors import MatchError, OutputError, SciastroError
+from sciastro.errors import FileError, MatchError, OutputError, SciastroError
 from sciastro.io.headers import FrameFacts
+from sciastro.io.probe import Probe
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import is_product, read_product, write_master
 from sciastro.io.reader import open_rows, probe, read_pixels
@@ -532,10 +533,28 @@ def _has_numbers(rows: Rows, frame: FrameFacts) -> bool:
     )
 
 
+def _image_of(path: Path, frame: FrameFacts) -> Probe:
+    """Return the image of `frame` in its file.
+
+    Raises
+    ------
+    FileError
+        If the file has changed since it was scanned, and the image is gone.
+    """
+    for one in probe(path):
+        if one.hdu == frame.hdu:
+            return one
+    raise FileError(
+        f"holds no image in HDU {frame.hdu} any more.",
+        where=str(path),
+        remedy="It changed while the run went on; run again when nothing writes to it.",
+    )
+
+
 def _rows_of(frame: FrameFacts, session: Session, folder: Path | None) -> Rows:
     """Return a reader of rows in adu; a packed file is unpacked to `folder`, None: into memory."""
     path = session.path(frame)
-    image = next(one for one in probe(path) if one.hdu == frame.hdu)
+    image = _image_of(path, frame)
     rows: Rows = open_rows(image)
     if image.offset is None or path.suffix.lower() in (".gz", ".bz2"):
         whole = read_pixels(path, frame.hdu)
@@ -576,7 +595,7 @@ def _take_over(spec: MasterSpec, session: Session, target: Path, context: Contex
     """Write a master that the session already holds in our own form."""
     frame = spec.key
     path = session.path(frame)
-    image = next(one for one in probe(path) if one.hdu == frame.hdu)
+    image = _image_of(path, frame)
     if is_product(image.header):
         ds = read_product(path)
         pixels, variance, quality = (ds[name].values.squeeze() for name in ("signal", "variance", "quality"))

@@ -228,7 +228,7 @@ def _begin(request: RunRequest, context: Context, summary: Summary) -> _Run:
             package_version(),
             request.recipe.as_dict(),
             stamps,
-            str(request.catalog),
+            request.catalog and (str(request.catalog), *_stamp(request.catalog)),
             request.ra,
             request.dec,
             request.scale,
