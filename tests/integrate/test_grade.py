@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from fields import measured_night
 
 from sciastro.core import vocabulary as v
 from sciastro.core.history import history
@@ -11,30 +12,10 @@ from sciastro.errors import DatasetError
 from sciastro.integrate.grade import GradeOptions, grade
 
 
-def night(n=12, seed=0, **changes):
-    """A normal night: seeing 2.6 to 3.6, transparency 0.9 to 1, round stars."""
-    rng = np.random.default_rng(seed)
-    facts = {
-        "fwhm": rng.uniform(2.6, 3.6, n),
-        "eccentricity": rng.uniform(0.35, 0.5, n),
-        "sky": rng.uniform(4, 6, n),
-        "noise": rng.uniform(0.9, 1.1, n),
-        "n_stars": rng.integers(280, 340, n),
-        "exposure": np.full(n, 60.0),
-        "filter": np.array(["V"] * n),
-        "transparency": rng.uniform(0.9, 1.0, n),
-    }
-    for name, entries in changes.items():
-        for i, value in entries.items():
-            facts[name][i] = value
-    specs = {spec.name: spec for spec in v.VARIABLES.values()}
-    return xr.Dataset(coords={name: v.labeled(specs[name], values) for name, values in facts.items()})
-
-
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 12, 60])
 @pytest.mark.parametrize("seed", range(8))
 def test_a_normal_night_loses_nothing(n, seed):
-    out = grade(night(n, seed))
+    out = grade(measured_night(n, seed))
     assert out["use"].all()
     assert (out["weight"] > 0).all()
     assert float(out["weight"].max()) == 1.0
@@ -52,7 +33,7 @@ def test_a_normal_night_loses_nothing(n, seed):
     ],
 )
 def test_the_bad_frame_is_named(changes, word):
-    out = grade(night(**changes))
+    out = grade(measured_night(**changes))
     assert not out["use"][4]
     assert float(out["weight"][4]) == 0
     assert str(out["reason"].values[4]).startswith(word)
@@ -60,13 +41,13 @@ def test_the_bad_frame_is_named(changes, word):
 
 
 def test_many_clouded_frames_do_not_hide_each_other():
-    out = grade(night(transparency=dict.fromkeys(range(5), 0.3)))
+    out = grade(measured_night(transparency=dict.fromkeys(range(5), 0.3)))
     np.testing.assert_array_equal(out["use"], np.arange(12) >= 5)
 
 
 def test_common_elongation_counts_before_eccentricity():
     ratio = v.labeled(v.ELONGATION, np.r_[np.full(11, 1.05), 1.8])
-    ds = night(eccentricity={2: 0.9}).assign_coords(elongation=ratio)
+    ds = measured_night(eccentricity={2: 0.9}).assign_coords(elongation=ratio)
     out = grade(ds)
     np.testing.assert_array_equal(out["use"], np.arange(12) < 11)
     assert "along one direction" in str(out["reason"].values[11])
@@ -75,14 +56,14 @@ def test_common_elongation_counts_before_eccentricity():
 def test_unregistered_frames_are_left_out():
     maps = np.repeat(np.eye(2, 3)[None], 12, axis=0)
     maps[7] = np.nan
-    out = grade(night().assign_coords(from_reference=v.labeled(v.FROM_REFERENCE, maps)))
+    out = grade(measured_night().assign_coords(from_reference=v.labeled(v.FROM_REFERENCE, maps)))
     assert not out["use"][7]
     assert "unregistered" in str(out["reason"].values[7])
 
 
 def test_groups_are_judged_on_their_own():
     # The blue frames see a third of the stars and half the flux: another filter, not clouds.
-    ds = night()
+    ds = measured_night()
     ds["filter"].values[6:] = "B"
     ds["transparency"].values[6:] *= 0.4
     ds["n_stars"].values[6:] //= 3
@@ -93,7 +74,7 @@ def test_groups_are_judged_on_their_own():
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_a_small_group_keeps_its_best_frame_and_says_so(n):
-    ds = night(n, n_stars=dict.fromkeys(range(n), 0), fwhm=dict.fromkeys(range(n), np.nan))
+    ds = measured_night(n, n_stars=dict.fromkeys(range(n), 0), fwhm=dict.fromkeys(range(n), np.nan))
     out = grade(ds)
     assert int(out["use"].sum()) == 1
     kept = int(np.argmax(out["use"].values))
@@ -102,7 +83,9 @@ def test_a_small_group_keeps_its_best_frame_and_says_so(n):
 
 def test_weights_are_inverse_variances_of_point_sources():
     # t**2 / (noise fwhm)**2: (1 / 3)**2 against (0.5 / (2 * 3))**2 and (1 / (1 * 6))**2: 1, 1/16, 1/4.
-    ds = night(3, transparency={0: 1, 1: 0.5, 2: 1}, noise={0: 1, 1: 2, 2: 1}, fwhm={0: 3, 1: 3, 2: 6})
+    ds = measured_night(
+        3, transparency={0: 1, 1: 0.5, 2: 1}, noise={0: 1, 1: 2, 2: 1}, fwhm={0: 3, 1: 3, 2: 6}
+    )
     out = grade(ds, options=GradeOptions(reject=False))
     np.testing.assert_allclose(out["weight"], [1, 1 / 16, 1 / 4])
     sky = grade(ds, options=GradeOptions(reject=False, weight="sky_variance"))
@@ -111,7 +94,9 @@ def test_weights_are_inverse_variances_of_point_sources():
 
 
 def test_weighted_signal_to_noise_is_at_least_the_unweighted():
-    ds = night(30, 5, transparency=dict.fromkeys(range(8), 0.7), noise=dict.fromkeys(range(8, 14), 2.0))
+    ds = measured_night(
+        30, 5, transparency=dict.fromkeys(range(8), 0.7), noise=dict.fromkeys(range(8, 14), 2.0)
+    )
     w = grade(ds, options=GradeOptions(reject=False))["weight"].values
     variance = ((ds["noise"] * ds["fwhm"] / ds["transparency"]) ** 2).values
 
@@ -123,13 +108,13 @@ def test_weighted_signal_to_noise_is_at_least_the_unweighted():
 
 
 def test_a_light_frame_says_why():
-    out = grade(night(transparency={3: 0.6}, fwhm={3: 3.1}))
+    out = grade(measured_night(transparency={3: 0.6}, fwhm={3: 3.1}))
     assert bool(out["use"][3])
     assert str(out["reason"].values[3]).startswith("weighted down: transparency 0.6")
 
 
 def test_input_untouched_and_one_history_entry():
-    ds = night()
+    ds = measured_night()
     before = ds.copy(deep=True)
     out = grade(ds)
     xr.testing.assert_identical(ds, before)
@@ -138,6 +123,6 @@ def test_input_untouched_and_one_history_entry():
 
 
 def test_lazy_facts_are_refused():
-    ds = night()
+    ds = measured_night()
     with pytest.raises(DatasetError, match="variable 'fwhm': is lazy"):
         grade(ds.assign_coords(fwhm=ds["fwhm"].chunk()))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fields import Night
 
 from sciastro.core.vocabulary import NOISE, labeled
 from sciastro.errors import DatasetError
@@ -10,7 +11,6 @@ from sciastro.integrate.grid import Tile
 from sciastro.integrate.normalize import NormalizeOptions, between, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.stack import stack
-from tests.integrate.fields import Night
 
 SECONDS, SKY, T = np.array([10.0, 10, 20, 5]), np.array([5.0, 9, 0, 30]), np.array([1.0, 0.5, 0.8, 0.9])
 

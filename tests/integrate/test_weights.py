@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from fields import Night, measured_night
 
 from sciastro.core import vocabulary as v
 from sciastro.core.stars import STAR_DTYPE
@@ -10,12 +11,10 @@ from sciastro.errors import DatasetError, OptionError
 from sciastro.integrate.grade import GradeOptions, grade
 from sciastro.integrate.weights import WEIGHTS, psf_signal
 from sciastro.measure.stars import measure_plane
-from tests.integrate.fields import Night
-from tests.integrate.test_grade import night
 
 
 def measured(**changes):
-    ds = night(seed=3, **changes)
+    ds = measured_night(seed=3, **changes)
     rng = np.random.default_rng(5)
     extra = {
         v.PSF_SIGNAL: rng.uniform(5, 9, 12),
@@ -88,7 +87,7 @@ def test_psf_signal_grows_with_light_and_falls_with_noise_and_width():
 
 def test_a_weight_that_nobody_measured_is_refused():
     with pytest.raises(DatasetError, match="psf_signal"):
-        grade(night(), options=GradeOptions(weight="psf_signal"))
+        grade(measured_night(), options=GradeOptions(weight="psf_signal"))
 
 
 def test_expressions_are_checked_when_options_are_made():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fields import star_field
 
 from sciastro.core import transform
 from sciastro.core.stars import empty_stars
@@ -18,7 +19,6 @@ from sciastro.measure.background import background
 from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.leveling import level_band
 from sciastro.recipe.lights import Light, Measured
-from tests.integrate.fields import star_field
 
 SHAPE, SECONDS, SKY, READ = (448, 512), 10.0, 400.0, 3.0
 OUTLIER = (100, 350)  # where one frame has a faint ghost, 30 x 30 pixels

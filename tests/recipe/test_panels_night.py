@@ -7,6 +7,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import QTable
 from astropy.wcs import WCS
+from mosaics import BASE, Mosaic, write_mosaic
+from small_nights import Outcome, reduce
 
 from sciastro.errors import SolveError
 from sciastro.integrate.overlap import polynomial
@@ -17,8 +19,6 @@ from sciastro.recipe.lights import Light
 from sciastro.recipe.panels import find_panels
 from sciastro.recipe.targets import name_targets
 from sciastro.simulate.truth import Truth
-from tests.mosaics import BASE, Mosaic, write_mosaic
-from tests.small_nights import Outcome, reduce
 
 BLOCK, RADIUS = 20, 9.0
 

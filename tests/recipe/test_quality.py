@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from small_nights import command, frames, make_night, reduce
 
 from sciastro.integrate.select import MEASURES
 from sciastro.io.tables import read_table
-from tests.small_nights import command, frames, make_night, reduce
 
 
 @pytest.fixture(scope="module")

@@ -106,3 +106,23 @@ class Night:
             sky=v.labeled(v.SKY, self.sky),
             transparency=v.labeled(v.TRANSPARENCY, self.t),
         )
+
+
+def measured_night(n=12, seed=0, **changes):
+    """A normal night: seeing 2.6 to 3.6, transparency 0.9 to 1, round stars."""
+    rng = np.random.default_rng(seed)
+    facts = {
+        "fwhm": rng.uniform(2.6, 3.6, n),
+        "eccentricity": rng.uniform(0.35, 0.5, n),
+        "sky": rng.uniform(4, 6, n),
+        "noise": rng.uniform(0.9, 1.1, n),
+        "n_stars": rng.integers(280, 340, n),
+        "exposure": np.full(n, 60.0),
+        "filter": np.array(["V"] * n),
+        "transparency": rng.uniform(0.9, 1.0, n),
+    }
+    for name, entries in changes.items():
+        for i, value in entries.items():
+            facts[name][i] = value
+    specs = {spec.name: spec for spec in v.VARIABLES.values()}
+    return xr.Dataset(coords={name: v.labeled(specs[name], values) for name, values in facts.items()})
