@@ -28,7 +28,7 @@ def test_pixels_that_never_reached_the_disk_are_read_again(good_night, good_run,
 @pytest.mark.slow
 def test_frames_that_vanish_after_pass_1_do_not_matter(night, good_run, tmp_path, monkeypatch):
     """Raw pixels are in the store by then."""
-    import sciastro.recipe.run as module
+    import sciastro.recipe.stages as module
 
     original = module.solve_set
 
@@ -94,7 +94,7 @@ def test_linked_raw_pixels_give_the_same_bytes_and_take_no_disk(good_night, good
     "fault", ["changed", *(pytest.param(one, marks=pytest.mark.slow) for one in ("truncated", "deleted"))]
 )
 def test_a_linked_file_that_changes_stops_the_run(night, tmp_path, monkeypatch, fault):
-    import sciastro.recipe.run as module
+    import sciastro.recipe.stages as module
 
     original, (path, *_) = module.solve_set, frames(night, "LIGHT")
 

@@ -55,7 +55,7 @@ def killed(session, out, module, name, count, *options):
         ("sciastro.io.paths", "_flush", 4),  # a master is written but not yet in place
         ("sciastro.io.store", "_add_planes", 2),  # in the middle of an update of frames.h5
         ("sciastro.io.store", "RawBlock.write", 4),  # pass 1
-        pytest.param("sciastro.recipe.run", "stack_band", 2, marks=pytest.mark.slow),  # pass 2
+        pytest.param("sciastro.recipe.stages", "stack_band", 2, marks=pytest.mark.slow),  # pass 2
     ],
 )
 def test_killed_then_resumed(good_night, good_run, tmp_path, module, name, count):
@@ -86,7 +86,7 @@ def test_a_store_of_another_run_is_not_taken_over(good_night, good_run, night, t
         edit(path, OBJECT="Another")
     out = tmp_path / "out"
     reduce(good_night, out)
-    killed(night, out, "sciastro.recipe.run", "create_store", 1)
+    killed(night, out, "sciastro.recipe.beginning", "create_store", 1)
     assert reduce(night, out, "--resume").code == 0
     with h5py.File(out / "frames.h5") as file:
         assert {name.decode() for name in file["lights_0/target"][:]} == {"Another"}
@@ -124,7 +124,7 @@ def test_control_c_tells_how_to_go_on(good_night, tmp_path):
             sys.executable,
             "-c",
             code,
-            "sciastro.recipe.run",
+            "sciastro.recipe.stages",
             "stack_band",
             "1",
             "reduce",
