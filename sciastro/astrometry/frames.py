@@ -78,7 +78,7 @@ def register_frames(
     Dataset
         `frames` with ``from_reference`` [pixel, (frame, axis, term)] (NaN unregistered) and the coordinates
         ``registration_rms`` [pixel], ``registration_stars`` [1], ``registration_reason`` (empty where
-        registered).
+        registered). The history names frames with too few stars for the model that was asked for.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def register_frames(
         )
     shape = (frames.sizes["y"], frames.sizes["x"])
     place = _by_camera if options.model == "distortion" else _one_by_one
-    found, rms, count, reason = place(star_lists, shape, reference, options)
+    found, rms, count, reason, shortfall = place(star_lists, shape, reference, options)
     degree = max([options.max_degree, *(transform.degree_of(c.shape[1]) for c in found if c is not None)])
     maps = np.full((n_frames, 2, transform.n_terms(degree)), np.nan)
     for i, c in enumerate(found):
@@ -118,11 +118,12 @@ def register_frames(
             registration_reason=labeled(REGISTRATION_REASON, np.array(reason, dtype=str)),
         )
     )
-    return record(out, "astrometry.register", options, reference=reference)
+    told = {"shortfall": shortfall} if shortfall else {}
+    return record(out, "astrometry.register", options, reference=reference, **told)
 
 
-Found = tuple[list[Floats | None], Floats, npt.NDArray[np.int64], list[str]]
-"""Per frame: map (None unregistered), residual [pixel], stars, reason."""
+Found = tuple[list[Floats | None], Floats, npt.NDArray[np.int64], list[str], list[str]]
+"""Per frame: map (None unregistered), residual [pixel], stars, reason; then frames of another model, why."""
 
 
 def _one_by_one(
@@ -131,6 +132,7 @@ def _one_by_one(
     n = len(star_lists)
     maps: list[Floats | None] = [None] * n
     rms, count, reason = np.full(n, np.nan), np.zeros(n, np.int64), [""] * n
+    shortfall: list[str] = []
     for i, stars in enumerate(star_lists):
         if i == reference:
             maps[i], rms[i], count[i] = transform.identity(), 0.0, stars.size
@@ -142,7 +144,10 @@ def _one_by_one(
             logger.warning("frame %d: %s", i, error)
             continue
         maps[i], rms[i], count[i] = found.from_reference, found.rms, found.n
-    return maps, rms, count, reason
+        if found.shortfall:
+            logger.warning("frame %d: %s", i, found.shortfall)
+            shortfall.append(f"frame {i}: {found.shortfall}")
+    return maps, rms, count, reason, shortfall
 
 
 def _by_camera(
@@ -158,4 +163,5 @@ def _by_camera(
         np.array([one.rms for one in model.frames]),
         np.array([one.n for one in model.frames], dtype=np.int64),
         [one.reason for one in model.frames],
+        [],
     )

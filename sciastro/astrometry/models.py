@@ -6,6 +6,7 @@ spline by degree 11 (its deviation is part of the model's name).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,9 @@ from sciastro.astrometry.robust import (
     RAYLEIGH_MEDIAN,
     Fit,
     clipped_fit,
+    coverage,
     extra_scatter,
+    needs,
     select_model,
     supported_degree,
 )
@@ -60,6 +63,11 @@ def fit_model(
         Rows and columns of the source frame.
     max_degree, parity, clip
         As of `robust.select_model`.
+
+    Returns
+    -------
+    Fit
+        Of too few stars for the model, the best one that they carry; its ``shortfall`` says so.
     """
     keywords = {"parity": parity, "clip": clip}
     if model == "shift":
@@ -70,15 +78,29 @@ def fit_model(
         return select_model(source, target, sigma, shape, max_degree=1, min_degree=1, **keywords)  # type: ignore[arg-type]
     if model == "polynomial":
         degree = supported_degree(source, shape, max_degree)
-        return clipped_fit(source, target, sigma, degree, parity, clip)
+        fit = clipped_fit(source, target, sigma, degree, parity, clip)
+        return fit if degree == max_degree else replace(fit, shortfall=_lower(fit, source, shape, max_degree))
     if model in ("homography", "spline") and len(source) >= FEWEST:
         return _robust(_MAKERS[model], model, source, target, sigma, shape, clip)
     best = select_model(source, target, sigma, shape, max_degree=max_degree, **keywords)  # type: ignore[arg-type]
-    if model == "auto" and best.degree >= 2 and len(source) >= 2 * FEWEST:
+    if model != "auto":
+        few = f"{model} needs {FEWEST} stars in common with the reference, and {len(source)} were found"
+        return replace(best, shortfall=f"{few}; {best.model} is taken instead")
+    if best.degree >= 2 and len(source) >= 2 * FEWEST:
         flat = _robust(_homography, "homography", source, target, sigma, shape, clip)
         if flat.keep.sum() >= 0.98 * best.keep.sum() and flat.cross_validated <= best.cross_validated:
             return flat
     return best
+
+
+def _lower(fit: Fit, source: Floats, shape: tuple[int, int], wanted: int) -> str:
+    """Return what a polynomial of the degree `wanted` needs, and what there is."""
+    stars, share = needs(wanted)
+    return (
+        f"polynomial of degree {wanted} needs {stars} stars in common with the reference over "
+        f"{100 * share:.0f} % of the frame, and {len(source)} over {100 * coverage(source, shape):.0f} % "
+        f"were found; {fit.model} is taken instead"
+    )
 
 
 def _shift(source: Floats, target: Floats, error: Floats) -> Mapping:

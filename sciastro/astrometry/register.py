@@ -72,6 +72,8 @@ class Registration:
         Stars used.
     degree, model
         Degree and name of the map.
+    shortfall
+        Why it is not the model that was asked for: stars needed and found; empty if it is.
     scale, rotation
         Frame over reference scale, and rotation [deg] from reference to frame axes, at the middle.
     flipped
@@ -97,6 +99,7 @@ class Registration:
     parity: int
     log_false_alarm: float
     residuals: QTable
+    shortfall: str = ""
 
 
 def register(
@@ -154,6 +157,7 @@ def register(
         parity=match.parity,
         log_false_alarm=match.log_false_alarm,
         residuals=table,
+        shortfall=fit.shortfall,
     )
 
 

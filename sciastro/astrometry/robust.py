@@ -18,6 +18,7 @@ __all__ = [
     "coverage",
     "extra_scatter",
     "fit_map",
+    "needs",
     "residuals",
     "select_model",
     "supported_degree",
@@ -51,6 +52,8 @@ class Fit:
         Error per axis that the residuals show beyond the stars' own errors [unit of the target].
     cross_validated
         Root mean square residual of pairs left out of the fit, of the kept ones [unit of the target].
+    shortfall
+        Why it is not the model that was asked for: what that needs and what was found; empty if it is.
     """
 
     coefficients: Floats
@@ -60,6 +63,7 @@ class Fit:
     rms: float
     scatter: float
     cross_validated: float
+    shortfall: str = ""
 
 
 def fit_map(source: Floats, target: Floats, sigma: Floats, degree: int, parity: int = 1) -> Floats:
@@ -134,9 +138,15 @@ def select_model(
     return best
 
 
+def needs(degree: int) -> tuple[int, float]:
+    """Return the stars, and the share of the frame inside their hull, that a degree takes."""
+    stars = 6 if degree <= 1 else 3 * transform.n_terms(degree)
+    return stars, (0.0, 0.1, 0.35, 0.5, 0.6, 0.65)[min(degree, 5)]
+
+
 def _supported(degree: int, stars: int, hull: float) -> bool:
-    needed = 6 if degree <= 1 else 3 * transform.n_terms(degree)
-    return stars >= needed and hull >= (0.0, 0.1, 0.35, 0.5, 0.6, 0.65)[min(degree, 5)]
+    needed, share = needs(degree)
+    return stars >= needed and hull >= share
 
 
 def supported_degree(source: Floats, shape: tuple[int, int], highest: int) -> int:

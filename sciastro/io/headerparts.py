@@ -35,6 +35,7 @@ class Notes:
 
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     def add(self, problem: str) -> None:
         """Note a problem."""

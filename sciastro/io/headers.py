@@ -31,6 +31,7 @@ __all__ = ["KINDS", "FrameFacts", "facts_from_header"]
 RAW_KINDS = ("bias", "dark", "flat", "dark-flat", "light")
 KINDS = (*RAW_KINDS, *(f"master-{kind}" for kind in RAW_KINDS), "unknown")
 UNIT_FLOAT_ADU = 65535.0
+LONGEST_EXPOSURE = 1e6  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,9 @@ class FrameFacts:
         Fact to where it came from: a keyword, "folder name", "file name", "default", ...
     problems
         What did not fit, one sentence each.
+    refused
+        Those of the problems that a run must name: values that no fact is taken from (keyword, HDU, value),
+        and what stands in for them.
     """
 
     path: str
@@ -139,6 +143,7 @@ class FrameFacts:
     has_wcs: bool = False
     origins: Mapping[str, str] = field(default_factory=dict, hash=False)
     problems: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     of: int = 1
 
     @property
@@ -184,6 +189,7 @@ def facts_from_header(
     combined = int(_number(cards, notes, "combined", low=1) or 1)
     kind = _kind(cards, notes, names, combined)
     exposure = _exposure(cards, notes, names, kind, exposure_else)
+    _note_refused_exposure(cards, notes, hdu, kind, exposure)
     cfa, row_order = read_cfa(cards, notes, shape, kind, _text(cards, notes, "instrument"))
     filter_text, filter_name = _filter(cards, notes, names, kind, cfa)
     gain_setting, egain, readout = _gain(cards, notes, names, traits)
@@ -236,6 +242,7 @@ def facts_from_header(
         has_wcs=wcs_center is not None,
         origins=notes.origins,
         problems=notes.unique(),
+        refused=tuple(notes.refused),
     )
 
 
@@ -313,7 +320,7 @@ def _refined(said: str, notes: Notes, names: NameFacts, key: str) -> str:
 
 
 def _exposure(cards: Cards, notes: Notes, names: NameFacts, kind: str, other: float | None) -> float | None:
-    exposure = _number(cards, notes, "exposure", low=0.0, high=1e6)
+    exposure = _number(cards, notes, "exposure", low=0.0, high=LONGEST_EXPOSURE)
     if exposure is None and names.exposure is not None:
         notes.origins["exposure"] = "file name"
         return names.exposure
@@ -334,6 +341,22 @@ def _exposure(cards: Cards, notes: Notes, names: NameFacts, kind: str, other: fl
         notes.add("says an exposure time of 0 s")
         return None if kind.endswith("light") else exposure
     return exposure
+
+
+def _note_refused_exposure(cards: Cards, notes: Notes, hdu: int, kind: str, exposure: float | None) -> None:
+    """Note every card of the exposure time that is none, and what is taken instead."""
+    taken = notes.origins.get("exposure", "")
+    for word in dialects().keywords["exposure"]:
+        if word.key == taken and exposure is not None:
+            return  # cards behind the one that is believed are not asked
+        text, value = cards.text(word.key), cards.number(word.key)
+        usable = value is not None and 0 <= value * word.factor <= LONGEST_EXPOSURE
+        if not text or (usable and not (value == 0 and kind.endswith("light"))):
+            continue
+        instead = "the frame has none" if exposure is None else f"{exposure:g} s is taken ({taken})"
+        problem = f"{word.key} = {text} (HDU {hdu}) is no exposure time; {instead}"
+        notes.add(problem)
+        notes.refused.append(problem)
 
 
 def _filter(cards: Cards, notes: Notes, names: NameFacts, kind: str, cfa: str) -> tuple[str, str]:

@@ -245,7 +245,7 @@ def register_set(
             used = np.asarray(found.residuals["used"], dtype=bool)
             light.from_reference, light.registration_rms = found.from_reference, found.rms
             light.residuals = found.residuals
-            light.registration_model, light.registration_stars = found.model, found.n
+            note_model(light, found, context)
             light.domain = domain_box(light.from_reference, shape, near=_middle(found))
             light.pairs = np.stack(
                 [
@@ -269,6 +269,14 @@ def unregistered(light: Light, error: MatchError) -> str:
     if light.measured is not None and light.measured.stars.size == 0:
         return "shows no stars (clouds, a closed cover, out of focus?)"
     return f"cannot be registered: {error}"
+
+
+def note_model(light: Light, found: Registration, context: Context) -> None:
+    """Note by which model and how many stars a light lies where it does; warn where it is another one."""
+    light.registration_model, light.registration_stars = found.model, found.n
+    light.registration_shortfall = found.shortfall
+    if found.shortfall:
+        context.warn(f"{light.name}: registration: {found.shortfall}.")
 
 
 def _middle(found: Registration) -> tuple[float, float]:

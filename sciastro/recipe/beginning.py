@@ -166,6 +166,9 @@ def _warn(
         )
     for path, reason in session.skipped:
         context.warn(f"{path}: {reason}")
+    for frame in session.frames:
+        for refused in frame.refused:
+            context.warn(f"{frame.name}: {refused}")
     live = {light.match.group.id for light in lights if not light.reason}
     for item in plan.missing:
         lacking = [group for group in item.groups if group in live]

@@ -36,6 +36,7 @@ __all__ = ["register_camera"]
 log = logging.getLogger(__name__)
 
 FEWEST = 5  # frames that show a drift
+LEAST_FRAMES = 3  # that a lens can be adjusted to
 FAILED = 0.1  # share of frames without registration from which the camera is modeled
 STUCK = (0.03, 0.7)  # share of sources that stay fixed to the pixels where the camera does not follow the sky
 UNMOVED = 1.0  # pixel: a map that moves less holds on to what is fixed
@@ -77,7 +78,14 @@ def register_camera(
     """
     options = recipe.of(RegisterOptions)
     lights = [light for light in members.lights if light.measured is not None and light.measures.stars.size]
-    if members.reference is None or options.model not in ("auto", "distortion") or len(lights) < 3:
+    if members.reference is None or options.model not in ("auto", "distortion"):
+        return solution
+    if len(lights) < LEAST_FRAMES:
+        if options.model == "distortion":
+            context.warn(
+                f"{members.stem}: registration: distortion needs {LEAST_FRAMES} frames with stars, and "
+                f"{len(lights)} were found; each frame has a map of its own instead."
+            )
         return solution
     shape = (members.reference.facts.shape[0] // step, members.reference.facts.shape[1] // step)
     why = "as asked for" if options.model == "distortion" else _suspicion(lights, shape)

@@ -21,7 +21,7 @@ from sciastro.recipe import quality
 
 __all__ = ["catalog_lines", "inspect_path"]
 
-HIDDEN = ("path", "hdu", "origins", "problems")
+HIDDEN = ("path", "hdu", "origins", "problems", "refused")
 
 
 def inspect_path(path: Path, *, header: bool = False, as_json: bool = False) -> Iterator[str]:

@@ -103,6 +103,8 @@ class Light:
         Residual of the registration [pixel].
     registration_model, registration_stars
         Model of its map ("affine", "degree 3", "camera model"; empty for the reference) and stars used.
+    registration_shortfall
+        Why it is not the model that was asked for; empty if it is.
     pairs
         Indices of the same stars: row 0 in the reference's list (or that of the camera model), row 1 in this
         frame's.
@@ -137,6 +139,7 @@ class Light:
     registration_rms: float = float("nan")
     registration_model: str = ""
     registration_stars: int = 0
+    registration_shortfall: str = ""
     pairs: npt.NDArray[np.int64] | None = None
     residuals: QTable | None = None
     transparency: float = float("nan")

@@ -329,6 +329,7 @@ def _register_light(
             return
         from_anchor, used = found.from_reference, np.asarray(found.residuals["used"], dtype=bool)
         light.registration_rms, light.residuals = found.rms, found.residuals
+        aligning.note_model(light, found, context)
         index = [
             np.asarray(found.residuals[f"index_{n}"], dtype=np.int64)[used] for n in ("reference", "frame")
         ]

@@ -53,6 +53,8 @@ def _light_row(light: Light) -> dict[str, Any]:
         "registration_model": light.registration_model or None,
         "registration_stars": light.registration_stars or None,
     }
+    if light.registration_shortfall:
+        row["registration_shortfall"] = light.registration_shortfall
     if light.lost:
         row["lost"] = light.lost
     return row

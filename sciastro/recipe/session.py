@@ -302,7 +302,8 @@ def _usable(frames: Iterable[FrameFacts]) -> tuple[list[FrameFacts], list[tuple[
                 )
             )
         elif frame.kind == "light" and not frame.exposure:
-            reason = f"is a light without an exposure time. Add EXPTIME to its header, or tell it: {TELL}."
+            said = f": {'; '.join(frame.refused)}. Mend the card in" if frame.refused else ". Add EXPTIME to"
+            reason = f"is a light without an exposure time{said} its header, or tell it: {TELL}."
             skipped.append((frame.name, reason))
         elif frame.kind == "master-light":
             skipped.append((frame.name, "is a stack already, not a raw frame. Give the raw frames."))

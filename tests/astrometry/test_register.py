@@ -244,3 +244,34 @@ def test_left_out_residuals_equal_refitting(degree):
         total += ((target[k, 0] - x) ** 2 + (target[k, 1] - y) ** 2) / error[k] ** 2
     want = np.sqrt(total / np.sum(1 / error**2))
     assert _cross_validated(points, target, error, degree, 1) == pytest.approx(want, rel=1e-8)
+
+
+# ----------------------------------------------------------------------------- fewer stars than a model needs
+@pytest.mark.parametrize("model", ["homography", "spline", "polynomial"])
+def test_a_model_with_too_few_stars_says_what_it_needs(model):
+    # 9 stars in common: 12 make a homography or a spline, 30 a polynomial of degree 3.
+    a, b, *_ = two_lists(4, n=9, rotation=0.0, noise=0.03, kept=1.0, distortion=0.0)
+    found = register(as_stars(a, 0.03), as_stars(b, 0.03), SHAPE, RegisterOptions(model=model))
+    need = 30 if model == "polynomial" else 12
+    assert f"{model}" in found.shortfall
+    assert f"needs {need} stars" in found.shortfall
+    assert f"{found.model} is taken instead" in found.shortfall
+    assert " 9 " in found.shortfall
+
+
+@pytest.mark.parametrize("model", ["auto", "similarity", "affine", "homography", "polynomial"])
+def test_enough_stars_leave_nothing_to_say(model):
+    a, b, *_ = two_lists(4, n=300, rotation=0.0, noise=0.03)
+    found = register(as_stars(a, 0.03), as_stars(b, 0.03), SHAPE, RegisterOptions(model=model))
+    assert found.shortfall == ""
+
+
+def test_the_step_keeps_the_shortfall_in_its_history(caplog):
+    a, b, *_ = two_lists(4, n=9, rotation=0.0, noise=0.03, kept=1.0, distortion=0.0)
+    frames = xr.Dataset(
+        {"signal": (("frame", "y", "x"), np.zeros((2, *SHAPE), np.float32), {"units": "electron"})}
+    )
+    options = RegisterFramesOptions(model="homography", reference=0)
+    out = register_frames(frames, [as_stars(a, 0.03), as_stars(b, 0.03)], options=options)
+    assert "frame 1: homography needs 12 stars" in str(history(out)[-1])
+    assert "homography needs 12 stars" in caplog.text

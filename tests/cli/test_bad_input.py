@@ -169,8 +169,21 @@ def test_exposures_that_make_no_sense(night, tmp_path):
         edit(rename(path, f"{name}.fits"), EXPTIME=seconds, EXPOSURE=seconds)
     run = reduce(night, tmp_path / "out")
     assert run.code == 4 and sum(run.images.values()) == 3
-    for name in ("none", "zero", "negative"):
-        assert "is a light without an exposure time. Add EXPTIME" in run.reason(f"{name}.fits")
+    assert "is a light without an exposure time. Add EXPTIME" in run.reason("none.fits")
+    for name, value in (("zero", "0.0"), ("negative", "-5.0")):
+        said = f"is a light without an exposure time: EXPTIME = {value} (HDU 0) is no exposure time"
+        assert said in run.reason(f"{name}.fits")
+
+
+def test_an_exposure_time_that_is_replaced_is_warned_of(night, tmp_path):
+    # EXPTIME is refused by name, EXPOSURE behind it is taken, and the frame enters.
+    path = rename(frames(night, "LIGHT")[0], "mended.fits")
+    edit(path, EXPTIME=-5.0, EXPOSURE=60.0)
+    run = reduce(night, tmp_path / "out")
+    said = "EXPTIME = -5.0 (HDU 0) is no exposure time; 60 s is taken (EXPOSURE)"
+    assert [warning for warning in run.summary["warnings"] if said in warning and "mended.fits" in warning]
+    row = next(row for row in run.summary["frames"] if row["path"].endswith("mended.fits"))
+    assert row["exposure_s"] == 60.0
 
 
 def test_a_date_that_is_no_date(night, tmp_path):

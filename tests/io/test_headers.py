@@ -538,6 +538,32 @@ def test_missing_exposure_is_said():
     assert "names no exposure time" in got.problems
 
 
+@pytest.mark.parametrize("kind", ["Light", "Dark"])
+@pytest.mark.parametrize("value", [-30.0, 2e6, "NaN", "soon"])
+def test_an_exposure_time_that_is_none_is_named(kind, value):
+    # Keyword, value, HDU, and what is taken: nothing, the next spelling, or what the option says.
+    got = facts(IMAGETYP=kind, EXPTIME=value)
+    assert got.exposure is None
+    assert got.refused == (f"EXPTIME = {value} (HDU 0) is no exposure time; the frame has none",)
+    assert got.refused[0] in got.problems
+    got = facts(IMAGETYP=kind, EXPTIME=value, EXPOSURE=20.0)
+    assert got.exposure == 20.0
+    assert got.refused == (f"EXPTIME = {value} (HDU 0) is no exposure time; 20 s is taken (EXPOSURE)",)
+
+
+def test_a_nan_written_into_the_card_is_named():
+    header = fits.Header.fromstring(
+        f"{'IMAGETYP= ' + chr(39) + 'Light' + chr(39):80}{'EXPTIME =                  NaN':80}"
+    )
+    got = facts_from_header(header, "M31_60s_0001.fits", (9, 9), "uint16", 2)
+    assert "EXPTIME = NaN (HDU 2) is no exposure time; 60 s is taken (file name)" in got.refused
+
+
+def test_a_good_exposure_time_refuses_nothing():
+    assert facts(IMAGETYP="Light", EXPTIME=20.0, EXPOSURE=-1.0).refused == ()
+    assert facts(IMAGETYP="Bias", EXPTIME=0.0).refused == ()
+
+
 def test_hostile_headers_do_not_raise():
     raw = [
         b"SIMPLE  =                    T",

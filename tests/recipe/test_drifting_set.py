@@ -21,7 +21,15 @@ from tripods import PHONE, SHAPE, Tripod
 def as_set(lists, scale):
     lights = []
     for number, stars in enumerate(lists):
-        facts = SimpleNamespace(path=f"{number}.dng", shape=SHAPE, scale=scale, cfa="", filter="L", time=None)
+        facts = SimpleNamespace(
+            name=f"{number}.dng",
+            path=f"{number}.dng",
+            shape=SHAPE,
+            scale=scale,
+            cfa="",
+            filter="L",
+            time=None,
+        )
         match = SimpleNamespace(group=SimpleNamespace(target="Tripod"))
         light = Light(facts=facts, match=match)
         light.measured = SimpleNamespace(stars=stars, n_stars=stars.size, fwhm=2.5, elongation=1.0)
@@ -81,3 +89,29 @@ def test_the_camera_model_can_be_asked_for(context):
     registered(members, context, "register.model=distortion")
     assert "as asked for" in members.lens
     assert all(light.registration_model == "camera model" for light in members.lights)
+
+
+def test_a_model_that_few_stars_cannot_carry_is_warned_of_by_frame(context):
+    # 9 stars in common, and a homography takes 12: stated in the warnings and in the row of each frame.
+    rng = np.random.default_rng(3)
+    base = Tripod(frames=1, n=6000, fixed=0).lists[0][:9]
+    lists = [base]
+    for _ in range(2):
+        stars = base.copy()
+        stars["x"] += rng.uniform(-8, 8) + rng.normal(0, 0.1, stars.size)
+        stars["y"] += rng.uniform(-8, 8) + rng.normal(0, 0.1, stars.size)
+        lists.append(stars)
+    members = as_set(lists, 200.0)
+    register_set(members, None, load_recipe(None, ("register.model=homography",)), context, 1)
+    assert [light.reason for light in members.lights] == [""] * 3
+    for light in members.lights[1:]:
+        said = "homography needs 12 stars in common with the reference, and 9 were found"
+        assert said in light.registration_shortfall
+        assert any(text.startswith(f"{light.name}: registration: {said}") for text in context.warnings)
+    assert members.lights[0].registration_shortfall == ""
+
+
+def test_a_lens_of_too_few_frames_is_warned_of(context):
+    members = as_set(Tripod(frames=2, n=3000, turn=1.0, fixed=0).lists, None)
+    registered(members, context, "register.model=distortion")
+    assert any("distortion needs 3 frames with stars, and 2 were found" in text for text in context.warnings)
