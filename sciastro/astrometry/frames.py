@@ -118,7 +118,7 @@ def register_frames(
             registration_reason=labeled(REGISTRATION_REASON, np.array(reason, dtype=str)),
         )
     )
-    told = {"shortfall": shortfall} if shortfall else {}
+    told = {"shortfall": "; ".join(shortfall)} if shortfall else {}
     return record(out, "astrometry.register", options, reference=reference, **told)
 
 
