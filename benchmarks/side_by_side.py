@@ -8,8 +8,12 @@ With ``--osc`` the night is one of a color sensor: Siril debayers (``preprocess 
 -debayer``), and the greens are compared where both images have one size.
 
 The images are compared through the stars that both show: noise of the background in units of the flux
-of the same stars (per pixel, and in blocks of 6 x 6, which no smoothing can flatter), their width, the
-scatter of their fluxes, and pixels above 8 sigma that belong to no star of the other image.
+of the same stars (per pixel, and in blocks of 6 x 6 and 24 x 24, which smoothing flatters less), their width,
+the scatter of their fluxes, and pixels above 8 sigma that belong to no star of the other image. Noise is also
+compared at equal resolution: the sharper image is smoothed until its stars are as wide as the other's.
+
+``--product FITS`` and ``--peer FITS`` take results that are there already instead of running anything
+(``--work`` keeps those of a run: ``sciastro/products`` and ``siril.fit``); then only images are compared.
 """
 
 import argparse
@@ -19,7 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +60,9 @@ close
 """
 OSC = SCRIPT.replace("-cc=dark\n", "-cc=dark -cfa -equalize_cfa -debayer\n")
 EDGE = 100  # pixels at the rim, where dithers leave fewer frames
-BLOCK = 6
+BLOCKS = 1, 6, 24  # pixels, edges of the boxes in which noise is measured
+APART = 12  # pixels between boxes that are compared
+BLOCK = 6  # the one that decides
 ARTIFACT = 8.0  # sigma
 FULL = 0.5  # of the brightest peak, beyond which stars may be saturated
 RADIUS = 8.0  # pixels of the aperture in which fluxes are compared
@@ -124,18 +130,28 @@ def run_sciastro(night: Path, work: Path, extra: list[str], osc: bool) -> tuple[
 
 @dataclass(frozen=True)
 class Look:
-    """One image with its stars; `flat` is it without the sky, in units of its own."""
+    """One image with its stars.
 
+    `image` is in units of its own, `flat` the same without the sky; `lit` is where stars shine, `missing` 1
+    where no value is.
+    """
+
+    image: Plane
     flat: Plane
     found: PlaneMeasure
+    lit: npt.NDArray[np.bool_]
+    missing: npt.NDArray[np.uint16]
 
 
 def look(image: Plane) -> Look:
     """Measure stars and take the sky off."""
     quality = np.where(np.isfinite(image), 0, 1).astype(np.uint16)
     scale = np.float32(1e4 / np.nanmax(image))  # any unit will do, but not 1e-5
-    found = measure_plane(image * scale, quality)
-    return Look(image * scale - found.background.level_map(), found)
+    image = image * scale
+    found = measure_plane(image, quality)
+    flat = image - found.background.level_map()
+    lit = ndimage.binary_dilation(~(np.abs(flat) < 4 * found.noise), iterations=6)
+    return Look(image, flat, found, lit, quality)
 
 
 def robust(values: npt.NDArray[np.floating]) -> float:
@@ -144,14 +160,36 @@ def robust(values: npt.NDArray[np.floating]) -> float:
 
 
 def blank_noise(one: Look, size: int) -> float:
-    """Return the noise of blank sky in boxes of `size`, per pixel if they were independent."""
-    inner = one.flat[EDGE:-EDGE, EDGE:-EDGE]
+    """Return the noise of blank sky in boxes of `size`, per pixel if they were independent.
+
+    From differences of boxes `APART` pixels or more apart, which are free of smooth sky and of the noise
+    that a fitted background has itself.
+    """
+    inner, lit = (plane[EDGE:-EDGE, EDGE:-EDGE] for plane in (one.image, one.lit))
     rows, columns = inner.shape[0] // size, inner.shape[1] // size
-    boxes = inner[: rows * size, : columns * size].reshape(rows, size, columns, size).mean(axis=(1, 3))
-    lit = np.abs(inner) > 4 * one.found.noise
-    lit = ndimage.binary_dilation(lit, iterations=6)
-    dark = ~lit[: rows * size, : columns * size].reshape(rows, size, columns, size).any(axis=(1, 3))
-    return robust(boxes[dark]) * size
+    cut = np.s_[: rows * size, : columns * size]
+    boxes = inner[cut].reshape(rows, size, columns, size).mean(axis=(1, 3))
+    dark = ~lit[cut].reshape(rows, size, columns, size).any(axis=(1, 3))
+    step = -(-APART // size)
+    both = dark[:, step:] & dark[:, :-step]
+    return robust((boxes[:, step:] - boxes[:, :-step])[both]) * size / np.sqrt(2)
+
+
+def equally_sharp(one: Look, two: Look) -> tuple[Look, Look]:
+    """Return both, the sharper one smoothed by the Gaussian that makes its stars as wide as the other's."""
+    if one.found.fwhm > two.found.fwhm:
+        return equally_sharp(two, one)[::-1]
+    wanted, given = two.found.fwhm, one.found.fwhm
+    known = np.where(np.isfinite(one.image), one.image, np.float32(one.found.sky))
+    width, smooth, reached = np.sqrt(wanted**2 - given**2), known, given
+    for _ in range(6):
+        smooth = ndimage.gaussian_filter(known, width / 2.3548)
+        reached = measure_plane(smooth, one.missing).fwhm
+        if abs(reached / wanted - 1) < 1e-3:
+            break
+        width = np.sqrt(max(width**2 + wanted**2 - reached**2, 0.01))
+    print(f"At equal resolution: FWHM {reached:.3f} and {wanted:.3f}.")
+    return replace(one, image=smooth), two
 
 
 def artifacts(one: Look, stars: npt.NDArray[np.float64]) -> int:
@@ -207,13 +245,13 @@ def compare(ours: Look, theirs: Look) -> list[tuple[str, float, float]]:
     flux, other = flux[known], other[known]
     unit = float(np.median(flux / other))
     rows: list[tuple[str, float, float]] = []
-    for name, size in (
-        ("noise of the sky, per pixel", 1),
-        (f"noise of the sky, {BLOCK} x {BLOCK} boxes", BLOCK),
-    ):
-        rows.append((name, blank_noise(ours, size), unit * blank_noise(theirs, size)))
+    for title, pair in (("", (ours, theirs)), (", equally sharp", equally_sharp(ours, theirs))):
+        for size in BLOCKS:
+            noises = blank_noise(pair[0], size), unit * blank_noise(pair[1], size)
+            rows.append((f"noise of the sky, {size} x {size}{title}", *noises))
     rows.append(("FWHM [pixel]", ours.found.fwhm, theirs.found.fwhm))
-    faint = [row * one.found.fwhm for row, one in zip(rows[1][1:], (ours, theirs), strict=True)]
+    boxes = rows[BLOCKS.index(BLOCK)][1:]
+    faint = [row * one.found.fwhm for row, one in zip(boxes, (ours, theirs), strict=True)]
     rows.append(("noise of a faint star (boxes x FWHM)", faint[0], faint[1]))
     rows.append(("stars at 5 sigma or more", ours.found.n_stars, theirs.found.n_stars))
     # A star of the other image clears a group of pixels; one found in this image alone does not.
@@ -248,7 +286,16 @@ def main() -> None:
         "--option", action="append", default=[], help="option for sciastro, such as --workers=1"
     )
     parser.add_argument("--osc", action="store_true", help="the night is one of a color sensor")
+    parser.add_argument("--product", type=Path, help="image of sciastro that is there already")
+    parser.add_argument("--peer", type=Path, help="image of Siril that is there already")
     given = parser.parse_args()
+    if given.product and given.peer:
+        print(f"{'':40}{'sciastro':>12}{'Siril':>12}{'ratio':>8}")
+        theirs = fits.getdata(given.peer).astype(np.float32)
+        ours = fits.getdata(given.product, extname="SCI").astype(np.float32)
+        for row in compare(look(ours), look(theirs[1] if given.osc else theirs)):
+            _print_row(*row)
+        return
     with tempfile.TemporaryDirectory() as folder:
         work = given.work or Path(folder)
         work.mkdir(parents=True, exist_ok=True)

@@ -5,11 +5,10 @@ Reads the `frame` coordinates ``fwhm``, ``eccentricity``, ``sky``, ``noise``, ``
 common to all stars, 1 round), ``psf_signal``, ``airmass``, ``temperature``, ``registration_rms``, ``time``.
 Writes ``weight`` (best frame 1), ``use`` and ``reason``.
 
-Weights are inverse variances after normalization. For point sources on a sky-limited background the
-noise under a star grows with the area it covers: ``w = t**2 / (noise**2 fwhm**2)`` with the
-transparency t (Naylor 1998, MNRAS 296, 339: the variance of an optimally extracted flux is
-proportional to the sky variance times the equivalent area of the profile).
-Other weights are `integrate.weights`, the measures that a selection may name `integrate.select`.
+Weights are inverse variances after normalization. For point sources on a sky-limited background
+``w = t**2 / (noise**2 fwhm)`` with the transparency t: one power of the width, as the stars of a stack are
+measured on the stack, not frame by frame. Why, and the other weights: `integrate.weights`; the measures that
+a selection may name: `integrate.select`.
 """
 
 from dataclasses import dataclass

@@ -4,6 +4,14 @@
 variances *after* normalization to equal star fluxes. The others are for who wants them: `noise` ignores
 transparency, `fwhm` and `stars` know nothing of noise. None gives a frame weight 0 by formula: subtracting
 the worst frame's value, as some programs do, throws that frame away unseen.
+
+A stack is one sum, ``sum w_i I_i``, and a star in it has one profile ``P = sum w_i P_i / sum w_i``. The S/N
+of its optimally extracted flux is ``sqrt(integral P^2) / noise`` (Naylor 1998, MNRAS 296, 339). Where that is
+largest, ``w_i`` is proportional to ``t_i^2 / noise_i^2`` times ``integral P_i P``, for Gaussian profiles
+``1 / (FWHM_i^2 + FWHM^2)`` with the FWHM of P. About the middle that falls as ``1 / FWHM_i``, which needs
+nothing of the other frames and is what `source_snr` takes: 0.2 % below the best weights at most for FWHM that
+differ by a factor of 3. ``1 / FWHM_i^2`` is right for fluxes that are measured frame by frame and averaged;
+for a stack it loses up to 3 %, and adds noise to the sky.
 """
 
 from collections.abc import Mapping
@@ -74,12 +82,18 @@ def psf_signal(stars: StarArray, seconds: float, noise: float) -> float:
     return float(rate.sum() * (rate / area).sum() / noise**2)
 
 
-def _source_variance(facts: Mapping[str, Floats], kind: str) -> Floats:
-    """Return the variance of a faint star, of the sky, or of the sky before normalization."""
+def _variance(facts: Mapping[str, Floats], kind: str) -> Floats:
+    """Return the variance by which frames are weighted, up to a common factor."""
     noise, fwhm, t = (filled(facts[name]) for name in ("noise", "fwhm", "transparency"))
     if kind == "noise":
         return noise**2
-    return (noise * fwhm / t) ** 2 if kind == "source_snr" else (noise / t) ** 2
+    return (noise / t) ** 2 * fwhm if kind == "source_snr" else (noise / t) ** 2
+
+
+def _snr(facts: Mapping[str, Floats]) -> Floats:
+    """Return the S/N of a faint star on each frame alone, up to a common factor."""
+    noise, fwhm, t = (filled(facts[name]) for name in ("noise", "fwhm", "transparency"))
+    return np.sqrt(_inverse((noise * fwhm / t) ** 2))
 
 
 def _inverse(variance: Floats) -> Floats:
@@ -102,10 +116,9 @@ def group_measures(facts: Mapping[str, Floats], among: npt.NDArray[np.bool_]) ->
     among
         Frames among which the best one is looked for.
     """
-    snr = np.sqrt(_inverse(_source_variance(facts, "source_snr")))
     return {
         **facts,
-        "snr": _relative(np.where(np.isfinite(facts["noise"]), snr, np.nan), among),
+        "snr": _relative(np.where(np.isfinite(facts["noise"]), _snr(facts), np.nan), among),
         "psf_signal": _relative(facts["psf_signal"], among),
     }
 
@@ -156,4 +169,4 @@ def _raw(measures: Mapping[str, Floats], kind: str, expression: str, among: npt.
         return filled(measures["psf_signal"])
     if kind == "fwhm":
         return _inverse(filled(measures["fwhm"]) ** 2)
-    return _inverse(_source_variance(measures, kind))
+    return _inverse(_variance(measures, kind))

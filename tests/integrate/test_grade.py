@@ -82,12 +82,12 @@ def test_a_small_group_keeps_its_best_frame_and_says_so(n):
 
 
 def test_weights_are_inverse_variances_of_point_sources():
-    # t**2 / (noise fwhm)**2: (1 / 3)**2 against (0.5 / (2 * 3))**2 and (1 / (1 * 6))**2: 1, 1/16, 1/4.
+    # t**2 / (noise**2 fwhm): 1 / 3 against 0.25 / (4 * 3) and 1 / (1 * 6): 1, 1/16, 1/2.
     ds = measured_night(
         3, transparency={0: 1, 1: 0.5, 2: 1}, noise={0: 1, 1: 2, 2: 1}, fwhm={0: 3, 1: 3, 2: 6}
     )
     out = grade(ds, options=GradeOptions(reject=False))
-    np.testing.assert_allclose(out["weight"], [1, 1 / 16, 1 / 4])
+    np.testing.assert_allclose(out["weight"], [1, 1 / 16, 1 / 2])
     sky = grade(ds, options=GradeOptions(reject=False, weight="sky_variance"))
     np.testing.assert_allclose(sky["weight"], [1, 1 / 16, 1])
     assert (grade(ds, options=GradeOptions(reject=False, weight="equal"))["weight"] == 1).all()
@@ -98,7 +98,7 @@ def test_weighted_signal_to_noise_is_at_least_the_unweighted():
         30, 5, transparency=dict.fromkeys(range(8), 0.7), noise=dict.fromkeys(range(8, 14), 2.0)
     )
     w = grade(ds, options=GradeOptions(reject=False))["weight"].values
-    variance = ((ds["noise"] * ds["fwhm"] / ds["transparency"]) ** 2).values
+    variance = ((ds["noise"] / ds["transparency"]) ** 2 * ds["fwhm"]).values
 
     def snr(weight):
         return weight.sum() / np.sqrt((weight**2 * variance).sum())
