@@ -11,8 +11,10 @@ RULES = (
     "none",
 )
 SCALE_SOURCES = ("stars", "noise", "mad", "sn", "bwmv", "two_sided", "ikss", "ikss_lite")
-THRESHOLDS = {  # low, high; what the field uses
-    "winsorized": (4.0, 3.0),
+THRESHOLDS = {  # low, high; what the field uses, but for winsorized
+    # 3 above rejects 0.09 % of pure noise, on one side: 0.6 % more noise, and a sky 0.003 sigma of a frame
+    # too low, but not where star cores are protected: faint stars gain 0.1 %. 3.5 leaves a fifth of both.
+    "winsorized": (4.0, 3.5),
     "sigma": (4.0, 3.0),
     "averaged": (4.0, 3.0),
     "linearfit": (5.0, 4.0),
@@ -70,8 +72,8 @@ class StackOptions(ResampleOptions):
     )
     high: float | None = option(
         None,
-        "Threshold above the center: sigma (3; linearfit and noise 4), share 0.1 of the median (percentile), "
-        "1 frame (minmax).",
+        "Threshold above the center: sigma (3; winsorized 3.5, linearfit and noise 4), share 0.1 of the "
+        "median (percentile), 1 frame (minmax).",
         low=0.0,
     )
     context: bool = option(

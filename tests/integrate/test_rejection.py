@@ -68,9 +68,9 @@ def test_the_rule_that_auto_took_is_stated():
         "esd",
         "winsorized",
     ]
-    assert options.describe(30) == "winsorized 4 / 3 (auto, 30 frames)"
+    assert options.describe(30) == "winsorized 4 / 3.5 (auto, 30 frames)"
     assert StackOptions(reject="noise", low=4.2).describe(8) == "noise 4.2 / 4"
-    assert StackOptions(reject="winsorized").describe(30) == "winsorized 4 / 3"
+    assert StackOptions(reject="winsorized").describe(30) == "winsorized 4 / 3.5"
     assert StackOptions(reject="linearfit").describe(2) == "none (fewer than 3 frames)"
     assert StackOptions(reject="none").describe(2) == "none"
 
