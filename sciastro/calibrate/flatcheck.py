@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.calibrate.sampling import ReadRows, take_sample, trimmed_mean
+from sciastro.calibrate.sampling import ReadRows, Sample, take_sample
 from sciastro.core.options import Options, option
 from sciastro.errors import MatchError
 from sciastro.kernels.reduce import (
     METHODS,
 )
 
-__all__ = ["UNKNOWN", "FlatCheck", "MasterOptions", "check_flats", "refuse_bad_flats"]
+__all__ = ["UNKNOWN", "FlatCheck", "MasterOptions", "ceiling_of", "check_flats", "refuse_bad_flats"]
 
 Floats = npt.NDArray[np.float32]
 UNKNOWN = 1e9  # no camera saturates there: the level is not known
@@ -72,6 +72,7 @@ def check_flats(
     options: MasterOptions = DEFAULTS,
     subtract: Floats | None = None,
     saturation: float = 65_535.0,
+    sample: Sample | None = None,
 ) -> list[FlatCheck]:
     """Look at bands of every flat for saturation and darkness, so that the bad ones can be left out.
 
@@ -89,14 +90,22 @@ def check_flats(
     saturation
         Level at which pixels saturate [adu]; 97 % of it counts. NaN or 1e9 and more: unknown, and only a
         flat without any light above what is subtracted counts as black.
+    sample
+        From `take_sample` with this `subtract`, the ceiling `ceiling_of(saturation)`, and means; None reads
+        one.
     """
-    ceiling = 0.97 * saturation
-    sample = take_sample(readers, shape, subtract=subtract, ceiling=ceiling)
+    if sample is None:
+        sample = take_sample(readers, shape, subtract=subtract, ceiling=ceiling_of(saturation), means=True)
     least = _least_level(options, saturation, subtract is None)
     return [
-        _checked(trimmed_mean(values), float(top), least, options, saturation)
-        for values, top in zip(sample.values, sample.raw_top, strict=True)
+        _checked(float(mean), float(top), least, options, saturation)
+        for mean, top in zip(sample.means, sample.raw_top, strict=True)
     ]
+
+
+def ceiling_of(saturation: float) -> float:
+    """Return the level from which a pixel counts as saturated [adu]."""
+    return 0.97 * saturation
 
 
 def _least_level(options: MasterOptions, saturation: float, with_bias: bool) -> float:
@@ -116,15 +125,13 @@ def _checked(level: float, top: float, least: float, options: MasterOptions, sat
     return FlatCheck(level=level, saturated=top, reason=reason)
 
 
-def refuse_bad_flats(
-    values: Floats, tops: npt.NDArray[np.float64], options: MasterOptions, saturation: float, with_bias: bool
-) -> None:
+def refuse_bad_flats(sample: Sample, options: MasterOptions, saturation: float, with_bias: bool) -> None:
     """Raise a MatchError that names every flat of a sample that cannot be used.
 
     Parameters
     ----------
-    values, tops
-        Sampled pixels of every flat [adu] and their saturated fractions, from `take_sample`.
+    sample
+        Of every flat, with means.
     options, saturation
         As in `check_flats`.
     with_bias
@@ -137,8 +144,8 @@ def refuse_bad_flats(
     """
     least = _least_level(options, saturation, with_bias)
     checks = [
-        _checked(trimmed_mean(v), float(t), least, options, saturation)
-        for v, t in zip(values, tops, strict=True)
+        _checked(float(mean), float(top), least, options, saturation)
+        for mean, top in zip(sample.means, sample.raw_top, strict=True)
     ]
     bad = [f"frame {number + 1} {check.reason}" for number, check in enumerate(checks) if check.reason]
     if len(bad) > 4:

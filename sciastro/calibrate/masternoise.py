@@ -17,6 +17,7 @@ def noise_model(
     kind: str,
     gain: float,
     read_noise: float,
+    workers: int = 1,
 ) -> tuple[float, float, float]:
     """Return read [adu2], shot [adu] and the noise [adu] of one raw sample at the level, from frame pairs.
 
@@ -35,8 +36,10 @@ def noise_model(
         "flat", "bias", or anything else for darks.
     gain, read_noise
         [electron / adu], [electron]; NaN unknown: learned from the frames.
+    workers
+        Threads.
     """
-    variance, squares, sums = pair_variance(values, scale)
+    variance, squares, sums = pair_variance(values, scale, workers)
     known_gain, known_read = np.isfinite(gain) and gain > 0, np.isfinite(read_noise)
     if kind == "flat":
         read = 1 / 12 + ((read_noise / gain) ** 2 if known_gain and known_read else 0.0)

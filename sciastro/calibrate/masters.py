@@ -13,10 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.calibrate.flatcheck import UNKNOWN, FlatCheck, MasterOptions, check_flats, refuse_bad_flats
+from sciastro.calibrate.flatcheck import (
+    UNKNOWN,
+    FlatCheck,
+    MasterOptions,
+    ceiling_of,
+    check_flats,
+    refuse_bad_flats,
+)
 from sciastro.calibrate.masternoise import noise_model
 from sciastro.calibrate.planes import plane_level
-from sciastro.calibrate.sampling import ReadRows, take_sample, trimmed_mean
+from sciastro.calibrate.sampling import FillRows, ReadRows, Sample, take_sample, trimmed_mean
 from sciastro.core.cfa import period, phase_slices
 from sciastro.core.lift import run_tasks
 from sciastro.core.quality import Quality
@@ -25,7 +32,15 @@ from sciastro.kernels import reduce as kernel
 from sciastro.kernels.masters import combine_counts
 from sciastro.kernels.networks import merge_network
 
-__all__ = ["FlatCheck", "Master", "MasterOptions", "ReadRows", "check_flats", "combine_master"]
+__all__ = [
+    "FlatCheck",
+    "Master",
+    "MasterOptions",
+    "ReadRows",
+    "check_flats",
+    "combine_master",
+    "sample_frames",
+]
 
 Floats = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
@@ -95,6 +110,7 @@ def combine_master(
     memory_bytes: int = 500_000_000,
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
+    sample: Sample | None = None,
 ) -> Master:
     """Combine calibration frames into a master, band of rows by band of rows.
 
@@ -123,6 +139,8 @@ def combine_master(
         Threads.
     progress
         Called with rows done and rows in total.
+    sample
+        From `sample_frames` with the same arguments, where the caller has one; else it is taken here.
 
     Returns
     -------
@@ -138,13 +156,15 @@ def combine_master(
     if not readers:
         raise DatasetError("has no frames.", where=f"master {kind}", remedy="Add frames of this kind.")
     flat = kind == "flat"
-    even = 6 if period(cfa) == 6 else 2  # bands of rows keep the phases of the mosaic
-    sample = take_sample(readers, shape, subtract=subtract, ceiling=0.97 * saturation, period=even)
+    if sample is None:
+        sample = sample_frames(
+            kind, readers, shape, subtract=subtract, cfa=cfa, saturation=saturation, workers=workers
+        )
     values = sample.values
     parts = phase_slices(cfa if flat and options.equalize else "")
     if flat:
-        refuse_bad_flats(values, sample.raw_top, options, saturation, subtract is None)
-        levels = np.array([[trimmed_mean(frame[part]) for frame in values] for part in parts])
+        refuse_bad_flats(sample, options, saturation, subtract is None)
+        levels = _flat_levels(sample, parts, workers)
         scales = levels.mean(axis=1, keepdims=True) / levels
     else:
         if not np.isfinite(values).any():
@@ -156,14 +176,14 @@ def combine_master(
         levels = np.full((1, len(readers)), float(np.nanmedian(values)))
         scales = np.ones_like(levels)
     models = [
-        noise_model(values[(slice(None), *part)], scale, level, kind, gain, read_noise)
+        noise_model(values[(slice(None), *part)], scale, level, kind, gain, read_noise, workers)
         for part, scale, level in zip(parts, scales, levels.mean(axis=1), strict=True)
     ]
     work = _Work(
         kind, list(readers), shape, options, subtract, parts, scales, models, levels, flat, saturation
     )
     planes = _Planes.empty(shape)
-    bands = _bands(shape, len(readers), memory_bytes, workers, even)
+    bands = _bands(shape, len(readers), memory_bytes, workers, _even(cfa))
     done = [0]
 
     def tell(band: tuple[int, int], _: object) -> None:
@@ -174,6 +194,45 @@ def combine_master(
     counts = run_tasks(lambda band: _combine_band(work, planes, *band), bands, workers=workers, done=tell)
     low, high = (sum(count[side] for count in counts) for side in (0, 1))
     return _finish(work, planes, subtract_variance, (low, high))
+
+
+def _even(cfa: str) -> int:
+    """Return what bands of rows begin on a multiple of, so that they keep the phases of the mosaic."""
+    return 6 if period(cfa) == 6 else 2
+
+
+def sample_frames(
+    kind: str,
+    readers: Sequence[ReadRows],
+    shape: tuple[int, int],
+    *,
+    subtract: Floats | None = None,
+    cfa: str = "",
+    saturation: float = 65_535.0,
+    workers: int = 2,
+) -> Sample:
+    """Look at some bands of every frame; `check_flats` and `combine_master` can share what is seen.
+
+    Parameters
+    ----------
+    kind, readers, shape, subtract, cfa, saturation, workers
+        As for `combine_master`.
+    """
+    return take_sample(
+        readers, shape, subtract=subtract, ceiling=ceiling_of(saturation), period=_even(cfa),
+        means=kind == "flat", workers=workers,
+    )  # fmt: skip
+
+
+def _flat_levels(
+    sample: Sample, parts: Sequence[tuple[slice, slice]], workers: int
+) -> npt.NDArray[np.float64]:
+    """Return the level of every phase and flat (phase, frame) [adu]."""
+    if len(parts) == 1:
+        return sample.means[None]
+    return np.array(
+        run_tasks(lambda part: [trimmed_mean(frame[part]) for frame in sample.values], parts, workers=workers)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,20 +274,32 @@ def _bands(
 
 def _combine_band(work: _Work, planes: _Planes, y0: int, y1: int) -> tuple[int, int]:
     """Combine rows y0 to y1 - 1 into `planes`; return the numbers of samples rejected below and above."""
-    first = np.asarray(work.readers[0](y0, y1))
-    stack = np.empty((len(work.readers), *first.shape), first.dtype)
-    stack[0] = first
-    for number, read in enumerate(work.readers[1:], start=1):
-        stack[number] = read(y0, y1)
+    stack = _read_band(work.readers, y0, y1, work.shape[1])
     if stack.dtype not in COMPILED:
         stack = stack.astype(np.float32)
     minus = None if work.subtract is None else work.subtract[y0:y1]
-    ratio, low, high = np.empty(first.shape, np.float32), 0, 0
+    ratio, low, high = np.empty(stack.shape[1:], np.float32), 0, 0
     for k, part in enumerate(work.parts):
         below, above = _combine_part(work, planes, stack, minus, k, np.s_[y0:y1], part, ratio)
         low, high = low + below, high + above
     planes.ratio[-(-y0 // THIN) : -(-y1 // THIN)] = ratio[-y0 % THIN :: THIN, ::THIN]
     return low, high
+
+
+def _read_band(readers: Sequence[ReadRows], y0: int, y1: int, width: int) -> npt.NDArray[np.generic]:
+    """Return rows y0 to y1 - 1 of every frame, (frame, y, x) in the dtype of the first; read into place."""
+    first = readers[0]
+    start = None if isinstance(first, FillRows) else np.asarray(first(y0, y1))
+    dtype = first.dtype if start is None else start.dtype
+    stack = np.empty((len(readers), y1 - y0, width), dtype)
+    for read, target in zip(readers, stack, strict=True):
+        if isinstance(read, FillRows) and read.dtype == dtype:
+            read.into(y0, y1, target)
+        elif read is first and start is not None:
+            target[...] = start
+        else:
+            target[...] = read(y0, y1)
+    return stack
 
 
 def _combine_part(
@@ -301,13 +372,16 @@ def _finish(
     elif subtract_variance is not None:
         variance += subtract_variance
     missing = ~np.isfinite(image)
+    quality = np.zeros(image.shape, np.uint16)
+    if missing.any():
+        quality[missing] = Quality.NO_DATA | Quality.DO_NOT_USE
     ratio = planes.ratio
     samples = float(n * image.size)
     return Master(
         kind=work.kind,
         image=image,
         variance=variance,
-        quality=np.where(missing, np.uint16(Quality.NO_DATA | Quality.DO_NOT_USE), np.uint16(0)),
+        quality=quality,
         n_frames=n,
         level=float(np.mean(levels)),
         phase_levels=tuple(levels),

@@ -1,12 +1,16 @@
 """Learn levels and noise of a set of calibration frames from a few bands of rows, before combining them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.lift import run_tasks
+
 __all__ = [
+    "FillRows",
     "ReadRows",
     "Sample",
     "clipped_variance",
@@ -16,6 +20,23 @@ __all__ = [
 ]
 
 ReadRows = Callable[[int, int], npt.NDArray[np.generic]]
+"""``read(y0, y1)`` returns rows y0..y1-1 of a frame, (rows, columns) [adu]."""
+
+
+@runtime_checkable
+class FillRows(Protocol):
+    """A `ReadRows` that can also fill memory which is there already."""
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Dtype of the rows."""
+        ...
+
+    def into(self, first: int, last: int, out: npt.NDArray[np.generic]) -> None:
+        """Fill `out` (rows, columns), contiguous and of that dtype, with the rows ``first <= y < last``."""
+        ...
+
+
 Floats = npt.NDArray[np.float32]
 STARTERS = 40_000  # values that clipping starts from
 
@@ -31,10 +52,21 @@ class Sample:
         period; `subtract` taken off.
     raw_top
         Fraction of the sampled pixels of each frame at or above the ceiling that was given.
+    means
+        Trimmed mean of each frame [adu]; NaN where it holds no number. Empty if not asked for.
     """
 
     values: Floats
     raw_top: npt.NDArray[np.float64]
+    means: npt.NDArray[np.float64]
+
+    def only(self, chosen: Sequence[int]) -> "Sample":
+        """Return the sample of some of the frames."""
+        if len(chosen) == len(self.values):
+            return self
+        index = np.asarray(chosen, dtype=np.intp)
+        means = self.means[index] if self.means.size else self.means
+        return replace(self, values=self.values[index], raw_top=self.raw_top[index], means=means)
 
 
 def take_sample(
@@ -46,6 +78,8 @@ def take_sample(
     pixels: int = 300_000,
     bands: int = 8,
     period: int = 2,
+    means: bool = False,
+    workers: int = 1,
 ) -> Sample:
     """Read evenly spread bands of rows of every frame.
 
@@ -63,28 +97,40 @@ def take_sample(
         How much to read.
     period
         Every band begins on a multiple of this: the period of a color mosaic.
+    means
+        Whether to find the trimmed means of the frames too.
+    workers
+        Threads.
     """
     height, width = shape
     rows = min(height, max(period, int(np.ceil(pixels / bands / width / period)) * period))
     count = min(bands, height // rows)
     starts = sorted({int(start) // period * period for start in np.linspace(0, height - rows, count)})
     values = np.empty((len(readers), rows * len(starts), width), np.float32)
-    top = np.zeros(len(readers))
-    for number, read in enumerate(readers):
+
+    def look(number: int) -> tuple[int, float]:
+        top = 0
         for k, start in enumerate(starts):
-            band = np.asarray(read(start, start + rows)).astype(np.float32)
-            top[number] += np.count_nonzero(band >= ceiling)
-            values[number, k * rows : (k + 1) * rows] = (
-                band if subtract is None else band - subtract[start : start + rows]
-            )
-    return Sample(values, top / values[0].size)
+            target = values[number, k * rows : (k + 1) * rows]
+            target[...] = readers[number](start, start + rows)
+            top += np.count_nonzero(target >= ceiling)
+            if subtract is not None:
+                target -= subtract[start : start + rows]
+        return top, trimmed_mean(values[number]) if means else 0.0
+
+    found = run_tasks(look, range(len(readers)), workers=workers)
+    tops = np.array([top for top, _ in found]) / values[0].size
+    return Sample(values, tops, np.array([mean for _, mean in found] if means else []))
 
 
 def trimmed_mean(values: npt.NDArray[np.floating], cut: float = 0.05) -> float:
     """Return the mean without the fraction `cut` at either end; NaN is left out; NaN of nothing."""
-    good = np.sort(values[np.isfinite(values)], axis=None)
+    good = values[np.isfinite(values)]
+    if not good.size:
+        return float("nan")
     k = int(cut * good.size)
-    return float(np.mean(good[k : good.size - k], dtype=np.float64)) if good.size else float("nan")
+    good.partition((k, good.size - 1 - k))
+    return float(np.mean(good[k : good.size - k], dtype=np.float64))
 
 
 def clipped_variance(values: npt.NDArray[np.floating], kappa: float = 4.0) -> float:
@@ -108,7 +154,9 @@ def clipped_variance(values: npt.NDArray[np.floating], kappa: float = 4.0) -> fl
     return float(sigma**2 / (1 - tail))
 
 
-def pair_variance(values: Floats, scale: npt.NDArray[np.floating]) -> tuple[float, float, float]:
+def pair_variance(
+    values: Floats, scale: npt.NDArray[np.floating], workers: int = 1
+) -> tuple[float, float, float]:
     """Return the clipped variance of differences of neighboring frames, and the scales that go with it.
 
     For scaled frames with V = s^2 read + s shot level, the difference of two has the variance
@@ -120,6 +168,8 @@ def pair_variance(values: Floats, scale: npt.NDArray[np.floating]) -> tuple[floa
         (frame, pixel...) [adu], not scaled.
     scale
         (frame,).
+    workers
+        Threads.
 
     Returns
     -------
@@ -132,10 +182,13 @@ def pair_variance(values: Floats, scale: npt.NDArray[np.floating]) -> tuple[floa
         return clipped_variance(shift) * float(scale[0]) ** 2, 2 * float(scale[0]) ** 2, 2 * float(scale[0])
     n = len(values)
     pairs = [(i, (i + 1) % n) for i in range(n if n > 2 else 1)]
-    found = [
-        clipped_variance(values[i] * np.float32(scale[i]) - values[j] * np.float32(scale[j]))
-        for i, j in pairs
-    ]
+    found = run_tasks(
+        lambda ij: clipped_variance(
+            values[ij[0]] * np.float32(scale[ij[0]]) - values[ij[1]] * np.float32(scale[ij[1]])
+        ),
+        pairs,
+        workers=workers,
+    )
     squares = [float(scale[i] ** 2 + scale[j] ** 2) for i, j in pairs]
     sums = [float(scale[i] + scale[j]) for i, j in pairs]
     # Few frames: the mean, since one noisier frame is in the master too. Many: the median, against one that

@@ -14,6 +14,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -141,6 +142,8 @@ class FitsReader:
 
         A gzip or bzip2 file has to be unpacked from its beginning for each band.
         """
+        if self.plain(probe):
+            return PlainRows(probe)
 
         def rows(first: int, last: int) -> Pixels:
             check_rows(probe, first, last)
@@ -152,6 +155,31 @@ class FitsReader:
                 return _read_plain(probe, first, last)
 
         return rows
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRows:
+    """Reads bands of rows of an image whose pixels lie in the file as they are."""
+
+    probe: Probe
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the rows."""
+        return self.probe.dtype
+
+    def __call__(self, first: int, last: int) -> Pixels:
+        """Return the rows ``first <= y < last``."""
+        out = np.empty((last - first, self.probe.shape[1]), self.probe.dtype)
+        self.into(first, last, out)
+        return out
+
+    def into(self, first: int, last: int, out: Pixels) -> None:
+        """Fill `out` (rows, columns), contiguous and of our dtype, with those rows."""
+        check_rows(self.probe, first, last)
+        start = (self.probe.offset or 0) + first * self.probe.shape[1] * out.itemsize
+        with _reading(self.probe.path), self.probe.path.open("rb", buffering=0) as file:
+            _read_converted(file, out.reshape(-1), start, self.probe)
 
 
 @contextmanager
@@ -238,19 +266,14 @@ def _add_primary(header: fits.Header, primary: fits.Header) -> None:
 
 
 def _read_plain(probe: Probe, first: int, last: int) -> Pixels:
-    """Read rows from their place in the file, block by block, converting each while it is in the cache."""
+    """Read rows from their place in the file whose values need another size in memory than there."""
     stored = _stored(probe)
     count = (last - first) * probe.shape[1]
     start = (probe.offset or 0) + first * probe.shape[1] * stored.itemsize
-    if probe.dtype.itemsize != stored.itemsize:
-        raw = np.empty(count, stored)
-        with probe.path.open("rb", buffering=0) as file:
-            _fill(file, raw.view(np.uint8), start, probe)
-        return _convert_chunks(probe, raw, (last - first, probe.shape[1]))
-    out = np.empty(count, probe.dtype)
+    raw = np.empty(count, stored)
     with probe.path.open("rb", buffering=0) as file:
-        _read_converted(file, out, start, probe)
-    return out.reshape(last - first, probe.shape[1])
+        _fill(file, raw.view(np.uint8), start, probe)
+    return _convert_chunks(probe, raw, (last - first, probe.shape[1]))
 
 
 def _read_converted(file: IO[bytes], out: Pixels, start: int, probe: Probe, digest: Any = None) -> int:

@@ -24,6 +24,7 @@ from sciastro.core.quality import flag_attributes
 from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import celestial_from_header, text_to_wcs, wcs_to_header, wcs_to_text
 from sciastro.errors import FileError, OutputError
+from sciastro.io.fitswrite import can_stream, stream_hdus
 from sciastro.io.paths import atomic_path
 from sciastro.io.product_cards import (
     ProductFacts,
@@ -197,7 +198,11 @@ def _write(
 
 def write_hdus(path: Path, hdus: fits.HDUList) -> None:
     """Write `hdus` with checksums whose comments do not hold the moment of writing."""
-    run_tasks(lambda hdu: hdu.add_checksum(when="checksum of this HDU"), list(hdus))
+    comment = "checksum of this HDU"
+    if all(can_stream(hdu) for hdu in hdus):
+        stream_hdus(path, hdus, comment)
+        return
+    run_tasks(lambda hdu: hdu.add_checksum(when=comment), list(hdus))
     hdus.writeto(path, overwrite=True, output_verify="exception")
 
 
@@ -223,8 +228,7 @@ def _hdus(
             header.extend(cards)
         if name == "DQ":
             header.extend(quality_cards())
-        data = _stored(name, plane)
-        yield _image_hdu(_apart(data) if kind == "master" and not compress else data, header, name, compress)
+        yield _image_hdu(_stored(name, plane), header, name, compress)
 
 
 def _noise_hdu(kernel: Plane) -> Iterator[Any]:
@@ -275,14 +279,6 @@ def _image_hdu(data: Plane, header: fits.Header, name: str, compress: bool) -> A
         compression_type="GZIP_2" if data.dtype.kind == "f" else "RICE_1",
         quantize_level=0.0,
     )
-
-
-def _apart(data: Plane) -> Plane:
-    """Return floats as the file has them: astropy would swap bytes in place.
-
-    Masters are written while other threads read them.
-    """
-    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder(">") if data.dtype.kind == "f" else None)
 
 
 def is_product(header: fits.Header) -> bool:

@@ -227,9 +227,8 @@ def open_raw(path: Path, group: str) -> RawBlock:
     FileError
         If the file is not a store, or its pixels are not contiguous.
     """
-    recover(path)
     try:
-        with h5py.File(path, "r") as file:
+        with _reading(path) as file:
             raw = file[group]["raw"]
             offset = raw.id.get_offset()
             shape, dtype = raw.shape, raw.dtype
@@ -246,16 +245,14 @@ def open_raw(path: Path, group: str) -> RawBlock:
 
 def groups(path: Path) -> list[str]:
     """Return the names of the groups that hold raw frames."""
-    recover(path)
-    with h5py.File(path, "r") as file:
+    with _reading(path) as file:
         return sorted(name for name in file if isinstance(file[name], h5py.Group) and "raw" in file[name])
 
 
 def root_text(path: Path, name: str) -> str:
     """Return a text attribute of the file, "" where it has none or is no HDF5 file."""
     try:
-        recover(path)
-        with h5py.File(path, "r") as file:
+        with _reading(path) as file:
             return str(file.attrs.get(name, ""))
     except OSError:
         return ""
@@ -392,6 +389,15 @@ _LOCK = threading.RLock()
 
 
 @contextlib.contextmanager
+def _reading(path: Path) -> Iterator[h5py.File]:
+    """Open the file to read, after any update by another thread and after undoing one that crashed."""
+    with _LOCK:
+        recover(path)
+        with h5py.File(path, "r") as file:
+            yield file
+
+
+@contextlib.contextmanager
 def updating(path: Path) -> Iterator[None]:
     """Change the file inside this context; on any failure, now or by a crash, the old state comes back.
 
@@ -478,15 +484,16 @@ def _outside(regions: list[tuple[int, int]], size: int) -> list[tuple[int, int]]
 def recover(path: Path) -> bool:
     """Undo an update that a crash cut short; return whether there was one."""
     journal = _journal(path)
-    if not journal.exists():
-        return False
-    with _LOCK, journal.open("rb") as source, path.open("r+b") as target:
-        head = json.loads(source.read(int.from_bytes(source.read(8), "little")))
-        for start, length in head["regions"]:
-            target.seek(start)
-            target.write(source.read(length))
-        target.truncate(head["size"])
-        target.flush()
-        os.fsync(target.fileno())
-    journal.unlink()
-    return True
+    with _LOCK:  # another thread may be in the midst of an update, whose journal must stay
+        if not journal.exists():
+            return False
+        with journal.open("rb") as source, path.open("r+b") as target:
+            head = json.loads(source.read(int.from_bytes(source.read(8), "little")))
+            for start, length in head["regions"]:
+                target.seek(start)
+                target.write(source.read(length))
+            target.truncate(head["size"])
+            target.flush()
+            os.fsync(target.fileno())
+        journal.unlink()
+        return True

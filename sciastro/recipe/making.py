@@ -4,6 +4,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.calibrate.defects import DefectOptions, defects_from_dark, defects_from_flat, merge_defects
-from sciastro.calibrate.masters import Master, MasterOptions, check_flats, combine_master
+from sciastro.calibrate.masters import Master, MasterOptions, check_flats, combine_master, sample_frames
+from sciastro.calibrate.sampling import Sample
 from sciastro.core.history import record
 from sciastro.core.lift import beside, run_tasks
 from sciastro.core.quality import Quality
@@ -96,6 +98,8 @@ class MasterBank:
         Ids of masters that are in the store already.
     finish
         Waits until the files that are being written are there.
+    close
+        Ends the thread that writes them.
     """
 
     options: DefectOptions
@@ -109,11 +113,13 @@ class MasterBank:
     hold: int = 0
     stored: set[str] = field(default_factory=set)
     finish: Callable[[], None] | None = None
+    close: Callable[[], None] | None = None
     _held: OrderedDict[str, LentMaster] = field(default_factory=OrderedDict)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the planes behind, and what only the report of a run tells."""
-        return {**self.__dict__, "_held": OrderedDict(), "left_out": {}, "used": set(), "finish": None}
+        return {**self.__dict__, "_held": OrderedDict(), "left_out": {}, "used": set(), "finish": None,
+                "close": None}  # fmt: skip
 
     def keep(self, name: str, master: LentMaster) -> None:
         """Hold a master in memory, and drop the oldest ones beyond `hold` bytes."""
@@ -124,6 +130,22 @@ class MasterBank:
     def forget(self) -> None:
         """Drop what is held in memory; `load` reads the files again."""
         self._held.clear()
+
+    def settle(self) -> None:
+        """Wait until every master is on the disk, in the store and in the journal.
+
+        Raises
+        ------
+        OutputError
+            If one could not be written.
+        """
+        try:
+            if self.finish is not None:
+                self.finish()
+        finally:
+            if self.close is not None:
+                self.close()
+            self.finish = self.close = None
 
     def load(self, name: str | None) -> LentMaster | None:
         """Return the planes of a master; None for None, and for one that could not be made."""
@@ -169,7 +191,10 @@ class MasterBank:
 def make_masters(
     session: Session, plan: MasterPlan, recipe: Recipe, context: Context, journal: Journal
 ) -> MasterBank:
-    """Make every master that some light or flat needs; one that fails costs a warning, not the run."""
+    """Make every master that some light or flat needs; one that fails costs a warning, not the run.
+
+    The last ones may still be on their way to the disk: `MasterBank.settle` waits for them.
+    """
     bank = MasterBank(recipe.of(DefectOptions), hold=context.memory // 6)
     wanted = _wanted(plan)
     folder = context.numbered("masters")
@@ -177,8 +202,8 @@ def make_masters(
     if context.cluster is not None:
         _make_elsewhere(session, [spec for spec in plan.masters if spec.id in wanted], bank, recipe, context,
                         journal)  # fmt: skip
-    with beside() as submit:
-        writer = _Writer(submit, context.numbered("frames.h5"), bank, journal)
+    with ExitStack() as stack:
+        writer = _Writer(stack.enter_context(beside()), context.numbered("frames.h5"), bank, journal)
         bank.finish = writer.finish
         for spec in plan.masters:
             if spec.id in wanted:
@@ -186,8 +211,7 @@ def make_masters(
                 continue
             bank.left_out |= {frame.name: "no light needs this master" for frame in spec.frames}
             context.progress.advance("masters", len(spec.frames))
-        writer.finish()
-        bank.finish = None
+        bank.close = stack.pop_all().close
     return bank
 
 
@@ -400,8 +424,15 @@ def _combined(
     base = bank.load(spec.calibrated_by)
     subtract = base.image if base is not None else _named_black(spec)
     saturation = _saturation(spec)
-    if spec.kind == "flat":
-        sources, bad = _good_flats(sources, spec, subtract, saturation, options)
+    saturation = saturation if np.isfinite(saturation) else 1e30
+    sample: Sample | None = None
+    if sources:
+        sample = sample_frames(
+            spec.kind, list(sources.values()), spec.key.shape, subtract=subtract,
+            cfa=spec.key.cfa if spec.kind == "flat" else "", saturation=saturation, workers=context.workers,
+        )  # fmt: skip
+    if spec.kind == "flat" and sample is not None:
+        sources, sample, bad = _good_flats(sources, sample, spec, subtract, saturation, options)
         left_out |= bad
     if not sources:
         bank.left_out |= left_out
@@ -417,14 +448,15 @@ def _combined(
         spec.kind, list(sources.values()), spec.key.shape, options=options, subtract=subtract,
         subtract_variance=base.variance if base is not None else None,
         cfa=spec.key.cfa if spec.kind == "flat" else "", gain=spec.key.egain or float("nan"),
-        saturation=saturation if np.isfinite(saturation) else 1e30,
-        memory_bytes=max(context.memory // 3, 10**8), workers=context.workers,
+        saturation=saturation, memory_bytes=max(context.memory // 3, 10**8), workers=context.workers,
+        sample=sample,
     )  # fmt: skip
     context.progress.advance("masters", len(spec.frames))
     for path, reason in left_out.items():
         context.warn(f"{path}: {reason}")
-    variance = np.sqrt(master.variance, dtype=np.float32) ** 2  # as the file has it: a resumed run reads that
-    lent = LentMaster(spec.kind, _unit(spec.kind), master.image, variance, _lean(master.quality))
+    np.sqrt(master.variance, out=master.variance)  # as the file has it: a resumed run reads that
+    np.square(master.variance, out=master.variance)
+    lent = LentMaster(spec.kind, _unit(spec.kind), master.image, master.variance, _lean(master.quality))
     bank.keep(spec.id, lent)
     writer(spec.id, lent, partial(_write, target, spec, master, options))
     return {"n_frames": master.n_frames, "left_out": left_out, "level": master.level, "noise": master.noise}
@@ -571,24 +603,24 @@ def _part(whole: npt.NDArray[np.generic], first: int, last: int) -> npt.NDArray[
 
 def _good_flats(
     sources: Mapping[str, Rows],
+    sample: Sample,
     spec: MasterSpec,
     subtract: Plane | None,
     saturation: float,
     options: MasterOptions,
-) -> tuple[dict[str, Rows], dict[str, str]]:
-    """Return the flats that can be used, and why the others cannot."""
-    if not sources:
-        return {}, {}
+) -> tuple[dict[str, Rows], Sample, dict[str, str]]:
+    """Return the flats that can be used with their sample, and why the others cannot."""
     checks = check_flats(
-        list(sources.values()), spec.key.shape, options=options, subtract=subtract,
-        saturation=saturation if np.isfinite(saturation) else 1e30,
+        list(sources.values()), spec.key.shape, options=options, subtract=subtract, saturation=saturation,
+        sample=sample,
     )  # fmt: skip
     bad = {
         path: f"this flat {check.reason}."
         for path, check in zip(sources, checks, strict=True)
         if check.reason
     }
-    return {path: rows for path, rows in sources.items() if path not in bad}, bad
+    good = sample.only([number for number, path in enumerate(sources) if path not in bad])
+    return {path: rows for path, rows in sources.items() if path not in bad}, good, bad
 
 
 def _take_over(spec: MasterSpec, session: Session, target: Path, context: Context) -> dict[str, Any]:

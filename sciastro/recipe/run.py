@@ -137,10 +137,14 @@ def _go(run: Run) -> None:
         ("photometry", stages.photometry),
         ("render", stages.render),
     )
-    for name, work in order:
-        if run.goes_on(name):
-            work(run)
-            refresh_rows(run)
+    try:
+        for name, work in order:
+            if run.goes_on(name):
+                work(run)
+                refresh_rows(run)
+    except BaseException:
+        stages.leave_masters(run)
+        raise
     wanted = sum(len(members.bands) for members in run.sets) if run.goes_on("integrate") else 0
     run.summary.settle(wanted)
     if run.goes_on("report"):

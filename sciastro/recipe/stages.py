@@ -1,11 +1,12 @@
 """The stages of a run, in their order: each takes what the earlier ones left and adds its own."""
 
+import logging
 from dataclasses import replace
 from typing import Any
 
 from sciastro.astrometry.movers import Track
 from sciastro.astrometry.solve import Solution
-from sciastro.errors import MatchError
+from sciastro.errors import MatchError, SciastroError
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.run import empty_stack
 from sciastro.io.xisfproducts import copy_as_xisf
@@ -27,13 +28,15 @@ from sciastro.recipe.keeping import keep_frames, linked_blocks, store_facts, sto
 from sciastro.recipe.kept import forget_stars
 from sciastro.recipe.library import add_to_library
 from sciastro.recipe.lights import StackSet
-from sciastro.recipe.making import make_masters, match_of_made
+from sciastro.recipe.making import MasterBank, make_masters, match_of_made
 from sciastro.recipe.measuring import measure_lights
 from sciastro.recipe.panels import register_mosaic
 from sciastro.recipe.quality import write_quality
 from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import master_rows
 from sciastro.recipe.stacking import Stacked, place_canvas, stack_band
+
+log = logging.getLogger(__name__)
 
 
 def masters(run: Run) -> None:
@@ -46,9 +49,26 @@ def masters(run: Run) -> None:
         run.summary.masters = master_rows(run.plan, run.bank)
         if run.growth is not None:
             run.summary.masters = [*run.growth.master_rows, *run.summary.masters]
-        store_masters(run.store, run.bank)
-        if run.request.library is not None and run.request.library_add:
-            add_to_library(run.request.library, run.plan.masters, run.bank)
+        if not (run.goes_on("calibrate") and run.lights) or run.context.cluster is not None:
+            _settle_masters(run, run.bank)  # else the last ones are written while pass 1 begins
+
+
+def _settle_masters(run: Run, bank: MasterBank) -> None:
+    """Wait for the files of masters; bring what is missing into the store and the library."""
+    bank.settle()
+    store_masters(run.store, bank)
+    if run.request.library is not None and run.request.library_add:
+        add_to_library(run.request.library, run.plan.masters, bank)
+
+
+def leave_masters(run: Run) -> None:
+    """Wait for masters that are still being written when the run ends early with an error to tell."""
+    if run.bank is None:
+        return
+    try:
+        run.bank.settle()
+    except SciastroError as error:
+        log.warning("%s", error)
 
 
 def pass_one(run: Run) -> None:
@@ -70,6 +90,7 @@ def pass_one(run: Run) -> None:
         measure_lights(
             run.lights, run.session.root, run.calibrator, detector, run.recipe, run.context, run.journal
         )
+        _settle_masters(run, run.bank)
     if all(light.measured is None for light in run.lights):
         reasons = sorted({light.reason for light in run.lights})
         raise MatchError(

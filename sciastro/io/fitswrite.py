@@ -1,0 +1,118 @@
+"""Write FITS images from arrays that others may be reading: no copy of a plane, one pass for bytes and sums.
+
+astropy makes the headers; the pixels go to the file block by block, swapped and summed while they are in the
+processor's cache. The bytes are those that astropy writes with CHECKSUM and DATASUM (a test compares them).
+FITS standard 4.0: sections 3.1 (blocks of 2880 bytes), 4.4.2.7 and appendix J (checksums).
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from sciastro.kernels.byteorder import swap_pairs, swap_words
+
+__all__ = ["can_stream", "checksum_text", "stream_hdus"]
+
+BLOCK = 2880
+CHUNK = 1 << 18  # bytes turned at a time; a multiple of 4
+WORD = 0xFFFFFFFF
+
+
+def can_stream(hdu: fits.PrimaryHDU | fits.ImageHDU) -> bool:
+    """Return whether `stream_hdus` writes this HDU: no pixels, or native float32 or uint16 in C order."""
+    if isinstance(hdu, fits.CompImageHDU) or not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU):
+        return False
+    data = hdu.data
+    return data is None or (data.dtype in (np.float32, np.uint16) and data.flags.c_contiguous)
+
+
+def stream_hdus(path: Path, hdus: Sequence[fits.PrimaryHDU | fits.ImageHDU], comment: str) -> None:
+    """Write HDUs that `can_stream` allows, with CHECKSUM and DATASUM whose comments are `comment`.
+
+    Parameters
+    ----------
+    path
+        The file to make, or to replace from its beginning.
+    hdus
+        In order; their headers get the checksum cards, their pixels stay as they are.
+
+    Raises
+    ------
+    OSError
+        If the file system refuses.
+    """
+    with path.open("wb", buffering=0) as file:
+        for hdu in hdus:
+            hdu.verify("exception")
+            _stream_one(file, hdu, comment)
+
+
+def _stream_one(file: BinaryIO, hdu: fits.PrimaryHDU | fits.ImageHDU, comment: str) -> None:
+    start = file.tell()
+    header = hdu.header
+    header["DATASUM"] = ("0", comment)
+    header.set("CHECKSUM", "0" * 16, comment, before="DATASUM")
+    length = len(header.tostring())
+    file.seek(start + length)
+    total = 0 if hdu.data is None else _stream_pixels(file, hdu.data)
+    end = file.tell()
+    header["DATASUM"] = str(total)
+    words = np.frombuffer(header.tostring().encode("ascii"), ">u4")
+    header["CHECKSUM"] = checksum_text(_folded(total + int(words.sum(dtype=np.uint64))))
+    file.seek(start)
+    _all(file, header.tostring().encode("ascii"))
+    file.seek(end, io.SEEK_SET)
+
+
+def _stream_pixels(file: BinaryIO, data: npt.NDArray[np.generic]) -> int:
+    """Write the data unit and return its checksum."""
+    words = data.dtype == np.float32
+    flat = data.reshape(-1).view(np.uint32 if words else np.uint16)
+    room = np.empty(CHUNK // flat.itemsize, flat.dtype)
+    total = 0
+    for begin in range(0, flat.size, room.size):
+        part = flat[begin : begin + room.size]
+        target = room[: part.size]
+        total += int(swap_words(part, target) if words else swap_pairs(part, target, 0x8000))
+        _all(file, target.view(np.uint8).data)
+    _all(file, b"\0" * (-flat.nbytes % BLOCK))
+    return _folded(total)
+
+
+def _all(file: BinaryIO, content: bytes | memoryview) -> None:
+    view, done = memoryview(content), 0
+    while done < len(view):
+        done += file.write(view[done:])
+
+
+def _folded(total: int) -> int:
+    """Return a sum of words with the carries added back: ones' complement addition."""
+    while total > WORD:
+        total = (total & WORD) + (total >> 32)
+    return total
+
+
+def checksum_text(total: int) -> str:
+    """Return the 16 characters of CHECKSUM that make the sum of an HDU -0, `total` being its sum without.
+
+    Appendix J: each byte of the complement is split into four characters, the punctuation between digits and
+    letters is avoided in pairs, and the string is rotated by one character.
+    """
+    value = WORD - total
+    forbidden = set(range(0x3A, 0x41)) | set(range(0x5B, 0x61))
+    out = [0] * 16
+    for place in range(4):
+        byte = value >> (24 - 8 * place) & 0xFF
+        parts = [byte // 4 + 48 + (byte % 4 if k == 0 else 0) for k in range(4)]
+        while any(part in forbidden for part in parts):
+            for k in (0, 2):
+                if parts[k] in forbidden or parts[k + 1] in forbidden:
+                    parts[k], parts[k + 1] = parts[k] + 1, parts[k + 1] - 1
+        for k, part in enumerate(parts):
+            out[4 * k + place] = part
+    return bytes(out[-1:] + out[:-1]).decode("ascii")

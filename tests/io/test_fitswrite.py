@@ -1,0 +1,76 @@
+"""Streamed FITS files are, byte for byte, those of astropy; its own reader finds every checksum right."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from sciastro.io.fitswrite import CHUNK, can_stream, checksum_text, stream_hdus
+from sciastro.kernels.byteorder import swap_pairs, swap_words
+
+
+def hdus(shape, seed=1):
+    rng = np.random.default_rng(seed)
+    image = rng.normal(1000.0, 300.0, shape).astype(np.float32)
+    image[0, 0] = np.nan
+    bits = rng.integers(0, 65536, shape).astype(np.uint16)
+    primary = fits.PrimaryHDU()
+    primary.header["EXTEND"] = True
+    primary.header.add_history("a line of history")
+    header = fits.Header()
+    header["BUNIT"] = ("adu", "unit of the pixels")
+    header.add_history("another")
+    return fits.HDUList(
+        [primary, fits.ImageHDU(image, header, name="SCI"), fits.ImageHDU(bits, name="DQ"),
+         fits.ImageHDU(image[:1, :3].copy(), name="NOISEACF")]
+    )  # fmt: skip
+
+
+# Odd numbers of pixels, a whole number of blocks, and more than one chunk of either type.
+@pytest.mark.parametrize("shape", [(3, 3), (7, 9), (36, 40), (1, CHUNK // 2 + 3), (301, 517)])
+def test_bytes_are_those_of_astropy(tmp_path, shape):
+    ours, theirs = hdus(shape), hdus(shape)
+    assert all(can_stream(hdu) for hdu in ours)
+    stream_hdus(tmp_path / "ours.fits", ours, "checksum of this HDU")
+    for hdu in theirs:
+        hdu.add_checksum(when="checksum of this HDU")
+    theirs.writeto(tmp_path / "theirs.fits", output_verify="exception")
+    assert (tmp_path / "ours.fits").read_bytes() == (tmp_path / "theirs.fits").read_bytes()
+
+
+def test_astropy_accepts_the_checksums_and_the_pixels_are_untouched(tmp_path):
+    made = hdus((20, 31))
+    before = [None if hdu.data is None else hdu.data.copy() for hdu in made]
+    stream_hdus(tmp_path / "a.fits", made, "c")
+    for hdu, data in zip(made, before, strict=True):
+        assert data is None or (hdu.data.dtype.isnative and hdu.data.tobytes() == data.tobytes())
+    with fits.open(tmp_path / "a.fits", checksum=True) as found:  # a wrong one warns, and warnings are errors
+        assert all(hdu.verify_checksum() == 1 and hdu.verify_datasum() == 1 for hdu in found)
+        np.testing.assert_array_equal(found["DQ"].data, before[2])
+
+
+def test_other_dtypes_and_layouts_are_left_to_astropy():
+    image = np.zeros((4, 6))
+    assert not can_stream(fits.ImageHDU(image))
+    assert not can_stream(fits.ImageHDU(image.astype(">f4")))
+    assert not can_stream(fits.ImageHDU(image.astype(np.float32)[:, ::2]))
+    assert not can_stream(fits.CompImageHDU(image.astype(np.float32)))
+
+
+@pytest.mark.parametrize("total", [0, 1, 0x12345678, 0xFFFFFFFF, 0x3A3B3C40, 868229149])
+def test_checksum_text_as_astropy_encodes(total):
+    hdu = fits.PrimaryHDU()
+    assert checksum_text(total) == hdu._char_encode(~np.uint32(total))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 1001])
+def test_kernels_against_numpy(n):
+    rng = np.random.default_rng(n)
+    words, pairs = rng.integers(0, 2**32, n).astype(np.uint32), rng.integers(0, 2**16, n).astype(np.uint16)
+    target = np.empty_like(words)
+    assert swap_words(words, target) == words.sum(dtype=np.uint64)
+    np.testing.assert_array_equal(target, words.byteswap())
+    for flip in (0, 0x8000):
+        target = np.zeros(n + n % 2, np.uint16)
+        total = swap_pairs(pairs, target[:n], flip)
+        np.testing.assert_array_equal(target[:n], (pairs ^ flip).astype(np.uint16).byteswap())
+        assert total == target.view(">u4").sum(dtype=np.uint64)
