@@ -167,13 +167,13 @@ def combine_master(
         levels = _flat_levels(sample, parts, workers)
         scales = levels.mean(axis=1, keepdims=True) / levels
     else:
-        if not np.isfinite(values).any():
+        if sample.counts is None and not np.isfinite(values).any():
             raise DatasetError(
                 "cannot be made: its frames hold no numbers.",
                 where=f"master {kind}",
                 remedy="Take these frames out, or save them again.",
             )
-        levels = np.full((1, len(readers)), float(np.nanmedian(values)))
+        levels = np.full((1, len(readers)), sample.median())
         scales = np.ones_like(levels)
     models = [
         noise_model(values[(slice(None), *part)], scale, level, kind, gain, read_noise, workers)
@@ -193,7 +193,7 @@ def combine_master(
 
     counts = run_tasks(lambda band: _combine_band(work, planes, *band), bands, workers=workers, done=tell)
     low, high = (sum(count[side] for count in counts) for side in (0, 1))
-    return _finish(work, planes, subtract_variance, (low, high))
+    return _finish(work, planes, subtract_variance, (low, high), bands, workers)
 
 
 def _even(cfa: str) -> int:
@@ -322,7 +322,9 @@ def _combine_part(
         taken = np.ascontiguousarray(minus[part], dtype=np.float32).ravel()
         base = taken if work.flat else taken + base
     scale = work.scales[k].astype(np.float32)
-    out = [np.empty(raw.shape[1], np.float32) for _ in range(3)]
+    whole = len(work.parts) == 1  # straight into the planes
+    out = [plane[rows].reshape(-1) for plane in (planes.image, planes.variance)] if whole else []
+    out += [np.empty(raw.shape[1], np.float32) for _ in range(3 - len(out))]
     bits = [np.empty(raw.shape[1], np.uint16) for _ in range(3)]
     options = work.options
     combine_counts(
@@ -344,11 +346,40 @@ def _combine_part(
     image, variance, scatter = (plane.reshape(height, width) for plane in out)
     kept, low, high = (plane.reshape(height, width) for plane in bits)
     if not work.flat:
-        image = image + np.float32(work.levels[k].mean())
-    planes.image[rows][part], planes.variance[rows][part] = image, variance
+        image += np.float32(work.levels[k].mean())
+    if not whole:
+        planes.image[rows][part], planes.variance[rows][part] = image, variance
+    thin = np.s_[-rows.start % THIN :: THIN, ::THIN] if whole else np.s_[:, :]  # the others are thinned later
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio[part] = scatter / (variance * kept)
+        ratio[part][thin] = scatter[thin] / (variance[thin] * kept[thin])
     return int(low.sum(dtype=np.int64)), int(high.sum(dtype=np.int64))
+
+
+def _finish_band(
+    work: _Work,
+    planes: _Planes,
+    quality: Bits,
+    levels: Sequence[float],
+    subtract_variance: Floats | None,
+    rows: slice,
+) -> None:
+    """Normalize flats by their levels, add the variance of what was subtracted, mark missing pixels."""
+    image, variance = planes.image[rows], planes.variance[rows]
+    added = None if subtract_variance is None else subtract_variance[rows]
+    if work.flat:
+        for k, (part, level) in enumerate(zip(work.parts, levels, strict=True)):
+            image[part] /= np.float32(level)
+            variance[part] /= np.float32(level**2)
+            if added is not None:
+                share = float(len(work.readers) / np.sum(1 / work.scales[k]))  # sum(w s) / sum(w), w = 1 / s
+                variance[part] += added[part] * np.float32((share / level) ** 2)
+    elif added is not None:
+        variance += added
+    missing = ~np.isfinite(image)
+    if missing.any():
+        quality[rows][missing] = Quality.NO_DATA | Quality.DO_NOT_USE
+    np.sqrt(variance, out=variance)  # rounded as a file's ERR has it: who reads that has these numbers
+    np.square(variance, out=variance)
 
 
 def _thinned(plane: Floats) -> Floats:
@@ -357,24 +388,24 @@ def _thinned(plane: Floats) -> Floats:
 
 
 def _finish(
-    work: _Work, planes: _Planes, subtract_variance: Floats | None, rejected: tuple[int, int]
+    work: _Work,
+    planes: _Planes,
+    subtract_variance: Floats | None,
+    rejected: tuple[int, int],
+    bands: Sequence[tuple[int, int]],
+    workers: int,
 ) -> Master:
     image, variance = planes.image, planes.variance
     n, levels = len(work.readers), [plane_level(image)]
     if work.flat:
         levels = [trimmed_mean(_thinned(image[part])) for part in work.parts]
-        for k, (part, level) in enumerate(zip(work.parts, levels, strict=True)):
-            image[part] /= np.float32(level)
-            variance[part] /= np.float32(level**2)
-            if subtract_variance is not None:
-                share = float(n / np.sum(1 / work.scales[k]))  # weights 1 / scale: sum(w s) / sum(w)
-                variance[part] += subtract_variance[part] * np.float32((share / level) ** 2)
-    elif subtract_variance is not None:
-        variance += subtract_variance
-    missing = ~np.isfinite(image)
     quality = np.zeros(image.shape, np.uint16)
-    if missing.any():
-        quality[missing] = Quality.NO_DATA | Quality.DO_NOT_USE
+    run_tasks(
+        lambda band: _finish_band(work, planes, quality, levels, subtract_variance, np.s_[band[0] : band[1]]),
+        bands,
+        workers=workers,
+        gather=False,
+    )
     ratio = planes.ratio
     samples = float(n * image.size)
     return Master(

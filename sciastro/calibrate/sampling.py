@@ -1,5 +1,6 @@
 """Learn levels and noise of a set of calibration frames from a few bands of rows, before combining them."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
@@ -38,6 +39,8 @@ class FillRows(Protocol):
 
 
 Floats = npt.NDArray[np.float32]
+COUNTED = tuple(np.dtype(code) for code in ("u1", "=u2"))
+LEVELS = 1 << 16  # that they can have
 STARTERS = 40_000  # values that clipping starts from
 
 
@@ -54,11 +57,23 @@ class Sample:
         Fraction of the sampled pixels of each frame at or above the ceiling that was given.
     means
         Trimmed mean of each frame [adu]; NaN where it holds no number. Empty if not asked for.
+    counts
+        How often each number 0, 1, ... occurs, over all frames; None where they are not small integers.
     """
 
     values: Floats
     raw_top: npt.NDArray[np.float64]
     means: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.int64] | None = None
+
+    def median(self) -> float:
+        """Return the median of all values [adu], without NaN."""
+        if self.counts is None:
+            return float(np.nanmedian(self.values))
+        running = np.cumsum(self.counts)
+        total = int(running[-1])
+        low, high = np.searchsorted(running, [(total - 1) // 2, total // 2], side="right")
+        return float(low + high) / 2
 
     def only(self, chosen: Sequence[int]) -> "Sample":
         """Return the sample of some of the frames."""
@@ -66,7 +81,7 @@ class Sample:
             return self
         index = np.asarray(chosen, dtype=np.intp)
         means = self.means[index] if self.means.size else self.means
-        return replace(self, values=self.values[index], raw_top=self.raw_top[index], means=means)
+        return replace(self, values=self.values[index], raw_top=self.raw_top[index], means=means, counts=None)
 
 
 def take_sample(
@@ -108,19 +123,30 @@ def take_sample(
     starts = sorted({int(start) // period * period for start in np.linspace(0, height - rows, count)})
     values = np.empty((len(readers), rows * len(starts), width), np.float32)
 
+    counts = np.zeros(LEVELS if subtract is None and not means else 0, np.int64)
+    small, lock = [True] * len(readers), threading.Lock()
+
     def look(number: int) -> tuple[int, float]:
         top = 0
         for k, start in enumerate(starts):
             target = values[number, k * rows : (k + 1) * rows]
-            target[...] = readers[number](start, start + rows)
+            band = np.asarray(readers[number](start, start + rows))
+            target[...] = band
             top += np.count_nonzero(target >= ceiling)
+            if band.dtype not in COUNTED:
+                small[number] = False
+            elif counts.size:
+                here = np.bincount(band.reshape(-1), minlength=LEVELS)
+                with lock:
+                    np.add(counts, here, out=counts)
             if subtract is not None:
                 target -= subtract[start : start + rows]
         return top, trimmed_mean(values[number]) if means else 0.0
 
     found = run_tasks(look, range(len(readers)), workers=workers)
     tops = np.array([top for top, _ in found]) / values[0].size
-    return Sample(values, tops, np.array([mean for _, mean in found] if means else []))
+    levels = np.array([mean for _, mean in found] if means else [])
+    return Sample(values, tops, levels, counts if counts.size and all(small) else None)
 
 
 def trimmed_mean(values: npt.NDArray[np.floating], cut: float = 0.05) -> float:

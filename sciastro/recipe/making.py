@@ -454,8 +454,6 @@ def _combined(
     context.progress.advance("masters", len(spec.frames))
     for path, reason in left_out.items():
         context.warn(f"{path}: {reason}")
-    np.sqrt(master.variance, out=master.variance)  # as the file has it: a resumed run reads that
-    np.square(master.variance, out=master.variance)
     lent = LentMaster(spec.kind, _unit(spec.kind), master.image, master.variance, _lean(master.quality))
     bank.keep(spec.id, lent)
     writer(spec.id, lent, partial(_write, target, spec, master, options))

@@ -7,7 +7,7 @@ import pytest
 from tiny_camera import TinyCamera
 
 from sciastro.calibrate.masters import MasterOptions, check_flats, combine_master
-from sciastro.calibrate.sampling import clipped_variance
+from sciastro.calibrate.sampling import clipped_variance, take_sample
 from sciastro.core.cfa import XTRANS, color_plane
 from sciastro.errors import DatasetError, MatchError
 
@@ -198,3 +198,15 @@ def test_frames_without_a_number_make_no_master(kind):
     frame = np.full((16, 20), np.nan, np.float32)
     with pytest.raises(DatasetError, match="hold no numbers"):
         combine_master(kind, [lambda a, b: frame[a:b]] * 2, frame.shape)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
+@pytest.mark.parametrize("n", [3, 4])
+def test_the_median_of_a_sample_is_that_of_its_values(dtype, n):
+    rng = np.random.default_rng(n)
+    stack = rng.integers(3, 9, (n, 21, 13)).astype(dtype)
+    stack[0, 0, 0] = 100
+    sample = take_sample(readers(stack), (21, 13))
+    assert (sample.counts is not None) == (np.dtype(dtype).kind == "u")
+    assert sample.median() == np.median(sample.values)
+    assert sample.only(range(1, n)).median() == np.median(sample.values[1:])
