@@ -32,72 +32,99 @@ def rejected(bits, never, unless, repaired):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _seed(image, quality, masks, y0, y1, x0, x1, buffer):
-    """Return the median and sigma (from the MAD) of a sparse sample of a tile, and the sample's size."""
-    n_y, n_x = y1 - y0, x1 - x0
-    step = max(1, int(np.sqrt(n_y * n_x / SEEDS)))
+def _sample(image, quality, masks, y0, y1, edges_x, following, samples, counts):
+    """Take a sparse sample of every tile of a row of tiles, in the order in which the pixels lie in memory.
+
+    `samples`, float64[tile_x, size], and `counts`, int64[tile_x], are written; `following`, int64[2, tile_x],
+    is scratch.
+    """
     has_quality = quality.shape[0] > 1
-    count = 0
-    for y in range(y0 + step // 2, y1, step):
-        for x in range(x0 + step // 2, x1, step):
-            value = image[y, x]
-            if not np.isfinite(value):
+    steps, rows = following
+    for i in range(counts.size):
+        step = max(1, int(np.sqrt((y1 - y0) * (edges_x[i + 1] - edges_x[i]) / SEEDS)))
+        steps[i], rows[i], counts[i] = step, y0 + step // 2, 0
+    for y in range(y0, y1):
+        for i in range(counts.size):
+            if rows[i] != y:
                 continue
-            if has_quality and rejected(quality[y, x], masks[0], masks[1], masks[2]):
-                continue
-            if count < buffer.size:
-                buffer[count] = value
-                count += 1
+            rows[i] += steps[i]
+            count = counts[i]
+            for x in range(edges_x[i] + steps[i] // 2, edges_x[i + 1], steps[i]):
+                value = image[y, x]
+                if not np.isfinite(value):
+                    continue
+                if has_quality and rejected(quality[y, x], masks[0], masks[1], masks[2]):
+                    continue
+                if count < samples.shape[1]:
+                    samples[i, count] = value
+                    count += 1
+            counts[i] = count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _seed(sample, count):
+    """Return the median and sigma (from the MAD) of the first `count` values of a sample, which are lost."""
     if count < 8:
-        return np.nan, np.nan, count
-    sample = buffer[:count]
+        return np.nan, np.nan
     middle, mean = select(sample, count, count // 2), 0.0
     for i in range(count):
         sample[i] = abs(sample[i] - middle)
         mean += sample[i] / count
     spread = select(sample, count, count // 2)
     if spread > 0:
-        return middle, 1.4826 * spread, count
-    return middle, 1.2533 * mean, count  # more than half are equal: coarsely digitized
+        return middle, 1.4826 * spread
+    return middle, 1.2533 * mean  # more than half are equal: coarsely digitized
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, histogram, second, bins):
-    """Count the pixels of a tile by value; return how many are finite and allowed at all.
+def _bin_rows(image, quality, masks, y0, y1, x0, x1, low, scale, bins):
+    """Write the bin of every pixel of some rows into `bins`, uint16[row, x]; both loops vectorize.
 
-    Three loops per row, of which the first two vectorize. `histogram` has two bins more than those of
-    values: for good pixels outside, and for what must not be measured. `second`, as long, and `bins`, uint16,
-    are scratch.
+    `low` and `scale`, float32[x], are those of the pixels' tiles. There are two bins more than those of
+    values: for good pixels outside, and for what must not be measured.
     """
     has_quality = quality.shape[0] > 1
-    histogram[:] = 0
-    second[:] = 0
-    n, n_bins = x1 - x0, histogram.size - 2
-    outside, bad, top = np.uint16(n_bins), np.uint16(n_bins + 1), np.float32(n_bins)
-    low, scale = np.float32(low), np.float32(scale)
+    outside, bad, top = np.uint16(BINS), np.uint16(BINS + 1), np.float32(BINS)
     never, unless, repaired = masks[0], masks[1], masks[2]
+    lows, scales = low[x0:x1], scale[x0:x1]
     for y in range(y0, y1):
-        row = image[y, x0:x1]
-        for x in range(n):
-            position = (row[x] - low) * scale
+        row, out = image[y, x0:x1], bins[y - y0, x0:x1]
+        for x in range(out.size):
+            position = (row[x] - lows[x]) * scales[x]
             inside = (position >= np.float32(0.0)) & (position < top)  # False for NaN
             other = outside if abs(position) < np.float32(np.inf) else bad
-            bins[x] = np.uint16(np.int32(position if inside else np.float32(0.0))) if inside else other
+            out[x] = np.uint16(np.int32(position if inside else np.float32(0.0))) if inside else other
         if has_quality:
             flags = quality[y, x0:x1]
-            for x in range(n):
+            for x in range(out.size):
                 bits = flags[x]
                 no = ((bits & never) != 0) | (((bits & unless) != 0) & ((bits & repaired) == 0))
-                bins[x] = bad if no else bins[x]
-        half = n // 2
-        for x in range(half):  # two histograms: an increment need not wait for the one before
-            histogram[bins[x]] += 1
-            second[bins[half + x]] += 1
-        if n % 2:
-            histogram[bins[n - 1]] += 1
-    for b in range(histogram.size):
-        histogram[b] += second[b]
-    return n * (y1 - y0) - histogram[n_bins + 1]
+                out[x] = bad if no else out[x]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _count(bins, rows, x0, x1, counts, histogram):
+    """Count the bins of a tile into `histogram`; return how many are finite and allowed at all.
+
+    `counts`, uint32[4, bin], is scratch: with four of them an increment need not wait for the one before.
+    """
+    counts[:] = 0
+    one, quarter = np.uint32(1), (x1 - x0) // 4
+    first, second, third, fourth = counts[0], counts[1], counts[2], counts[3]
+    for y in range(rows):
+        row = bins[y, x0:x1]
+        a, b, c, d = row[:quarter], row[quarter:], row[2 * quarter :], row[3 * quarter :]
+        for x in range(quarter):
+            first[a[x]] += one
+            second[b[x]] += one
+            third[c[x]] += one
+            fourth[d[x]] += one
+        for x in range(quarter, d.size):
+            fourth[d[x]] += one
+    for b in range(BINS):
+        histogram[b] = np.int64(first[b]) + second[b] + third[b] + fourth[b]
+    bad = BINS + 1
+    return rows * (x1 - x0) - (np.int64(first[bad]) + second[bad] + third[bad] + fourth[bad])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -187,22 +214,35 @@ def tile_statistics(
     used
         Output float64[tile_y, tile_x]: share of the tile's pixels that were finite and allowed.
     """
-    counts, bins = np.empty(BINS + 2, np.int64), np.empty(image.shape[1], np.uint16)
-    histogram, other = counts[:BINS], np.empty(BINS + 2, np.int64)
-    sums, buffer = np.empty((3, BINS + 1), np.int64), np.empty(4 * SEEDS, np.float64)
+    n_x, width, tallest = edges_x.size - 1, image.shape[1], 0
     for j in range(edges_y.size - 1):
-        for i in range(edges_x.size - 1):
-            y0, y1, x0, x1 = edges_y[j], edges_y[j + 1], edges_x[i], edges_x[i + 1]
+        tallest = max(tallest, edges_y[j + 1] - edges_y[j])
+    # Whole rows at a time: tile by tile, waiting for memory took three times as long as all the rest.
+    bins, counts = np.empty((tallest, width), np.uint16), np.empty((4, BINS + 2), np.uint32)
+    histogram, sums = np.empty(BINS, np.int64), np.empty((3, BINS + 1), np.int64)
+    samples, taken = np.empty((n_x, 4 * SEEDS), np.float64), np.empty(n_x, np.int64)
+    following, sigmas = np.empty((2, n_x), np.int64), np.empty(n_x, np.float64)
+    centers, lows, scales = np.empty(n_x, np.float64), np.empty(width, np.float32), np.empty(width, np.float32)
+    for j in range(edges_y.size - 1):
+        y0, y1 = edges_y[j], edges_y[j + 1]
+        _sample(image, quality, masks, y0, y1, edges_x, following, samples, taken)
+        for i in range(n_x):
+            center, sigma = _seed(samples[i], taken[i])
+            _set_range(lows, scales, edges_x[i], edges_x[i + 1], center, sigma)
+            centers[i], sigmas[i] = center, sigma
+        _bin_rows(image, quality, masks, y0, y1, 0, width, lows, scales, bins)
+        for i in range(n_x):
+            x0, x1, center, sigma = edges_x[i], edges_x[i + 1], centers[i], sigmas[i]
             level[j, i] = rms[j, i] = np.nan
             used[j, i] = 0.0
-            center, sigma, count = _seed(image, quality, masks, y0, y1, x0, x1, buffer)
-            if count < 8:
+            if taken[i] < 8:
                 continue
             for attempt in range(3):
-                if not sigma > 0:
-                    sigma = max(abs(center) * 1e-6, 1e-6)
-                low, scale = center - REACH * sigma, BINS / (2 * REACH * sigma)
-                good = _fill_histogram(image, quality, masks, y0, y1, x0, x1, low, scale, counts, other, bins)
+                if attempt > 0:
+                    _set_range(lows, scales, x0, x1, center, sigma)
+                    _bin_rows(image, quality, masks, y0, y1, x0, x1, lows, scales, bins)
+                low, scale = _range(center, sigma)
+                good = _count(bins, y1 - y0, x0, x1, counts, histogram)
                 used[j, i] = good / ((y1 - y0) * (x1 - x0))
                 median, mean, spread = _clip(histogram, sums, kappa, shrink, passes)
                 center, sigma = low + median / scale, spread / scale
@@ -214,6 +254,22 @@ def tile_statistics(
             if use_mode and abs(mean - median) < 0.3 * spread:
                 level[j, i] = low + (2.5 * median - 1.5 * mean) / scale
             rms[j, i] = sigma
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _range(center, sigma):
+    """Return where the first bin of a tile begins, and bins per unit."""
+    if not sigma > 0:
+        sigma = max(abs(center) * 1e-6, 1e-6)
+    return center - REACH * sigma, BINS / (2 * REACH * sigma)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _set_range(lows, scales, x0, x1, center, sigma):
+    """Write the range of the tile of columns ``x0 <= x < x1`` for each of its pixels."""
+    low, scale = _range(center, sigma)
+    for x in range(x0, x1):
+        lows[x], scales[x] = np.float32(low), np.float32(scale)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
