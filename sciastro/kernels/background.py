@@ -10,6 +10,7 @@ from sciastro.kernels.order import select
 
 __all__ = [
     "BINS",
+    "interpolate_nodes",
     "interpolate_rows",
     "interpolate_span",
     "interpolation_table",
@@ -297,14 +298,21 @@ def interpolate_span(padded, y, iy, wy, ix, wx, nodes, out):
     a, b, c, d = wy[0, y], wy[1, y], wy[2, y], wy[3, y]
     for i in range(padded.shape[1]):
         nodes[i] = a * padded[j, i] + b * padded[j + 1, i] + c * padded[j + 2, i] + d * padded[j + 3, i]
-    start, n = 0, ix.size
+    interpolate_nodes(nodes, ix, wx, 0, out)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def interpolate_nodes(nodes, ix, wx, first, out):
+    """Write `nodes`, float32[node], interpolated along x, into `out`: the pixels from `first` on."""
+    start, n = 0, out.size
     while start < n:  # one run of pixels between two tile centers: four constants, a vector loop
-        i = ix[start]
+        i = ix[first + start]
         stop = start + 1
-        while stop < n and ix[stop] == i:
+        while stop < n and ix[first + stop] == i:
             stop += 1
         p, q, r, s = nodes[i], nodes[i + 1], nodes[i + 2], nodes[i + 3]
-        w0, w1, w2, w3 = wx[0, start:stop], wx[1, start:stop], wx[2, start:stop], wx[3, start:stop]
+        a, b = first + start, first + stop
+        w0, w1, w2, w3 = wx[0, a:b], wx[1, a:b], wx[2, a:b], wx[3, a:b]
         part = out[start:stop]
         for x in range(stop - start):
             part[x] = p * w0[x] + q * w1[x] + r * w2[x] + s * w3[x]

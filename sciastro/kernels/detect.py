@@ -1,74 +1,125 @@
 """Find stars by a matched filter, reading the image once.
 
-Each row is freed of sky, convolved along x into a ring of rows, along y into a ring of three, and
-searched for local maxima, with no full-size temporary.
+Each row is freed of sky, convolved along x into lines that stay in the cache, along y into a ring of three,
+and searched for local maxima, with no full-size temporary.
 """
 
 import numpy as np
 from numba import njit
 
-from sciastro.kernels.background import interpolate_span
+from sciastro.kernels.background import interpolate_nodes
 
 __all__ = ["find_peaks", "list_flagged"]
 
 ZERO, INF = np.float32(0.0), np.float32(np.inf)
 SPAN = 64  # pixels compared with the threshold in one go
+BLOCK = 4608  # columns
+STRIDE = BLOCK + 2 + SPAN  # from line to line: no power of 2, whose lines would push each other out of the cache
+GROUP = 4  # taps on each side that one pass takes
+MORE = 16  # lines beside those that a column needs: so seldom are they moved
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _clean_row(image, quality, masks, y, sky, out):
-    """Write image minus sky of one row into `out`; missing and forbidden pixels become 0 (sky)."""
-    values = image[y]
-    for x in range(out.size):
-        value = values[x] - sky[x]
-        out[x] = value if abs(value) < INF else ZERO
-    if quality.shape[0] > 1:
-        flags, never, unless, repaired = quality[y], masks[0], masks[1], masks[2]
+def _four(mesh, last, first, ix, wx, start, size, rows):
+    """Have the four mesh rows from `first` on in the ring `rows` (float32[4, x]); return the last one there."""
+    for node in range(max(last + 1, first), first + 4):
+        interpolate_nodes(mesh[node], ix, wx, start, rows[node % 4, :size])
+    return first + 3
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _clean(values, flags, checked, masks, rows, first, weight, out):
+    """Write the pixels of one row minus sky into `out`; missing and forbidden ones become 0 (sky)."""
+    a, b, c, d = weight[0], weight[1], weight[2], weight[3]
+    p, q, r, s = rows[first % 4], rows[(first + 1) % 4], rows[(first + 2) % 4], rows[(first + 3) % 4]
+    if not checked:
         for x in range(out.size):
-            bits = flags[x]
-            bad = ((bits & never) != 0) | (((bits & unless) != 0) & ((bits & repaired) == 0))
-            out[x] = ZERO if bad else out[x]
+            value = values[x] - (a * p[x] + b * q[x] + c * r[x] + d * s[x])
+            out[x] = value if abs(value) < INF else ZERO
+        return
+    never, unless, repaired = masks[0], masks[1], masks[2]
+    for x in range(out.size):
+        value = values[x] - (a * p[x] + b * q[x] + c * r[x] + d * s[x])
+        bits = flags[x]
+        bad = ((bits & never) != 0) | (((bits & unless) != 0) & ((bits & repaired) == 0))
+        out[x] = value if (abs(value) < INF) & (not bad) else ZERO
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _over_noise(rows, first, weight, squares, out):
+    """Divide filtered light by its noise."""
+    a, b, c, d = weight[0], weight[1], weight[2], weight[3]
+    p, q, r, s = rows[first % 4], rows[(first + 1) % 4], rows[(first + 2) % 4], rows[(first + 3) % 4]
+    for x in range(out.size):
+        out[x] /= squares * (a * p[x] + b * q[x] + c * r[x] + d * s[x])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _convolve_row(row, taps, out):
-    """Convolve one row with symmetric `taps` (center first); `row` has a margin of sky (0) at both ends."""
+    """Convolve one row with symmetric `taps` (center first, a multiple of `GROUP` beside it).
+
+    `row` has as many pixels more than `out` on both sides.
+    """
     half, n = taps.size - 1, out.size
-    center = row[half:]
-    tap = taps[0]
-    for x in range(n):
-        out[x] = tap * center[x]
-    k = 1
-    while k < half:  # two taps per pass: half the traffic
-        one, other, a, b = taps[k], taps[k + 1], row[half - k :], row[half + k :]
-        c, d = row[half - k - 1 :], row[half + k + 1 :]
+    m, t, a, b, c, d = row[half - GROUP :], taps[0], taps[1], taps[2], taps[3], taps[4]
+    for x in range(n):  # constant distances from one beginning: the compiler sees that nothing overlaps
+        out[x] = (
+            t * m[x + 4] + a * (m[x + 3] + m[x + 5]) + b * (m[x + 2] + m[x + 6])
+            + c * (m[x + 1] + m[x + 7]) + d * (m[x] + m[x + 8])
+        )  # fmt: skip
+    for k in range(GROUP + 1, half, GROUP):
+        a, b, c, d = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
+        p, q = row[half - k - 3 :], row[half + k :]
         for x in range(n):
-            out[x] = out[x] + one * (a[x] + b[x]) + other * (c[x] + d[x])
-        k += 2
-    if k == half:
-        one, a, b = taps[k], row[half - k :], row[half + k :]
-        for x in range(n):
-            out[x] += one * (a[x] + b[x])
+            out[x] = (
+                out[x] + a * (p[x + 3] + q[x]) + b * (p[x + 2] + q[x + 1])
+                + c * (p[x + 1] + q[x + 2]) + d * (p[x] + q[x + 3])
+            )  # fmt: skip
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _convolve_column(ring, middle, taps, out):
-    """Convolve along the rows of a `ring` about row `middle`; see `_convolve_row`."""
-    half, depth, n = taps.size - 1, ring.shape[0], out.size
-    center, tap = ring[middle % depth], taps[0]
+def _convolve_column(lines, taps, out):
+    """Convolve along y: `lines` holds rows at distances of `STRIDE`; see `_convolve_row`."""
+    half, n, w = taps.size - 1, out.size, STRIDE
+    m, t, a, b, c, d = lines[(half - GROUP) * w :], taps[0], taps[1], taps[2], taps[3], taps[4]
     for x in range(n):
-        out[x] = tap * center[x]
-    k = 1
-    while k < half:
-        one, other, a, b = taps[k], taps[k + 1], ring[(middle - k) % depth], ring[(middle + k) % depth]
-        c, d = ring[(middle - k - 1) % depth], ring[(middle + k + 1) % depth]
+        out[x] = (
+            t * m[x + 4 * w] + a * (m[x + 3 * w] + m[x + 5 * w]) + b * (m[x + 2 * w] + m[x + 6 * w])
+            + c * (m[x + w] + m[x + 7 * w]) + d * (m[x] + m[x + 8 * w])
+        )  # fmt: skip
+    for k in range(GROUP + 1, half, GROUP):
+        a, b, c, d = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
+        p, q = lines[(half - k - 3) * w :], lines[(half + k) * w :]
         for x in range(n):
-            out[x] = out[x] + one * (a[x] + b[x]) + other * (c[x] + d[x])
-        k += 2
-    if k == half:
-        one, a, b = taps[k], ring[(middle - k) % depth], ring[(middle + k) % depth]
-        for x in range(n):
-            out[x] += one * (a[x] + b[x])
+            out[x] = (
+                out[x] + a * (p[x + 3 * w] + q[x]) + b * (p[x + 2 * w] + q[x + w])
+                + c * (p[x + w] + q[x + 2 * w]) + d * (p[x] + q[x + 3 * w])
+            )  # fmt: skip
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _maxima(up, here, down, n, threshold, x0, y, out_x, out_y, out_s, count):
+    """Add the local maxima of the first n pixels of `here`, which begins at column `x0`; return the new `count`.
+
+    The rows are `SPAN` pixels longer.
+    """
+    for start in range(1, n - 1, SPAN):
+        span, some = here[start : start + SPAN], np.int32(0)
+        for x in range(SPAN):  # a sum vectorizes better than an OR; most spans hold sky alone
+            some += np.int32(1) if span[x] >= threshold else np.int32(0)
+        if some == 0:
+            continue
+        for x in range(start, min(start + SPAN, n - 1)):
+            s = here[x]
+            if s < threshold:
+                continue
+            if not (s > here[x - 1] and s >= here[x + 1] and s > up[x] and s >= down[x]):
+                continue
+            if s > up[x - 1] and s > up[x + 1] and s >= down[x - 1] and s >= down[x + 1]:
+                if count < out_x.size:
+                    out_x[count], out_y[count], out_s[count] = x0 + x, y, s
+                count += 1
+    return count
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -108,7 +159,7 @@ def find_peaks(
     first_row, last_row
         Rows searched (half open).
     out_x, out_y, out_s
-        Output int32, int32, float32: position and significance.
+        Output int32, int32, float32: position and significance; block of columns by block of columns.
 
     Returns
     -------
@@ -116,53 +167,52 @@ def find_peaks(
         Peaks found; may exceed the length of the outputs, which then hold the first ones.
     """
     n_rows, n = image.shape
-    half = taps.size - 1
-    squares = taps[0] * taps[0]
-    for k in range(1, half + 1):
+    half = -(-max(taps.size - 1, 1) // GROUP) * GROUP
+    padded, squares = np.zeros(half + 1, np.float32), taps[0] * taps[0]
+    padded[0] = taps[0]
+    for k in range(1, taps.size):
+        padded[k] = taps[k]
         squares += np.float32(2.0) * taps[k] * taps[k]
-    depth = 2 * half + 1
-    ring, maps = np.zeros((depth, n), np.float32), np.zeros((3, n), np.float32)
-    sky, noise, row = np.empty(n, np.float32), np.empty(n, np.float32), np.zeros(n + 2 * half, np.float32)
-    nodes = np.empty(level.shape[1], np.float32)
-    threshold = np.float32(threshold)
-    count, done = 0, first_row - 2  # rows up to `done` have been searched
+    threshold, count, checked = np.float32(threshold), 0, quality.shape[0] > 1
+    depth = 2 * half + MORE
+    lines, maps = np.empty(depth * STRIDE, np.float32), np.empty((3, STRIDE), np.float32)
+    sky, noise = np.empty((4, BLOCK + 2 + 2 * half), np.float32), np.empty((4, STRIDE), np.float32)
+    row = np.empty(BLOCK + 2 + 2 * half, np.float32)
     low, high = max(first_row - 1, 0), min(last_row + 1, n_rows)
-    for y in range(low - half, high + half):
-        slot = ring[y % depth]
-        if 0 <= y < n_rows:
-            interpolate_span(level, y, iy, wy, ix, wx, nodes, sky)
-            _clean_row(image, quality, masks, y, sky, row[half : half + n])
-            _convolve_row(row, taps, slot)
-        else:
-            slot[:] = ZERO
-        middle = y - half
-        if middle < low:
-            continue
-        out = maps[middle % 3]
-        _convolve_column(ring, middle, taps, out)
-        interpolate_span(rms, middle, iy, wy, ix, wx, nodes, noise)
-        for x in range(n):
-            out[x] /= squares * noise[x]
-        done = middle - 1
-        if done < max(first_row, 1) or done >= min(last_row, n_rows - 1):
-            continue
-        up, here, down = maps[(done - 1) % 3], maps[done % 3], maps[(done + 1) % 3]
-        for start in range(1, n - 1, SPAN):
-            stop, some = min(start + SPAN, n - 1), False
-            for s in here[start:stop]:  # vectorizes; most spans hold sky alone
-                some |= s >= threshold
-            if not some:
+    blocks = -(-(n - 2) // BLOCK)
+    for block in range(blocks):
+        left, right = (n - 2) * block // blocks, (n - 2) * (block + 1) // blocks + 2  # maxima within
+        width, begin, end = right - left, max(left - half, 0), min(right + half, n)
+        inner = row[begin - left + half : end - left + half]
+        row[:], maps[:] = ZERO, -INF
+        sky_node = noise_node = -1
+        used = 0  # lines; the last one is that of row y
+        for y in range(low - half, high + half):
+            if used == depth:  # the oldest make room
+                used = 2 * half
+                rest = lines[(depth - used) * STRIDE :]
+                for x in range(rest.size):
+                    lines[x] = rest[x]
+            line = lines[used * STRIDE : used * STRIDE + width]
+            used += 1
+            if 0 <= y < n_rows:
+                sky_node = _four(level, sky_node, iy[y], ix, wx, begin, end - begin, sky)
+                flags = quality[y if checked else 0, begin : end if checked else begin]
+                _clean(image[y, begin:end], flags, checked, masks, sky, iy[y], wy[:, y], inner)
+                _convolve_row(row[: width + 2 * half], padded, line)
+            else:
+                line[:] = ZERO
+            middle = y - half
+            if middle < low:
                 continue
-            for x in range(start, stop):
-                s = here[x]
-                if s < threshold:
-                    continue
-                if not (s > here[x - 1] and s >= here[x + 1] and s > up[x] and s >= down[x]):
-                    continue
-                if s > up[x - 1] and s > up[x + 1] and s >= down[x - 1] and s >= down[x + 1]:
-                    if count < out_x.size:
-                        out_x[count], out_y[count], out_s[count] = x, done, s
-                    count += 1
+            out = maps[middle % 3, :width]
+            _convolve_column(lines[(used - 1 - 2 * half) * STRIDE :], padded, out)
+            noise_node = _four(rms, noise_node, iy[middle], ix, wx, left, width, noise)
+            _over_noise(noise, iy[middle], wy[:, middle], squares, out)
+            done = middle - 1  # can be searched now
+            if max(first_row, 1) <= done < min(last_row, n_rows - 1):
+                up, here, down = maps[(done - 1) % 3], maps[done % 3], maps[(done + 1) % 3]
+                count = _maxima(up, here, down, width, threshold, left, done, out_x, out_y, out_s, count)
     return count
 
 
@@ -184,10 +234,14 @@ def list_flagged(quality, bit, out_y, out_x):
     """
     count, n = 0, quality.shape[1]
     for y in range(quality.shape[0]):
-        row = quality[y]
+        row, any_bits = quality[y], np.uint16(0)
+        for bits in row:  # vectorizes; most rows hold none, and of the others most spans
+            any_bits |= bits
+        if any_bits & bit == 0:
+            continue
         for start in range(0, n, SPAN):
             stop, some = min(start + SPAN, n), np.uint16(0)
-            for bits in row[start:stop]:  # vectorizes; most spans hold none
+            for bits in row[start:stop]:
                 some |= bits & bit
             if some == 0:
                 continue

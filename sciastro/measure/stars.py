@@ -227,7 +227,7 @@ def _peaks(
         if found <= capacity:
             break
         capacity = found
-    best = np.argsort(-s[:found], kind="stable")[:limit]
+    best = np.lexsort((x[:found], y[:found], -s[:found]))[:limit]
     return x[best], y[best], s[best]
 
 
