@@ -223,7 +223,11 @@ def tile_statistics(
     histogram, sums = np.empty(BINS, np.int64), np.empty((3, BINS + 1), np.int64)
     samples, taken = np.empty((n_x, 4 * SEEDS), np.float64), np.empty(n_x, np.int64)
     following, sigmas = np.empty((2, n_x), np.int64), np.empty(n_x, np.float64)
-    centers, lows, scales = np.empty(n_x, np.float64), np.empty(width, np.float32), np.empty(width, np.float32)
+    centers, lows, scales = (
+        np.empty(n_x, np.float64),
+        np.empty(width, np.float32),
+        np.empty(width, np.float32),
+    )
     for j in range(edges_y.size - 1):
         y0, y1 = edges_y[j], edges_y[j + 1]
         _sample(image, quality, masks, y0, y1, edges_x, following, samples, taken)

@@ -14,14 +14,16 @@ __all__ = ["find_peaks", "list_flagged"]
 ZERO, INF = np.float32(0.0), np.float32(np.inf)
 SPAN = 64  # pixels compared with the threshold in one go
 BLOCK = 4608  # columns
-STRIDE = BLOCK + 2 + SPAN  # from line to line: no power of 2, whose lines would push each other out of the cache
+STRIDE = (
+    BLOCK + 2 + SPAN
+)  # from line to line: no power of 2, whose lines would push each other out of the cache
 GROUP = 4  # taps on each side that one pass takes
 MORE = 16  # lines beside those that a column needs: so seldom are they moved
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _four(mesh, last, first, ix, wx, start, size, rows):
-    """Have the four mesh rows from `first` on in the ring `rows` (float32[4, x]); return the last one there."""
+    """Have the four mesh rows from `first` on in the ring `rows`, float32[4, x]; return the last one."""
     for node in range(max(last + 1, first), first + 4):
         interpolate_nodes(mesh[node], ix, wx, start, rows[node % 4, :size])
     return first + 3
@@ -99,7 +101,7 @@ def _convolve_column(lines, taps, out):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _maxima(up, here, down, n, threshold, x0, y, out_x, out_y, out_s, count):
-    """Add the local maxima of the first n pixels of `here`, which begins at column `x0`; return the new `count`.
+    """Add the local maxima of the first n pixels of `here`, which begins at column `x0`; return `count`.
 
     The rows are `SPAN` pixels longer.
     """
