@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sciastro.core.quality import Quality
 from sciastro.integrate.grid import STEP, Tile, evaluate_grid, node_positions
-from sciastro.kernels.twopass import CELL, two_pass
+from sciastro.kernels.twopass import CELL, padded_table, two_pass
 from sciastro.kernels.warp import warp, warp_table
 
 __all__ = ["EXCLUDED", "Planes", "Resampler", "resample", "resampler", "turned"]
@@ -46,7 +46,7 @@ class Resampler:
     holds_flux
         Whether pixels hold flux (multiply by the area ratio) or surface brightness.
     flat_table
-        The same weights, weight by weight, for `kernels.twopass`.
+        The same weights for `kernels.twopass`.
     """
 
     table: npt.NDArray[np.float32]
@@ -67,8 +67,7 @@ def resampler(
 ) -> Resampler:
     """Return the `Resampler` of a kernel name ("lanczos3", "bilinear", "nearest")."""
     table: npt.NDArray[np.float32] = warp_table(kernel)  # type: ignore[no-untyped-call]
-    flat = np.ascontiguousarray(table.T).ravel()
-    return Resampler(table, exclude, max_excluded, clamp, holds_flux, flat)
+    return Resampler(table, exclude, max_excluded, clamp, holds_flux, padded_table(table))
 
 
 def hardly_turns(coefficients: npt.ArrayLike) -> bool:

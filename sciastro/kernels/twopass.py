@@ -16,9 +16,10 @@ are done again, one by one.
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.lanes import add_sums, filter_column, filter_row
 from sciastro.kernels.warp import DO_NOT_USE, F0, NAN, NO_DATA_EDGE, PHASES, SATURATED, TAPS
 
-__all__ = ["CELL", "two_pass"]
+__all__ = ["CELL", "padded_table", "two_pass"]
 
 CELL = 16  # canvas pixels between nodes
 BLOCK = 256  # columns done together: their interpolated rows stay in the second-level cache
@@ -29,8 +30,16 @@ LITTLE = 40  # phases; weights are interpolated up to here: wrong by 40**2 / 8 /
 ONE, SHARE = np.float32(1.0), np.float32(1.0 / CELL)
 CLEAR = np.uint16(0)
 HS, HV, LOW, HIGH, USED, DROPPED = range(6)  # planes of interpolated rows
+HAS_BITS, DIRTY = np.uint8(1), np.uint8(2)  # state of a cell of a row: quality bits; touches missing input
 I1, I2, I3, I4, I5 = np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4), np.uintp(5)
 B1, B2, B3, B4, B5 = (np.uintp(k * BLOCK) for k in (1, 2, 3, 4, 5))
+
+
+def padded_table(table: np.ndarray) -> np.ndarray:
+    """Return a table of `kernels.warp.warp_table` as `two_pass` wants it: flat, eight numbers per phase."""
+    out = np.zeros((PHASES, 8), np.float32)
+    out[:, :TAPS] = table
+    return out.ravel()
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -90,12 +99,12 @@ def _weights_of(table, qa, qb, rise, inside, weights):
         a = qa & (PHASES - 1)
         b, t = a + (qb - qa - rise), np.float32(inside) * SHARE
         for k in range(TAPS):
-            wa = table[k * PHASES + a]
-            weights[k] = wa + (table[k * PHASES + b] - wa) * t
+            wa = table[8 * a + k]
+            weights[k] = wa + (table[8 * b + k] - wa) * t
         return (qa >> 10) + (inside if rise else 0)
     q = _position(qa, qb, inside)
     for k in range(TAPS):
-        weights[k] = table[k * PHASES + (q & (PHASES - 1))]
+        weights[k] = table[8 * (q & (PHASES - 1)) + k]
     return q >> 10
 
 
@@ -129,18 +138,6 @@ def _run(q, k, cells, offset, start, n, rise):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _filter_row(s, v, table, phase, hs, hv, n):
-    """Interpolate n pixels of one row, all at one phase; the variance takes squared weights."""
-    t0, t1, t2 = table[phase], table[PHASES + phase], table[2 * PHASES + phase]
-    t3, t4, t5 = table[3 * PHASES + phase], table[4 * PHASES + phase], table[5 * PHASES + phase]
-    for p in range(n):
-        hs[p] = t0 * s[p] + t1 * s[p + 1] + t2 * s[p + 2] + t3 * s[p + 3] + t4 * s[p + 4] + t5 * s[p + 5]
-    t0, t1, t2, t3, t4, t5 = t0 * t0, t1 * t1, t2 * t2, t3 * t3, t4 * t4, t5 * t5
-    for p in range(n):
-        hv[p] = t0 * v[p] + t1 * v[p + 1] + t2 * v[p + 2] + t3 * v[p + 3] + t4 * v[p + 4] + t5 * v[p + 5]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def _cells_of_row(s, v, table, q, k, offset, start, stop, ramp, hs, hv):
     """Interpolate the pixels of a run of one row, cell by cell.
 
@@ -157,10 +154,9 @@ def _cells_of_row(s, v, table, q, k, offset, start, stop, ramp, hs, hv):
         else:  # pixel by pixel, each at its rounded phase
             a = _position(q[k], q[k + 1], inside) & (PHASES - 1)
             b, n = a, 1
-        w0, w1, w2 = table[a], table[PHASES + a], table[2 * PHASES + a]
-        w3, w4, w5 = table[3 * PHASES + a], table[4 * PHASES + a], table[5 * PHASES + a]
-        d0, d1, d2 = table[b] - w0, table[PHASES + b] - w1, table[2 * PHASES + b] - w2
-        d3, d4, d5 = table[3 * PHASES + b] - w3, table[4 * PHASES + b] - w4, table[5 * PHASES + b] - w5
+        w, e = table[8 * a : 8 * a + TAPS], table[8 * b : 8 * b + TAPS]
+        w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+        d0, d1, d2, d3, d4, d5 = e[0] - w0, e[1] - w1, e[2] - w2, e[3] - w3, e[4] - w4, e[5] - w5
         first, phase = np.uintp(at), np.uintp(inside)
         for p in range(np.uintp(n)):
             t, i = ramp[phase + p], first + p
@@ -196,10 +192,9 @@ def _cells_of_column(hs, hv, base, table, q, k, offset, start, stop, ramp, total
         else:
             a = _position(q[k], q[k + 1], inside) & (PHASES - 1)
             b, n = a, 1
-        w0, w1, w2 = table[a], table[PHASES + a], table[2 * PHASES + a]
-        w3, w4, w5 = table[3 * PHASES + a], table[4 * PHASES + a], table[5 * PHASES + a]
-        d0, d1, d2 = table[b] - w0, table[PHASES + b] - w1, table[2 * PHASES + b] - w2
-        d3, d4, d5 = table[3 * PHASES + b] - w3, table[4 * PHASES + b] - w4, table[5 * PHASES + b] - w5
+        w, e = table[8 * a : 8 * a + TAPS], table[8 * b : 8 * b + TAPS]
+        w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+        d0, d1, d2, d3, d4, d5 = e[0] - w0, e[1] - w1, e[2] - w2, e[3] - w3, e[4] - w4, e[5] - w5
         first, out, phase = np.uintp(base + at), np.uintp(at), np.uintp(inside)
         for p in range(np.uintp(n)):
             t, i = ramp[phase + p], first + p
@@ -342,27 +337,54 @@ def _patch_run(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _along_row(
-    signal, variance, quality, exclude, table, row, q, cells, offset, clamping,
+    signal, variance, quality, flat_signal, flat_variance, flat_quality, exclude, table, row, q, cells, offset,
+    base, planes, hs, hv, low, high, bits, touched, causes, state, bad, ramp, wx, n,
+):  # fmt: skip
+    """Interpolate one input row at the nodes `q`, and write the state of its cells."""
+    width, rise = signal.shape[1], np.int32(CELL * PHASES)
+    inside = 0 <= row < signal.shape[0]
+    for k in range(cells):
+        begin, left = k * CELL - offset, (q[k] >> 10) - 2
+        whole = inside and begin >= 0 and left >= 0 and left + CELL + TAPS - 1 <= width
+        state[k] = 0
+        if whole and _is_smooth(q[k], q[k + 1], rise):
+            a = q[k] & (PHASES - 1)
+            found = filter_row(
+                flat_signal, flat_variance, flat_quality, row * width + left, table, a,
+                a + (q[k + 1] - q[k] - rise), exclude, hs, hv, low, high, base + begin,
+            )  # fmt: skip
+            if found == 0:
+                continue
+        state[k] = _cell_of_row(
+            signal, variance, quality, exclude, table, row, q, k, offset, base, planes, bits, touched,
+            causes, bad, ramp, wx, n,
+        )  # fmt: skip
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _cell_of_row(
+    signal, variance, quality, exclude, table, row, q, k, offset,
     base, planes, bits, touched, causes, bad, ramp, wx, n,
 ):  # fmt: skip
-    """Interpolate one input row at the nodes `q`; return whether a pixel touches missing input, has bits."""
-    width = signal.shape[1]
+    """Interpolate a cell of any kind of an input row, with its bits and marks; return its state."""
+    width, rise, state = signal.shape[1], np.int32(CELL * PHASES), HAS_BITS
+    start, end = max(k * CELL - offset, 0), min((k + 1) * CELL - offset, n)
+    bits[base + start : base + end] = 0
+    touched[base + start : base + end] = 0
     if not 0 <= row < signal.shape[0]:
-        touched[base : base + n] = 1
+        touched[base + start : base + end] = 1
         _patch_run(
-            signal, variance, quality, exclude, table, row, q, offset, 0, n, wx, base, planes, bits, touched,
-            causes,
+            signal, variance, quality, exclude, table, row, q, offset, start, end, wx, base, planes, bits,
+            touched, causes,
         )  # fmt: skip
-        return True, False
+        return HAS_BITS | DIRTY
     s, v, flags = signal[row], variance[row], quality[row]
-    dirty, flagged, k, start = False, False, 0, 0
-    rise = np.int32(CELL * PHASES)
-    while start < n:
+    while start < end:
         inside = start - (k * CELL - offset)
         left = (_position(q[k], q[k + 1], inside) >> 10) - 2
         if _is_smooth(q[k], q[k + 1], rise):
             left = (q[k] >> 10) + inside - 2
-        stop, following, level = _run(q, k, cells, offset, start, n, rise)
+        stop, _, _ = _run(q, k, k + 1, offset, start, end, rise)
         a = min(start + max(-left, 0), stop)
         z = max(min(stop, start + width - TAPS + 1 - left), a)
         at, m, outside = base + a, z - a, a > start or z < stop
@@ -370,39 +392,24 @@ def _along_row(
         if m > 0:
             left += a - start
             part, far, marks = s[left:], v[left:], flags[left:]
-            hs, hv = planes[HS, at:], planes[HV, at:]
-            if level:
-                _filter_row(part, far, table, q[k] & (PHASES - 1), hs, hv, m)
-            else:
-                _cells_of_row(part, far, table, q, (a + offset) // CELL, offset, a, z, ramp, hs, hv)
-            if clamping:
-                _extremes_of_row(part, planes[LOW, at:], planes[HIGH, at:], m)
+            _cells_of_row(part, far, table, q, k, offset, a, z, ramp, planes[HS, at:], planes[HV, at:])
+            _extremes_of_row(part, planes[LOW, at:], planes[HIGH, at:], m)
             unfit, found = _look_over(part, far, marks, m + TAPS - 1)
-            if found and not flagged:
-                bits[base : base + start] = 0
-                flagged = True
-            if flagged:
+            if found:
                 b = bits[at:]
                 for p in range(m):
                     b[p] = marks[p + 1] | marks[p + 2] | marks[p + 3] | marks[p + 4]
         if outside or unfit or found & exclude:
-            if not dirty:
-                touched[base : base + start] = 0
-                dirty = True
+            state = HAS_BITS | DIRTY
             touched[base + start : base + stop] = 1
             if m > 0:
                 _mark(part, far, marks, exclude, bad, touched[at:], m)
-            if not flagged:  # what lies outside has no bits
-                bits[base : base + stop] = 0
-                flagged = True
             _patch_run(
                 signal, variance, quality, exclude, table, row, q, offset, start, stop, wx, base, planes,
                 bits, touched, causes,
             )  # fmt: skip
-        elif dirty:
-            touched[base + start : base + stop] = 0
-        start, k = stop, following
-    return dirty, flagged
+        start = stop
+    return state
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -461,26 +468,26 @@ def _areas(nodes_x, nodes_y, holds_flux):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _write(total, noise, factor, pedestal, offset, out, out_variance, n):
     for p in range(n):
-        out[p] = (total[p] - pedestal) * factor[p] + offset
+        out[p] = (total[p] - pedestal) * factor + offset
     for p in range(n):
-        out_variance[p] = noise[p] * factor[p] * factor[p]
+        out_variance[p] = noise[p] * factor * factor
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _gather_bits(bits, flagged, base, level, quality, n):
+def _gather_bits(bits, state, cell, base, level, quality, n):
     """OR the bits of the central four rows that have any."""
     for k in range(1, TAPS - 1):
-        if flagged[level + k]:
+        if state[level + k, cell] & HAS_BITS:
             g = bits[base + k * BLOCK :]
             for p in range(n):
                 quality[p] |= g[p]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _gather_marks(touched, dirty, base, level, mark, n):
+def _gather_marks(touched, state, cell, base, level, mark, n):
     """OR the marks of the six rows that have any."""
     for k in range(TAPS):
-        if dirty[level + k]:
+        if state[level + k, cell] & DIRTY:
             g = touched[base + k * BLOCK :]
             for p in range(n):
                 mark[p] |= g[p]
@@ -507,12 +514,66 @@ def _count(below, crossing, shift, factor, variance, mark, scale, start, first, 
         if inside > 0:
             a, b = np.uintp(p), np.uintp(x)
             for i in range(np.uintp(inside)):
-                under[a + i] += scale * factor[a + i] * below[b + i] if mark[a + i] == 0 else F0
+                under[a + i] += scale * factor * below[b + i] if mark[a + i] == 0 else F0
         p += n
     for i in range(last):
         over[i] += variance[i] if (i >= first) & (mark[i] == 0) else F0
     for i in range(first, last):
         number += 1 - mark[i]
+    return number
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _cell_of_column(
+    variance, planes, bits, touched, causes, state, table, q, crossings, cell, shift, first, last, n,
+    ramp, wy, total, noise, mark, max_excluded, clamp, clamping, scale, factor, pedestal, offset,
+    counted, x_first, x_last, under, over, o, ov, oq,
+):  # fmt: skip
+    """Interpolate a cell of any kind of an output row; return the number of clean pixels that entered sums.
+
+    `o`, `ov` and `oq` begin at the block; `x_first` and `x_last` bound what is counted.
+    """
+    rows, number, none = variance.shape[0], 0, np.int32(0)
+    start, end = max(cell * CELL - shift, 0), min((cell + 1) * CELL - shift, n)
+    while start < end:
+        stop, _, _ = _run(q, cell, cell + 1, shift, start, end, none)
+        top = (q[cell] >> 10) - 2
+        if not _is_smooth(q[cell], q[cell + 1], none):
+            top = (_position(q[cell], q[cell + 1], start - (cell * CELL - shift)) >> 10) - 2
+        m, level, missing = stop - start, top - first, NO_DATA_EDGE | DO_NOT_USE
+        out, spread, flags = o[start:stop], ov[start:stop], oq[start:stop]
+        # Wholly outside, or on a map that folds back: nothing to go by.
+        if top + TAPS <= 0 or top >= rows or level < 0 or top + TAPS - 1 > last:
+            out[:], spread[:], flags[:] = NAN, NAN, missing
+            start = stop
+            continue
+        base, some = level * BLOCK + start, CLEAR
+        for j in range(level, level + TAPS):
+            some |= state[j, cell]
+        _cells_of_column(
+            planes[HS], planes[HV], base, table, q, cell, shift, start, stop, ramp, total, noise
+        )
+        flags[:] = CLEAR
+        _gather_bits(bits, state, cell, base, level, flags, m)
+        mark[:m] = 0
+        if some & DIRTY:
+            _gather_marks(touched, state, cell, base, level, mark, m)
+            for j in range(level, level + TAPS):
+                if not state[j, cell] & DIRTY:
+                    touched[j * BLOCK + start : j * BLOCK + stop] = 0
+            _mend(
+                planes, touched, causes, mark, table, q, shift, start, level, max_excluded, wy, total, noise,
+                flags, m,
+            )  # fmt: skip
+        if clamping:
+            _lift(planes[LOW], planes[HIGH], base, clamp, flags, some != CLEAR, total, noise, m)
+        _write(total, noise, factor, pedestal, offset, out, spread, m)
+        if counted and 0 <= top + 2 < rows:
+            number += _count(
+                variance[top + 2], crossings[level + 2], shift, factor, spread, mark, scale, start,
+                max(x_first - start, 0), min(x_last - start, m), under[start:], over[start:],
+            )  # fmt: skip
+        start = stop
     return number
 
 
@@ -548,28 +609,30 @@ def two_pass(
     nodes_x, nodes_y : float64[ny + 2, nx]
         As in `kernels.warp.warp`, CELL pixels apart, with one more row of nodes at either end: input rows
         reach beyond the tile. Input y must grow along the columns.
-    table : float32[6 * PHASES]
-        The transposed table of `kernels.warp.warp_table`, flat.
+    table : float32[8 * PHASES]
+        From `padded_table`.
     signal, variance, quality, window_y0, window_x0, skip_y, skip_x, rim, exclude, max_excluded, clamp
         As in `kernels.warp.warp`.
     holds_flux, scale, pedestal, offset, out_signal, out_variance, out_quality, sums
         As in `kernels.warp.warp`.
     """
     height, width = out_signal.shape
+    h_in, w_in = signal.shape
     planes = np.empty((6, DEEPEST * BLOCK), np.float32)
     hs, hv, low, high = planes[HS], planes[HV], planes[LOW], planes[HIGH]
     bits, causes = np.empty(DEEPEST * BLOCK, np.uint16), np.empty(DEEPEST * BLOCK, np.uint16)
-    touched = np.zeros(DEEPEST * BLOCK, np.uint8)
+    touched, state = np.empty(DEEPEST * BLOCK, np.uint8), np.zeros((DEEPEST, NODES), np.uint8)
     crossings, q = np.empty((DEEPEST, NODES), np.int32), np.empty(NODES, np.int32)
-    dirty, flagged = np.empty(DEEPEST, np.bool_), np.empty(DEEPEST, np.bool_)
-    total, noise, ramp = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(CELL, np.float32)
+    total, noise, ramp = np.empty(CELL, np.float32), np.empty(CELL, np.float32), np.empty(CELL, np.float32)
     for p in range(CELL):
         ramp[p] = np.float32(p) * SHARE
-    bad, mark = np.empty(BLOCK + 8, np.uint8), np.empty(BLOCK, np.uint8)
-    factor, near = np.empty(BLOCK, np.float32), np.zeros(nodes_x.shape[1], np.int64)
+    bad, mark = np.empty(CELL + 8, np.uint8), np.empty(CELL, np.uint8)
+    near = np.zeros(nodes_x.shape[1], np.int64)
     wx, wy = np.empty(TAPS, np.float32), np.empty(TAPS, np.float32)
     clamping, area = np.isfinite(clamp), _areas(nodes_x, nodes_y, holds_flux)
     under, over, number = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32), 0
+    flat_signal, flat_variance, flat_quality = signal.ravel(), variance.ravel(), quality.ravel()
+    flat_out, flat_spread = out_signal.ravel(), out_variance.ravel()
     x0 = 0
     while x0 < width:
         node = (x0 + skip_x) // CELL
@@ -582,64 +645,60 @@ def two_pass(
             while last - first >= DEEPEST and rows > 1:
                 rows = (rows + 1) // 2
                 first, last = _span(nodes_y, skip_y, r0, rows, node, cells + 1, window_y0, q)
-            last = min(last, first + DEEPEST - 1)
+            # Rows further out never meet a row of the frame under the same pixel.
+            first, last = max(first, 1 - TAPS), min(last, first + DEEPEST - 1, h_in + TAPS - 2)
             for y in range(first, last + 1):
                 row_nodes = crossings[y - first]
                 _row_nodes(nodes_x, nodes_y, y + window_y0, node, cells + 1, window_x0, near, row_nodes)
-                dirty[y - first], flagged[y - first] = _along_row(
-                    signal, variance, quality, exclude, table, y, row_nodes, cells, shift, clamping,
-                    (y - first) * BLOCK, planes, bits, touched, causes, bad, ramp, wx, n,
+                _along_row(
+                    signal, variance, quality, flat_signal, flat_variance, flat_quality, exclude, table, y,
+                    row_nodes, cells, shift, (y - first) * BLOCK, planes, hs, hv, low, high, bits, touched,
+                    causes, state[y - first], bad, ramp, wx, n,
                 )  # fmt: skip
             for r in range(r0, r0 + rows):
                 _pixel_nodes(nodes_y, r + skip_y, node, cells + 1, window_y0, q)
-                for k in range(cells):
-                    value = scale * area[(r + skip_y) // CELL + 1, node + k]
-                    for p in range(max(k * CELL - shift, 0), min((k + 1) * CELL - shift, n)):
-                        factor[p] = value
                 counted = rim <= r < height - rim
-                k, start = 0, 0
-                while start < n:
-                    begin = k * CELL - shift
-                    stop, following, _ = _run(q, k, cells, shift, start, n, np.int32(0))
-                    top = (q[k] >> 10) - 2
-                    if not _is_smooth(q[k], q[k + 1], np.int32(0)):
-                        top = (_position(q[k], q[k + 1], start - begin) >> 10) - 2
-                    m, level = stop - start, top - first
-                    o, ov = out_signal[r, x0 + start : x0 + stop], out_variance[r, x0 + start : x0 + stop]
-                    oq = out_quality[r, x0 + start : x0 + stop]
-                    if level < 0 or top + TAPS - 1 > last:  # a map that folds back: nothing to go by
-                        o[:], ov[:], oq[:] = NAN, NAN, NO_DATA_EDGE | DO_NOT_USE
-                        start, k = stop, following
+                out_quality[r, x0 : x0 + n] = CLEAR
+                for k in range(cells):
+                    factor = scale * area[(r + skip_y) // CELL + 1, node + k]
+                    begin, top = k * CELL - shift, (q[k] >> 10) - 2
+                    level, some = top - first, DIRTY
+                    if level >= 0 and top + TAPS - 1 <= last and begin >= 0 and begin + CELL <= n:
+                        some = CLEAR
+                        for j in range(TAPS):
+                            some |= state[level + j, k]
+                    if some or not _is_smooth(q[k], q[k + 1], np.int32(0)):
+                        number += _cell_of_column(
+                            variance, planes, bits, touched, causes, state, table, q, crossings, k, shift,
+                            first, last, n, ramp, wy, total, noise, mark, max_excluded, clamp, clamping,
+                            scale, factor, pedestal, offset, counted, rim - x0, width - rim - x0, under,
+                            over, out_signal[r, x0:], out_variance[r, x0:], out_quality[r, x0:],
+                        )  # fmt: skip
                         continue
-                    base, some, any_bits = level * BLOCK + start, False, False
-                    for j in range(level, level + TAPS):
-                        some |= dirty[j]
-                    for j in range(level + 1, level + TAPS - 1):
-                        any_bits |= flagged[j]
-                    _cells_of_column(hs, hv, base, table, q, k, shift, start, stop, ramp, total, noise)
-                    oq[:] = CLEAR
-                    if any_bits:
-                        _gather_bits(bits, flagged, base, level, oq, m)
-                    mark[:m] = 0
-                    if some:
-                        _gather_marks(touched, dirty, base, level, mark, m)
-                        for j in range(level, level + TAPS):
-                            if not dirty[j]:
-                                touched[j * BLOCK + start : j * BLOCK + stop] = 0
-                        _mend(
-                            planes, touched, causes, mark, table, q, shift, start, level, max_excluded, wy,
-                            total, noise, oq, m,
+                    a, at = q[k] & (PHASES - 1), r * width + x0 + begin
+                    filter_column(
+                        hs, hv, low, high, level * BLOCK + begin, BLOCK, table, a, a + (q[k + 1] - q[k]), clamp,
+                        clamping, factor, pedestal, offset, flat_out, flat_spread, at,
+                    )  # fmt: skip
+                    if not (counted and 0 <= top + 2 < h_in):
+                        continue
+                    x, x_next = crossings[level + 2, k], crossings[level + 2, k + 1]
+                    left = x >> 10
+                    inside = x0 + begin >= rim and x0 + begin + CELL <= width - rim
+                    inside = inside and left >= 0 and left + CELL <= w_in
+                    if inside and _is_smooth(x, x_next, np.int32(CELL * PHASES)):
+                        add_sums(
+                            flat_variance, (top + 2) * w_in + left, flat_spread, at, scale, factor, under,
+                            over, begin,
                         )  # fmt: skip
-                    if clamping:
-                        _lift(low, high, base, clamp, oq, any_bits, total, noise, m)
-                    _write(total, noise, factor[start:], pedestal, offset, o, ov, m)
-                    if counted and 0 <= top + 2 < signal.shape[0]:
+                        number += CELL
+                    else:
+                        mark[:] = 0
                         number += _count(
-                            variance[top + 2], crossings[level + 2], shift, factor[start:], ov, mark, scale,
-                            start, max(rim - x0 - start, 0), min(width - rim - x0 - start, m),
-                            under[start:], over[start:],
+                            variance[top + 2], crossings[level + 2], shift, factor, out_variance[r, x0 + begin :],
+                            mark, scale, begin, max(rim - x0 - begin, 0), min(width - rim - x0 - begin, CELL),
+                            under[begin:], over[begin:],
                         )  # fmt: skip
-                    start, k = stop, following
             r0 += rows
             for p in range(n):
                 sums[0] += under[p]

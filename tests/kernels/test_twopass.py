@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sciastro.kernels.twopass import CELL, two_pass
+from sciastro.kernels.twopass import CELL, padded_table, two_pass
 from sciastro.kernels.warp import PHASES, warp, warp_table
 
 HOT, SATURATED, NO_DATA, EDGE = 1 << 11, 2, 1 << 13, 1 << 9
@@ -24,7 +24,7 @@ def run(
     out = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint16)
     sums, table = np.zeros(3), warp_table("lanczos3")
     function, cell, table, early = (
-        (warp, (CELL,), table, 0) if exact else (two_pass, (), np.ascontiguousarray(table.T).ravel(), 1)
+        (warp, (CELL,), table, 0) if exact else (two_pass, (), padded_table(table), 1)
     )
     function(
         signal.astype(np.float32), variance.astype(np.float32), quality.astype(np.uint16), *origin,

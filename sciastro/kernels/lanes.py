@@ -1,0 +1,234 @@
+"""Sixteen pixels at a time: the inner steps of `kernels.twopass`, written as vector instructions.
+
+The compiler vectorizes loops over hundreds of pixels well, but not these: sixteen pixels with weights of
+their own, many arrays of which it must prove first that they do not overlap. Here the operations are given
+as LLVM vector instructions of 16 lanes, which become two of 8 or four of 4 where the machine has no wider
+ones. Products and sums are separate and in the order written (no fused multiply-add, no fastmath), so that
+every machine gives the same numbers, and those of the loops that do the pixels left over.
+
+Nothing here checks bounds: callers make sure that all 16 pixels (and the 5 inputs beyond) exist.
+Pixels are counted from the start of flat or one-dimensional contiguous arrays.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+__all__ = ["LANES", "UNFIT", "FLAGGED", "EXCLUDED", "add_sums", "filter_column", "filter_row"]
+
+LANES, TAPS = 16, 6
+UNFIT, FLAGGED, EXCLUDED = 1, 2, 4  # what `filter_row` found
+
+_F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+_FLOATS, _BITS, _EIGHT = ir.VectorType(_F32, LANES), ir.VectorType(ir.IntType(16), LANES), ir.VectorType(_F32, 8)
+_RAMP = ir.Constant(_FLOATS, [k / LANES for k in range(LANES)])
+
+
+class _Code:
+    """Instructions on 16 lanes, appended to a function that is being compiled."""
+
+    def __init__(self, context, builder, kinds, values):
+        self.context, self.builder = context, builder
+        self.kinds, self.values = kinds, values
+
+    def start(self, k):
+        """Return the address of the first element of the array that is argument `k`."""
+        kind = self.kinds[k]
+        return self.context.make_array(kind)(self.context, self.builder, self.values[k]).data
+
+    def _address(self, start, index, vector):
+        return self.builder.bitcast(self.builder.gep(start, [index]), vector.as_pointer())
+
+    def load(self, start, index, step=0, vector=_FLOATS, size=4):
+        """Return the elements from `index` + `step` on."""
+        at = self.builder.add(index, ir.Constant(_I64, step)) if step else index
+        return self.builder.load(self._address(start, at, vector), align=size)
+
+    def store(self, value, start, index):
+        self.builder.store(value, self._address(start, index, _FLOATS), align=4)
+
+    def spread(self, value):
+        """Return a number in every lane."""
+        vector = ir.VectorType(value.type, LANES)
+        one = self.builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(_I32, 0))
+        return self._shuffle(one, 0)
+
+    def _shuffle(self, vector, lane):
+        mask = ir.Constant(ir.VectorType(_I32, LANES), [lane] * LANES)
+        return self.builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+
+    def weights(self, table, a, b):
+        """Return six vectors of weights that go from phase `a` to phase `b` in 16 pixels."""
+        first, last = (
+            self.load(table, self.builder.mul(phase, ir.Constant(_I64, 8)), vector=_EIGHT) for phase in (a, b)
+        )
+        change = self.builder.fsub(last, first)
+        return [
+            self.builder.fadd(
+                self._shuffle(first, k), self.builder.fmul(self._shuffle(change, k), _RAMP)
+            )
+            for k in range(TAPS)
+        ]
+
+    def total(self, weights, inputs):
+        """Return the sum of products, from the first to the last."""
+        out = self.builder.fmul(weights[0], inputs[0])
+        for w, x in zip(weights[1:], inputs[1:], strict=True):
+            out = self.builder.fadd(out, self.builder.fmul(w, x))
+        return out
+
+    def squared(self, vectors):
+        return [self.builder.fmul(one, one) for one in vectors]
+
+    def least(self, a, b):
+        return self.builder.select(self.builder.fcmp_ordered("<", a, b), a, b)
+
+    def most(self, a, b):
+        return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
+
+    def extreme(self, choose, inputs):
+        """Return the least or most of four vectors."""
+        return choose(choose(inputs[0], inputs[1]), choose(inputs[2], inputs[3]))
+
+    def root(self, vector):
+        kind = ir.FunctionType(_FLOATS, [_FLOATS])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.sqrt.v{LANES}f32")
+        return self.builder.call(function, [vector])
+
+    def flag(self, lanes, bit):
+        """Return `bit` where any lane is true, else 0, as int64."""
+        some = self.builder.icmp_unsigned(
+            "!=", self.builder.bitcast(lanes, ir.IntType(LANES)), ir.Constant(ir.IntType(LANES), 0)
+        )
+        return self.builder.select(some, ir.Constant(_I64, bit), ir.Constant(_I64, 0))
+
+
+@intrinsic
+def filter_row(_, signal, variance, quality, left, table, a, b, exclude, hs, hv, low, high, at):
+    """Interpolate 16 pixels of a row; return what is remarkable about their 21 inputs.
+
+    Parameters
+    ----------
+    signal, variance : float32[w]
+    quality : uint16[w]
+        Input row.
+    left : int
+        First input of the first pixel.
+    table : float32[PHASES * 8]
+        Six weights by phase, and two zeros.
+    a, b : int
+        Phase at the first pixel, and that reached after the last one.
+    exclude : uint16
+        Bits of pixels that must not be used.
+    hs, hv, low, high : float32[...]
+        Written from `at` on: value, variance, lowest and highest of the central four inputs.
+
+    Returns
+    -------
+    int
+        UNFIT: a number that is not finite or a negative variance; FLAGGED: quality bits; EXCLUDED: some of
+        `exclude`. 0: nothing of that.
+    """
+    i64, kinds = types.int64, (signal, variance, quality, table, hs, hv, low, high)
+    sig = i64(*kinds[:3], i64, table, i64, i64, types.uint16, hs, hv, low, high, i64)
+
+    def codegen(context, builder, signature, arguments):
+        code = _Code(context, builder, signature.args, arguments)
+        left, a, b, exclude, at = (arguments[k] for k in (3, 5, 6, 7, 12))
+        weights = code.weights(code.start(4), a, b)
+        values = [code.load(code.start(0), left, k) for k in range(TAPS)]
+        noises = [code.load(code.start(1), left, k) for k in range(TAPS)]
+        bits = builder.or_(*(code.load(code.start(2), left, k, _BITS, 2) for k in (0, TAPS - 1)))
+        value, noise = code.total(weights, values), code.total(code.squared(weights), noises)
+        for result, k in (
+            (value, 8), (noise, 9),
+            (code.extreme(code.least, values[1:5]), 10), (code.extreme(code.most, values[1:5]), 11),
+        ):  # fmt: skip
+            code.store(result, code.start(k), at)
+        zero, none = ir.Constant(_FLOATS, [0.0] * LANES), ir.Constant(_BITS, [0] * LANES)
+        # x - x is 0 for finite numbers, else NaN; one input that is not finite makes the sum so too.
+        fine = [builder.fcmp_ordered("==", builder.fsub(x, x), zero) for x in (value, noise)]
+        fine += [builder.fcmp_ordered(">=", noises[k], zero) for k in (0, TAPS - 1)]
+        for one in fine[1:]:
+            fine[0] = builder.and_(fine[0], one)
+        found = code.flag(builder.not_(fine[0]), UNFIT)
+        found = builder.or_(found, code.flag(builder.icmp_unsigned("!=", bits, none), FLAGGED))
+        banned = builder.and_(bits, code.spread(exclude))
+        return builder.or_(found, code.flag(builder.icmp_unsigned("!=", banned, none), EXCLUDED))
+
+    return sig, codegen
+
+
+@intrinsic
+def filter_column(
+    _, hs, hv, low, high, first, step, table, a, b, clamp, clamping, factor, pedestal, offset, out, spread, at
+):
+    """Interpolate 16 pixels among the six rows above each other, clamp, and write them.
+
+    Parameters
+    ----------
+    hs, hv, low, high : float32[...]
+        Rows from `filter_row`; the uppermost of the six begins at `first`, the next `step` further on.
+    table, a, b
+        As in `filter_row`.
+    clamp, clamping
+        Undershoot allowed below the lowest of the central 4 x 4 inputs, and whether it is bounded.
+    factor, pedestal, offset : float32
+        ``out = (in - pedestal) * factor + offset``.
+    out, spread : float32[n]
+        Written from `at` on: value and variance.
+    """
+    i64, f32 = types.int64, types.float32
+    sig = types.void(
+        hs, hv, low, high, i64, i64, table, i64, i64, f32, types.boolean, f32, f32, f32, out, spread, i64
+    )
+
+    def codegen(context, builder, signature, arguments):
+        code = _Code(context, builder, signature.args, arguments)
+        first, step, a, b, clamp, clamping, factor, pedestal, offset, at = (
+            arguments[k] for k in (4, 5, 7, 8, 9, 10, 11, 12, 13, 16)
+        )
+        rows = [builder.add(first, builder.mul(step, ir.Constant(_I64, k))) for k in range(TAPS)]
+        weights = code.weights(code.start(6), a, b)
+        value = code.total(weights, [code.load(code.start(0), row) for row in rows])
+        noise = code.total(code.squared(weights), [code.load(code.start(1), row) for row in rows])
+        lowest = code.extreme(code.least, [code.load(code.start(2), row) for row in rows[1:5]])
+        highest = code.extreme(code.most, [code.load(code.start(3), row) for row in rows[1:5]])
+        tolerance = builder.fmul(code.spread(clamp), builder.fsub(highest, lowest))
+        floor = builder.fsub(builder.fsub(lowest, tolerance), code.root(noise))
+        lift = builder.and_(builder.fcmp_ordered("<", value, floor), code.spread(clamping))
+        value, factor = builder.select(lift, floor, value), code.spread(factor)
+        value = builder.fmul(builder.fsub(value, code.spread(pedestal)), factor)
+        code.store(builder.fadd(value, code.spread(offset)), code.start(14), at)
+        code.store(builder.fmul(builder.fmul(noise, factor), factor), code.start(15), at)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@intrinsic
+def add_sums(_, variance, x, spread, at, scale, factor, under, over, sums_at):
+    """Add to `under` the input variance times ``scale * factor``, to `over` the output variance; 16 pixels.
+
+    Parameters
+    ----------
+    variance : float32[w]
+        Of the input row, from `x` on.
+    spread : float32[n]
+        Of the output row, from `at` on.
+    under, over : float32[...]
+        Added to, from `sums_at` on.
+    """
+    i64, f32 = types.int64, types.float32
+    sig = types.void(variance, i64, spread, i64, f32, f32, under, over, i64)
+
+    def codegen(context, builder, signature, arguments):
+        code = _Code(context, builder, signature.args, arguments)
+        x, at, scale, factor, sums_at = (arguments[k] for k in (1, 3, 4, 5, 8))
+        gain = code.spread(builder.fmul(scale, factor))
+        below, above = builder.fmul(gain, code.load(code.start(0), x)), code.load(code.start(2), at)
+        for k, more in ((6, below), (7, above)):
+            code.store(builder.fadd(code.load(code.start(k), sums_at), more), code.start(k), sums_at)
+        return context.get_dummy_value()
+
+    return sig, codegen
