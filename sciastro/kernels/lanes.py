@@ -14,13 +14,14 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "UNFIT", "FLAGGED", "EXCLUDED", "add_sums", "filter_column", "filter_row"]
+__all__ = ["LANES", "add_sums", "filter_column", "filter_row"]
 
 LANES, TAPS = 16, 6
-UNFIT, FLAGGED, EXCLUDED = 1, 2, 4  # what `filter_row` found
+_SATURATED = 2  # bit of core.quality.Quality
 
 _F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-_FLOATS, _BITS, _EIGHT = ir.VectorType(_F32, LANES), ir.VectorType(ir.IntType(16), LANES), ir.VectorType(_F32, 8)
+_FLOATS, _BITS = ir.VectorType(_F32, LANES), ir.VectorType(ir.IntType(16), LANES)
+_EIGHT = ir.VectorType(_F32, 8)
 _RAMP = ir.Constant(_FLOATS, [k / LANES for k in range(LANES)])
 
 
@@ -44,8 +45,8 @@ class _Code:
         at = self.builder.add(index, ir.Constant(_I64, step)) if step else index
         return self.builder.load(self._address(start, at, vector), align=size)
 
-    def store(self, value, start, index):
-        self.builder.store(value, self._address(start, index, _FLOATS), align=4)
+    def store(self, value, start, index, vector=_FLOATS, size=4):
+        self.builder.store(value, self._address(start, index, vector), align=size)
 
     def spread(self, value):
         """Return a number in every lane."""
@@ -64,9 +65,7 @@ class _Code:
         )
         change = self.builder.fsub(last, first)
         return [
-            self.builder.fadd(
-                self._shuffle(first, k), self.builder.fmul(self._shuffle(change, k), _RAMP)
-            )
+            self.builder.fadd(self._shuffle(first, k), self.builder.fmul(self._shuffle(change, k), _RAMP))
             for k in range(TAPS)
         ]
 
@@ -95,23 +94,28 @@ class _Code:
         function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.sqrt.v{LANES}f32")
         return self.builder.call(function, [vector])
 
-    def flag(self, lanes, bit):
-        """Return `bit` where any lane is true, else 0, as int64."""
-        some = self.builder.icmp_unsigned(
-            "!=", self.builder.bitcast(lanes, ir.IntType(LANES)), ir.Constant(ir.IntType(LANES), 0)
-        )
-        return self.builder.select(some, ir.Constant(_I64, bit), ir.Constant(_I64, 0))
+    def either(self, vectors):
+        """Return the OR of bits."""
+        out = vectors[0]
+        for one in vectors[1:]:
+            out = self.builder.or_(out, one)
+        return out
+
+    def has(self, bits, some):
+        """Return which lanes have one of the bits `some`."""
+        none = ir.Constant(_BITS, [0] * LANES)
+        return self.builder.icmp_unsigned("!=", self.builder.and_(bits, some), none)
 
 
 @intrinsic
-def filter_row(_, signal, variance, quality, left, table, a, b, exclude, hs, hv, low, high, at):
-    """Interpolate 16 pixels of a row; return what is remarkable about their 21 inputs.
+def filter_row(_, signal, variance, quality, left, table, a, b, exclude, hs, hv, low, high, bits, at):
+    """Interpolate 16 pixels of a row; return whether one of their 21 inputs must not be used.
 
     Parameters
     ----------
-    signal, variance : float32[w]
-    quality : uint16[w]
-        Input row.
+    signal, variance : float32[...]
+    quality : uint16[...]
+        Input pixels.
     left : int
         First input of the first pixel.
     table : float32[PHASES * 8]
@@ -119,88 +123,96 @@ def filter_row(_, signal, variance, quality, left, table, a, b, exclude, hs, hv,
     a, b : int
         Phase at the first pixel, and that reached after the last one.
     exclude : uint16
-        Bits of pixels that must not be used.
+        Bits of pixels that must not be used; nor must those that are not finite, or of negative variance.
     hs, hv, low, high : float32[...]
         Written from `at` on: value, variance, lowest and highest of the central four inputs.
-
-    Returns
-    -------
-    int
-        UNFIT: a number that is not finite or a negative variance; FLAGGED: quality bits; EXCLUDED: some of
-        `exclude`. 0: nothing of that.
+    bits : uint16[...]
+        Written: OR of the bits of the central four.
     """
-    i64, kinds = types.int64, (signal, variance, quality, table, hs, hv, low, high)
-    sig = i64(*kinds[:3], i64, table, i64, i64, types.uint16, hs, hv, low, high, i64)
+    i64 = types.int64
+    sig = types.boolean(
+        signal, variance, quality, i64, table, i64, i64, types.uint16, hs, hv, low, high, bits, i64
+    )
 
     def codegen(context, builder, signature, arguments):
         code = _Code(context, builder, signature.args, arguments)
-        left, a, b, exclude, at = (arguments[k] for k in (3, 5, 6, 7, 12))
+        left, a, b, exclude, at = (arguments[k] for k in (3, 5, 6, 7, 13))
         weights = code.weights(code.start(4), a, b)
         values = [code.load(code.start(0), left, k) for k in range(TAPS)]
         noises = [code.load(code.start(1), left, k) for k in range(TAPS)]
-        bits = builder.or_(*(code.load(code.start(2), left, k, _BITS, 2) for k in (0, TAPS - 1)))
+        flags = [code.load(code.start(2), left, k, _BITS, 2) for k in range(TAPS)]
         value, noise = code.total(weights, values), code.total(code.squared(weights), noises)
         for result, k in (
             (value, 8), (noise, 9),
             (code.extreme(code.least, values[1:5]), 10), (code.extreme(code.most, values[1:5]), 11),
         ):  # fmt: skip
             code.store(result, code.start(k), at)
-        zero, none = ir.Constant(_FLOATS, [0.0] * LANES), ir.Constant(_BITS, [0] * LANES)
+        code.store(code.either(flags[1:5]), code.start(12), at, _BITS, 2)
+        zero = ir.Constant(_FLOATS, [0.0] * LANES)
         # x - x is 0 for finite numbers, else NaN; one input that is not finite makes the sum so too.
         fine = [builder.fcmp_ordered("==", builder.fsub(x, x), zero) for x in (value, noise)]
         fine += [builder.fcmp_ordered(">=", noises[k], zero) for k in (0, TAPS - 1)]
         for one in fine[1:]:
             fine[0] = builder.and_(fine[0], one)
-        found = code.flag(builder.not_(fine[0]), UNFIT)
-        found = builder.or_(found, code.flag(builder.icmp_unsigned("!=", bits, none), FLAGGED))
-        banned = builder.and_(bits, code.spread(exclude))
-        return builder.or_(found, code.flag(builder.icmp_unsigned("!=", banned, none), EXCLUDED))
+        banned = code.has(code.either([flags[0], flags[-1]]), code.spread(exclude))
+        bad = builder.bitcast(builder.or_(builder.not_(fine[0]), banned), ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", bad, ir.Constant(bad.type, 0))
 
     return sig, codegen
 
 
 @intrinsic
 def filter_column(
-    _, hs, hv, low, high, first, step, table, a, b, clamp, clamping, factor, pedestal, offset, out, spread, at
-):
+    _, hs, hv, low, high, bits, first, step, table, a, b, clamp, clamping, factor, pedestal, offset, out,
+    spread, flags, at,
+):  # fmt: skip
     """Interpolate 16 pixels among the six rows above each other, clamp, and write them.
 
     Parameters
     ----------
     hs, hv, low, high : float32[...]
+    bits : uint16[...]
         Rows from `filter_row`; the uppermost of the six begins at `first`, the next `step` further on.
     table, a, b
         As in `filter_row`.
     clamp, clamping
-        Undershoot allowed below the lowest of the central 4 x 4 inputs, and whether it is bounded.
+        Undershoot allowed below the lowest of the central 4 x 4 inputs, and whether it is bounded. Where one
+        of them is saturated none is.
     factor, pedestal, offset : float32
         ``out = (in - pedestal) * factor + offset``.
     out, spread : float32[n]
         Written from `at` on: value and variance.
+    flags : uint16[n]
+        Written: OR of the bits of the central four rows.
     """
     i64, f32 = types.int64, types.float32
     sig = types.void(
-        hs, hv, low, high, i64, i64, table, i64, i64, f32, types.boolean, f32, f32, f32, out, spread, i64
-    )
+        hs, hv, low, high, bits, i64, i64, table, i64, i64, f32, types.boolean, f32, f32, f32, out, spread,
+        flags, i64,
+    )  # fmt: skip
 
     def codegen(context, builder, signature, arguments):
         code = _Code(context, builder, signature.args, arguments)
         first, step, a, b, clamp, clamping, factor, pedestal, offset, at = (
-            arguments[k] for k in (4, 5, 7, 8, 9, 10, 11, 12, 13, 16)
+            arguments[k] for k in (5, 6, 8, 9, 10, 11, 12, 13, 14, 18)
         )
         rows = [builder.add(first, builder.mul(step, ir.Constant(_I64, k))) for k in range(TAPS)]
-        weights = code.weights(code.start(6), a, b)
+        weights = code.weights(code.start(7), a, b)
         value = code.total(weights, [code.load(code.start(0), row) for row in rows])
         noise = code.total(code.squared(weights), [code.load(code.start(1), row) for row in rows])
         lowest = code.extreme(code.least, [code.load(code.start(2), row) for row in rows[1:5]])
         highest = code.extreme(code.most, [code.load(code.start(3), row) for row in rows[1:5]])
-        tolerance = builder.fmul(code.spread(clamp), builder.fsub(highest, lowest))
+        seen = code.either([code.load(code.start(4), row, 0, _BITS, 2) for row in rows[1:5]])
+        full = code.has(seen, ir.Constant(_BITS, [_SATURATED] * LANES))
+        allowed = builder.select(full, ir.Constant(_FLOATS, [0.0] * LANES), code.spread(clamp))
+        tolerance = builder.fmul(allowed, builder.fsub(highest, lowest))
         floor = builder.fsub(builder.fsub(lowest, tolerance), code.root(noise))
         lift = builder.and_(builder.fcmp_ordered("<", value, floor), code.spread(clamping))
         value, factor = builder.select(lift, floor, value), code.spread(factor)
         value = builder.fmul(builder.fsub(value, code.spread(pedestal)), factor)
-        code.store(builder.fadd(value, code.spread(offset)), code.start(14), at)
-        code.store(builder.fmul(builder.fmul(noise, factor), factor), code.start(15), at)
+        code.store(builder.fadd(value, code.spread(offset)), code.start(15), at)
+        code.store(builder.fmul(builder.fmul(noise, factor), factor), code.start(16), at)
+        code.store(seen, code.start(17), at, _BITS, 2)
         return context.get_dummy_value()
 
     return sig, codegen

@@ -30,7 +30,7 @@ LITTLE = 40  # phases; weights are interpolated up to here: wrong by 40**2 / 8 /
 ONE, SHARE = np.float32(1.0), np.float32(1.0 / CELL)
 CLEAR = np.uint16(0)
 HS, HV, LOW, HIGH, USED, DROPPED = range(6)  # planes of interpolated rows
-HAS_BITS, DIRTY = np.uint8(1), np.uint8(2)  # state of a cell of a row: quality bits; touches missing input
+CLEAN, DIRTY, OUTSIDE = np.uint8(0), np.uint8(1), np.uint8(3)  # a cell of a row; OUTSIDE is not filled in
 I1, I2, I3, I4, I5 = np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4), np.uintp(5)
 B1, B2, B3, B4, B5 = (np.uintp(k * BLOCK) for k in (1, 2, 3, 4, 5))
 
@@ -64,6 +64,20 @@ def _fixed(position, window):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _row_nodes(nodes_x, nodes_y, y, first, count, window_x0, near, out):
     """Write where column nodes cross input row `y`; `near` remembers the node rows."""
+    k = min(near[first], nodes_y.shape[0] - 2)
+    while k < nodes_y.shape[0] - 2 and nodes_y[k + 1, first] <= y:
+        k += 1
+    near[first] = k
+    x0, x1 = nodes_x[k, first : first + count], nodes_x[k + 1, first : first + count]
+    y0, y1 = nodes_y[k, first : first + count], nodes_y[k + 1, first : first + count]
+    between = True
+    for i in range(count):
+        between &= (y0[i] <= y) & (y < y1[i])
+    if between:  # nearly always: no search, and the loop vectorizes
+        for i in range(count):
+            x = x0[i] + (y - y0[i]) / (y1[i] - y0[i]) * (x1[i] - x0[i])
+            out[i] = _fixed(x, window_x0)
+        return
     for i in range(count):
         x, near[first + i] = _cross(nodes_x, nodes_y, y, first + i, near[first + i])
         out[i] = _fixed(x, window_x0)
@@ -337,23 +351,25 @@ def _patch_run(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _along_row(
-    signal, variance, quality, flat_signal, flat_variance, flat_quality, exclude, table, row, q, cells, offset,
-    base, planes, hs, hv, low, high, bits, touched, causes, state, bad, ramp, wx, n,
+    signal, variance, quality, flat_signal, flat_variance, flat_quality, exclude, table, row, q, cells,
+    offset, base, planes, hs, hv, low, high, bits, touched, causes, state, bad, ramp, wx, n,
 ):  # fmt: skip
     """Interpolate one input row at the nodes `q`, and write the state of its cells."""
     width, rise = signal.shape[1], np.int32(CELL * PHASES)
     inside = 0 <= row < signal.shape[0]
     for k in range(cells):
         begin, left = k * CELL - offset, (q[k] >> 10) - 2
-        whole = inside and begin >= 0 and left >= 0 and left + CELL + TAPS - 1 <= width
-        state[k] = 0
-        if whole and _is_smooth(q[k], q[k + 1], rise):
+        smooth = _is_smooth(q[k], q[k + 1], rise)
+        if not inside or (smooth and (left + CELL + TAPS - 1 <= 0 or left >= width)):
+            state[k] = OUTSIDE
+            continue
+        if smooth and begin >= 0 and left >= 0 and left + CELL + TAPS - 1 <= width:
             a = q[k] & (PHASES - 1)
-            found = filter_row(
+            state[k] = CLEAN
+            if not filter_row(
                 flat_signal, flat_variance, flat_quality, row * width + left, table, a,
-                a + (q[k + 1] - q[k] - rise), exclude, hs, hv, low, high, base + begin,
-            )  # fmt: skip
-            if found == 0:
+                a + (q[k + 1] - q[k] - rise), exclude, hs, hv, low, high, bits, base + begin,
+            ):  # fmt: skip
                 continue
         state[k] = _cell_of_row(
             signal, variance, quality, exclude, table, row, q, k, offset, base, planes, bits, touched,
@@ -367,7 +383,7 @@ def _cell_of_row(
     base, planes, bits, touched, causes, bad, ramp, wx, n,
 ):  # fmt: skip
     """Interpolate a cell of any kind of an input row, with its bits and marks; return its state."""
-    width, rise, state = signal.shape[1], np.int32(CELL * PHASES), HAS_BITS
+    width, rise, state = signal.shape[1], np.int32(CELL * PHASES), CLEAN
     start, end = max(k * CELL - offset, 0), min((k + 1) * CELL - offset, n)
     bits[base + start : base + end] = 0
     touched[base + start : base + end] = 0
@@ -377,7 +393,7 @@ def _cell_of_row(
             signal, variance, quality, exclude, table, row, q, offset, start, end, wx, base, planes, bits,
             touched, causes,
         )  # fmt: skip
-        return HAS_BITS | DIRTY
+        return DIRTY
     s, v, flags = signal[row], variance[row], quality[row]
     while start < end:
         inside = start - (k * CELL - offset)
@@ -400,7 +416,7 @@ def _cell_of_row(
                 for p in range(m):
                     b[p] = marks[p + 1] | marks[p + 2] | marks[p + 3] | marks[p + 4]
         if outside or unfit or found & exclude:
-            state = HAS_BITS | DIRTY
+            state = DIRTY
             touched[base + start : base + stop] = 1
             if m > 0:
                 _mark(part, far, marks, exclude, bad, touched[at:], m)
@@ -414,7 +430,7 @@ def _cell_of_row(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _mend(
-    planes, touched, causes, mark, table, q, shift, start, level, max_excluded, wy, total, noise, oq, n
+    planes, touched, causes, state, mark, table, q, shift, start, level, max_excluded, wy, total, noise, oq, n
 ):
     """Renormalize the marked pixels by the weight that they used; too much missing: NaN and the causes."""
     for p in range(n):
@@ -426,7 +442,7 @@ def _mend(
         used, dropped, why = F0, F0, CLEAR
         for k in range(TAPS):
             i = (level + k) * BLOCK + start + p
-            if wy[k] == F0 or not touched[i]:
+            if wy[k] == F0 or not (state[level + k, cell] and touched[i]):
                 used += wy[k]
                 continue
             used += wy[k] * planes[USED, i]
@@ -474,23 +490,21 @@ def _write(total, noise, factor, pedestal, offset, out, out_variance, n):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _gather_bits(bits, state, cell, base, level, quality, n):
-    """OR the bits of the central four rows that have any."""
+def _gather_bits(bits, base, quality, n):
+    """OR the bits of the central four rows."""
     for k in range(1, TAPS - 1):
-        if state[level + k, cell] & HAS_BITS:
-            g = bits[base + k * BLOCK :]
-            for p in range(n):
-                quality[p] |= g[p]
+        for p in range(n):
+            quality[p] |= bits[base + k * BLOCK + p]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _gather_marks(touched, state, cell, base, level, mark, n):
     """OR the marks of the six rows that have any."""
+    mark[:n] = 0
     for k in range(TAPS):
-        if state[level + k, cell] & DIRTY:
-            g = touched[base + k * BLOCK :]
+        if state[level + k, cell]:
             for p in range(n):
-                mark[p] |= g[p]
+                mark[p] |= touched[base + k * BLOCK + p]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -547,26 +561,21 @@ def _cell_of_column(
             out[:], spread[:], flags[:] = NAN, NAN, missing
             start = stop
             continue
-        base, some = level * BLOCK + start, CLEAR
+        base, some = level * BLOCK + start, CLEAN
         for j in range(level, level + TAPS):
             some |= state[j, cell]
-        _cells_of_column(
-            planes[HS], planes[HV], base, table, q, cell, shift, start, stop, ramp, total, noise
-        )
+        _cells_of_column(planes[HS], planes[HV], base, table, q, cell, shift, start, stop, ramp, total, noise)
         flags[:] = CLEAR
-        _gather_bits(bits, state, cell, base, level, flags, m)
+        _gather_bits(bits, base, flags, m)
         mark[:m] = 0
-        if some & DIRTY:
+        if some:
             _gather_marks(touched, state, cell, base, level, mark, m)
-            for j in range(level, level + TAPS):
-                if not state[j, cell] & DIRTY:
-                    touched[j * BLOCK + start : j * BLOCK + stop] = 0
             _mend(
-                planes, touched, causes, mark, table, q, shift, start, level, max_excluded, wy, total, noise,
-                flags, m,
+                planes, touched, causes, state, mark, table, q, shift, start, level, max_excluded, wy, total,
+                noise, flags, m,
             )  # fmt: skip
         if clamping:
-            _lift(planes[LOW], planes[HIGH], base, clamp, flags, some != CLEAR, total, noise, m)
+            _lift(planes[LOW], planes[HIGH], base, clamp, flags, True, total, noise, m)
         _write(total, noise, factor, pedestal, offset, out, spread, m)
         if counted and 0 <= top + 2 < rows:
             number += _count(
@@ -575,6 +584,37 @@ def _cell_of_column(
             )  # fmt: skip
         start = stop
     return number
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _mend_cell(
+    planes, touched, causes, state, table, q, shift, cell, start, level, max_excluded, clamp, clamping,
+    factor, pedestal, offset, wy, total, noise, mark, out, spread, quality,
+):  # fmt: skip
+    """Write those pixels of a whole cell again that touch missing input; the others are written.
+
+    `total` and `noise` are the sums before normalization; `out`, `spread` and `quality` begin at the cell.
+    """
+    _gather_marks(touched, state, cell, level * BLOCK + start, level, mark, CELL)
+    _mend(
+        planes, touched, causes, state, mark, table, q, shift, start, level, max_excluded, wy, total, noise,
+        quality, CELL,
+    )  # fmt: skip
+    for p in range(CELL):
+        if not mark[p]:
+            continue
+        lowest, highest = np.float32(np.inf), np.float32(-np.inf)
+        for k in range(1, TAPS - 1):
+            i = (level + k) * BLOCK + start + p
+            lowest, highest = min(lowest, planes[LOW, i]), max(highest, planes[HIGH, i])
+        floor = lowest - clamp * (highest - lowest) - np.sqrt(noise[p])
+        if clamping and total[p] < floor:
+            total[p] = floor
+        floor = lowest - np.sqrt(noise[p])
+        if clamping and quality[p] & SATURATED and total[p] < floor:
+            total[p] = floor
+        out[p] = (total[p] - pedestal) * factor + offset
+        spread[p] = noise[p] * factor * factor
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -632,7 +672,8 @@ def two_pass(
     clamping, area = np.isfinite(clamp), _areas(nodes_x, nodes_y, holds_flux)
     under, over, number = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32), 0
     flat_signal, flat_variance, flat_quality = signal.ravel(), variance.ravel(), quality.ravel()
-    flat_out, flat_spread = out_signal.ravel(), out_variance.ravel()
+    flat_out, flat_spread, flat_flags = out_signal.ravel(), out_variance.ravel(), out_quality.ravel()
+    flags = np.empty(CELL, np.uint16)
     x0 = 0
     while x0 < width:
         node = (x0 + skip_x) // CELL
@@ -658,16 +699,32 @@ def two_pass(
             for r in range(r0, r0 + rows):
                 _pixel_nodes(nodes_y, r + skip_y, node, cells + 1, window_y0, q)
                 counted = rim <= r < height - rim
-                out_quality[r, x0 : x0 + n] = CLEAR
                 for k in range(cells):
                     factor = scale * area[(r + skip_y) // CELL + 1, node + k]
                     begin, top = k * CELL - shift, (q[k] >> 10) - 2
-                    level, some = top - first, DIRTY
-                    if level >= 0 and top + TAPS - 1 <= last and begin >= 0 and begin + CELL <= n:
-                        some = CLEAR
+                    level, smooth = top - first, _is_smooth(q[k], q[k + 1], np.int32(0))
+                    some, every = CLEAN, OUTSIDE
+                    if smooth and level >= 0 and top + TAPS - 1 <= last:
                         for j in range(TAPS):
                             some |= state[level + j, k]
-                    if some or not _is_smooth(q[k], q[k + 1], np.int32(0)):
+                            every &= state[level + j, k]
+                    elif smooth and (top + TAPS <= 0 or top >= h_in):
+                        some = OUTSIDE
+                    else:
+                        smooth, every = False, CLEAN
+                    if every == OUTSIDE:
+                        for p in range(max(begin, 0), min(begin + CELL, n)):
+                            out_signal[r, x0 + p], out_variance[r, x0 + p] = NAN, NAN
+                            out_quality[r, x0 + p] = NO_DATA_EDGE | DO_NOT_USE
+                        continue
+                    if some == OUTSIDE or not smooth:  # not smooth: the row may change within the cell
+                        for j in range(max(level - 1, 0), min(level + TAPS + 1, last - first + 1)):
+                            if state[j, k] == OUTSIDE:
+                                state[j, k] = _cell_of_row(
+                                    signal, variance, quality, exclude, table, first + j, crossings[j], k,
+                                    shift, j * BLOCK, planes, bits, touched, causes, bad, ramp, wx, n,
+                                )  # fmt: skip
+                    if not smooth or begin < 0 or begin + CELL > n:
                         number += _cell_of_column(
                             variance, planes, bits, touched, causes, state, table, q, crossings, k, shift,
                             first, last, n, ramp, wy, total, noise, mark, max_excluded, clamp, clamping,
@@ -676,27 +733,39 @@ def two_pass(
                         )  # fmt: skip
                         continue
                     a, at = q[k] & (PHASES - 1), r * width + x0 + begin
+                    after, high_end = a + (q[k + 1] - q[k]), level * BLOCK + begin
                     filter_column(
-                        hs, hv, low, high, level * BLOCK + begin, BLOCK, table, a, a + (q[k + 1] - q[k]), clamp,
-                        clamping, factor, pedestal, offset, flat_out, flat_spread, at,
+                        hs, hv, low, high, bits, high_end, BLOCK, table, a, after, clamp, clamping, factor,
+                        pedestal, offset, flat_out, flat_spread, flat_flags, at,
                     )  # fmt: skip
+                    if some:
+                        filter_column(
+                            hs, hv, low, high, bits, high_end, BLOCK, table, a, after, clamp, False, ONE, F0,
+                            F0, total, noise, flags, 0,
+                        )  # fmt: skip
+                        _mend_cell(
+                            planes, touched, causes, state, table, q, shift, k, begin, level, max_excluded,
+                            clamp, clamping, factor, pedestal, offset, wy, total, noise, mark,
+                            flat_out[at:], flat_spread[at:], flat_flags[at:],
+                        )  # fmt: skip
                     if not (counted and 0 <= top + 2 < h_in):
                         continue
                     x, x_next = crossings[level + 2, k], crossings[level + 2, k + 1]
                     left = x >> 10
                     inside = x0 + begin >= rim and x0 + begin + CELL <= width - rim
                     inside = inside and left >= 0 and left + CELL <= w_in
-                    if inside and _is_smooth(x, x_next, np.int32(CELL * PHASES)):
+                    if inside and not some and _is_smooth(x, x_next, np.int32(CELL * PHASES)):
                         add_sums(
                             flat_variance, (top + 2) * w_in + left, flat_spread, at, scale, factor, under,
                             over, begin,
                         )  # fmt: skip
                         number += CELL
                     else:
-                        mark[:] = 0
+                        if not some:
+                            mark[:] = 0
                         number += _count(
-                            variance[top + 2], crossings[level + 2], shift, factor, out_variance[r, x0 + begin :],
-                            mark, scale, begin, max(rim - x0 - begin, 0), min(width - rim - x0 - begin, CELL),
+                            variance[top + 2], crossings[level + 2], shift, factor, flat_spread[at:], mark,
+                            scale, begin, max(rim - x0 - begin, 0), min(width - rim - x0 - begin, CELL),
                             under[begin:], over[begin:],
                         )  # fmt: skip
             r0 += rows
