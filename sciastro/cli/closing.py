@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
+from sciastro.recipe.reasons import is_copy
+
 __all__ = ["closing_words"]
 
 
@@ -11,13 +13,16 @@ def closing_words(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
     """Yield the lines to print after a run."""
     lights = [row for row in summary["frames"] if row["type"] == "light"]
     used = sum(bool(row["used"]) for row in lights)
+    copies = sum(is_copy(row["reason"]) for row in lights)
     seconds = summary["timings_s"]["total"]
     yield (
-        f"{summary['status']}: {used} of {len(lights)} light frames used, "
+        f"{summary['status']}: {used} of {len(lights) - copies} light frames used, "
         f"{_count(summary['masters'], 'master')}, "
         f"{_count(summary['products'], 'product')} in {seconds:.1f} s "
         f"({summary['peak_memory_bytes'] / 1e9:.2f} GB)"
     )
+    if summary["incomplete"]:
+        yield f"  not complete: {'; '.join(summary['incomplete'])}"
     for product in summary["products"]:
         yield "  " + _product(product)
     left = [row for row in lights if not row["used"] and row["reason"]]

@@ -11,12 +11,14 @@ import itertools
 import logging
 import pickle
 import platform
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from threadpoolctl import threadpool_limits
 
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 AHEAD = 2  # tasks in flight per thread of a worker: one runs, one waits
 LOOK = 2.0  # seconds between looks at the workers while nothing finishes
 PATIENCE = 300.0  # seconds that a run waits for a worker, at the start or when all are gone
+ANSWER = 5.0  # seconds that a scheduler has to answer
 KEPT = 2  # functions that a worker process keeps revived
 START = "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`."
 
@@ -60,13 +63,37 @@ def connect(address: str, *, patience: float = PATIENCE) -> "Cluster":
             where="--scheduler",
             remedy='Install it: pip install "sciastro[distributed]".',
         ) from error
+    _knock(address)
     try:
-        client = Client(address, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        client = Client(address, set_as_default=False, timeout=ANSWER)
+    except (OSError, TimeoutError, ValueError, TypeError, EOFError, MemoryError) as error:
         raise ClusterError(
-            f"does not answer ({_first_line(error)}).", where=f"scheduler {address}", remedy=START
+            "answers, but not as a dask scheduler does.",
+            where=f"scheduler {address}",
+            remedy=f"Give the address that `dask scheduler` prints. {START}",
         ) from error
     return Cluster(client, address, patience)
+
+
+def _knock(address: str) -> None:
+    """Raise soon where no scheduler listens at `address`, instead of waiting for one to come.
+
+    A scheduler speaks first; some other service that waits for a word would keep the client waiting too.
+    """
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme not in ("tcp", "tls") or parts.hostname is None or parts.port is None:
+        return
+    try:
+        with socket.create_connection((parts.hostname, parts.port), timeout=ANSWER) as line:
+            silent = parts.scheme == "tcp" and not line.recv(1)
+    except OSError as error:
+        raise ClusterError(
+            f"does not answer ({error.strerror or f'nothing within {ANSWER:g} s'}).",
+            where=f"scheduler {address}",
+            remedy=f"Check host and port. {START}",
+        ) from error
+    if silent:
+        raise ClusterError("hangs up.", where=f"scheduler {address}", remedy=f"Check host and port. {START}")
 
 
 class Cluster:

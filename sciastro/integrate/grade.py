@@ -45,7 +45,7 @@ from sciastro.core.vocabulary import (
     require,
 )
 from sciastro.errors import DatasetError, OptionError
-from sciastro.integrate.select import selection, weighting
+from sciastro.integrate.select import NOT_SELECTED, selection, weighting
 from sciastro.integrate.weights import (
     LEAST,
     WEIGHTS,
@@ -210,7 +210,7 @@ def _selected(
     wish = selection(text)
     kept = wish.decisions(measures, use)
     told = [
-        f"not selected: {'; '.join(wish.failures(measures, i, use))}" if use[i] and not kept[i] else why
+        f"{NOT_SELECTED}: {'; '.join(wish.failures(measures, i, use))}" if use[i] and not kept[i] else why
         for i, why in enumerate(reason)
     ]
     return use & kept, told

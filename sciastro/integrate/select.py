@@ -11,7 +11,10 @@ from types import MappingProxyType
 from sciastro.core.expression import Expression, parse
 from sciastro.errors import OptionError
 
-__all__ = ["MEASURES", "Measure", "selection", "weighting"]
+__all__ = ["MEASURES", "NOT_SELECTED", "Measure", "selection", "weighting"]
+
+NOT_SELECTED = "not selected"
+"""How the reason of a frame begins that the user's selection leaves out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sciastro.astrometry.solve import Solution
-from sciastro.core.history import package_version
 from sciastro.integrate.grade import GradeOptions
+from sciastro.integrate.moving import CometOptions
 from sciastro.io.paths import atomic_path, sweep
 from sciastro.recipe.aligning import SkyHint
 from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.comets import check_ends
 from sciastro.recipe.context import Context
 from sciastro.recipe.finishing import Finished
 from sciastro.recipe.growing import (
     Growth,
     begin_growth,
 )
-from sciastro.recipe.journal import Journal, fingerprint
+from sciastro.recipe.journal import Journal
 from sciastro.recipe.keeping import create_store
 from sciastro.recipe.kept import KeptSet, KeptStacks, load_stacks
 from sciastro.recipe.library import only_used, with_library
@@ -25,6 +26,7 @@ from sciastro.recipe.making import MasterBank
 from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
 from sciastro.recipe.plan import Recipe, recipe_text
 from sciastro.recipe.request import UNTIL, RunRequest
+from sciastro.recipe.resuming import marks_of, open_journal
 from sciastro.recipe.rows import frame_rows
 from sciastro.recipe.session import ScanOptions, Session, scan
 from sciastro.recipe.stacking import Stacked
@@ -107,14 +109,15 @@ def begin(request: RunRequest, context: Context, summary: Summary) -> Run:
         if stacks is not None:
             growth = begin_growth(stacks, session, lights, context)
             sets = growth.join(sets)
-        mark = _mark(request, sources, stacks)
-        journal = Journal(context.work, mark, resume=request.resume)
-        if request.resume and not journal.resumed:
-            context.warn("--resume: no stopped run of these frames and options is here; starting anew.")
+        check_ends(sets, request.recipe)
+        marks = marks_of(request.recipe, _inputs(request, sources, stacks))
+        journal, word = open_journal(context.work, marks, resume=request.resume)
+        if word:
+            context.warn(word)
         _write_recipe(request, context)
         create_store(
             context.numbered("frames.h5"), lights if growth is None else growth.wanted(lights), session.root,
-            mark=mark, resume=journal.resumed, linked=request.raw == "link",
+            mark=marks.masters, resume=journal.resumed, linked=request.raw == "link",
         )  # fmt: skip
     _warn(request, context, session, plan, lights)
     run = Run(
@@ -133,20 +136,10 @@ def _name_timeless(lights: Sequence[Light]) -> None:
             )
 
 
-def _mark(request: RunRequest, sources: Session, stacks: KeptStacks | None) -> str:
-    """Return the fingerprint of everything that the products of this run depend on."""
+def _inputs(request: RunRequest, sources: Session, stacks: KeptStacks | None) -> list[object]:
+    """Return what the masters and measured frames of this run depend on besides options."""
     stamps = [(frame.name, *_stamp(sources.path(frame))) for frame in sources.frames]
-    return fingerprint(
-        package_version(),
-        request.recipe.as_dict(),
-        stamps,
-        request.catalog and (str(request.catalog), *_stamp(request.catalog)),
-        request.ra,
-        request.dec,
-        request.scale,
-        sorted(stacks.hashes) if stacks is not None else [],
-        request.raw,
-    )
+    return [stamps, sorted(stacks.hashes) if stacks is not None else [], request.raw]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -164,6 +157,9 @@ def _warn(
             f"grade.expression is not used, since grade.weight is {grading.weight}; "
             "set grade.weight=expression, or leave it out."
         )
+    comet = request.recipe.of(CometOptions)
+    if not comet.enabled and (comet.first or comet.last or comet.rate is not None):
+        context.warn("The comet's place and motion are not used; set comet.enabled=true, or leave them out.")
     for path, reason in session.skipped:
         context.warn(f"{path}: {reason}")
     for frame in session.frames:

@@ -13,7 +13,7 @@ beside it. Where the comet is, the noise of the two adds.
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,7 +39,7 @@ from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.stacking import Following, Stacked, canvas_of, stack_band
 
-__all__ = ["CometStack", "find_comet", "stack_comet", "write_comet"]
+__all__ = ["CometStack", "check_ends", "find_comet", "stack_comet", "write_comet"]
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +99,22 @@ def find_comet(
     return track
 
 
-def _ends(members: StackSet, options: CometOptions, step: int) -> Track | None:
-    """Return the line through the places that the user gives on the first and on the last frame, if any."""
+def check_ends(sets: Sequence[StackSet], recipe: Recipe) -> None:
+    """Check the places of a comet that the user gives, before hours of work.
+
+    Raises
+    ------
+    OptionError
+        If they are no two numbers, or not both given.
+    """
+    options = recipe.of(CometOptions)
+    if options.enabled:
+        for members in sets:
+            _given(members, options)
+
+
+def _given(members: StackSet, options: CometOptions) -> list[tuple[Light, tuple[float, float]]]:
+    """Return the first and the last frame with the places that the user gives there, if any."""
     texts = {"first": options.first, "last": options.last}
     given = {name: _pixels(text, name) for name, text in texts.items()}
     if (given["first"] is None) != (given["last"] is None):
@@ -109,7 +123,7 @@ def _ends(members: StackSet, options: CometOptions, step: int) -> Track | None:
         )
     ordered = sorted((one for one in members.lights if one.facts.time is not None), key=_time)
     if given["first"] is None or len(ordered) < 2:
-        return None
+        return []
     places = []
     for name, light in (("first", ordered[0]), ("last", ordered[-1])):
         rows, columns = light.facts.shape
@@ -120,6 +134,17 @@ def _ends(members: StackSet, options: CometOptions, step: int) -> Track | None:
                 where=f"comet.{name}",
                 remedy=f"Give raw pixels from 0,0 to {columns - 1},{rows - 1}.",
             )
+        places.append((light, place))
+    return places
+
+
+def _ends(members: StackSet, options: CometOptions, step: int) -> Track | None:
+    """Return the line through the places that the user gives on the first and on the last frame, if any."""
+    given = _given(members, options)
+    if not given:
+        return None
+    places = []
+    for light, place in given:
         if light.from_reference is None:
             raise MatchError(
                 f"is given on {light.name}, which could not be registered.",

@@ -7,6 +7,7 @@ from pathlib import Path
 from sciastro.errors import FileError
 from sciastro.io.headers import FrameFacts
 from sciastro.io.reader import sha256
+from sciastro.recipe.reasons import COPY
 
 __all__ = ["without_copies"]
 
@@ -38,9 +39,7 @@ def without_copies(
             for first, *others in _groups((_digest(folder / path), path) for path in near):
                 original |= dict.fromkeys(others, first)
     kept = [frame for frame in frames if frame.path not in original]
-    return kept, [
-        (path, f"is the same file as {first}; a frame counts once") for path, first in original.items()
-    ]
+    return kept, [(path, f"{COPY} {first}; a frame counts once") for path, first in original.items()]
 
 
 def _groups(keyed: Iterable[tuple[Hashable, str]]) -> list[list[str]]:

@@ -10,8 +10,10 @@ from sciastro.io.cards import squash
 from sciastro.io.headers import FrameFacts
 from sciastro.recipe.diagnosis import Diagnosis, Issue, Section, as_text, duration, plain, seconds
 from sciastro.recipe.flats import FlatLevel, ReadRows, flat_levels
+from sciastro.recipe.forecast import foreseen, formats
 from sciastro.recipe.issues import find_issues, of_what
 from sciastro.recipe.matching import MasterPlan
+from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import (
     LightGroup,
     Product,
@@ -27,7 +29,9 @@ __all__ = ["Diagnosis", "Issue", "Section", "as_text", "check_flats", "diagnose"
 ORDER = {"light": 0, "dark": 1, "dark-flat": 2, "bias": 3, "flat": 4}
 
 
-def diagnose(session: Session, plan: MasterPlan, flats: Sequence[FlatLevel] = ()) -> Diagnosis:
+def diagnose(
+    session: Session, plan: MasterPlan, flats: Sequence[FlatLevel] = (), recipe: Recipe | None = None
+) -> Diagnosis:
     """Return what a colleague would say about `session` and `plan`.
 
     Parameters
@@ -38,12 +42,16 @@ def diagnose(session: Session, plan: MasterPlan, flats: Sequence[FlatLevel] = ()
         Masters and matches for it.
     flats
         Levels of the flats, if somebody has looked at pixels (`check_flats`, `recipe.flats.flat_levels`).
+    recipe
+        Of the run to foresee; None foresees none.
     """
     groups = [match.group for match in plan.matches]
     products = group_products(groups)
     sections = [
+        formats(session),
         _what_is_there(session),
         _products(products),
+        *([] if recipe is None else [foreseen(plan, recipe)]),
         _masters(plan),
         _who_gets_what(plan),
         _considered(plan),

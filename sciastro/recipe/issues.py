@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sciastro.io.headers import FrameFacts
 from sciastro.recipe.diagnosis import Issue, plain
 from sciastro.recipe.flats import FlatLevel
+from sciastro.recipe.forecast import panel_issues
 from sciastro.recipe.masterspecs import MasterSpec
 from sciastro.recipe.matching import LightMatch, MasterPlan
 from sciastro.recipe.session import LightGroup, Product, Session
-from sciastro.recipe.targets import field_of, separation
 
 __all__ = ["find_issues", "of_what"]
 
@@ -26,6 +26,7 @@ def find_issues(
     issues = [
         *_issues_of_files(session, plan),
         *_issues_of_products(products),
+        *panel_issues(plan),
         *_issues_of_matches(plan),
         *_issues_of_masters(plan),
         *_issues_of_headers(session),
@@ -105,23 +106,6 @@ def _mixtures(product: Product, name: str) -> Iterator[Issue]:
                 f"{name} mixes {label} {' and '.join(values)}.",
                 _what_happens(code),
             )
-    if (apart := _spread(product.frames)) > 1.0:
-        yield Issue(
-            "scattered-pointings",
-            "warning",
-            f"The lights of {name} point up to {apart:.1f} fields apart: a mosaic, or two targets?",
-            "Frames without enough overlap are left out; give the panels different OBJECT names.",
-        )
-
-
-def _spread(frames: Sequence[FrameFacts]) -> float:
-    """Return the largest distance from the first pointing, in fields of view."""
-    first = next((frame for frame in frames if frame.pointing is not None), None)
-    if first is None or first.pointing is None:
-        return 0.0
-    start = first.pointing
-    places = [frame.pointing for frame in frames if frame.pointing is not None]
-    return max(separation(start, place) for place in places) / field_of(first)
 
 
 DONE = {"B": "bias", "D": "dark", "F": "flat", "?": "how is not said"}

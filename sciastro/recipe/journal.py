@@ -17,12 +17,21 @@ import numpy as np
 
 from sciastro.io.paths import output_errors
 
-__all__ = ["Journal", "fingerprint"]
+__all__ = ["Journal", "fingerprint", "state_of"]
 
 
 def fingerprint(*parts: object) -> str:
     """Return a digest of JSON-able `parts`."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    """Return what the run before has noted of itself in the journal at `folder`; empty where nothing is."""
+    try:
+        state = json.loads((folder / "state.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) and "mark" in state else {}
 
 
 class Journal:
@@ -36,21 +45,30 @@ class Journal:
         Fingerprint of inputs and options.
     resume
         Keep the pieces of an earlier run with the same fingerprint.
+    stale
+        How the names of pieces begin that are dropped all the same.
+    noted
+        What else of this run `state_of` shall tell the next one; JSON-able.
     """
 
-    def __init__(self, folder: Path, mark: str, *, resume: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        mark: str,
+        *,
+        resume: bool,
+        stale: str = "",
+        noted: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
-        self.resumed = resume and self._mark_on_disk() == mark
+        self.resumed = resume and state_of(folder).get("mark") == mark
         if not self.resumed:
             shutil.rmtree(folder, ignore_errors=True)
+        elif stale:
+            for path in folder.glob(f"{stale}*.npz"):
+                path.unlink()
         with _replacing(folder / "state.json") as temporary:
-            temporary.write_text(json.dumps({"mark": mark}))
-
-    def _mark_on_disk(self) -> str | None:
-        try:
-            return str(json.loads((self.folder / "state.json").read_text())["mark"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+            temporary.write_text(json.dumps({**(noted or {}), "mark": mark}, default=str))
 
     def has(self, name: str) -> bool:
         """Return whether the piece `name` is finished."""

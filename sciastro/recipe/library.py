@@ -1,7 +1,8 @@
 """A folder of finished masters that serves every session, and how new ones get into it.
 
 Masters of the library are candidates like those of the session: the same hard keys, then exposure,
-temperature and age. Files are never overwritten: the name tells kind, night and content.
+temperature and age. Files are never overwritten: the name tells what it is, camera, night and
+content.
 """
 
 import logging
@@ -76,7 +77,7 @@ def add_to_library(library: Path, specs: Sequence[MasterSpec], bank: MasterBank)
             continue
         night = spec.night.isoformat() if spec.night is not None else "undated"
         camera = safe_name(spec.key.instrument, default="camera")
-        target = library / f"{spec.kind}_{camera}_{spec.id}_{night}_{sha256(made)[:12]}.fits"
+        target = library / f"{spec.id}_{camera}_{night}_{sha256(made)[:12]}.fits"
         if target.exists():
             continue
         with atomic_path(target) as temporary:

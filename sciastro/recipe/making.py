@@ -30,6 +30,7 @@ from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.journal import Journal
 from sciastro.recipe.matching import LightMatch, MasterPlan, MasterSpec
 from sciastro.recipe.plan import Recipe
+from sciastro.recipe.reasons import SPARE
 from sciastro.recipe.session import Session
 from sciastro.recipe.unpacked import scratch, unpack
 
@@ -42,6 +43,10 @@ MISSING = Quality.NO_DATA | Quality.DO_NOT_USE
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
 Rows = Callable[[int, int], npt.NDArray[np.generic]]
+
+
+LACKING = {"zero level": "bias", "dark": "dark", "flat": "flat"}
+LACKS = {"bias": "bias frames", "dark": "darks", "flat": "flats"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ class MasterBank:
         Id to kind, number of frames in it, color filter array, and noise of one frame [adu].
     left_out
         Path of a calibration frame to the reason why it is in no master.
+    lacking
+        Kinds of calibration frames that some lights go without.
     used
         Paths of the calibration frames that are in a master.
     hold
@@ -109,6 +116,7 @@ class MasterBank:
     cfas: dict[str, str] = field(default_factory=dict)
     noises: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    lacking: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
     hold: int = 0
     stored: set[str] = field(default_factory=set)
@@ -182,10 +190,22 @@ class MasterBank:
         return defects_from_flat(flat.image, cfa=self.cfas[name], options=self.options)
 
     def reason_of(self, frame: FrameFacts) -> str | None:
-        """Return why a calibration frame is in no master; None if it is in one."""
+        """Return why a calibration frame is in no master; None if it is in one.
+
+        A frame that nothing needs is spare, unless lights go without its kind: then it was refused.
+        """
         if frame.name in self.used:
             return None
-        return self.left_out.get(frame.name, "matches no light and no master")
+        return self.left_out.get(frame.name) or self.reason_unused(frame.kind)
+
+    def reason_unused(self, kind: str) -> str:
+        """Return why no master is made of frames of `kind` that could be used."""
+        kind = kind.removeprefix("master-")
+        if kind in self.lacking:
+            return (
+                f"fits no light, while some go without {LACKS[kind]}; `sciastro doctor` tells what refused it"
+            )
+        return f"{SPARE}: no light needs it"
 
 
 def make_masters(
@@ -196,6 +216,7 @@ def make_masters(
     The last ones may still be on their way to the disk: `MasterBank.settle` waits for them.
     """
     bank = MasterBank(recipe.of(DefectOptions), hold=context.memory // 6)
+    bank.lacking |= {LACKING[item.what] for item in plan.missing if item.what in LACKING}
     wanted = _wanted(plan)
     folder = context.numbered("masters")
     folder.mkdir(parents=True, exist_ok=True)
@@ -209,7 +230,8 @@ def make_masters(
             if spec.id in wanted:
                 _make_or_tell(spec, session, bank, folder, recipe, context, journal, writer)
                 continue
-            bank.left_out |= {frame.name: "no light needs this master" for frame in spec.frames}
+            why = bank.reason_unused(spec.kind)
+            bank.left_out |= {frame.name: why for frame in spec.frames}
             context.progress.advance("masters", len(spec.frames))
         bank.close = stack.pop_all().close
     return bank

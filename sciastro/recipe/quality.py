@@ -14,7 +14,7 @@ from sciastro.core import vocabulary as v
 from sciastro.core.expression import Expression
 from sciastro.core.vocabulary import labeled
 from sciastro.errors import FileError
-from sciastro.integrate.select import MEASURES, selection
+from sciastro.integrate.select import MEASURES, NOT_SELECTED, selection
 from sciastro.integrate.weights import group_measures, hours_since_first, psf_signal
 from sciastro.io.tables import read_table, write_table
 from sciastro.recipe.context import Context
@@ -34,7 +34,6 @@ Floats = npt.NDArray[np.float64]
 
 FILE = "quality.ecsv"
 SHOWN = ("fwhm", "eccentricity", "sky", "transparency", "weight")
-NOT_SELECTED = "not selected"
 
 
 def airmass_of(light: Light) -> float:

@@ -55,7 +55,7 @@ def write_report(
             for one in bands[:3]
             for name in ("coverage", "noise")
         ],
-        plan=[*diagnose(session, plan).lines(), "", *notes, *_placing(sets)],
+        plan=[*diagnose(session, plan, recipe=recipe).lines(), "", *notes, *_placing(sets)],
         recipe=recipe_text(recipe),
     )
     write_page(context.out / "report.html", page)

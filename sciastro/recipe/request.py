@@ -16,7 +16,7 @@ __all__ = ["KEEP", "UNTIL", "RunRequest"]
 
 UNTIL = ("ingest", "masters", "calibrate", "register", "integrate", "photometry", "render", "report")
 KEEP = ("calibrated", "registered", "xisf")
-ADDRESS = re.compile(r"(\w+://)?[^/\s]+:\d+/?|inproc://\S+")
+ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/\s]+:\d+/?|inproc://\S+")
 """Of a scheduler: a host and its port; or one within this process."""
 
 

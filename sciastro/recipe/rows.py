@@ -20,12 +20,27 @@ def frame_rows(session: Session, lights: Sequence[Light], bank: MasterBank | Non
         _light_row(by_name[frame.name]) if frame.name in by_name else _calibration_row(frame, bank)
         for frame in session.frames
     ]
-    rows += [frame_row(path, "unknown", None, None) | {"reason": reason} for path, reason in session.skipped]
+    known = {name: frame for frame in session.known for name in (frame.path, frame.name)}
+    rows += [_skipped_row(path, reason, known.get(path)) for path, reason in session.skipped]
     return sorted(rows, key=lambda row: str(row["path"]))
 
 
+def _skipped_row(path: str, reason: str, facts: FrameFacts | None) -> dict[str, Any]:
+    """Return the row of a file that is not used, with what is known of it."""
+    row = frame_row(path, "unknown", None, None)
+    if facts is not None:
+        row = frame_row(path, facts.kind, _band(facts), facts.exposure)
+    return row | {"reason": reason}
+
+
+def _band(facts: FrameFacts) -> str | None:
+    if facts.kind != "light":
+        return facts.filter or None
+    return "OSC" if facts.cfa else bands_of(facts)[0]
+
+
 def _calibration_row(frame: FrameFacts, bank: MasterBank | None) -> dict[str, Any]:
-    row = frame_row(frame.name, frame.kind, frame.filter or None, frame.exposure)
+    row = frame_row(frame.name, frame.kind, _band(frame), frame.exposure)
     if bank is None:
         return row
     reason = bank.reason_of(frame)
@@ -34,8 +49,7 @@ def _calibration_row(frame: FrameFacts, bank: MasterBank | None) -> dict[str, An
 
 def _light_row(light: Light) -> dict[str, Any]:
     facts = light.facts
-    band = "OSC" if facts.cfa else bands_of(facts)[0]
-    row = frame_row(facts.name, "light", band, facts.exposure)
+    row = frame_row(facts.name, "light", _band(facts), facts.exposure)
     row |= {"used": light.use, "reason": light.reason or None, "target": light.match.group.target}
     row["time"] = facts.time.isoformat() if facts.time is not None else None
     measured = light.measured

@@ -37,7 +37,7 @@ def examine(session: Path, recipe: Recipe) -> Iterator[str]:
     """Yield what a good colleague would say of a session: frames, matches and reasons, what is missing."""
     found = scan(session, options=recipe.of(ScanOptions))
     plan = plan_masters(found, recipe.of(MatchOptions))
-    yield from diagnose(found, plan).lines()
+    yield from diagnose(found, plan, recipe=recipe).lines()
 
 
 def describe_run(request: RunRequest) -> Iterator[str]:
@@ -45,7 +45,7 @@ def describe_run(request: RunRequest) -> Iterator[str]:
     request.check()
     found = scan(request.session, leave=request.out, options=request.recipe.of(ScanOptions))
     plan = plan_masters(found, request.recipe.of(MatchOptions))
-    yield from diagnose(found, plan).lines()
+    yield from diagnose(found, plan, recipe=request.recipe).lines()
     yield ""
     yield f"Would write to {request.out}, until {request.until}:"
     for master in plan.masters:

@@ -74,12 +74,15 @@ class Session:
         Images that cannot be used: path relative to the root, and why.
     ignored
         Other files (notes, tables, pictures beside raw files of the same name), relative to the root.
+    known
+        What the headers of skipped files say, where they could be read.
     """
 
     root: Path
     frames: tuple[FrameFacts, ...]
     skipped: tuple[tuple[str, str], ...] = ()
     ignored: tuple[str, ...] = ()
+    known: tuple[FrameFacts, ...] = ()
 
     def of_kind(self, *kinds: str) -> tuple[FrameFacts, ...]:
         """Return the frames of the given kinds."""
@@ -197,12 +200,16 @@ def scan(
             skipped.append((name, f"{error.found} {error.remedy}".strip()))
         if progress is not None:
             progress(number, len(images))
+    read = frames
     frames, unusable = _usable(frames)
     frames, copies = without_copies(frames, folder)
     skipped += [*unusable, *copies]
     if not frames:
         raise _nothing(folder, skipped)
-    return Session(folder, tuple(name_targets(_share_site(frames), folder)), tuple(sorted(skipped)), ignored)
+    usable = tuple(name_targets(_share_site(frames), folder))
+    out = {path for path, _ in skipped}
+    known = tuple(frame for frame in read if frame.path in out or frame.name in out)
+    return Session(folder, usable, tuple(sorted(skipped)), ignored, known)
 
 
 def _pictures_of_raws(files: Sequence[Path]) -> set[Path]:

@@ -5,6 +5,8 @@ Numbers that do not exist are null, never NaN, so that any JSON reader takes the
 
 import json
 import math
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 from sciastro.core.history import package_version
 from sciastro.io.paths import atomic_path
 from sciastro.recipe.context import STAGES, Context, peak_memory
+from sciastro.recipe.reasons import is_choice
 
 __all__ = ["SCHEMA", "Summary", "clean", "frame_row"]
 
@@ -32,19 +35,39 @@ class Summary:
     status: str = "failed"
     error: str | None = None
     until: str | None = None
+    incomplete: list[str] = field(default_factory=list)
 
     def settle(self, wanted: int) -> None:
-        """Set `status` from what was made of `wanted` products.
+        """Set `status` and `incomplete` from what was made of `wanted` products.
 
-        "ok": all products, and every frame used; "partial": some frames or products left out;
+        "ok": all products with their world coordinates, and every frame used that the user did not leave
+        out himself (`reasons.is_choice`); "partial": some frames, products or coordinates are missing;
         "failed": nothing came out. A run that was asked to stop before frames are graded has left out
         only those that have a reason.
         """
+        self.incomplete = list(self._incomplete(wanted))
+        if wanted and not self.products:
+            self.status = "failed"
+        else:
+            self.status = "partial" if self.incomplete else "ok"
+
+    def _incomplete(self, wanted: int) -> Iterator[str]:
+        """Yield what is missing from a complete result, in words."""
         early = self.until in BEFORE_GRADES
-        complete = len(self.products) >= wanted and all(
-            row["used"] or (early and not row["reason"]) for row in self.frames
+        left = Counter(
+            row["type"]
+            for row in self.frames
+            if not (row["used"] or is_choice(row["reason"]) or (early and not row["reason"]))
         )
-        self.status = "failed" if wanted and not self.products else ("ok" if complete else "partial")
+        for kind, count in left.items():
+            what = f"{kind} frame" if kind != "unknown" else "file"
+            yield f"{count} {what}{'' if count == 1 else 's'} left out"
+        lacking = wanted - len(self.products)
+        if lacking > 0:
+            yield f"{lacking} product{'' if lacking == 1 else 's'} not made"
+        blind = [f"{row['target']} {row['band']}" for row in self.products if row.get("wcs", row) is None]
+        if blind:
+            yield f"no world coordinates for {', '.join(dict.fromkeys(blind))}"
 
     def as_dict(self, context: Context) -> dict[str, Any]:
         """Return the content of ``summary.json``."""
@@ -56,6 +79,7 @@ class Summary:
                 "version": package_version(),
                 "status": self.status,
                 "error": self.error,
+                "incomplete": self.incomplete,
                 "until": self.until,
                 "frames": self.frames,
                 "masters": self.masters,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
-from sciastro.report.plots import BAD, COLORS, INK, LINE, MUTED, Plot, figure, finish, plain, thin
+from sciastro.report.plots import BAD, COLORS, INK, LINE, MUTED, WIDE, Plot, figure, finish, plain, thin
 from sciastro.report.text import clean, get_number
 
 __all__ = ["color_calibration", "frame_quality", "registration", "wcs_residuals", "zeropoint"]
@@ -56,13 +56,14 @@ def frame_quality(frames: Sequence[Mapping[str, Any]]) -> Plot | None:
     used = np.array([bool(row.get("used", True)) for row in lights])
     bands = [clean(row.get("band"), 12) or "?" for row in lights]
     names = sorted(set(bands))
-    fig, axes = figure(len(panels), 1, width=8.6, height=0.5 + 1.25 * len(panels), sharex=True)
+    fig, axes = figure(len(panels), 1, width=WIDE, height=0.5 + 1.25 * len(panels), sharex=True)
     for ax, (key, label) in zip(axes[:, 0], panels, strict=True):
         values = np.array([_or_nan(get_number(row, key)) for row in lights])
         for k, name in enumerate(names):
             own = np.array([band == name for band in bands]) & used
             ax.plot(x[own], values[own], "o", ms=4, color=_color(name, k), label=plain(name))
-        ax.plot(x[~used], values[~used], "x", ms=6, mew=1.6, color=BAD, label="left out")
+        if not used.all():
+            ax.plot(x[~used], values[~used], "x", ms=6, mew=1.6, color=BAD, label="left out")
         ax.set_ylabel(label)
         ax.margins(x=0.02, y=0.18)
     _legend(axes[0, 0], len(names) + 1)
@@ -98,7 +99,7 @@ def registration(
     good = np.ones(x.size, bool) if used is None else np.asarray(used, dtype=bool).ravel()
     if not np.isfinite(scatter).any() and not np.isfinite(x + y).any():
         return None
-    fig, axes = figure(1, 2, width=8.6, height=3.4)
+    fig, axes = figure(1, 2, width=WIDE, height=3.4)
     left, right = axes[0]
     left.plot(x, y, "-", color=LINE, lw=1)
     left.plot(x[good], y[good], "o", ms=4, color=COLORS[0])
@@ -133,7 +134,7 @@ def wcs_residuals(x: npt.ArrayLike, y: npt.ArrayLike, dx: npt.ArrayLike, dy: npt
     if px.size == 0:
         return None
     rms = float(np.sqrt(np.mean(rx**2 + ry**2)))
-    fig, axes = figure(1, 2, width=8.6, height=3.8)
+    fig, axes = figure(1, 2, width=WIDE, height=3.8)
     field, cloud = axes[0]
     extent = max(float(np.ptp(px)), float(np.ptp(py)), 1.0)
     unit = max(rms, 1e-6)
@@ -203,7 +204,7 @@ def zeropoint(
     if not known.any():
         return None
     colored = bool(np.isfinite(c).any())
-    fig, axes = figure(1, 2 if colored else 1, width=8.6, height=3.2, sharey=True)
+    fig, axes = figure(1, 2 if colored else 1, width=WIDE, height=3.2, sharey=True)
     sides = [(m, "catalog magnitude")] + ([(c, "color index [mag]")] if colored else [])
     for ax, (along, label) in zip(axes[0], sides, strict=True):
         bars = np.where(np.isfinite(e), e, 0.0)
@@ -237,7 +238,7 @@ def color_calibration(series: Sequence[Mapping[str, Any]]) -> Plot | None:
     drawn = [row for row in series if np.isfinite(np.asarray(row["expected"], dtype=np.float64)).any()]
     if not drawn:
         return None
-    fig, axes = figure(1, len(drawn), width=8.6 if len(drawn) > 1 else 5.0, height=3.4)
+    fig, axes = figure(1, len(drawn), width=WIDE if len(drawn) > 1 else 5.0, height=3.4)
     total = 0
     for k, (ax, row) in enumerate(zip(axes[0], drawn, strict=True)):
         x, y, keep = thin(

@@ -22,7 +22,7 @@ from sciastro.report.tables import bands_table, cards, frames_table, masters_tab
 __all__ = ["render_page", "write_page"]
 
 STATUS = {
-    "ok": ("Complete", "Every frame and every product made it."),
+    "ok": ("Complete", "Every product was made, of every frame that was not left out on purpose."),
     "partial": (
         "Complete, with omissions",
         "Some frames or products were left out; each has its reason below.",
@@ -67,6 +67,8 @@ def render_page(
     products = _rows(summary, "products")
     targets = list(dict.fromkeys(text.clean(row.get("target"), 60) for row in products if row.get("target")))
     label, meaning = STATUS.get(status, (text.clean(status, 40), ""))
+    if missing := [text.clean(line, 300) for line in summary.get("incomplete") or []]:
+        meaning = f"{missing[0][:1].upper()}{'; '.join(missing)[1:]}. Reasons are below."
     shown = [picture for picture in pictures if picture is not None]
     template = _environment().get_template("report.html")
     return template.render(

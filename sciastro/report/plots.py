@@ -14,7 +14,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "Plot", "figure", "finish", "plain", "style", "thin"]
+__all__ = ["COLORS", "WIDE", "Plot", "figure", "finish", "plain", "style", "thin"]
 
 INK, MUTED, LINE, PAPER = "#010203", "#040506", "#070809", "#0a0b0c"
 COLORS = ("#110a01", "#110a02", "#110a03", "#110a04", "#110a05", "#110a06")  # placeholders of --s1 ... --s6
@@ -24,6 +24,9 @@ VARIABLES = {
     **{color: f"var(--s{k})" for k, color in enumerate(COLORS, 1)},
 }  # fmt: skip
 MAX_POINTS = 800
+WIDE = 11.8
+"""Width of a drawing that fills the page [inch]; its letters then have the size of the page's."""
+PAGE = 6.0  # rem per inch: a drawing of that width is as wide as the page
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +111,7 @@ def finish(fig: Figure, *, key: str, title: str, caption: str) -> Plot:
     with mpl.rc_context(look):
         fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return Plot(
-        key=key, title=title, caption=caption, svg=_inline(buffer.getvalue(), key, fig.get_figwidth() * 5.6)
+        key=key, title=title, caption=caption, svg=_inline(buffer.getvalue(), key, fig.get_figwidth() * PAGE)
     )
 
 

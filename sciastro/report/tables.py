@@ -1,5 +1,6 @@
 """From the rows of ``summary.json`` to the cards and tables of the page: which number, and what it means."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +112,7 @@ def cards(summary: Row) -> list[Card]:
 
 
 def _left_out(count: int) -> str:
-    return "none left out" if count <= 0 else f"{count} left out, each with its reason below"
+    return "none left out" if count <= 0 else f"{count} left out; the table of frames says why"
 
 
 def _exposure(products: Sequence[Row], frames: Sequence[Row]) -> Card:
@@ -215,7 +216,9 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
     several = len({clean(p.get("target")) for p in products}) > 1
     heads = tuple(
         " ".join(
-            part for part in (clean(p.get("target"), 40) if several else "", clean(p.get("band"), 20)) if part
+            part
+            for part in (clean(p.get("target"), 40) if several else "", clean(p.get("band"), 20), _shows(p))
+            if part
         )
         or DASH
         for p in products
@@ -241,6 +244,11 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
         ("Sources", [_file(p, "sources") for p in products], "one row per source, ECSV and FITS"),
     )  # fmt: skip
     return ProductTable(heads, tuple(ProductRow(label, tuple(cells), hint) for label, cells, hint in rows))
+
+
+def _shows(product: Row) -> str:
+    """Return what an image of a comet night shows alone ("comet alone"); else nothing."""
+    return f"({clean(product.get('shows'), 20)} alone)" if product.get("shows") else ""
 
 
 def _canvas(product: Row) -> Cell:
@@ -342,6 +350,7 @@ def frames_table(frames: Sequence[Row]) -> Table | None:
         return None
     heads = (
         ("File", ""), ("Type", ""), ("Band", ""), ("Exposure [s]", ""), ("Used", ""),
+        ("Reason", "Why it was left out or weighted down"),
         ("FWHM [px]", "Median width of stars"),
         ("Ecc.", "Median eccentricity of stars: 0 is round"), (f"Sky [{RATE}]", "Median background"),
         ("Stars", "Detected at 5 sigma or more"),
@@ -349,19 +358,20 @@ def frames_table(frames: Sequence[Row]) -> Table | None:
         ("Map [px]", "Residual of the stars that place the frame on the reference"),
         ("Map", "Its model; stars"),
         ("Weight", "In the stack, relative"),
-        ("Reason", "Why it was left out or weighted down"),
     )  # fmt: skip
     rows = []
+    names = _short_names([str(row.get("path")) for row in frames])
     for row in frames:
         used, light = bool(row.get("used")), _is_light(row)
         reason = clean(row.get("reason"), 300)
         rows.append(
             (
-                Cell(clean(row.get("path"), 160), clean(row.get("path"), 160)),
+                Cell(names[str(row.get("path"))], clean(row.get("path"), 160)),
                 Cell(clean(row.get("type"), 20), clean(row.get("type"), 20)),
                 Cell(clean(row.get("band"), 20), clean(row.get("band"), 20)),
                 _number(row, "exposure_s", digits=2),
                 Cell("yes" if used else "no", float(used), tone="good" if used else "bad"),
+                Cell(reason, reason, tone="" if used else "bad"),
                 _number(row, "fwhm_px") if light else Cell("", float("-inf")),
                 _number(row, "eccentricity") if light else Cell("", float("-inf")),
                 _number(row, "sky_e_s") if light else Cell("", float("-inf")),
@@ -370,7 +380,6 @@ def frames_table(frames: Sequence[Row]) -> Table | None:
                 _number(row, "registration_rms_px", digits=3) if light else Cell("", float("-inf")),
                 _model(row) if light else Cell(""),
                 _number(row, "weight", digits=3) if light else Cell("", float("-inf")),
-                Cell(reason, reason, tone="" if used else "bad"),
             )
         )
     counts: dict[str, int] = {}
@@ -378,6 +387,13 @@ def frames_table(frames: Sequence[Row]) -> Table | None:
         kind = clean(row.get("type"), 20) or "unknown"
         counts[kind] = counts.get(kind, 0) + 1
     return Table(heads, tuple(rows), counts=counts)
+
+
+def _short_names(paths: Sequence[str]) -> dict[str, str]:
+    """Return the file name of each path, or the whole path where another one ends alike."""
+    last = {path: path.rpartition("/")[2] for path in paths}
+    count = Counter(last.values())
+    return {path: clean(name if count[name] == 1 else path, 160) for path, name in last.items()}
 
 
 def masters_table(masters: Sequence[Row]) -> Table | None:
@@ -420,7 +436,7 @@ def stages(summary: Row) -> list[Stage]:
     parts = [
         Stage(clean(name, 40), duration(value), 100 * value / total)
         for name, value in known.items()
-        if name != "total"
+        if name != "total" and (value > 0 or name != "report")  # the page cannot tell how long it takes
     ]
     return [*parts, Stage("total", duration(total), 100.0)]
 

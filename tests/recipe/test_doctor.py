@@ -98,8 +98,8 @@ def test_issues(sets, code, severity):
 def test_two_targets_of_one_name():
     far = several("light", pointing=(10.0, 41.0), scale=1.0)
     near = several("light", pointing=(83.8, -5.4), scale=1.0)
-    assert "scattered-pointings" in codes(look(near, far))
-    assert "scattered-pointings" not in codes(look(near, near))
+    assert "mosaic" in codes(look(near, far))
+    assert "mosaic" not in codes(look(near, near))
 
 
 def test_the_worst_comes_first_and_costs_are_named():

@@ -50,7 +50,7 @@ def test_masters_of_other_settings_are_not_taken(lights_only, library, tmp_path)
 @pytest.mark.slow
 def test_nothing_in_a_library_is_overwritten(good_night, library, tmp_path):
     before = {path.name: path.stat().st_mtime_ns for path in library.iterdir()}
-    assert sorted(name.split("_")[0] for name in before) == ["bias", "dark", "flat", "flat"]
+    assert sorted(name.split("_")[0] for name in before) == ["bias", "dark-60s", "flat-G", "flat-R"]
     again = Path(shutil.copytree(library, tmp_path / "library"))
     kept = {path.name: path.stat().st_ino for path in again.iterdir()}
     assert (

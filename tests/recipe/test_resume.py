@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import time
 import h5py
 import pytest
 from small_nights import command, edit, frames, reduce, science
+
+from sciastro.recipe import making, measuring
 
 # Runs the command line and kills itself, without a chance to tidy up, at the n-th call of one function.
 KILLER = """
@@ -92,12 +95,39 @@ def test_a_store_of_another_run_is_not_taken_over(good_night, good_run, night, t
         assert {name.decode() for name in file["lights_0/target"][:]} == {"Another"}
 
 
-def test_other_options_start_anew(good_night, tmp_path):
-    out = tmp_path / "out"
-    reduce(good_night, out, until="calibrate")
-    run = reduce(good_night, out, "--resume", "--set", "stack.high=2.5")
-    assert run.code == 0
-    assert any("starting anew" in text for text in run.summary["warnings"])
+def test_an_option_redoes_only_what_depends_on_it(good_night, tmp_path, monkeypatch):
+    """Whatever is taken over, the science is that of a run of its own with the same options."""
+    made = {"masters": 0, "lights": 0}
+
+    def counted(owner, name, what):
+        original = getattr(owner, name)
+
+        def call(*arguments, **options):
+            made[what] += 1
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(making, "combine_master", "masters")
+    counted(measuring, "_measure", "lights")
+    cases = (
+        (
+            "stack.high=2.5",
+            (0, 0),
+            "stack.high was None and is 2.5. Masters and measured frames are taken",
+        ),
+        ("stars.threshold=6", (0, 6), "stars.threshold was 5.0 and is 6.0. Masters are taken over"),
+        ("masters.high=4", (4, 6), "masters.high was .* and is 4.0. Masters depend on that; starting anew"),
+    )
+    for number, (change, expected, told) in enumerate(cases):
+        out = tmp_path / str(number)
+        reduce(good_night, out, until="calibrate")
+        made.update(masters=0, lights=0)
+        run = reduce(good_night, out, "--resume", "--set", change)
+        assert run.code == 0
+        assert (made["masters"], made["lights"]) == expected
+        assert any(re.search(f"--resume: {told}", text) for text in run.summary["warnings"])
+        assert science(out) == science(reduce(good_night, tmp_path / f"own {number}", "--set", change).out)
 
 
 def test_twice_without_resume(good_night, tmp_path):

@@ -57,6 +57,30 @@ def test_status(used, products, wanted, status):
     assert summary.status == status
 
 
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        ("not selected: rank(fwhm) = 90, not < 80", "ok"),
+        ("spare: no light needs it", "ok"),
+        ("is the same file as a.fits; a frame counts once", "ok"),
+        ("fits no light, while some go without darks; `sciastro doctor` tells why", "partial"),
+        ("clouded: transparency 0.2 of the group's", "partial"),
+        (None, "partial"),
+    ],
+)
+def test_what_the_user_chose_is_no_fault(reason, status):
+    summary = Summary(frames=[*rows(True), *rows(False, reason=reason)], products=[{}])
+    summary.settle(1)
+    assert summary.status == status
+    assert summary.incomplete == ([] if status == "ok" else ["1 light frame left out"])
+
+
+def test_a_product_without_world_coordinates_is_not_complete():
+    summary = Summary(frames=rows(True), products=[{"target": "M 31", "band": "R", "wcs": None}])
+    summary.settle(1)
+    assert (summary.status, summary.incomplete) == ("partial", ["no world coordinates for M 31 R"])
+
+
 def test_the_promised_keys_are_there(context):
     content = Summary().as_dict(context)
     assert set(content) >= KEYS

@@ -1,0 +1,168 @@
+"""What a run will do with a session, foreseen from headers alone: formats, colors, panels, lenses, comets.
+
+The same functions decide as in a run (`stack_sets`, `find_panels`), so that the doctor cannot promise
+another thing; what only pixels tell (whether a camera follows the sky) is said as what will be looked for.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+
+from sciastro.calibrate.debayer import DebayerOptions
+from sciastro.core.cfa import cell_side
+from sciastro.integrate.drizzle import DrizzleOptions
+from sciastro.integrate.moving import CometOptions
+from sciastro.integrate.options import StackOptions
+from sciastro.io.filenames import stem
+from sciastro.recipe.diagnosis import Issue, Section
+from sciastro.recipe.drifting import WIDE
+from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
+from sciastro.recipe.matching import MasterPlan
+from sciastro.recipe.panels import find_panels
+from sciastro.recipe.plan import Recipe
+from sciastro.recipe.session import Session
+from sciastro.recipe.targets import separation
+
+__all__ = ["foreseen", "formats", "panel_issues"]
+
+COMET = re.compile(r"\b[CPDX]/?\s?\d{4}\s?[A-Z]{1,2}\d|\b\d{1,3}P\b|comet|komet", re.IGNORECASE)
+"""Names of comets: C/2023 A3, 12P/Pons-Brooks, "comet"."""
+SIDEREAL = 15.041  # degrees per hour
+
+
+def formats(session: Session) -> Section:
+    """Return what kinds of files there are, with the number of files and of frames."""
+    files = {frame.path: frame.of for frame in session.frames}
+    count: Counter[str] = Counter(_suffix(path) for path in files)
+    frames: Counter[str] = Counter()
+    for path, number in files.items():
+        frames[_suffix(path)] += max(number, 1)
+    rows = tuple((name, str(number), str(frames[name])) for name, number in count.most_common())
+    plain = len(rows) == 1 and rows[0][1] == rows[0][2] and rows[0][0].startswith((".fit", ".fts"))
+    return Section("Files", ("format", "files", "frames"), () if plain else rows)
+
+
+def _suffix(path: str) -> str:
+    """Return all that follows the stem of a file name (".fits.fz")."""
+    name = PurePath(path).name
+    return name[len(stem(PurePath(name))) :].lower()
+
+
+def foreseen(plan: MasterPlan, recipe: Recipe) -> Section:
+    """Return, set by set, what a run with `recipe` will do beyond calibrating, registering and stacking."""
+    rows = []
+    for members in stack_sets(lights_of(plan)):
+        name = members.stem
+        for what, how in _of_set(members, recipe):
+            rows.append((name, what, how))
+            name = ""
+    return Section("How it would be reduced", ("images", "", ""), tuple(rows))
+
+
+def panel_issues(plan: MasterPlan) -> Iterator[Issue]:
+    """Yield a note for each mosaic, in case that it is none."""
+    for members in stack_sets(lights_of(plan)):
+        panels = find_panels(_live(members), None)
+        if len(panels) > 1:
+            yield Issue(
+                "mosaic",
+                "note",
+                f"The lights of {members.target} point to {len(panels)} places (up to "
+                f"{_apart(members):.2f} deg apart) and will be joined to one mosaic.",
+                "If they are different targets, give them different OBJECT names.",
+            )
+
+
+def _live(members: StackSet) -> list[Light]:
+    return [light for light in members.lights if not light.reason]
+
+
+def _of_set(members: StackSet, recipe: Recipe) -> Iterator[tuple[str, str]]:
+    yield "frames", _frames(members, recipe)
+    if members.cfa:
+        yield "color sensor", _color(members, recipe)
+    panels = find_panels(_live(members), None)
+    if len(panels) > 1:
+        each = ", ".join(str(len(panel)) for panel in panels)
+        yield (
+            "mosaic",
+            f"{len(panels)} panels ({each} lights), up to {_apart(members):.2f} deg apart; each is solved, "
+            "leveled to its neighbors, and all share one canvas.",
+        )
+    yield from _sky(members)
+    yield from _comet(members, recipe)
+    scale = recipe.of(DrizzleOptions).scale
+    if scale not in (None, 1.0):
+        yield "drizzle", f"onto pixels {scale:g} times finer than those of the frames."
+
+
+def _frames(members: StackSet, recipe: Recipe) -> str:
+    numbers = [len(members.of_band(band)) for band in members.bands]
+    each = ", ".join(f"{band} {number}" for band, number in zip(members.bands, numbers, strict=True))
+    options = recipe.of(StackOptions)
+    rules = sorted({options.thresholds(number)[0] for number in numbers})
+    told = " and ".join(rules)
+    return f"{each}; outliers are told by stack.reject={told}."
+
+
+def _color(members: StackSet, recipe: Recipe) -> str:
+    side, (rows, columns) = cell_side(members.cfa), members.lights[0].facts.shape
+    method = recipe.of(DebayerOptions).method
+    name = "X-Trans" if side == 3 else members.cfa
+    if method == "superpixel":
+        return (
+            f"{name} mosaic, one pixel of each color per {side} x {side} raw pixels: images of "
+            f"{columns // side} x {rows // side}. debayer.method=linear gives the full size."
+        )
+    return f"{name} mosaic, split by debayer.method={method}: images of the full size."
+
+
+def _sky(members: StackSet) -> Iterator[tuple[str, str]]:
+    facts = members.lights[0].facts
+    field = None if facts.scale is None else facts.scale * math.hypot(*facts.shape) / 3600
+    wide = field is not None and field >= WIDE
+    if wide and field is not None:
+        hours = _hours(members.lights)
+        turn = f" In {60 * hours:.0f} min the sky turns by {SIDEREAL * hours:.1f} deg." if hours > 0 else ""
+        yield (
+            "wide field",
+            f"{field:.0f} deg across: whether the camera stands still (a tripod) is seen from the stars. If "
+            f"so, lens and turn are modeled, and all frames go onto one undistorted picture.{turn}",
+        )
+    if facts.pointing is not None and facts.scale is not None:
+        yield "position", "from the pointing of the headers, then from the stars."
+    elif facts.pointing is None and wide:
+        yield "position", "looked for on the whole sky, since headers do not tell it."
+    else:
+        lacks = [
+            word
+            for word, value in (("--ra --dec", facts.pointing), ("--scale", facts.scale))
+            if value is None
+        ]
+        yield (
+            "position",
+            f"needs {' and '.join(lacks)}: else no coordinates, no zero point (exit code 4).",
+        )
+
+
+def _comet(members: StackSet, recipe: Recipe) -> Iterator[tuple[str, str]]:
+    if recipe.of(CometOptions).enabled:
+        yield "comet", "is followed: stars and comet both sharp, and each alone."
+    elif COMET.search(members.target):
+        yield (
+            "comet",
+            "by its name. As it is, stars are sharp and the comet is smeared or rejected; "
+            "--set comet.enabled=true makes both sharp.",
+        )
+
+
+def _hours(lights: Sequence[Light]) -> float:
+    times = [light.facts.time.timestamp() for light in lights if light.facts.time is not None]
+    return (max(times) - min(times)) / 3600 if times else 0.0
+
+
+def _apart(members: StackSet) -> float:
+    places = [light.facts.pointing for light in members.lights if light.facts.pointing is not None]
+    return max((separation(places[0], place) for place in places), default=0.0)
