@@ -278,11 +278,16 @@ def _apply(coefficients: Floats, points: Floats) -> Floats:
     return np.column_stack(transform.evaluate(coefficients, points[:, 0], points[:, 1]))
 
 
-def mutual_pairs(a: Floats, b: Floats, tolerance: float) -> tuple[Indices, Indices]:
-    """Return the pairs of points (n, 2) that are each other's nearest within `tolerance`."""
+def mutual_pairs(
+    a: Floats, b: Floats, tolerance: float, tree: cKDTree | None = None
+) -> tuple[Indices, Indices]:
+    """Return the pairs of points (n, 2) that are each other's nearest within `tolerance`.
+
+    `tree` of `b` spares those who ask several times its making.
+    """
     if not len(a) or not len(b):
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    distance, nearest = cKDTree(b).query(a, distance_upper_bound=tolerance)
+    distance, nearest = (tree or cKDTree(b)).query(a, distance_upper_bound=tolerance)
     index = np.flatnonzero(np.isfinite(distance))
     order = index[np.argsort(distance[index], kind="stable")]
     _, first = np.unique(nearest[order], return_index=True)
@@ -301,8 +306,9 @@ def _verify(
     """Polish a map on the bright stars; return log10 of the bound on chance, and the map."""
     coefficients, parity = candidate
     a, b = pa[: max(VERIFY, sizes[0])], pb[: max(VERIFY, sizes[1])]
+    tree = cKDTree(b) if len(b) else None
     for _ in range(4):
-        i, j = mutual_pairs(_apply(coefficients, a), b, tolerance)
+        i, j = mutual_pairs(_apply(coefficients, a), b, tolerance, tree)
         if i.size < 3:
             return 0.0, coefficients
         coefficients = similarity(a[i], b[j], parity)
@@ -343,10 +349,8 @@ def chance(a: Floats, b: Floats, tolerance: float, *, maps: float, fixed: int) -
     p = len(b) * np.pi * tolerance**2 / float(extent[0] * extent[1])
     angles = 2.399963 * np.arange(SHIFTS)  # golden angle: directions and lengths never align
     lengths = tolerance * (4 + 10 * np.arange(SHIFTS) / SHIFTS)
-    moved = [
-        _coincidences(tree, points + r * np.array([np.cos(t), np.sin(t)]), tolerance)
-        for r, t in zip(lengths, angles, strict=True)
-    ]
+    shifts = (lengths * np.array([np.cos(angles), np.sin(angles)])).T
+    moved = _coincidences(tree, points + shifts[:, None], tolerance)
     measured = (float(np.mean(moved)) + float(np.std(moved)) / np.sqrt(SHIFTS)) / len(points)
     p = min(max(p, measured, GUARD), 1.0)
     # bdtrc(k, n, p) is the chance of more than k hits; importing scipy.stats for it would take 0.5 s.
@@ -360,18 +364,21 @@ def _within(a: Floats, b: Floats, margin: float) -> npt.NDArray[np.bool_]:
     return np.asarray(np.all((a >= low) & (a <= high), axis=1))
 
 
-def _coincidences(tree: cKDTree, points: Floats, tolerance: float) -> int:
-    """Return how many different tree points are nearest to some point within tolerance."""
-    distance, nearest = tree.query(points, distance_upper_bound=tolerance)
-    return int(np.unique(nearest[np.isfinite(distance)]).size)
+def _coincidences(tree: cKDTree, points: Floats, tolerance: float) -> Floats:
+    """Return how many different tree points are nearest to some point of (..., n, 2) within tolerance."""
+    _, nearest = tree.query(points, distance_upper_bound=tolerance)
+    found = np.sort(nearest, axis=-1)  # a point without neighbor has the number tree.n
+    first = np.ones(found.shape, bool)
+    first[..., 1:] = found[..., 1:] != found[..., :-1]
+    return np.asarray(np.sum(first & (found < tree.n), axis=-1), dtype=np.float64)
 
 
 def _complete(
     pa: Floats, pb: Floats, coefficients: Floats, parity: int, tolerance: float, log_p: float
 ) -> Match:
     """Extend a verified map to all stars, letting it bend as far as the pairs show."""
-    local = coefficients
-    i, j = mutual_pairs(_apply(local, pa), pb, tolerance)
+    local, tree = coefficients, cKDTree(pb)
+    i, j = mutual_pairs(_apply(local, pa), pb, tolerance, tree)
     residual = _apply(local, pa[i]) - pb[j]
     for degree in (1, 1, 2, 2):
         if i.size < 4 * transform.n_terms(degree):
@@ -380,7 +387,7 @@ def _complete(
         local = transform.fit(pa[i[keep], 0], pa[i[keep], 1], pb[j[keep], 0], pb[j[keep], 1], degree)
         residual = _apply(local, pa[i[keep]]) - pb[j[keep]]
         radius = float(np.clip(6 * np.sqrt(np.mean(residual**2)), 0.7, tolerance))
-        i, j = mutual_pairs(_apply(local, pa), pb, radius)
+        i, j = mutual_pairs(_apply(local, pa), pb, radius, tree)
         residual = _apply(local, pa[i]) - pb[j]
     rms = float(np.sqrt(np.mean(np.sum(residual**2, axis=1))))
     return Match(i, j, similarity(pa[i], pb[j], parity), rms, int(i.size), log_p, parity)

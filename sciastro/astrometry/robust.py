@@ -83,10 +83,32 @@ def coverage(points: Floats, shape: tuple[int, int]) -> float:
     if len(points) < 3:
         return 0.0
     try:
-        area = float(ConvexHull(points).volume)
+        area = float(ConvexHull(_outer(points)).volume)
     except QhullError:  # all on one line
         return 0.0
     return area / (shape[0] * shape[1])
+
+
+def _outer(points: Floats) -> Floats:
+    """Return the points without those inside the octagon of their extremes, which no hull touches.
+
+    Akl & Toussaint (1978, Information Processing Letters 7, 219).
+    """
+    x, y = points[:, 0], points[:, 1]
+    ways = ((x, y), (x + y, y - x))  # each corner of the octagon is the farthest point in one direction
+    corners = np.array(
+        [
+            points[one.argmax() if sign > 0 else one.argmin()]
+            for one, sign in (
+                (ways[0][0], 1), (ways[1][0], 1), (ways[0][1], 1), (ways[1][1], 1),
+                (ways[0][0], -1), (ways[1][0], -1), (ways[0][1], -1), (ways[1][1], -1),
+            )
+        ]
+    )  # fmt: skip
+    edge = np.roll(corners, -1, axis=0) - corners
+    cross = edge[:, :1] * (y - corners[:, 1:]) - edge[:, 1:] * (x - corners[:, :1])
+    real = np.any(edge != 0, axis=1)
+    return points[~np.all(cross[real] > 0, axis=0)]
 
 
 def select_model(
@@ -167,33 +189,59 @@ def clipped_fit(source: Floats, target: Floats, sigma: Floats, degree: int, pari
     keep = np.ones(len(source), bool)
     scatter = 0.0
     error = sigma
-    coefficients = fit_map(source, target, error, degree, parity)
+    matrix = transform.design(source[:, 0], source[:, 1], max(degree, 1))
+
+    def fitted(now: Mask | slice) -> Floats:
+        if degree == 0:
+            return similarity(source[now], target[now], parity, 1 / error[now] ** 2)
+        return transform.solve(matrix[now], target[now], 1 / error[now])
+
+    coefficients = fitted(slice(None))
     for _ in range(8):
-        size = np.hypot(*residuals(coefficients, source, target).T)
-        scatter = extra_scatter(size[keep], sigma[keep])
+        left = target - matrix @ coefficients.T
+        size = np.hypot(left[:, 0], left[:, 1])
+        kept = size[keep]
+        scatter = extra_scatter(kept, sigma[keep])
         error = np.hypot(sigma, scatter)
-        typical = max(float(np.median(size[keep] / error[keep])) / RAYLEIGH_MEDIAN, 0.5)
-        now = size / error <= clip * typical
+        ratio = size / error
+        typical = max(middle(ratio[keep]) / RAYLEIGH_MEDIAN, 0.5)
+        now = ratio <= clip * typical
         if now.sum() < max(4, transform.n_terms(degree) + 1):
             break
-        coefficients = fit_map(source[now], target[now], error[now], degree, parity)
+        coefficients = fitted(now)
         if np.array_equal(now, keep):
             break
         keep = now
-    left = residuals(coefficients, source[keep], target[keep])
+    left = target[keep] - matrix[keep] @ coefficients.T
     rms = float(np.sqrt(np.mean(np.sum(left**2, axis=1))))
-    crossed = _cross_validated(source[keep], target[keep], error[keep], degree, parity)
+    crossed = _cross_validated(source[keep], target[keep], error[keep], degree, parity, matrix[keep])
     model = ("similarity", "affine")[degree] if degree < 2 else f"degree {degree}"
     return Fit(coefficients, model, max(degree, 1), keep, rms, scatter, crossed)
+
+
+def middle(values: Floats) -> float:
+    """Return the median of finite numbers (n,), n > 0; `np.median` takes longer to begin than to sort."""
+    half = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, half)[half])
+    part = np.partition(values, (half - 1, half))
+    return float(0.5 * (part[half - 1] + part[half]))
 
 
 def extra_scatter(size: Floats, sigma: Floats) -> float:
     """Return the error per axis to add in quadrature so that the median residual is what errors predict."""
     excess = (size / RAYLEIGH_MEDIAN) ** 2 - sigma**2  # of each pair: the squared error that explains it
-    return float(np.sqrt(max(np.median(excess), 0.0)))
+    return float(np.sqrt(max(middle(excess), 0.0)))
 
 
-def _cross_validated(source: Floats, target: Floats, error: Floats, degree: int, parity: int) -> float:
+def _cross_validated(
+    source: Floats,
+    target: Floats,
+    error: Floats,
+    degree: int,
+    parity: int,
+    matrix: Floats | None = None,
+) -> float:
     """Return the weighted rms residual of stars left out of the fit.
 
     Polynomials leave out each star in turn: with leverage h, its residual grows to r / (1 - h), exactly
@@ -205,7 +253,9 @@ def _cross_validated(source: Floats, target: Floats, error: Floats, degree: int,
     else:
         if len(source) <= transform.n_terms(degree):
             return float("inf")
-        matrix = transform.design(source[:, 0], source[:, 1], degree) / error[:, None]
+        if matrix is None:
+            matrix = transform.design(source[:, 0], source[:, 1], degree)
+        matrix = matrix / error[:, None]
         q, _ = np.linalg.qr(matrix / np.sqrt(np.sum(matrix**2, axis=0)))
         scaled = target / error[:, None]
         stays = np.maximum(1 - np.sum(q**2, axis=1), 1e-9)

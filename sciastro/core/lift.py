@@ -6,13 +6,17 @@ for explicit work on the one pool of workers: threads here, or a cluster. Nothin
 
 import contextlib
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from importlib import metadata
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
+from xarray.namedarray import pycompat
 
 from sciastro.core.cluster import Cluster
 from sciastro.errors import DatasetError
@@ -27,10 +31,39 @@ __all__ = [
     "reduce_tiles",
     "require_loaded",
     "run_tasks",
+    "spare_dask",
 ]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class _DaskIfLoaded:
+    """What xarray asks for dask's array type: none exists while nobody has loaded dask."""
+
+    module, available = None, True
+
+    @property
+    def type(self) -> tuple[Any, ...]:
+        array = getattr(sys.modules.get("dask.array"), "Array", None)
+        return () if array is None else (array,)
+
+    @property
+    def version(self) -> Any:
+        from packaging.version import Version
+
+        return Version(metadata.version("dask"))
+
+
+def spare_dask() -> None:
+    """Keep xarray from loading dask before somebody uses it.
+
+    xarray 2026 loads all of dask.array as soon as a variable is made from numbers, to ask whether they are
+    lazy: a quarter of a second that a run on threads does not need. Elsewhere this does nothing.
+    """
+    known = getattr(pycompat, "_cached_duck_array_modules", None)
+    if isinstance(known, dict) and "dask.array" not in sys.modules and find_spec("dask") is not None:
+        known.setdefault("dask", _DaskIfLoaded())
 
 
 def is_lazy(*arrays: xr.DataArray | xr.Variable) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "jacobian",
     "n_terms",
     "pad",
+    "solve",
     "substitute",
 ]
 
@@ -49,14 +50,24 @@ def design(x: npt.ArrayLike, y: npt.ArrayLike, degree: int) -> Floats:
     """Return the design matrix (..., term) of pixel positions `x`, `y`."""
     u = (np.asarray(x, dtype=np.float64) - ORIGIN) / SCALE
     v = (np.asarray(y, dtype=np.float64) - ORIGIN) / SCALE
-    return np.stack(
-        [u ** (total - j) * v**j for total in range(degree + 1) for j in range(total + 1)], axis=-1
-    )
+    out = np.empty((*np.broadcast_shapes(u.shape, v.shape), n_terms(degree)))
+    across, down = [np.ones_like(u)], [np.ones_like(v)]
+    for _ in range(degree):
+        across.append(across[-1] * u)
+        down.append(down[-1] * v)
+    for k, (total, j) in enumerate(_orders(degree)):
+        np.multiply(across[total - j], down[j], out=out[..., k])
+    return out
 
 
 def evaluate(coefficients: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Return the mapped x and y [pixel] of positions `x`, `y` [pixel] (any equal shapes)."""
     c = np.asarray(coefficients, dtype=np.float64)
+    if c.shape[1] == n_terms(1):  # most maps, and most calls
+        u = (np.asarray(x, dtype=np.float64) - ORIGIN) / SCALE
+        v = (np.asarray(y, dtype=np.float64) - ORIGIN) / SCALE
+        (a, b, d), (e, f, g) = c.tolist()
+        return a + b * u + d * v, e + f * u + g * v
     matrix = design(x, y, degree_of(c.shape[1]))
     return matrix @ c[0], matrix @ c[1]
 
@@ -95,6 +106,21 @@ def fit(
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     matrix = design(x, y, degree)
     target = np.stack([np.asarray(to_x, dtype=np.float64), np.asarray(to_y, dtype=np.float64)], axis=-1)
+    return solve(matrix, target, weight)
+
+
+def solve(matrix: Floats, target: Floats, weight: npt.ArrayLike | None = None) -> Floats:
+    """Return the least-squares map of points whose design matrix is at hand.
+
+    Parameters
+    ----------
+    matrix
+        (n, term), from `design`.
+    target
+        (n, 2) mapped positions [pixel].
+    weight
+        As for `fit`.
+    """
     if weight is not None:
         w = np.asarray(weight, dtype=np.float64)[:, None]
         matrix, target = matrix * w, target * w
