@@ -8,15 +8,20 @@ session is there already, reduces it without any hint, and compares with the tru
   the same canvas by the same maps, by distance from the center of the common area;
 - positions of isolated stars against the truth.
 
-    python benchmarks/phone.py /tmp/phone                 # 12 MP, about an hour of simulation on one core
+    python benchmarks/phone.py /tmp/phone --faintest 8    # 12 MP
     python benchmarks/phone.py /tmp/phone --shrink 2      # 3 MP
     python benchmarks/phone.py /tmp/phone --shrink 4 --frames 16
+
+All processors draw the session, unless it is there already; that time goes with the pixels and the number of
+stars, which nearly triples with each magnitude of `--faintest`. The figures count reduction and comparison.
 """
 
 import argparse
 import itertools
 import json
+import os
 import resource
+import sys
 import time
 from pathlib import Path
 
@@ -42,7 +47,7 @@ TURN = 135 * 12.45  # seconds that the whole set lasts
 BINS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def simulated(folder: Path, frames: int, shrink: float, faintest: float) -> Path:
+def simulated(folder: Path, frames: int, shrink: float, faintest: float, workers: int) -> Path:
     """Return the session, written if it is not there."""
     if not (folder / "truth").is_dir():
         overhead = TURN / frames - 12.0
@@ -50,7 +55,7 @@ def simulated(folder: Path, frames: int, shrink: float, faintest: float) -> Path
             "lights": frames, "overhead": overhead, "files": "dng", "sky.faintest": faintest,
             "sky.complete_to": faintest - 0.1,
         }  # fmt: skip
-        write_night(night_plan("phone", wanted, shrink=shrink), folder)
+        write_night(night_plan("phone", wanted, shrink=shrink), folder, workers=workers)
     return folder
 
 
@@ -177,7 +182,10 @@ def main() -> None:
     parser.add_argument("--faintest", type=float, default=9.0)
     parser.add_argument("--memory", default="4GB")
     asked = parser.parse_args()
-    session = simulated(asked.folder / "session", asked.frames, asked.shrink, asked.faintest)
+    begin = time.perf_counter()
+    workers = os.cpu_count() or 1
+    session = simulated(asked.folder / "session", asked.frames, asked.shrink, asked.faintest, workers)
+    print(f"session ready after {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
     begin, cpu = time.perf_counter(), time.process_time()
     summary = reduced(session, asked.folder / "out", asked.memory)
     told = figures(session, asked.folder / "out", summary) | {

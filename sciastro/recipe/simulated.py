@@ -114,6 +114,7 @@ def write_night(
     *,
     stars: StarSource = catalog_stars,
     progress: Progress | None = None,
+    workers: int = 1,
 ) -> SimulatedNight:
     """Write every frame of `plan` below `out`, and the truth to ``out/truth``.
 
@@ -125,6 +126,8 @@ def write_night(
         ``stars(ra, dec, radius, epoch) -> QTable`` (ra, dec, mag, color) of the real stars.
     progress
         Is told how far stage "simulate" is, frame by frame.
+    workers
+        Threads that draw frames, each with a frame in memory; the files are the same for any number.
 
     Raises
     ------
@@ -142,7 +145,7 @@ def write_night(
     size, bars = 0, progress or Silent()
     bars.start("simulate", total)
     with _writing(out):
-        for frame in frames_of(scene):
+        for frame in frames_of(scene, workers):
             path = frame.path if plan.files == "fits" else f"{frame.path.rpartition('.')[0]}.dng"
             if plan.files == "fits":
                 size += _write_frame(out / path, frame)

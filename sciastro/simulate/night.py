@@ -1,10 +1,12 @@
-"""One night: every frame that the plan asks for, as pixels, header and truth, one at a time.
+"""One night: every frame that the plan asks for, as pixels, header and truth, one after the other.
 
 Deterministic: each frame has its own random stream from (seed, kind, number), so that leaving frames
 out changes no others.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -190,21 +192,27 @@ def night(plan: NightPlan, stars: QTable) -> Iterator[NightFrame]:
     Yields
     ------
     NightFrame
-        One at a time: memory holds one frame and the scene.
+        One at a time: memory holds two frames and the scene.
     """
     scene = make_scene(plan, stars)
     yield from frames_of(scene)
 
 
-def frames_of(scene: Scene) -> Iterator[NightFrame]:
-    """Yield every frame of a scene (see `night`)."""
-    for spec in schedule(scene.plan):
-        values = _values(scene, spec)
-        dialect = DIALECTS[scene.plan.program]
-        path = dialect.path.format(**{**values, "filter": values["filter"] or "none"})
-        yield NightFrame(
-            path=path, image=_image(scene, spec), header=header_cards(dialect, spec.kind, values), spec=spec
-        )
+def frames_of(scene: Scene, workers: int = 1) -> Iterator[NightFrame]:
+    """Yield every frame of a scene (see `night`); any number of threads draws the same pixels."""
+    specs = list(schedule(scene.plan))
+    with ThreadPoolExecutor(workers) as pool:
+        ahead = deque(pool.submit(_image, scene, spec) for spec in specs[:workers])
+        for i, spec in enumerate(specs):
+            image = ahead.popleft().result()
+            if i + workers < len(specs):
+                ahead.append(pool.submit(_image, scene, specs[i + workers]))
+            values = _values(scene, spec)
+            dialect = DIALECTS[scene.plan.program]
+            path = dialect.path.format(**{**values, "filter": values["filter"] or "none"})
+            yield NightFrame(
+                path=path, image=image, header=header_cards(dialect, spec.kind, values), spec=spec
+            )
 
 
 def _values(scene: Scene, spec: FrameSpec) -> dict[str, Value | None]:

@@ -23,10 +23,10 @@ def rate_of(scene, spec):
     return light_rate(scene, spec, np.random.default_rng(0))
 
 
-def digests(plan):
+def digests(plan, workers=1):
     return {
         frame.path: hashlib.sha256(frame.image.tobytes() + repr(frame.header).encode()).hexdigest()
-        for frame in night(plan, catalog(plan))
+        for frame in frames_of(make_scene(plan, catalog(plan)), workers)
     }
 
 
@@ -36,6 +36,7 @@ def test_same_seed_same_bytes_and_other_seed_others():
     )
     first = digests(plan)
     assert first == digests(plan)
+    assert list(first.items()) == list(digests(plan, workers=3).items())
     assert len(set(first.values())) == len(first) == 6
     other = digests(adjusted(plan, {"seed": 2}))
     assert not set(first.values()) & set(other.values())
