@@ -53,6 +53,31 @@ def check_fluxes(band, snr, fewest=100):
     assert abs(slope) < 0.01
 
 
+def check_flux_slope(band):
+    """Bright and faint stars keep the same share of their light, within 0.1 % per factor of ten in flux."""
+    rows, stars = band.matched(snr=20, radius=6 * band.row["fwhm_px"], share=0.0005)
+    rate = band.rates[stars]
+    ratio = band.table["flux"].value[rows] / rate / band.scale
+    sigma = np.hypot(band.table["flux_err"].value[rows] / rate / band.scale, 0.002)  # 0.2 %: flats, place
+    size = np.log10(rate)
+    slope, error = weighted_slope(size, ratio, sigma)
+    assert len(rows) > 500 and np.ptp(size) > 1.2
+    assert error < 6e-4, error  # else the next line would say nothing
+    assert abs(slope) < 1e-3, (slope, error)
+    bright = size > np.median(size)
+    means = [np.average(ratio[part], weights=sigma[part] ** -2) for part in (bright, ~bright)]
+    assert abs(means[1] / means[0] - 1) < 1e-3, means
+
+
+def weighted_slope(size, ratio, sigma):
+    """Return the slope of `ratio` over `size` and its error by the scatter (300 draws with replacement)."""
+    rng, slopes = np.random.default_rng(1), []
+    for _ in range(300):
+        pick = rng.integers(0, size.size, size.size)
+        slopes.append(np.polyfit(size[pick], ratio[pick], 1, w=1 / sigma[pick])[0])
+    return np.polyfit(size, ratio, 1, w=1 / sigma)[0], np.std(slopes)
+
+
 def check_noise(band):
     """Blank sky in 6 x 6 blocks within 8 % of the ideal; ERR within 10 % of the scatter that is there."""
     value, err, x, y = band.blocks()

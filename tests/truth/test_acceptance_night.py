@@ -4,6 +4,7 @@ import pytest
 from acceptance import (
     check_artifacts,
     check_bad_frames,
+    check_flux_slope,
     check_fluxes,
     check_noise,
     check_positions,
@@ -48,6 +49,10 @@ def test_world_coordinates(night):
 
 def test_fluxes(band):
     check_fluxes(band, snr=200)
+
+
+def test_flux_does_not_depend_on_brightness(band):
+    check_flux_slope(band)
 
 
 def test_noise(band):
