@@ -327,6 +327,11 @@ def _fill(file: IO[bytes], target: Pixels, start: int, probe: Probe) -> None:
 def _convert_in_place(part: Pixels, probe: Probe) -> None:
     """Turn big-endian stored values into native ones of the same size, in place."""
     stored = _stored(probe)
+    if stored == ">i2" and probe.dtype.kind in "iu" and np.little_endian:
+        from sciastro.kernels.byteorder import swap_in_place  # numba: not for who reads headers alone
+
+        swap_in_place(part.view(np.uint16), np.uint16(0x8000 if probe.bzero != 0.0 else 0))
+        return
     if stored.itemsize > 1 and np.little_endian:
         part.byteswap(inplace=True)
     if probe.dtype.kind in "iu" and probe.bzero != 0.0:  # the sign bit is all that BZERO changes

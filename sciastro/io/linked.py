@@ -1,7 +1,9 @@
-"""Raw pixels that stay in the files of the session: the same access as to those in ``frames.h5``.
+"""Raw pixels in the files of the session: instead of those in ``frames.h5``, or beside them.
 
-Saves a copy of every frame on the disk. The files must then stay as they are until the run has ended; one
-that changed is an error, never a wrong pixel.
+Linked pixels save a copy of every frame on the disk. The files must then stay as they are until the run has
+ended; one that changed is an error, never a wrong pixel. Where there is a copy, the file it was made of is
+the `Original`: the system still has it in its memory, and reading it again spares a second place there. One
+that changed is left alone.
 """
 
 from collections.abc import Sequence
@@ -12,10 +14,11 @@ import numpy as np
 from astropy.io import fits
 
 from sciastro.errors import FileError, OptionError
+from sciastro.io.fits import FitsReader
 from sciastro.io.probe import Probe
-from sciastro.io.reader import open_rows, probe
+from sciastro.io.reader import open_rows, probe, reader_of
 
-__all__ = ["LinkedBlock", "link"]
+__all__ = ["LinkedBlock", "Original", "link", "original_of"]
 
 REMEDY = "Bring the file back, or run without --raw link."
 NO_STAMP = (-1, -1)  # of a file that could not be read: no file has it
@@ -81,6 +84,51 @@ def link(files: Sequence[tuple[Path, int]]) -> LinkedBlock:
         images.append(replace(image, header=fits.Header()))
         stamps.append(stamp)
     return LinkedBlock(tuple(images), tuple(stamps))
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The file that a frame in ``frames.h5`` was copied from.
+
+    Attributes
+    ----------
+    image
+        Where its pixels lie; without header.
+    stamp
+        Size [byte] and time of last change [ns] before the copy was made.
+    """
+
+    image: Probe
+    stamp: tuple[int, int]
+
+    def rows(self, first: int, last: int) -> np.ndarray | None:
+        """Return rows `first` to `last` (exclusive), (rows, x); None where the file is not what it was."""
+        try:
+            rows = open_rows(self.image)(first, last)
+            return np.asarray(rows) if _stamp(self.image.path) == self.stamp else None  # also while we read
+        except FileError:  # there is the copy
+            return None
+
+
+def original_of(path: Path, number: int, store: Path) -> Original | None:
+    """Return the image `number` of `path` as original of a copy in `store`.
+
+    Returns
+    -------
+    Original or None
+        None where the copy is the better one to read: the pixels are packed or of another format than FITS,
+        or the file lies on another disk or cannot be read.
+    """
+    try:
+        if not isinstance(reader_of(path), FitsReader) or path.stat().st_dev != store.stat().st_dev:
+            return None
+        stamp = _stamp(path)
+        image = next((one for one in probe(path) if one.hdu == number), None)
+    except (FileError, OSError):  # told where its pixels are wanted
+        return None
+    if image is None or not FitsReader().plain(image):
+        return None
+    return Original(replace(image, header=fits.Header()), stamp)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

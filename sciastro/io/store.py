@@ -17,6 +17,7 @@ import errno
 import json
 import mmap
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ __all__ = [
 
 LARGE = 1 << 16  # bytes; a contiguous dataset above this is pixels, which the journal leaves out
 SCHEMA = 1
+DONT_CACHE = 0x80  # RWF_DONTCACHE of Linux 6.14; Python has no name for it yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +116,11 @@ class RawBlock:
                 done += count
         return out
 
-    def write(self, frame: int, pixels: np.ndarray) -> None:
-        """Write all pixels of `frame`; `pixels` must have the block's shape and dtype."""
+    def write(self, frame: int, pixels: np.ndarray, *, once: bool = False) -> None:
+        """Write all pixels of `frame`; `pixels` must have the block's shape and dtype.
+
+        `once`: nobody will read them soon, so that the system need not keep them in its memory.
+        """
         if pixels.shape != self.shape[1:] or pixels.dtype != self.dtype:
             raise FileError(
                 f"has {pixels.shape} {pixels.dtype}, and the store holds {self.shape[1:]} {self.dtype}.",
@@ -125,7 +130,7 @@ class RawBlock:
         start = self.offset + frame * int(np.prod(self.shape[1:])) * self.dtype.itemsize
         try:
             with _descriptor(self.path, os.O_WRONLY) as descriptor:
-                _put(descriptor, start, pixels)
+                _put(descriptor, start, pixels, once)
         except OSError as error:
             raise output_error(error, self.path) from error
 
@@ -375,10 +380,24 @@ def _add_planes(
     target.attrs.update(dict(attrs))
 
 
-def _put(descriptor: int, start: int, pixels: np.ndarray) -> None:
+def _put(descriptor: int, start: int, pixels: np.ndarray, once: bool) -> None:
+    """Write `pixels` at position `start`; `once`, where the system can, without keeping them in its memory.
+
+    The system then writes them at once and takes the same pages for the next frame. Fresh ones for every
+    frame cost ten times as much as the copy, where a virtual machine first has to ask for them.
+    """
     view, done = _bytes_of(np.ascontiguousarray(pixels)), 0
+    flags = DONT_CACHE if once and sys.platform == "linux" else 0
     while done < len(view):
-        done += os.pwrite(descriptor, view[done:], start + done)
+        try:
+            if flags:
+                done += os.pwritev(descriptor, [view[done:]], start + done, flags)
+            else:
+                done += os.pwrite(descriptor, view[done:], start + done)
+        except OSError as error:
+            if not flags or error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+            flags = 0  # an older system, or a file system that cannot
 
 
 def _journal(path: Path) -> Path:

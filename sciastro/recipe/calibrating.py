@@ -22,7 +22,7 @@ from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, rolled
 from sciastro.core.quality import Quality
 from sciastro.core.scratch import Scratch
 from sciastro.errors import SciastroError
-from sciastro.io.linked import LinkedBlock
+from sciastro.io.linked import LinkedBlock, Original
 from sciastro.io.reader import read_pixels
 from sciastro.io.store import RawBlock, open_raw
 from sciastro.kernels.mosaic import keep_color
@@ -82,6 +82,8 @@ class Calibrator:
         Options; memory bound.
     blocks
         Groups whose raw pixels are not in the store.
+    originals
+        By name of the light, the files that may be read again in the place of their copies in the store.
     """
 
     def __init__(
@@ -93,12 +95,14 @@ class Calibrator:
         recipe: Recipe,
         context: Context,
         blocks: Mapping[str, LinkedBlock] | None = None,
+        originals: Mapping[str, Original] | None = None,
     ) -> None:
         self._store, self._bank, self._detector, self._memory = store, bank, detector, context.memory
         self._root, self._defect_options = root, recipe.of(DefectOptions)
         self._correct = recipe.of(CorrectOptions)
         self.debayer_method = recipe.of(DebayerOptions).method
         self._blocks: dict[str, RawBlock | LinkedBlock] = dict(blocks or {})
+        self._originals = dict(originals or {})
         self._planes: OrderedDict[_Key, tuple[Planes, ...]] = OrderedDict()
         self._lock = threading.Lock()
         self.scratch = Scratch()
@@ -146,6 +150,18 @@ class Calibrator:
             if light.store not in self._blocks:
                 self._blocks[light.store] = open_raw(self._store, light.store)
             return self._blocks[light.store]
+
+    def keep(self, light: Light, raw: npt.NDArray[np.generic]) -> None:
+        """Copy the raw pixels of `light` into the store, unless they stay in their file."""
+        block = self.block(light)
+        if isinstance(block, RawBlock):
+            block.write(light.index, raw, once=light.name in self._originals)
+
+    def raw_rows(self, light: Light, first: int, last: int) -> npt.NDArray[np.generic]:
+        """Return rows `first` to `last` (exclusive) of the raw pixels of `light` [adu]."""
+        original = self._originals.get(light.name)
+        rows = None if original is None else original.rows(first, last)
+        return self.block(light).rows(light.index, first, last) if rows is None else rows
 
     def travel(self, lights: Sequence[Light]) -> "Calibrator":
         """Return this calibrator ready for other processes, which must not open a store that may change."""
@@ -314,7 +330,7 @@ class Calibrator:
         reach = repair_margin(parts[0], repair=self._correct.repair)
         margin = (min(reach, y0), min(reach, rows - y1), min(reach, x0), min(reach, columns - x1))
         top, left = y0 - margin[0], x0 - margin[2]
-        raw = self.block(light).rows(light.index, 2 * top, 2 * (y1 + margin[1]))
+        raw = self.raw_rows(light, 2 * top, 2 * (y1 + margin[1]))
         raw = self.counts(light, raw[:, 2 * left : 2 * (x1 + margin[3])])
         windows = []
         for k in np.flatnonzero(pattern_of(light.facts.cfa).ravel() == COLORS.index(band[-1])):
@@ -389,7 +405,7 @@ class Calibrator:
             min(reach, height - y1),
             min(reach, width - x1),
         )
-        raw = self.block(light).rows(light.index, y0 - top, y1 + bottom)[:, x0 - left : x1 + right]
+        raw = self.raw_rows(light, y0 - top, y1 + bottom)[:, x0 - left : x1 + right]
         signal, variance, quality = correct_window(
             self.counts(light, raw),
             planes,

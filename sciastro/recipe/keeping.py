@@ -18,7 +18,7 @@ from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.options import AlignOptions
 from sciastro.integrate.resample import resample
 from sciastro.io.filenames import stem
-from sciastro.io.linked import LinkedBlock, link
+from sciastro.io.linked import LinkedBlock, Original, link, original_of
 from sciastro.io.paths import safe_name, unlike
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_frame
@@ -30,7 +30,7 @@ from sciastro.recipe.making import MasterBank, store_master
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
 
-__all__ = ["create_store", "linked_blocks", "keep_frames", "store_facts", "store_masters"]
+__all__ = ["create_store", "linked_blocks", "keep_frames", "originals_of", "store_facts", "store_masters"]
 
 
 def create_store(
@@ -81,6 +81,12 @@ def linked_blocks(lights: Sequence[Light], root: Path) -> dict[str, LinkedBlock]
         name: link([(root / light.facts.path, light.facts.hdu) for light in group])
         for name, group in members.items()
     }
+
+
+def originals_of(lights: Sequence[Light], root: Path, store: Path) -> dict[str, Original]:
+    """Return the files of `lights` that may be read again instead of their copies in `store`, by name."""
+    found = {light.name: original_of(root / light.facts.path, light.facts.hdu, store) for light in lights}
+    return {name: original for name, original in found.items() if original is not None}
 
 
 def _text(values: Sequence[str]) -> np.ndarray:

@@ -154,7 +154,7 @@ def _measure(
     raw, digest = _read(light, path, calibrator)
     if raw.shape != light.facts.shape:
         raise FileError(f"has {raw.shape} pixels, and its header said {light.facts.shape}.", where=light.name)
-    calibrator.block(light).write(light.index, raw)
+    calibrator.keep(light, raw)
     _sane(raw, light)
     detector.see(light, raw)
     step = calibrator.step(light.facts.cfa)

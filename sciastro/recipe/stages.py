@@ -24,7 +24,7 @@ from sciastro.recipe.growing import (
     grow_band,
     solve_again,
 )
-from sciastro.recipe.keeping import keep_frames, linked_blocks, store_facts, store_masters
+from sciastro.recipe.keeping import keep_frames, linked_blocks, originals_of, store_facts, store_masters
 from sciastro.recipe.kept import forget_stars
 from sciastro.recipe.library import add_to_library
 from sciastro.recipe.lights import StackSet
@@ -83,9 +83,11 @@ def pass_one(run: Run) -> None:
     with run.context.stage("calibrate", len(run.lights)):
         detector = Detector(run.sources or run.session, run.lights, run.recipe, run.context)
         run.notes = detector.lines()
-        blocks = linked_blocks(run.lights, run.session.root) if run.request.raw == "link" else None
+        root, linked = run.session.root, run.request.raw == "link"
+        blocks = linked_blocks(run.lights, root) if linked else None
+        originals = None if linked else originals_of(run.lights, root, run.store)
         run.tools = Calibrator(
-            run.store, run.session.root, run.bank, detector, run.recipe, run.context, blocks
+            run.store, root, run.bank, detector, run.recipe, run.context, blocks, originals
         )
         measure_lights(
             run.lights, run.session.root, run.calibrator, detector, run.recipe, run.context, run.journal

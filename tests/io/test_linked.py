@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 
 from sciastro.errors import FileError, OptionError
-from sciastro.io.linked import link
+from sciastro.io.linked import link, original_of
 
 
 @pytest.fixture
@@ -46,3 +46,23 @@ def test_packed_files_are_refused(tmp_path):
     fits.PrimaryHDU(np.zeros((4, 5), np.uint16)).writeto(path)
     with pytest.raises(OptionError, match="cannot be read by position"):
         link([(path, 0)])
+
+
+def test_an_original_is_read_until_it_changes(files, tmp_path):
+    original = original_of(files[2], 0, tmp_path)
+    assert original.rows(1, 3).tolist() == [[20] * 5] * 2
+    files[2].write_bytes(files[2].read_bytes())  # the same pixels: nobody looks, the copy serves as well
+    assert original.rows(1, 3) is None
+    files[2].unlink()
+    assert original.rows(1, 3) is None
+
+
+def test_what_is_no_original(files, tmp_path):
+    packed = tmp_path / "a.fits.gz"
+    fits.PrimaryHDU(np.zeros((4, 5), np.uint16)).writeto(packed)
+    scaled = tmp_path / "scaled.fits"
+    fits.PrimaryHDU(np.zeros((4, 5), np.int16), fits.Header({"BLANK": -1})).writeto(scaled)
+    (tmp_path / "a.tif").write_bytes(b"II*")
+    for path in (packed, scaled, tmp_path / "a.tif", tmp_path / "gone.fits"):
+        assert original_of(path, 0, tmp_path) is None
+    assert original_of(files[0], 1, tmp_path) is None  # no such image in it

@@ -1,5 +1,6 @@
 """The store: any tool opens it, and a crash leaves the old or the new state."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -40,6 +41,22 @@ def made(tmp_path):
         {"title": "t"},
     )
     return path
+
+
+@pytest.mark.parametrize("system", ["this one", "an older one"])
+def test_pixels_that_nobody_reads_soon_are_written_alike(made, monkeypatch, system):
+    if system == "an older one":
+
+        def refuse(*_):
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+        monkeypatch.setattr(os, "pwritev", refuse)
+    pixels = np.random.default_rng(1).integers(0, 65535, (3, 200, 300)).astype("u2")
+    block = store.open_raw(made, "lights_0")
+    for i in range(3):
+        block.write(i, pixels[i], once=True)
+    for i in range(3):
+        np.testing.assert_array_equal(block.rows(i, 0, 200), pixels[i])
 
 
 def test_pixels_and_facts_come_back(made):

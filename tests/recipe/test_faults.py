@@ -25,8 +25,10 @@ def test_pixels_that_never_reached_the_disk_are_read_again(good_night, good_run,
     assert science(out) == science(good_run.out)
 
 
-@pytest.mark.slow
-def test_frames_that_vanish_after_pass_1_do_not_matter(night, good_run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("fault", ["blackened", pytest.param("deleted", marks=pytest.mark.slow)])
+def test_frames_that_change_or_vanish_after_pass_1_do_not_matter(
+    night, good_run, tmp_path, monkeypatch, fault
+):
     """Raw pixels are in the store by then."""
     import sciastro.recipe.stages as module
 
@@ -34,7 +36,11 @@ def test_frames_that_vanish_after_pass_1_do_not_matter(night, good_run, tmp_path
 
     def vanish(*arguments, **options):
         for path in frames(night, "LIGHT"):
-            path.unlink(missing_ok=True)
+            if fault == "deleted":
+                path.unlink(missing_ok=True)
+            elif path.exists():
+                whole = path.read_bytes()
+                path.write_bytes(whole[:2880] + bytes(len(whole) - 2880))
         return original(*arguments, **options)
 
     monkeypatch.setattr(module, "solve_set", vanish)
