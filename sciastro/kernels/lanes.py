@@ -14,18 +14,18 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "add_sums", "filter_column", "filter_row"]
+__all__ = ["BITS", "FLOATS", "I64", "LANES", "Code", "add_sums", "filter_column", "filter_row"]
 
 LANES, TAPS = 16, 6
 _SATURATED = 2  # bit of core.quality.Quality
 
-_F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-_FLOATS, _BITS = ir.VectorType(_F32, LANES), ir.VectorType(ir.IntType(16), LANES)
+_F32, _I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+FLOATS, BITS = ir.VectorType(_F32, LANES), ir.VectorType(ir.IntType(16), LANES)
 _EIGHT = ir.VectorType(_F32, 8)
-_RAMP = ir.Constant(_FLOATS, [k / LANES for k in range(LANES)])
+_RAMP = ir.Constant(FLOATS, [k / LANES for k in range(LANES)])
 
 
-class _Code:
+class Code:
     """Instructions on 16 lanes, appended to a function that is being compiled."""
 
     def __init__(self, context, builder, kinds, values):
@@ -40,12 +40,13 @@ class _Code:
     def _address(self, start, index, vector):
         return self.builder.bitcast(self.builder.gep(start, [index]), vector.as_pointer())
 
-    def load(self, start, index, step=0, vector=_FLOATS, size=4):
+    def load(self, start, index, step=0, vector=FLOATS, size=4):
         """Return the elements from `index` + `step` on."""
-        at = self.builder.add(index, ir.Constant(_I64, step)) if step else index
+        at = self.builder.add(index, ir.Constant(I64, step)) if step else index
         return self.builder.load(self._address(start, at, vector), align=size)
 
-    def store(self, value, start, index, vector=_FLOATS, size=4):
+    def store(self, value, start, index, vector=FLOATS, size=4):
+        """Write 16 elements from `index` on."""
         self.builder.store(value, self._address(start, index, vector), align=size)
 
     def spread(self, value):
@@ -61,7 +62,7 @@ class _Code:
     def weights(self, table, a, b):
         """Return six vectors of weights that go from phase `a` to phase `b` in 16 pixels."""
         first, last = (
-            self.load(table, self.builder.mul(phase, ir.Constant(_I64, 8)), vector=_EIGHT) for phase in (a, b)
+            self.load(table, self.builder.mul(phase, ir.Constant(I64, 8)), vector=_EIGHT) for phase in (a, b)
         )
         change = self.builder.fsub(last, first)
         return [
@@ -77,12 +78,15 @@ class _Code:
         return out
 
     def squared(self, vectors):
+        """Return the squares."""
         return [self.builder.fmul(one, one) for one in vectors]
 
     def least(self, a, b):
+        """Return the smaller numbers, `b` where that cannot be told."""
         return self.builder.select(self.builder.fcmp_ordered("<", a, b), a, b)
 
     def most(self, a, b):
+        """Return the larger numbers, `b` where that cannot be told."""
         return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
 
     def extreme(self, choose, inputs):
@@ -90,9 +94,24 @@ class _Code:
         return choose(choose(inputs[0], inputs[1]), choose(inputs[2], inputs[3]))
 
     def root(self, vector):
-        kind = ir.FunctionType(_FLOATS, [_FLOATS])
+        """Return square roots."""
+        kind = ir.FunctionType(FLOATS, [FLOATS])
         function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.sqrt.v{LANES}f32")
         return self.builder.call(function, [vector])
+
+    def size(self, vector):
+        """Return absolute values."""
+        zero = ir.Constant(FLOATS, [0.0] * LANES)
+        return self.builder.select(
+            self.builder.fcmp_ordered("<", vector, zero), self.builder.fsub(zero, vector), vector
+        )
+
+    def fetch(self, start, index):
+        """Ask the machine for the element `index`, which will be wanted soon and need not exist."""
+        address = self.builder.bitcast(self.builder.gep(start, [index]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [address.type, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        self.builder.call(function, [address, *(ir.Constant(_I32, k) for k in (0, 3, 1))])
 
     def either(self, vectors):
         """Return the OR of bits."""
@@ -103,7 +122,7 @@ class _Code:
 
     def has(self, bits, some):
         """Return which lanes have one of the bits `some`."""
-        none = ir.Constant(_BITS, [0] * LANES)
+        none = ir.Constant(BITS, [0] * LANES)
         return self.builder.icmp_unsigned("!=", self.builder.and_(bits, some), none)
 
 
@@ -135,20 +154,20 @@ def filter_row(_, signal, variance, quality, left, table, a, b, exclude, hs, hv,
     )
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature.args, arguments)
+        code = Code(context, builder, signature.args, arguments)
         left, a, b, exclude, at = (arguments[k] for k in (3, 5, 6, 7, 13))
         weights = code.weights(code.start(4), a, b)
         values = [code.load(code.start(0), left, k) for k in range(TAPS)]
         noises = [code.load(code.start(1), left, k) for k in range(TAPS)]
-        flags = [code.load(code.start(2), left, k, _BITS, 2) for k in range(TAPS)]
+        flags = [code.load(code.start(2), left, k, BITS, 2) for k in range(TAPS)]
         value, noise = code.total(weights, values), code.total(code.squared(weights), noises)
         for result, k in (
             (value, 8), (noise, 9),
             (code.extreme(code.least, values[1:5]), 10), (code.extreme(code.most, values[1:5]), 11),
         ):  # fmt: skip
             code.store(result, code.start(k), at)
-        code.store(code.either(flags[1:5]), code.start(12), at, _BITS, 2)
-        zero = ir.Constant(_FLOATS, [0.0] * LANES)
+        code.store(code.either(flags[1:5]), code.start(12), at, BITS, 2)
+        zero = ir.Constant(FLOATS, [0.0] * LANES)
         # x - x is 0 for finite numbers, else NaN; one input that is not finite makes the sum so too.
         fine = [builder.fcmp_ordered("==", builder.fsub(x, x), zero) for x in (value, noise)]
         fine += [builder.fcmp_ordered(">=", noises[k], zero) for k in (0, TAPS - 1)]
@@ -192,19 +211,19 @@ def filter_column(
     )  # fmt: skip
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature.args, arguments)
+        code = Code(context, builder, signature.args, arguments)
         first, step, a, b, clamp, clamping, factor, pedestal, offset, at = (
             arguments[k] for k in (5, 6, 8, 9, 10, 11, 12, 13, 14, 18)
         )
-        rows = [builder.add(first, builder.mul(step, ir.Constant(_I64, k))) for k in range(TAPS)]
+        rows = [builder.add(first, builder.mul(step, ir.Constant(I64, k))) for k in range(TAPS)]
         weights = code.weights(code.start(7), a, b)
         value = code.total(weights, [code.load(code.start(0), row) for row in rows])
         noise = code.total(code.squared(weights), [code.load(code.start(1), row) for row in rows])
         lowest = code.extreme(code.least, [code.load(code.start(2), row) for row in rows[1:5]])
         highest = code.extreme(code.most, [code.load(code.start(3), row) for row in rows[1:5]])
-        seen = code.either([code.load(code.start(4), row, 0, _BITS, 2) for row in rows[1:5]])
-        full = code.has(seen, ir.Constant(_BITS, [_SATURATED] * LANES))
-        allowed = builder.select(full, ir.Constant(_FLOATS, [0.0] * LANES), code.spread(clamp))
+        seen = code.either([code.load(code.start(4), row, 0, BITS, 2) for row in rows[1:5]])
+        full = code.has(seen, ir.Constant(BITS, [_SATURATED] * LANES))
+        allowed = builder.select(full, ir.Constant(FLOATS, [0.0] * LANES), code.spread(clamp))
         tolerance = builder.fmul(allowed, builder.fsub(highest, lowest))
         floor = builder.fsub(builder.fsub(lowest, tolerance), code.root(noise))
         lift = builder.and_(builder.fcmp_ordered("<", value, floor), code.spread(clamping))
@@ -212,7 +231,7 @@ def filter_column(
         value = builder.fmul(builder.fsub(value, code.spread(pedestal)), factor)
         code.store(builder.fadd(value, code.spread(offset)), code.start(15), at)
         code.store(builder.fmul(builder.fmul(noise, factor), factor), code.start(16), at)
-        code.store(seen, code.start(17), at, _BITS, 2)
+        code.store(seen, code.start(17), at, BITS, 2)
         return context.get_dummy_value()
 
     return sig, codegen
@@ -235,7 +254,7 @@ def add_sums(_, variance, x, spread, at, scale, factor, under, over, sums_at):
     sig = types.void(variance, i64, spread, i64, f32, f32, under, over, i64)
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature.args, arguments)
+        code = Code(context, builder, signature.args, arguments)
         x, at, scale, factor, sums_at = (arguments[k] for k in (1, 3, 4, 5, 8))
         gain = code.spread(builder.fmul(scale, factor))
         below, above = builder.fmul(gain, code.load(code.start(0), x)), code.load(code.start(2), at)
