@@ -21,6 +21,7 @@ from sciastro.recipe.growing import (
     forget_maps,
 )
 from sciastro.recipe.kept import save_stacks
+from sciastro.recipe.leftovers import State, name_leftovers, products_now
 from sciastro.recipe.lights import lights_of, stack_sets
 from sciastro.recipe.matching import MatchOptions, plan_masters
 from sciastro.recipe.plan import Recipe
@@ -88,9 +89,10 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
 
 
 def _guarded(request: RunRequest, context: Context, summary: Summary) -> None:
+    before = {} if request.add else products_now(context.out)
     try:
         with one_owner(), _cluster_of(request, context):
-            _go(begin(request, context, summary))
+            _go(begin(request, context, summary), before)
     except SciastroError as error:
         _write_failure(request, summary, context, str(error))
         raise
@@ -129,7 +131,7 @@ def _write_failure(request: RunRequest, summary: Summary, context: Context, reas
         log.warning("%s", error)
 
 
-def _go(run: Run) -> None:
+def _go(run: Run, before: State) -> None:
     order = (
         ("masters", stages.masters),
         ("calibrate", stages.pass_one),
@@ -148,6 +150,7 @@ def _go(run: Run) -> None:
         raise
     wanted = sum(len(members.bands) for members in run.sets) if run.goes_on("integrate") else 0
     run.summary.settle(wanted)
+    name_leftovers(before, run.context)
     if run.goes_on("report"):
         from sciastro.recipe.reporting import write_report  # matplotlib: not for a run that stops before
 

@@ -9,6 +9,7 @@ from sciastro.astrometry.solve import Solution
 from sciastro.errors import MatchError, SciastroError
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.run import empty_stack
+from sciastro.integrate.select import NOT_SELECTED
 from sciastro.io.xisfproducts import copy_as_xisf
 from sciastro.recipe.aligning import grade_set, julian_year, register_set, solve_set
 from sciastro.recipe.beginning import Run
@@ -198,10 +199,11 @@ def _stacked(run: Run, members: StackSet, band: str, track: Track | None) -> Sta
 
 def _nothing(run: Run) -> None:
     reasons = sorted({light.reason for light in run.lights if light.reason})
+    remedy = "See summary.json for each frame."
+    if any(reason.startswith(NOT_SELECTED) for reason in reasons):
+        remedy = f"Loosen grade.select; `sciastro select {run.context.out} 'EXPRESSION'` tries one out."
     raise MatchError(
-        f"gave no image: {'; '.join(reasons[:3])}.",
-        where=str(run.request.session),
-        remedy="See summary.json for each frame.",
+        f"gave no image: {'; '.join(reasons[:3])}.", where=str(run.request.session), remedy=remedy
     )
 
 

@@ -45,3 +45,15 @@ def test_a_copy_of_a_light_is_left_out_with_a_word(night, tmp_path):
     assert len(left) == 1 and (left[0]["type"], left[0]["band"]) == ("light", "G")
     assert "is the same file as" in left[0]["reason"]
     assert any("is the same file as" in text for text in run.summary["warnings"])
+
+
+def test_products_of_an_earlier_run_are_named_and_not_listed(night, tmp_path):
+    out = tmp_path / "out"
+    assert reduce(night, out).code == 0
+    for path in frames(night, "LIGHT"):
+        if "_R_" in path.name:
+            path.unlink()
+    run = reduce(night, out)
+    assert run.images.keys() == {("Tiny", "G")} and (out / "products" / "Tiny_R.fits").exists()
+    (told,) = (text for text in run.summary["warnings"] if "of an earlier run" in text)
+    assert told.startswith("1 file is of an earlier run and not of this one: products/Tiny_R.fits. Delete")

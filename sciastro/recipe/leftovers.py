@@ -1,0 +1,35 @@
+"""Products of an earlier run in the same output folder: they stay, and nobody takes them for new ones."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sciastro.recipe.context import Context
+
+__all__ = ["State", "name_leftovers", "products_now"]
+
+FOLDERS = ("products", "renders")
+SHOWN = 4
+
+State = Mapping[str, tuple[int, int]]
+
+
+def products_now(out: Path) -> State:
+    """Return the products and pictures in `out` with what tells a file from one of the same name."""
+    found = {}
+    for folder in FOLDERS:
+        for path in (out / folder).glob("*"):
+            status = path.stat()
+            found[path.relative_to(out).as_posix()] = (status.st_ino, status.st_mtime_ns)
+    return found
+
+
+def name_leftovers(before: State, context: Context) -> None:
+    """Warn of the files of `before` that this run has not made anew; ``summary.json`` does not list them."""
+    now = products_now(context.out)
+    left = [path for path, state in before.items() if now.get(path) == state]
+    if left:
+        more = f", and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+        context.warn(
+            f"{len(left)} file{'s are' if len(left) > 1 else ' is'} of an earlier run and not of this one: "
+            f"{', '.join(sorted(left)[:SHOWN])}{more}. Delete them, or give each run a folder of its own."
+        )
