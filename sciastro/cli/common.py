@@ -26,7 +26,7 @@ from rich.progress import (
 from sciastro.errors import SciastroError
 from sciastro.io.paths import output_errors
 
-__all__ = ["Bars", "console", "error_console", "guarded", "json_logging"]
+__all__ = ["Bars", "announce_first_use", "console", "error_console", "guarded", "json_logging"]
 
 console = Console()
 error_console = Console(stderr=True, soft_wrap=True)
@@ -77,6 +77,27 @@ def guarded(*, resumable: bool = False) -> Iterator[None]:
             highlight=False,
         )
         raise typer.Exit(1) from error
+
+
+def first_use() -> bool:
+    """Return whether no inner loop is compiled yet, as far as can be seen: then a run takes a minute more."""
+    from sciastro import kernels
+
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    places = [Path(given)] if given else [Path(folder) / "__pycache__" for folder in kernels.__path__]
+    if not given and not all(os.access(place.parent, os.W_OK) for place in places):
+        return False  # numba then keeps them somewhere in the user's home
+    return not any(next(place.rglob("*.nbi"), None) for place in places)
+
+
+def announce_first_use(*, quiet: bool) -> None:
+    """Say why the first run takes longer, where somebody watches."""
+    if not quiet and error_console.is_terminal and first_use():
+        error_console.print(
+            "First use: the inner loops are compiled on the way, which takes about a minute, once.",
+            markup=False,
+            highlight=False,
+        )
 
 
 LABELS = {

@@ -15,13 +15,14 @@ def demo(
 ) -> None:
     """Make a raw night with known truth, reduce it end to end, and compare the result with the truth."""
     from sciastro.cli.closing import closing_words
-    from sciastro.cli.common import Bars, console, guarded, json_logging
+    from sciastro.cli.common import Bars, announce_first_use, console, guarded, json_logging
     from sciastro.recipe.demo import compare_with_truth, make_demo_night
     from sciastro.recipe.plan import load_recipe
     from sciastro.recipe.run import RunRequest, reduce_session
 
     with guarded():
         night, result = out / "night", out / "result"
+        announce_first_use(quiet=quiet)
         with Bars(quiet=quiet) as bars:
             make_demo_night(night, seed=seed, progress=bars)
             request = RunRequest(session=night, out=result, recipe=load_recipe(None, []))

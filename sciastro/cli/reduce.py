@@ -106,7 +106,7 @@ def reduce(
     Exit code 0: all done. 3: data that you can mend (the message says what). 4: done, with frames or
     products left out, each with its reason in summary.json.
     """
-    from sciastro.cli.common import Bars, console, guarded, json_logging
+    from sciastro.cli.common import Bars, announce_first_use, console, guarded, json_logging
     from sciastro.recipe.plan import load_recipe
     from sciastro.recipe.run import RunRequest, reduce_session
 
@@ -138,6 +138,7 @@ def reduce(
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(0)
         log_path = request.prepare_out() / "log.jsonl"
+        announce_first_use(quiet=quiet or json_log)
         with json_logging(log_path, to_stderr=json_log), Bars(quiet=quiet or json_log) as bars:
             summary = reduce_session(request, progress=bars)
         if not quiet:

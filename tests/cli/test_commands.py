@@ -11,6 +11,7 @@ from small_nights import PLAN, command, frames, reduce, science
 from typer.main import get_command
 
 from sciastro.cli import app
+from sciastro.cli.common import first_use
 
 COMMANDS = ("demo", "simulate", "inspect", "doctor", "reduce", "catalog", "config")
 
@@ -205,3 +206,11 @@ def test_same_bytes_whatever_the_machine_has(good_night, good_run, tmp_path, arg
 def test_the_recipe_of_a_run_gives_the_same_bytes(good_night, good_run, tmp_path):
     run = reduce(good_night, tmp_path / "out", "--recipe", good_run.out / "recipe.toml", until="photometry")
     assert science(run.out) == science(good_run.out)
+
+
+def test_the_first_use_is_known_by_its_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert first_use()
+    (tmp_path / "kernels_1").mkdir()
+    (tmp_path / "kernels_1" / "order.f-1.py311.nbi").touch()
+    assert not first_use()
