@@ -16,6 +16,7 @@ from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.options import StackOptions
 from sciastro.io.filenames import stem
+from sciastro.io.headers import FrameFacts
 from sciastro.recipe.diagnosis import Issue, Section
 from sciastro.recipe.drifting import WIDE
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
@@ -25,7 +26,7 @@ from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import Session
 from sciastro.recipe.targets import separation
 
-__all__ = ["foreseen", "formats", "panel_issues"]
+__all__ = ["foreseen", "formats", "is_wide", "panel_issues"]
 
 COMET = re.compile(r"\b[CPDX]/?\s?\d{4}\s?[A-Z]{1,2}\d|\b\d{1,3}P\b|comet|komet", re.IGNORECASE)
 """Names of comets: C/2023 A3, 12P/Pons-Brooks, "comet"."""
@@ -119,11 +120,20 @@ def _color(members: StackSet, recipe: Recipe) -> str:
     return f"{name} mosaic, split by debayer.method={method}: images of the full size."
 
 
+def is_wide(facts: FrameFacts) -> bool:
+    """Return whether the whole sky is searched for the field of a frame: it is wider than a telescope's."""
+    return _diagonal(facts) >= WIDE
+
+
+def _diagonal(facts: FrameFacts) -> float:
+    """Return the diagonal of the field [deg], 0 where the scale is unknown."""
+    return 0.0 if facts.scale is None else facts.scale * math.hypot(*facts.shape) / 3600
+
+
 def _sky(members: StackSet) -> Iterator[tuple[str, str]]:
     facts = members.lights[0].facts
-    field = None if facts.scale is None else facts.scale * math.hypot(*facts.shape) / 3600
-    wide = field is not None and field >= WIDE
-    if wide and field is not None:
+    field, wide = _diagonal(facts), is_wide(facts)
+    if wide:
         hours = _hours(members.lights)
         turn = f" In {60 * hours:.0f} min the sky turns by {SIDEREAL * hours:.1f} deg." if hours > 0 else ""
         yield (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sciastro.io.headers import FrameFacts
 from sciastro.recipe.diagnosis import Issue, plain
 from sciastro.recipe.flats import FlatLevel
-from sciastro.recipe.forecast import panel_issues
+from sciastro.recipe.forecast import is_wide, panel_issues
 from sciastro.recipe.masterspecs import MasterSpec
 from sciastro.recipe.matching import LightMatch, MasterPlan
 from sciastro.recipe.session import LightGroup, Product, Session
@@ -203,15 +203,15 @@ def _issues_of_headers(session: Session) -> Iterator[Issue]:
         ),
         (
             "no-pointing",
-            lambda f: f.pointing is None,
+            lambda f: f.pointing is None and not is_wide(f),
             "do not say where the telescope pointed",
-            "Astrometry needs a hint: give RA and Dec of the field.",
+            "Astrometry needs a hint: give --ra and --dec of the field, in degrees.",
         ),
         (
             "no-scale",
             lambda f: f.scale is None,
             "say neither pixel scale nor pixel size and focal length",
-            "Astrometry needs a hint: give the scale, or the focal length.",
+            "Astrometry needs a hint: give --scale, in arcsec per pixel.",
         ),
     )
     levels = sorted({frame.pedestal for frame in lights if frame.pedestal})
