@@ -23,7 +23,7 @@ def closing_words(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
     )
     if summary["incomplete"]:
         yield f"  not complete: {'; '.join(summary['incomplete'])}"
-    for product in summary["products"]:
+    for product in sorted(summary["products"], key=lambda row: bool(row.get("shows"))):
         yield "  " + _product(product)
     left = [row for row in lights if not row["used"] and row["reason"]]
     for row in left[:12]:

@@ -94,7 +94,8 @@ class Stage:
 def cards(summary: Row) -> list[Card]:
     """Return the headline numbers; one that is missing says why, in plain words."""
     frames = [row for row in summary.get("frames") or [] if _is_light(row)]
-    products = list(summary.get("products") or [])
+    # Of a comet night, the images of stars and comet together count.
+    products = [row for row in summary.get("products") or [] if not row.get("shows")]
     used = sum(bool(row.get("used")) for row in frames)
     made = [
         Card("Light frames used", f"{used} of {len(frames)}", _left_out(len(frames) - used))
@@ -213,6 +214,7 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
     """Return one column per product with its numbers and links, one row per quantity; or None."""
     if not products:
         return None
+    products = sorted(products, key=lambda row: bool(row.get("shows")))
     several = len({clean(p.get("target")) for p in products}) > 1
     heads = tuple(
         " ".join(

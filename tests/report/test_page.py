@@ -10,6 +10,7 @@ import pytest
 from sciastro.report.figures import frame_quality, zeropoint
 from sciastro.report.page import render_page, write_page
 from sciastro.report.pictures import map_picture, picture_from_array, picture_from_file
+from sciastro.report.tables import bands_table, frames_table
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 
@@ -146,6 +147,24 @@ def test_without_world_coordinates_and_zero_point_it_says_why(summary):
     assert "not solved" in words
     assert "Unknown: the field has no world coordinates." in words
     assert "Needs a zero point." in words
+
+
+def test_images_of_a_comet_night_are_told_apart_and_the_whole_comes_first():
+    products = [{"target": "C/2023 A3", "band": "G", "shows": shows} for shows in ("stars", "comet", None)]
+    heads = bands_table(products).heads
+    assert heads == ("G", "G (stars alone)", "G (comet alone)")
+
+
+def test_what_is_missing_stands_beside_the_status(summary):
+    page = render_page(
+        {**summary, "incomplete": ["2 light frames left out", "no world coordinates for M 31 R"]}
+    )
+    assert "2 light frames left out; no world coordinates for M 31 R. Reasons are below." in page
+
+
+def test_files_are_called_by_their_name_where_it_is_unique():
+    rows = [{"path": path, "type": "light"} for path in ("n1/a.fits", "n1/b.fits", "n2/b.fits")]
+    assert [row[0].text for row in frames_table(rows).rows] == ["a.fits", "n1/b.fits", "n2/b.fits"]
 
 
 def test_failed_run(summary):
