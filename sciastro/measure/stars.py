@@ -115,6 +115,7 @@ def measure_plane(
     *,
     gain_noise: npt.NDArray[np.floating] | None = None,
     options: DetectOptions = DEFAULTS,
+    coarse: bool = True,
 ) -> PlaneMeasure:
     """Find and measure the stars of one plane.
 
@@ -129,6 +130,9 @@ def measure_plane(
         the signal.
     options
         Thresholds and sizes.
+    coarse
+        Whether position errors hold what the coarse pixels of one frame add (`measure.phase`); for a stack,
+        which averages over dithers, the caller adds it.
 
     Returns
     -------
@@ -165,7 +169,7 @@ def measure_plane(
     believed = _believed(stars, table, plane, fwhm, options)
     stars["fwhm"] *= _wings(stars[believed], table[believed])
     stars = _ordered(stars[believed], fwhm)[: options.max_stars]
-    for name in ("x_err", "y_err"):
+    for name in ("x_err", "y_err") if coarse else ():
         stars[name] = np.hypot(stars[name], phase_error(_typical(stars)))
     clean = _alone(stars[(stars["quality"] & int(Quality.SATURATED)) == 0], fwhm)
     weight = np.minimum(clean["snr"], 100.0) ** 2

@@ -18,6 +18,7 @@ from astropy.table import Table
 from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
+from sciastro.photometry.coarse import pixel_scatter
 from sciastro.photometry.flags import SourceFlag, flag_meanings
 from sciastro.photometry.growth import Growth, contamination, growth, pick_bright
 from sciastro.photometry.growthmap import GrowthMap, growth_map
@@ -68,6 +69,7 @@ def measure_sources(
     fwhm: float,
     noise_correlation: float = 1.0,
     autocorrelation: Floats | None = None,
+    flux_scatter: float = 0.0,
     options: ApertureOptions = DEFAULTS,
 ) -> Table:
     """Measure every source of an image.
@@ -87,6 +89,8 @@ def measure_sources(
     autocorrelation
         Correlation of the noise of two pixels by their offset in y and x (2 K + 1, 2 K + 1), 1 in the middle;
         `noise_correlation` then follows from it. None makes a model of it from `noise_correlation`.
+    flux_scatter
+        Relative scatter of fluxes that noise does not explain: what coarse samples make of them.
 
     Returns
     -------
@@ -116,7 +120,9 @@ def measure_sources(
     curve, bright = _curve(plane, x, y, sky, fwhm, options)
     radius = float(curve.radius[_choose(plane, x, y, sky, curve, fwhm)])
     field = growth_map(plane, x, y, sky, bright, radius, curve.total) if curve.n_stars >= 3 else None
-    table = _table(stars, plane.sums(x, y, radius), sky, field, options)
+    scatter = max(field.scatter if field is not None else 0.0, pixel_scatter(float(fwhm), radius))
+    scatter = float(np.hypot(scatter, flux_scatter))
+    table = _table(stars, plane.sums(x, y, radius), sky, field, scatter, options)
     table.meta |= _correction(field, radius, curve.total)
     near = contamination(x, y, table["flux"].value, radius, fwhm)
     table["flags"] |= np.where(near > options.crowded_share, np.uint32(SourceFlag.CROWDED), np.uint32(0))
@@ -205,7 +211,8 @@ def _choose(plane: Plane, x: Floats, y: Floats, sky: SkyLevels, curve: Growth, f
         flux = sums.total - sums.area * sky.level[some]
         random = sums.variance + (sums.area * sky.err[some]) ** 2
         foreign = np.minimum(contamination(x, y, light, float(radius), fwhm)[some], 1.0)
-        systematic = np.hypot(curve.scatter[k], foreign) * flux
+        scatter = np.fmax(curve.scatter[k], pixel_scatter(float(fwhm), float(radius)))
+        systematic = np.hypot(scatter, foreign) * flux
         snr = flux / np.sqrt(random + systematic**2)
         good = np.isfinite(snr)
         if good.any() and np.isfinite(curve.correction[k]):
@@ -214,11 +221,15 @@ def _choose(plane: Plane, x: Floats, y: Floats, sky: SkyLevels, curve: Growth, f
 
 
 def _table(
-    stars: StarArray, sums: ApertureSums, sky: SkyLevels, field: GrowthMap | None, options: ApertureOptions
+    stars: StarArray,
+    sums: ApertureSums,
+    sky: SkyLevels,
+    field: GrowthMap | None,
+    scatter: float,
+    options: ApertureOptions,
 ) -> Table:
     x, y = stars["x"].astype(np.float64), stars["y"].astype(np.float64)
     correction = field.at(x, y) if field is not None else np.ones(len(stars))
-    scatter = field.scatter if field is not None else 0.0
     usable = (sums.lost == 0) & np.isfinite(sky.level)
     flux = np.where(usable, correction * (sums.total - sums.area * sky.level), np.nan)
     random = correction**2 * (sums.variance + (sums.area * sky.err) ** 2)

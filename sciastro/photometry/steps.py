@@ -9,6 +9,7 @@ suffice, with the reason in the variable's ``details`` attribute (JSON).
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ def measure_bands(
     stars: Mapping[str, StarArray],
     fwhm: Mapping[str, float],
     *,
+    flux_scatter: Mapping[str, float] = MappingProxyType({}),
     options: ApertureOptions = _DEFAULT_APERTURE,
 ) -> dict[str, Table]:
     """Measure the stars of every band of an integrated dataset.
@@ -90,6 +92,8 @@ def measure_bands(
         ``image``, ``image_variance``, ``image_quality`` (band, y, x); where present, ``noise_correlation``
         (band), ``noise_autocorrelation`` (band, lag_y, lag_x) and the scalar coordinate ``wcs``. Computes the
         planes of one band at a time.
+    flux_scatter
+        Band -> relative scatter of fluxes beyond noise (`aperture.measure_sources`); 0 where absent.
 
     Returns
     -------
@@ -111,6 +115,7 @@ def measure_bands(
             fwhm=float(fwhm[band]),
             noise_correlation=correlation,
             autocorrelation=ds[name].values[k] if (name := "noise_autocorrelation") in ds.variables else None,
+            flux_scatter=flux_scatter.get(band, 0.0),
             options=options,
         )
         table.meta["band"] = band

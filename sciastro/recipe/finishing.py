@@ -17,11 +17,13 @@ from sciastro.core.history import record
 from sciastro.core.stars import StarArray
 from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import center, footprint_radius, parity, pixel_scale, rotation, wcs_to_text
+from sciastro.integrate.coherence import at_random
 from sciastro.io.contexts import write_context
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_image_product
 from sciastro.io.reference import cone
 from sciastro.io.tables import write_sources
+from sciastro.measure.phase import NEAREST, stack_errors
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.color import ColorCalibration, ColorOptions
@@ -140,7 +142,11 @@ def measure_set(
 def _detect(stacked: Stacked, recipe: Recipe) -> PlaneMeasure:
     arrays = stacked.arrays
     found = measure_plane(
-        arrays.image, arrays.quality, gain_noise=arrays.variance, options=recipe.of(DetectOptions)
+        arrays.image,
+        arrays.quality,
+        gain_noise=arrays.variance,
+        options=recipe.of(DetectOptions),
+        coarse=False,
     )
     kernel = stacked.autocorrelation
     if np.isfinite(kernel).all() and np.isfinite(found.fwhm):
@@ -148,14 +154,33 @@ def _detect(stacked: Stacked, recipe: Recipe) -> PlaneMeasure:
         place, flux = window_factors(kernel, found.fwhm)
         for name, factor in (("x_err", place[0]), ("y_err", place[1]), ("flux_err", flux)):
             found.stars[name] *= factor
+    at_x, at_y, _ = _sampling(stacked, found.fwhm)
+    for name, scatter in (("x_err", at_x), ("y_err", at_y)):
+        found.stars[name] = np.hypot(found.stars[name], scatter)
     return found
+
+
+def _sampling(stacked: Stacked, fwhm: float) -> tuple[float, float, float]:
+    """Return what coarse samples add to the errors of x and y [pixel] and of the flux [1] of its stars."""
+    if stacked.nearest:  # each frame is off by a part of a pixel of its own
+        off = NEAREST / float(np.sqrt(len(stacked.lights)))
+        return off, off, 0.0
+    if not stacked.lattice:
+        return 0.0, 0.0, 0.0
+    scale = stacked.canvas.scale  # of drizzle: pixels of the frames are larger than those of the image
+    tied = at_random(len(stacked.lights)) if stacked.coherence is None else stacked.coherence
+    x, y, flux = stack_errors(fwhm / scale, stacked.lattice, tied)
+    return x * scale, y * scale, flux
 
 
 def _apertures(stacked: Stacked, stars: StarArray, fwhm: float, recipe: Recipe) -> dict[str, Table]:
     if not np.isfinite(fwhm):
         return {}
     band = stacked.band
-    return measure_bands(as_dataset(stacked), {band: stars}, {band: fwhm}, options=recipe.of(ApertureOptions))
+    return measure_bands(
+        as_dataset(stacked), {band: stars}, {band: fwhm}, flux_scatter={band: _sampling(stacked, fwhm)[2]},
+        options=recipe.of(ApertureOptions),
+    )  # fmt: skip
 
 
 def _color(

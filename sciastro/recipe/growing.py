@@ -22,6 +22,7 @@ import numpy.typing as npt
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from sciastro.astrometry.solve import Solution
+from sciastro.calibrate.debayer import DebayerOptions
 from sciastro.core.lift import run_tasks
 from sciastro.core.wcs import center, pixel_scale
 from sciastro.errors import FileError, MatchError
@@ -46,6 +47,7 @@ from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import group_facts
 from sciastro.recipe.session import Session
 from sciastro.recipe.stacking import Stacked, canvas_of, stack_band
+from sciastro.recipe.stacknoise import lattice_of
 
 __all__ = ["Growth", "added", "begin_growth", "forget_maps", "grade_added", "grow_band", "solve_again"]
 
@@ -326,6 +328,10 @@ def _merged(
         lights=[*kept.lights, *lights], noise_correlation=noise, autocorrelation=tied,
         method=method, reference=kept.reference,
         canvas=canvas if new is None else new.canvas,
+        lattice=lattice_of(
+            members.cfa, band[-1], recipe.of(DebayerOptions).method,
+            drizzled=recipe.of(DrizzleOptions).enabled,
+        ),
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from sciastro.recipe.leveling import level_band
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.rejected import losses, name_outstanding
-from sciastro.recipe.stacknoise import noise_of_stack
+from sciastro.recipe.stacknoise import lattice_of, noise_of_stack
 
 __all__ = ["Following", "Stacked", "canvas_of", "place_canvas", "stack_band"]
 
@@ -62,6 +62,12 @@ class Stacked:
         Rejection that was used, with its thresholds.
     reference
         The frame whose sky level and transparency it has.
+    coherence
+        How far its frames sample the sky at the same places (`integrate.coherence`); None unknown.
+    lattice
+        How they sample it (`measure.phase.LATTICES`); "" where that needs no care.
+    nearest
+        Whether samples went to the nearest pixel, whole.
     """
 
     target: str
@@ -75,6 +81,9 @@ class Stacked:
     canvas: Canvas
     method: str
     reference: Light | None = None
+    coherence: Floats | None = None
+    lattice: str = ""
+    nearest: bool = False
 
     @property
     def wcs(self) -> WCS | None:
@@ -261,26 +270,40 @@ def stack_band(
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
     correlation = round(correlation, 3)
-    tied, empty = noise_of_stack(
+    noise = noise_of_stack(
         lights, band, calibrator, maps, boxes, weights, scale_and_sky, options, drizzle, out
     )
-    if drizzle.enabled:  # the sums of pass 2 know nothing of uneven shares
-        correlation = round(large_factor(tied), 3)
-        if empty > EMPTY:
-            context.warn(
-                f"{members.stem} {band}: {100 * empty:.1f} % of the pixels caught no drop; the dither does "
-                f"not suffice for drizzle.scale={drizzle.scale:g} and pixfrac={drizzle.pixfrac:g}. Lower the "
-                "scale, or let drops be larger."
-            )
+    split = bool(members.cfa) and not drizzle.enabled and calibrator.debayer_method == "split"
+    if drizzle.enabled or split:  # the sums of pass 2 know nothing of uneven shares, nor of single samples
+        correlation = round(large_factor(noise.autocorrelation), 3)
+    if noise.empty > EMPTY and (drizzle.enabled or split):
+        context.warn(f"{members.stem} {band}: {_holes(noise.empty, drizzle)}")
     way = drizzle.text if drizzle.enabled else options.kernel
     words = (options.describe(len(lights)), options.combine, way, leveled.method)
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band],
         arrays=out, lights=lights,
-        noise_correlation=correlation, autocorrelation=tied, canvas=canvas,
+        noise_correlation=correlation, autocorrelation=noise.autocorrelation, canvas=canvas,
         method=", ".join(filter(None, words)),
-        reference=first,
+        reference=first, coherence=noise.coherence,
+        lattice=lattice_of(members.cfa, band[-1], calibrator.debayer_method, drizzled=drizzle.enabled),
+        nearest=options.kernel == "nearest" and not drizzle.enabled,
     )  # fmt: skip
+
+
+def _holes(share: float, drizzle: DrizzleOptions) -> str:
+    """Return what a share of empty pixels comes from, and what to do about it."""
+    if drizzle.enabled:
+        return (
+            f"{100 * share:.1f} % of the pixels caught no drop; the dither does not suffice for "
+            f"drizzle.scale={drizzle.scale:g} and pixfrac={drizzle.pixfrac:g}. Lower the scale, or let drops "
+            "be larger."
+        )
+    return (
+        f"{100 * share:.1f} % of the pixels hold no sample of their color: debayer.method=split "
+        "invents none. Stack more dithered frames, drizzle them (drizzle.scale=1, drizzle.pixfrac=1), or take "
+        "debayer.method=superpixel."
+    )
 
 
 def _other_terms(

@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from sciastro.calibrate.correct import Planes
 from sciastro.calibrate.debayer import COLORS, noise_of
-from sciastro.core.cfa import pattern_of
+from sciastro.core.cfa import cell_side, pattern_of
+from sciastro.integrate.coherence import coherence
 from sciastro.integrate.correlated import widened
 from sciastro.integrate.drizzle import DrizzleOptions, Dropper, dropper
 from sciastro.integrate.fuse import resampler_of
@@ -21,11 +23,41 @@ from sciastro.integrate.shared import SharedNoise, add_shared, shared_noise
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.lights import Light
 
-__all__ = ["master_noise", "noise_of_stack"]
+__all__ = ["StackNoise", "lattice_of", "master_noise", "noise_of_stack"]
 
 log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class StackNoise:
+    """What a stack's variance plane does not tell.
+
+    Attributes
+    ----------
+    autocorrelation
+        Correlation of pixels by offset (2 K + 1, 2 K + 1).
+    empty
+        Share of pixels that some frame shows and that hold nothing.
+    coherence
+        `integrate.coherence.coherence` of the frames.
+    """
+
+    autocorrelation: Floats
+    empty: float
+    coherence: Floats
+
+
+def lattice_of(cfa: str, color: str, method: str, *, drizzled: bool) -> str:
+    """Return which of `measure.phase.LATTICES` samples a color; "" where none describes it."""
+    if not cfa:
+        return "full"
+    if method != "superpixel" or drizzled:
+        return ""
+    if cell_side(cfa) == 3:
+        return "five" if color == "G" else "two"
+    return "full" if color == "G" else "quarter"
 
 
 def noise_of_stack(
@@ -39,10 +71,8 @@ def noise_of_stack(
     options: StackOptions,
     drizzle: DrizzleOptions,
     out: StackArrays,
-) -> tuple[Floats, float]:
-    """Return the correlation of pixels by offset (2 K + 1, 2 K + 1), and the share of pixels left empty.
-
-    Adds what masters share to the variance.
+) -> StackNoise:
+    """Return what the variance plane does not tell, after adding to it what masters share.
 
     Parameters
     ----------
@@ -69,7 +99,8 @@ def noise_of_stack(
     log.info("%s: noise that frames share through their masters adds %.1f %% of variance", band, 100 * rise)
     seen = np.isfinite(sampled.x).any(axis=1)
     pixels = out.image[sampled.v[seen].astype(np.intp), sampled.u[seen].astype(np.intp)]
-    return tied, float(np.isnan(pixels).mean()) if pixels.size else 0.0
+    empty = float(np.isnan(pixels).mean()) if pixels.size else 0.0
+    return StackNoise(tied, empty, coherence(sampled, weights * terms.scale))
 
 
 def master_noise(

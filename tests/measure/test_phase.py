@@ -4,10 +4,19 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from sciastro.measure.phase import phase_error
+from sciastro.kernels.aperture import aperture_sums
+from sciastro.measure.phase import LATTICES, phase_error, stack_errors
 from sciastro.measure.stars import measure_plane
+from sciastro.simulate.camera import XTRANS
 
 FINE = 6
+
+
+def aperture(image, x, y, radius):
+    """Return the sums in circles of `radius` [pixel]."""
+    zero = np.zeros(image.shape, np.uint16)
+    at = (np.asarray(x, float), np.asarray(y, float))
+    return aperture_sums(image, image, zero.astype(bool), zero, *at, radius, np.ones((1, 1)))[0]
 
 
 def stars(fwhm, flux, n=400, seed=1):
@@ -43,3 +52,74 @@ def test_pulls_of_bright_and_faint_stars_of_any_width(fwhm, flux):
 def test_wide_stars_have_none():
     assert phase_error([2.2, 5.0, np.nan]).tolist() == [0, 0, 0]
     assert phase_error(0.8) == pytest.approx(0.0267)
+
+
+# --------------------------------------------------------------------------------------------- stacks
+def sampled_stack(cfa, color, fwhm, shifts, n=10, spacing=14, seed=1):
+    """Return a stack of noise-free frames of one color by superpixels, and the places of its stars."""
+    from sciastro.calibrate.debayer import NO_VARIANCE, phase_offset, split_window
+    from sciastro.core import transform
+    from sciastro.core.cfa import cell_center, cell_side
+    from sciastro.integrate.grid import Tile
+    from sciastro.integrate.resample import resample, resampler
+    from sciastro.simulate.psf import Psf, draw_stars
+
+    rng, side = np.random.default_rng(seed), cell_side(cfa)
+    size = n * spacing
+    grid = np.arange(n) * spacing + spacing / 2
+    x, y = (v.ravel() + rng.uniform(-1, 1, n * n) for v in np.meshgrid(grid, grid))
+    corner, total = cell_center(cfa) if cfa else (0.0, 0.0), np.zeros((size, size))
+    off = phase_offset(cfa, color) if cfa else (0.0, 0.0)
+    for dx, dy in shifts:
+        raw = np.zeros(((size + 1) * side,) * 2, np.float32)
+        places = (x + dx) * side + corner[0], (y + dy) * side + corner[1]
+        draw_stars(raw, *places, np.full(x.size, 1e6), Psf(fwhm=fwhm * side))
+        plane = raw
+        if cfa:
+            split = split_window(raw, NO_VARIANCE, np.zeros(raw.shape, np.uint16), cfa)
+            plane = split[0]["RGB".index(color)]
+        plane = np.ascontiguousarray(plane[:size, :size])
+        c = transform.identity(1).copy()
+        c[:, 0] += dx - off[0], dy - off[1]
+        out = tuple(np.empty((size, size), t) for t in (np.float32, np.float32, np.uint16))
+        given = (plane, np.ones_like(plane), np.zeros(plane.shape, np.uint16))
+        resample(given, (0, 0), c, Tile(0, size, 0, size), resampler("lanczos3"), out)
+        total += np.nan_to_num(out[0])
+    image = total / len(shifts) + rng.normal(0, 3.0, total.shape)
+    inside = (np.abs(x - size / 2) < size / 2 - 20) & (np.abs(y - size / 2) < size / 2 - 20)
+    return image.astype(np.float32), x[inside], y[inside]
+
+
+@pytest.mark.parametrize(
+    ("lattice", "cfa", "color", "fwhm"),
+    [
+        ("full", "", "", 1.0),
+        ("quarter", "RGGB", "R", 1.2),
+        ("two", XTRANS, "B", 1.0),
+        ("five", XTRANS, "G", 0.9),
+    ],
+)
+def test_stacks_of_coarse_samples_scatter_as_told(lattice, cfa, color, fwhm):
+    shifts = np.array([(0.0, 0.0), (2.1, -1.2), (-1.05, 3.3), (0.3, 1.6), (3.45, -2.1), (1.2, 0.55)])
+    phase = np.exp(2j * np.pi * np.array([*shifts.T, shifts.sum(1) / 2, (shifts[:, 0] - shifts[:, 1]) / 2]))
+    tied = np.abs(phase.mean(axis=1))
+    image, x, y = sampled_stack(cfa, color, fwhm, shifts)
+    found = measure_plane(image, coarse=False)
+    distance, index = cKDTree(np.column_stack([found.stars["x"], found.stars["y"]])).query(
+        np.column_stack([x, y])
+    )
+    assert distance.max() < 1
+    told = stack_errors(found.fwhm, lattice, tied)
+    # Within a factor of 1.6: the stack's own pixels add or take a little.
+    for true, name, want in ((x, "x", told[0]), (y, "y", told[1])):
+        off = found.stars[name][index] - true
+        assert want / 1.6 < off.std() < 1.6 * want
+    if told[2] > 0.003:
+        light = aperture(image, found.stars["x"][index], found.stars["y"][index], 5.0)
+        assert light.std() / light.mean() == pytest.approx(told[2], rel=0.4)
+
+
+def test_stacks_of_wide_stars_have_none():
+    for lattice in LATTICES:
+        assert stack_errors(3.0, lattice, np.ones(4)) == (0.0, 0.0, 0.0)
+        assert stack_errors(float("nan"), lattice, np.ones(4)) == (0.0, 0.0, 0.0)

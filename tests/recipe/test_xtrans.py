@@ -75,6 +75,11 @@ def test_a_split_mosaic_is_stacked_sample_by_sample(session, tmp_path):
     recipe = load_recipe(None, ["calibrate.debayer.method=split"])
     reduce_session(RunRequest(session=session, out=tmp_path / "out", until="integrate", recipe=recipe))
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    for row in summary["products"]:
+        assert row["noise_correlation"] == 1.0  # each sample in one pixel
+        said = f"{row['band']}: "
+        warned = [text for text in summary["warnings"] if said in text and "hold no sample" in text]
+        assert len(warned) == 1 and "debayer.method=superpixel" in warned[0]
     for row, least, most in zip(summary["products"], (0.4, 0.8, 0.4), (0.7, 1.0, 0.7), strict=True):
         with fits.open(tmp_path / "out" / row["image"]) as hdus:
             image, bits = hdus["SCI"].data[20:-20, 20:-20], hdus["DQ"].data[20:-20, 20:-20]

@@ -11,6 +11,7 @@ from sciastro.recipe.plan import load_recipe
 from sciastro.recipe.run import RunRequest, reduce_session
 from sciastro.recipe.simulated import night_plan, write_night
 from sciastro.simulate.bands import star_rates
+from sciastro.simulate.camera import XTRANS
 
 pytestmark = pytest.mark.slow
 
@@ -95,3 +96,26 @@ def test_errors_are_what_is_claimed(clear_session, tmp_path, method):
         assert 0.9 < np.median(band.pixel_scatter()) < 1.1
     for name in "RB":  # the flux of each color is unbiased: one scale for all
         assert abs(bands[name].scale / bands["G"].scale - 1) < 0.005
+
+
+@pytest.mark.parametrize(("cfa", "seeing"), [("RGGB", 5.0), (XTRANS, 7.0), (XTRANS, 5.0)])
+def test_errors_of_undersampled_stars(tmp_path, cfa, seeing):
+    # 1.1 to 1.5 superpixels wide: positions were up to 2 times, fluxes up to 6 times as uncertain as told.
+    plan = night_plan("osc", {**CLEAN, "seeing": seeing}, settings=[f"camera.cfa={cfa}"])
+    write_night(plan, tmp_path / "session")
+    reduce_session(RunRequest(session=tmp_path / "session", out=tmp_path / "out", until="photometry"))
+    reduced = Night(tmp_path / "session", tmp_path / "out")
+    for name in reduced.bands:
+        band = reduced.band(name)
+        rows, stars = band.matched(snr=12, radius=4 * band.row["fwhm_px"], share=0.002)
+        assert len(rows) > 100
+        u, v = (true[stars] / 300 for true in band.star_xy)
+        terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=1)
+        for axis, true in zip("xy", band.star_xy, strict=True):
+            # What is common to neighbors is the map of the frame, not the error of a star.
+            off, err = band.table[axis].value[rows] - true[stars], band.table[f"{axis}_err"].value[rows]
+            good = np.abs(off - np.median(off)) < 5 * robust_std(off)
+            fit = np.linalg.lstsq(terms[good] / err[good, None], off[good] / err[good], rcond=None)[0]
+            assert 0.75 < robust_std((off - terms @ fit) / err) < 1.35
+        ratio, error, _, _ = band.flux_ratios(snr=12, share=0.002)
+        assert 0.65 < robust_std((ratio - np.median(ratio)) / error) < 1.4
