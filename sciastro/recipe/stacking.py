@@ -301,8 +301,8 @@ def _holes(share: float, drizzle: DrizzleOptions) -> str:
         )
     return (
         f"{100 * share:.1f} % of the pixels hold no sample of their color: debayer.method=split "
-        "invents none. Stack more dithered frames, drizzle them (drizzle.scale=1, drizzle.pixfrac=1), or take "
-        "debayer.method=superpixel."
+        "invents none. Stack more dithered frames, drizzle them (drizzle.scale=1, drizzle.pixfrac=1), or "
+        "take debayer.method=superpixel."
     )
 
 
