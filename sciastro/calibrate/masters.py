@@ -23,7 +23,7 @@ from sciastro.calibrate.flatcheck import (
 )
 from sciastro.calibrate.masternoise import noise_model
 from sciastro.calibrate.planes import plane_level
-from sciastro.calibrate.sampling import FillRows, ReadRows, Sample, take_sample, trimmed_mean
+from sciastro.calibrate.sampling import ReadRows, Sample, fills, take_sample, trimmed_mean
 from sciastro.core.cfa import period, phase_slices
 from sciastro.core.lift import run_tasks
 from sciastro.core.quality import Quality
@@ -289,11 +289,14 @@ def _combine_band(work: _Work, planes: _Planes, y0: int, y1: int) -> tuple[int, 
 def _read_band(readers: Sequence[ReadRows], y0: int, y1: int, width: int) -> npt.NDArray[np.generic]:
     """Return rows y0 to y1 - 1 of every frame, (frame, y, x) in the dtype of the first; read into place."""
     first = readers[0]
-    start = None if isinstance(first, FillRows) else np.asarray(first(y0, y1))
-    dtype = first.dtype if start is None else start.dtype
+    if fills(first):
+        start, dtype = None, first.dtype
+    else:
+        start = np.asarray(first(y0, y1))
+        dtype = start.dtype
     stack = np.empty((len(readers), y1 - y0, width), dtype)
     for read, target in zip(readers, stack, strict=True):
-        if isinstance(read, FillRows) and read.dtype == dtype:
+        if fills(read) and read.dtype == dtype:
             read.into(y0, y1, target)
         elif read is first and start is not None:
             target[...] = start

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ __all__ = [
     "ReadRows",
     "Sample",
     "clipped_variance",
+    "fills",
     "pair_variance",
     "take_sample",
     "trimmed_mean",
@@ -24,9 +25,12 @@ ReadRows = Callable[[int, int], npt.NDArray[np.generic]]
 """``read(y0, y1)`` returns rows y0..y1-1 of a frame, (rows, columns) [adu]."""
 
 
-@runtime_checkable
 class FillRows(Protocol):
     """A `ReadRows` that can also fill memory which is there already."""
+
+    def __call__(self, first: int, last: int) -> npt.NDArray[np.generic]:
+        """Return the rows ``first <= y < last``."""
+        ...
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -36,6 +40,11 @@ class FillRows(Protocol):
     def into(self, first: int, last: int, out: npt.NDArray[np.generic]) -> None:
         """Fill `out` (rows, columns), contiguous and of that dtype, with the rows ``first <= y < last``."""
         ...
+
+
+def fills(read: ReadRows) -> TypeGuard[FillRows]:
+    """Return whether a reader is a `FillRows`."""
+    return hasattr(read, "into")
 
 
 Floats = npt.NDArray[np.float32]

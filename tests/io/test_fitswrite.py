@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 
 from sciastro.io.fitswrite import CHUNK, can_stream, checksum_text, stream_hdus
-from sciastro.kernels.byteorder import swap_pairs, swap_words
+from sciastro.kernels.byteorder import swap_in_place, swap_pairs, swap_words
 
 
 def hdus(shape, seed=1):
@@ -74,3 +74,6 @@ def test_kernels_against_numpy(n):
         total = swap_pairs(pairs, target[:n], flip)
         np.testing.assert_array_equal(target[:n], (pairs ^ flip).astype(np.uint16).byteswap())
         assert total == target.view(">u4").sum(dtype=np.uint64)
+        back = target[:n].copy()
+        swap_in_place(back, np.uint16(flip))
+        np.testing.assert_array_equal(back, pairs)
