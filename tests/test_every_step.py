@@ -95,6 +95,7 @@ def _frames(cfa=""):
         v.TIME: np.array(["2024-01-13T22:00"] * N, dtype="datetime64[ns]"),
         v.WEIGHT: np.array([1.0, 0.9, 0.8]),
         v.USE: np.ones(N, bool),
+        v.SPARSE: np.zeros(N, bool),
         v.REASON: np.array([""] * N),
         v.FROM_REFERENCE: maps,
         v.FRAME_CORRELATION: np.ones(N),

@@ -23,7 +23,7 @@ from sciastro.core.history import inherit, record
 from sciastro.core.lift import map_frames, require_loaded
 from sciastro.core.options import Options, option
 from sciastro.core.quality import flag_attributes
-from sciastro.core.vocabulary import CFA, FILTER, QUALITY, SIGNAL, VARIANCE, labeled, require
+from sciastro.core.vocabulary import CFA, FILTER, QUALITY, SIGNAL, SPARSE, VARIANCE, labeled, require
 from sciastro.errors import DatasetError
 from sciastro.kernels import debayer as kernel
 from sciastro.kernels import mosaic
@@ -244,8 +244,9 @@ def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dat
     -------
     Dataset
         A new one with 3 x the frames, in the order R, G, B of the first, then of the second, and so on;
-        variables ``signal``, ``variance``, ``quality``. Superpixel planes of an odd-sized mosaic lose the
-        last row or column.
+        variables ``signal``, ``variance``, ``quality``, and the coordinate ``sparse``: true after "split", so
+        that resampling takes samples to the nearest pixel, since they have no neighbors. Superpixel planes
+        of an odd-sized mosaic lose the last row or column.
 
     Raises
     ------
@@ -270,7 +271,8 @@ def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dat
     specs = (SIGNAL, VARIANCE, QUALITY)
     out = xr.Dataset({spec.name: labeled(spec, data) for spec, data in zip(specs, results, strict=True)})
     out = out.assign(quality=out["quality"].assign_attrs(flag_attributes()))
-    return record(inherit(out.assign_coords(_coordinates(frames)), frames), "calibrate.debayer", options)
+    coordinates = _coordinates(frames, sparse=options.method == "split")
+    return record(inherit(out.assign_coords(coordinates), frames), "calibrate.debayer", options)
 
 
 # Facts about the mosaic's grid or measured on it: they would be wrong for a color plane.
@@ -281,7 +283,7 @@ OF_THE_MOSAIC = (
 )
 
 
-def _coordinates(frames: xr.Dataset) -> dict[str, xr.DataArray | xr.Variable]:
+def _coordinates(frames: xr.Dataset, *, sparse: bool) -> dict[str, xr.DataArray | xr.Variable]:
     triple = np.repeat(np.arange(frames.sizes["frame"]), 3)
     names = [band_name(str(name), color) for name in frames["filter"].values for color in COLORS]
     kept: dict[str, xr.DataArray | xr.Variable] = {
@@ -291,6 +293,7 @@ def _coordinates(frames: xr.Dataset) -> dict[str, xr.DataArray | xr.Variable]:
     }
     kept["filter"] = labeled(FILTER, np.array(names, dtype=str))
     kept["cfa"] = labeled(CFA, np.full(triple.size, "", dtype="U1"))
+    kept["sparse"] = labeled(SPARSE, np.full(triple.size, sparse))
     return kept
 
 

@@ -85,6 +85,13 @@ TRANSPARENCY = _spec("transparency", "frame", "f", "1", "Star flux rate relative
 PSF_SIGNAL = _spec("psf_signal", "frame", "f", "1", "PSF signal weight, on any common scale; NaN no stars.")
 WEIGHT = _spec("weight", "frame", "f", "1", "Weight in the stack; 0 only where `use` is False.")
 USE = _spec("use", "frame", "b", "1", "Whether the frame enters the stack.")
+SPARSE = _spec(
+    "sparse",
+    "frame",
+    "b",
+    "1",
+    "Whether most pixels are no samples, as in one color of a mosaic left as it was.",
+)
 REASON = _spec("reason", "frame", "UOT", "", "Why a frame is left out or weighted down; empty if neither.")
 WCS = _spec(
     "wcs", "frame", "UOT", "", "WCS as FITS header text, one per frame, a scalar for an image; else empty."

@@ -34,7 +34,7 @@ from sciastro.core.vocabulary import (
     labeled,
     require,
 )
-from sciastro.integrate.fuse import OUTSIDE, resampler_of
+from sciastro.integrate.fuse import OUTSIDE, fit_for_sparse, resampler_of
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
 from sciastro.integrate.options import AlignOptions
 from sciastro.integrate.resample import Resampler, resample
@@ -86,6 +86,8 @@ def align(frames: xr.Dataset, *, options: AlignOptions = DEFAULTS) -> xr.Dataset
     require(frames, *PLANES, FROM_REFERENCE, *optional)
     require_loaded(frames, "from_reference", "wcs")
     maps = np.asarray(frames["from_reference"].values, dtype=np.float64)
+    asked = options
+    options, changed = fit_for_sparse(options, frames)
     how = resampler_of(options)
     out = xr.Dataset(
         {
@@ -95,7 +97,7 @@ def align(frames: xr.Dataset, *, options: AlignOptions = DEFAULTS) -> xr.Dataset
     )
     out = out.assign(quality=out["quality"].assign_attrs(flag_attributes()))
     out = out.assign_coords(_coordinates(frames, maps, how))
-    return record(inherit(out, frames), "integrate.align", options)
+    return record(inherit(out, frames), "integrate.align", asked, **changed)
 
 
 def _planes(frames: xr.Dataset, maps: Floats, how: Resampler) -> list[Any]:

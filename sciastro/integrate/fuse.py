@@ -10,11 +10,15 @@ far beyond the noise, and rejecting them would take light from stars. Measured f
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
+from sciastro.core.lift import require_loaded
 from sciastro.core.quality import Quality
+from sciastro.core.vocabulary import SPARSE, require
 from sciastro.integrate.contribution import context_planes
 from sciastro.integrate.drizzle import DrizzleOptions, drop, dropper
 from sciastro.integrate.grid import Tile, input_window, node_positions
@@ -25,7 +29,9 @@ from sciastro.integrate.options import ResampleOptions, StackOptions
 from sciastro.integrate.reject import CAUSES, NO_SHARE, TileResult, reject_tile, rim_of
 from sciastro.integrate.resample import Planes, Resampler, resample, resampler
 
-__all__ = ["Buffers", "ReadWindow", "TileResult", "integrate_tile", "resampler_of"]
+__all__ = ["Buffers", "ReadWindow", "TileResult", "fit_for_sparse", "integrate_tile", "resampler_of"]
+
+Resampling = TypeVar("Resampling", bound=ResampleOptions)
 
 ReadWindow = Callable[[int, int, int, int, int], Planes]
 
@@ -72,6 +78,21 @@ def resampler_of(options: ResampleOptions) -> Resampler:
         max_excluded=options.max_excluded,
         holds_flux=options.pixels_hold == "flux",
     )
+
+
+def fit_for_sparse(options: Resampling, frames: xr.Dataset) -> tuple[Resampling, dict[str, str]]:
+    """Return the options that `frames` can be resampled with, and what the history says of a change.
+
+    The samples of sparse frames have no neighbors of their own: any interpolation would leave nothing.
+    """
+    if SPARSE.name not in frames.variables or options.kernel == "nearest":
+        return options, {}
+    require(frames, SPARSE)
+    require_loaded(frames, SPARSE.name)
+    if not frames[SPARSE.name].values.any():
+        return options, {}
+    why = f"nearest instead of {options.kernel}: samples of a split mosaic have no neighbors to interpolate"
+    return replace(options, kernel="nearest"), {"kernel": why}
 
 
 def integrate_tile(

@@ -58,7 +58,7 @@ from sciastro.errors import DatasetError
 from sciastro.integrate.canvas import Canvas, domain_boxes
 from sciastro.integrate.contribution import context_planes
 from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
-from sciastro.integrate.fuse import integrate_tile, resampler_of
+from sciastro.integrate.fuse import fit_for_sparse, integrate_tile, resampler_of
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
 from sciastro.integrate.noise import autocorrelation, sample_canvas, side_by_side
 from sciastro.integrate.normalize import NormalizeOptions, Terms, between, terms
@@ -113,7 +113,7 @@ def stack(
         ``exposure`` [s] and ``filter`` on `frame`, in memory. ``weight`` and ``use`` (all alike where
         absent), ``from_reference`` (the frames share one grid where absent; a NaN map leaves the
         frame out), ``sky`` and ``transparency`` (not normalized where absent), ``noise`` (all alike where
-        absent). Not modified.
+        absent), ``sparse`` (such frames are resampled to the nearest pixel, or drizzled). Not modified.
     options
         Resampling, normalization, rejection and combination.
     canvas
@@ -135,6 +135,9 @@ def stack(
     """
     require(frames, SIGNAL, VARIANCE, QUALITY, EXPOSURE, FILTER)
     require_loaded(frames, "wcs")
+    asked, changed = options, {}
+    if drizzle is None or not drizzle.enabled:
+        options, changed = fit_for_sparse(options, frames)
     groups, left_out = _groups(frames, options)
     shape = (frames.sizes["y"], frames.sizes["x"])
     canvas = Canvas(shape) if canvas is None else canvas
@@ -146,7 +149,8 @@ def stack(
     )
     out["image_quality"].attrs.update(flag_attributes())
     tied = [_autocorrelation(group, shape, canvas, options, drizzle) for group in groups]
-    if drizzle is not None and drizzle.enabled:  # the sums know nothing of uneven shares
+    # The sums know nothing of the uneven shares of drops, nor of samples that stand alone.
+    if (drizzle is not None and drizzle.enabled) or changed:
         large: Any = np.array([large_factor(one) for one in tied])
     else:
         large = _stacked([_correlation(r[-1]) for r in results])
@@ -162,7 +166,8 @@ def stack(
     wcs = _canvas_wcs(frames, canvas)
     if wcs:
         out = out.assign_coords(wcs=xr.Variable((), wcs, {"long_name": "WCS of the image grid."}))
-    return record(inherit(out, frames), "integrate.stack", options, **_notes(groups, left_out, options))
+    notes = _notes(groups, left_out, options) | changed
+    return record(inherit(out, frames), "integrate.stack", asked, **notes)
 
 
 def _canvas_wcs(frames: xr.Dataset, canvas: Canvas) -> str:

@@ -124,10 +124,10 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=DebayerOptions,
             function=debayer,
             reads=_names("signal variance quality cfa filter"),
-            writes=_names("signal variance quality cfa filter"),
+            writes=_names("signal variance quality cfa filter sparse"),
             new_grid=True,
             drops=OF_THE_MOSAIC,
-            in_memory=_names("cfa filter"),
+            in_memory=_names("cfa filter sparse"),
             must_be_loaded=_names("cfa filter"),
         ),
         "measure.stars": Step(
@@ -166,12 +166,12 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=AlignOptions,
             function=align,
             reads=_names("signal variance quality from_reference"),
-            uses=_names("sky noise wcs"),
+            uses=_names("sparse sky noise wcs"),
             writes=_names("signal variance quality from_reference wcs sky noise frame_correlation"),
             new_grid=True,
             drops=NOT_KEPT,
             in_memory=_names("from_reference wcs sky noise frame_correlation"),
-            must_be_loaded=_names("from_reference wcs"),
+            must_be_loaded=_names("from_reference sparse wcs"),
         ),
         "integrate.comet": Step(options=CometOptions),
         "integrate.canvas": Step(options=CanvasOptions),
@@ -180,7 +180,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=StackOptions,
             function=stack,
             reads=_names("signal variance quality exposure filter"),
-            uses=_names("weight use from_reference sky noise transparency frame_correlation wcs"),
+            uses=_names("weight use sparse from_reference sky noise transparency frame_correlation wcs"),
             writes=_names(
                 "image image_variance image_quality coverage rejected_low rejected_high noise_correlation "
                 "noise_autocorrelation image_exposure n_frames band wcs"
@@ -188,7 +188,8 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             new_grid=True,
             in_memory=_names("noise_autocorrelation image_exposure n_frames band wcs"),
             must_be_loaded=_names(
-                "exposure filter weight use from_reference sky noise transparency frame_correlation wcs"
+                "exposure filter weight use sparse from_reference sky noise transparency frame_correlation "
+                "wcs"
             ),
         ),
         "photometry.aperture": Step(options=ApertureOptions),

@@ -44,6 +44,7 @@ def test_three_frames_of_each_with_their_coordinates(method):
     assert out["exposure"].values.tolist() == [1, 1, 1, 2, 2, 2]
     assert set(out["cfa"].values) == {""}
     assert "wcs" not in out.variables  # it belonged to the mosaic
+    assert out["sparse"].values.tolist() == [method == "split"] * 6
     assert out["signal"].attrs["units"] == "electron"
     assert [entry["step"] for entry in history(out)] == ["calibrate.correct", "calibrate.debayer"]
     for i in (0, 1):
