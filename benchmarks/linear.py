@@ -28,6 +28,7 @@ import numpy as np
 from astropy.io import fits
 
 DISTINCT = 8
+FAINTEST = "13"  # mag of the stars: about 500 in a megapixel
 OWN = 0.3  # noise that each light gets beyond that of its pattern, over the pattern's
 POOL = 1_000_003  # pixels by which the pool of noise is longer than a frame
 SAMPLE = 10  # bytes per pixel and frame that integration writes and reads
@@ -52,10 +53,10 @@ def make_frames(folder: Path, rows: int, columns: int) -> Path:
             "import sys; from pathlib import Path; "
             "from sciastro.recipe.simulated import night_plan, write_night; "
             "write_night(night_plan('tiny', {'lights': int(sys.argv[2]), 'bands': 'G', 'biases': 3, "
-            "'sky.faintest': 15.0}, shape=sys.argv[3]), Path(sys.argv[1]))"
+            "'sky.faintest': float(sys.argv[4])}, shape=sys.argv[3]), Path(sys.argv[1]), workers=2)"
         )
         subprocess.run(
-            [sys.executable, "-c", code, str(folder / "night"), str(DISTINCT), f"{rows}x{columns}"],
+            [sys.executable, "-c", code, str(folder / "night"), str(DISTINCT), f"{rows}x{columns}", FAINTEST],
             check=True,
         )
         (folder / "done").touch()
