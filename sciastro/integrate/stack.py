@@ -135,7 +135,7 @@ def stack(
     """
     require(frames, SIGNAL, VARIANCE, QUALITY, EXPOSURE, FILTER)
     require_loaded(frames, "wcs")
-    asked, changed = options, {}
+    asked, changed = options, dict[str, str]()
     if drizzle is None or not drizzle.enabled:
         options, changed = fit_for_sparse(options, frames)
     groups, left_out = _groups(frames, options)

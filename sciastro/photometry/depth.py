@@ -1,6 +1,6 @@
 """How faint an image reaches: the scatter of apertures on blank sky."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sciastro.core.correlation import aperture_factor
 from sciastro.core.options import Options, option
-from sciastro.photometry.plane import make_plane
+from sciastro.photometry.plane import Plane, make_plane
 
 __all__ = ["Depth", "DepthOptions", "depth"]
 
@@ -104,9 +104,10 @@ def depth(
         autocorrelation=np.ones((1, 1)),
         correlation=1.0,
     ).sums(at_x, at_y, aperture_radius)
-    free = np.flatnonzero((blocked.total == 0) & (blocked.lost == 0) & (blocked.moved == 0))[
-        : options.apertures
-    ]
+    whole = (blocked.total == 0) & (blocked.lost == 0) & (blocked.moved == 0)
+    if whole.sum() < options.least:  # holes everywhere: apertures that are filled up as those of sources are
+        whole = _only_holes(plane, at_x, at_y, aperture_radius)
+    free = np.flatnonzero(whole)[: options.apertures]
     sky = plane.sky(at_x[free], at_y[free], 4.5 * fwhm, 8.0 * fwhm, 3.5, 50)
     sums = plane.sums(at_x[free], at_y[free], aperture_radius)
     flux = sums.total - sums.area * sky.level
@@ -125,9 +126,19 @@ def depth(
     return Depth(mag=float(mag), flux=float(limit), sigma=float(sigma), ratio=ratio, n_apertures=n)
 
 
+def _only_holes(plane: Plane, x: Floats, y: Floats, radius: float) -> npt.NDArray[np.bool_]:
+    """Return which apertures hold no light of sources, and no hole that its mirror image cannot fill."""
+    light = (plane.avoid & ~plane.missing).astype(np.float32)
+    sums = replace(plane, image=light, variance=np.zeros_like(plane.variance)).sums(x, y, radius)
+    return np.asarray((sums.total == 0) & (sums.lost == 0))
+
+
 def _from_variance(
     variance: npt.NDArray[np.float32], missing: npt.NDArray[np.bool_], radius: float, correlation: float
 ) -> float:
     if missing.all():
         return float("nan")
-    return float(correlation * radius * np.sqrt(np.pi * float(np.median(variance[~missing]))))
+    # Sums add variances, so their mean counts where coverage is uneven; a rim of few frames counts as four.
+    known = variance[~missing]
+    middle = float(np.median(known))
+    return float(correlation * radius * np.sqrt(np.pi * float(np.mean(np.minimum(known, 4 * middle)))))

@@ -47,6 +47,7 @@ __all__ = ["Finished", "catalog_of", "measure_set", "write_band"]
 
 log = logging.getLogger(__name__)
 
+HOLES = 0.1  # share of empty pixels from which they are why there is no figure
 DEEPEST = 20_000  # catalog stars per field that photometry may use
 
 
@@ -345,7 +346,31 @@ def product_row(
             names = ("mag", "err", "n_stars", "system", "catalog", "color_term", "color_term_err", "scatter")
             row["zeropoint"] = {name: getattr(zero, name) for name in names}
             row["depth_mag_5sigma"] = finished.limit.mag if finished.limit is not None else None
+        if unknown := _unknown(stacked, finished, row):
+            row["unknown"] = unknown
     return row
+
+
+def _unknown(stacked: Stacked, finished: Finished, row: dict[str, Any]) -> dict[str, str]:
+    """Return why figures of a row are null, by name."""
+    stars = int(finished.measured.stars.size)
+    why = "the image shows no stars" if not stars else ""
+    if finished.calibration is not None:
+        why = finished.calibration.reason
+    elif stars:
+        why = "the image has no world coordinates" if stacked.wcs is None else "there are no catalog stars"
+    if stars and stacked.empty > HOLES:
+        why = (
+            f"{100 * stacked.empty:.1f} % of the pixels hold nothing, so that apertures cannot be filled; "
+            "stack more dithered frames, drizzle with larger drops, or take debayer.method=superpixel"
+            + (f" ({why})" if why else "")
+        )
+    found = {
+        "fwhm_px": np.isfinite(row["fwhm_px"]),
+        "zeropoint": row["zeropoint"] is not None,
+        "depth_mag_5sigma": row["depth_mag_5sigma"] is not None and np.isfinite(row["depth_mag_5sigma"]),
+    }
+    return {name: why or "it cannot be measured" for name, known in found.items() if not known}
 
 
 def _wcs_row(stacked: Stacked, solution: Solution | None) -> dict[str, Any] | None:

@@ -68,6 +68,8 @@ class Stacked:
         How they sample it (`measure.phase.LATTICES`); "" where that needs no care.
     nearest
         Whether samples went to the nearest pixel, whole.
+    empty
+        Share of the pixels that its frames show and that hold nothing.
     """
 
     target: str
@@ -84,6 +86,7 @@ class Stacked:
     coherence: Floats | None = None
     lattice: str = ""
     nearest: bool = False
+    empty: float = 0.0
 
     @property
     def wcs(self) -> WCS | None:
@@ -287,7 +290,7 @@ def stack_band(
         method=", ".join(filter(None, words)),
         reference=first, coherence=noise.coherence,
         lattice=lattice_of(members.cfa, band[-1], calibrator.debayer_method, drizzled=drizzle.enabled),
-        nearest=options.kernel == "nearest" and not drizzle.enabled,
+        nearest=options.kernel == "nearest" and not drizzle.enabled, empty=noise.empty,
     )  # fmt: skip
 
 

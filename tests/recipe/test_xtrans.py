@@ -90,3 +90,17 @@ def test_a_split_mosaic_is_stacked_sample_by_sample(session, tmp_path):
         assert coverage[there].mean() == pytest.approx(
             3 * (5 if row["band"] == "G" else 2) / 9 / there.mean(), rel=0.1
         )
+
+
+def test_figures_that_holes_forbid_are_null_with_the_reason(session, tmp_path):
+    recipe = load_recipe(None, ["calibrate.debayer.method=split"])
+    reduce_session(RunRequest(session=session, out=tmp_path / "out", until="photometry", recipe=recipe))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    for row in summary["products"]:
+        if row["band"] == "G" or row["depth_mag_5sigma"] is not None:
+            continue
+        assert row["zeropoint"] is None
+        for name in ("zeropoint", "depth_mag_5sigma"):
+            assert "of the pixels hold nothing" in row["unknown"][name]
+            assert "debayer.method=superpixel" in row["unknown"][name]
+    assert any("unknown" in row for row in summary["products"])
