@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sciastro.recipe.reasons import is_copy
+from sciastro.recipe.summary import BEFORE_GRADES
 
 __all__ = ["closing_words"]
 
@@ -13,10 +14,13 @@ def closing_words(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
     """Yield the lines to print after a run."""
     lights = [row for row in summary["frames"] if row["type"] == "light"]
     used = sum(bool(row["used"]) for row in lights)
+    early = summary["until"] in BEFORE_GRADES
     copies = sum(is_copy(row["reason"]) for row in lights)
     seconds = summary["timings_s"]["total"]
+    frames = _count(range(len(lights) - copies), "light frame")
+    frames = frames if early else f"{used} of {frames} used"
     yield (
-        f"{summary['status']}: {used} of {len(lights) - copies} light frames used, "
+        f"{summary['status']}: {frames}, "
         f"{_count(summary['masters'], 'master')}, "
         f"{_count(summary['products'], 'product')} in {seconds:.1f} s "
         f"({summary['peak_memory_bytes'] / 1e9:.2f} GB)"

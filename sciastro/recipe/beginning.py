@@ -20,7 +20,7 @@ from sciastro.recipe.growing import (
 from sciastro.recipe.journal import Journal
 from sciastro.recipe.keeping import create_store
 from sciastro.recipe.kept import KeptSet, KeptStacks, load_stacks
-from sciastro.recipe.library import only_used, with_library
+from sciastro.recipe.library import only_used, refused_library, with_library
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
 from sciastro.recipe.making import MasterBank
 from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
@@ -101,7 +101,8 @@ def begin(request: RunRequest, context: Context, summary: Summary) -> Run:
             sweep(folder)
         session = scan(request.session, leave=request.out, options=request.recipe.of(ScanOptions))
         sources = session if request.library is None else with_library(session, request.library)
-        plan = only_used(plan_masters(sources, request.recipe.of(MatchOptions)))
+        every = plan_masters(sources, request.recipe.of(MatchOptions))
+        plan = only_used(every)
         lights = lights_of(plan)
         sets = stack_sets(lights)
         _name_timeless(lights)
@@ -119,6 +120,8 @@ def begin(request: RunRequest, context: Context, summary: Summary) -> Run:
             context.numbered("frames.h5"), lights if growth is None else growth.wanted(lights), session.root,
             mark=marks.masters, resume=journal.resumed, linked=request.raw == "link",
         )  # fmt: skip
+    if word := refused_library(every):
+        context.warn(word)
     _warn(request, context, session, plan, lights)
     run = Run(
         request, context, summary, session, plan, lights, sets, journal, hint, growth=growth, sources=sources

@@ -7,6 +7,7 @@ content.
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from sciastro.recipe.masterspecs import MasterSpec
 from sciastro.recipe.matching import MasterPlan
 from sciastro.recipe.session import Session, scan
 
-__all__ = ["add_to_library", "from_library", "only_used", "with_library"]
+__all__ = ["add_to_library", "from_library", "only_used", "refused_library", "with_library"]
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,28 @@ def only_used(plan: MasterPlan) -> MasterPlan:
     return replace(
         plan, masters=tuple(spec for spec in plan.masters if spec.id in names or not from_library(spec))
     )
+
+
+def refused_library(plan: MasterPlan) -> str:
+    """Return why no master of the library fits any light; empty where one does, or there is none.
+
+    Parameters
+    ----------
+    plan
+        Before `only_used`.
+    """
+    kept = {spec.id for spec in plan.masters if from_library(spec)}
+    candidates = [
+        candidate
+        for match in plan.matches
+        for choice in match.choices
+        for candidate in choice.candidates
+        if candidate.id in kept
+    ]
+    if not candidates or any(candidate.accepted for candidate in candidates):
+        return ""
+    reasons = [reason for reason, _ in Counter(candidate.why for candidate in candidates).most_common(3)]
+    return f"--library: none of its {len(kept)} masters fits these lights: {'; '.join(reasons)}."
 
 
 def add_to_library(library: Path, specs: Sequence[MasterSpec], bank: MasterBank) -> None:

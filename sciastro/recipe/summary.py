@@ -18,7 +18,7 @@ from sciastro.io.paths import atomic_path
 from sciastro.recipe.context import STAGES, Context, peak_memory
 from sciastro.recipe.reasons import is_choice
 
-__all__ = ["SCHEMA", "Summary", "clean", "frame_row"]
+__all__ = ["BEFORE_GRADES", "SCHEMA", "Summary", "clean", "frame_row"]
 
 SCHEMA = 1
 BEFORE_GRADES = ("ingest", "masters", "calibrate")

@@ -45,6 +45,8 @@ def test_masters_of_other_settings_are_not_taken(lights_only, library, tmp_path)
     run = reduce(lights_only, tmp_path / "out", "--library", library)
     assert run.summary["masters"] == []
     assert any(text.startswith("no darks") for text in run.summary["warnings"])
+    (told,) = (text for text in run.summary["warnings"] if text.startswith("--library"))
+    assert "none of its 4 masters fits these lights: another gain (100, not 300)" in told
 
 
 @pytest.mark.slow
