@@ -107,15 +107,17 @@ def reduce(
     products left out, each with its reason in summary.json.
     """
     from sciastro.cli.common import Bars, announce_first_use, console, guarded, json_logging
+    from sciastro.io.paths import output_errors
     from sciastro.recipe.plan import load_recipe
     from sciastro.recipe.run import RunRequest, reduce_session
 
-    own = out / "recipe.toml"
     with guarded(resumable=True):
+        with output_errors(out):  # even looking may be forbidden
+            own = out / "recipe.toml" if add and (out / "recipe.toml").is_file() else None
         request = RunRequest(
             session=session,
             out=out,
-            recipe=load_recipe(recipe or (own if add and own.is_file() else None), set_ or []),
+            recipe=load_recipe(recipe or own, set_ or []),
             until=until,
             resume=resume,
             add=add,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sciastro.errors import OptionError
-from sciastro.io.paths import ensure_writable
+from sciastro.io.paths import ensure_writable, output_errors
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe.aligning import SkyHint
 from sciastro.recipe.context import parse_memory
@@ -79,7 +79,11 @@ class RunRequest:
             For an unknown stage, an impossible place on the sky, an unknown kind of frame to keep, a memory
             that is no size, a scheduler's address that is none, options that need another one, or an output
             folder that is the session, holds it, or holds a stack of several nights that is not added to.
+        OutputError
+            If the output folder cannot even be looked at.
         """
+        with output_errors(self.out):
+            self.out.exists()  # even looking may be forbidden
         if self.until not in UNTIL:
             raise OptionError(f"is {self.until!r}.", where="--until", remedy=f"Stages: {', '.join(UNTIL)}.")
         for name in self.keep:

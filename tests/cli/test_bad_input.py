@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from small_nights import BANDS, LIGHTS, edit, frames, reduce, rename, repaint, science
+from small_nights import BANDS, LIGHTS, command, edit, frames, reduce, rename, repaint, science
 
 FULL = {("Tiny", band): LIGHTS for band in BANDS}
 
@@ -414,3 +414,18 @@ def test_a_disk_that_is_really_full(good_night, tmp_path, size):
         assert run.code == 3 and re.search("the disk (is full|has .* free)", run.told)
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("options", [(), ("--add",), ("--dry-run",)])
+def test_an_output_folder_that_may_not_be_looked_at(night, tmp_path, monkeypatch, options):
+    original = Path.stat
+
+    def forbidden(path, **keywords):
+        if path.is_relative_to(tmp_path / "closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path, **keywords)
+
+    monkeypatch.setattr(Path, "stat", forbidden)
+    result = command("reduce", night, "-o", tmp_path / "closed" / "out", *options)
+    assert result.exit_code == 3
+    assert "cannot be written: permission denied. Choose a folder" in " ".join(result.stderr.split())
