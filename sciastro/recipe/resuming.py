@@ -77,7 +77,7 @@ def open_journal(folder: Path, marks: Marks, *, resume: bool) -> tuple[Journal, 
 
 def _word(before: Mapping[str, Any], marks: Marks, journal: Journal) -> str:
     if not before:
-        return "--resume: no stopped run is here; starting anew."
+        return "--resume: no stopped run is here (one that ended well leaves none); starting anew."
     changed = "; ".join(_changes(before.get("options", {}), marks.options))
     if journal.resumed and before.get("lights") == marks.lights:
         if not changed:
