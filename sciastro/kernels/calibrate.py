@@ -137,8 +137,9 @@ def repair_defects(
     for y in range(inside_y0, inside_y1):
         for start in range(inside_x0, inside_x1, SPAN):
             stop, any_bits = min(start + SPAN, inside_x1), CLEAR
-            for bits in quality[y, start:stop]:  # vectorizes; hardly any span holds a bad pixel
-                any_bits |= bits
+            span = quality[y, start:stop]
+            for x in range(span.size):  # hardly any holds a bad pixel; iterating over values would not vectorize
+                any_bits = np.uint16(any_bits | span[x])
             if not any_bits & bad:
                 continue
             for x in range(start, stop):

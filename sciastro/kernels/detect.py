@@ -237,15 +237,16 @@ def list_flagged(quality, bit, out_y, out_x):
     count, n = 0, quality.shape[1]
     for y in range(quality.shape[0]):
         row, any_bits = quality[y], np.uint16(0)
-        for bits in row:  # vectorizes; most rows hold none, and of the others most spans
-            any_bits |= bits
+        for x in range(n):  # most rows hold none; iterating over values would not vectorize
+            any_bits = np.uint16(any_bits | row[x])
         if any_bits & bit == 0:
             continue
         for start in range(0, n, SPAN):
             stop, some = min(start + SPAN, n), np.uint16(0)
-            for bits in row[start:stop]:
-                some |= bits & bit
-            if some == 0:
+            span = row[start:stop]
+            for x in range(span.size):
+                some = np.uint16(some | span[x])
+            if some & bit == 0:
                 continue
             for x in range(start, stop):
                 if row[x] & bit and count < out_x.size:
