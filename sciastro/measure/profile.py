@@ -46,7 +46,9 @@ def _moffat(beta: float) -> tuple[float, float]:
     half = np.sqrt(2 ** (1 / beta) - 1)  # radius of half maximum for a core radius of 1
     sigma = half * 2 / FWHM_PER_SIGMA
     for _ in range(60):  # the width that its own window returns: what `measure_stars` settles on
-        sigma = _width(beta, NARROW * sigma)
+        before, sigma = sigma, _width(beta, NARROW * sigma)
+        if abs(sigma - before) < 1e-13 * sigma:
+            break
     return _width(beta, WIDE * sigma) / sigma, 2 * half / (FWHM_PER_SIGMA * sigma)
 
 

@@ -159,7 +159,7 @@ def _candidates(lit: npt.NDArray[np.bool_], options: TrailOptions) -> list[Float
     votes = np.zeros((angles.size, 2 * shift + 1), np.int32)
     hough(x, y, cosine, sine, np.float32(shift), votes)
     least = max(8.0, 0.6 * options.length * min(rows, columns) * (share if share < lit.mean() else 1.0))
-    which, offset = np.nonzero(votes >= least)
+    which, offset = np.divmod(np.flatnonzero(votes >= least), votes.shape[1])
     ends = _chords(angles[which], (offset - shift).astype(np.float64), rows, columns)
     length = np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1])
     expected = share * length

