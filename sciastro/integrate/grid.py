@@ -12,12 +12,14 @@ import numpy.typing as npt
 
 from sciastro.core.transform import ORIGIN, SCALE, degree_of
 from sciastro.errors import OptionError
+from sciastro.kernels.nodes import map_grid
 
 __all__ = ["STEP", "Tile", "evaluate_grid", "input_window", "node_positions", "plan_tiles", "working_bytes"]
 
 Floats = npt.NDArray[np.float64]
 
 STEP = 16
+EVERYWHERE = np.full(4, np.nan)  # no domain
 REACH = 4  # input pixels needed beyond the nodes: 3 for the kernel, 1 for rounding
 OVERHEAD = 40  # bytes per tile pixel that do not grow with the number of frames (results, scratch)
 SAMPLE = 11  # bytes per tile pixel and frame: signal, variance, quality, mark of rejection
@@ -56,44 +58,15 @@ def evaluate_grid(
 ) -> tuple[Floats, Floats]:
     """Return the mapped x and y of the grid of all `y` (rows) with all `x` (columns), in pixel.
 
-    Same numbers as `core.transform.evaluate` to rounding; powers are taken along the axes only. Beyond a
+    Same numbers as `core.transform.evaluate` to rounding, and the same whatever the grid. Beyond a
     `domain` (x0, x1, y0, y1; the canvas box that holds the frame) the map goes on as a straight line from
     the edge of the box: an extrapolated polynomial could fold back into the frame.
     """
-    if domain is not None and np.isfinite(domain).all():
-        return _kept_straight(coefficients, x, y, np.asarray(domain, dtype=np.float64))
-    c = np.asarray(coefficients, dtype=np.float64)
-    degree = degree_of(c.shape[1])
-    u = ((np.asarray(x, dtype=np.float64) - ORIGIN) / SCALE)[:, None] ** np.arange(degree + 1)
-    v = ((np.asarray(y, dtype=np.float64) - ORIGIN) / SCALE)[:, None] ** np.arange(degree + 1)
-    square = np.zeros((2, degree + 1, degree + 1))
-    term = 0
-    for total in range(degree + 1):
-        for j in range(total + 1):
-            square[:, j, total - j] = c[:, term]
-            term += 1
-    return v @ square[0] @ u.T, v @ square[1] @ u.T
-
-
-def _kept_straight(
-    coefficients: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, domain: Floats
-) -> tuple[Floats, Floats]:
-    """Evaluate inside the box and a cell of nodes around it, straight on from there."""
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    near_x = np.clip(x, domain[0] - STEP, domain[1] + STEP)
-    near_y = np.clip(y, domain[2] - STEP, domain[3] + STEP)
-    fx, fy = evaluate_grid(coefficients, near_x, near_y)
-    if np.array_equal(near_x, x) and np.array_equal(near_y, y):
-        return fx, fy
-    ends = evaluate_grid(coefficients, domain[:2], domain[2:])
-    width, height = max(domain[1] - domain[0], 1.0), max(domain[3] - domain[2], 1.0)
-    beyond_x, beyond_y = (x - near_x)[None, :] / width, (y - near_y)[:, None] / height
-    out = [
-        plane
-        + beyond_x * 0.5 * (low[1] - low[0] + high[1] - high[0])
-        + beyond_y * 0.5 * (high[0] - low[0] + high[1] - low[1])
-        for plane, (low, high) in ((fx, ends[0]), (fy, ends[1]))
-    ]
+    c = np.ascontiguousarray(coefficients, dtype=np.float64)
+    columns, rows = np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.float64)
+    box = EVERYWHERE if domain is None else np.ascontiguousarray(domain, dtype=np.float64)
+    out = np.empty((2, rows.size, columns.size))
+    map_grid(c, degree_of(c.shape[1]), columns, rows, box, float(STEP), ORIGIN, SCALE, out)
     return out[0], out[1]
 
 

@@ -81,7 +81,7 @@ def hardly_turns(coefficients: npt.ArrayLike) -> bool:
 
 @lru_cache(maxsize=4096)  # asked once per frame and tile
 def _hardly_turns(data: bytes, terms: int) -> bool:
-    coefficients = np.frombuffer(data).reshape(2, terms)
+    coefficients = np.frombuffer(data).reshape(2, terms).copy()  # a read-only one would compile anew
     corners = np.array([0.0, LOOKED_AT])
     x, y = evaluate_grid(coefficients, np.append(corners, corners + STEP), np.append(corners, corners + STEP))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
