@@ -378,8 +378,20 @@ def _combine_doubtful(
                 values, variance, weight, share, shared, n_frames, n_pixels, low, high, out, out_variance,
                 coverage, present, at,
             ) >> (start - at)  # fmt: skip
-        else:
-            doubtful = (1 << n_pixels) - 1
+        else:  # fewer than a vector holds: the same, with the last one again beside them
+            for i in range(n_frames):
+                for q in range(LANES):
+                    p = min(q, n_pixels - 1)
+                    some[i, q], noise[i, q] = values[i, p], variance[i, p]
+                    if shared:
+                        parts[i, q] = share[i, p]
+            doubtful = average_calm(
+                some, noise, weight, parts, shared, n_frames, TILE, low, high, results[0], results[1],
+                results[2], numbers[2], 0,
+            ) & ((1 << n_pixels) - 1)  # fmt: skip
+            for q in range(n_pixels):
+                out[q], out_variance[q], coverage[q] = results[0, q], results[1, q], results[2, q]
+                present[q] = numbers[2, q]
         pixel = start
         while doubtful:
             places[waiting] = pixel

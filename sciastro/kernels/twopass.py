@@ -658,7 +658,9 @@ def two_pass(
     """
     height, width = out_signal.shape
     h_in, w_in = signal.shape
-    planes = np.empty((6, DEEPEST * BLOCK), np.float32)
+    planes = np.empty(
+        (6, DEEPEST * BLOCK + 80), np.float32
+    )  # not whole pages apart, or they share cache lines
     hs, hv, low, high = planes[HS], planes[HV], planes[LOW], planes[HIGH]
     bits, causes = np.empty(DEEPEST * BLOCK, np.uint16), np.empty(DEEPEST * BLOCK, np.uint16)
     touched, state = np.empty(DEEPEST * BLOCK, np.uint8), np.zeros((DEEPEST, NODES), np.uint8)

@@ -22,7 +22,7 @@ from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
 from sciastro.kernels.warp import warp_table
 from sciastro.recipe.calibrating import Calibrator
-from sciastro.recipe.context import Context
+from sciastro.recipe.context import Context, return_free_memory
 from sciastro.recipe.leveling import level_band
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
@@ -232,6 +232,7 @@ def stack_band(
     raised, shared = np.ones((2, len(lights)))
     if not mosaic:  # drops of a mosaic come from raw pixels, which share nothing
         raised, shared = _shared_noise(lights, band, calibrator, options.kernel)
+    return_free_memory()
     read = _WindowReader(lights, band, calibrator.travel(lights), tuple(raised), mosaic)
     out = empty_stack(canvas.shape, len(lights), maps=options.maps, context=options.context)
     maps = canvas.maps(_maps(lights, band, calibrator, mosaic=mosaic))
