@@ -9,6 +9,7 @@ from sciastro.integrate.fuse import integrate_tile
 from sciastro.integrate.grid import Tile
 from sciastro.integrate.normalize import terms
 from sciastro.integrate.options import StackOptions
+from sciastro.integrate.seeing import lenience
 
 OVER = 5
 
@@ -83,8 +84,9 @@ class Night:
         weight = np.ones(n) if weight is None else weight
         tile = Tile(0, self.shape[0], 0, self.shape[1])
         return integrate_tile(
-            self.read, self.maps, self.shape, self.terms(), weight, tile, StackOptions(**options)
-        )
+            self.read, self.maps, self.shape, self.terms(), weight, tile, StackOptions(**options),
+            lenience=lenience(self.fwhm),
+        )  # fmt: skip
 
     def fluxes(self, image, radius=7.0):
         return np.array(

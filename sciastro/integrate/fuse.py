@@ -110,6 +110,7 @@ def integrate_tile(
     adjust: Adjust | None = None,
     feather: float = 0.0,
     other: npt.NDArray[np.float64] | None = None,
+    lenience: npt.NDArray[np.floating] | None = None,
 ) -> TileResult:
     """Return the stack of every frame's part of `tile`; only frames that meet it take memory and time.
 
@@ -146,6 +147,8 @@ def integrate_tile(
         Width [pixel of the frame] over which the share of a frame falls to 0 at its edge; 0 is none.
     other
         Factor and offset (frame, 2) to the values in which outliers are looked for (`reject.reject_tile`).
+    lenience
+        Per frame, factor of what star cores may deviate (`integrate.seeing`); None is 1.
     """
     weights = np.asarray(weight, dtype=np.float32)
     used = np.flatnonzero(weights > 0)
@@ -186,6 +189,7 @@ def integrate_tile(
         planes, weights[members], options, sums=sums, share=share, frames=len(used),
         numbers=np.searchsorted(used, members),
         other=None if other is None else other[members],
+        lenience=None if lenience is None else lenience[members],
     )  # fmt: skip
     done = replace(done, counts=_of_all(done.counts, members, len(maps), done.image.size))
     if len(met) < len(used):  # what the frames that do not meet the tile say of its empty pixels

@@ -119,6 +119,7 @@ def reject_tile(
     frames: int | None = None,
     numbers: Sequence[int] | npt.NDArray[np.intp] | None = None,
     other: npt.NDArray[np.float64] | None = None,
+    lenience: npt.NDArray[np.floating] | None = None,
 ) -> TileResult:
     """Return the stack of the samples of a tile, without its rim.
 
@@ -142,6 +143,8 @@ def reject_tile(
     other
         Factor and offset (frame, 2) that bring the values to another normalization, in which outliers are
         looked for; None looks in the values as they are. The values given are what is combined.
+    lenience
+        Per frame, factor of what star cores may deviate (`integrate.seeing`); None is 1.
     """
     n, rows, columns = planes[0].shape
     if frames is None:
@@ -154,8 +157,10 @@ def reject_tile(
     method, below, above = options.thresholds(frames)
     if method not in ("none", "minmax") and options.protect > 0:
         low, high = SIGMAS.get(method, (below, above))
+        allowed = np.ones(n) if lenience is None else lenience
         protect(
-            *samples.cube, options.protect, low, high, options.combine == "median", *result[:5], marks
+            *samples.cube, options.protect, np.asarray(allowed, np.float32), low, high,
+            options.combine == "median", *result[:5], marks,
         )  # fmt: skip
     if options.grow_low or options.grow_high or options.streaks:
         touched = np.zeros((rows, columns), np.uint8)

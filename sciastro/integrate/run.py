@@ -95,6 +95,7 @@ def stack_windows(
     feather: float = 0.0,
     correlation: npt.NDArray[np.float64] | None = None,
     other: npt.NDArray[np.float64] | None = None,
+    lenience: npt.NDArray[np.floating] | None = None,
 ) -> float:
     """Integrate one band into `out` and return its noise correlation factor.
 
@@ -139,6 +140,8 @@ def stack_windows(
     other
         Factor and offset (frame, 2) to the values in which outliers are looked for
         (`integrate.normalize.between`); None looks in those that are combined.
+    lenience
+        Per frame, factor of what star cores may deviate (`integrate.seeing`); None is 1.
 
     Returns
     -------
@@ -180,6 +183,7 @@ def stack_windows(
         {"maps": maps[used], "frame_shape": frame_shape, "terms": part, "weight": weight[used],
          "options": options, "domains": boxes, "drizzle": drizzle, "feather": feather,
          "other": None if other is None else other[used],
+         "lenience": None if lenience is None else lenience[used],
          "correlation": None if correlation is None else np.asarray(correlation)[used]},
     )  # fmt: skip
     sums = np.zeros((len(tiles), 2))

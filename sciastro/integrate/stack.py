@@ -32,6 +32,7 @@ from sciastro.core.vocabulary import (
     FILTER,
     FRAME_CORRELATION,
     FROM_REFERENCE,
+    FWHM,
     IMAGE,
     IMAGE_EXPOSURE,
     IMAGE_QUALITY,
@@ -64,6 +65,7 @@ from sciastro.integrate.noise import autocorrelation, sample_canvas, side_by_sid
 from sciastro.integrate.normalize import NormalizeOptions, Terms, between, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.reject import rim_of
+from sciastro.integrate.seeing import lenience
 from sciastro.integrate.weights import filled
 
 __all__ = ["StackOptions", "reference_wcs", "stack"]
@@ -83,7 +85,7 @@ class _Group:
     """The frames of one band, by number, and what is known of them.
 
     `reject_terms` normalize for the search for outliers where that differs from `terms`; `noise` is that of
-    the sky of each frame [electron], 1 where nobody knows it.
+    the sky of each frame [electron], 1 where nobody knows it; `fwhm` NaN where nobody knows it [pixel].
     """
 
     name: str
@@ -94,6 +96,7 @@ class _Group:
     weight: Floats
     correlation: Floats
     noise: Floats
+    fwhm: Floats
     exposure: float
 
 
@@ -112,8 +115,9 @@ def stack(
         ``signal`` [electron], ``variance`` [electron2] and ``quality``, dims (frame, y, x);
         ``exposure`` [s] and ``filter`` on `frame`, in memory. ``weight`` and ``use`` (all alike where
         absent), ``from_reference`` (the frames share one grid where absent; a NaN map leaves the
-        frame out), ``sky`` and ``transparency`` (not normalized where absent), ``noise`` (all alike where
-        absent), ``sparse`` (such frames are resampled to the nearest pixel, or drizzled). Not modified.
+        frame out), ``sky`` and ``transparency`` (not normalized where absent), ``noise`` and ``fwhm`` (all
+        alike where absent), ``sparse`` (such frames are resampled to the nearest pixel, or drizzled). Not
+        modified.
     options
         Resampling, normalization, rejection and combination.
     canvas
@@ -213,7 +217,7 @@ def _groups(frames: xr.Dataset, options: StackOptions) -> tuple[list[_Group], li
     known = {
         spec.name: _optional(frames, spec)
         for spec in (
-            EXPOSURE, FILTER, WEIGHT, USE, FROM_REFERENCE, SKY, NOISE, TRANSPARENCY, FRAME_CORRELATION
+            EXPOSURE, FILTER, WEIGHT, USE, FROM_REFERENCE, SKY, NOISE, TRANSPARENCY, FRAME_CORRELATION, FWHM
         )
     }  # fmt: skip
     maps = (
@@ -246,7 +250,9 @@ def _groups(frames: xr.Dataset, options: StackOptions) -> tuple[list[_Group], li
         groups.append(
             _Group(
                 name, members, maps[members], own, other,
-                weight[members], correlation[members], _sky_noise(known, members), float(seconds.sum()),
+                weight[members], correlation[members], _sky_noise(known, members),
+                np.full(members.size, np.nan) if (w := known["fwhm"]) is None else w[members].astype(float),
+                float(seconds.sum()),
             )
         )  # fmt: skip
     if not groups:
@@ -341,6 +347,7 @@ def _one_band(
         other=other,
         weight=group.weight,
         correlation=group.correlation,
+        allowed=lenience(group.fwhm, canvas.scale),
         options=options,
         drizzle=drizzle,
     )
@@ -374,6 +381,7 @@ def _tile(
     other: Floats | None,
     weight: Floats,
     correlation: Floats,
+    allowed: Floats,
     options: StackOptions,
     drizzle: DrizzleOptions | None,
 ) -> tuple[npt.NDArray[np.generic], ...]:
@@ -395,6 +403,7 @@ def _tile(
         domains=domains,
         drizzle=drizzle,
         other=other,
+        lenience=allowed,
     )
     return (*(getattr(done, name) for name in NAMES), *done.context, done.sums)
 

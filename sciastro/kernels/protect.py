@@ -30,6 +30,7 @@ def protect(
     weight,
     share,
     slack_share,
+    lenience,
     kappa_low,
     kappa_high,
     use_median,
@@ -43,7 +44,8 @@ def protect(
     """Combine again where samples were rejected on structure, by a rule that knows of the structure.
 
     A sample x of variance V is kept when ``-(slack + kappa_low sqrt(V)) <= x - image <= slack +
-    kappa_high sqrt(V)``; slack is `slack_share` times the range of the 5 x 5 neighborhood of `image`.
+    kappa_high sqrt(V)``; slack is `slack_share` times the range of the 5 x 5 neighborhood of `image`, for
+    each frame times its `lenience`.
     Only pixels with a rejected sample, and with a slack above three sigma of a typical sample, are
     touched.
 
@@ -57,6 +59,8 @@ def protect(
         Factor of the weight of a sample, 0 is missing; shape (0, 0, 0): 1 everywhere.
     slack_share, kappa_low, kappa_high : float
         See above.
+    lenience : float32[frame]
+        See above; 1 for frames whose stars are about as wide as those of the image.
     use_median : bool
         Median of the kept samples instead of their weighted mean.
     image, image_variance, coverage : float32[y, x]
@@ -92,12 +96,12 @@ def protect(
                     marks[f, y, x] = 0
                 if not (weight[f] > F0 and s > F0 and abs(v) < np.inf and part > F0):
                     continue
-                d = v - center
-                if d < -(slack + kappa_low * np.sqrt(s)):
+                d, room = v - center, slack * lenience[f]
+                if d < -(room + kappa_low * np.sqrt(s)):
                     low += 1
                     if marking:
                         marks[f, y, x] = LOW
-                elif d > slack + kappa_high * np.sqrt(s):
+                elif d > room + kappa_high * np.sqrt(s):
                     high += 1
                     if marking:
                         marks[f, y, x] = HIGH

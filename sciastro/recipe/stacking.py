@@ -20,6 +20,7 @@ from sciastro.integrate.moving import Adjust, Subtraction, shifted_maps
 from sciastro.integrate.normalize import NormalizeOptions, Terms, between, terms
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
+from sciastro.integrate.seeing import lenience
 from sciastro.kernels.warp import warp_table
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context, return_free_memory
@@ -265,6 +266,7 @@ def stack_band(
         options=options, memory_bytes=calibrator.memory_left(out.image.shape, beside),
         workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
         cluster=context.cluster, adjust=change, feather=leveled.feather, correlation=shared,
+        lenience=lenience([light.measures.fwhm for light in lights], canvas.scale),
         other=_other_terms(lights, band, first, options, changes, canvas, cell if mosaic else 1),
     )  # fmt: skip
     lost = losses(out)

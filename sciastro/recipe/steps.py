@@ -180,7 +180,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=StackOptions,
             function=stack,
             reads=_names("signal variance quality exposure filter"),
-            uses=_names("weight use sparse from_reference sky noise transparency frame_correlation wcs"),
+            uses=_names("weight use sparse from_reference sky noise fwhm transparency frame_correlation wcs"),
             writes=_names(
                 "image image_variance image_quality coverage rejected_low rejected_high noise_correlation "
                 "noise_autocorrelation image_exposure n_frames band wcs"
@@ -188,8 +188,8 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             new_grid=True,
             in_memory=_names("noise_autocorrelation image_exposure n_frames band wcs"),
             must_be_loaded=_names(
-                "exposure filter weight use sparse from_reference sky noise transparency frame_correlation "
-                "wcs"
+                "exposure filter weight use sparse from_reference sky noise fwhm transparency "
+                "frame_correlation wcs"
             ),
         ),
         "photometry.aperture": Step(options=ApertureOptions),

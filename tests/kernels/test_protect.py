@@ -29,6 +29,7 @@ def call(values, variance, image, low, high, *, weight=None, share=1.0, use_medi
         weight,
         NO_SHARE,
         share,
+        np.ones(len(values), np.float32),
         4.0,
         3.0,
         use_median,
@@ -145,7 +146,7 @@ def test_consensus_leaves_the_rim_out():
     assert inner[1].sum() == np.isnan(values[:, 2:-2, 2:-2]).sum()
 
 
-def slow_protect(values, variance, weight, share, low, high, image, spread, coverage, rejected):
+def slow_protect(values, variance, weight, share, lenience, low, high, image, spread, coverage, rejected):
     """Pixel by pixel, from the definition; the mean."""
     out = image.copy(), spread.copy(), coverage.copy(), rejected[0].copy(), rejected[1].copy()
     for y, x in np.argwhere((rejected[0] > 0) | (rejected[1] > 0)):
@@ -156,8 +157,8 @@ def slow_protect(values, variance, weight, share, low, high, image, spread, cove
         v, s = values[:, y, x], variance[:, y, x]
         there = np.isfinite(v) & (s > 0) & (weight > 0)
         sigma = np.sqrt(np.where(there, s, 1))
-        under = there & (v - image[y, x] < -(slack + low * sigma))
-        over = there & (v - image[y, x] > slack + high * sigma)
+        under = there & (v - image[y, x] < -(slack * lenience + low * sigma))
+        over = there & (v - image[y, x] > slack * lenience + high * sigma)
         w = np.where(there & ~under & ~over, weight, 0.0)
         out[0][y, x] = np.sum(w[w > 0] * v[w > 0]) / w.sum()
         out[1][y, x] = np.sum(w[w > 0] ** 2 * s[w > 0]) / w.sum() ** 2
@@ -182,10 +183,24 @@ def test_protection_equals_its_twin():
     spread = rng.uniform(1, 3, image.shape).astype(np.float32)
     coverage = np.full(image.shape, 5, np.float32)
     rejected = [rng.integers(0, 2, image.shape).astype(np.uint16) for _ in range(2)]
-    slow = slow_protect(values, variance, weight, 0.4, 4.0, 3.0, image, spread, coverage, rejected)
+    lenience = np.array([1, 1, 1, 2, 1, 3, 1.5], np.float32)
+    slow = slow_protect(values, variance, weight, 0.4, lenience, 4.0, 3.0, image, spread, coverage, rejected)
     before = image.copy()
     protect(
-        values, variance, weight, NO_SHARE, 0.4, 4.0, 3.0, False, image, spread, coverage, *rejected, NO_MARKS
+        values,
+        variance,
+        weight,
+        NO_SHARE,
+        0.4,
+        lenience,
+        4.0,
+        3.0,
+        False,
+        image,
+        spread,
+        coverage,
+        *rejected,
+        NO_MARKS,
     )
     assert 20 < (image != before).sum() < 300
     for got, expected in zip((image, spread, coverage, *rejected), slow, strict=True):
@@ -201,7 +216,20 @@ def test_protection_and_consensus_know_shares():
     spread, coverage = np.full((5, 5), 0.25, np.float32), np.full((5, 5), 4, np.float32)
     weight = np.ones(4, np.float32)
     protect(
-        values, variance, weight, share, 1.0, 4.0, 3.0, False, image, spread, coverage, *rejected, NO_MARKS
+        values,
+        variance,
+        weight,
+        share,
+        1.0,
+        np.ones(4, np.float32),
+        4.0,
+        3.0,
+        False,
+        image,
+        spread,
+        coverage,
+        *rejected,
+        NO_MARKS,
     )
     np.testing.assert_allclose((image[2, 2], spread[2, 2]), (104, 2.25 / 6.25), rtol=1e-6)
     quality = np.array([[1], [0], [1], [2]], np.uint16)  # bit 1 carries 1.5 of 2.5, the last frame nothing
