@@ -142,9 +142,11 @@ def _read(path: Path) -> Table:
         try:
             return _read_format(path)
         except Exception as error:  # each of astropy's readers has exceptions of its own
-            reason = str(error).split("\n", 1)[0][:200]
+            reason = (str(error).split("\n", 1)[0][:200] or "nothing in it can be told").rstrip(".")
+            if isinstance(error, UnicodeDecodeError):
+                reason = "neither text nor FITS"
             raise CatalogError(
-                f"cannot be read as a table ({type(error).__name__}: {reason}).",
+                f"cannot be read as a table ({reason}).",
                 where=str(path),
                 remedy="Give a CSV, ECSV, FITS or VOTable file.",
             ) from error
