@@ -290,7 +290,9 @@ def load_stacks(out: Path, recipe: Recipe) -> KeptStacks:
         OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile,
     ) as error:  # fmt: skip
         raise FileError(
-            "cannot be read: damaged, or changed by hand.", where=str(out / "stacks"), remedy=NEW_START
+            f"cannot be read: damaged, or changed by hand ({error}).",
+            where=str(out / "stacks"),
+            remedy=NEW_START,
         ) from error
     hashes = {light.measures.sha256: light.name for one in sets for light in one.members.lights}
     return KeptStacks(folder=folder, nights=int(state["nights"]), sets=sets, hashes=hashes)
