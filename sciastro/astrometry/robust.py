@@ -108,7 +108,7 @@ def _outer(points: Floats) -> Floats:
     edge = np.roll(corners, -1, axis=0) - corners
     cross = edge[:, :1] * (y - corners[:, 1:]) - edge[:, 1:] * (x - corners[:, :1])
     real = np.any(edge != 0, axis=1)
-    return points[~np.all(cross[real] > 0, axis=0)]
+    return np.asarray(points[~np.all(cross[real] > 0, axis=0)], dtype=np.float64)
 
 
 def select_model(

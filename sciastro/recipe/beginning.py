@@ -22,7 +22,7 @@ from sciastro.recipe.keeping import create_store
 from sciastro.recipe.kept import KeptSet, KeptStacks, load_stacks
 from sciastro.recipe.library import only_used, refused_library, with_library
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
-from sciastro.recipe.making import MasterBank
+from sciastro.recipe.masterbank import MasterBank
 from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
 from sciastro.recipe.plan import Recipe, recipe_text
 from sciastro.recipe.request import UNTIL, RunRequest

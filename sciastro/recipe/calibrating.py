@@ -31,7 +31,7 @@ from sciastro.recipe.context import Context, hand_back_arrays, resident_memory
 from sciastro.recipe.detector import Detector
 from sciastro.recipe.hits import mark_hits
 from sciastro.recipe.lights import PROBED, Light
-from sciastro.recipe.making import MasterBank
+from sciastro.recipe.masterbank import MasterBank
 from sciastro.recipe.matching import LightMatch
 from sciastro.recipe.phases import PLANES, apart, mark_phase, mean_of_phases, phase_of
 from sciastro.recipe.plan import Recipe

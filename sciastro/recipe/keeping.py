@@ -26,7 +26,8 @@ from sciastro.io.store import StoreGroup, create, root_text, write_facts
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet, bands_of
-from sciastro.recipe.making import MasterBank, store_master
+from sciastro.recipe.masterbank import MasterBank
+from sciastro.recipe.masterfiles import store_master
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
 

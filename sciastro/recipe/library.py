@@ -15,7 +15,7 @@ from pathlib import Path
 from sciastro.errors import FileError, UsageError
 from sciastro.io.paths import atomic_path, safe_name
 from sciastro.io.reader import sha256
-from sciastro.recipe.making import MasterBank
+from sciastro.recipe.masterbank import MasterBank
 from sciastro.recipe.masterspecs import MasterSpec
 from sciastro.recipe.matching import MasterPlan
 from sciastro.recipe.session import Session, scan

@@ -29,7 +29,8 @@ from sciastro.recipe.keeping import keep_frames, linked_blocks, originals_of, st
 from sciastro.recipe.kept import forget_stars
 from sciastro.recipe.library import add_to_library
 from sciastro.recipe.lights import StackSet
-from sciastro.recipe.making import MasterBank, make_masters, match_of_made
+from sciastro.recipe.making import make_masters
+from sciastro.recipe.masterbank import MasterBank, match_of_made
 from sciastro.recipe.measuring import measure_lights
 from sciastro.recipe.panels import register_mosaic
 from sciastro.recipe.quality import write_quality

@@ -22,7 +22,7 @@ from sciastro.recipe.colors import averaged, light_of_cells, sky_of_colors
 from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.detector import DetectorFacts, _agree
 from sciastro.recipe.lights import Light, Measured, bands_of, lights_of, stack_sets
-from sciastro.recipe.making import MasterBank, match_of_made
+from sciastro.recipe.masterbank import MasterBank, match_of_made
 from sciastro.recipe.matching import LightMatch, plan_masters
 from sciastro.recipe.plan import load_recipe
 from sciastro.recipe.session import scan

@@ -4,7 +4,7 @@ import pytest
 from session_frames import write
 
 from sciastro.errors import FileError
-from sciastro.recipe.making import _image_of
+from sciastro.recipe.mastersources import image_of
 from sciastro.recipe.session import scan
 
 
@@ -14,6 +14,6 @@ def test_an_image_that_is_gone_is_named(tmp_path):
     write(tmp_path / "bias_1.fits", IMAGETYP="Bias Frame", EXPTIME=0.0)
     frame = scan(tmp_path).frames[0]
     path = tmp_path / frame.path
-    assert _image_of(path, frame).hdu == frame.hdu
+    assert image_of(path, frame).hdu == frame.hdu
     with pytest.raises(FileError, match="holds no image in HDU 7 any more"):
-        _image_of(path, replace(frame, hdu=7))
+        image_of(path, replace(frame, hdu=7))
