@@ -141,7 +141,7 @@ def take_sample(
             target = values[number, k * rows : (k + 1) * rows]
             band = np.asarray(readers[number](start, start + rows))
             target[...] = band
-            top += np.count_nonzero(target >= ceiling)
+            top += int(np.count_nonzero(target >= ceiling))
             if band.dtype not in COUNTED:
                 small[number] = False
             elif counts.size:

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -78,9 +78,9 @@ def spare_dask() -> None:
 class _AskIfLoaded:
     """xarray's question whether something is lazy, which is answered by No while nobody has loaded dask."""
 
-    asked: Callable[[object], bool]
+    asked: Callable[[object], TypeGuard[Any]]
 
-    def __call__(self, x: object) -> bool:
+    def __call__(self, x: object) -> TypeGuard[Any]:
         return "dask.base" in sys.modules and self.asked(x)
 
 

@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 
 from sciastro.io.reader import read_pixels
-from sciastro.recipe import making
+from sciastro.recipe import making, mastersources
 from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.matching import plan_masters
 from sciastro.recipe.plan import load_recipe
@@ -40,8 +40,8 @@ def made(session, out, memory, monkeypatch):
         counts[path.name] = counts.get(path.name, 0) + 1
         return read_pixels(path, hdu)
 
-    monkeypatch.setattr(making, "read_pixels", counted)
-    monkeypatch.setattr(making, "open_rows", lambda image: refuse)
+    monkeypatch.setattr(mastersources, "read_pixels", counted)
+    monkeypatch.setattr(mastersources, "open_rows", lambda image: refuse)
     context = Context(out=out, workers=2, memory=memory, progress=Silent())
     (spec,) = plan_masters(session).masters
     out.mkdir()
