@@ -138,9 +138,8 @@ def repair_defects(
         for start in range(inside_x0, inside_x1, SPAN):
             stop, any_bits = min(start + SPAN, inside_x1), CLEAR
             span = quality[y, start:stop]
-            for x in range(
-                span.size
-            ):  # hardly any holds a bad pixel; iterating over values would not vectorize
+            # Hardly any span holds a bad pixel. By index: iterating over values would not vectorize.
+            for x in range(span.size):
                 any_bits = np.uint16(any_bits | span[x])
             if not any_bits & bad:
                 continue
