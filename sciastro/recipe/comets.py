@@ -283,6 +283,10 @@ def stack_comet(
     stars, comet = _apart(stacked, ordinary, alone)
     if stars is None or comet is None:
         return None
+    moves = np.array([shifts[light.name] for light in comet.lights])
+    weights = np.array([light.weights.get(band, 0.0) for light in comet.lights])
+    kept = 1 - shared_noise_share(moves, weights)
+    comet = replace(comet, arrays=replace(comet.arrays, variance=comet.arrays.variance * np.float32(kept)))
     named = f"{comet.method}, on the comet"
     both = replace(
         stars, arrays=_together(stars.arrays, comet.arrays), method=f"{stars.method}, stars and comet"
@@ -318,6 +322,28 @@ def _shifts(members: StackSet, track: Track, anchor: Light, scale: float) -> dic
     x0, y0 = track.at(_time(anchor))
     places = {light.name: track.at(_time(light)) for light in timed}
     return {name: (scale * (x - x0), scale * (y - y0)) for name, (x, y) in places.items()}
+
+
+def shared_noise_share(shifts: Floats, weights: Floats) -> float:
+    """Return which share of the comet's variance is taken off with the stars, since both share frames.
+
+    With the weights w and the shifts s, stars are ``sum w x`` and the comet ``sum w T_s (x - stars)``: its
+    variance is that of a mean of frames times ``1 - sum_ij w_i w_j sinc(s_i - s_j)`` for white noise, and the
+    sum of both has that of the stars more. Frames paired with themselves are left out: their part, 1 / n,
+    is about what trails of stars leave.
+
+    Parameters
+    ----------
+    shifts
+        Of the comet (frame, 2) [canvas pixel].
+    weights
+        Per frame.
+    """
+    share = weights / weights.sum()
+    apart = shifts[:, None] - shifts[None]
+    alike = np.prod(np.sinc(apart), axis=-1)
+    both = float(share @ alike @ share) - float(share @ share)
+    return float(np.clip(both, 0.0, 1.0))
 
 
 def _together(stars: StackArrays, comet: StackArrays) -> StackArrays:
