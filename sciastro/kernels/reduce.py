@@ -341,80 +341,53 @@ def combine(
     f, g = np.empty(PLANES * TILE, np.float32), np.empty(CLIP_PLANES * TILE, np.float32)
     k = np.empty((5, TILE), np.int32)
     count, below, above = np.empty((3, TILE), np.int32)
-    if noise_floor and how == MEAN and method in (SIGMA, WINSORIZED):
-        _combine_doubtful(
-            values, variance, weight, share, pairs, method, low, high, max_iterations, ranked, work, f, g, k,
-            count, below, above, out, out_variance, coverage, rejected_low, rejected_high, present, marks,
-        )  # fmt: skip
-        return
-    for start in range(0, n_pixels, TILE):
-        m = min(TILE, n_pixels - start)
-        prepare_tile(values, variance, weight, share, pairs, noise_floor, start, m, ranked, f, count)
+    # Only doubtful pixels are sorted where others can be told (`kernels.calm`): they are gathered into tiles
+    # of their own. One loop for both ways: what it calls would be compiled twice otherwise.
+    calm = noise_floor and how == MEAN and method in (SIGMA, WINSORIZED)
+    shared, width = share.size > 0, TILE if calm else 0
+    places, done, waiting = np.empty(2 * TILE, np.int64), 0, 0
+    some, noise = np.empty((n_frames, width), np.float32), np.empty((n_frames, width), np.float32)
+    parts = np.empty((n_frames, width if shared else 0), np.float32)
+    results, numbers = np.empty((3, width), np.float32), np.empty((3, width), np.uint16)
+    signs = np.zeros((n_frames, width), np.uint8)
+    x, v, s, start = values, variance, share, 0
+    o, ov, cov, lows, highs, there, signed = (
+        out, out_variance, coverage, rejected_low, rejected_high, present, marks
+    )  # fmt: skip
+    if calm:
+        rejected_low[:], rejected_high[:] = 0, 0
+        x, v, s, signed = some, noise, parts, signs
+        o, ov, cov = results[0], results[1], results[2]
+        lows, highs, there = numbers[0], numbers[1], numbers[2]
+    while done < n_pixels or waiting > 0:
+        if calm:
+            while done < n_pixels and waiting < TILE:
+                waiting += _average(
+                    values, variance, weight, share, low, high, done, some, noise, parts, results, numbers,
+                    out, out_variance, coverage, present, places[waiting:],
+                )  # fmt: skip
+                done = min(done + LANES, n_pixels)
+            m = min(waiting, TILE)
+            for i in range(n_frames):
+                for q in range(m):
+                    some[i, q], noise[i, q] = values[i, places[q]], variance[i, places[q]]
+                if shared:
+                    for q in range(m):
+                        parts[i, q] = share[i, places[q]]
+            if m == 0:
+                break
+        else:
+            start, m = done, min(TILE, n_pixels - done)
+            done += m
+        prepare_tile(x, v, weight, s, pairs, noise_floor, start, m, ranked, f, count)
         reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m)
         finish_tile(
-            values, variance, weight, share, how, start, m, ranked, f, count, below, above,
-            out, out_variance, coverage, rejected_low, rejected_high, present, marks,
+            x, v, weight, s, how, start, m, ranked, f, count, below, above, o, ov, cov, lows, highs, there,
+            signed,
         )  # fmt: skip
-
-
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
-def _combine_doubtful(
-    values, variance, weight, share, pairs, method, low, high, max_iterations, ranked, work, f, g, k, count,
-    below, above, out, out_variance, coverage, rejected_low, rejected_high, present, marks,
-):  # fmt: skip
-    """Average everything, then do pixels again in which samples may be rejected, gathered from many tiles."""
-    n_frames, n_pixels = values.shape
-    places, waiting = np.empty(2 * TILE, np.int64), 0
-    some, noise = np.empty((n_frames, TILE), np.float32), np.empty((n_frames, TILE), np.float32)
-    results, numbers = np.empty((3, TILE), np.float32), np.empty((3, TILE), np.uint16)
-    signs, shared = np.zeros((n_frames, TILE), np.uint8), share.size > 0
-    parts = np.empty((n_frames, TILE if shared else 0), np.float32)
-    rejected_low[:], rejected_high[:] = 0, 0
-    for start in range(0, n_pixels, LANES):
-        last = start + LANES >= n_pixels
-        if n_pixels >= LANES:
-            at = min(start, n_pixels - LANES)
-            doubtful = average_calm(
-                values, variance, weight, share, shared, n_frames, n_pixels, low, high, out, out_variance,
-                coverage, present, at,
-            ) >> (start - at)  # fmt: skip
-        else:  # fewer than a vector holds: the same, with the last one again beside them
-            for i in range(n_frames):
-                for q in range(LANES):
-                    p = min(q, n_pixels - 1)
-                    some[i, q], noise[i, q] = values[i, p], variance[i, p]
-                    if shared:
-                        parts[i, q] = share[i, p]
-            doubtful = average_calm(
-                some, noise, weight, parts, shared, n_frames, TILE, low, high, results[0], results[1],
-                results[2], numbers[2], 0,
-            ) & ((1 << n_pixels) - 1)  # fmt: skip
-            for q in range(n_pixels):
-                out[q], out_variance[q], coverage[q] = results[0, q], results[1, q], results[2, q]
-                present[q] = numbers[2, q]
-        pixel = start
-        while doubtful:
-            places[waiting] = pixel
-            waiting += doubtful & 1
-            doubtful >>= 1
-            pixel += 1
-        while waiting >= TILE or (last and waiting > 0):
-            these = places[: min(waiting, TILE)]
-            for i in range(n_frames):
-                for q in range(these.size):
-                    some[i, q], noise[i, q] = values[i, these[q]], variance[i, these[q]]
-                if shared:
-                    for q in range(these.size):
-                        parts[i, q] = share[i, these[q]]
-            n = these.size
-            prepare_tile(some, noise, weight, parts, pairs, True, 0, n, ranked, f, count)
-            reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, n)
-            finish_tile(
-                some, noise, weight, parts, MEAN, 0, n, ranked, f, count, below, above, results[0],
-                results[1], results[2], numbers[0], numbers[1], numbers[2], signs,
-            )  # fmt: skip
-            for q in range(n):
-                p = these[q]
+        if calm:
+            for q in range(m):
+                p = places[q]
                 out[p], out_variance[p], coverage[p] = results[0, q], results[1, q], results[2, q]
                 rejected_low[p], rejected_high[p] = numbers[0, q], numbers[1, q]
                 present[p] = numbers[2, q]
@@ -424,6 +397,43 @@ def _combine_doubtful(
                             if marks.size > 0:
                                 marks[i, p] = signs[i, q]
                             signs[i, q] = 0
-            waiting -= n
+            waiting -= m
             for q in range(waiting):
-                places[q] = places[n + q]
+                places[q] = places[m + q]
+
+
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+def _average(
+    values, variance, weight, share, low, high, start, some, noise, parts, results, numbers, out,
+    out_variance, coverage, present, places,
+):  # fmt: skip
+    """Average the 16 pixels from `start` on with all samples; list in `places` and count the doubtful ones.
+
+    The last ones are done together with pixels before them; where there are fewer than 16 at all, in the
+    scratch of the caller, with the last one again beside them.
+    """
+    n_frames, n_pixels = values.shape
+    few, shared = n_pixels < LANES, share.size > 0
+    x, v, s, stride, at = values, variance, share, n_pixels, min(start, n_pixels - LANES)
+    o, ov, cov, there = out, out_variance, coverage, present
+    if few:
+        for i in range(n_frames):
+            for q in range(LANES):
+                p = min(q, n_pixels - 1)
+                some[i, q], noise[i, q] = values[i, p], variance[i, p]
+                if shared:
+                    parts[i, q] = share[i, p]
+        x, v, s, stride, at = some, noise, parts, some.shape[1], 0
+        o, ov, cov, there = results[0], results[1], results[2], numbers[2]
+    doubtful = average_calm(x, v, weight, s, shared, n_frames, stride, low, high, o, ov, cov, there, at)
+    doubtful >>= start - at
+    if few:
+        doubtful &= (1 << n_pixels) - 1
+        for q in range(n_pixels):
+            out[q], out_variance[q], coverage[q] = results[0, q], results[1, q], results[2, q]
+            present[q] = numbers[2, q]
+    number = 0
+    for q in range(LANES):
+        places[number] = start + q
+        number += (doubtful >> q) & 1
+    return number
