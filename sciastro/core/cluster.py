@@ -36,6 +36,7 @@ AHEAD = 2  # tasks in flight per thread of a worker: one runs, one waits
 LOOK = 2.0  # seconds between looks at the workers while nothing finishes
 PATIENCE = 300.0  # seconds that a run waits for a worker, at the start or when all are gone
 ANSWER = 5.0  # seconds that a scheduler has to answer
+SCHEMES = ("tcp", "tls", "ws", "wss", "ucx", "inproc")
 KEPT = 2  # functions that a worker process keeps revived
 START = "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`."
 
@@ -81,6 +82,12 @@ def _knock(address: str) -> None:
     A scheduler speaks first; some other service that waits for a word would keep the client waiting too.
     """
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme not in SCHEMES:
+        raise ClusterError(
+            f"does not answer: {parts.scheme} is no way to a dask scheduler.",
+            where=f"scheduler {address}",
+            remedy=f"Give the address that it prints, such as tcp://host:8786. {START}",
+        )
     if parts.scheme not in ("tcp", "tls") or parts.hostname is None or parts.port is None:
         return
     try:

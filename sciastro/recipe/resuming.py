@@ -98,4 +98,8 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Mapping[str, Any]]) ->
         old = before.get(step, {})
         for name, value in table.items():
             if fingerprint(old.get(name)) != fingerprint(value):
-                yield f"{step.rpartition('.')[2]}.{name} was {old.get(name)} and is {value}"
+                yield f"{step.rpartition('.')[2]}.{name} was {_shown(old.get(name))} and is {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else "empty" if value == "" else str(value)

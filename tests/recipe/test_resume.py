@@ -114,7 +114,7 @@ def test_an_option_redoes_only_what_depends_on_it(good_night, tmp_path, monkeypa
         (
             "stack.high=2.5",
             (0, 0),
-            "stack.high was None and is 2.5. Masters and measured frames are taken",
+            "stack.high was none and is 2.5. Masters and measured frames are taken",
         ),
         ("stars.threshold=6", (0, 6), "stars.threshold was 5.0 and is 6.0. Masters are taken over"),
         ("masters.high=4", (4, 6), "masters.high was .* and is 4.0. Masters depend on that; starting anew"),
