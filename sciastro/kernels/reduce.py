@@ -361,12 +361,10 @@ def combine(
         lows, highs, there = numbers[0], numbers[1], numbers[2]
     while done < n_pixels or waiting > 0:
         if calm:
-            while done < n_pixels and waiting < TILE:
-                waiting += _average(
-                    values, variance, weight, share, low, high, done, some, noise, parts, results, numbers,
-                    out, out_variance, coverage, present, places[waiting:],
-                )  # fmt: skip
-                done = min(done + LANES, n_pixels)
+            done, waiting = _average(
+                values, variance, weight, share, low, high, done, some, noise, parts, results, numbers,
+                out, out_variance, coverage, present, places, waiting,
+            )  # fmt: skip
             m = min(waiting, TILE)
             for i in range(n_frames):
                 for q in range(m):
@@ -404,17 +402,18 @@ def combine(
 
 @njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
 def _average(
-    values, variance, weight, share, low, high, start, some, noise, parts, results, numbers, out,
-    out_variance, coverage, present, places,
+    values, variance, weight, share, low, high, done, some, noise, parts, results, numbers, out,
+    out_variance, coverage, present, places, waiting,
 ):  # fmt: skip
-    """Average the 16 pixels from `start` on with all samples; list in `places` and count the doubtful ones.
+    """Average pixels from `done` on with all samples until TILE doubtful ones wait in `places`.
 
-    The last ones are done together with pixels before them; where there are fewer than 16 at all, in the
-    scratch of the caller, with the last one again beside them.
+    Returns `done` and `waiting` after that. Sixteen pixels a time, the last ones together with pixels before
+    them; where there are fewer than 16 at all, in the scratch of the caller, with the last one again beside
+    them.
     """
     n_frames, n_pixels = values.shape
     few, shared = n_pixels < LANES, share.size > 0
-    x, v, s, stride, at = values, variance, share, n_pixels, min(start, n_pixels - LANES)
+    x, v, s, stride = values, variance, share, n_pixels
     o, ov, cov, there = out, out_variance, coverage, present
     if few:
         for i in range(n_frames):
@@ -423,17 +422,21 @@ def _average(
                 some[i, q], noise[i, q] = values[i, p], variance[i, p]
                 if shared:
                     parts[i, q] = share[i, p]
-        x, v, s, stride, at = some, noise, parts, some.shape[1], 0
+        x, v, s, stride = some, noise, parts, some.shape[1]
         o, ov, cov, there = results[0], results[1], results[2], numbers[2]
-    doubtful = average_calm(x, v, weight, s, shared, n_frames, stride, low, high, o, ov, cov, there, at)
-    doubtful >>= start - at
+    while done < n_pixels and waiting < TILE:
+        at = 0 if few else min(done, n_pixels - LANES)
+        doubtful = average_calm(x, v, weight, s, shared, n_frames, stride, low, high, o, ov, cov, there, at)
+        doubtful >>= done - at
+        pixel = done
+        while doubtful and pixel < n_pixels:
+            places[waiting] = pixel
+            waiting += doubtful & 1
+            doubtful >>= 1
+            pixel += 1
+        done = min(done + LANES, n_pixels)
     if few:
-        doubtful &= (1 << n_pixels) - 1
         for q in range(n_pixels):
             out[q], out_variance[q], coverage[q] = results[0, q], results[1, q], results[2, q]
             present[q] = numbers[2, q]
-    number = 0
-    for q in range(LANES):
-        places[number] = start + q
-        number += (doubtful >> q) & 1
-    return number
+    return done, waiting
