@@ -15,6 +15,8 @@ from sciastro.simulate.camera import XTRANS
 
 pytestmark = pytest.mark.slow
 
+SNR = 50  # of bright stars: circles on coarse pixels hold S/N below 60 or 80, however bright the star
+
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory):
@@ -31,7 +33,7 @@ def colors(night):
 
 def _bright(band):
     flags, snr = np.asarray(band.table["flags"]), np.asarray(band.table["snr"])
-    use = (flags & MASKED == 0) & (snr > 60)
+    use = (flags & MASKED == 0) & (snr > SNR)
     return np.column_stack([band.table["x"].value, band.table["y"].value])[use]
 
 
@@ -51,7 +53,7 @@ def test_colors_lie_on_one_another(colors, color):
 
 
 def test_fluxes_are_in_proportion(colors):
-    scales = {name: np.median(band.flux_ratios(snr=60, share=0.03)[0]) for name, band in colors.items()}
+    scales = {name: np.median(band.flux_ratios(snr=SNR, share=0.03)[0]) for name, band in colors.items()}
     assert abs(scales["R"] / scales["G"] - 1) < 0.01
     assert abs(scales["B"] / scales["G"] - 1) < 0.01
 
