@@ -11,6 +11,8 @@ digitization noise (Merline & Howell 1995, their 0.289^2).
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.counts import calibrate_lanes
+
 __all__ = ["calibrate_window", "repair_defects"]
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
@@ -20,6 +22,8 @@ DO_NOT_USE, SATURATED, DEAD, HOT, INTERPOLATED, NO_DATA, LOW_FLAT = (
     np.uint16(1 << bit) for bit in (0, 1, 10, 11, 12, 13, 15)
 )
 CLEAR = np.uint16(0)
+FLAGS = (SATURATED, NO_DATA, LOW_FLAT, DO_NOT_USE)
+LANES = 16  # pixels done at a time
 SPAN = 256  # pixels looked at in one go for defects
 
 
@@ -71,6 +75,8 @@ def calibrate_window(
     dark_row[:], dark_noise[:], bad_row[:] = dark[0, 0], dark_variance[0, 0], defects[0, 0]
     flat_row[:], flat_noise[:] = flat[0, 0], flat_variance[0, 0]
     constant = np.float32(read_noise) * np.float32(read_noise) + g * g / np.float32(12.0)
+    smooth = width >= LANES and _is_dense(raw[0]) and _is_dense(signal[0]) and _is_dense(quality[0])
+    smooth = smooth and (not with_variance or _is_dense(variance[0]))
     for y in range(height):
         d = dark[y] if dark.size > 1 else dark_row
         dn = dark_variance[y] if dark_variance.size > 1 else dark_noise
@@ -78,9 +84,24 @@ def calibrate_window(
         fn = flat_variance[y] if flat_variance.size > 1 else flat_noise
         bad = defects[y] if defects.size > 1 else bad_row
         v = variance[y] if with_variance else blank
-        _signal_row(raw[y], d, f, bad, g, saturation, signal[y], quality[y])
+        r, s, q, x = raw[y], signal[y], quality[y], 0
+        if smooth and _is_dense(d) and _is_dense(dn) and _is_dense(f) and _is_dense(fn) and _is_dense(bad):
+            while x < width:
+                x = min(x, width - LANES)  # some pixels twice, with the same result
+                calibrate_lanes(
+                    r, d, dn, f, fn, bad, g, b, constant, saturation, FLAGS, s, with_variance, v, q, x
+                )
+                x += LANES
+            continue
+        _signal_row(r, d, f, bad, g, saturation, s, q)
         if with_variance:
-            _variance_row(raw[y], signal[y], dn, f, fn, g, b, constant, v)
+            _variance_row(r, s, dn, f, fn, g, b, constant, v)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _is_dense(row):
+    """Return whether the elements of a row lie side by side."""
+    return row.strides[0] == row.itemsize
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -47,6 +47,34 @@ def test_equals_the_twin(dtype):
     np.testing.assert_array_equal(quality, want[2])
 
 
+@pytest.mark.parametrize("width", [3, 16, 41])
+@pytest.mark.parametrize("with_variance", [True, False])
+def test_part_of_wider_planes_or_every_other_column_gives_the_same(width, with_variance):
+    rng = np.random.default_rng(width)
+    shape = (5, 2 * width + 7)
+    raw = rng.integers(0, 30_000, shape).astype("u2")
+    planes = [
+        rng.uniform(low, high, shape).astype("f4") for low, high in ((390, 410), (0, 9), (0, 2), (0, 1))
+    ]
+    planes[2][rng.random(shape) < 0.1] = 0
+    defects = np.where(rng.random(shape) < 0.1, 1 << 11, 0).astype("u2")
+
+    def run(columns, out):
+        cut = [plane[:, columns] for plane in (raw, *planes, defects)]
+        given = (*cut[:3], 395.0, *cut[3:], 1.3, 4.0, 25_000.0)
+        signal, variance, quality = (plane[:, columns] for plane in out)
+        kernel.calibrate_window(
+            *given, signal, variance if with_variance else np.empty((0, 0), "f4"), quality
+        )
+        return signal, variance, quality
+
+    whole = run(np.s_[:], [np.zeros(shape, kind) for kind in ("f4", "f4", "u2")])
+    for columns in (np.s_[2 : 2 + width], np.s_[1 : 1 + 2 * width : 2]):
+        some = run(columns, [np.zeros(shape, kind) for kind in ("f4", "f4", "u2")])
+        for a, b in zip(some, whole, strict=True):
+            np.testing.assert_array_equal(a, b[:, columns])
+
+
 @pytest.mark.parametrize("cfa", ["", "RGGB", XTRANS])
 @pytest.mark.parametrize("corner", [(0, 0), (7, 4)])
 def test_repair_equals_a_loop(cfa, corner):
