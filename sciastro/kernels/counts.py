@@ -1,4 +1,4 @@
-"""Sixteen raw pixels at a time to electrons, with variance and quality: the inner step of `kernels.calibrate`.
+"""Sixteen raw pixels at a time to electrons, with variance and quality: a step of `kernels.calibrate`.
 
 Vector instructions for the reasons given in `kernels.lanes`: all of a pixel in one go, where loops over rows
 go three times through nine arrays, and windows that are parts of wider planes as fast as whole ones.

@@ -28,7 +28,7 @@ from sciastro.io.store import RawBlock, open_raw
 from sciastro.kernels.mosaic import keep_color
 from sciastro.kernels.trails import mark_trails
 from sciastro.recipe.context import Context, hand_back_arrays, resident_memory
-from sciastro.recipe.detector import Detector
+from sciastro.recipe.detector import Detector, DetectorFacts
 from sciastro.recipe.hits import mark_hits
 from sciastro.recipe.lights import PROBED, Light
 from sciastro.recipe.masterbank import MasterBank
@@ -104,16 +104,17 @@ class Calibrator:
         self._blocks: dict[str, RawBlock | LinkedBlock] = dict(blocks or {})
         self._originals = dict(originals or {})
         self._planes: OrderedDict[_Key, tuple[Planes, ...]] = OrderedDict()
+        self._adapted: dict[tuple[_Key, str], tuple[DetectorFacts, list[Planes]]] = {}
         self._lock = threading.Lock()
         self.scratch = Scratch()
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the planes and the lock behind; where raw pixels lie goes along."""
-        return {**self.__dict__, "_planes": None, "_lock": None}
+        return {**self.__dict__, "_planes": None, "_adapted": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
-        self._planes, self._lock = OrderedDict(), threading.Lock()
+        self._planes, self._adapted, self._lock = OrderedDict(), {}, threading.Lock()
         hand_back_arrays()
 
     def step(self, cfa: str) -> int:
@@ -186,26 +187,35 @@ class Calibrator:
         match, cfa = light.match, light.facts.cfa
         group = "" if match.dark or match.bias or match.level else match.group.id
         key = _Key(match.dark, match.dark_scale, match.bias, match.level, match.flat, cfa, group, phases)
+        facts, by_name = self._detector.of(light), (key, light.name)
         with self._lock:
+            held = self._adapted.get(by_name)
+            if held is not None and held[0] == facts and key in self._planes:
+                self._planes.move_to_end(key)
+                return held[1]
             parts = self._planes.get(key)
             if parts is None:
                 while len(self._planes) >= KEPT and self._planes_bytes() > PLANES_SHARE * self._memory:
                     self._planes.popitem(last=False)
+                self._adapted.clear()  # it holds on to planes
                 whole = self._load(match, cfa)
                 parts = self._planes[key] = apart(whole) if phases else (whole,)
             self._planes.move_to_end(key)
-        facts = self._detector.of(light)
         full = facts.saturation - light.facts.pedestal  # `counts` has taken the pedestal out
         level: float | None = None
         if match.bias is None and match.level is None and light.facts.black_level is not None:
             level = light.facts.black_level - light.facts.pedestal
-        return [
+        adapted = [
             replace(
                 one, gain=facts.gain, read_noise=facts.read_noise, saturation=full,
                 bias_level=one.bias_level if level is None else level,
             )
             for one in parts
         ]  # fmt: skip
+        with self._lock:
+            if self._planes.get(key) is parts:
+                self._adapted[by_name] = facts, adapted
+        return adapted
 
     def _by_phase(self, cfa: str) -> bool:
         """Return whether the phases of a mosaic are calibrated apart."""
