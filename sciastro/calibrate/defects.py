@@ -7,6 +7,7 @@ star is wide): there the 8 nearest pixels of the same color, and darks as if the
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,12 @@ def _bit(where: npt.NDArray[np.bool_], bits: Quality) -> Bits:
     return np.where(where, np.uint16(bits), np.uint16(0))
 
 
+def _mark(out: Bits, where: npt.NDArray[np.bool_], bits: Quality) -> None:
+    """Set `bits` where few pixels want them: without a plane of bits, which takes longer than to look."""
+    if where.any():
+        out[where] |= np.uint16(bits)
+
+
 def _median(plane: npt.NDArray[np.float32], *, with_center: bool = True) -> npt.NDArray[np.float32]:
     out = np.empty(plane.shape, np.float32)
     local_median(plane, merge_network(25 if with_center else 24), with_center, out)
@@ -102,13 +109,14 @@ def defects_from_dark(
     options
         Threshold.
     """
-    out = _bit(~np.isfinite(dark), Quality.DO_NOT_USE)
+    out = np.zeros(dark.shape, np.uint16)
+    _mark(out, ~np.isfinite(dark), Quality.DO_NOT_USE)
     for part in phase_slices(cfa if cell_side(cfa) < 3 else ""):
         plane = _filled(dark[part])
         some = _some_heights(plane)
         sigma = 1.4826 * float(np.median(np.abs(some - np.median(some))))
         limit = max(options.hot_sigma * max(sigma, 1e-6), noise)
-        out[part] |= _bit(_median_is_below(plane, 1.0, np.nextafter(-limit, -np.inf)), Quality.HOT)
+        _mark(out[part], _median_is_below(plane, 1.0, np.nextafter(-limit, -np.inf)), Quality.HOT)
     return out
 
 
@@ -128,9 +136,10 @@ def defects_from_flat(flat: Floats, *, cfa: str = "", options: DefectOptions = D
         Thresholds.
     """
     good = np.isfinite(flat)
-    out = _bit(~good, Quality.LOW_FLAT | Quality.DO_NOT_USE)
+    out = np.zeros(flat.shape, np.uint16)
+    _mark(out, ~good, Quality.LOW_FLAT | Quality.DO_NOT_USE)
     with np.errstate(invalid="ignore"):
-        out |= _bit(flat <= options.low_flat, Quality.LOW_FLAT)
+        _mark(out, flat <= options.low_flat, Quality.LOW_FLAT)
     if cell_side(cfa) == 3:
         local = _same_color(_filled(flat), cfa)[1]
         return np.asarray(out | _bit((flat < options.dead_fraction * local) & good, Quality.DEAD))
@@ -140,7 +149,7 @@ def defects_from_flat(flat: Floats, *, cfa: str = "", options: DefectOptions = D
             dead = ~_median_is_below(plane, 1 / options.dead_fraction, 0.0) & good[part]
         else:
             dead = (plane < 0) & good[part]
-        out[part] |= _bit(dead, Quality.DEAD)
+        _mark(out[part], dead, Quality.DEAD)
     return out
 
 
@@ -227,4 +236,4 @@ def merge_defects(*maps: Bits | None) -> Bits | None:
     given = [one for one in maps if one is not None]
     if not given:
         return None
-    return np.bitwise_or.reduce(np.stack(given)) if len(given) > 1 else given[0]
+    return reduce(np.bitwise_or, given)

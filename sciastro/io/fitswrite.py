@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from sciastro.io.placing import put
 from sciastro.kernels.byteorder import swap_pairs, swap_words
 
 __all__ = ["can_stream", "checksum_text", "stream_hdus"]
 
 BLOCK = 2880
 CHUNK = 1 << 18  # bytes turned at a time; a multiple of 4
+BATCH = 16  # chunks written at a time where they do not stay in the system's memory
 WORD = 0xFFFFFFFF
 
 
@@ -31,7 +33,9 @@ def can_stream(hdu: fits.PrimaryHDU | fits.ImageHDU) -> bool:
     return data is None or (data.dtype in (np.float32, np.uint16) and data.flags.c_contiguous)
 
 
-def stream_hdus(path: Path, hdus: Sequence[fits.PrimaryHDU | fits.ImageHDU], comment: str) -> None:
+def stream_hdus(
+    path: Path, hdus: Sequence[fits.PrimaryHDU | fits.ImageHDU], comment: str, *, once: bool = False
+) -> None:
     """Write HDUs that `can_stream` allows, with CHECKSUM and DATASUM whose comments are `comment`.
 
     Parameters
@@ -40,6 +44,10 @@ def stream_hdus(path: Path, hdus: Sequence[fits.PrimaryHDU | fits.ImageHDU], com
         The file to make, or to replace from its beginning.
     hdus
         In order; their headers get the checksum cards, their pixels stay as they are.
+    comment
+        Of the checksum cards.
+    once
+        Nobody will read the file soon (see `io.placing`).
 
     Raises
     ------
@@ -49,17 +57,17 @@ def stream_hdus(path: Path, hdus: Sequence[fits.PrimaryHDU | fits.ImageHDU], com
     with path.open("wb", buffering=0) as file:
         for hdu in hdus:
             hdu.verify("exception")
-            _stream_one(file, hdu, comment)
+            _stream_one(file, hdu, comment, once)
 
 
-def _stream_one(file: BinaryIO, hdu: fits.PrimaryHDU | fits.ImageHDU, comment: str) -> None:
+def _stream_one(file: BinaryIO, hdu: fits.PrimaryHDU | fits.ImageHDU, comment: str, once: bool) -> None:
     start = file.tell()
     header = hdu.header
     header["DATASUM"] = ("0", comment)
     header.set("CHECKSUM", "0" * 16, comment, before="DATASUM")
     length = len(header.tostring())
     file.seek(start + length)
-    total = 0 if hdu.data is None else _stream_pixels(file, hdu.data)
+    total = 0 if hdu.data is None else _stream_pixels(file, hdu.data, once)
     end = file.tell()
     header["DATASUM"] = str(total)
     words = np.frombuffer(header.tostring().encode("ascii"), ">u4")
@@ -69,17 +77,21 @@ def _stream_one(file: BinaryIO, hdu: fits.PrimaryHDU | fits.ImageHDU, comment: s
     file.seek(end, io.SEEK_SET)
 
 
-def _stream_pixels(file: BinaryIO, data: npt.NDArray[np.generic]) -> int:
+def _stream_pixels(file: BinaryIO, data: npt.NDArray[np.generic], once: bool) -> int:
     """Write the data unit and return its checksum."""
     words = data.dtype == np.float32
     flat = data.reshape(-1).view(np.uint32 if words else np.uint16)
-    room = np.empty(CHUNK // flat.itemsize, flat.dtype)
-    total = 0
+    size = CHUNK // flat.itemsize
+    room = np.empty(size * BATCH if once else size, flat.dtype)
+    total, position = 0, file.tell()
     for begin in range(0, flat.size, room.size):
-        part = flat[begin : begin + room.size]
-        target = room[: part.size]
-        total += int(swap_words(part, target) if words else swap_pairs(part, target, 0x8000))
-        _all(file, target.view(np.uint8).data)
+        some = flat[begin : begin + room.size]
+        for first in range(0, some.size, size):  # what stays in the processor's cache
+            part, target = some[first : first + size], room[first : min(first + size, some.size)]
+            total += int(swap_words(part, target) if words else swap_pairs(part, target, 0x8000))
+        put(file.fileno(), position, memoryview(room[: some.size].view(np.uint8).data), once=once)
+        position += some.nbytes
+    file.seek(position)
     _all(file, b"\0" * (-flat.nbytes % BLOCK))
     return _folded(total)
 

@@ -192,15 +192,18 @@ def _write(
             packing = "zlib" if compress else ""
             write_planes(part, planes_of(hdus), compression=packing, created=created(hdus[0].header))
         else:
-            write_hdus(part, hdus)
+            write_hdus(part, hdus, once=kind == "master")  # the run holds masters in memory
     return path
 
 
-def write_hdus(path: Path, hdus: fits.HDUList) -> None:
-    """Write `hdus` with checksums whose comments do not hold the moment of writing."""
+def write_hdus(path: Path, hdus: fits.HDUList, *, once: bool = False) -> None:
+    """Write `hdus` with checksums whose comments do not hold the moment of writing.
+
+    `once`: nobody will read them soon, so that the system need not keep them in its memory.
+    """
     comment = "checksum of this HDU"
     if all(can_stream(hdu) for hdu in hdus):
-        stream_hdus(path, hdus, comment)
+        stream_hdus(path, hdus, comment, once=once)
         return
     run_tasks(lambda hdu: hdu.add_checksum(when=comment), list(hdus))
     hdus.writeto(path, overwrite=True, output_verify="exception")

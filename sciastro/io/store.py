@@ -17,7 +17,6 @@ import errno
 import json
 import mmap
 import os
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from sciastro.core.quality import flag_attributes
 from sciastro.core.vocabulary import RAW
 from sciastro.errors import FileError, OutputError
 from sciastro.io.paths import output_error
+from sciastro.io.placing import put
 
 __all__ = [
     "RawBlock",
@@ -50,7 +50,6 @@ __all__ = [
 
 LARGE = 1 << 16  # bytes; a contiguous dataset above this is pixels, which the journal leaves out
 SCHEMA = 1
-DONT_CACHE = 0x80  # RWF_DONTCACHE of Linux 6.14; Python has no name for it yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +129,7 @@ class RawBlock:
         start = self.offset + frame * int(np.prod(self.shape[1:])) * self.dtype.itemsize
         try:
             with _descriptor(self.path, os.O_WRONLY) as descriptor:
-                _put(descriptor, start, pixels, once)
+                put(descriptor, start, _bytes_of(np.ascontiguousarray(pixels)), once=once)
         except OSError as error:
             raise output_error(error, self.path) from error
 
@@ -373,31 +372,13 @@ def _add_planes(
     target.dimensions = {"y": height, "x": width}
     for name, (data, unit) in planes.items():
         # At once: pixels that wait for the end of the file would meet a full disk where HDF5 cannot tell it.
-        variable = target.create_variable(name, ("y", "x"), data.dtype, data=data)
+        # Zeros everywhere need no room: they are what HDF5 reads where nothing was written.
+        content = None if data.strides == (0, 0) and not data.flat[0] else data
+        variable = target.create_variable(name, ("y", "x"), data.dtype, data=content)
         variable.attrs["units"] = unit
         if name == "quality":
             variable.attrs.update(flag_attributes())
     target.attrs.update(dict(attrs))
-
-
-def _put(descriptor: int, start: int, pixels: np.ndarray, once: bool) -> None:
-    """Write `pixels` at position `start`; `once`, where the system can, without keeping them in its memory.
-
-    The system then writes them at once and takes the same pages for the next frame. Fresh ones for every
-    frame cost ten times as much as the copy, where a virtual machine first has to ask for them.
-    """
-    view, done = _bytes_of(np.ascontiguousarray(pixels)), 0
-    flags = DONT_CACHE if once and sys.platform == "linux" else 0
-    while done < len(view):
-        try:
-            if flags:
-                done += os.pwritev(descriptor, [view[done:]], start + done, flags)
-            else:
-                done += os.pwrite(descriptor, view[done:], start + done)
-        except OSError as error:
-            if not flags or error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
-                raise
-            flags = 0  # an older system, or a file system that cannot
 
 
 def _journal(path: Path) -> Path:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from sciastro.io.fitswrite import CHUNK, can_stream, checksum_text, stream_hdus
+from sciastro.io.fitswrite import BATCH, CHUNK, can_stream, checksum_text, stream_hdus
 from sciastro.kernels.byteorder import swap_in_place, swap_pairs, swap_words
 
 
@@ -35,6 +35,13 @@ def test_bytes_are_those_of_astropy(tmp_path, shape):
         hdu.add_checksum(when="checksum of this HDU")
     theirs.writeto(tmp_path / "theirs.fits", output_verify="exception")
     assert (tmp_path / "ours.fits").read_bytes() == (tmp_path / "theirs.fits").read_bytes()
+
+
+def test_bytes_are_the_same_where_nobody_reads_them_soon(tmp_path):
+    shape = (517, CHUNK * BATCH // 4 // 517 + 90)  # more than one write
+    for once in (False, True):
+        stream_hdus(tmp_path / f"{once}.fits", hdus(shape), "c", once=once)
+    assert (tmp_path / "True.fits").read_bytes() == (tmp_path / "False.fits").read_bytes()
 
 
 def test_astropy_accepts_the_checksums_and_the_pixels_are_untouched(tmp_path):

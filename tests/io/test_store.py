@@ -98,6 +98,17 @@ def test_planes(made):
         assert ds["image"].attrs["units"] == "adu"
 
 
+@pytest.mark.parametrize("value", [0, 5])
+def test_a_plane_of_one_value_comes_back(made, value):
+    quality = np.broadcast_to(np.uint16(value), (200, 300))
+    size = made.stat().st_size
+    store.write_planes(made, "masters/dark_1", {"quality": (quality, "1")}, {"kind": "dark"})
+    with store.open_group(made, "masters/dark_1") as ds:
+        assert ds["quality"].dtype == np.uint16
+        np.testing.assert_array_equal(ds["quality"].values, quality)
+    assert (made.stat().st_size - size > quality.nbytes // 2) == (value != 0)  # zeros take no room
+
+
 def test_failed_update_leaves_the_old_state(made):
     before = made.read_bytes()
 
