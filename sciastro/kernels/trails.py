@@ -7,6 +7,8 @@ from sciastro.kernels.order import median
 
 __all__ = ["bin_residual", "cross_profiles", "hough", "mark_trails"]
 
+ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def bin_residual(image, quality, forbidden, level, rms, size, clip, out):
@@ -32,6 +34,7 @@ def bin_residual(image, quality, forbidden, level, rms, size, clip, out):
     columns = out.shape[1] * size
     sky, most, noises = np.empty(columns, np.float32), np.empty(columns, np.float32), np.empty(out.shape[1])
     total, count = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    none, nothing = np.zeros(image.shape[1], np.uint16), np.full(image.shape[1], np.float32(np.nan))
     for j in range(out.shape[0]):
         v = min(max((j + 0.5) * size / image.shape[0] * tiles_y - 0.5, 0.0), tiles_y - 1.0)
         j0 = min(int(v), max(tiles_y - 2, 0))
@@ -47,8 +50,12 @@ def bin_residual(image, quality, forbidden, level, rms, size, clip, out):
             for x in range(i * size, (i + 1) * size):
                 sky[x], most[x] = middle, np.float32(clip) * noise
         total[:], count[:] = np.float32(0), np.float32(0)
-        for y in range(j * size, (j + 1) * size):
-            _add_residual(image[y], quality[y if checked else 0], forbidden, checked, sky, most, total, count)
+        last = (j + 1) * size - 1
+        for y in range(j * size, last + 1, 2):
+            after = min(y + 1, last)
+            one, two = (quality[y], quality[after]) if checked else (none, none)
+            second = image[after] if y < last else nothing
+            _add_residuals(image[y], second, one, two, forbidden, sky, most, total, count)
         for i in range(out.shape[1]):
             light, number = np.float32(0), np.float32(0)
             for x in range(i * size, (i + 1) * size):
@@ -58,34 +65,39 @@ def bin_residual(image, quality, forbidden, level, rms, size, clip, out):
             out[j, i] = light / (np.float32(noises[i]) * np.sqrt(number)) if good else np.float32(0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _add_residual(row, bits, forbidden, checked, sky, most, total, count):
-    """Add the clipped residuals of one row, and the pixels that have one; both loops vectorize."""
-    one, zero = np.float32(1), np.float32(0)
-    if not checked:
-        for x in range(total.size):
-            value = row[x] - sky[x]
-            good = value == value
-            value = most[x] if value > most[x] else value
-            total[x] += (-most[x] if value < -most[x] else value) if good else zero
-            count[x] += one if good else zero
-        return
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+def _clipped(value, most, good):
+    """Return a residual of at most `most` either way, 0 where it is not good."""
+    value = most if value > most else value
+    return (-most if value < -most else value) if good else ZERO
+
+
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+def _add_residuals(row, after, bits, bits_after, forbidden, sky, most, total, count):
+    """Add the clipped residuals of two rows, and the pixels that have one.
+
+    Two rows: half the traffic on the sums. Written so that the loop vectorizes.
+    """
     for x in range(total.size):
-        value = row[x] - sky[x]
+        value, next_value = row[x] - sky[x], after[x] - sky[x]
         good = (value == value) & ((bits[x] & forbidden) == 0)
-        value = most[x] if value > most[x] else value
-        total[x] += (-most[x] if value < -most[x] else value) if good else zero
-        count[x] += one if good else zero
+        next_good = (next_value == next_value) & ((bits_after[x] & forbidden) == 0)
+        one = total[x] + _clipped(value, most[x], good)
+        total[x] = one + _clipped(next_value, most[x], next_good)
+        count[x] += (ONE if good else ZERO) + (ONE if next_good else ZERO)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def hough(x, y, cosine, sine, shift, votes):
     """Count the points on each line ``x cos + y sin = rho``: ``votes[angle, rho + shift]``, int32."""
+    place = np.empty(x.size, np.int32)
     for k in range(cosine.size):
         c, s = cosine[k], sine[k]
+        for i in range(x.size):  # apart from the counting, so that it vectorizes
+            place[i] = np.int32(x[i] * c + y[i] * s + shift + HALF)
         row = votes[k]
         for i in range(x.size):
-            row[int(x[i] * c + y[i] * s + shift + np.float32(0.5))] += 1
+            row[place[i]] += 1
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 BIN = 8  # pixel
 CLIP = 6.0  # sigma at which single pixels count
 SURROUNDINGS = 9  # bins
+LEAST_CONTRAST = 3.0  # of a lit bin
 MOST_VOTERS = 12_000
 CANDIDATES = 6
 REACH = 30  # pixels beside a line that are looked at
@@ -130,7 +131,10 @@ def _lit_bins(
     )
     np.clip(bins, -3 * CLIP, 3 * CLIP, out=bins)
     contrast = bins - ndimage.uniform_filter(bins, SURROUNDINGS, mode="nearest")
-    return np.asarray(contrast > max(3.0, float(np.percentile(contrast, 80))))
+    bright = contrast > LEAST_CONTRAST
+    if np.count_nonzero(bright) < 0.2 * bright.size - 1:  # the percentile is lower then
+        return np.asarray(bright)
+    return np.asarray(contrast > max(LEAST_CONTRAST, float(np.percentile(contrast, 80))))
 
 
 def _best_line(
