@@ -11,6 +11,7 @@ from astropy.wcs import WCS
 from sciastro.calibrate.debayer import noise_of, phase_offset
 from sciastro.core import transform
 from sciastro.core.correlation import large_factor
+from sciastro.core.lift import beside
 from sciastro.errors import DatasetError
 from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
 from sciastro.integrate.correlated import resampled_noise
@@ -28,7 +29,7 @@ from sciastro.recipe.leveling import level_band
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.rejected import losses, name_outstanding
-from sciastro.recipe.stacknoise import lattice_of, noise_of_stack
+from sciastro.recipe.stacknoise import lattice_of, noise_of_stack, predict_noise
 
 __all__ = ["Following", "Stacked", "canvas_of", "place_canvas", "stack_band"]
 
@@ -244,10 +245,10 @@ def stack_band(
     leveled = level_band(
         lights, band, maps, canvas, changes, weights, shape, recipe.of(LevelOptions), context
     )
-    beside = 0
+    extra = 0
     change = both(leveled.surfaces, adjust(lights, scale_and_sky) if adjust is not None else None)
     if following is not None:
-        beside, change = following.beside, both(leveled.surfaces, following.change(lights))
+        extra, change = following.beside, both(leveled.surfaces, following.change(lights))
         if following.follow:
             moved = following.of(lights)
             maps, boxes = shifted_maps(maps, moved), boxes - np.repeat(moved, 2, axis=1)
@@ -261,14 +262,23 @@ def stack_band(
         done += step
         context.progress.advance("integrate", step)
 
-    correlation = stack_windows(
-        read, maps, shape, changes, weights, out,
-        options=options, memory_bytes=calibrator.memory_left(out.image.shape, beside),
-        workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
-        cluster=context.cluster, adjust=change, feather=leveled.feather, correlation=shared,
-        lenience=lenience([light.measures.fwhm for light in lights], canvas.scale),
-        other=_other_terms(lights, band, first, options, changes, canvas, cell if mosaic else 1),
-    )  # fmt: skip
+    memory = calibrator.memory_left(out.image.shape, extra)
+    with beside() as start:  # what does not need the stack, while both are waited for
+        predicting = start(
+            lambda: predict_noise(
+                lights, band, calibrator, maps, boxes, out.image.shape, weights, scale_and_sky, options,
+                drizzle,
+            )
+        )  # fmt: skip
+        correlation = stack_windows(
+            read, maps, shape, changes, weights, out,
+            options=options, memory_bytes=memory,
+            workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
+            cluster=context.cluster, adjust=change, feather=leveled.feather, correlation=shared,
+            lenience=lenience([light.measures.fwhm for light in lights], canvas.scale),
+            other=_other_terms(lights, band, first, options, changes, canvas, cell if mosaic else 1),
+        )  # fmt: skip
+        predicted = predicting.result()
     lost = losses(out)
     for light, one in zip(lights, lost, strict=True):
         light.lost[band] = one
@@ -276,9 +286,7 @@ def stack_band(
     # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
     # a thousandth is what it means, and the same for all of them.
     correlation = round(correlation, 3)
-    noise = noise_of_stack(
-        lights, band, calibrator, maps, boxes, weights, scale_and_sky, options, drizzle, out
-    )
+    noise = noise_of_stack(band, predicted, out)
     split = bool(members.cfa) and not drizzle.enabled and calibrator.debayer_method == "split"
     if drizzle.enabled or split:  # the sums of pass 2 know nothing of uneven shares, nor of single samples
         correlation = round(large_factor(noise.autocorrelation), 3)

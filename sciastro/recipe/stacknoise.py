@@ -23,7 +23,7 @@ from sciastro.integrate.shared import SharedNoise, add_shared, shared_noise
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.lights import Light
 
-__all__ = ["StackNoise", "lattice_of", "master_noise", "noise_of_stack"]
+__all__ = ["Predicted", "StackNoise", "lattice_of", "master_noise", "noise_of_stack", "predict_noise"]
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,26 @@ class StackNoise:
     coherence: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What the frames and masters alone tell of the noise of their stack.
+
+    Attributes
+    ----------
+    autocorrelation, coherence
+        As in `StackNoise`.
+    shared
+        What masters add to the variance.
+    places
+        Rows and columns of pixels of the canvas that some frame shows.
+    """
+
+    autocorrelation: Floats
+    shared: SharedNoise
+    coherence: Floats
+    places: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
+
 def lattice_of(cfa: str, color: str, method: str, *, drizzled: bool) -> str:
     """Return which of `measure.phase.LATTICES` samples a color; "" where none describes it."""
     if not cfa:
@@ -60,30 +80,30 @@ def lattice_of(cfa: str, color: str, method: str, *, drizzled: bool) -> str:
     return "full" if color == "G" else "quarter"
 
 
-def noise_of_stack(
+def predict_noise(
     lights: Sequence[Light],
     band: str,
     calibrator: Calibrator,
     maps: Floats,
     boxes: Floats,
+    shape: tuple[int, int],
     weights: Floats,
     terms: Terms,
     options: StackOptions,
     drizzle: DrizzleOptions,
-    out: StackArrays,
-) -> StackNoise:
-    """Return what the variance plane does not tell, after adding to it what masters share.
+) -> Predicted:
+    """Return what can be told of a stack's noise before there is a stack; see `noise_of_stack`.
 
     Parameters
     ----------
     maps, boxes
         Canvas-to-frame maps and the boxes of the canvas that hold the frames.
+    shape
+        Rows and columns of the canvas.
     weights, terms
         Per light.
-    out
-        The stack; its variance is changed in place.
     """
-    shape, flux = (out.image.shape[0], out.image.shape[1]), options.pixels_hold == "flux"
+    flux = options.pixels_hold == "flux"
     cfa = lights[0].facts.cfa
     mosaic = bool(cfa) and drizzle.enabled
     frame_shape = lights[0].facts.shape if mosaic else calibrator.grid_shape(lights[0])
@@ -95,12 +115,26 @@ def noise_of_stack(
     if cfa and not drizzle.enabled:
         tied = widened(tied, noise_of(cfa, band[-1], calibrator.debayer_method))
     shared = master_noise(lights, band, calibrator, sampled, shape, weights, terms, how, dropped)
-    rise = add_shared(out.image, out.variance, shared)
-    log.info("%s: noise that frames share through their masters adds %.1f %% of variance", band, 100 * rise)
     seen = np.isfinite(sampled.x).any(axis=1)
-    pixels = out.image[sampled.v[seen].astype(np.intp), sampled.u[seen].astype(np.intp)]
+    places = sampled.v[seen].astype(np.intp), sampled.u[seen].astype(np.intp)
+    return Predicted(tied, shared, coherence(sampled, weights * terms.scale), places)
+
+
+def noise_of_stack(band: str, predicted: Predicted, out: StackArrays) -> StackNoise:
+    """Return what the variance plane does not tell, after adding to it what masters share.
+
+    Parameters
+    ----------
+    predicted
+        From `predict_noise`.
+    out
+        The stack; its variance is changed in place.
+    """
+    rise = add_shared(out.image, out.variance, predicted.shared)
+    log.info("%s: noise that frames share through their masters adds %.1f %% of variance", band, 100 * rise)
+    pixels = out.image[predicted.places]
     empty = float(np.isnan(pixels).mean()) if pixels.size else 0.0
-    return StackNoise(tied, empty, coherence(sampled, weights * terms.scale))
+    return StackNoise(predicted.autocorrelation, empty, predicted.coherence)
 
 
 def master_noise(
