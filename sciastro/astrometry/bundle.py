@@ -6,13 +6,16 @@ number of stars. The reference frame's rotation stays the identity.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from sciastro.astrometry.lens import Lens, projected, rotation_of
 from sciastro.astrometry.robust import RAYLEIGH_MEDIAN
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["Bundle", "Sightings", "adjust", "turn_frame"]
 
@@ -191,8 +194,10 @@ def _moved(directions: Floats, step: Floats) -> Floats:
 def _blocks(
     vector: Floats, kind: str, rotations: Floats, directions: Floats, seen: Sightings, left: Floats,
     weight: Floats,
-) -> tuple[sparse.csr_matrix, sparse.csr_matrix, Floats]:  # fmt: skip
+) -> "tuple[sparse.csr_matrix, sparse.csr_matrix, Floats]":  # fmt: skip
     """Return the weighted Jacobians of camera and stars, and the weighted residuals."""
+    from scipy import sparse
+
     n, frames, stars = len(left), len(rotations), len(directions)
     v = np.einsum("nij,nj->ni", rotations[seen.frame], directions[seen.star])
     by_lens = []
@@ -221,8 +226,10 @@ def _weighted(block: Floats, w: Floats) -> Floats:
     return np.nan_to_num(block).reshape(w.size, -1) * w[:, None]
 
 
-def _placed(block: Floats, rows: Indices, first: Indices, columns: int) -> sparse.csr_matrix:
+def _placed(block: Floats, rows: Indices, first: Indices, columns: int) -> "sparse.csr_matrix":
     """Return a sparse matrix with each row of `block` from column `first` on."""
+    from scipy import sparse
+
     width = block.shape[1]
     where = first[:, None] + np.arange(width)
     return sparse.csr_matrix(
@@ -231,7 +238,7 @@ def _placed(block: Floats, rows: Indices, first: Indices, columns: int) -> spars
 
 
 def _solved(
-    blocks: tuple[sparse.csr_matrix, sparse.csr_matrix, Floats],
+    blocks: "tuple[sparse.csr_matrix, sparse.csr_matrix, Floats]",
     pull: Floats,
     stiffness: Floats,
     damping: float,
@@ -262,7 +269,7 @@ def _solved(
     return step[:size], step[size:].reshape(-1, 3), stars
 
 
-def _pairs(star: sparse.csr_matrix) -> Floats:
+def _pairs(star: "sparse.csr_matrix") -> Floats:
     """Return the 2 x 2 diagonal blocks of star.T @ star."""
     product = (star.T @ star).tocoo()
     out = np.zeros((star.shape[1] // 2, 2, 2))

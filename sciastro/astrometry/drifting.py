@@ -8,11 +8,10 @@ is taken from the undistorted picture of the reference frame to the frame (`lens
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.table import QTable
-from scipy.spatial.transform import Rotation
 
 from sciastro.astrometry.bundle import Bundle, Sightings, adjust, turn_frame
 from sciastro.astrometry.lens import FISHEYE, Lens, frame_map, sky_to_plane
@@ -21,6 +20,9 @@ from sciastro.astrometry.register import RegisterOptions, star_errors
 from sciastro.astrometry.tracks import Mask, fixed_sources, link_neighbors, tracks_of
 from sciastro.core.stars import StarArray
 from sciastro.errors import MatchError
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
 
 __all__ = ["CameraModel", "Placed", "register_drifting"]
 
@@ -63,7 +65,7 @@ class Placed:
     n: int
     star: Indices
     entry: Indices
-    residuals: QTable | None
+    residuals: "QTable | None"
     reason: str = ""
 
 
@@ -334,6 +336,8 @@ def _averaged(
 
 def _between(rotations: Floats, i: int) -> Floats:
     """Return the rotation that the placed frames on both sides suggest for frame `i` (even spacing)."""
+    from scipy.spatial.transform import Rotation
+
     known = np.flatnonzero(np.isfinite(rotations[:, 0, 0]))
     if known.size == 0:
         return np.eye(3)
@@ -383,6 +387,8 @@ def _placed(
     pair: tuple[Indices, Indices],
     shape: tuple[int, int],
 ) -> Placed:
+    from astropy.table import QTable
+
     star, entry = pair
     nothing = np.full((2, 3), np.nan), np.full(4, np.nan)
     if star.size == 0:

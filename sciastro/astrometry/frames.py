@@ -9,10 +9,10 @@ maps go from the undistorted picture of the reference frame, and no frame has th
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.astrometry.drifting import register_drifting
 from sciastro.astrometry.register import RegisterOptions, register
@@ -30,6 +30,9 @@ from sciastro.core.vocabulary import (
     require,
 )
 from sciastro.errors import DatasetError, MatchError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["RegisterFramesOptions", "best_reference", "register_frames"]
 
@@ -60,8 +63,8 @@ def best_reference(star_lists: Sequence[StarArray]) -> int:
 
 
 def register_frames(
-    frames: xr.Dataset, star_lists: Sequence[StarArray], *, options: RegisterFramesOptions = DEFAULTS
-) -> xr.Dataset:
+    frames: "xr.Dataset", star_lists: Sequence[StarArray], *, options: RegisterFramesOptions = DEFAULTS
+) -> "xr.Dataset":
     """Register every frame to the reference.
 
     Parameters

@@ -8,15 +8,17 @@ stars coincide than chance would bring together in any of the maps that could ha
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
-from scipy.special import bdtrc
 
 from sciastro.core import transform
 from sciastro.errors import MatchError
 from sciastro.kernels.triangles import list_triangles, orientation_histogram, vote
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 __all__ = ["Match", "NoMatchError", "chance", "match_stars", "mutual_pairs", "positions", "similarity"]
 
@@ -279,12 +281,14 @@ def _apply(coefficients: Floats, points: Floats) -> Floats:
 
 
 def mutual_pairs(
-    a: Floats, b: Floats, tolerance: float, tree: cKDTree | None = None
+    a: Floats, b: Floats, tolerance: float, tree: "cKDTree | None" = None
 ) -> tuple[Indices, Indices]:
     """Return the pairs of points (n, 2) that are each other's nearest within `tolerance`.
 
     `tree` of `b` spares those who ask several times its making.
     """
+    from scipy.spatial import cKDTree
+
     if not len(a) or not len(b):
         return np.empty(0, np.intp), np.empty(0, np.intp)
     distance, nearest = (tree or cKDTree(b)).query(a, distance_upper_bound=tolerance)
@@ -304,6 +308,8 @@ def _verify(
     trials: int,
 ) -> tuple[float, Floats]:
     """Polish a map on the bright stars; return log10 of the bound on chance, and the map."""
+    from scipy.spatial import cKDTree
+
     coefficients, parity = candidate
     a, b = pa[: max(VERIFY, sizes[0])], pb[: max(VERIFY, sizes[1])]
     tree = cKDTree(b) if len(b) else None
@@ -336,6 +342,9 @@ def chance(a: Floats, b: Floats, tolerance: float, *, maps: float, fixed: int) -
     The chance of one coincidence is the larger of the uniform one, ``n pi tolerance2 / area``, and
     that found when the map is displaced in `SHIFTS` directions, which knows of clusters.
     """
+    from scipy.spatial import cKDTree
+    from scipy.special import bdtrc
+
     inside = _within(a, b, tolerance)
     other = _within(b, a, tolerance)
     if inside.sum() > other.sum():
@@ -364,7 +373,7 @@ def _within(a: Floats, b: Floats, margin: float) -> npt.NDArray[np.bool_]:
     return np.asarray(np.all((a >= low) & (a <= high), axis=1))
 
 
-def _coincidences(tree: cKDTree, points: Floats, tolerance: float) -> Floats:
+def _coincidences(tree: "cKDTree", points: Floats, tolerance: float) -> Floats:
     """Return how many different tree points are nearest to some point of (..., n, 2) within tolerance."""
     _, nearest = tree.query(points, distance_upper_bound=tolerance)
     found = np.sort(nearest, axis=-1)  # a point without neighbor has the number tree.n
@@ -377,6 +386,8 @@ def _complete(
     pa: Floats, pb: Floats, coefficients: Floats, parity: int, tolerance: float, log_p: float
 ) -> Match:
     """Extend a verified map to all stars, letting it bend as far as the pairs show."""
+    from scipy.spatial import cKDTree
+
     local, tree = coefficients, cKDTree(pb)
     i, j = mutual_pairs(_apply(local, pa), pb, tolerance, tree)
     residual = _apply(local, pa[i]) - pb[j]

@@ -7,12 +7,15 @@ frames support wins, and of equal ones the brighter. A least-squares line throug
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from sciastro.errors import MatchError
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 __all__ = ["Detections", "Track", "find_track", "line_through"]
 
@@ -138,6 +141,8 @@ def find_track(
     MatchError
         If no line is supported by three frames and `SHARE` of all.
     """
+    from scipy.spatial import cKDTree
+
     if len(frames) < FEWEST:
         raise MatchError(
             f"cannot be told from stars in {len(frames)} frames.",
@@ -177,6 +182,8 @@ def _candidates(frames: Sequence[Detections], still: float) -> list[Detections]:
 
     Witnesses are the frames farthest in time, where even a slow mover has left its place.
     """
+    from scipy.spatial import cKDTree
+
     order = np.argsort([one.time for one in frames], kind="stable")
     picks = order[np.unique(np.linspace(0, len(frames) - 1, WITNESSES).round().astype(int))]
     trees = {int(i): cKDTree(np.stack([frames[i].x, frames[i].y], axis=1)) for i in picks if frames[i].x.size}
@@ -197,7 +204,7 @@ def _candidates(frames: Sequence[Detections], still: float) -> list[Detections]:
 
 def _best_line(
     frames: Sequence[Detections],
-    trees: Sequence[cKDTree | None],
+    trees: "Sequence[cKDTree | None]",
     ends: tuple[Detections, Detections],
     tolerance: float,
     fastest: float,

@@ -6,13 +6,17 @@ polynomial from pixels to the tangent plane, moved until its constant term vanis
 linear part is CD and whose rest, divided by CD, is A and B.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS, Sip
 
 from sciastro.astrometry.plane import deproject, project
 from sciastro.core import transform
 from sciastro.errors import SolveError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["fit_wcs", "propagate", "round_trip"]
 
@@ -32,10 +36,10 @@ def fit_wcs(
     dec: npt.ArrayLike,
     weight: npt.ArrayLike | None = None,
     *,
-    start: WCS,
+    start: "WCS",
     order: int,
     shape: tuple[int, int] | None = None,
-) -> WCS:
+) -> "WCS":
     """Fit a WCS to pairs of pixel and sky positions by weighted least squares.
 
     Parameters
@@ -93,7 +97,7 @@ def fit_wcs(
     return _make_wcs(cd, (ra0, dec0), crpix, distortion, order, size)
 
 
-def _shape_of(start: WCS, x: Floats, y: Floats) -> tuple[int, int]:
+def _shape_of(start: "WCS", x: Floats, y: Floats) -> tuple[int, int]:
     if start.pixel_shape is not None:
         return int(start.pixel_shape[1]), int(start.pixel_shape[0])
     return int(np.ceil(y.max())) + 1, int(np.ceil(x.max())) + 1
@@ -106,7 +110,9 @@ def _make_wcs(
     distortion: Floats,
     order: int,
     shape: tuple[int, int],
-) -> WCS:
+) -> "WCS":
+    from astropy.wcs import WCS, Sip
+
     wcs = WCS(naxis=2)
     wcs.wcs.crval, wcs.wcs.crpix, wcs.wcs.cd = crval, crpix + 1.0, cd
     wcs.wcs.cunit, wcs.wcs.radesys = ["deg", "deg"], "ICRS"
@@ -159,7 +165,7 @@ def _grid(shape: tuple[int, int], margin: float) -> tuple[Floats, Floats]:
     return x.ravel(), y.ravel()
 
 
-def round_trip(wcs: WCS, shape: tuple[int, int]) -> float:
+def round_trip(wcs: "WCS", shape: tuple[int, int]) -> float:
     """Return the largest error [pixel] of pixel -> focal plane -> pixel through AP and BP; 0 for TAN."""
     if wcs.sip is None:
         return 0.0
@@ -171,14 +177,14 @@ def round_trip(wcs: WCS, shape: tuple[int, int]) -> float:
 
 
 def propagate(
-    reference: WCS,
+    reference: "WCS",
     from_reference: Floats,
     shape: tuple[int, int],
     *,
     min_order: int = 1,
     max_order: int = 5,
     near: tuple[float, float] | None = None,
-) -> tuple[WCS, float]:
+) -> "tuple[WCS, float]":
     """Carry the WCS of the reference to a frame.
 
     Parameters
@@ -204,6 +210,8 @@ def propagate(
     SolveError
         If the map is missing (NaN) or cannot be inverted over the frame.
     """
+    from astropy.wcs import WCS
+
     if not np.all(np.isfinite(from_reference)):
         raise SolveError(
             "is NaN.", where="from_reference", remedy="Register the frame first, or leave it out."
@@ -232,7 +240,7 @@ def propagate(
     return best
 
 
-def _residual(wcs: WCS, x: Floats, y: Floats, ra: Floats, dec: Floats) -> float:
+def _residual(wcs: "WCS", x: Floats, y: Floats, ra: Floats, dec: Floats) -> float:
     """Return the largest distance [pixel] between given and fitted sky positions of pixels."""
     ra0, dec0 = (float(v) for v in wcs.wcs.crval)
     got_ra, got_dec = wcs.all_pix2world(x, y, 0)

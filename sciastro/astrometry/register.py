@@ -7,10 +7,10 @@ clipped, and re-matched with the better map.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.table import QTable
 
 from sciastro.astrometry.match import Match, match_stars, mutual_pairs, positions
 from sciastro.astrometry.models import fit_model
@@ -19,6 +19,9 @@ from sciastro.core import transform
 from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
 from sciastro.errors import MatchError
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
 
 __all__ = ["RegisterOptions", "Registration", "register", "star_errors"]
 
@@ -98,7 +101,7 @@ class Registration:
     flipped: bool
     parity: int
     log_false_alarm: float
-    residuals: QTable
+    residuals: "QTable"
     shortfall: str = ""
 
 
@@ -121,6 +124,8 @@ def register(
     MatchError
         Where the star patterns do not match beyond doubt, or too few pairs remain.
     """
+    from astropy.table import QTable
+
     a, b = reference[: options.max_stars], frame[: options.max_stars]
     match = match_stars(
         a, b, max_scale=options.max_scale, tolerance=options.tolerance, allow_mirror=options.allow_mirror,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import ConvexHull, QhullError
 
 from sciastro.astrometry.match import similarity
 from sciastro.core import transform
@@ -80,6 +79,8 @@ def residuals(coefficients: Floats, source: Floats, target: Floats) -> Floats:
 
 def coverage(points: Floats, shape: tuple[int, int]) -> float:
     """Return the share of the frame inside the hull of `points` (n, 2); 0 for fewer than 3."""
+    from scipy.spatial import ConvexHull, QhullError
+
     if len(points) < 3:
         return 0.0
     try:

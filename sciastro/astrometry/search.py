@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS, Sip
-from scipy.spatial import cKDTree
 
 from sciastro.astrometry.match import NoMatchError, chance, match_stars
 from sciastro.astrometry.plane import offset, project
 from sciastro.astrometry.sky import CatalogStars, StarsAt, catalog_stars, isolated, pixels_of
 from sciastro.core import transform
 from sciastro.errors import MatchError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["CONTRAST", "Guess", "Pointing", "by_pattern", "by_shift", "spiral"]
 
@@ -39,7 +41,7 @@ class Guess:
         "header" or "pattern".
     """
 
-    wcs: WCS
+    wcs: "WCS"
     log_false_alarm: float
     method: str
 
@@ -58,7 +60,7 @@ class Pointing:
 
 def by_shift(
     image: Floats,
-    wcs: WCS,
+    wcs: "WCS",
     sky: CatalogStars,
     shape: tuple[int, int],
     *,
@@ -112,6 +114,8 @@ def _best_shift(
     image: Floats, predicted: Floats, reach: float, tolerance: float
 ) -> list[tuple[float, Floats]]:
     """Return the shift that most pairs agree on, with log10 of its chance; empty if no pair is near."""
+    from scipy.spatial import cKDTree
+
     pairs = cKDTree(image).query_ball_tree(cKDTree(predicted), reach)
     first = np.repeat(np.arange(len(image)), [len(near) for near in pairs])
     second = np.concatenate([np.asarray(near, dtype=np.intp) for near in pairs])
@@ -126,7 +130,9 @@ def _best_shift(
     return [(chance(predicted + shift, image, tolerance, maps=(reach / tolerance) ** 2, fixed=1), shift)]
 
 
-def _moved(wcs: WCS, shift: Floats) -> WCS:
+def _moved(wcs: "WCS", shift: Floats) -> "WCS":
+    from astropy.wcs import Sip
+
     moved = wcs.deepcopy()
     moved.wcs.crpix = np.asarray(moved.wcs.crpix) + shift
     if moved.sip is not None:
@@ -218,8 +224,10 @@ def _in_vain(centers: list[tuple[float, float]], depths: list[int], best: float,
 
 def _as_wcs(
     coefficients: Floats, shape: tuple[int, int], center: tuple[float, float], scale: float, sign: float
-) -> WCS:
+) -> "WCS":
     """Return the TAN WCS of a similarity from image pixels to the plane (x to the west for sign +1)."""
+    from astropy.wcs import WCS
+
     flip = np.diag([-sign, 1.0])
     linear = coefficients[:, 1:3] / transform.SCALE
     origin = np.linalg.solve(

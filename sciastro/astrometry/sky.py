@@ -2,21 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy import units as u
-from astropy.table import QTable, Table
-from astropy.wcs import WCS
-from scipy.spatial import cKDTree
 
 from sciastro.astrometry.plane import project
 from sciastro.errors import CatalogError
 
+if TYPE_CHECKING:
+    from astropy import units as u
+    from astropy.table import QTable, Table
+    from astropy.wcs import WCS
+
 __all__ = ["CatalogStars", "Hint", "StarsAt", "catalog_stars", "isolated", "pixels_of"]
 
 Floats = npt.NDArray[np.float64]
-StarsAt = Callable[[float, float, float], QTable]
+StarsAt = Callable[[float, float, float], "QTable"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +43,7 @@ class Hint:
         Relative error that the scale may have.
     """
 
-    wcs: WCS | None = None
+    wcs: "WCS | None" = None
     ra: float | None = None
     dec: float | None = None
     scale: float | None = None
@@ -78,7 +80,7 @@ class CatalogStars:
         return CatalogStars(self.id[index], self.ra[index], self.dec[index], self.mag[index], self.name)
 
 
-def catalog_stars(table: QTable) -> CatalogStars:
+def catalog_stars(table: "QTable") -> CatalogStars:
     """Return the rows of a star table that have a position.
 
     Parameters
@@ -92,6 +94,8 @@ def catalog_stars(table: QTable) -> CatalogStars:
     CatalogError
         If there is no position.
     """
+    from astropy import units as u
+
     for name in ("ra", "dec"):
         if name not in table.colnames:
             raise CatalogError(
@@ -108,7 +112,9 @@ def catalog_stars(table: QTable) -> CatalogStars:
     return CatalogStars(names[order], np.mod(ra[order], 360.0), dec[order], mag[order], name)
 
 
-def _numbers(table: Table, name: str, unit: u.UnitBase) -> Floats:
+def _numbers(table: "Table", name: str, unit: "u.UnitBase") -> Floats:
+    from astropy import units as u
+
     column = table[name]
     if hasattr(column, "filled") and getattr(column, "mask", None) is not None:
         column = column.filled(np.nan)
@@ -121,7 +127,7 @@ def _numbers(table: Table, name: str, unit: u.UnitBase) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
-def pixels_of(wcs: WCS, stars: CatalogStars) -> Floats:
+def pixels_of(wcs: "WCS", stars: CatalogStars) -> Floats:
     """Return pixel positions (n, 2) of catalog stars, distortion included; NaN behind the tangent plane."""
     plane = project(stars.ra, stars.dec, *(float(v) for v in wcs.wcs.crval))
     out = np.full((len(stars), 2), np.nan)
@@ -136,6 +142,8 @@ def pixels_of(wcs: WCS, stars: CatalogStars) -> Floats:
 
 def isolated(points: Floats, magnitude: Floats, radius: float, contrast: float) -> npt.NDArray[np.bool_]:
     """Return which points have no neighbor within `radius` brighter than their magnitude plus `contrast`."""
+    from scipy.spatial import cKDTree
+
     good = np.ones(len(points), bool)
     if len(points) < 2:
         return good

@@ -1,18 +1,20 @@
 """What a plate solution is, and its making from matched stars."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy import units as u
-from astropy.table import QTable
-from astropy.wcs import WCS
 
 from sciastro.astrometry.plane import separation
 from sciastro.astrometry.refine import round_trip
 from sciastro.astrometry.robust import Fit
 from sciastro.astrometry.sky import CatalogStars, pixels_of
 from sciastro.core.wcs import parity, pixel_scale, resampled, rotation
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+    from astropy.wcs import WCS
 
 __all__ = ["ImageStars", "Refined", "Solution", "finished"]
 
@@ -52,11 +54,11 @@ class Solution:
         What was tried, in words.
     """
 
-    wcs: WCS
+    wcs: "WCS"
     n_stars: int
     rms_arcsec: float
     rms_px: float
-    matched: QTable
+    matched: "QTable"
     order: int
     log_false_alarm: float
     parity: int
@@ -70,6 +72,8 @@ class Solution:
 
     def moved(self, x: float, y: float, shape: tuple[int, int]) -> "Solution":
         """Return the solution of a grid that begins at pixel (`x`, `y`) of this one."""
+        from astropy import units as u
+
         wcs, table = resampled(self.wcs, (x, y)), self.matched.copy()
         wcs.pixel_shape = (shape[1], shape[0])
         table["x"], table["y"] = table["x"] - x * u.pix, table["y"] - y * u.pix
@@ -118,7 +122,7 @@ class Refined:
         Bound on log10 of the probability that this is chance.
     """
 
-    wcs: WCS
+    wcs: "WCS"
     image: Indices
     sky: CatalogStars
     fit: Fit
@@ -128,6 +132,9 @@ class Refined:
 
 def finished(image: ImageStars, refined: Refined, method: str, epoch: float, attempts: list[str]) -> Solution:
     """Return the solution with residuals per star; `epoch` [Julian year] and `attempts` are recorded."""
+    from astropy import units as u
+    from astropy.table import QTable
+
     wcs, sky, keep = refined.wcs, refined.sky, refined.fit.keep
     points = image.points[refined.image]
     delta = points - pixels_of(wcs, sky)

@@ -8,10 +8,10 @@ then with SIP of the order that predicts left-out stars best. What remains must 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS
 
 from sciastro.astrometry.match import chance, mutual_pairs
 from sciastro.astrometry.plane import project
@@ -24,6 +24,9 @@ from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
 from sciastro.core.wcs import center, footprint_radius, parity, pixel_scale, tan_wcs
 from sciastro.errors import SolveError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["Hint", "Solution", "SolveOptions", "solve_field"]
 
@@ -174,7 +177,7 @@ def _guesses(
     )  # fmt: skip
 
 
-def _given(hint: Hint, pointing: Pointing | None, shape: tuple[int, int]) -> list[WCS]:
+def _given(hint: Hint, pointing: Pointing | None, shape: tuple[int, int]) -> "list[WCS]":
     """Return the header's WCS, and those that center, scale and angle define."""
     given = [hint.wcs] if hint.wcs is not None else []
     if pointing is not None and hint.angle is not None:
@@ -230,8 +233,10 @@ def _refine(image: ImageStars, guess: Guess, stars_at: StarsAt, options: SolveOp
     return result
 
 
-def _at_center(wcs: WCS, shape: tuple[int, int]) -> WCS:
+def _at_center(wcs: "WCS", shape: tuple[int, int]) -> "WCS":
     """Return a plain TAN with the reference pixel at the middle of the frame, best for SIP."""
+    from astropy.wcs import WCS
+
     out = WCS(naxis=2)
     out.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     out.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
@@ -269,7 +274,7 @@ def _fair_lists(
 
 
 def _fit_plane(
-    image: ImageStars, sky: CatalogStars, i: Indices, j: Indices, wcs: WCS, top: int, options: SolveOptions
+    image: ImageStars, sky: CatalogStars, i: Indices, j: Indices, wcs: "WCS", top: int, options: SolveOptions
 ) -> tuple[Fit, int]:
     """Fit pixels to the tangent plane (in pixels) with the degree that left-out stars favor."""
     ra0, dec0 = center(wcs, image.shape)

@@ -9,9 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from sciastro.astrometry.match import positions
 from sciastro.astrometry.register import RegisterOptions, register
@@ -38,6 +35,8 @@ def fixed_sources(star_lists: Sequence[StarArray]) -> list[Mask]:
 
     On a set that follows the sky these are the stars; on one that drifts, hot pixels and the landscape.
     """
+    from scipy.spatial import cKDTree
+
     points = [positions(stars) for stars in star_lists]
     known = [i for i, one in enumerate(points) if len(one)]
     chosen = (
@@ -88,6 +87,9 @@ def tracks_of(star_lists: Sequence[StarArray], links: Sequence[Link]) -> tuple[I
 
     A track that would hold two sources of one frame is dropped.
     """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     sizes = [len(stars) for stars in star_lists]
     first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
     if not links:

@@ -5,15 +5,17 @@ suggest a rotation; it is believed where far more bright stars fall on catalog s
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS
-from scipy.spatial import cKDTree
-from scipy.special import bdtrc
 
 from sciastro.astrometry.lens import Lens
 from sciastro.astrometry.plane import project
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+    from scipy.spatial import cKDTree
 
 __all__ = ["Place", "directions_of", "find_place", "picture_wcs"]
 
@@ -66,6 +68,9 @@ def find_place(directions: Floats, light: Floats, sky: Floats) -> Place | None:
     sky
         (star, 3) catalog stars in equatorial axes, brightest first.
     """
+    from scipy.spatial import cKDTree
+    from scipy.special import bdtrc
+
     order = np.argsort(-light, kind="stable")[:BRIGHT]
     seen, sky = directions[order], sky[:CATALOG]
     if len(seen) < 8 or len(sky) < 8:
@@ -115,7 +120,7 @@ def _frames(a: Floats, b: Floats) -> Floats:
 
 def _most(
     seen: Floats, a: Floats, b: Floats, sky: Floats, i: npt.NDArray[np.intp], j: npt.NDArray[np.intp],
-    tree: cKDTree,
+    tree: "cKDTree",
 ) -> tuple[int, Floats] | None:  # fmt: skip
     """Return how many stars the best of the suggested rotations explains, and the rotation sky -> picture."""
     if i.size == 0:
@@ -135,7 +140,7 @@ def _most(
     return best
 
 
-def _polished(seen: Floats, rotation: Floats, sky: Floats, tree: cKDTree) -> Floats:
+def _polished(seen: Floats, rotation: Floats, sky: Floats, tree: "cKDTree") -> Floats:
     """Return the least-squares rotation (mirrored if the first one is) of the stars that coincide."""
     near, index = tree.query(seen @ rotation, distance_upper_bound=2 * np.sin(np.deg2rad(NEAR) / 2))
     hit = np.isfinite(near)
@@ -144,8 +149,10 @@ def _polished(seen: Floats, rotation: Floats, sky: Floats, tree: cKDTree) -> Flo
     return np.asarray(u @ np.diag([1, 1, sign * np.linalg.det(u @ vt)]) @ vt)
 
 
-def picture_wcs(rotation: Floats, picture: Lens, shape: tuple[int, int], flat: str = "TAN") -> WCS:
+def picture_wcs(rotation: Floats, picture: Lens, shape: tuple[int, int], flat: str = "TAN") -> "WCS":
     """Return the exact WCS of an undistorted picture (`lens.plane_to_sky`) of known rotation."""
+    from astropy.wcs import WCS
+
     axis = rotation.T @ np.array([0.0, 0.0, 1.0])
     ra0, dec0 = np.rad2deg(np.arctan2(axis[1], axis[0])) % 360, np.rad2deg(np.arcsin(axis[2]))
     step = 1e-4

@@ -5,9 +5,10 @@ terms are added only as far as they predict left-out stars better. Catalog stars
 picture shows stars, no deeper: where a wide field is crowded, a nearest neighbor is soon a wrong one.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS
 
 from sciastro.astrometry.match import chance, mutual_pairs
 from sciastro.astrometry.plane import project
@@ -16,6 +17,9 @@ from sciastro.astrometry.robust import select_model
 from sciastro.astrometry.sky import CatalogStars, isolated, pixels_of
 from sciastro.astrometry.solution import ImageStars, Refined, Solution, finished
 from sciastro.core.wcs import pixel_scale
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["solve_wide"]
 
@@ -30,7 +34,7 @@ SURE = -7.0  # log10 of the probability of chance
 
 
 def solve_wide(
-    image: ImageStars, wcs: WCS, sky: CatalogStars, *, epoch: float, max_order: int = 3
+    image: ImageStars, wcs: "WCS", sky: CatalogStars, *, epoch: float, max_order: int = 3
 ) -> Solution | None:
     """Refine the WCS of an undistorted picture; None where too few stars coincide.
 

@@ -10,11 +10,10 @@ Method: ``signal = g (raw - D) / F``; see `sciastro.kernels.calibrate` for the v
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.calibrate.planes import Planes, correct_window, dark_plane, repair_margin
 from sciastro.core.history import record
@@ -35,6 +34,9 @@ from sciastro.core.vocabulary import (
     require,
 )
 from sciastro.errors import DatasetError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["CorrectOptions", "Planes", "correct", "correct_window", "dark_plane", "repair_margin"]
 
@@ -73,8 +75,8 @@ FACTS = (GAIN, READ_NOISE, SATURATION, CFA, FILTER)
 
 
 def correct(
-    frames: xr.Dataset, *, masters: xr.Dataset | None = None, options: CorrectOptions = DEFAULTS
-) -> xr.Dataset:
+    frames: "xr.Dataset", *, masters: "xr.Dataset | None" = None, options: CorrectOptions = DEFAULTS
+) -> "xr.Dataset":
     """Calibrate every frame with the same masters.
 
     Parameters
@@ -102,6 +104,8 @@ def correct(
         If ``raw``, a fact or a master has the wrong dims, shape or unit, a fact is lazy, or gain or read
         noise are unknown.
     """
+    import xarray as xr
+
     require(frames, RAW, *(spec for spec in FACTS if spec.name in frames.variables))
     require_loaded(frames, *(spec.name for spec in FACTS))
     masters = xr.Dataset() if masters is None else masters
@@ -129,14 +133,16 @@ def correct(
 
 
 def _correct_group(
-    raw: xr.DataArray,
-    masters: xr.Dataset,
+    raw: "xr.DataArray",
+    masters: "xr.Dataset",
     band: str | None,
     index: npt.NDArray[np.intp],
     scalars: Sequence[npt.NDArray[Any]],
     repair: bool,
-) -> list[xr.DataArray]:
+) -> "list[xr.DataArray]":
     """Calibrate the frames `index`, which share their masters."""
+    import xarray as xr
+
     names = [name for name in UNITS if name in masters and "y" in masters[name].dims]
     planes = [masters[name] for name in names]
     planes = [plane.sel(band=band) if "band" in plane.dims else plane for plane in planes]
@@ -187,14 +193,14 @@ def _one_frame(
     return correct_window(np.ascontiguousarray(raw), planes, repair=repair)
 
 
-def _column(frames: xr.Dataset, name: str, otherwise: Any) -> npt.NDArray[Any]:
+def _column(frames: "xr.Dataset", name: str, otherwise: Any) -> npt.NDArray[Any]:
     if name in frames.variables:
         return np.broadcast_to(np.asarray(frames[name].values), (frames.sizes["frame"],))
     return np.full(frames.sizes["frame"], otherwise)
 
 
 def _numbers(
-    frames: xr.Dataset, name: str, given: float | None, otherwise: float = float("nan")
+    frames: "xr.Dataset", name: str, given: float | None, otherwise: float = float("nan")
 ) -> npt.NDArray[np.float64]:
     if given is not None:
         return np.full(frames.sizes["frame"], given)
@@ -213,12 +219,12 @@ def _check_detector(gain: npt.NDArray[np.float64], read_noise: npt.NDArray[np.fl
             ) from error
 
 
-def _ceiling(raw: xr.DataArray) -> float:
+def _ceiling(raw: "xr.DataArray") -> float:
     """Return the largest number that an unsigned raw can hold; NaN for other types."""
     return float(np.iinfo(raw.dtype).max) if raw.dtype.kind == "u" else float("nan")
 
 
-def _check_masters(frames: xr.Dataset, masters: xr.Dataset) -> None:
+def _check_masters(frames: "xr.Dataset", masters: "xr.Dataset") -> None:
     shape = tuple(frames["raw"].sizes[dim] for dim in ("y", "x"))
     for name, unit in UNITS.items():
         if name not in masters.variables:
@@ -241,7 +247,7 @@ def _check_masters(frames: xr.Dataset, masters: xr.Dataset) -> None:
             )
 
 
-def _groups(frames: xr.Dataset, masters: xr.Dataset) -> list[tuple[str | None, npt.NDArray[np.intp]]]:
+def _groups(frames: "xr.Dataset", masters: "xr.Dataset") -> list[tuple[str | None, npt.NDArray[np.intp]]]:
     """Return the frames that share a flat, with the name of its band (None: one flat for all)."""
     everything = np.arange(frames.sizes["frame"])
     if "flat" not in masters.variables or "band" not in masters["flat"].dims:

@@ -8,11 +8,10 @@ four phases of a Bayer sensor are searched apart.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.core.cfa import cell_side, color_plane, neighbors, phase_slices
 from sciastro.core.history import record
@@ -21,6 +20,9 @@ from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality, flag_attributes
 from sciastro.core.vocabulary import QUALITY, SIGNAL, VARIANCE, labeled, require
 from sciastro.kernels.calibrate import repair_defects
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["CosmicOptions", "clean_cosmics", "flag_cosmics"]
 
@@ -53,7 +55,7 @@ class CosmicOptions(Options):
 DEFAULTS = CosmicOptions()
 
 
-def flag_cosmics(frames: xr.Dataset, *, options: CosmicOptions = DEFAULTS) -> xr.Dataset:
+def flag_cosmics(frames: "xr.Dataset", *, options: CosmicOptions = DEFAULTS) -> "xr.Dataset":
     """Flag and repair cosmic rays, frame by frame.
 
     Parameters

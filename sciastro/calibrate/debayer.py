@@ -11,11 +11,10 @@ interpolation; "bilinear" and "linear" (`calibrate.interpolation`) keep the grid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.calibrate.interpolation import interpolation, radius_of
 from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, period, rolled
@@ -28,6 +27,9 @@ from sciastro.errors import DatasetError
 from sciastro.kernels import debayer as kernel
 from sciastro.kernels import mosaic
 from sciastro.kernels.interpolate import interpolate
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
     "COLORS",
@@ -229,7 +231,7 @@ def noise_of(cfa: str, color: str, method: str) -> npt.NDArray[np.float64]:
     return total
 
 
-def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dataset:
+def debayer(frames: "xr.Dataset", *, options: DebayerOptions = DEFAULTS) -> "xr.Dataset":
     """Make a red, a green and a blue frame from every frame.
 
     Parameters
@@ -253,6 +255,8 @@ def debayer(frames: xr.Dataset, *, options: DebayerOptions = DEFAULTS) -> xr.Dat
     DatasetError
         If a variable is missing, or the frames are not mosaics of one pattern.
     """
+    import xarray as xr
+
     require(frames, SIGNAL, VARIANCE, QUALITY, CFA, FILTER)
     require_loaded(frames, "cfa", "filter")
     patterns = sorted({str(value) for value in frames["cfa"].values})
@@ -283,7 +287,7 @@ OF_THE_MOSAIC = (
 )
 
 
-def _coordinates(frames: xr.Dataset, *, sparse: bool) -> dict[str, xr.DataArray | xr.Variable]:
+def _coordinates(frames: "xr.Dataset", *, sparse: bool) -> "dict[str, xr.DataArray | xr.Variable]":
     triple = np.repeat(np.arange(frames.sizes["frame"]), 3)
     names = [band_name(str(name), color) for name in frames["filter"].values for color in COLORS]
     kept: dict[str, xr.DataArray | xr.Variable] = {
@@ -299,6 +303,8 @@ def _coordinates(frames: xr.Dataset, *, sparse: bool) -> dict[str, xr.DataArray 
 
 def _interleaved(planes: Sequence[Any]) -> list[Any]:
     """Put nine (frame, y, x) arrays, three colors of three variables, in the order of the new frames."""
+    import xarray as xr
+
     out = []
     for k in range(3):
         colors = [xr.DataArray(plane, dims=("frame", "y", "x")) for plane in planes[3 * k : 3 * k + 3]]
@@ -311,7 +317,7 @@ def _interleaved(planes: Sequence[Any]) -> list[Any]:
 DTYPES = (np.float32,) * 6 + (np.uint16,) * 3
 
 
-def _superpixels(planes: Sequence[xr.DataArray], cfa: str) -> list[Any]:
+def _superpixels(planes: "Sequence[xr.DataArray]", cfa: str) -> list[Any]:
     side, origin = cell_side(cfa), cell_origin(cfa)
     lengths = [(planes[0].sizes[dim] - at) // side * side for dim, at in zip("yx", origin, strict=True)]
     phases = [
@@ -338,7 +344,7 @@ def _from_phases(*arrays: Any, cfa: str) -> tuple[npt.NDArray[Any], ...]:
     return tuple(result[color] for result in results for color in range(3))
 
 
-def _full_size(planes: Sequence[xr.DataArray], cfa: str, method: str) -> list[Any]:
+def _full_size(planes: "Sequence[xr.DataArray]", cfa: str, method: str) -> list[Any]:
     whole = partial(_whole, cfa=cfa, method=method)
     return _interleaved(map_frames(whole, *planes, dtypes=DTYPES, whole_plane=method != "split"))
 

@@ -11,7 +11,6 @@ from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import uniform_filter
 
 from sciastro.core.cfa import cell_side, color_plane, neighbors, phase_slices
 from sciastro.core.options import Options, option
@@ -194,6 +193,8 @@ def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions =
     options
         Threshold.
     """
+    from scipy.ndimage import uniform_filter
+
     if cell_side(cfa) == 3:
         return _defects_from_xtrans(_filled(light), cfa, max(1.0, options.light_sigma))
     out = np.zeros(light.shape, np.uint16)
@@ -214,6 +215,8 @@ def defects_from_light(light: Floats, *, cfa: str = "", options: DefectOptions =
 
 
 def _defects_from_xtrans(light: npt.NDArray[np.float32], cfa: str, k: float) -> Bits:
+    from scipy.ndimage import uniform_filter
+
     color = color_plane(cfa, (light.shape[0], light.shape[1]))
     level, spread = np.empty(3, np.float32), np.empty(3, np.float32)
     for c in range(3):

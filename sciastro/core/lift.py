@@ -12,16 +12,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
-from typing import Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
-import xarray as xr
 from threadpoolctl import threadpool_limits
-from xarray.namedarray import pycompat
-from xarray.namedarray import utils as asking
 
 from sciastro.core.cluster import Cluster
 from sciastro.errors import DatasetError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
     "beside",
@@ -64,6 +64,9 @@ def spare_dask() -> None:
     lazy, and dask.base before it writes any: a third of a second that a run on threads does not need. Nothing
     is lazy before dask is loaded; afterwards xarray asks as ever. Another xarray is left alone.
     """
+    from xarray.namedarray import pycompat
+    from xarray.namedarray import utils as asking
+
     known = getattr(pycompat, "_cached_duck_array_modules", None)
     asked = getattr(asking, "is_dask_collection", None)
     if not isinstance(known, dict) or asked is None or find_spec("dask") is None:
@@ -84,12 +87,12 @@ class _AskIfLoaded:
         return "dask.base" in sys.modules and self.asked(x)
 
 
-def is_lazy(*arrays: xr.DataArray | xr.Variable) -> bool:
+def is_lazy(*arrays: "xr.DataArray | xr.Variable") -> bool:
     """Return whether any of `arrays` is a dask collection."""
     return any(getattr(array, "chunks", None) is not None for array in arrays)
 
 
-def require_loaded(ds: xr.Dataset, *names: str) -> None:
+def require_loaded(ds: "xr.Dataset", *names: str) -> None:
     """Check that those of the variables `names` that `ds` has are in memory.
 
     A step that must know a fact before it can plan its work never computes it behind the user's back.
@@ -108,7 +111,7 @@ def require_loaded(ds: xr.Dataset, *names: str) -> None:
             )
 
 
-def chunk_rows(ds: xr.Dataset, rows: int) -> xr.Dataset:
+def chunk_rows(ds: "xr.Dataset", rows: int) -> "xr.Dataset":
     """Return `ds` with its pixel variables in bands of `rows`, one frame per chunk.
 
     Per-frame coordinates stay in memory: grouping by a lazy coordinate raises in xarray.
@@ -125,7 +128,7 @@ def chunk_rows(ds: xr.Dataset, rows: int) -> xr.Dataset:
 
 def map_frames(
     function: Callable[..., tuple[np.ndarray, ...]],
-    *arrays: xr.DataArray,
+    *arrays: "xr.DataArray",
     dtypes: Sequence[Any],
     per_frame: Sequence[np.ndarray] = (),
     whole_plane: bool = False,
@@ -170,7 +173,7 @@ def map_frames(
 
 def _map_lazy(
     function: Callable[..., tuple[np.ndarray, ...]],
-    arrays: Sequence[xr.DataArray],
+    arrays: "Sequence[xr.DataArray]",
     dtypes: Sequence[Any],
     per_frame: Sequence[np.ndarray],
     whole_plane: bool,
@@ -198,7 +201,7 @@ def _map_lazy(
     return tuple(da.stack(column, axis=0) for column in columns)
 
 
-def frame_facts(function: Callable[..., np.ndarray], *arrays: xr.DataArray, count: int) -> Any:
+def frame_facts(function: Callable[..., np.ndarray], *arrays: "xr.DataArray", count: int) -> Any:
     """Apply ``function(*planes) -> numbers`` to every frame, lazily if the input is lazy.
 
     Parameters
@@ -235,7 +238,7 @@ Window = tuple[int, int, int, int]  # y0, y1, x0, x1; ends excluded
 
 def reduce_tiles(
     function: Callable[[Window, list[tuple[np.ndarray, ...] | None]], tuple[np.ndarray, ...]],
-    *arrays: xr.DataArray,
+    *arrays: "xr.DataArray",
     tiles: Sequence[Sequence[Window]],
     windows: Callable[[int, Window], Window | None],
     dtypes: Sequence[Any],
@@ -291,7 +294,7 @@ def reduce_tiles(
 
 def _reduce_lazy(
     function: Callable[[Window, list[tuple[np.ndarray, ...] | None]], tuple[np.ndarray, ...]],
-    arrays: Sequence[xr.DataArray],
+    arrays: "Sequence[xr.DataArray]",
     tiles: Sequence[Sequence[Window]],
     windows: Callable[[int, Window], Window | None],
     dtypes: Sequence[Any],
@@ -344,6 +347,8 @@ def one_owner() -> Iterator[None]:
     They would compete with our workers: fitting one frame's registration took 0.24 s of processor time with
     two library threads and 0.04 s with one. One thread also gives the same bytes on every machine.
     """
+    import scipy.linalg  # noqa: F401 - only a library that is loaded can be kept from it
+
     with threadpool_limits(limits=1):
         yield
 

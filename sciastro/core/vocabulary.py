@@ -4,10 +4,12 @@ Steps never import each other; they meet in these names. `require` is the first 
 """
 
 from dataclasses import dataclass
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from sciastro.errors import DatasetError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["VARIABLES", "VariableSpec", "labeled", "require"]
 
@@ -149,7 +151,7 @@ VARIABLES: dict[str, VariableSpec] = {
 }
 
 
-def require(ds: xr.Dataset, *specs: VariableSpec) -> None:
+def require(ds: "xr.Dataset", *specs: VariableSpec) -> None:
     """Check that `ds` holds every variable with the dims, dtype kind and unit of its entry.
 
     Raises
@@ -183,7 +185,7 @@ def require(ds: xr.Dataset, *specs: VariableSpec) -> None:
             )
 
 
-def labeled(spec: VariableSpec, data: object) -> xr.Variable:
+def labeled(spec: VariableSpec, data: object) -> "xr.Variable":
     """Return `data` as the variable of `spec`, unit and meaning in its attributes.
 
     Parameters
@@ -193,6 +195,8 @@ def labeled(spec: VariableSpec, data: object) -> xr.Variable:
     data
         Array (numpy or dask) whose dims are ``spec.dims``; a plain list is converted.
     """
+    import xarray as xr
+
     attrs = {"long_name": spec.meaning}
     if spec.unit:
         attrs["units"] = spec.unit

@@ -5,13 +5,16 @@ A WCS travels as FITS header text (80-character cards joined by newlines) with i
 """
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
-from astropy.wcs import WCS, WCSHDO_P14, FITSFixedWarning, Sip, WCSHDO_all
 
 from sciastro.errors import HeaderError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = [
     "celestial_from_header",
@@ -35,7 +38,7 @@ DATES = (
 )  # fmt: skip
 
 
-def wcs_to_header(wcs: WCS) -> fits.Header:
+def wcs_to_header(wcs: "WCS") -> fits.Header:
     """Return the cards of `wcs`, SIP or TPV terms included, RADESYS ICRS without EQUINOX."""
     header = wcs.to_header(relax=True)
     for key in DATES:
@@ -51,7 +54,7 @@ def wcs_to_header(wcs: WCS) -> fits.Header:
     return header
 
 
-def wcs_to_text(wcs: WCS) -> str:
+def wcs_to_text(wcs: "WCS") -> str:
     """Return `wcs` as FITS header text, one card per line; includes NAXIS sizes when known."""
     lines = _plain_lines(wcs)
     if lines is None:
@@ -65,11 +68,13 @@ def wcs_to_text(wcs: WCS) -> str:
     return "\n".join(lines)
 
 
-def _plain_lines(wcs: WCS) -> list[str] | None:
+def _plain_lines(wcs: "WCS") -> list[str] | None:
     """Return the cards of `wcs` but SIP as wcslib writes them, without what `wcs_to_header` takes out.
 
     None where a card would have to be changed. astropy takes 20 ms to make a header of them.
     """
+    from astropy.wcs import WCSHDO_P14, WCSHDO_all
+
     if wcs.wcs is None or (wcs.sip is not None and not all(name.endswith("-SIP") for name in wcs.wcs.ctype)):
         return None
     text = wcs.wcs.to_header(WCSHDO_all | WCSHDO_P14)
@@ -99,7 +104,7 @@ def _sip_lines(name: str, matrix: Floats | None) -> list[str]:
     return lines
 
 
-def text_to_wcs(text: str) -> WCS:
+def text_to_wcs(text: str) -> "WCS":
     """Return the WCS of header text made by `wcs_to_text`.
 
     Raises
@@ -116,8 +121,10 @@ def text_to_wcs(text: str) -> WCS:
     return wcs
 
 
-def celestial_from_header(header: fits.Header) -> WCS | None:
+def celestial_from_header(header: fits.Header) -> "WCS | None":
     """Return the two-dimensional celestial WCS of `header`, or None where it has none that works."""
+    from astropy.wcs import WCS, FITSFixedWarning
+
     lean = header.copy()
     for key in (
         "DATE-OBS",
@@ -146,7 +153,7 @@ def celestial_from_header(header: fits.Header) -> WCS | None:
 
 def tan_wcs(
     ra: float, dec: float, scale: float, shape: tuple[int, int], *, angle: float = 0.0, parity: int = 1
-) -> WCS:
+) -> "WCS":
     """Return a gnomonic WCS about the center of an image.
 
     Parameters
@@ -162,6 +169,8 @@ def tan_wcs(
     parity
         +1 for the usual sky seen with y up (east left), -1 mirrored.
     """
+    from astropy.wcs import WCS
+
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = [ra, dec]
@@ -176,8 +185,10 @@ def tan_wcs(
     return wcs
 
 
-def moved(wcs: WCS, dx: float, dy: float) -> WCS:
+def moved(wcs: "WCS", dx: float, dy: float) -> "WCS":
     """Return `wcs` on a grid whose pixel (0, 0) lies at column `dx`, row `dy` [pixel] of the given grid."""
+    from astropy.wcs import Sip
+
     out = wcs.deepcopy()
     out.wcs.crpix = np.asarray(wcs.wcs.crpix) - (dx, dy)
     if wcs.sip is not None:
@@ -186,11 +197,13 @@ def moved(wcs: WCS, dx: float, dy: float) -> WCS:
     return out
 
 
-def resampled(wcs: WCS, origin: tuple[float, float] = (0.0, 0.0), scale: float = 1.0) -> WCS:
+def resampled(wcs: "WCS", origin: tuple[float, float] = (0.0, 0.0), scale: float = 1.0) -> "WCS":
     """Return `wcs` on a grid that begins at pixel `origin` and has `scale` pixels in the place of one.
 
     A position x of the given grid lies at ``(x - origin_x) * scale + (scale - 1) / 2`` of the new one.
     """
+    from astropy.wcs import Sip
+
     out = moved(wcs, *origin)
     if scale == 1.0:
         return out
@@ -217,33 +230,33 @@ def _rescaled(matrix: Floats | None, scale: float) -> Floats | None:
     return np.asarray(matrix * scale ** (1.0 - p - q))
 
 
-def _jacobian(wcs: WCS) -> Floats:
+def _jacobian(wcs: "WCS") -> Floats:
     return np.asarray(wcs.pixel_scale_matrix, dtype=np.float64)
 
 
-def pixel_scale(wcs: WCS) -> float:
+def pixel_scale(wcs: "WCS") -> float:
     """Return the pixel scale [arcsec / pixel] at the reference point: the root of the pixel's area."""
     return float(np.sqrt(abs(np.linalg.det(_jacobian(wcs)))) * 3600)
 
 
-def parity(wcs: WCS) -> int:
+def parity(wcs: "WCS") -> int:
     """Return +1 for the sky as seen (east is left when north is up, y up), -1 for mirrored."""
     return 1 if np.linalg.det(_jacobian(wcs)) < 0 else -1
 
 
-def rotation(wcs: WCS) -> float:
+def rotation(wcs: "WCS") -> float:
     """Return the position angle [deg, -180 to 180] of the +y axis, north through east."""
     cd = _jacobian(wcs)
     return float(np.rad2deg(np.arctan2(cd[0, 1], cd[1, 1])))
 
 
-def center(wcs: WCS, shape: tuple[int, int]) -> tuple[float, float]:
+def center(wcs: "WCS", shape: tuple[int, int]) -> tuple[float, float]:
     """Return RA and Dec [deg] of the center of an image with `shape` (rows, columns)."""
     ra, dec = wcs.all_pix2world((shape[1] - 1) / 2, (shape[0] - 1) / 2, 0)
     return float(ra), float(dec)
 
 
-def footprint_radius(wcs: WCS, shape: tuple[int, int]) -> float:
+def footprint_radius(wcs: "WCS", shape: tuple[int, int]) -> float:
     """Return the radius [deg] of the circle about the center that holds every corner."""
     ra0, dec0 = np.deg2rad(center(wcs, shape))
     xs, ys = np.array([0, 0, shape[1] - 1, shape[1] - 1]), np.array([0, shape[0] - 1, 0, shape[0] - 1])

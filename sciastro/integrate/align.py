@@ -12,11 +12,10 @@ the frames themselves gives (tests), except that quality bits grow by the reach 
 
 from dataclasses import astuple
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.core import transform
 from sciastro.core.history import inherit, record
@@ -41,6 +40,9 @@ from sciastro.integrate.resample import Resampler, resample
 from sciastro.integrate.stack import reference_wcs
 from sciastro.kernels.warp import PHASES
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 __all__ = ["NOT_KEPT", "AlignOptions", "align"]
 
 DEFAULTS = AlignOptions()
@@ -56,7 +58,7 @@ Floats = npt.NDArray[np.float64]
 Window = tuple[int, int, int, int]
 
 
-def align(frames: xr.Dataset, *, options: AlignOptions = DEFAULTS) -> xr.Dataset:
+def align(frames: "xr.Dataset", *, options: AlignOptions = DEFAULTS) -> "xr.Dataset":
     """Bring every frame onto the grid of the reference frame.
 
     Parameters
@@ -82,6 +84,8 @@ def align(frames: xr.Dataset, *, options: AlignOptions = DEFAULTS) -> xr.Dataset
     DatasetError
         If a variable is missing or has the wrong dims or unit, or a fact is lazy.
     """
+    import xarray as xr
+
     optional = [spec for spec in (SKY, NOISE, WCS) if spec.name in frames.variables]
     require(frames, *PLANES, FROM_REFERENCE, *optional)
     require_loaded(frames, "from_reference", "wcs")
@@ -100,8 +104,10 @@ def align(frames: xr.Dataset, *, options: AlignOptions = DEFAULTS) -> xr.Dataset
     return record(inherit(out, frames), "integrate.align", asked, **changed)
 
 
-def _planes(frames: xr.Dataset, maps: Floats, how: Resampler) -> list[Any]:
+def _planes(frames: "xr.Dataset", maps: Floats, how: Resampler) -> list[Any]:
     """Return signal, variance and quality (frame, y, x) on the reference grid."""
+    import xarray as xr
+
     shape = (frames.sizes["y"], frames.sizes["x"])
     plan = plan_tiles(shape, maps, shape, TILE_MEMORY)
     tiles = [[astuple(tile) for tile in row] for row in plan]
@@ -143,7 +149,9 @@ def _tile(
     return *out, np.zeros(1)
 
 
-def _coordinates(frames: xr.Dataset, maps: Floats, how: Resampler) -> dict[str, xr.DataArray | xr.Variable]:
+def _coordinates(
+    frames: "xr.Dataset", maps: Floats, how: Resampler
+) -> "dict[str, xr.DataArray | xr.Variable]":
     shape = (frames.sizes["y"], frames.sizes["x"])
     known = [bool(np.isfinite(c).all()) for c in maps]
     area, single, correlation = np.array([_effect(c, shape, how) for c in maps]).T

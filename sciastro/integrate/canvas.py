@@ -8,15 +8,18 @@ the first two the drift of the set asks for.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS
 
 from sciastro.core import transform
 from sciastro.core.options import Options, option
 from sciastro.core.wcs import resampled
 from sciastro.errors import DatasetError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = [
     "EVERYWHERE",
@@ -79,7 +82,7 @@ class Canvas:
     shape: Shape
     origin: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
-    wcs: WCS | None = None
+    wcs: "WCS | None" = None
     extent: str = "reference"
     reason: str = ""
 
@@ -180,7 +183,7 @@ def choose_canvas(
     reference_shape: Shape,
     *,
     options: CanvasOptions = DEFAULTS,
-    wcs: WCS | None = None,
+    wcs: "WCS | None" = None,
     domains: npt.ArrayLike | None = None,
 ) -> tuple[Canvas, dict[int, str]]:
     """Return the canvas of a set, and why frames were refused.
@@ -231,7 +234,7 @@ def choose_canvas(
     return _window(box, wcs, extent, reason), refused
 
 
-def _window(box: Floats, wcs: WCS | None, extent: str, reason: str) -> Canvas:
+def _window(box: Floats, wcs: "WCS | None", extent: str, reason: str) -> Canvas:
     """Return the canvas of whole reference pixels that touch a box."""
     x0, x1 = int(np.floor(box[0] + 0.5 + 1e-6)), int(np.ceil(box[1] - 0.5 - 1e-6))
     y0, y1 = int(np.floor(box[2] + 0.5 + 1e-6)), int(np.ceil(box[3] - 0.5 - 1e-6))

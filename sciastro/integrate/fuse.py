@@ -10,11 +10,10 @@ far beyond the noise, and rejecting them would take light from stars. Measured f
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.core.lift import require_loaded
 from sciastro.core.quality import Quality
@@ -28,6 +27,9 @@ from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import ResampleOptions, StackOptions
 from sciastro.integrate.reject import CAUSES, NO_SHARE, TileResult, reject_tile, rim_of
 from sciastro.integrate.resample import Planes, Resampler, resample, resampler
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["Buffers", "ReadWindow", "TileResult", "fit_for_sparse", "integrate_tile", "resampler_of"]
 
@@ -80,7 +82,7 @@ def resampler_of(options: ResampleOptions) -> Resampler:
     )
 
 
-def fit_for_sparse(options: Resampling, frames: xr.Dataset) -> tuple[Resampling, dict[str, str]]:
+def fit_for_sparse(options: Resampling, frames: "xr.Dataset") -> tuple[Resampling, dict[str, str]]:
     """Return the options that `frames` can be resampled with, and what the history says of a change.
 
     The samples of sparse frames have no neighbors of their own: any interpolation would leave nothing.

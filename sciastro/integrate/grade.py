@@ -12,10 +12,10 @@ a selection may name: `integrate.select`.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.core.history import record
 from sciastro.core.lift import require_loaded
@@ -54,6 +54,9 @@ from sciastro.integrate.weights import (
     hours_since_first,
     weights,
 )
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["GradeOptions", "grade"]
 
@@ -114,7 +117,7 @@ class GradeOptions(Options):
 DEFAULTS = GradeOptions()
 
 
-def grade(frames: xr.Dataset, *, options: GradeOptions = DEFAULTS) -> xr.Dataset:
+def grade(frames: "xr.Dataset", *, options: GradeOptions = DEFAULTS) -> "xr.Dataset":
     """Write weight, use and reason of every frame.
 
     Frames are compared within their group (same target and filter), by the group's median and the
@@ -168,11 +171,11 @@ def grade(frames: xr.Dataset, *, options: GradeOptions = DEFAULTS) -> xr.Dataset
     return record(out, "integrate.grade", options)
 
 
-def _facts(frames: xr.Dataset, spec: VariableSpec) -> Floats:
+def _facts(frames: "xr.Dataset", spec: VariableSpec) -> Floats:
     return np.asarray(frames[spec.name].values, dtype=np.float64)
 
 
-def _groups(frames: xr.Dataset) -> list[npt.NDArray[np.intp]]:
+def _groups(frames: "xr.Dataset") -> list[npt.NDArray[np.intp]]:
     names = [str(name) for name in frames[FILTER.name].values]
     if TARGET.name in frames.variables:
         names = [f"{target}\n{name}" for target, name in zip(frames[TARGET.name].values, names, strict=True)]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from sciastro.core import transform
 from sciastro.core.options import Options, option
@@ -78,6 +77,8 @@ def around(image: Plane, x: float, y: float) -> Plane:
     and hangs together with the block at (x, y), `GROWN` blocks more on every side: trails of stars that are
     left far away in a first image of a comet stay out.
     """
+    from scipy import ndimage
+
     rows, columns = (-(-size // BLOCK) for size in image.shape)
     level, known = _block_medians(image, rows, columns, BLOCK)
     above, spread = _over_the_slope(level, known)
@@ -96,6 +97,8 @@ def smoothed(image: Plane, x: float, y: float) -> Plane:
 
     Medians of blocks of `FINE` pixels, interpolated: a glow passes, trails of stars do not.
     """
+    from scipy import ndimage
+
     rows, columns = (-(-size // FINE) for size in image.shape)
     level, known = _block_medians(image, rows, columns, FINE)
     level = ndimage.median_filter(np.where(known, level, 0.0), 5, mode="nearest")

@@ -12,13 +12,13 @@ toward zero picks the smallest corrections), and groups of frames that do not to
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import LinearOperator, cg
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 __all__ = ["Fitted", "Samples", "fit_corrections", "gains", "polynomial"]
 
@@ -131,6 +131,9 @@ def fit_corrections(
 
 
 def _groups(samples: Samples) -> Indices:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     n = samples.frames
     links = coo_array(
         (np.ones(samples.frame.size, np.int8), (samples.frame, n + samples.node)),
@@ -183,12 +186,15 @@ def _ridge(sigma: float, pull: Floats) -> Floats:
     return np.divide(sigma**2, pull**2, out=np.zeros(pull.size), where=pull > 0)
 
 
-def _factorized(few: Samples, basis: Floats, weight: Floats, ridge: Floats) -> LinearOperator:
+def _factorized(few: Samples, basis: Floats, weight: Floats, ridge: Floats) -> "LinearOperator":
     """Return an approximate inverse of the normal matrix: exact for these weights where it is small enough.
 
     The scene eliminated, the normal matrix is ``sum w b b' - sum over nodes a a' / w`` with the summed rows a
     of a node.
     """
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.sparse.linalg import LinearOperator
+
     n, terms = few.frames, basis.shape[1]
     size = n * terms
     blocks = np.zeros((n, terms, terms))
@@ -218,8 +224,10 @@ def _factorized(few: Samples, basis: Floats, weight: Floats, ridge: Floats) -> L
 
 
 def _solve(
-    few: Samples, basis: Floats, weight: Floats, ridge: Floats, condition: LinearOperator, start: Floats
+    few: Samples, basis: Floats, weight: Floats, ridge: Floats, condition: "LinearOperator", start: Floats
 ) -> Floats:
+    from scipy.sparse.linalg import LinearOperator, cg
+
     n, terms = few.frames, basis.shape[1]
 
     def gathered(values: Floats) -> Floats:

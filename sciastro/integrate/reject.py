@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
-from scipy.special import stdtrit
 
 from sciastro.core.quality import Quality
 from sciastro.integrate.contribution import NO_CONTEXT, context_of
@@ -272,6 +270,8 @@ def _by_noise(
 
 def _averaged_noise(samples: _Samples) -> Floats:
     """Return the noise of a sample: as stated, times the median ratio of scatter to it among 5 x 5 pixels."""
+    from scipy import ndimage
+
     ratio, noise = np.empty((2, *samples.values.shape[1:]), np.float32)
     scatter_ratio(*samples.flat, merge_network(len(samples.values)), ratio.ravel(), noise.ravel())
     around: Floats = ndimage.median_filter(ratio, size=2 * RIM + 1, mode="nearest")
@@ -286,6 +286,8 @@ def critical_values(n: int, alpha: float) -> npt.NDArray[np.float64]:
     ``(N - 1) t / sqrt(N (N - 2 + t^2))`` with ``t`` the ``1 - alpha / (2 N)`` quantile of Student's t with
     ``N - 2`` degrees of freedom (Rosner 1983): they depend on the samples left alone. Infinite below three.
     """
+    from scipy.special import stdtrit
+
     left = np.arange(3, n + 1, dtype=np.float64)
     t = stdtrit(left - 2, 1 - alpha / (2 * left))
     out = np.full(n + 1, np.inf)

@@ -13,11 +13,10 @@ rejection by number of frames with star cores protected, frame-weighted mean.
 
 from dataclasses import astuple, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.core.correlation import large_factor
 from sciastro.core.history import inherit, record
@@ -68,6 +67,9 @@ from sciastro.integrate.reject import rim_of
 from sciastro.integrate.seeing import lenience
 from sciastro.integrate.weights import filled
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 __all__ = ["StackOptions", "reference_wcs", "stack"]
 
 DEFAULTS = StackOptions()
@@ -101,12 +103,12 @@ class _Group:
 
 
 def stack(
-    frames: xr.Dataset,
+    frames: "xr.Dataset",
     *,
     options: StackOptions = DEFAULTS,
     canvas: Canvas | None = None,
     drizzle: DrizzleOptions | None = None,
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Combine registered frames, filter by filter, with outlier rejection.
 
     Parameters
@@ -137,6 +139,8 @@ def stack(
         If a variable is missing or has the wrong dims or unit, or no frame, or fewer than
         ``min_frames`` of a band, are usable, or for a scale of all pixels, which only a run measures.
     """
+    import xarray as xr
+
     require(frames, SIGNAL, VARIANCE, QUALITY, EXPOSURE, FILTER)
     require_loaded(frames, "wcs")
     asked, changed = options, dict[str, str]()
@@ -174,7 +178,7 @@ def stack(
     return record(inherit(out, frames), "integrate.stack", asked, **notes)
 
 
-def _canvas_wcs(frames: xr.Dataset, canvas: Canvas) -> str:
+def _canvas_wcs(frames: "xr.Dataset", canvas: Canvas) -> str:
     """Return the WCS of the canvas: its own, or that of the reference frame moved along; "" unknown."""
     if canvas.wcs is not None:
         return wcs_to_text(canvas.wcs)
@@ -188,11 +192,15 @@ def _canvas_wcs(frames: xr.Dataset, canvas: Canvas) -> str:
 
 def _stacked(parts: list[Any]) -> Any:
     """Stack planes or numbers of all bands, numpy or dask as they are."""
+    import xarray as xr
+
     return xr.concat([xr.DataArray(part, dims=("y", "x")[: part.ndim]) for part in parts], "band").data
 
 
 def _contexts(bands: list[tuple[Any, ...]]) -> Any:
     """Return the planes of all bands (band, plane, y, x), the shorter ones with empty planes."""
+    import xarray as xr
+
     most = max(len(planes) for planes in bands)
     filled = [[*planes, *[planes[0] * 0] * (most - len(planes))] for planes in bands]
     parts = [xr.DataArray(_stacked(planes), dims=("plane", "y", "x")) for planes in filled]
@@ -204,7 +212,7 @@ def _correlation(sums: Any) -> Any:
     return np.sqrt(large / np.where(single > 0, single, np.nan))
 
 
-def _optional(frames: xr.Dataset, spec: VariableSpec) -> npt.NDArray[np.generic] | None:
+def _optional(frames: "xr.Dataset", spec: VariableSpec) -> npt.NDArray[np.generic] | None:
     if spec.name not in frames.variables:
         return None
     require(frames, spec)
@@ -212,7 +220,7 @@ def _optional(frames: xr.Dataset, spec: VariableSpec) -> npt.NDArray[np.generic]
     return np.asarray(frames[spec.name].values)
 
 
-def _groups(frames: xr.Dataset, options: StackOptions) -> tuple[list[_Group], list[str]]:
+def _groups(frames: "xr.Dataset", options: StackOptions) -> tuple[list[_Group], list[str]]:
     n = frames.sizes["frame"]
     known = {
         spec.name: _optional(frames, spec)
@@ -315,7 +323,7 @@ def _reference_of(maps: Floats, weight: Floats) -> int:
 
 
 def _one_band(
-    frames: xr.Dataset,
+    frames: "xr.Dataset",
     group: _Group,
     shape: tuple[int, int],
     canvas: Canvas,
@@ -408,7 +416,7 @@ def _tile(
     return (*(getattr(done, name) for name in NAMES), *done.context, done.sums)
 
 
-def reference_wcs(frames: xr.Dataset) -> str:
+def reference_wcs(frames: "xr.Dataset") -> str:
     """Return the WCS of the canvas: that of the reference frame, "" where unknown."""
     if "wcs" not in frames.variables or frames["wcs"].dims != ("frame",):
         return ""

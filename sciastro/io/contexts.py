@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
-from astropy.wcs import WCS
 
 from sciastro.core.wcs import wcs_to_header
 from sciastro.io.paths import atomic_path
 from sciastro.io.product_cards import ProductFacts, ascii_text, fact_cards
 from sciastro.io.products import write_hdus
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["write_context"]
 
@@ -21,7 +24,7 @@ def write_context(
     context: npt.NDArray[np.uint32],
     frames: Sequence[tuple[str, float]],
     *,
-    wcs: WCS | None,
+    wcs: "WCS | None",
     facts: ProductFacts,
 ) -> Path:
     """Write CONTEXT, a cube of bits, and FRAMES, a table of which frame has which bit.

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from sciastro.errors import DatasetError
 from sciastro.io import accessor  # noqa: F401 - registers ds.sky
 from sciastro.io.store import open_group
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 __all__ = ["open"]
 
 
-def open(path: str | Path | Sequence[str | Path], group: str | None = None) -> xr.Dataset:
+def open(path: str | Path | Sequence[str | Path], group: str | None = None) -> "xr.Dataset":
     """Open a ``frames.h5``, a product, a master or a raw frame as a labeled dataset.
 
     Parameters
@@ -32,6 +34,8 @@ def open(path: str | Path | Sequence[str | Path], group: str | None = None) -> x
     FileError
         If the file cannot be read as any of these.
     """
+    import xarray as xr
+
     if not isinstance(path, str | Path):
         return _together([open(one) for one in path])
     target = Path(path)
@@ -42,7 +46,9 @@ def open(path: str | Path | Sequence[str | Path], group: str | None = None) -> x
     return xr.open_dataset(target, engine=SciastroBackend)
 
 
-def _together(frames: Sequence[xr.Dataset]) -> xr.Dataset:
+def _together(frames: "Sequence[xr.Dataset]") -> "xr.Dataset":
+    import xarray as xr
+
     shapes = {(one.sizes.get("y"), one.sizes.get("x")) for one in frames}
     if len(shapes) != 1 or not all("frame" in one.dims for one in frames):
         raise DatasetError(

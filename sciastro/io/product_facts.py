@@ -2,36 +2,38 @@
 
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from sciastro.core.history import KEY
 from sciastro.io.product_cards import ProductFacts
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 __all__ = ["frame_facts", "image_facts"]
 
 
-def _number(ds: xr.Dataset, name: str, dim: str, index: int) -> float:
+def _number(ds: "xr.Dataset", name: str, dim: str, index: int) -> float:
     if name not in ds.variables:
         return math.nan
     values = ds[name]
     return float(values.isel({dim: index}).values) if dim in values.dims else float(values.values)
 
 
-def _text(ds: xr.Dataset, name: str, dim: str, index: int) -> str:
+def _text(ds: "xr.Dataset", name: str, dim: str, index: int) -> str:
     if name in ds.variables:
         values = ds[name]
         return str(values.isel({dim: index}).values if dim in values.dims else values.values)
     return str(ds.attrs.get(name, ""))
 
 
-def _attr(ds: xr.Dataset, name: str) -> float:
+def _attr(ds: "xr.Dataset", name: str) -> float:
     return float(ds.attrs.get(name, math.nan))
 
 
-def _zeropoint(ds: xr.Dataset, band: str, index: int) -> dict[str, Any] | None:
+def _zeropoint(ds: "xr.Dataset", band: str, index: int) -> dict[str, Any] | None:
     """Return the fit as JSON has it, else what the variables alone say."""
     if not math.isfinite(_number(ds, "zeropoint", "band", index)):
         return None
@@ -45,7 +47,7 @@ def _zeropoint(ds: xr.Dataset, band: str, index: int) -> dict[str, Any] | None:
     }
 
 
-def image_facts(ds: xr.Dataset, index: int) -> ProductFacts:
+def image_facts(ds: "xr.Dataset", index: int) -> ProductFacts:
     """Return the facts of band number `index` of an integrated dataset.
 
     Parameters
@@ -78,7 +80,7 @@ def image_facts(ds: xr.Dataset, index: int) -> ProductFacts:
     )
 
 
-def frame_facts(ds: xr.Dataset, index: int) -> ProductFacts:
+def frame_facts(ds: "xr.Dataset", index: int) -> ProductFacts:
     """Return the facts of frame number `index`: coordinates of the vocabulary on `frame`, where there."""
     exposure = _number(ds, "exposure", "frame", index)
     begin, average, end = "", "", ""

@@ -8,13 +8,11 @@ Missing pixels are NaN in SCI and ERR and have a bit in DQ. The same input gives
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 from astropy.io import fits
-from astropy.wcs import WCS
 
 from sciastro.core import vocabulary as v
 from sciastro.core.correlation import aperture_factor
@@ -36,6 +34,10 @@ from sciastro.io.product_cards import (
 )
 from sciastro.io.xisfproducts import created, planes_of
 from sciastro.io.xisfwrite import write_planes
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.wcs import WCS
 
 __all__ = [
     "NOISE_NAME",
@@ -67,7 +69,7 @@ def write_image_product(
     quality: Plane,
     coverage: Plane,
     *,
-    wcs: WCS | str | None,
+    wcs: "WCS | str | None",
     facts: ProductFacts,
     autocorrelation: Plane | None = None,
     compress: bool = False,
@@ -124,7 +126,7 @@ def write_frame(
     variance: Plane,
     quality: Plane,
     *,
-    wcs: WCS | str | None,
+    wcs: "WCS | str | None",
     facts: ProductFacts,
     unit: str = "electron",
     compress: bool = False,
@@ -135,7 +137,7 @@ def write_frame(
 
 
 def write_rejection_maps(
-    path: Path, planes: dict[str, Plane], *, wcs: WCS | str | None, facts: ProductFacts
+    path: Path, planes: dict[str, Plane], *, wcs: "WCS | str | None", facts: ProductFacts
 ) -> Path:
     """Write counts of rejected and missing samples per pixel, one image extension per cause.
 
@@ -152,7 +154,7 @@ def write_rejection_maps(
         If the file cannot be written.
     """
     solution = text_to_wcs(wcs) if isinstance(wcs, str) and wcs else wcs
-    sky = wcs_to_header(solution) if isinstance(solution, WCS) else fits.Header()
+    sky = wcs_to_header(solution) if solution is not None and not isinstance(solution, str) else fits.Header()
     primary = fits.PrimaryHDU()
     primary.header["EXTEND"] = True
     primary.header["PRODUCT"] = ("REJECTION", "what this file is")
@@ -172,7 +174,7 @@ def _write(
     path: Path,
     planes: dict[str, Plane],
     unit: str,
-    wcs: WCS | str | None,
+    wcs: "WCS | str | None",
     facts: ProductFacts,
     kind: str,
     compress: bool,
@@ -184,7 +186,7 @@ def _write(
             f"has planes of shapes {shapes}.", where=str(path), remedy="Give planes (y, x) of one shape."
         )
     solution = text_to_wcs(wcs) if isinstance(wcs, str) and wcs else wcs
-    sky = wcs_to_header(solution) if isinstance(solution, WCS) else fits.Header()
+    sky = wcs_to_header(solution) if solution is not None and not isinstance(solution, str) else fits.Header()
     xisf = path.suffix.lower() == ".xisf"
     hdus = fits.HDUList([*_hdus(planes, unit, sky, facts, kind, compress and not xisf), *extra])
     with atomic_path(path) as part:
@@ -290,7 +292,7 @@ def is_product(header: fits.Header) -> bool:
     return header.get("PRODUCT") in kinds and str(header.get("SOFTWARE", "")).startswith("sciastro")
 
 
-def read_product(path: Path) -> xr.Dataset:
+def read_product(path: Path) -> "xr.Dataset":
     """Return one of our FITS files as a labeled dataset, in memory.
 
     Parameters
@@ -351,7 +353,7 @@ def quality_in_our_bits(quality: Plane, header: fits.Header) -> npt.NDArray[np.u
 
 def assemble(
     sci: fits.Header, primary: fits.Header, image: Any, variance: Any, quality: Any, coverage: Any
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Return planes (1, y, x), in memory or lazy, under the names and units of the vocabulary.
 
     Parameters
@@ -361,6 +363,8 @@ def assemble(
     image, variance, quality, coverage
         The planes; `coverage` may be None.
     """
+    import xarray as xr
+
     flags = flag_attributes()
     unit = str(sci.get("BUNIT", "1"))
     if primary["PRODUCT"] == "IMAGE":
@@ -384,7 +388,7 @@ def assemble(
     return product_attributes(xr.Dataset(variables), sci, primary)
 
 
-def product_attributes(ds: xr.Dataset, sci: fits.Header, primary: fits.Header) -> xr.Dataset:
+def product_attributes(ds: "xr.Dataset", sci: fits.Header, primary: fits.Header) -> "xr.Dataset":
     """Return `ds` (one band or one frame) with the coordinates and attributes of its headers.
 
     Sets ``band``, the scalar coordinate ``wcs`` (text), ``zeropoint``, ``zeropoint_err``, ``color_term``,

@@ -15,17 +15,19 @@ import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from sciastro.core.vocabulary import DISPLAY, require
 from sciastro.errors import FileError, OutputError
 from sciastro.io.paths import atomic_path
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
     "encode_jpeg",
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 Display = npt.NDArray[np.float32]
-Picture = npt.ArrayLike | xr.Dataset  # an array, or the dataset of `render.compose`
+Picture: TypeAlias = "npt.ArrayLike | xr.Dataset"  # an array, or the dataset of `render.compose`
 RECIPE_KEY = "sciastro-recipe"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DITHER_SEED = 20260101  # fixed: a rerun must give the same bytes
@@ -261,6 +263,8 @@ def checked_display(display: Picture) -> Display:
     OutputError
         If it has the wrong shape, no pixels, or values that are not finite.
     """
+    import xarray as xr
+
     if isinstance(display, xr.Dataset):
         require(display, DISPLAY)
         display = display["display"].values

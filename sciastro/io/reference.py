@@ -12,15 +12,16 @@ import tomllib
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from astropy import units as u
-from astropy.table import QTable
 
 from sciastro.errors import CatalogError
 from sciastro.io.usercatalog import read_user_catalog
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
 
 __all__ = ["catalog_info", "catalog_root", "cone", "read_user_catalog", "verify"]
 
@@ -175,7 +176,7 @@ def cone(
     epoch: float | None = None,
     mag_limit: float | None = None,
     brightest: int | None = None,
-) -> QTable:
+) -> "QTable":
     """Return the catalog's stars within `radius` of a center, brightest first.
 
     Parameters
@@ -218,8 +219,11 @@ def cone(
     return _table(rows, when, stars)
 
 
-def _table(rows: Rows, epoch: float, stars: dict[str, Any]) -> QTable:
+def _table(rows: Rows, epoch: float, stars: dict[str, Any]) -> "QTable":
     """Return the rows as the table that `cone` promises."""
+    from astropy import units as u
+    from astropy.table import QTable
+
     vectors, years, motion = _moved(rows, epoch)
     x, y, z = vectors.T
     drift = np.nan_to_num(_values("pm_err", rows, 0.01), nan=float(stars["unknown_pm_sigma_mas_yr"])) * years

@@ -21,18 +21,20 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5netcdf
 import h5py
 import numpy as np
-import xarray as xr
-from xarray.backends import H5NetCDFStore
 
 from sciastro.core.quality import flag_attributes
-from sciastro.core.vocabulary import RAW
+from sciastro.core.vocabulary import RAW, VariableSpec
 from sciastro.errors import FileError, OutputError
 from sciastro.io.paths import output_error
 from sciastro.io.placing import put
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
     "RawBlock",
@@ -50,6 +52,7 @@ __all__ = [
 
 LARGE = 1 << 16  # bytes; a contiguous dataset above this is pixels, which the journal leaves out
 SCHEMA = 1
+TIME_UNIT, NO_TIME = "microseconds since 1970-01-01", np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,8 @@ class StoreGroup:
     dtype
         Of the pixels as read.
     facts
-        Per-frame coordinates (dim `frame` only).
+        Per-frame coordinates (dim `frame` only): a dataset, or plain columns under the words that they mean,
+        which spare a run that begins loading xarray.
     linked
         Make no room for pixels: they stay in the files they came in (`io.linked`).
     """
@@ -73,7 +77,7 @@ class StoreGroup:
     name: str
     shape: tuple[int, int, int]
     dtype: np.dtype
-    facts: xr.Dataset
+    facts: "xr.Dataset | dict[VariableSpec, np.ndarray]"
     linked: bool = False
 
 
@@ -181,8 +185,11 @@ def create(path: Path, layout: Sequence[StoreGroup], attrs: Mapping[str, str]) -
             file.attrs.update({"Conventions": "CF-1.10", "sciastro_schema": SCHEMA, **attrs})
             for group in layout:
                 _allocate(file, group)
+                if isinstance(group.facts, dict):
+                    _write_columns(file[group.name], group.facts)
         for group in layout:
-            _write_facts(temporary, group.name, group.facts)
+            if not isinstance(group.facts, dict):
+                _write_facts(temporary, group.name, group.facts)
         _reserve(temporary, copied)
         temporary.replace(path)
         _journal(path).unlink(missing_ok=True)
@@ -201,6 +208,23 @@ def _allocate(file: h5netcdf.File, group: StoreGroup) -> None:
     raw.attrs.update({"units": RAW.unit, "long_name": RAW.meaning})
     if group.shape[0]:
         raw[-1, -1, -1] = 0  # makes HDF5 give the contiguous block its place in the file
+
+
+def _write_columns(target: h5netcdf.Group, columns: Mapping[VariableSpec, np.ndarray]) -> None:
+    """Write `columns` as xarray would write the same coordinates of a dataset."""
+    for spec, column in columns.items():
+        attrs = {"long_name": spec.meaning} | ({"units": spec.unit} if spec.unit else {})
+        data, dtype, fill = column, column.dtype, np.nan if column.dtype.kind == "f" else None
+        if dtype.kind == "M":
+            data, dtype, fill = column.astype("M8[us]").view(np.int64), np.dtype(np.int64), NO_TIME
+            attrs |= {"units": TIME_UNIT, "calendar": "proleptic_gregorian"}
+        elif dtype.kind == "O":
+            dtype = h5py.string_dtype()
+        variable = target.create_variable(spec.name, spec.dims, dtype, data=data, fillvalue=fill)
+        if fill is not None:
+            variable.attrs["_FillValue"] = np.asarray([fill], dtype)
+        variable.attrs.update(attrs)
+    target.attrs["coordinates"] = " ".join(sorted(spec.name for spec in columns))
 
 
 def _reserve(path: Path, layout: Sequence[StoreGroup]) -> None:
@@ -262,7 +286,7 @@ def root_text(path: Path, name: str) -> str:
         return ""
 
 
-def open_group(path: Path, group: str | None = None, *, rows: int = 256) -> xr.Dataset:
+def open_group(path: Path, group: str | None = None, *, rows: int = 256) -> "xr.Dataset":
     """Open one group lazily, in bands of `rows`.
 
     Parameters
@@ -284,6 +308,8 @@ def open_group(path: Path, group: str | None = None, *, rows: int = 256) -> xr.D
     FileError
         If the file is no store, or holds several groups and none is named.
     """
+    import xarray as xr
+
     if not path.is_file():
         raise FileError(
             "does not exist.", where=str(path), remedy="Name a frames.h5 that `sciastro reduce` wrote."
@@ -309,12 +335,14 @@ def open_group(path: Path, group: str | None = None, *, rows: int = 256) -> xr.D
     return ds.assign_coords({name: ds[name].load() for name in facts})
 
 
-def _write_facts(path: Path, group: str, facts: xr.Dataset) -> None:
+def _write_facts(path: Path, group: str, facts: "xr.Dataset") -> None:
+    from xarray.backends import H5NetCDFStore
+
     encoding = {
         name: {
-            "units": "microseconds since 1970-01-01",
+            "units": TIME_UNIT,
             "dtype": "int64",
-            "_FillValue": np.iinfo("int64").min,
+            "_FillValue": NO_TIME,
         }
         for name, variable in facts.variables.items()
         if variable.dtype.kind == "M"
@@ -327,7 +355,7 @@ def _write_facts(path: Path, group: str, facts: xr.Dataset) -> None:
         target.close()
 
 
-def write_facts(path: Path, group: str, facts: xr.Dataset) -> None:
+def write_facts(path: Path, group: str, facts: "xr.Dataset") -> None:
     """Add or replace per-frame coordinates and attributes of `group`, all or nothing.
 
     Raises

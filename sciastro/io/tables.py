@@ -6,18 +6,19 @@ written as NaN, never masked. The meaning of each flag bit travels in the header
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
-from astropy.table import Table
 
 from sciastro.core.history import package_version
 from sciastro.errors import FileError, OutputError
 from sciastro.io.paths import atomic_path
 from sciastro.io.product_cards import ProductFacts, ascii_text, fact_cards, put
 from sciastro.io.products import write_hdus
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["read_sources", "read_table", "write_sources", "write_table"]
 
@@ -41,7 +42,11 @@ _CARDS = {
 
 
 def write_sources(
-    path_stem: Path, table: Table, meta: Mapping[str, Any] | None = None, *, facts: ProductFacts | None = None
+    path_stem: Path,
+    table: "Table",
+    meta: Mapping[str, Any] | None = None,
+    *,
+    facts: ProductFacts | None = None,
 ) -> tuple[Path, Path]:
     """Write a table of sources as ECSV and FITS.
 
@@ -89,7 +94,7 @@ def write_sources(
     return ecsv, binary
 
 
-def write_table(path: Path, table: Table) -> Path:
+def write_table(path: Path, table: "Table") -> Path:
     """Write any table as FITS or ECSV, by the end of the name; whole or not at all.
 
     Raises
@@ -97,6 +102,8 @@ def write_table(path: Path, table: Table) -> Path:
     OutputError
         If the file cannot be written.
     """
+    from astropy.table import Table
+
     with atomic_path(path) as part:
         if path.suffix == ".fits":
             header = fits.Header()
@@ -111,7 +118,7 @@ def write_table(path: Path, table: Table) -> Path:
     return path
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> "Table":
     """Return a table written by `write_table` as ECSV; empty texts stay empty, NaN stays NaN.
 
     Raises
@@ -138,7 +145,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _table_hdu(table: Table, name: str = "SOURCES") -> fits.BinTableHDU:
+def _table_hdu(table: "Table", name: str = "SOURCES") -> fits.BinTableHDU:
     columns = []
     for column in table.colnames:
         values = np.asarray(getattr(table[column], "value", table[column]))
@@ -176,8 +183,10 @@ def _unit(unit: Any) -> str:
     return "pixel" if text == "pix" else text
 
 
-def _read_ecsv(path: Path) -> Table:
+def _read_ecsv(path: Path) -> "Table":
     # ECSV cannot tell an empty text from a missing one: astropy masks it.
+    from astropy.table import Table
+
     table = Table.read(path, format="ascii.ecsv")
     for name in table.colnames:
         if hasattr(table[name], "mask") and table[name].dtype.kind == "U":
@@ -185,8 +194,11 @@ def _read_ecsv(path: Path) -> Table:
     return table
 
 
-def _read_fits(path: Path) -> Table:
+def _read_fits(path: Path) -> "Table":
     # "electron" is not in the FITS list of units: read it as astropy spells it.
+    from astropy import units as u
+    from astropy.table import Table
+
     table = Table.read(
         path, format="fits", hdu=1, mask_invalid=False, character_as_bytes=False, unit_parse_strict="silent"
     )
@@ -196,7 +208,7 @@ def _read_fits(path: Path) -> Table:
     return table
 
 
-def read_sources(path: Path) -> Table:
+def read_sources(path: Path) -> "Table":
     """Return a table written by `write_sources`, from either file; NaN stays NaN.
 
     Raises

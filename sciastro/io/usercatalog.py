@@ -9,15 +9,16 @@ import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from astropy import units as u
-from astropy.coordinates import Angle
-from astropy.table import QTable, Table
 
 from sciastro.errors import CatalogError
+
+if TYPE_CHECKING:
+    from astropy import units as u
+    from astropy.table import QTable, Table
 
 __all__ = ["read_user_catalog"]
 
@@ -64,7 +65,7 @@ _MAGNITUDE = (
 _BRIGHT, _FAINT = -30.0, 90.0  # beyond: 99.999, -99, -999, 9999, -32.768 (a scaled integer's null)
 
 
-def read_user_catalog(path: str | Path, *, band: str | None = None) -> QTable:
+def read_user_catalog(path: str | Path, *, band: str | None = None) -> "QTable":
     """Return a user's star catalog with the columns of `cone`.
 
     Parameters
@@ -89,6 +90,9 @@ def read_user_catalog(path: str | Path, *, band: str | None = None) -> QTable:
         If the file is missing or unreadable, has no rows or no positions, positions out of range, or
         not the band asked for.
     """
+    from astropy import units as u
+    from astropy.table import QTable
+
     path = Path(path)
     table = _read(path)
     names = {name.lower().lstrip("_"): name for name in reversed(table.colnames)}
@@ -134,7 +138,7 @@ def read_user_catalog(path: str | Path, *, band: str | None = None) -> QTable:
     return out[np.argsort(out["mag"].value, kind="stable")]
 
 
-def _read(path: Path) -> Table:
+def _read(path: Path) -> "Table":
     if not path.is_file():
         raise CatalogError("does not exist.", where=str(path), remedy="Check the path of the catalog.")
     with warnings.catch_warnings():
@@ -152,7 +156,9 @@ def _read(path: Path) -> Table:
             ) from error
 
 
-def _read_format(path: Path) -> Table:
+def _read_format(path: Path) -> "Table":
+    from astropy.table import Table
+
     with path.open("rb") as file:
         head = file.read(4096)
     if head.startswith(b"SIMPLE"):
@@ -166,8 +172,10 @@ def _read_format(path: Path) -> Table:
     return Table.read(path, format="ascii.csv", comment=r"\s*#")
 
 
-def _read_vizier(path: Path) -> Table:
+def _read_vizier(path: Path) -> "Table":
     """Read VizieR's text form: comments, a line of names and one of units in either order, dashes, rows."""
+    from astropy.table import Table
+
     lines = [
         x
         for x in path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -192,7 +200,7 @@ def _first(names: dict[str, str], aliases: Iterable[str]) -> str | None:
     return next((names[a] for a in aliases if a in names), None)
 
 
-def _numbers(table: Table, name: str | None) -> Floats:
+def _numbers(table: "Table", name: str | None) -> Floats:
     """Return a column as float64, NaN where masked, empty or not a number."""
     if name is None:
         return np.full(len(table), np.nan)
@@ -210,8 +218,11 @@ def _number(text: object) -> float:
         return np.nan
 
 
-def _angle(table: Table, name: str, path: Path, *, hours: bool) -> Floats:
+def _angle(table: "Table", name: str, path: Path, *, hours: bool) -> Floats:
     """Return degrees from numbers, in the column's unit, or from sexagesimal text."""
+    from astropy import units as u
+    from astropy.coordinates import Angle
+
     values, unit = _numbers(table, name), table[name].unit
     if np.any(np.isfinite(values)):
         if hours and ("hour" in name.lower() or unit == u.hourangle or unit == u.hour):
@@ -243,7 +254,7 @@ def _check_range(ra: Floats, dec: Floats, path: Path) -> None:
         )
 
 
-def _magnitudes(table: Table) -> dict[str, tuple[Floats, Floats]]:
+def _magnitudes(table: "Table") -> dict[str, tuple[Floats, Floats]]:
     """Return value and error per band [mag], in the order of the file; the first column of a band wins."""
     out: dict[str, tuple[Floats, Floats]] = {}
     for name in table.colnames:
@@ -286,7 +297,7 @@ def _choose(magnitudes: dict[str, tuple[Floats, Floats]], band: str | None, path
     return band or next((b for b in V_LIKE if b in magnitudes), next(iter(magnitudes), ""))
 
 
-def _color(table: Table, names: dict[str, str], magnitudes: dict[str, tuple[Floats, Floats]]) -> Floats:
+def _color(table: "Table", names: dict[str, str], magnitudes: dict[str, tuple[Floats, Floats]]) -> Floats:
     """Return B-V [mag]: as given, or from B and V, or 0.850 (BT - VT) (ESA 1997, vol. 1, sect. 1.3)."""
     given = _numbers(table, _first(names, COLOR))
     if np.any(np.isfinite(given)):
@@ -297,8 +308,10 @@ def _color(table: Table, names: dict[str, str], magnitudes: dict[str, tuple[Floa
     return given
 
 
-def _scaled(table: Table, name: str | None, unit: u.UnitBase, default: u.UnitBase) -> Floats:
+def _scaled(table: "Table", name: str | None, unit: "u.UnitBase", default: "u.UnitBase") -> Floats:
     """Return a column in `unit`; a column without a unit is in `default`."""
+    from astropy import units as u
+
     own = table[name].unit if name is not None else None
     try:
         factor = (own or default).to(unit)
@@ -307,12 +320,14 @@ def _scaled(table: Table, name: str | None, unit: u.UnitBase, default: u.UnitBas
     return np.asarray(_numbers(table, name) * factor, dtype=np.float64)
 
 
-def _small_unit(table: Table) -> u.UnitBase:
+def _small_unit(table: "Table") -> "u.UnitBase":
     """Return the unit of position errors without one: mas in Gaia's tables, else arcsec."""
+    from astropy import units as u
+
     return u.mas if "solution_id" in table.colnames or "phot_g_mean_mag" in table.colnames else u.arcsec
 
 
-def _identifiers(table: Table, names: dict[str, str]) -> npt.NDArray[np.str_]:
+def _identifiers(table: "Table", names: dict[str, str]) -> npt.NDArray[np.str_]:
     name = _first(names, IDS)
     if name is None:
         return np.array([str(k + 1) for k in range(len(table))], dtype=np.str_)
@@ -320,7 +335,7 @@ def _identifiers(table: Table, names: dict[str, str]) -> npt.NDArray[np.str_]:
     return np.array([x.strip() for x in texts], dtype=np.str_)
 
 
-def _epoch(table: Table, names: dict[str, str]) -> float | None:
+def _epoch(table: "Table", names: dict[str, str]) -> float | None:
     """Return the one Julian year of all positions, or None if the table does not say or they differ."""
     values = _numbers(table, _first(names, EPOCH))
     same = np.all(np.isfinite(values)) and np.all(values == values[0]) and 1800 < values[0] < 2200

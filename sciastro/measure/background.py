@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
-from scipy.special import erf
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import UNUSABLE, Quality
@@ -149,6 +147,8 @@ def background(
     DatasetError
         If the image is not two-dimensional, differs from `quality` in shape, or has no usable pixel.
     """
+    from scipy import ndimage
+
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     _check(pixels, quality)
     edges_y, edges_x = _edges(pixels.shape[0], options.box), _edges(pixels.shape[1], options.box)
@@ -201,12 +201,16 @@ def _edges(n_pixels: int, box: int) -> npt.NDArray[np.int64]:
 
 def _clipped_sigma(kappa: float) -> float:
     """Return the standard deviation of a unit Gaussian cut at +-kappa."""
+    from scipy.special import erf
+
     density = np.exp(-0.5 * kappa**2) / np.sqrt(2 * np.pi)
     return float(np.sqrt(1 - 2 * kappa * density / erf(kappa / np.sqrt(2))))
 
 
 def _filled(mesh: Floats, empty: npt.NDArray[np.bool_]) -> Floats:
     """Return the mesh with empty tiles replaced by the mean of their known neighbors, ring by ring."""
+    from scipy import ndimage
+
     if not empty.any():
         return mesh
     values, known = np.where(empty, 0.0, mesh), (~empty).astype(float)
@@ -225,6 +229,8 @@ def _filtered(level: Floats, rms: Floats, size: int) -> Floats:
     A tile within its own sampling error of the median keeps its value, so that a smooth gradient is
     not turned into steps; one that differs more than the neighbors scatter takes the median.
     """
+    from scipy import ndimage
+
     median = ndimage.median_filter(level, size, mode="mirror" if min(level.shape) > 1 else "nearest")
     spread = MAD_TO_SIGMA * ndimage.median_filter(np.abs(level - median), 2 * size - 1, mode="nearest")
     return np.where(np.abs(level - median) > 2 * spread + 0.02 * rms, median, level)

@@ -6,11 +6,10 @@ Writes the `frame` coordinates ``fwhm`` [pixel], ``eccentricity`` [1], ``sky`` a
 """
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.core.history import record
 from sciastro.core.lift import frame_facts
@@ -31,12 +30,15 @@ from sciastro.core.vocabulary import (
 )
 from sciastro.measure.stars import DetectOptions, measure_plane
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 __all__ = ["measure"]
 
 DEFAULTS = DetectOptions()
 
 
-def measure(frames: xr.Dataset, *, options: DetectOptions = DEFAULTS) -> xr.Dataset:
+def measure(frames: "xr.Dataset", *, options: DetectOptions = DEFAULTS) -> "xr.Dataset":
     """Measure every frame.
 
     Parameters

@@ -2,9 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from sciastro.core.quality import Quality
 from sciastro.kernels.detect import list_flagged
@@ -36,6 +33,10 @@ def merge_saturated(
     x, y, width
         float64 starts, and the least window width (sigma, pixel) of each; 0 for unsaturated ones.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
     xs, ys, least = x.astype(np.float64), y.astype(np.float64), np.zeros(x.size)
     if quality.shape[0] <= 1 or not x.size:
         return xs, ys, least

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
@@ -196,6 +195,8 @@ def _wings(stars: StarArray, table: Floats) -> float:
 
 def _alone(stars: StarArray, fwhm: float) -> StarArray:
     """Return the stars without another within 3.5 widths (it broadens moments); all if under 20 remain."""
+    from scipy.spatial import cKDTree
+
     if stars.size < 2:
         return stars
     pairs = cKDTree(np.column_stack([stars["x"], stars["y"]])).query_pairs(3.5 * fwhm, output_type="ndarray")
@@ -281,6 +282,8 @@ def _most_stars(plane: _Plane, fwhm: float, options: DetectOptions) -> float:
 
 def _isolated(x: Floats, y: Floats, s: Floats, apart: float = 6.0) -> tuple[Floats, Floats]:
     """Return the best peaks that have no better one within `apart` pixels, at most `LOOK_STARS`."""
+    from scipy.spatial import cKDTree
+
     order = np.argsort(-s, kind="stable")
     x, y = x[order].astype(float), y[order].astype(float)
     pairs = (
@@ -362,6 +365,8 @@ def _typical(stars: StarArray) -> float:
 
 def _ordered(stars: StarArray, fwhm: float) -> StarArray:
     """Return the stars without duplicates, brightest first, saturated ones last."""
+    from scipy.spatial import cKDTree
+
     if not stars.size:
         return empty_stars()
     saturated = (stars["quality"] & int(Quality.SATURATED)) != 0

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import UNUSABLE
@@ -125,6 +124,8 @@ def _lit_bins(
     image: npt.NDArray[np.float32], quality: npt.NDArray[np.integer] | None, sky: Background
 ) -> npt.NDArray[np.bool_]:
     """Return which bins are brighter than their surroundings."""
+    from scipy import ndimage
+
     bins = np.empty((image.shape[0] // BIN, image.shape[1] // BIN), np.float32)
     bin_residual(
         image, quality_plane(quality), np.uint16(UNUSABLE), sky.level_mesh, sky.rms_mesh, BIN, CLIP, bins
@@ -203,6 +204,8 @@ def _believed(
     image: npt.NDArray[np.float32], line: Floats, rms: float, options: TrailOptions
 ) -> Floats | None:
     """Return the trail on a line, measured to a fraction of a pixel; None where there is none."""
+    from scipy import ndimage
+
     length = float(np.hypot(line[2] - line[0], line[3] - line[1]))
     pieces = int(np.clip(length / PIECE, 12, 40))
     profile = np.empty((pieces, 2 * REACH + 1), np.float32)

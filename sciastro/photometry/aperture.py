@@ -8,12 +8,10 @@ error of the sky under the aperture, plus the star-to-star scatter of the apertu
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy import units as u
-from astropy.table import Table
 
 from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
@@ -23,6 +21,9 @@ from sciastro.photometry.flags import SourceFlag, flag_meanings
 from sciastro.photometry.growth import Growth, contamination, growth, pick_bright
 from sciastro.photometry.growthmap import GrowthMap, growth_map
 from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels, make_plane
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["ApertureOptions", "measure_sources"]
 
@@ -71,7 +72,7 @@ def measure_sources(
     autocorrelation: Floats | None = None,
     flux_scatter: float = 0.0,
     options: ApertureOptions = DEFAULTS,
-) -> Table:
+) -> "Table":
     """Measure every source of an image.
 
     Parameters
@@ -227,7 +228,10 @@ def _table(
     field: GrowthMap | None,
     scatter: float,
     options: ApertureOptions,
-) -> Table:
+) -> "Table":
+    from astropy import units as u
+    from astropy.table import Table
+
     x, y = stars["x"].astype(np.float64), stars["y"].astype(np.float64)
     correction = field.at(x, y) if field is not None else np.ones(len(stars))
     usable = (sums.lost == 0) & np.isfinite(sky.level)

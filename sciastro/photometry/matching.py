@@ -1,10 +1,13 @@
 """Match sources to catalog stars, each to at most one, and leave out what a neighbor could spoil."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.table import Table
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["Matches", "match_catalog"]
 
@@ -31,7 +34,7 @@ class Matches:
     lonely: npt.NDArray[np.bool_]
 
 
-def _vectors(table: Table) -> Floats:
+def _vectors(table: "Table") -> Floats:
     ra, dec = (
         np.deg2rad(np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64))
         for name in ("ra", "dec")
@@ -40,7 +43,7 @@ def _vectors(table: Table) -> Floats:
 
 
 def match_catalog(
-    sources: Table, catalog: Table, radius: float, *, reach: float = 2.0, faint: float = 3.0
+    sources: "Table", catalog: "Table", radius: float, *, reach: float = 2.0, faint: float = 3.0
 ) -> Matches:
     """Match each source with the nearest catalog star whose nearest source it is.
 
@@ -87,7 +90,7 @@ def match_catalog(
     )
 
 
-def _magnitudes(catalog: Table) -> Floats:
+def _magnitudes(catalog: "Table") -> Floats:
     if "mag" not in catalog.colnames:
         return np.full(len(catalog), np.nan)
     return np.asarray(getattr(catalog["mag"], "value", catalog["mag"]), dtype=np.float64)

@@ -1,15 +1,16 @@
 """From measured apertures to the table of sources that is published: sky positions, magnitudes, names."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy import units as u
-from astropy.table import Table
-from astropy.wcs import WCS
 
 from sciastro.core.wcs import pixel_scale
 from sciastro.photometry.zeropoint import ZeroPoint
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from astropy.wcs import WCS
 
 __all__ = ["add_positions", "source_table"]
 
@@ -44,11 +45,13 @@ COLUMNS: dict[str, str] = {
 """Column -> what it says, in the order of the published table."""
 
 
-def add_positions(measured: Table, wcs: WCS) -> Table:
+def add_positions(measured: "Table", wcs: "WCS") -> "Table":
     """Return `measured` with ``ra``, ``dec`` [deg] and their errors [arcsec] from `wcs`.
 
     The errors are those of x and y through the local Jacobian; NaN positions stay NaN.
     """
+    from astropy import units as u
+
     table = measured.copy()
     x, y = (np.asarray(table[name].value, dtype=np.float64) for name in ("x", "y"))
     ra, dec = wcs.all_pix2world(x, y, 0)
@@ -67,13 +70,13 @@ def add_positions(measured: Table, wcs: WCS) -> Table:
 
 
 def source_table(
-    measured: Table,
+    measured: "Table",
     *,
-    wcs: WCS | None = None,
+    wcs: "WCS | None" = None,
     zeropoint: ZeroPoint | None = None,
     catalog_id: npt.NDArray[np.str_] | None = None,
     color: Floats | None = None,
-) -> Table:
+) -> "Table":
     """Return the table of sources as it is published.
 
     Parameters
@@ -93,6 +96,8 @@ def source_table(
         Columns of `COLUMNS`, each with unit and description. ``mag_err`` is that of the source alone; what
         is common to all rows (zero point, color term, aperture correction) stands in ``meta``.
     """
+    from astropy import units as u
+
     table = measured.copy()
     n = len(table)
     if "ra" not in table.colnames and wcs is not None:
@@ -119,7 +124,7 @@ def source_table(
 
 
 def _calibrated(
-    table: Table, hue: Floats, zeropoint: ZeroPoint | None
+    table: "Table", hue: Floats, zeropoint: ZeroPoint | None
 ) -> tuple[Floats, Floats, dict[str, Any]]:
     inst, inst_err = table["mag_inst"].value, table["mag_inst_err"].value
     if zeropoint is None:

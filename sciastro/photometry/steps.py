@@ -10,12 +10,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
-from astropy.table import Table
 
 from sciastro.core import vocabulary as v
 from sciastro.core.history import record
@@ -30,6 +28,10 @@ from sciastro.photometry.matching import Matches, match_catalog
 from sciastro.photometry.sources import add_positions, source_table
 from sciastro.photometry.systems import catalog_magnitudes
 from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, fit_zeropoint
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.table import Table
 
 __all__ = [
     "BandCalibration",
@@ -77,13 +79,13 @@ class BandCalibration:
 
 
 def measure_bands(
-    ds: xr.Dataset,
+    ds: "xr.Dataset",
     stars: Mapping[str, StarArray],
     fwhm: Mapping[str, float],
     *,
     flux_scatter: Mapping[str, float] = MappingProxyType({}),
     options: ApertureOptions = _DEFAULT_APERTURE,
-) -> dict[str, Table]:
+) -> "dict[str, Table]":
     """Measure the stars of every band of an integrated dataset.
 
     Parameters
@@ -123,19 +125,19 @@ def measure_bands(
     return tables
 
 
-def _wcs(ds: xr.Dataset) -> Any:
+def _wcs(ds: "xr.Dataset") -> Any:
     text = str(ds["wcs"].values) if "wcs" in ds.variables and ds["wcs"].ndim == 0 else ""
     return text_to_wcs(text) if text else None
 
 
-def _match(table: Table, catalog: Table, radius: float | None) -> Matches:
+def _match(table: "Table", catalog: "Table", radius: float | None) -> Matches:
     if radius is None:
         radius = 1.5 * max(1.0, float(table.meta.get("pixel_scale", 1.0)))
     return match_catalog(table, catalog, radius)
 
 
 def calibrate_bands(
-    sources: Mapping[str, Table], catalog: Table, *, options: ZeroPointOptions = _DEFAULT_ZEROPOINT
+    sources: "Mapping[str, Table]", catalog: "Table", *, options: ZeroPointOptions = _DEFAULT_ZEROPOINT
 ) -> dict[str, BandCalibration]:
     """Fit the zero point of every band.
 
@@ -150,7 +152,7 @@ def calibrate_bands(
     return {band: _calibrate(band, table, catalog, options) for band, table in sources.items()}
 
 
-def _calibrate(band: str, table: Table, catalog: Table, options: ZeroPointOptions) -> BandCalibration:
+def _calibrate(band: str, table: "Table", catalog: "Table", options: ZeroPointOptions) -> BandCalibration:
     if "ra" not in table.colnames:
         return BandCalibration(zeropoint=None, reason="the image has no world coordinates", matches=None)
     matches = _match(table, catalog, options.match_radius)
@@ -175,7 +177,7 @@ def _calibrate(band: str, table: Table, catalog: Table, options: ZeroPointOption
 
 
 def _calibrators(
-    table: Table, matches: Matches, options: ZeroPointOptions
+    table: "Table", matches: Matches, options: ZeroPointOptions
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the matched rows that are fit to calibrate; crowded ones only where too few others are left."""
     flags, snr = np.asarray(table["flags"]), _own_snr(table)
@@ -187,7 +189,7 @@ def _calibrators(
     return matches.source[keep], matches.star[keep]
 
 
-def _own_snr(table: Table) -> npt.NDArray[np.float64]:
+def _own_snr(table: "Table") -> npt.NDArray[np.float64]:
     """Return flux over its photon and sky noise, (source,).
 
     The scatter of the aperture correction, which is in ``flux_err`` too, is the same for all stars: it tells
@@ -199,7 +201,7 @@ def _own_snr(table: Table) -> npt.NDArray[np.float64]:
         return np.asarray(flux / np.sqrt(np.maximum(err**2 - (scatter * flux) ** 2, (1e-3 * err) ** 2)))
 
 
-def published(table: Table, calibration: BandCalibration | None, catalog: Table | None) -> Table:
+def published(table: "Table", calibration: BandCalibration | None, catalog: "Table | None") -> "Table":
     """Return the published table of one band: magnitudes, catalog names and colors filled in."""
     if calibration is None or catalog is None or calibration.matches is None:
         zeropoint = calibration.zeropoint if calibration is not None else None
@@ -218,12 +220,12 @@ def published(table: Table, calibration: BandCalibration | None, catalog: Table 
 
 
 def calibrate_photometry(
-    ds: xr.Dataset,
+    ds: "xr.Dataset",
     *,
-    sources: Mapping[str, Table],
-    catalog: Table,
+    sources: "Mapping[str, Table]",
+    catalog: "Table",
     options: ZeroPointOptions = _DEFAULT_ZEROPOINT,
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Return `ds` with the zero point of every band; see `calibrate_bands` for the arguments.
 
     Returns
@@ -237,7 +239,7 @@ def calibrate_photometry(
     return record(_with_zeropoints(ds, fits), "photometry.zeropoint", options)
 
 
-def _with_zeropoints(ds: xr.Dataset, fits: Mapping[str, BandCalibration]) -> xr.Dataset:
+def _with_zeropoints(ds: "xr.Dataset", fits: Mapping[str, BandCalibration]) -> "xr.Dataset":
     bands = [str(band) for band in ds["band"].values]
     found = [fits[band].zeropoint if band in fits else None for band in bands]
     details = {}
@@ -262,8 +264,8 @@ def _json(value: Any) -> str:
 
 
 def color_of_bands(
-    sources: Mapping[str, Table],
-    catalog: Table,
+    sources: "Mapping[str, Table]",
+    catalog: "Table",
     rgb: tuple[str, str, str] = ("R", "G", "B"),
     *,
     options: ColorOptions = _DEFAULT_COLOR,
@@ -288,13 +290,13 @@ def color_of_bands(
 
 
 def calibrate_color(
-    ds: xr.Dataset,
+    ds: "xr.Dataset",
     *,
-    sources: Mapping[str, Table],
-    catalog: Table,
+    sources: "Mapping[str, Table]",
+    catalog: "Table",
     rgb: tuple[str, str, str] = ("R", "G", "B"),
     options: ColorOptions = _DEFAULT_COLOR,
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Return `ds` with ``color_gain`` and ``color_gain_err`` [1] on `band`; the image itself is not touched.
 
     NaN for bands that are not in `rgb`, and for all where the stars do not suffice; attribute ``details`` of

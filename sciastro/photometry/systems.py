@@ -5,10 +5,13 @@ B-V from Johnson V, valid over a stated range of color and with a stated scatter
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.table import Table
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["BANDS", "BandSystem", "CatalogMagnitude", "band_system", "catalog_magnitudes"]
 
@@ -133,7 +136,7 @@ class CatalogMagnitude:
     note: str
 
 
-def _column(catalog: Table, name: str) -> Floats:
+def _column(catalog: "Table", name: str) -> Floats:
     if name not in catalog.colnames:
         return np.full(len(catalog), np.nan)
     column = catalog[name]
@@ -141,7 +144,7 @@ def _column(catalog: Table, name: str) -> Floats:
     return np.asarray(np.where(np.abs(values) < 90, values, np.nan), dtype=np.float64)
 
 
-def catalog_magnitudes(catalog: Table, band: str) -> CatalogMagnitude | None:
+def catalog_magnitudes(catalog: "Table", band: str) -> CatalogMagnitude | None:
     """Return the magnitudes that calibrate `band`, or None where the catalog has none for it.
 
     Parameters
@@ -177,12 +180,12 @@ def catalog_magnitudes(catalog: Table, band: str) -> CatalogMagnitude | None:
     return None
 
 
-def _is_v(catalog: Table) -> bool:
+def _is_v(catalog: "Table") -> bool:
     system = catalog.meta.get("system")
     return system is None or str(system) in {"V", "VT", "mag"} or "Johnson V" in str(system)
 
 
-def _johnson_v(catalog: Table) -> tuple[Floats, Floats, str]:
+def _johnson_v(catalog: "Table") -> tuple[Floats, Floats, str]:
     """Return V, B-V and what was done: V = VT - 0.090 (BT-VT) where ``mag`` is Tycho's VT."""
     v, color = _column(catalog, "mag"), _column(catalog, "color")
     if str(catalog.meta.get("system")) != "VT":
@@ -191,7 +194,7 @@ def _johnson_v(catalog: Table) -> tuple[Floats, Floats, str]:
     return v - 0.090 / 0.850 * color, color, "V from VT and B-V (ESA 1997, vol. 1, sect. 1.3)"
 
 
-def _own_color(catalog: Table, name: str) -> tuple[Floats, str]:
+def _own_color(catalog: "Table", name: str) -> tuple[Floats, str]:
     for first, second in (("g", "r"), ("g", "i"), ("r", "i"), ("B", "V"), ("V", "R")):
         columns = f"mag_{first}", f"mag_{second}"
         if name in (first, second) and all(column in catalog.colnames for column in columns):
@@ -199,7 +202,7 @@ def _own_color(catalog: Table, name: str) -> tuple[Floats, str]:
     return _column(catalog, "color"), "B-V"
 
 
-def _from_sdss(catalog: Table, line: BandSystem) -> CatalogMagnitude:
+def _from_sdss(catalog: "Table", line: BandSystem) -> CatalogMagnitude:
     """Return V and B-V of a catalog that has only g and r, and `line` on top of them."""
     g, r = _column(catalog, "mag_g"), _column(catalog, "mag_r")
     # Jester et al. 2005, table 1, stars with R-I < 1.15: V = g - 0.59 (g-r) - 0.01, B-V = 0.98 (g-r) + 0.22.

@@ -4,10 +4,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.table import QTable
-from astropy.wcs import WCS
 
 from sciastro.astrometry.frames import RegisterFramesOptions
 from sciastro.astrometry.refine import propagate
@@ -27,6 +26,10 @@ from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet, bands_of
 from sciastro.recipe.panelgrades import grades, panel_transparencies
 from sciastro.recipe.plan import Recipe
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+    from astropy.wcs import WCS
 
 __all__ = [
     "SkyHint",
@@ -66,7 +69,7 @@ class SkyHint:
     ra: float | None = None
     dec: float | None = None
     scale: float | None = None
-    catalog: QTable | None = None
+    catalog: "QTable | None" = None
 
 
 def julian_year(lights: Sequence[Light]) -> float | None:
@@ -157,7 +160,7 @@ def solve_light(
         If they cannot be found.
     """
 
-    def stars_at(ra: float, dec: float, radius: float) -> QTable:
+    def stars_at(ra: float, dec: float, radius: float) -> "QTable":
         if hint.catalog is not None:
             return _near(hint.catalog, ra, dec, radius)
         return cone(ra, dec, radius, epoch=epoch, brightest=DEEPEST)
@@ -173,7 +176,7 @@ def solve_light(
     )
 
 
-def _near(catalog: QTable, ra: float, dec: float, radius: float) -> QTable:
+def _near(catalog: "QTable", ra: float, dec: float, radius: float) -> "QTable":
     a, d = np.deg2rad(np.asarray(catalog["ra"].value)), np.deg2rad(np.asarray(catalog["dec"].value))
     a0, d0 = np.deg2rad(ra), np.deg2rad(dec)
     cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a - a0)
@@ -197,7 +200,7 @@ def hint_of(light: Light, hint: SkyHint, root: Path, step: int) -> Hint | None:
     return Hint(ra=facts.pointing[0], dec=facts.pointing[1], scale=scale)
 
 
-def _binned(wcs: WCS, step: int, shape: tuple[int, int]) -> WCS:
+def _binned(wcs: "WCS", step: int, shape: tuple[int, int]) -> "WCS":
     """Return `wcs` (its linear part) on a grid of superpixels: X = (x - (step - 1) / 2) / step."""
     out = wcs.deepcopy()
     if step == 1:
@@ -307,7 +310,7 @@ def register_light(
         return found
 
 
-def _frame_wcs(light: Light, wcs: WCS, shape: tuple[int, int]) -> WCS:
+def _frame_wcs(light: Light, wcs: "WCS", shape: tuple[int, int]) -> "WCS":
     if light.from_reference is None or np.array_equal(light.from_reference, transform.identity(1)):
         return wcs
     return propagate(wcs, light.from_reference, shape)[0]

@@ -7,12 +7,10 @@ dataset its place on the sky and its tables. Everything is done by the same inne
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
-from astropy.table import QTable, Table
 
 from sciastro.astrometry.frames import RegisterFramesOptions, best_reference, register_frames
 from sciastro.astrometry.register import Registration
@@ -35,6 +33,10 @@ from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.steps import measure_bands
 
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.table import QTable, Table
+
 __all__ = ["collect_masters", "find_sources", "make_master", "open_masters", "register", "solve"]
 
 KINDS = ("bias", "dark", "flat")
@@ -42,13 +44,13 @@ Plane = npt.NDArray[np.float32]
 
 
 def make_master(
-    frames: xr.Dataset,
+    frames: "xr.Dataset",
     kind: str,
     *,
-    subtract: xr.Dataset | None = None,
+    subtract: "xr.Dataset | None" = None,
     gain: float = float("nan"),
     options: MasterOptions | None = None,
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Combine raw calibration frames of one kind.
 
     Parameters
@@ -82,7 +84,7 @@ def make_master(
     minus = None if zero is None or subtract is None else subtract[f"{zero.name}_variance"].values
     cfa = str(frames["cfa"].values[0]) if kind == "flat" and "cfa" in frames.variables else ""
 
-    def combine(some: xr.Dataset) -> Master:
+    def combine(some: "xr.Dataset") -> Master:
         raw = some["raw"]
         ceiling = float(np.iinfo(raw.dtype).max) if raw.dtype.kind == "u" else 1e30
         return combine_master(
@@ -102,7 +104,7 @@ def make_master(
     return record(joined, "calibrate.masters", options, kind=kind)
 
 
-def _rows(plane: xr.DataArray) -> Any:
+def _rows(plane: "xr.DataArray") -> Any:
     return lambda y0, y1: np.asarray(plane[y0:y1].values)
 
 
@@ -110,11 +112,13 @@ def _unique(names: npt.NDArray[np.str_]) -> list[str]:
     return list(dict.fromkeys(names.tolist()))
 
 
-def _planes(kind: str, master: Master) -> xr.Dataset:
+def _planes(kind: str, master: Master) -> "xr.Dataset":
     return _labeled_planes(kind, master.image, master.variance, master.n_frames, master.noise)
 
 
-def _labeled_planes(kind: str, image: Plane, variance: Plane, n_frames: int, noise: float) -> xr.Dataset:
+def _labeled_planes(kind: str, image: Plane, variance: Plane, n_frames: int, noise: float) -> "xr.Dataset":
+    import xarray as xr
+
     unit, square = ("1", "1") if kind == "flat" else ("adu", "adu2")
     attrs = {"units": unit, "long_name": f"Master {kind}.", "n_frames": n_frames, "frame_noise": noise}
     return xr.Dataset(
@@ -125,7 +129,9 @@ def _labeled_planes(kind: str, image: Plane, variance: Plane, n_frames: int, noi
     )
 
 
-def _join_bands(parts: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
+def _join_bands(parts: "Sequence[xr.Dataset]", names: Sequence[str]) -> "xr.Dataset":
+    import xarray as xr
+
     joined = {}
     for name in ("flat", "flat_variance"):
         planes = np.stack([part[name].values for part in parts])
@@ -133,7 +139,9 @@ def _join_bands(parts: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset
     return xr.Dataset(joined, coords={"band": np.array(names, dtype=np.str_)})
 
 
-def collect_masters(*parts: xr.Dataset, options: DefectOptions | None = None, cfa: str = "") -> xr.Dataset:
+def collect_masters(
+    *parts: "xr.Dataset", options: DefectOptions | None = None, cfa: str = ""
+) -> "xr.Dataset":
     """Put masters together into what `correct` takes, and add the map of defects that they show.
 
     Parameters
@@ -148,6 +156,8 @@ def collect_masters(*parts: xr.Dataset, options: DefectOptions | None = None, cf
     Dataset
         All variables of `parts`, and ``defects`` (quality bits, (y, x)) from dark (or bias) and flats.
     """
+    import xarray as xr
+
     options = DefectOptions() if options is None else options
     out = xr.Dataset()
     for part in parts:
@@ -168,7 +178,7 @@ def collect_masters(*parts: xr.Dataset, options: DefectOptions | None = None, cf
     return record(out.assign(defects=(("y", "x"), merged, attrs)), "calibrate.defects", options)
 
 
-def open_masters(*paths: str | Path, options: DefectOptions | None = None, cfa: str = "") -> xr.Dataset:
+def open_masters(*paths: str | Path, options: DefectOptions | None = None, cfa: str = "") -> "xr.Dataset":
     """Read master files of a run into what `correct` takes; see `collect_masters`.
 
     Parameters
@@ -212,11 +222,11 @@ def _header(path: Path) -> Probe:
 
 
 def register(
-    frames: xr.Dataset,
+    frames: "xr.Dataset",
     *,
     detect: DetectOptions | None = None,
     options: RegisterFramesOptions | None = None,
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Find the stars of every frame, register all to the best, and compare their fluxes.
 
     Parameters
@@ -270,7 +280,7 @@ def _pairs(found: Registration) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.i
     return first, second
 
 
-def _measured(ds: xr.Dataset, dim: str, number: int, options: DetectOptions | None) -> PlaneMeasure:
+def _measured(ds: "xr.Dataset", dim: str, number: int, options: DetectOptions | None) -> PlaneMeasure:
     names = {
         "frame": ("signal", "quality", "variance"),
         "band": ("image", "image_quality", "image_variance"),
@@ -283,16 +293,16 @@ def _measured(ds: xr.Dataset, dim: str, number: int, options: DetectOptions | No
 
 
 def solve(
-    image: xr.Dataset,
+    image: "xr.Dataset",
     *,
     ra: float,
     dec: float,
     scale: float,
     epoch: float = 2016.0,
-    catalog: QTable | None = None,
+    catalog: "QTable | None" = None,
     detect: DetectOptions | None = None,
     options: SolveOptions | None = None,
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Give an integrated dataset its world coordinates, from the stars of its deepest band.
 
     Parameters
@@ -318,12 +328,14 @@ def solve(
     SolveError
         If no solution is beyond doubt.
     """
+    import xarray as xr
+
     require(image, v.IMAGE)
     found = [_measured(image, "band", k, detect) for k in range(image.sizes["band"])]
     best = max(found, key=lambda one: one.n_stars)
     options = SolveOptions() if options is None else options
 
-    def stars_at(center_ra: float, center_dec: float, radius: float) -> QTable:
+    def stars_at(center_ra: float, center_dec: float, radius: float) -> "QTable":
         if catalog is not None:
             return catalog
         return cone(center_ra, center_dec, radius, epoch=epoch, brightest=3000)
@@ -338,8 +350,8 @@ def solve(
 
 
 def find_sources(
-    image: xr.Dataset, *, detect: DetectOptions | None = None, options: ApertureOptions | None = None
-) -> dict[str, Table]:
+    image: "xr.Dataset", *, detect: DetectOptions | None = None, options: ApertureOptions | None = None
+) -> "dict[str, Table]":
     """Find and measure the sources of every band of an integrated dataset by apertures.
 
     Parameters

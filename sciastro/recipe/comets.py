@@ -15,13 +15,10 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import astropy.units as u
 import numpy as np
 import numpy.typing as npt
-from astropy.coordinates import SkyCoord
-from astropy.wcs import WCS
 
 from sciastro.astrometry.movers import Detections, Track, find_track, line_through
 from sciastro.astrometry.solve import Solution
@@ -38,6 +35,9 @@ from sciastro.recipe.finishing import write_band
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.stacking import Following, Stacked, canvas_of, stack_band
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["CometStack", "check_ends", "find_comet", "stack_comet", "write_comet"]
 
@@ -59,7 +59,7 @@ class CometStack:
 
 
 def find_comet(
-    members: StackSet, wcs: WCS | None, recipe: Recipe, context: Context, step: int
+    members: StackSet, wcs: "WCS | None", recipe: Recipe, context: Context, step: int
 ) -> Track | None:
     """Return the comet's way over the reference grid; None where comet mode is off, or it was not found.
 
@@ -156,7 +156,7 @@ def _ends(members: StackSet, options: CometOptions, step: int) -> Track | None:
     return line_through(times, x_places, y_places, (0, 1))
 
 
-def _track(lights: list[Light], wcs: WCS | None, options: CometOptions) -> Track:
+def _track(lights: list[Light], wcs: "WCS | None", options: CometOptions) -> Track:
     if len(lights) < 2:
         raise MatchError("cannot be followed: fewer than two frames have a time.", remedy="Check DATE-OBS.")
     ordered = sorted(lights, key=_time)
@@ -217,7 +217,7 @@ def _detections(light: Light) -> Detections:
     return Detections(_time(light), x[known], y[known], stars["flux"].astype(np.float64)[known])
 
 
-def _velocity(wcs: WCS | None, options: CometOptions) -> tuple[float, float] | None:
+def _velocity(wcs: "WCS | None", options: CometOptions) -> tuple[float, float] | None:
     """Return the given motion on the reference grid [pixel / s]; None where it is not given.
 
     Raises
@@ -227,6 +227,9 @@ def _velocity(wcs: WCS | None, options: CometOptions) -> tuple[float, float] | N
     MatchError
         Without world coordinates.
     """
+    import astropy.units as u
+    from astropy.coordinates import SkyCoord
+
     if options.rate is None and options.angle is None:
         return None
     if options.rate is None or options.angle is None:

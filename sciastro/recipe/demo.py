@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import SkyCoord
 
 from sciastro.io.tables import read_sources
 from sciastro.recipe.context import Progress
@@ -28,6 +26,9 @@ def make_demo_night(folder: Path, *, seed: int, progress: Progress | None = None
 
 def compare_with_truth(night: Path, result: Path) -> Iterator[str]:
     """Yield one line per band: how far positions and fluxes are from the simulator's truth."""
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+
     truth = Truth.load(night)
     for path in sorted((result / "products").glob("*_sources.ecsv")):
         band = path.name.removesuffix("_sources.ecsv").rpartition("_")[2]

@@ -4,11 +4,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
-from astropy.table import QTable, Table
 
 from sciastro.astrometry.solve import Solution
 from sciastro.core import vocabulary as v
@@ -43,6 +41,10 @@ from sciastro.recipe.plan import Recipe
 from sciastro.recipe.rejected import rejection_row, write_maps
 from sciastro.recipe.stacking import Stacked
 
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.table import QTable, Table
+
 __all__ = ["Finished", "catalog_of", "measure_set", "write_band"]
 
 log = logging.getLogger(__name__)
@@ -72,15 +74,15 @@ class Finished:
     """
 
     measured: PlaneMeasure
-    sources: Table
+    sources: "Table"
     calibration: BandCalibration | None
     limit: Depth | None
-    catalog: QTable | None
+    catalog: "QTable | None"
     color: ColorCalibration | None
     color_index: int
 
 
-def catalog_of(stacked: Sequence[Stacked], hint: SkyHint) -> QTable | None:
+def catalog_of(stacked: Sequence[Stacked], hint: SkyHint) -> "QTable | None":
     """Return the catalog stars over a set's canvas at its epoch; None without world coordinates."""
     first = stacked[0]
     if first.wcs is None:
@@ -94,8 +96,10 @@ def catalog_of(stacked: Sequence[Stacked], hint: SkyHint) -> QTable | None:
     return cone(ra, dec, radius, epoch=epoch, brightest=DEEPEST)
 
 
-def as_dataset(stacked: Stacked) -> xr.Dataset:
+def as_dataset(stacked: Stacked) -> "xr.Dataset":
     """Return one band as the labeled dataset that the photometry steps take, without copying."""
+    import xarray as xr
+
     arrays = stacked.arrays
     ds = xr.Dataset(
         {
@@ -117,7 +121,7 @@ def as_dataset(stacked: Stacked) -> xr.Dataset:
 
 def measure_set(
     stacked: Sequence[Stacked], hint: SkyHint, recipe: Recipe, context: Context
-) -> tuple[list[Finished], QTable | None]:
+) -> "tuple[list[Finished], QTable | None]":
     """Measure and calibrate every band of a set."""
     catalog = catalog_of(stacked, hint)
     found: list[PlaneMeasure] = []
@@ -174,7 +178,7 @@ def _sampling(stacked: Stacked, fwhm: float) -> tuple[float, float, float]:
     return x * scale, y * scale, flux
 
 
-def _apertures(stacked: Stacked, stars: StarArray, fwhm: float, recipe: Recipe) -> dict[str, Table]:
+def _apertures(stacked: Stacked, stars: StarArray, fwhm: float, recipe: Recipe) -> "dict[str, Table]":
     if not np.isfinite(fwhm):
         return {}
     band = stacked.band
@@ -185,7 +189,7 @@ def _apertures(stacked: Stacked, stars: StarArray, fwhm: float, recipe: Recipe) 
 
 
 def _color(
-    tables: Mapping[str, Table], catalog: QTable | None, recipe: Recipe, context: Context, stem: str
+    tables: "Mapping[str, Table]", catalog: "QTable | None", recipe: Recipe, context: Context, stem: str
 ) -> tuple[ColorCalibration | None, tuple[str, ...]]:
     for trio in (("R", "G", "B"), ("r", "g", "B"), ("R", "V", "B"), ("i", "r", "g")):
         if all(band in tables for band in trio):
@@ -203,14 +207,16 @@ def _color(
 def _finished(
     stacked: Stacked,
     measured: PlaneMeasure,
-    table: Table | None,
+    table: "Table | None",
     fit: BandCalibration | None,
-    catalog: QTable | None,
+    catalog: "QTable | None",
     color: ColorCalibration | None,
     trio: tuple[str, ...],
     recipe: Recipe,
     context: Context,
 ) -> Finished:
+    from astropy.table import Table
+
     limit = None
     if fit is not None and fit.zeropoint is None:
         context.warn(f"{stacked.stem} {stacked.band}: no zero point: {fit.reason}")
@@ -288,6 +294,8 @@ def product_facts(stacked: Stacked, finished: Finished | None, recipe: Recipe) -
 
 
 def _history(recipe: Recipe) -> str:
+    import xarray as xr
+
     ds = xr.Dataset()
     for name, options in recipe.options.items():
         if not name.startswith("render"):

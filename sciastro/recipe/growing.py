@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import maximum_filter, minimum_filter
 
 from sciastro.astrometry.solve import Solution
 from sciastro.calibrate.debayer import DebayerOptions
@@ -264,6 +263,8 @@ class _Compared:
         return _revived, (self._path, self._terms, self._protect, self._noise)
 
     def __call__(self, i: int, tile: Tile, values: npt.NDArray[np.float32]) -> None:
+        from scipy.ndimage import maximum_filter, minimum_filter
+
         height, width = self._image.shape
         y0, y1, x0, x1 = max(tile.y0, 0), min(tile.y1, height), max(tile.x0, 0), min(tile.x1, width)
         image, error = (plane.rows(y0, y1)[:, x0:x1] for plane in (self._image, self._error))

@@ -5,9 +5,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-
-import xarray as xr
-from astropy.table import QTable
+from typing import TYPE_CHECKING
 
 from sciastro.core.history import history
 from sciastro.errors import FileError, OptionError
@@ -18,6 +16,10 @@ from sciastro.io.reference import catalog_info, cone, verify
 from sciastro.io.store import groups, open_group
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe import quality
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.table import QTable
 
 __all__ = ["catalog_lines", "inspect_path"]
 
@@ -112,7 +114,7 @@ def _store_lines(path: Path) -> Iterator[str]:
                 yield f"  history: {entry['step']} ({entry['version']})"
 
 
-def _frame_lines(ds: xr.Dataset) -> Iterator[str]:
+def _frame_lines(ds: "xr.Dataset") -> Iterator[str]:
     for i in range(ds.sizes["frame"]):
         row = ds.isel(frame=i)
         parts = [str(row["path"].values), str(row["filter"].values), f"{float(row['exposure']):g} s"]
@@ -178,7 +180,7 @@ def _info_lines(info: dict[str, object], indent: str = "") -> Iterator[str]:
             yield f"{indent}{key}: {value}"
 
 
-def _star_lines(stars: QTable, brightest: int) -> Iterator[str]:
+def _star_lines(stars: "QTable", brightest: int) -> Iterator[str]:
     yield f"{len(stars)} stars ({stars.meta.get('catalog', '')}; {stars.meta.get('system', '')})"
     shown = stars[:brightest]
     yield f"{'id':<30} {'ra [deg]':>12} {'dec [deg]':>12} {'mag':>7} {'color':>7}"

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
-from astropy.wcs import WCS
 
 from sciastro.calibrate.debayer import phase_offset
 from sciastro.core import transform
@@ -30,6 +29,10 @@ from sciastro.recipe.masterbank import MasterBank
 from sciastro.recipe.masterfiles import store_master
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.wcs import WCS
 
 __all__ = ["create_store", "linked_blocks", "keep_frames", "originals_of", "store_facts", "store_masters"]
 
@@ -94,7 +97,7 @@ def _text(values: Sequence[str]) -> np.ndarray:
     return np.array(list(values), dtype=object)
 
 
-def header_facts(lights: Sequence[Light]) -> xr.Dataset:
+def header_facts(lights: Sequence[Light]) -> dict[VariableSpec, np.ndarray]:
     """Return the coordinates that headers tell, one entry per light."""
     facts = [light.facts for light in lights]
 
@@ -108,7 +111,7 @@ def header_facts(lights: Sequence[Light]) -> xr.Dataset:
         ],
         dtype="datetime64[us]",
     )
-    columns: dict[VariableSpec, np.ndarray] = {
+    return {
         v.TIME: time,
         v.EXPOSURE: number([one.exposure for one in facts]),
         v.FILTER: _text(["OSC" if one.cfa and not one.filter else one.filter or "Clear" for one in facts]),
@@ -118,7 +121,6 @@ def header_facts(lights: Sequence[Light]) -> xr.Dataset:
         v.CFA: _text([one.cfa for one in facts]),
         v.AIRMASS: np.array([airmass_of(light) for light in lights]),
     }
-    return xr.Dataset(coords={spec.name: labeled(spec, data) for spec, data in columns.items()})
 
 
 def store_facts(path: Path, lights: Sequence[Light], recipe: Recipe) -> None:
@@ -131,7 +133,9 @@ def store_facts(path: Path, lights: Sequence[Light], recipe: Recipe) -> None:
         write_facts(path, name, _measured_facts(group, recipe))
 
 
-def _measured_facts(lights: Sequence[Light], recipe: Recipe) -> xr.Dataset:
+def _measured_facts(lights: Sequence[Light], recipe: Recipe) -> "xr.Dataset":
+    import xarray as xr
+
     def values(name: str) -> np.ndarray:
         return np.array(
             [getattr(light.measured, name) if light.measured is not None else np.nan for light in lights]
@@ -253,6 +257,8 @@ def _export(
         _written(context.out / "registered" / name, out, canvas.wcs, facts)
 
 
-def _written(path: Path, planes: tuple[np.ndarray, ...], wcs: WCS | str | None, facts: ProductFacts) -> None:
+def _written(
+    path: Path, planes: tuple[np.ndarray, ...], wcs: "WCS | str | None", facts: ProductFacts
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_frame(path, planes[0], planes[1], planes[2], wcs=wcs, facts=facts)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from sciastro.core import transform
 from sciastro.integrate.canvas import Canvas
@@ -134,6 +133,8 @@ def _on_canvas(
 
 def _between_tiles(mesh: npt.NDArray[np.float32], x: Floats, y: Floats, shape: tuple[int, int]) -> Floats:
     """Return the mesh between the centers of its tiles, going on straight at the edges."""
+    from scipy import ndimage
+
     padded = mesh.astype(np.float64)
     for axis in (0, 1):
         width = [(1, 1) if k == axis else (0, 0) for k in (0, 1)]

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.table import QTable
 
 from sciastro.calibrate.debayer import COLORS, band_name
 from sciastro.core.stars import StarArray
@@ -13,6 +13,9 @@ from sciastro.integrate.canvas import Canvas
 from sciastro.io.headers import FrameFacts
 from sciastro.io.paths import safe_name, unlike
 from sciastro.recipe.matching import LightMatch, MasterPlan
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
 
 __all__ = ["PROBED", "Light", "Measured", "StackSet", "bands_of", "lights_of", "stack_sets"]
 
@@ -141,7 +144,7 @@ class Light:
     registration_stars: int = 0
     registration_shortfall: str = ""
     pairs: npt.NDArray[np.int64] | None = None
-    residuals: QTable | None = None
+    residuals: "QTable | None" = None
     transparency: float = float("nan")
     weights: dict[str, float] = field(default_factory=dict)
     lost: dict[str, dict[str, float]] = field(default_factory=dict)

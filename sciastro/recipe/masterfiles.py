@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sciastro.calibrate.masters import Master, MasterOptions
-from sciastro.core.history import record
+from sciastro.core.history import entry
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_master
 from sciastro.io.store import write_planes
@@ -82,11 +82,7 @@ def store_master(path: Path, name: str, master: LentMaster) -> None:
 
 def write_made(target: Path, spec: MasterSpec, master: Master, options: MasterOptions) -> None:
     """Write a master that `combine_master` made, with its history."""
-    import xarray as xr
-
-    history = record(xr.Dataset(), "calibrate.masters", options, kind=spec.kind, reason=spec.reason).attrs[
-        "history"
-    ]
+    history = entry("calibrate.masters", options, kind=spec.kind, reason=spec.reason)
     facts = ProductFacts(
         band=spec.key.filter, instrument=spec.key.instrument, telescope=spec.key.telescope,
         exposure=spec.exposure if spec.exposure is not None else float("nan"), n_frames=master.n_frames,

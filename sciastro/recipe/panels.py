@@ -11,13 +11,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from sciastro.astrometry.refine import propagate
 from sciastro.astrometry.register import RegisterOptions
@@ -32,6 +29,9 @@ from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.targets import field_of
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["find_panels", "register_mosaic"]
 
@@ -58,6 +58,10 @@ def find_panels(lights: Sequence[Light], scale: float | None) -> list[list[Light
     scale
         Pixel scale where headers are silent [arcsec / pixel].
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
     told = [light.facts.pointing for light in lights]
     if len(lights) < 2 or any(one is None for one in told):
         return [list(lights)]
@@ -81,7 +85,7 @@ class _Panel:
     number: int
     lights: list[Light]
     anchor: Light | None = None
-    wcs: WCS | None = None
+    wcs: "WCS | None" = None
     reason: str = ""
     error: float = HUNG_ERROR  # [pixel] expected error of its place; twice that of its scale at its edge
     shift: Floats | None = None  # (axis, term): correction on the grid, of 1, u, v
@@ -189,7 +193,7 @@ def _hang(panels: Sequence[_Panel], shape: Shape, options: RegisterOptions) -> N
                 break
 
 
-def _grid(panels: Sequence[_Panel], solution: Solution, shape: Shape) -> WCS:
+def _grid(panels: Sequence[_Panel], solution: Solution, shape: Shape) -> "WCS":
     """Return the gnomonic grid about the middle of the mosaic, as fine and turned as the reference."""
     places = np.deg2rad([center(panel.wcs, shape) for panel in panels if panel.wcs is not None])
     ra, dec = places.T
@@ -199,7 +203,7 @@ def _grid(panels: Sequence[_Panel], solution: Solution, shape: Shape) -> WCS:
     return tan_wcs(ra0, dec0, solution.scale, shape, angle=solution.rotation, parity=solution.parity)
 
 
-def _on_grid(panel: _Panel, grid: WCS, x: Floats, y: Floats, shape: Shape) -> Floats:
+def _on_grid(panel: _Panel, grid: "WCS", x: Floats, y: Floats, shape: Shape) -> Floats:
     """Return the grid positions (point, 2) of pixels of a panel's anchor."""
     if panel.wcs is None:
         raise RuntimeError("a panel without world coordinates has no place")
@@ -216,13 +220,16 @@ def _terms(x: Floats, y: Floats, shape: Shape) -> Floats:
 
 
 def _pull_together(
-    panels: Sequence[_Panel], grid: WCS, shape: Shape, stem: str
+    panels: Sequence[_Panel], grid: "WCS", shape: Shape, stem: str
 ) -> dict[int, npt.NDArray[np.int64]]:
     """Correct the panels so that stars in common coincide; return one number per star of each anchor.
 
     Least squares over all pairs of panels at once: each panel may move, turn and stretch a little
     as its solution may be wrong (`_Panel.error`, the prior), and none is held fixed.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     placed = [panel for panel in panels if panel.wcs is not None and panel.anchor is not None]
     stars = {panel.number: panel.anchor.measures.stars for panel in placed if panel.anchor is not None}
     points = {
@@ -251,6 +258,8 @@ def _pull_together(
 
 def _mutual(a: Floats, b: Floats) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return pairs of points that are each other's nearest, within `NEAR`."""
+    from scipy.spatial import cKDTree
+
     low, high = b.min(axis=0) - NEAR, b.max(axis=0) + NEAR
     inside = np.flatnonzero(((a >= low) & (a <= high)).all(axis=1))
     if inside.size == 0:
@@ -295,7 +304,7 @@ def _correct(
 
 
 def _register_lights(
-    panels: Sequence[_Panel], grid: WCS, shape: Shape, numbers: dict[int, npt.NDArray[np.int64]],
+    panels: Sequence[_Panel], grid: "WCS", shape: Shape, numbers: dict[int, npt.NDArray[np.int64]],
     recipe: Recipe, context: Context,
 ) -> None:  # fmt: skip
     options = recipe.of(RegisterOptions)
@@ -312,7 +321,7 @@ def _register_lights(
 
 
 def _register_light(
-    panel: _Panel, light: Light, grid: WCS, shape: Shape, numbers: npt.NDArray[np.int64],
+    panel: _Panel, light: Light, grid: "WCS", shape: Shape, numbers: npt.NDArray[np.int64],
     options: RegisterOptions, context: Context,
 ) -> None:  # fmt: skip
     if panel.anchor is None or panel.wcs is None:
@@ -352,7 +361,7 @@ def _register_light(
 
 
 def _map(
-    panel: _Panel, from_anchor: Floats, grid: WCS, shape: Shape
+    panel: _Panel, from_anchor: Floats, grid: "WCS", shape: Shape
 ) -> tuple[Floats | None, tuple[float, float], float]:
     """Return the grid-to-frame map of a frame, where its middle lies on the grid, and its error [pixel].
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
-from astropy.table import Column, Table
 
 from sciastro.astrometry.airmass import airmass
 from sciastro.core import transform
@@ -19,6 +18,10 @@ from sciastro.integrate.weights import group_measures, hours_since_first, psf_si
 from sciastro.io.tables import read_table, write_table
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.table import Table
 
 __all__ = [
     "FILE",
@@ -95,8 +98,10 @@ def _columns(lights: Sequence[Light], band: str) -> dict[v.VariableSpec, npt.NDA
     }
 
 
-def group_facts(lights: Sequence[Light], band: str, target: str) -> xr.Dataset:
+def group_facts(lights: Sequence[Light], band: str, target: str) -> "xr.Dataset":
     """Return the coordinates that `integrate.grade` reads, of lights that are all measured and registered."""
+    import xarray as xr
+
     known = [light.from_reference for light in lights if light.from_reference is not None]
     degree = max(transform.degree_of(one.shape[1]) for one in known)
     columns = {
@@ -108,8 +113,10 @@ def group_facts(lights: Sequence[Light], band: str, target: str) -> xr.Dataset:
     return xr.Dataset(coords={spec.name: labeled(spec, data) for spec, data in columns.items()})
 
 
-def quality_table(sets: Sequence[StackSet]) -> Table:
+def quality_table(sets: Sequence[StackSet]) -> "Table":
     """Return one row per light and band of its set: every measure, weight, used or not, and why."""
+    from astropy.table import Column, Table
+
     rows: dict[str, list[object]] = {name: [] for name in ("path", "set", "band", "time")}
     rows |= {name: [] for name in MEASURES} | {"used": [], "reason": []}
     for members in sets:
@@ -177,14 +184,14 @@ def quality_lines(out: Path) -> Iterator[str]:
         yield ""
 
 
-def _by_set_and_band(table: Table) -> Iterator[tuple[str, Table]]:
+def _by_set_and_band(table: "Table") -> "Iterator[tuple[str, Table]]":
     """Yield the rows of each set and band under its name, in order."""
     keys = [f"{one} {band}" for one, band in zip(table["set"], table["band"], strict=True)]
     for key in dict.fromkeys(keys):
         yield key, table[np.array([one == key for one in keys])]
 
 
-def _width(table: Table) -> int:
+def _width(table: "Table") -> int:
     """Return the width of the column of frames [character]."""
     return max((len(str(one)) for one in table["path"]), default=4)
 
@@ -222,7 +229,9 @@ def selection_lines(out: Path, text: str) -> Iterator[str]:
         yield from _group_lines(key, group, wish, shown, _width(table))
 
 
-def _group_lines(key: str, group: Table, wish: Expression, shown: Sequence[str], width: int) -> Iterator[str]:
+def _group_lines(
+    key: str, group: "Table", wish: Expression, shown: Sequence[str], width: int
+) -> Iterator[str]:
     measures = {name: np.asarray(group[name], dtype=np.float64) for name in MEASURES}
     reasons = [str(one) for one in group["reason"]]
     used = np.asarray(group["used"], dtype=bool)

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.wcs import WCS
 
 from sciastro.integrate.reject import CAUSES
 from sciastro.integrate.run import StackArrays
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_rejection_maps
 from sciastro.recipe.context import Context
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["losses", "name_outstanding", "rejection_row", "write_maps"]
 
@@ -79,7 +81,7 @@ def rejection_row(arrays: StackArrays, names: Sequence[str]) -> dict[str, Any]:
     return {**shares, "frames_far_above": [names[k] for k in outstanding(lost)]}
 
 
-def write_maps(path: Path, arrays: StackArrays, *, wcs: WCS | None, facts: ProductFacts) -> None:
+def write_maps(path: Path, arrays: StackArrays, *, wcs: "WCS | None", facts: ProductFacts) -> None:
     """Write the maps of rejected and missing samples of a band.
 
     Raises

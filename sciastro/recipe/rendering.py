@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from sciastro.core import vocabulary as v
 from sciastro.core.vocabulary import labeled
@@ -16,6 +16,9 @@ from sciastro.recipe.plan import Recipe
 from sciastro.recipe.stacking import Stacked
 from sciastro.render.background import BackgroundOptions, flatten
 from sciastro.render.compose import ComposeOptions, compose, picture_recipe
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["render_set"]
 
@@ -68,7 +71,9 @@ def render_set(
     return [f"renders/{name}"]
 
 
-def _picture_input(stacked: Sequence[Stacked], finished: Sequence[Finished], step: int) -> xr.Dataset:
+def _picture_input(stacked: Sequence[Stacked], finished: Sequence[Finished], step: int) -> "xr.Dataset":
+    import xarray as xr
+
     def planes(name: str) -> np.ndarray:
         return np.stack([_binned(getattr(one.arrays, name), step) for one in stacked])
 

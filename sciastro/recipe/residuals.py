@@ -1,15 +1,17 @@
 """Residuals per star as tables: of every frame's registration, and of the solution against the catalog."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy import units as u
-from astropy.table import Table
 
 from sciastro.astrometry.solve import Solution
 from sciastro.io.tables import write_table
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["write_residuals"]
 
@@ -28,6 +30,8 @@ DESCRIPTIONS = {
 
 def write_residuals(members: StackSet, solution: Solution | None, context: Context) -> list[str]:
     """Write ``tables/<stem>_registration.fits`` and ``tables/<stem>_astrometry.ecsv``; return their paths."""
+    from astropy.table import Table
+
     folder = context.out / "tables"
     written = []
     table = _registration(members.lights)
@@ -42,7 +46,10 @@ def write_residuals(members: StackSet, solution: Solution | None, context: Conte
     return written
 
 
-def _registration(lights: Sequence[Light]) -> Table:
+def _registration(lights: Sequence[Light]) -> "Table":
+    from astropy import units as u
+    from astropy.table import Table
+
     known = [light for light in lights if light.residuals is not None]
     names = [name for name in DESCRIPTIONS if name != "frame"]
     if not known:

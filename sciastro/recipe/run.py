@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sciastro.core.cluster import connect
-from sciastro.core.lift import one_owner, spare_dask
+from sciastro.core.lift import one_owner
 from sciastro.errors import SciastroError
 from sciastro.io.lock import locked
 from sciastro.io.paths import REASONS, output_error
@@ -77,7 +77,6 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
         request = replace(request, session=request.session.resolve(), out=request.out.resolve())
     out = request.prepare_out()
     hand_back_arrays()
-    spare_dask()
     workers = request.workers or (os.cpu_count() or 1)
     context = Context(
         out=out, workers=workers, memory=parse_memory(request.memory), progress=progress or Silent()

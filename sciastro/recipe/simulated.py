@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable
 
@@ -134,6 +133,8 @@ def write_night(
     OutputError
         If `out` holds files already, or cannot be written to.
     """
+    from astropy import units as u
+
     _prepare(out)
     ra, dec, radius = sky_cone(plan)
     real = stars(ra, dec, radius, _julian_year(plan.date))

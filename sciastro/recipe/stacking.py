@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS
 
 from sciastro.calibrate.debayer import noise_of, phase_offset
 from sciastro.core import transform
@@ -30,6 +30,9 @@ from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.rejected import losses, name_outstanding
 from sciastro.recipe.stacknoise import lattice_of, noise_of_stack, predict_noise
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["Following", "Stacked", "canvas_of", "place_canvas", "stack_band"]
 
@@ -91,7 +94,7 @@ class Stacked:
     empty: float = 0.0
 
     @property
-    def wcs(self) -> WCS | None:
+    def wcs(self) -> "WCS | None":
         """World coordinates of the canvas; None unsolved."""
         return self.canvas.wcs
 
@@ -107,7 +110,7 @@ class Stacked:
 
 
 def place_canvas(
-    members: StackSet, wcs: WCS | None, calibrator: Calibrator, recipe: Recipe, context: Context
+    members: StackSet, wcs: "WCS | None", calibrator: Calibrator, recipe: Recipe, context: Context
 ) -> None:
     """Choose the canvas of a set that is graded; frames that it cannot hold are left out with the reason.
 

@@ -37,6 +37,7 @@ from sciastro.recipe.quality import write_quality
 from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import master_rows
 from sciastro.recipe.stacking import Stacked, place_canvas, stack_band
+from sciastro.recipe.warming import loading_beside
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 def masters(run: Run) -> None:
     """Make the masters, keep them in the store, and tell the lights which of them they get."""
     total = sum(len(spec.frames) for spec in run.plan.masters)
-    with run.context.stage("masters", total):
+    with run.context.stage("masters", total), loading_beside(run.goes_on("calibrate")):
         run.bank = make_masters(run.session, run.plan, run.recipe, run.context, run.journal)
         for light in run.lights:
             light.match = match_of_made(light.match, run.bank)

@@ -12,10 +12,10 @@ simplest one within one standard error of the best wins. It is evaluated on a co
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.core import vocabulary as v
 from sciastro.core.history import record
@@ -23,6 +23,9 @@ from sciastro.core.lift import map_frames
 from sciastro.core.options import Options, option
 from sciastro.core.vocabulary import IMAGE, labeled, require
 from sciastro.render.surface import Surface, choose_surface, polynomial_surface
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["BACKGROUND_MODEL", "BackgroundOptions", "Sky", "fit_sky", "flatten"]
 
@@ -77,7 +80,7 @@ class Sky:
     used: Mask
 
 
-def flatten(ds: xr.Dataset, *, options: BackgroundOptions = DEFAULTS) -> xr.Dataset:
+def flatten(ds: "xr.Dataset", *, options: BackgroundOptions = DEFAULTS) -> "xr.Dataset":
     """Return `ds` with the smooth sky of every band as ``background_model``.
 
     Parameters

@@ -12,11 +12,10 @@ this step computes; it never writes into the science image.
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from sciastro.core import vocabulary as v
 from sciastro.core.history import inherit, package_version, record
@@ -38,6 +37,9 @@ from sciastro.render.color import (
 )
 from sciastro.render.frame import covered, crop_box, fill_missing
 from sciastro.render.screen import Look, choose_stretch
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["ComposeOptions", "compose", "picture_recipe"]
 
@@ -108,7 +110,7 @@ class ComposeOptions(Options):
 DEFAULTS = ComposeOptions()
 
 
-def compose(ds: xr.Dataset, *, options: ComposeOptions = DEFAULTS) -> xr.Dataset:
+def compose(ds: "xr.Dataset", *, options: ComposeOptions = DEFAULTS) -> "xr.Dataset":
     """Compose a picture from the bands of an integrated image.
 
     Parameters
@@ -132,6 +134,8 @@ def compose(ds: xr.Dataset, *, options: ComposeOptions = DEFAULTS) -> xr.Dataset
     OptionError
         If the palette asks for bands that are not there.
     """
+    import xarray as xr
+
     require(ds, IMAGE)
     optional = (v.BACKGROUND_MODEL, v.COVERAGE, v.IMAGE_QUALITY, v.COLOR_GAIN)
     require(ds, *(spec for spec in optional if spec.name in ds.variables))
@@ -162,7 +166,7 @@ def compose(ds: xr.Dataset, *, options: ComposeOptions = DEFAULTS) -> xr.Dataset
     return record(inherit(out, ds), "render.compose", options)
 
 
-def picture_recipe(picture: xr.Dataset) -> dict[str, Any]:
+def picture_recipe(picture: "xr.Dataset") -> dict[str, Any]:
     """Return how `picture` (made by `compose`) came about, as plain values to be kept beside the file.
 
     Raises
@@ -182,7 +186,7 @@ def _numbered(count: int) -> list[str]:
     return [str(k) for k in range(count)]
 
 
-def _planes(ds: xr.Dataset, index: list[int]) -> Plane:
+def _planes(ds: "xr.Dataset", index: list[int]) -> Plane:
     out = np.empty((len(index), ds.sizes["y"], ds.sizes["x"]), np.float32)
     for i, k in enumerate(index):
         out[i] = ds["image"].isel(band=k).values
@@ -192,12 +196,14 @@ def _planes(ds: xr.Dataset, index: list[int]) -> Plane:
     return out
 
 
-def _visible(ds: xr.Dataset, planes: Plane, index: list[int], options: ComposeOptions) -> tuple[slice, slice]:
+def _visible(
+    ds: "xr.Dataset", planes: Plane, index: list[int], options: ComposeOptions
+) -> tuple[slice, slice]:
     coverage = np.asarray(ds["coverage"].isel(band=index).values) if "coverage" in ds else None
     return crop_box(covered(planes, coverage, options.min_coverage), options.crop)
 
 
-def _gains(ds: xr.Dataset, index: list[int]) -> npt.NDArray[np.float64] | None:
+def _gains(ds: "xr.Dataset", index: list[int]) -> npt.NDArray[np.float64] | None:
     """Return the color gains of the bands shown, None where any is unknown."""
     if "color_gain" not in ds:
         return None
@@ -205,7 +211,9 @@ def _gains(ds: xr.Dataset, index: list[int]) -> npt.NDArray[np.float64] | None:
     return gain if np.all(np.isfinite(gain) & (gain > 0)) else None
 
 
-def _saturated(ds: xr.Dataset, index: list[int], rows: slice, columns: slice) -> npt.NDArray[np.bool_] | None:
+def _saturated(
+    ds: "xr.Dataset", index: list[int], rows: slice, columns: slice
+) -> npt.NDArray[np.bool_] | None:
     if "image_quality" not in ds:
         return None
     quality = np.asarray(ds["image_quality"].isel(band=index, y=rows, x=columns).values)

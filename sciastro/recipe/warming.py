@@ -1,0 +1,43 @@
+"""What later stages need is loaded while masters are made: those keep the processors busy, not Python.
+
+Loading xarray, tables and the sky's coordinates takes Python most of a second, in which nothing else could
+begin; the kernels that make masters run without Python. Masters themselves need none of it, which matters:
+two threads that load modules of one library in different order could meet half-loaded ones.
+"""
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sciastro.core.lift import beside, spare_dask
+
+__all__ = ["LATER", "load_later", "loading_beside"]
+
+LATER = (
+    "scipy.special",
+    "scipy.ndimage",
+    "scipy.sparse.csgraph",
+    "scipy.spatial",
+    "astropy.wcs",
+    "astropy.table",
+    "xarray",
+)
+
+
+def load_later() -> None:
+    """Load the libraries that a run needs after its masters, and keep xarray from loading dask."""
+    for name in LATER:
+        importlib.import_module(name)
+    spare_dask()
+
+
+@contextmanager
+def loading_beside(wanted: bool) -> Iterator[None]:
+    """Load them on a thread of its own while the body runs; all are there at its end."""
+    if not wanted:
+        yield
+        return
+    with beside() as start:
+        loading = start(load_later)
+        yield
+        loading.result()
