@@ -195,7 +195,10 @@ def _refined(
             break
         spread = np.sqrt(np.sum((pb[j] - _mapped(fit, pa[i])) ** 2, axis=1)[fit.keep])
         radius = float(np.clip(6 * np.median(spread), 0.5, options.tolerance))
-        i, j = mutual_pairs(_mapped(fit, pa), pb, radius)
+        again = mutual_pairs(_mapped(fit, pa), pb, radius)
+        if np.array_equal(i, again[0]) and np.array_equal(j, again[1]):
+            break  # the same pairs would give the same fit
+        i, j = again
     return i, j, sigma, fit
 
 

@@ -3,6 +3,7 @@
 Shared by registration (pixel to pixel) and by the plate solution (pixel to tangent plane).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ Mask = npt.NDArray[np.bool_]
 MAD_TO_SIGMA = 1.4826
 RAYLEIGH_MEDIAN = 1.17741  # median length of a 2-D residual, in sigma per axis
 FOLDS = 6
+SHARES = (0.0, 0.1, 0.35, 0.5, 0.6, 0.65)  # of the frame, that the hull of stars covers for each degree
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +79,31 @@ def residuals(coefficients: Floats, source: Floats, target: Floats) -> Floats:
     return target - np.column_stack(transform.evaluate(coefficients, source[:, 0], source[:, 1]))
 
 
-def coverage(points: Floats, shape: tuple[int, int]) -> float:
-    """Return the share of the frame inside the hull of `points` (n, 2); 0 for fewer than 3."""
+def coverage(points: Floats, shape: tuple[int, int], *, enough: float = math.inf) -> float:
+    """Return the share of the frame inside the hull of `points` (n, 2); 0 for fewer than 3.
+
+    A share above `enough` may be told too small, by that of the octagon inside the hull, but never below it.
+    """
     from scipy.spatial import ConvexHull, QhullError
 
     if len(points) < 3:
         return 0.0
+    corners = _octagon(points)
+    inside = _area(corners) / (shape[0] * shape[1])
+    if inside >= enough:
+        return inside
     try:
-        area = float(ConvexHull(_outer(points)).volume)
+        area = float(ConvexHull(_outer(points, corners)).volume)
     except QhullError:  # all on one line
         return 0.0
     return area / (shape[0] * shape[1])
 
 
-def _outer(points: Floats) -> Floats:
-    """Return the points without those inside the octagon of their extremes, which no hull touches.
-
-    Akl & Toussaint (1978, Information Processing Letters 7, 219).
-    """
+def _octagon(points: Floats) -> Floats:
+    """Return the points (8, 2) that lie farthest in eight directions, counterclockwise; some may be equal."""
     x, y = points[:, 0], points[:, 1]
     ways = ((x, y), (x + y, y - x))  # each corner of the octagon is the farthest point in one direction
-    corners = np.array(
+    return np.array(
         [
             points[one.argmax() if sign > 0 else one.argmin()]
             for one, sign in (
@@ -106,6 +112,20 @@ def _outer(points: Floats) -> Floats:
             )
         ]
     )  # fmt: skip
+
+
+def _area(corners: Floats) -> float:
+    """Return the area of a polygon with `corners` (n, 2) counterclockwise."""
+    x, y = (corners - corners[0]).T
+    return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
+
+
+def _outer(points: Floats, corners: Floats) -> Floats:
+    """Return the points without those inside the octagon of their extremes, which no hull touches.
+
+    Akl & Toussaint (1978, Information Processing Letters 7, 219).
+    """
+    x, y = points[:, 0], points[:, 1]
     edge = np.roll(corners, -1, axis=0) - corners
     cross = edge[:, :1] * (y - corners[:, 1:]) - edge[:, 1:] * (x - corners[:, :1])
     real = np.any(edge != 0, axis=1)
@@ -146,7 +166,7 @@ def select_model(
     gain
         Relative fall of the cross-validated residual that a higher degree must bring.
     """
-    hull = coverage(source, shape)
+    hull = coverage(source, shape, enough=max(SHARES))
     best: Fit | None = None
     for degree in range(min_degree, max_degree + 1):
         if best is not None and not _supported(degree, int(best.keep.sum()), hull):
@@ -164,7 +184,7 @@ def select_model(
 def needs(degree: int) -> tuple[int, float]:
     """Return the stars, and the share of the frame inside their hull, that a degree takes."""
     stars = 6 if degree <= 1 else 3 * transform.n_terms(degree)
-    return stars, (0.0, 0.1, 0.35, 0.5, 0.6, 0.65)[min(degree, 5)]
+    return stars, SHARES[min(degree, 5)]
 
 
 def _supported(degree: int, stars: int, hull: float) -> bool:
@@ -174,7 +194,7 @@ def _supported(degree: int, stars: int, hull: float) -> bool:
 
 def supported_degree(source: Floats, shape: tuple[int, int], highest: int) -> int:
     """Return the highest degree, up to `highest`, that the number and the spread of stars allow."""
-    hull = coverage(source, shape)
+    hull = coverage(source, shape, enough=max(SHARES))
     return max((d for d in range(1, highest + 1) if _supported(d, len(source), hull)), default=1)
 
 

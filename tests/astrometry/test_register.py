@@ -172,6 +172,16 @@ def test_coverage_by_hand():
     assert coverage(np.zeros((2, 2)), (10, 10)) == 0.0
 
 
+def test_coverage_that_is_enough_is_told_by_the_octagon_and_else_by_the_hull():
+    rng = np.random.default_rng(5)
+    for n in (3, 4, 8, 30, 300):
+        points = rng.uniform(0, 100, (n, 2))
+        whole = coverage(points, (100, 100))
+        for enough in (0.0, 0.3, 0.65, 0.99):
+            told = coverage(points, (100, 100), enough=enough)
+            assert told == whole if told < enough else enough <= told <= whole + 1e-12
+
+
 @pytest.mark.parametrize("degree", [1, 2, 3])
 def test_the_degree_is_the_one_that_is_there(degree):
     rng = np.random.default_rng(degree)
