@@ -34,8 +34,9 @@ def can_stream(hdu: fits.PrimaryHDU | fits.ImageHDU) -> bool:
 
 
 def stream_hdus(
-    path: Path, hdus: Sequence[fits.PrimaryHDU | fits.ImageHDU], comment: str, *, once: bool = False
-) -> None:
+    path: Path, hdus: Sequence[fits.PrimaryHDU | fits.ImageHDU], comment: str, *, once: bool = False,
+    roots: Sequence[str] = (),
+) -> None:  # fmt: skip
     """Write HDUs that `can_stream` allows, with CHECKSUM and DATASUM whose comments are `comment`.
 
     Parameters
@@ -48,6 +49,8 @@ def stream_hdus(
         Of the checksum cards.
     once
         Nobody will read the file soon (see `io.placing`).
+    roots
+        Names of HDUs of float32 of which the square roots are written.
 
     Raises
     ------
@@ -57,17 +60,19 @@ def stream_hdus(
     with path.open("wb", buffering=0) as file:
         for hdu in hdus:
             hdu.verify("exception")
-            _stream_one(file, hdu, comment, once)
+            _stream_one(file, hdu, comment, once, hdu.name in roots)
 
 
-def _stream_one(file: BinaryIO, hdu: fits.PrimaryHDU | fits.ImageHDU, comment: str, once: bool) -> None:
+def _stream_one(
+    file: BinaryIO, hdu: fits.PrimaryHDU | fits.ImageHDU, comment: str, once: bool, root: bool
+) -> None:
     start = file.tell()
     header = hdu.header
     header["DATASUM"] = ("0", comment)
     header.set("CHECKSUM", "0" * 16, comment, before="DATASUM")
     length = len(header.tostring())
     file.seek(start + length)
-    total = 0 if hdu.data is None else _stream_pixels(file, hdu.data, once)
+    total = 0 if hdu.data is None else _stream_pixels(file, hdu.data, once, root)
     end = file.tell()
     header["DATASUM"] = str(total)
     words = np.frombuffer(header.tostring().encode("ascii"), ">u4")
@@ -77,17 +82,21 @@ def _stream_one(file: BinaryIO, hdu: fits.PrimaryHDU | fits.ImageHDU, comment: s
     file.seek(end, io.SEEK_SET)
 
 
-def _stream_pixels(file: BinaryIO, data: npt.NDArray[np.generic], once: bool) -> int:
+def _stream_pixels(file: BinaryIO, data: npt.NDArray[np.generic], once: bool, root: bool) -> int:
     """Write the data unit and return its checksum."""
     words = data.dtype == np.float32
     flat = data.reshape(-1).view(np.uint32 if words else np.uint16)
     size = CHUNK // flat.itemsize
     room = np.empty(size * BATCH if once else size, flat.dtype)
+    rooted = np.empty(size if root else 0, np.float32)
     total, position = 0, file.tell()
     for begin in range(0, flat.size, room.size):
         some = flat[begin : begin + room.size]
         for first in range(0, some.size, size):  # what stays in the processor's cache
             part, target = some[first : first + size], room[first : min(first + size, some.size)]
+            if root:
+                some_roots = np.sqrt(part.view(np.float32), out=rooted[: part.size])
+                part = some_roots.view(np.uint32)
             total += int(swap_words(part, target) if words else swap_pairs(part, target, 0x8000))
         put(file.fileno(), position, memoryview(room[: some.size].view(np.uint8).data), once=once)
         position += some.nbytes

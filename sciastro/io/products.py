@@ -188,32 +188,38 @@ def _write(
     solution = text_to_wcs(wcs) if isinstance(wcs, str) and wcs else wcs
     sky = wcs_to_header(solution) if solution is not None and not isinstance(solution, str) else fits.Header()
     xisf = path.suffix.lower() == ".xisf"
-    hdus = fits.HDUList([*_hdus(planes, unit, sky, facts, kind, compress and not xisf), *extra])
+    roots = () if xisf or compress else ("ERR",)  # taken while the file is written, without another plane
+    hdus = fits.HDUList([*_hdus(planes, unit, sky, facts, kind, compress and not xisf, roots), *extra])
     with atomic_path(path) as part:
         if xisf:
             packing = "zlib" if compress else ""
             write_planes(part, planes_of(hdus), compression=packing, created=created(hdus[0].header))
         else:
-            write_hdus(part, hdus, once=kind == "master")  # the run holds masters in memory
+            write_hdus(part, hdus, once=kind == "master", roots=roots)  # the run holds masters in memory
     return path
 
 
-def write_hdus(path: Path, hdus: fits.HDUList, *, once: bool = False) -> None:
+def write_hdus(path: Path, hdus: fits.HDUList, *, once: bool = False, roots: Sequence[str] = ()) -> None:
     """Write `hdus` with checksums whose comments do not hold the moment of writing.
 
-    `once`: nobody will read them soon, so that the system need not keep them in its memory.
+    `once`: nobody will read them soon, so that the system need not keep them in its memory. `roots`: names
+    of those HDUs of which the square roots are written.
     """
     comment = "checksum of this HDU"
     if all(can_stream(hdu) for hdu in hdus):
-        stream_hdus(path, hdus, comment, once=once)
+        stream_hdus(path, hdus, comment, once=once, roots=roots)
         return
+    for hdu in hdus:
+        if hdu.name in roots:
+            hdu.data = np.sqrt(hdu.data, dtype=np.float32)
     run_tasks(lambda hdu: hdu.add_checksum(when=comment), list(hdus))
     hdus.writeto(path, overwrite=True, output_verify="exception")
 
 
 def _hdus(
-    planes: dict[str, Plane], unit: str, sky: fits.Header, facts: ProductFacts, kind: str, compress: bool
-) -> Iterator[Any]:
+    planes: dict[str, Plane], unit: str, sky: fits.Header, facts: ProductFacts, kind: str, compress: bool,
+    roots: Sequence[str],
+) -> Iterator[Any]:  # fmt: skip
     cards = fact_cards(facts)
     primary = fits.PrimaryHDU()
     primary.header["EXTEND"] = True
@@ -233,7 +239,7 @@ def _hdus(
             header.extend(cards)
         if name == "DQ":
             header.extend(quality_cards())
-        yield _image_hdu(_stored(name, plane), header, name, compress)
+        yield _image_hdu(_stored("" if name in roots else name, plane), header, name, compress)
 
 
 def _noise_hdu(kernel: Plane) -> Iterator[Any]:

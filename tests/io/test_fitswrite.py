@@ -44,6 +44,19 @@ def test_bytes_are_the_same_where_nobody_reads_them_soon(tmp_path):
     assert (tmp_path / "True.fits").read_bytes() == (tmp_path / "False.fits").read_bytes()
 
 
+def test_roots_are_those_of_numpy(tmp_path):
+    power = np.random.default_rng(2).uniform(0, 9, (301, 517)).astype(np.float32)
+    power[3, 4] = np.nan
+    before = power.copy()
+    stream_hdus(
+        tmp_path / "roots.fits", [fits.PrimaryHDU(), fits.ImageHDU(power, name="ERR")], "c", roots=["ERR"]
+    )
+    plain = [fits.PrimaryHDU(), fits.ImageHDU(np.sqrt(power), name="ERR")]
+    stream_hdus(tmp_path / "plain.fits", plain, "c")
+    assert (tmp_path / "roots.fits").read_bytes() == (tmp_path / "plain.fits").read_bytes()
+    np.testing.assert_array_equal(power, before)
+
+
 def test_astropy_accepts_the_checksums_and_the_pixels_are_untouched(tmp_path):
     made = hdus((20, 31))
     before = [None if hdu.data is None else hdu.data.copy() for hdu in made]
