@@ -13,7 +13,7 @@ from sciastro.kernels.warp import warp, warp_table
 
 __all__ = ["EXCLUDED", "Planes", "Resampler", "resample", "resampler", "turned"]
 
-LITTLE_TURN = 0.0023  # slope up to which the two-pass kernel's loops vectorize (`kernels.twopass.LITTLE`)
+LITTLE_TURN = 0.0023  # slope up to which the two-pass kernel vectorizes (`kernels.twopass_nodes.LITTLE`)
 LOOKED_AT = 4000.0  # canvas pixel
 
 Planes = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]
