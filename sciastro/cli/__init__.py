@@ -1,5 +1,6 @@
 """The command line: one file per command, each thin; heavy imports wait until a command runs."""
 
+import atexit
 import gc
 
 import typer
@@ -43,4 +44,6 @@ def main() -> None:
     """Run the command line."""
     # Looking for circles of garbage while libraries are loaded takes a tenth of the loading.
     gc.set_threshold(100_000, 20, 50)
+    # Nor is it worth half a second, in the end, to look through all that goes with the process anyway.
+    atexit.register(gc.freeze)
     app()

@@ -46,6 +46,7 @@ __all__ = [
     "recover",
     "root_text",
     "updating",
+    "write_columns",
     "write_facts",
     "write_planes",
 ]
@@ -214,10 +215,16 @@ def _write_columns(target: h5netcdf.Group, columns: Mapping[VariableSpec, np.nda
     """Write `columns` as xarray would write the same coordinates of a dataset."""
     for spec, column in columns.items():
         attrs = {"long_name": spec.meaning} | ({"units": spec.unit} if spec.unit else {})
+        for name, size in zip(spec.dims, column.shape, strict=True):
+            if name not in target.dimensions:
+                target.dimensions[name] = size
         data, dtype, fill = column, column.dtype, np.nan if column.dtype.kind == "f" else None
         if dtype.kind == "M":
             data, dtype, fill = column.astype("M8[us]").view(np.int64), np.dtype(np.int64), NO_TIME
             attrs |= {"units": TIME_UNIT, "calendar": "proleptic_gregorian"}
+        elif dtype.kind == "b":
+            data, dtype = column.astype(np.int8), np.dtype(np.int8)
+            attrs |= {"dtype": "bool"}
         elif dtype.kind == "O":
             dtype = h5py.string_dtype()
         variable = target.create_variable(spec.name, spec.dims, dtype, data=data, fillvalue=fill)
@@ -366,6 +373,23 @@ def write_facts(path: Path, group: str, facts: "xr.Dataset") -> None:
     with updating(path):
         _delete(path, [f"{group}/{name}" for name in facts.variables])
         _write_facts(path, group, facts)
+
+
+def write_columns(
+    path: Path, group: str, columns: Mapping[VariableSpec, np.ndarray], attrs: Mapping[str, str]
+) -> None:
+    """Do what `write_facts` does, with plain columns and texts; a third of the time.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or the file not writable; the old state stays.
+    """
+    with updating(path):
+        _delete(path, [f"{group}/{spec.name}" for spec in columns])
+        with h5netcdf.File(path, "a") as file:
+            _write_columns(file[group], columns)
+            file[group].attrs.update(attrs)
 
 
 def write_planes(

@@ -9,8 +9,8 @@ import numpy as np
 from sciastro.calibrate.debayer import phase_offset
 from sciastro.core import transform
 from sciastro.core import vocabulary as v
-from sciastro.core.history import record
-from sciastro.core.vocabulary import VariableSpec, labeled
+from sciastro.core.history import entry
+from sciastro.core.vocabulary import VariableSpec
 from sciastro.core.wcs import moved, text_to_wcs
 from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.grid import Tile, input_window
@@ -21,7 +21,7 @@ from sciastro.io.linked import LinkedBlock, Original, link, original_of
 from sciastro.io.paths import safe_name, unlike
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_frame
-from sciastro.io.store import StoreGroup, create, root_text, write_facts
+from sciastro.io.store import StoreGroup, create, root_text, write_columns
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet, bands_of
@@ -31,7 +31,6 @@ from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
 
 if TYPE_CHECKING:
-    import xarray as xr
     from astropy.wcs import WCS
 
 __all__ = ["create_store", "linked_blocks", "keep_frames", "originals_of", "store_facts", "store_masters"]
@@ -129,13 +128,13 @@ def store_facts(path: Path, lights: Sequence[Light], recipe: Recipe) -> None:
     for light in sorted(lights, key=lambda light: (light.store, light.index)):
         if light.store:
             by_group.setdefault(light.store, []).append(light)
+    steps = ("calibrate.correct", "measure.stars", "astrometry.register", "integrate.grade")
+    history = "\n".join(entry(step, recipe.options[step]) for step in steps)
     for name, group in by_group.items():
-        write_facts(path, name, _measured_facts(group, recipe))
+        write_columns(path, name, _measured_facts(group), {"history": history})
 
 
-def _measured_facts(lights: Sequence[Light], recipe: Recipe) -> "xr.Dataset":
-    import xarray as xr
-
+def _measured_facts(lights: Sequence[Light]) -> dict[VariableSpec, np.ndarray]:
     def values(name: str) -> np.ndarray:
         return np.array(
             [getattr(light.measured, name) if light.measured is not None else np.nan for light in lights]
@@ -150,7 +149,7 @@ def _measured_facts(lights: Sequence[Light], recipe: Recipe) -> "xr.Dataset":
         ]
         return np.asarray(np.array(means, dtype=np.float64) / seconds)
 
-    columns: dict[VariableSpec, np.ndarray] = {
+    return {
         v.FWHM: values("fwhm"),
         v.ECCENTRICITY: values("eccentricity"),
         v.ELONGATION: values("elongation"),
@@ -170,10 +169,6 @@ def _measured_facts(lights: Sequence[Light], recipe: Recipe) -> "xr.Dataset":
         v.WCS: _text([light.wcs for light in lights]),
         v.FROM_REFERENCE: _maps(lights),
     }
-    ds = xr.Dataset(coords={spec.name: labeled(spec, data) for spec, data in columns.items()})
-    for name in ("calibrate.correct", "measure.stars", "astrometry.register", "integrate.grade"):
-        ds = record(ds, name, recipe.options[name])
-    return ds
 
 
 def _maps(lights: Sequence[Light]) -> np.ndarray:

@@ -214,3 +214,12 @@ def test_the_first_use_is_known_by_its_cache(tmp_path, monkeypatch):
     (tmp_path / "kernels_1").mkdir()
     (tmp_path / "kernels_1" / "order.f-1.py311.nbi").touch()
     assert not first_use()
+
+
+def test_a_process_that_ends_does_not_look_through_its_garbage():
+    code = (
+        "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count() > 1000));"
+        "sys.argv = ['sciastro', '--version']; from sciastro.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "True", done.stdout
