@@ -391,13 +391,13 @@ def _complete(
     local, tree = coefficients, cKDTree(pb)
     i, j = mutual_pairs(_apply(local, pa), pb, tolerance, tree)
     residual = _apply(local, pa[i]) - pb[j]
-    fitted: tuple[int, Indices, Indices] | None = None
+    fitted: tuple[int, Indices] | None = None
     for degree in (1, 1, 2, 2):
         if i.size < 4 * transform.n_terms(degree):
             break
         keep = _inliers(residual)
-        before, fitted = fitted, (degree, i[keep], j[keep])
-        if before is not None and all(map(np.array_equal, before, fitted)):
+        before, fitted = fitted, (degree, np.stack([i[keep], j[keep]]))
+        if before is not None and before[0] == degree and np.array_equal(before[1], fitted[1]):
             continue  # the same pairs would give the same map
         local = transform.fit(pa[i[keep], 0], pa[i[keep], 1], pb[j[keep], 0], pb[j[keep], 1], degree)
         residual = _apply(local, pa[i[keep]]) - pb[j[keep]]
