@@ -389,12 +389,21 @@ def test_full_disk_at_one_file(night, old_run, monkeypatch, name):
     assert science(out) == before
 
 
-@pytest.mark.parametrize("call", ["os.posix_fallocate", "os.pwrite"])
-def test_full_disk_at_the_store(night, tmp_path, monkeypatch, call):
-    def fail(*_):
-        raise NO_SPACE
+@pytest.mark.parametrize("calls", [("posix_fallocate",), ("pwrite", "pwritev")])
+def test_full_disk_at_the_store(night, tmp_path, monkeypatch, calls):
+    store = tmp_path / "out" / "frames.h5"
 
-    monkeypatch.setattr(f"sciastro.io.store.{call}", fail)
+    def full(name, call):
+        def work(descriptor, *rest):
+            status = os.fstat(descriptor)
+            if name == "posix_fallocate" or (store.exists() and os.path.samestat(status, store.stat())):
+                raise NO_SPACE
+            return call(descriptor, *rest)
+
+        return work
+
+    for name in calls:
+        monkeypatch.setattr(os, name, full(name, getattr(os, name)))
     run = reduce(night, tmp_path / "out")
     assert run.code == 3 and "frames.h5: cannot be written: the disk is full." in run.told
     assert run.summary["status"] == "failed" and run.summary["products"] == []
