@@ -103,8 +103,8 @@ def reduce(
 ) -> None:
     """Reduce every raw frame under SESSION; write products, pictures and a report to OUT.
 
-    Exit code 0: all done. 3: data that you can mend (the message says what). 4: done, with frames or
-    products left out, each with its reason in summary.json.
+    Exit code 0: all done. 3: data that you can mend (the message says what). 4: done, but frames, products
+    or world coordinates are missing that you did not leave out yourself (incomplete in summary.json).
     """
     from sciastro.cli.common import Bars, announce_first_use, console, guarded, json_logging
     from sciastro.io.paths import output_errors
