@@ -8,7 +8,7 @@ else from the frames: the one source among the detections that moves evenly. Thr
 3. frames aligned on the comet, less those stars: the comet alone.
 
 The product holds both, with the comet where it was on the reference frame; stars and comet alone are written
-beside it. Stars and comet share frames; `integrate.moving` says how much of their noise is common.
+beside it. Stars and comet share frames; `shared_noise_share` says how much of their noise is common.
 """
 
 import logging
