@@ -23,7 +23,7 @@ from sciastro.calibrate.flatcheck import (
 )
 from sciastro.calibrate.masternoise import noise_model
 from sciastro.calibrate.planes import plane_level
-from sciastro.calibrate.sampling import ReadRows, Sample, fills, take_sample, trimmed_mean
+from sciastro.calibrate.sampling import FillRows, ReadRows, Sample, fills, take_sample, trimmed_mean
 from sciastro.core.cfa import period, phase_slices
 from sciastro.core.lift import run_tasks
 from sciastro.core.quality import Quality
@@ -287,21 +287,20 @@ def _combine_band(work: _Work, planes: _Planes, y0: int, y1: int) -> tuple[int, 
 
 
 def _read_band(readers: Sequence[ReadRows], y0: int, y1: int, width: int) -> npt.NDArray[np.generic]:
-    """Return rows y0 to y1 - 1 of every frame, (frame, y, x) in the dtype of the first; read into place."""
-    first = readers[0]
-    if fills(first):
-        start, dtype = None, first.dtype
-    else:
-        start = np.asarray(first(y0, y1))
-        dtype = start.dtype
+    """Return rows y0 to y1 - 1 of every frame, (frame, y, x), in the dtype that all share, else float32."""
+    bands: list[FillRows | npt.NDArray[np.generic]] = [
+        read if fills(read) else np.asarray(read(y0, y1)) for read in readers
+    ]
+    dtypes = {band.dtype for band in bands}
+    dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
     stack = np.empty((len(readers), y1 - y0, width), dtype)
-    for read, target in zip(readers, stack, strict=True):
-        if fills(read) and read.dtype == dtype:
-            read.into(y0, y1, target)
-        elif read is first and start is not None:
-            target[...] = start
+    for band, target in zip(bands, stack, strict=True):
+        if isinstance(band, np.ndarray):
+            target[...] = band
+        elif band.dtype == dtype:
+            band.into(y0, y1, target)
         else:
-            target[...] = read(y0, y1)
+            target[...] = band(y0, y1)
     return stack
 
 

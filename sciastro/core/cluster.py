@@ -37,6 +37,7 @@ LOOK = 2.0  # seconds between looks at the workers while nothing finishes
 PATIENCE = 300.0  # seconds that a run waits for a worker, at the start or when all are gone
 ANSWER = 5.0  # seconds that a scheduler has to answer
 SCHEMES = ("tcp", "tls", "ws", "wss", "ucx", "inproc")
+ENCRYPTED = ("tls", "wss")
 KEPT = 2  # functions that a worker process keeps revived
 START = "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`."
 
@@ -68,12 +69,24 @@ def connect(address: str, *, patience: float = PATIENCE) -> "Cluster":
     try:
         client = Client(address, set_as_default=False, timeout=ANSWER)
     except (OSError, TimeoutError, ValueError, TypeError, EOFError, MemoryError) as error:
-        raise ClusterError(
-            "answers, but not as a dask scheduler does.",
-            where=f"scheduler {address}",
-            remedy=f"Give the address that `dask scheduler` prints. {START}",
-        ) from error
+        raise _no_scheduler(address, error) from error
     return Cluster(client, address, patience)
+
+
+def _no_scheduler(address: str, error: BaseException) -> ClusterError:
+    """Return what is told of an address where something listens that is no scheduler for us."""
+    if urlsplit(address).scheme in ENCRYPTED:
+        return ClusterError(
+            f"answers, but no encrypted connection comes about ({_first_line(error)}).",
+            where=f"scheduler {address}",
+            remedy="Name the certificates in your dask settings, as for the scheduler: "
+            "distributed.comm.tls.ca-file, .client.cert and .client.key.",
+        )
+    return ClusterError(
+        f"answers, but not as a dask scheduler does ({_first_line(error)}).",
+        where=f"scheduler {address}",
+        remedy=f"Give the address that `dask scheduler` prints. {START}",
+    )
 
 
 def _knock(address: str) -> None:

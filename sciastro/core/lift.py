@@ -7,6 +7,7 @@ for explicit work on the one pool of workers: threads here, or a cluster. Nothin
 import contextlib
 import itertools
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ __all__ = [
     "beside",
     "chunk_rows",
     "frame_facts",
+    "in_order",
     "is_lazy",
     "map_frames",
     "one_owner",
@@ -362,6 +364,22 @@ def beside() -> Iterator[Callable[[Callable[[], R]], Future[R]]]:
     """
     with _limited(1) as pool:
         yield pool.submit
+
+
+def in_order(function: Callable[[T], R], items: Iterable[T], *, workers: int = 2) -> Iterator[R]:
+    """Yield ``function(item)`` of every item in their order, at most `workers` results ahead.
+
+    For results too large to keep. Exceptions of `function` come where its result would; closing the
+    iterator starts no new item.
+    """
+    ahead: deque[Future[R]] = deque()
+    with _limited(workers) as pool:
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def run_tasks(

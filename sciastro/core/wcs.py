@@ -126,13 +126,7 @@ def celestial_from_header(header: fits.Header) -> "WCS | None":
     from astropy.wcs import WCS, FITSFixedWarning
 
     lean = header.copy()
-    for key in (
-        "DATE-OBS",
-        "DATE-AVG",
-        "MJD-OBS",
-        "DATE-BEG",
-        "DATE-END",
-    ):  # nonsense there must not spoil the WCS
+    for key in DATES:  # nonsense there must not spoil the WCS
         lean.remove(key, ignore_missing=True, remove_all=True)
     if "CTYPE1" not in lean or "CTYPE2" not in lean:
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sciastro.io.plainrows import check_rows
-from sciastro.io.probe import Pixels, Probe, RowSource
+from sciastro.io.probe import Pixels, Probe, RowSource, stamp_of
 
 __all__ = ["LastFrame"]
 
@@ -37,7 +37,6 @@ class LastFrame:
 
 def _state(path: Path) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        return stamp_of(path)
     except OSError:  # reading will say what is wrong
         return None
-    return status.st_mtime_ns, status.st_size

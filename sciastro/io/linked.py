@@ -15,7 +15,7 @@ from astropy.io import fits
 
 from sciastro.errors import FileError, OptionError
 from sciastro.io.fits import FitsReader
-from sciastro.io.probe import Probe
+from sciastro.io.probe import Probe, stamp_of
 from sciastro.io.reader import open_rows, probe, reader_of
 
 __all__ = ["LinkedBlock", "Original", "link", "original_of"]
@@ -47,10 +47,15 @@ class LinkedBlock:
         FileError
             If the file is gone, cannot be read, or is not what it was.
         """
-        image = self.images[frame]
-        if _stamp(image.path) != self.stamps[frame]:
-            raise FileError("changed while the run needed it.", where=str(image.path), remedy=REMEDY)
-        return np.asarray(open_rows(image)(first, last))
+        self._check(frame)
+        rows = np.asarray(open_rows(self.images[frame])(first, last))
+        self._check(frame)  # also while we read
+        return rows
+
+    def _check(self, frame: int) -> None:
+        path = self.images[frame].path
+        if _stamp(path) != self.stamps[frame]:
+            raise FileError("changed while the run needed it.", where=str(path), remedy=REMEDY)
 
     def write(self, frame: int, pixels: np.ndarray) -> None:
         """Keep nothing: the pixels are where they were read."""
@@ -133,7 +138,6 @@ def original_of(path: Path, number: int, store: Path) -> Original | None:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        status = path.stat()
+        return stamp_of(path)
     except OSError as error:
         raise FileError(f"cannot be read: {error.strerror}.", where=str(path), remedy=REMEDY) from error
-    return status.st_size, status.st_mtime_ns

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-__all__ = ["Pixels", "Probe", "Reader", "RowSource"]
+__all__ = ["Pixels", "Probe", "Reader", "RowSource", "stamp_of"]
 
 Pixels = npt.NDArray[Any]
 RowSource = Callable[[int, int], Pixels]
@@ -85,3 +85,9 @@ class Reader(Protocol):
     def open_rows(self, probe: Probe) -> RowSource:
         """Return a function that reads bands of rows."""
         ...
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Return size [byte] and time of last change [ns] of a file: one that changed has others."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

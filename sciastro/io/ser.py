@@ -20,7 +20,7 @@ from astropy.io import fits
 from sciastro.errors import FileError
 from sciastro.io.cards import add_card
 from sciastro.io.plainrows import plain_rows
-from sciastro.io.probe import Pixels, Probe, RowSource
+from sciastro.io.probe import Pixels, Probe, RowSource, stamp_of
 from sciastro.io.sidecars import capture_settings
 
 __all__ = ["SerReader"]
@@ -74,8 +74,7 @@ class SerReader:
             If the file is no SER video, is cut off, or holds developed colors.
         """
         try:
-            status = path.stat()
-            return list(_probes(path, status.st_size, status.st_mtime_ns))
+            return list(_probes(path, *stamp_of(path)))
         except FileNotFoundError as error:
             raise FileError("does not exist.", where=str(path), remedy="Check the path.") from error
         except OSError as error:

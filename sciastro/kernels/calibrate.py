@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.counts import calibrate_lanes
+from sciastro.kernels.lanes import LANES
 
 __all__ = ["calibrate_window", "repair_defects"]
 
@@ -23,7 +24,6 @@ DO_NOT_USE, SATURATED, DEAD, HOT, INTERPOLATED, NO_DATA, LOW_FLAT = (
 )
 CLEAR = np.uint16(0)
 FLAGS = (SATURATED, NO_DATA, LOW_FLAT, DO_NOT_USE)
-LANES = 16  # pixels done at a time
 SPAN = 256  # pixels looked at in one go for defects
 
 

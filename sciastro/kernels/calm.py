@@ -15,17 +15,13 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from sciastro.kernels.lanes import BITS, FLOATS, I64, LANES, Code
+from sciastro.kernels.lanes import BITS, I64, LANES, Code, number
 
 __all__ = ["average_calm"]
 
 SLACK = 1e-6
 AHEAD = 128  # pixels
 INF = float("inf")
-
-
-def _number(value):
-    return ir.Constant(FLOATS, [value] * LANES)
 
 
 class _Samples:
@@ -38,7 +34,7 @@ class _Samples:
 
     def sums(self, *first):
         """Return variables of 16 numbers that begin at `first`."""
-        return [cgutils.alloca_once_value(self.builder, _number(value)) for value in first]
+        return [cgutils.alloca_once_value(self.builder, number(value)) for value in first]
 
     def each(self, use, *, ahead=False):
         """Call ``use(present, value, variance, weight)`` for each frame."""
@@ -50,16 +46,16 @@ class _Samples:
                     code.fetch(code.start(k), builder.add(index, ir.Constant(I64, AHEAD)))
             x, v = code.load(code.start(0), index), code.load(code.start(1), index)
             part = code.load(self.parts, index)
-            part = builder.select(code.spread(self.shared), part, _number(1.0))
+            part = builder.select(code.spread(self.shared), part, number(1.0))
             w = builder.fmul(code.spread(builder.load(builder.gep(code.start(2), [loop.index]))), part)
-            finite = builder.fcmp_ordered("==", builder.fsub(x, x), _number(0.0))
-            present = builder.and_(finite, builder.fcmp_ordered(">", v, _number(0.0)))
-            present = builder.and_(present, builder.fcmp_ordered(">", w, _number(0.0)))
+            finite = builder.fcmp_ordered("==", builder.fsub(x, x), number(0.0))
+            present = builder.and_(finite, builder.fcmp_ordered(">", v, number(0.0)))
+            present = builder.and_(present, builder.fcmp_ordered(">", w, number(0.0)))
             use(present, x, v, w)
 
     def add(self, variable, present, value):
         """Add `value` where the sample is present."""
-        more = self.builder.select(present, value, _number(0.0))
+        more = self.builder.select(present, value, number(0.0))
         self.builder.store(self.builder.fadd(self.builder.load(variable), more), variable)
 
 
@@ -96,7 +92,7 @@ def average_calm(
     def codegen(context, builder, signature, arguments):
         code = Code(context, builder, signature.args, arguments)
         shared, frames, stride, low, high, at = (arguments[k] for k in (4, 5, 6, 7, 8, 13))
-        samples, zero, one = _Samples(code, frames, stride, shared, at), _number(0.0), _number(1.0)
+        samples, zero, one = _Samples(code, frames, stride, shared, at), number(0.0), number(1.0)
         count, precision, total, norm, square, noise, origin, least, most = samples.sums(
             0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, INF, -INF
         )
@@ -105,7 +101,7 @@ def average_calm(
             first = builder.and_(there, builder.fcmp_ordered("==", builder.load(count), zero))
             builder.store(builder.select(first, x, builder.load(origin)), origin)
             for variable, choose, none in ((least, code.least, INF), (most, code.most, -INF)):
-                value = builder.select(there, x, _number(none))
+                value = builder.select(there, x, number(none))
                 builder.store(choose(value, builder.load(variable)), variable)
             squared = builder.fmul(w, w)
             for variable, value in (
@@ -131,7 +127,7 @@ def average_calm(
         low, high = code.spread(low), code.spread(high)
         scale = builder.fadd(code.size(least), code.size(most))
         scale = builder.fadd(scale, builder.fmul(builder.fadd(low, high), floor))
-        slack = builder.fmul(scale, _number(SLACK))
+        slack = builder.fmul(scale, number(SLACK))
         lowest = builder.fadd(builder.fsub(most, builder.fmul(high, floor)), slack)
         highest = builder.fsub(builder.fadd(least, builder.fmul(low, floor)), slack)
         near_highest, near_lowest = samples.sums(0.0, 0.0)
@@ -143,12 +139,12 @@ def average_calm(
             samples.add(near_lowest, near, one)
 
         samples.each(compare)
-        half = builder.fmul(count, _number(0.5))
+        half = builder.fmul(count, number(0.5))
         calm = builder.and_(
             builder.fcmp_ordered(">", builder.load(near_highest), half),
             builder.fcmp_ordered(">", builder.load(near_lowest), half),
         )
-        few = builder.fcmp_ordered("<", count, _number(3.0))  # two samples cannot tell which is wrong
+        few = builder.fcmp_ordered("<", count, number(3.0))  # two samples cannot tell which is wrong
         doubtful = builder.bitcast(builder.not_(builder.or_(calm, few)), ir.IntType(LANES))
         return builder.zext(doubtful, I64)
 

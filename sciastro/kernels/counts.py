@@ -8,15 +8,11 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from sciastro.kernels.lanes import BITS, FLOATS, LANES, Code
+from sciastro.kernels.lanes import BITS, FLOATS, LANES, Code, number
 
 __all__ = ["calibrate_lanes"]
 
 NAN, INF = float("nan"), float("inf")
-
-
-def _number(value):
-    return ir.Constant(FLOATS, [value] * LANES)
 
 
 def _bits(value):
@@ -64,7 +60,7 @@ def calibrate_lanes(
         )
         with_variance, at = arguments[12], arguments[15]
         value, flat = _counts(code, at), code.load(code.start(3), at)
-        none, zero = _bits(0), _number(0.0)
+        none, zero = _bits(0), number(0.0)
 
         def finite(x):  # x - x is 0, else NaN
             return builder.fcmp_ordered("==", builder.fsub(x, x), zero)
@@ -73,7 +69,7 @@ def calibrate_lanes(
         light = builder.fmul(gain, builder.fsub(value, code.load(code.start(1), at)))
         light = builder.fdiv(light, flat)
         there = builder.and_(finite(light), lit)
-        light = builder.select(there, light, _number(NAN))
+        light = builder.select(there, light, number(NAN))
         code.store(light, code.start(11), at)
         bits = [
             code.load(code.start(5), at, 0, BITS, 2),
@@ -91,9 +87,9 @@ def calibrate_lanes(
             total = builder.fadd(total, builder.fmul(square, code.load(code.start(2), at)))
             square = builder.fmul(light, light)
             total = builder.fadd(total, builder.fmul(square, code.load(code.start(4), at)))
-            inverse = builder.fdiv(_number(1.0), flat)
+            inverse = builder.fdiv(number(1.0), flat)
             total = builder.fmul(builder.fmul(total, inverse), inverse)
-            code.store(builder.select(there, total, _number(NAN)), code.start(13), at)
+            code.store(builder.select(there, total, number(NAN)), code.start(13), at)
         return context.get_dummy_value()
 
     return sig, codegen

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["BITS", "FLOATS", "I64", "LANES", "Code", "add_sums", "filter_column", "filter_row"]
+__all__ = ["BITS", "FLOATS", "I64", "LANES", "Code", "add_sums", "filter_column", "filter_row", "number"]
 
 LANES, TAPS = 16, 6
 _SATURATED = 2  # bit of core.quality.Quality
@@ -23,6 +23,11 @@ _F32, _I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 FLOATS, BITS = ir.VectorType(_F32, LANES), ir.VectorType(ir.IntType(16), LANES)
 _EIGHT = ir.VectorType(_F32, 8)
 _RAMP = ir.Constant(FLOATS, [k / LANES for k in range(LANES)])
+
+
+def number(value):
+    """Return the constant `value` in every lane."""
+    return ir.Constant(FLOATS, [value] * LANES)
 
 
 class Code:

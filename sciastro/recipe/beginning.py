@@ -8,6 +8,7 @@ from sciastro.astrometry.solve import Solution
 from sciastro.integrate.grade import GradeOptions
 from sciastro.integrate.moving import CometOptions
 from sciastro.io.paths import atomic_path, sweep
+from sciastro.io.probe import stamp_of
 from sciastro.recipe.aligning import SkyHint
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.comets import check_ends
@@ -23,7 +24,7 @@ from sciastro.recipe.kept import KeptSet, KeptStacks, load_stacks
 from sciastro.recipe.library import only_used, refused_library, with_library
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
 from sciastro.recipe.masterbank import MasterBank
-from sciastro.recipe.matching import MasterPlan, MatchOptions, plan_masters
+from sciastro.recipe.matching import FRAMES_OF, MasterPlan, MatchOptions, plan_masters
 from sciastro.recipe.plan import Recipe, recipe_text
 from sciastro.recipe.request import UNTIL, RunRequest
 from sciastro.recipe.resuming import marks_of, open_journal
@@ -31,8 +32,6 @@ from sciastro.recipe.rows import frame_rows
 from sciastro.recipe.session import ScanOptions, Session, scan
 from sciastro.recipe.stacking import Stacked
 from sciastro.recipe.summary import Summary
-
-MISSING = {"zero level": "bias frames", "dark": "darks", "flat": "flats"}
 
 
 @dataclass
@@ -141,13 +140,8 @@ def _name_timeless(lights: Sequence[Light]) -> None:
 
 def _inputs(request: RunRequest, sources: Session, stacks: KeptStacks | None) -> list[object]:
     """Return what the masters and measured frames of this run depend on besides options."""
-    stamps = [(frame.name, *_stamp(sources.path(frame))) for frame in sources.frames]
+    stamps = [(frame.name, *stamp_of(sources.path(frame))) for frame in sources.frames]
     return [stamps, sorted(stacks.hashes) if stacks is not None else [], request.raw]
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _warn(
@@ -172,7 +166,7 @@ def _warn(
     for item in plan.missing:
         lacking = [group for group in item.groups if group in live]
         if lacking:
-            context.warn(f"no {MISSING.get(item.what, item.what)} for {_who(lacking, plan)}: {item.cost}")
+            context.warn(f"no {FRAMES_OF[item.kind]} for {_who(lacking, plan)}: {item.cost}")
 
 
 def _who(groups: Sequence[str], plan: MasterPlan) -> str:

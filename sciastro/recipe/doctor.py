@@ -62,7 +62,7 @@ def diagnose(
         _skipped(session),
     ]
     filled = tuple(section for section in sections if section.rows)
-    return Diagnosis(str(session.root), filled, find_issues(session, plan, products, flats))
+    return Diagnosis(str(session.root), filled, find_issues(session, plan, products, flats, recipe))
 
 
 def check_flats(session: Session, read_rows: ReadRows) -> tuple[FlatLevel, ...]:

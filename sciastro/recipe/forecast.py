@@ -10,8 +10,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.astrometry.plane import project, separation
 from sciastro.calibrate.debayer import DebayerOptions
 from sciastro.core.cfa import cell_side
+from sciastro.integrate.canvas import CanvasOptions
 from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.options import StackOptions
@@ -24,9 +29,11 @@ from sciastro.recipe.matching import MasterPlan
 from sciastro.recipe.panels import find_panels
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import Session
-from sciastro.recipe.targets import separation
+from sciastro.recipe.targets import field_of
 
 __all__ = ["foreseen", "formats", "is_wide", "panel_issues"]
+
+Floats = npt.NDArray[np.float64]
 
 COMET = re.compile(r"\b[CPDX]/?\s?\d{4}\s?[A-Z]{1,2}\d|\b\d{1,3}P\b|comet|komet", re.IGNORECASE)
 """Names of comets: C/2023 A3, 12P/Pons-Brooks, "comet"."""
@@ -62,18 +69,30 @@ def foreseen(plan: MasterPlan, recipe: Recipe) -> Section:
     return Section("How it would be reduced", ("images", "", ""), tuple(rows))
 
 
-def panel_issues(plan: MasterPlan) -> Iterator[Issue]:
-    """Yield a note for each mosaic, in case that it is none."""
+def panel_issues(plan: MasterPlan, recipe: Recipe | None = None) -> Iterator[Issue]:
+    """Yield a note for each mosaic, in case that it is none; a warning where it is too large to be one."""
     for members in stack_sets(lights_of(plan)):
-        panels = find_panels(_live(members), None)
+        lights = _live(members)
+        panels = find_panels(lights, None)
         if len(panels) > 1:
+            beyond = _beyond(lights, recipe)
             yield Issue(
                 "mosaic",
-                "note",
+                "warning" if beyond else "note",
                 f"The lights of {members.target} point to {len(panels)} places (up to "
-                f"{_apart(members):.2f} deg apart) and will be joined to one mosaic.",
+                f"{_apart(lights):.2f} deg apart) and {beyond or 'will be joined to one mosaic.'}",
                 "If they are different targets, give them different OBJECT names.",
             )
+
+
+def _beyond(lights: Sequence[Light], recipe: Recipe | None) -> str:
+    """Return why `lights` will not all be on one canvas; "" if they will."""
+    largest = (CanvasOptions() if recipe is None else recipe.of(CanvasOptions)).largest
+    area = _area(lights)
+    if area <= largest:
+        return ""
+    size = f"as large as {math.ceil(area)} frames" if math.isfinite(area) else "of more than half the sky"
+    return f"are too far apart: a canvas {size} is beyond canvas.largest={largest:g}; some will be left out."
 
 
 def _live(members: StackSet) -> list[Light]:
@@ -84,13 +103,16 @@ def _of_set(members: StackSet, recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield "frames", _frames(members, recipe)
     if members.cfa:
         yield "color sensor", _color(members, recipe)
-    panels = find_panels(_live(members), None)
+    lights = _live(members)
+    panels = find_panels(lights, None)
     if len(panels) > 1:
         each = ", ".join(str(len(panel)) for panel in panels)
+        beyond = _beyond(lights, recipe)
+        share = f"but they {beyond}" if beyond else "and all share one canvas."
         yield (
             "mosaic",
-            f"{len(panels)} panels ({each} lights), up to {_apart(members):.2f} deg apart; each is solved, "
-            "leveled to its neighbors, and all share one canvas.",
+            f"{len(panels)} panels ({each} lights), up to {_apart(lights):.2f} deg apart; each is solved, "
+            f"leveled to its neighbors, {share}",
         )
     yield from _sky(members)
     yield from _comet(members, recipe)
@@ -173,6 +195,27 @@ def _hours(lights: Sequence[Light]) -> float:
     return (max(times) - min(times)) / 3600 if times else 0.0
 
 
-def _apart(members: StackSet) -> float:
-    places = [light.facts.pointing for light in members.lights if light.facts.pointing is not None]
-    return max((separation(places[0], place) for place in places), default=0.0)
+def _apart(lights: Sequence[Light]) -> float:
+    """Return the largest distance between two pointings [deg]."""
+    ra, dec = _pointings(lights)
+    return max(float(separation(*one, ra, dec).max()) for one in zip(ra, dec, strict=True))
+
+
+def _area(lights: Sequence[Light]) -> float:
+    """Return the area of a plane picture of all `lights`, north up [frames]; infinite if there is none."""
+    ra, dec = _pointings(lights)
+    first = lights[0].facts
+    height, width = np.array(first.shape) * field_of(first) / max(first.shape)
+    a, d = np.deg2rad(ra), np.deg2rad(dec)
+    x, y, z = np.mean([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=1)
+    middle = np.rad2deg([math.atan2(y, x), math.atan2(z, math.hypot(x, y))])
+    across, up = np.ptp(project(ra, dec, *middle), axis=0)
+    area = float((across + width) * (up + height) / (width * height))
+    return area if math.isfinite(area) else math.inf
+
+
+def _pointings(lights: Sequence[Light]) -> tuple[Floats, Floats]:
+    """Return ra and dec [deg] of all places; those of a dither, alike to 0.001 deg, are one."""
+    told = [light.facts.pointing for light in lights if light.facts.pointing is not None]
+    ra, dec = np.unique(np.round(told, 3), axis=0).T
+    return ra, dec

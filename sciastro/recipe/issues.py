@@ -10,6 +10,7 @@ from sciastro.recipe.flats import FlatLevel
 from sciastro.recipe.forecast import is_wide, panel_issues
 from sciastro.recipe.masterspecs import MasterSpec
 from sciastro.recipe.matching import LightMatch, MasterPlan
+from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import LightGroup, Product, Session
 
 __all__ = ["find_issues", "of_what"]
@@ -20,13 +21,17 @@ ENOUGH_CALIBRATION = 10
 
 
 def find_issues(
-    session: Session, plan: MasterPlan, products: Sequence[Product], flats: Sequence[FlatLevel]
+    session: Session,
+    plan: MasterPlan,
+    products: Sequence[Product],
+    flats: Sequence[FlatLevel],
+    recipe: Recipe | None = None,
 ) -> tuple[Issue, ...]:
     """Return every issue of a session, worst first."""
     issues = [
         *_issues_of_files(session, plan),
         *_issues_of_products(products),
-        *panel_issues(plan),
+        *panel_issues(plan, recipe),
         *_issues_of_matches(plan),
         *_issues_of_masters(plan),
         *_issues_of_headers(session),

@@ -32,7 +32,6 @@ __all__ = ["make_masters"]
 
 log = logging.getLogger(__name__)
 MISSING = Quality.NO_DATA | Quality.DO_NOT_USE
-LACKING = {"zero level": "bias", "dark": "dark", "flat": "flat"}
 
 
 def make_masters(
@@ -43,7 +42,7 @@ def make_masters(
     The last ones may still be on their way to the disk: `MasterBank.settle` waits for them.
     """
     bank = MasterBank(recipe.of(DefectOptions), hold=context.memory // 6)
-    bank.lacking |= {LACKING[item.what] for item in plan.missing if item.what in LACKING}
+    bank.lacking |= {item.kind for item in plan.missing}
     wanted = _wanted(plan)
     folder = context.numbered("masters")
     folder.mkdir(parents=True, exist_ok=True)

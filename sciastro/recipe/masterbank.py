@@ -11,14 +11,13 @@ import numpy.typing as npt
 from sciastro.calibrate.defects import DefectOptions, defects_from_dark, defects_from_flat, merge_defects
 from sciastro.io.headers import FrameFacts
 from sciastro.io.products import read_product
-from sciastro.recipe.matching import LightMatch
+from sciastro.recipe.matching import FRAMES_OF, LightMatch
 from sciastro.recipe.reasons import SPARE
 
 __all__ = ["LentMaster", "MasterBank", "lean", "match_of_made", "unit_of"]
 
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
-LACKS = {"bias": "bias frames", "dark": "darks", "flat": "flats"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +175,8 @@ class MasterBank:
         kind = kind.removeprefix("master-")
         if kind in self.lacking:
             return (
-                f"fits no light, while some go without {LACKS[kind]}; `sciastro doctor` tells what refused it"
+                f"fits no light, while some go without {FRAMES_OF[kind]}; "
+                "`sciastro doctor` tells what refused it"
             )
         return f"{SPARE}: no light needs it"
 

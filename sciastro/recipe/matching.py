@@ -24,6 +24,7 @@ from sciastro.recipe.masterspecs import (
 from sciastro.recipe.session import LightGroup, Session, group_lights
 
 __all__ = [
+    "FRAMES_OF",
     "Candidate",
     "Choice",
     "LightMatch",
@@ -34,6 +35,8 @@ __all__ = [
     "plan_masters",
 ]
 
+FRAMES_OF = {"bias": "bias frames", "dark": "darks", "flat": "flats"}
+"""What frames of a kind are called."""
 FLAT_DARK_TOLERANCE = 0.5
 """Largest difference in exposure [s] between a flat and its dark-flat (WBPP)."""
 
@@ -134,6 +137,11 @@ class Missing:
     what: str
     groups: tuple[str, ...]
     cost: str
+
+    @property
+    def kind(self) -> str:
+        """Kind of the frames that it would be made of."""
+        return "bias" if self.what == "zero level" else self.what
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,16 @@ Deterministic: each frame has its own random stream from (seed, kind, number), s
 out changes no others.
 """
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from astropy.table import QTable
 
+from sciastro.core.lift import in_order
 from sciastro.simulate import camera, events
 from sciastro.simulate.bands import color_channels, star_rates
 from sciastro.simulate.comet import add_comet, comet_place
@@ -192,27 +192,24 @@ def night(plan: NightPlan, stars: QTable) -> Iterator[NightFrame]:
     Yields
     ------
     NightFrame
-        One at a time: memory holds two frames and the scene.
+        One at a time: memory holds it, the next one and the scene.
     """
     scene = make_scene(plan, stars)
     yield from frames_of(scene)
 
 
 def frames_of(scene: Scene, workers: int = 1) -> Iterator[NightFrame]:
-    """Yield every frame of a scene (see `night`); any number of threads draws the same pixels."""
+    """Yield every frame of a scene (see `night`); any number of threads draws the same pixels.
+
+    Memory holds the frame, one more per thread, and the scene.
+    """
     specs = list(schedule(scene.plan))
-    with ThreadPoolExecutor(workers) as pool:
-        ahead = deque(pool.submit(_image, scene, spec) for spec in specs[:workers])
-        for i, spec in enumerate(specs):
-            image = ahead.popleft().result()
-            if i + workers < len(specs):
-                ahead.append(pool.submit(_image, scene, specs[i + workers]))
-            values = _values(scene, spec)
-            dialect = DIALECTS[scene.plan.program]
-            path = dialect.path.format(**{**values, "filter": values["filter"] or "none"})
-            yield NightFrame(
-                path=path, image=image, header=header_cards(dialect, spec.kind, values), spec=spec
-            )
+    images = in_order(partial(_image, scene), specs, workers=workers)
+    for spec, image in zip(specs, images, strict=True):
+        values = _values(scene, spec)
+        dialect = DIALECTS[scene.plan.program]
+        path = dialect.path.format(**{**values, "filter": values["filter"] or "none"})
+        yield NightFrame(path=path, image=image, header=header_cards(dialect, spec.kind, values), spec=spec)
 
 
 def _values(scene: Scene, spec: FrameSpec) -> dict[str, Value | None]:

@@ -4,12 +4,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from tiny_camera import TinyCamera
 
 from sciastro.calibrate.masters import MasterOptions, check_flats, combine_master
 from sciastro.calibrate.sampling import clipped_variance, take_sample
 from sciastro.core.cfa import XTRANS, color_plane
 from sciastro.errors import DatasetError, MatchError
+from sciastro.io.reader import open_rows, probe
 
 CAMERA = TinyCamera(shape=(200, 240))
 
@@ -127,6 +129,25 @@ def test_bands_workers_and_dtype_do_not_change_the_result():
         np.testing.assert_array_equal(one.image, other.image)
         np.testing.assert_array_equal(one.variance, other.variance)
     assert seen[-1] == (200, 200) and len(seen) > 10
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+@pytest.mark.parametrize("files", [True, False])
+def test_dtypes_may_differ_from_frame_to_frame(order, files, tmp_path):
+    counts = np.full((1, 12, 16), 3, "u2")
+    floats = np.full((2, 12, 16), 2.25, "f4")
+    floats[:, 0, 0] = np.nan
+    floats[:, 1, 1] = -6.0
+    sources = [*readers(counts), *readers(floats)][order]
+    if files:
+        paths = [tmp_path / f"{k}.fits" for k in range(3)]
+        for path, pixels in zip(paths, (*counts, *floats), strict=True):
+            fits.writeto(path, pixels)
+        sources = [open_rows(probe(path)[0]) for path in paths][order]
+    master = combine_master("dark", sources, (12, 16), options=MasterOptions(reject="none"))
+    expected = np.full((12, 16), 2.5)
+    expected[0, 0], expected[1, 1] = 3.0, -3.0
+    np.testing.assert_allclose(master.image, expected, rtol=1e-6)
 
 
 def test_a_single_frame_makes_a_master_with_the_noise_of_one():

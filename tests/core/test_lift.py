@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciastro.core.lift import chunk_rows, is_lazy, map_frames, run_tasks
+from sciastro.core.lift import chunk_rows, in_order, is_lazy, map_frames, run_tasks
 
 
 def refuse(*args, **kwargs):
@@ -46,6 +46,15 @@ def test_tasks_in_order_and_lazily():
         i * i for i in range(20)
     ]
     assert sorted(seen) == [(i, i * i) for i in range(20)]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_come_in_order_and_few_are_held(workers):
+    started, results = [], in_order(lambda i: started.append(i) or i * i, range(20), workers=workers)
+    for number, result in enumerate(results):
+        assert result == number**2
+        assert len(started) <= number + workers + 1
+    assert number == 19
 
 
 def test_a_failing_task_raises_and_stops():

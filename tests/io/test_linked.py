@@ -1,5 +1,7 @@
 """Raw pixels that stay in their files: a file that fails costs its own frame, and is never misread."""
 
+import os
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -41,6 +43,21 @@ def test_a_file_that_changes_is_not_misread(files):
         block.rows(1, 0, 4)
 
 
+def test_a_file_that_changes_while_it_is_read_is_not_misread(files, monkeypatch):
+    block = link([(path, 0) for path in files])
+
+    def open_rows(image):
+        def rows(first, last):
+            os.utime(image.path, ns=(1, 1))
+            return np.zeros((last - first, 5), np.uint16)
+
+        return rows
+
+    monkeypatch.setattr("sciastro.io.linked.open_rows", open_rows)
+    with pytest.raises(FileError, match="changed while the run needed it"):
+        block.rows(1, 0, 4)
+
+
 def test_packed_files_are_refused(tmp_path):
     path = tmp_path / "a.fits.gz"
     fits.PrimaryHDU(np.zeros((4, 5), np.uint16)).writeto(path)
@@ -51,7 +68,7 @@ def test_packed_files_are_refused(tmp_path):
 def test_an_original_is_read_until_it_changes(files, tmp_path):
     original = original_of(files[2], 0, tmp_path)
     assert original.rows(1, 3).tolist() == [[20] * 5] * 2
-    files[2].write_bytes(files[2].read_bytes())  # the same pixels: nobody looks, the copy serves as well
+    os.utime(files[2], ns=(1, 1))  # the same pixels: nobody looks, the copy serves as well
     assert original.rows(1, 3) is None
     files[2].unlink()
     assert original.rows(1, 3) is None

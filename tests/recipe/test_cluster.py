@@ -143,6 +143,23 @@ def test_nobody_answers(monkeypatch):
         connect("nonsense://here")
 
 
+def test_without_certificates_there_is_no_encrypted_connection():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tls://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=r"no encrypted connection .*TLS.*ca-file"):
+            connect(address)
+
+
+def test_the_cause_is_told(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("garbled\nand more")
+
+    monkeypatch.setattr(distributed, "Client", refuse)
+    monkeypatch.setattr("sciastro.core.cluster._knock", lambda address: None)
+    with pytest.raises(ClusterError, match=r"not as a dask scheduler does \(garbled\)"):
+        connect("tcp://127.0.0.1:8786")
+
+
 def test_no_worker_joins():
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,

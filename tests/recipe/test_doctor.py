@@ -98,7 +98,9 @@ def test_issues(sets, code, severity):
 def test_two_targets_of_one_name():
     far = several("light", pointing=(10.0, 41.0), scale=1.0)
     near = several("light", pointing=(83.8, -5.4), scale=1.0)
-    assert "mosaic" in codes(look(near, far))
+    told = next(issue for issue in look(near, far).issues if issue.code == "mosaic")
+    assert told.severity == "warning"
+    assert "canvas.largest=40" in told.message
     assert "mosaic" not in codes(look(near, near))
 
 

@@ -56,8 +56,21 @@ def test_panels_are_counted_as_in_a_run():
     near, far = (several("light", n, scale=1.0, pointing=(ra, -5.4)) for n, ra in ((4, 83.8), (3, 83.83)))
     plan = planned(near, far)
     assert told(plan)["mosaic"].startswith("2 panels (4, 3 lights), up to 0.03 deg apart")
-    assert [issue.code for issue in panel_issues(plan)] == ["mosaic"]
+    assert [(issue.code, issue.severity) for issue in panel_issues(plan)] == [("mosaic", "note")]
     assert list(panel_issues(planned(near))) == []
+
+
+def test_panels_too_far_apart_for_one_canvas_are_a_warning():
+    west, middle, east = (several("light", 2, scale=36.0, pointing=(ra % 360, 0.0)) for ra in (-2, 0, 2))
+    plan = planned(middle, west, east)
+    # Fields of 1.2 deg: (4 + 1.2) / 1.2 = 4.3 frames.
+    small, large = "canvas.largest=4", "canvas.largest=5"
+    (issue,) = panel_issues(plan, load_recipe(None, [small]))
+    assert issue.severity == "warning"
+    assert re.search(r"3 places \(up to 4\.00 deg.* as large as 5 frames.*=4; some", issue.message)
+    assert [one.severity for one in panel_issues(plan, load_recipe(None, [large]))] == ["note"]
+    assert "left out" in told(plan, small)["mosaic"]
+    assert "share one canvas" in told(plan, large)["mosaic"]
 
 
 def test_formats_are_counted_where_they_are_not_all_plain_fits():
