@@ -26,7 +26,15 @@ from rich.progress import (
 from sciastro.errors import SciastroError
 from sciastro.io.paths import output_errors
 
-__all__ = ["Bars", "announce_first_use", "console", "error_console", "guarded", "json_logging"]
+__all__ = [
+    "Bars",
+    "announce_first_use",
+    "console",
+    "error_console",
+    "first_use",
+    "guarded",
+    "json_logging",
+]
 
 console = Console()
 error_console = Console(stderr=True, soft_wrap=True)

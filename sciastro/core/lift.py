@@ -359,8 +359,9 @@ def one_owner() -> Iterator[None]:
 def beside() -> Iterator[Callable[[Callable[[], R]], Future[R]]]:
     """Give a function that starts work beside the caller's, one piece after the other, on one more thread.
 
-    For writing what is finished while the next is computed. Leaving the context waits for all of it;
-    exceptions come with ``result()`` of what the function returned.
+    For writing what is finished while the next is computed. Leaving the context waits for the piece that
+    runs and drops those that have not begun: wait for ``result()`` of what must be done. Exceptions come with
+    it, too.
     """
     with _limited(1) as pool:
         yield pool.submit

@@ -125,12 +125,12 @@ def _mjd(date: str) -> float | None:
 
 def site_cards(facts: ProductFacts) -> fits.Header:
     """Return the cards of the site. For the primary header only: beside a WCS, wcslib warns about them."""
-    from astropy import units as u
-    from astropy.coordinates import EarthLocation
-
     header = fits.Header()
     if not (math.isfinite(facts.latitude) and math.isfinite(facts.longitude)):
         return header
+    from astropy import units as u  # not before: masters have no site, and are written beside other imports
+    from astropy.coordinates import EarthLocation
+
     height = facts.elevation if math.isfinite(facts.elevation) else 0.0
     at = EarthLocation.from_geodetic(facts.longitude * u.deg, facts.latitude * u.deg, height * u.m)
     for axis, value in zip("XYZ", (at.x, at.y, at.z), strict=True):

@@ -195,7 +195,8 @@ def _write(
             packing = "zlib" if compress else ""
             write_planes(part, planes_of(hdus), compression=packing, created=created(hdus[0].header))
         else:
-            write_hdus(part, hdus, once=kind == "master", roots=roots)  # the run holds masters in memory
+            # Lights get their masters from memory, as far as the run holds them there.
+            write_hdus(part, hdus, once=kind == "master", roots=roots)
     return path
 
 

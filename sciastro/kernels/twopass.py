@@ -164,14 +164,14 @@ def two_pass(
                         )  # fmt: skip
                         continue
                     a, at = q[k] & (PHASES - 1), r * width + x0 + begin
-                    after, high_end = a + (q[k + 1] - q[k]), level * BLOCK + begin
+                    after, first_at = a + (q[k + 1] - q[k]), level * BLOCK + begin
                     filter_column(
-                        hs, hv, low, high, bits, high_end, BLOCK, table, a, after, clamp, clamping, factor,
+                        hs, hv, low, high, bits, first_at, BLOCK, table, a, after, clamp, clamping, factor,
                         pedestal, offset, flat_out, flat_spread, flat_flags, at,
                     )  # fmt: skip
                     if some:
                         filter_column(
-                            hs, hv, low, high, bits, high_end, BLOCK, table, a, after, clamp, False, ONE, F0,
+                            hs, hv, low, high, bits, first_at, BLOCK, table, a, after, clamp, False, ONE, F0,
                             F0, total, noise, flags, 0,
                         )  # fmt: skip
                         mend_cell(

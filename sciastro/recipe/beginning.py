@@ -33,6 +33,8 @@ from sciastro.recipe.session import ScanOptions, Session, scan
 from sciastro.recipe.stacking import Stacked
 from sciastro.recipe.summary import Summary
 
+__all__ = ["Run", "begin", "refresh_rows"]
+
 
 @dataclass
 class Run:

@@ -182,11 +182,20 @@ class Calibrator:
         parts = self._parts(light, phases=True)
         return [parts[int(k)] for k in phases]
 
+    def holds(self, lights: Sequence[Light], *, mosaic: bool) -> bool:
+        """Return whether all that windows of `lights` are calibrated with is in memory.
+
+        `mosaic`: for `mosaic_window`, else for `window`.
+        """
+        with self._lock:
+            return all(
+                _key_of(light, phases=not mosaic and self._by_phase(light.facts.cfa)) in self._planes
+                for light in lights
+            )
+
     def _parts(self, light: Light, *, phases: bool) -> list[Planes]:
         """Return the planes of `light`, of the whole mosaic or of its four phases."""
-        match, cfa = light.match, light.facts.cfa
-        group = "" if match.dark or match.bias or match.level else match.group.id
-        key = _Key(match.dark, match.dark_scale, match.bias, match.level, match.flat, cfa, group, phases)
+        match, cfa, key = light.match, light.facts.cfa, _key_of(light, phases=phases)
         facts, by_name = self._detector.of(light), (key, light.name)
         with self._lock:
             held = self._adapted.get(by_name)
@@ -441,6 +450,12 @@ class Calibrator:
             side = 1 if planes.cfa == light.facts.cfa else 2  # a phase, or the whole frame
             dark = np.zeros([length // side for length in light.facts.shape], np.float32)
         return replace(planes, dark=dark, bias_level=level, read_noise=noise)
+
+
+def _key_of(light: Light, *, phases: bool) -> _Key:
+    match, cfa = light.match, light.facts.cfa
+    group = "" if match.dark or match.bias or match.level else match.group.id
+    return _Key(match.dark, match.dark_scale, match.bias, match.level, match.flat, cfa, group, phases)
 
 
 def _size(parts: tuple[Planes, ...]) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from sciastro.errors import OutputError
 from sciastro.recipe.context import Context
 
 __all__ = ["State", "name_leftovers", "products_now"]
@@ -14,11 +15,23 @@ State = Mapping[str, tuple[int, int]]
 
 
 def products_now(out: Path) -> State:
-    """Return the products and pictures in `out` with what tells a file from one of the same name."""
+    """Return the products and pictures in `out` with what tells a file from one of the same name.
+
+    Raises
+    ------
+    OutputError
+        If a folder does not let its files be looked at.
+    """
     found = {}
     for folder in FOLDERS:
         for path in (out / folder).glob("*"):
-            status = path.stat()
+            try:
+                status = path.lstat()  # of a link itself: what it pointed to may be gone
+            except OSError as error:
+                raise OutputError(
+                    f"cannot be looked at: {error.strerror}.", where=str(path),
+                    remedy="Mend the rights of its folder, or choose another output folder.",
+                ) from error  # fmt: skip
             found[path.relative_to(out).as_posix()] = (status.st_ino, status.st_mtime_ns)
     return found
 

@@ -17,7 +17,7 @@ from sciastro.core.lift import beside, run_tasks
 from sciastro.core.quality import Quality
 from sciastro.errors import MatchError, OutputError, SciastroError
 from sciastro.io.product_cards import ProductFacts
-from sciastro.io.products import is_product, read_product, write_master
+from sciastro.io.products import is_product, write_master
 from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.journal import Journal
 from sciastro.recipe.masterbank import LentMaster, MasterBank, Plane, lean, unit_of
@@ -35,13 +35,15 @@ MISSING = Quality.NO_DATA | Quality.DO_NOT_USE
 
 
 def make_masters(
-    session: Session, plan: MasterPlan, recipe: Recipe, context: Context, journal: Journal
-) -> MasterBank:
+    session: Session, plan: MasterPlan, recipe: Recipe, context: Context, journal: Journal,
+    ready: Callable[[], None] | None = None,
+) -> MasterBank:  # fmt: skip
     """Make every master that some light or flat needs; one that fails costs a warning, not the run.
 
-    The last ones may still be on their way to the disk: `MasterBank.settle` waits for them.
+    The last ones may still be on their way to the disk: `MasterBank.settle` waits for them. `ready` is the
+    bank's.
     """
-    bank = MasterBank(recipe.of(DefectOptions), hold=context.memory // 6)
+    bank = MasterBank(recipe.of(DefectOptions), hold=context.memory // 6, ready=ready)
     bank.lacking |= {item.kind for item in plan.missing}
     wanted = _wanted(plan)
     folder = context.numbered("masters")
@@ -173,7 +175,7 @@ def _make(
     writer: Write,
 ) -> dict[str, Any]:  # fmt: skip
     if spec.existing:
-        return _take_over(spec, session, target, context)
+        return _take_over(spec, session, bank, target, context)
     with scratch(context, spec.id) as folder:
         return _combined(spec, session, bank, target, recipe, context, folder, writer)
 
@@ -266,13 +268,15 @@ def _good_flats(
     return {path: rows for path, rows in sources.items() if path not in bad}, good, bad
 
 
-def _take_over(spec: MasterSpec, session: Session, target: Path, context: Context) -> dict[str, Any]:
+def _take_over(
+    spec: MasterSpec, session: Session, bank: MasterBank, target: Path, context: Context
+) -> dict[str, Any]:
     """Write a master that the session already holds in our own form."""
     frame = spec.key
     path = session.path(frame)
     image = image_of(path, frame)
     if is_product(image.header):
-        ds = read_product(path)
+        ds = bank.read(path)
         pixels, variance, quality = (ds[name].values.squeeze() for name in ("signal", "variance", "quality"))
     else:
         pixels = rows_of(frame, session, None)(0, frame.shape[0]).astype(np.float32)

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from sciastro.io.headers import FrameFacts
 from sciastro.io.products import read_product
 from sciastro.recipe.matching import FRAMES_OF, LightMatch
 from sciastro.recipe.reasons import SPARE
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["LentMaster", "MasterBank", "lean", "match_of_made", "unit_of"]
 
@@ -79,6 +83,8 @@ class MasterBank:
         Waits until the files that are being written are there.
     close
         Ends the thread that writes them.
+    ready
+        Waits for the libraries that reading a file needs, where another thread is loading them.
     """
 
     options: DefectOptions
@@ -94,12 +100,13 @@ class MasterBank:
     stored: set[str] = field(default_factory=set)
     finish: Callable[[], None] | None = None
     close: Callable[[], None] | None = None
+    ready: Callable[[], None] | None = None
     _held: OrderedDict[str, LentMaster] = field(default_factory=OrderedDict)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the planes behind, and what only the report of a run tells."""
         return {**self.__dict__, "_held": OrderedDict(), "left_out": {}, "used": set(), "finish": None,
-                "close": None}  # fmt: skip
+                "close": None, "ready": None}  # fmt: skip
 
     def keep(self, name: str, master: LentMaster) -> None:
         """Hold a master in memory, and drop the oldest ones beyond `hold` bytes."""
@@ -127,6 +134,12 @@ class MasterBank:
                 self.close()
             self.finish = self.close = None
 
+    def read(self, path: Path) -> "xr.Dataset":
+        """Return a file of ours, once what reads it is loaded; see `io.products.read_product`."""
+        if self.ready is not None:
+            self.ready()
+        return read_product(path)
+
     def load(self, name: str | None) -> LentMaster | None:
         """Return the planes of a master; None for None, and for one that could not be made."""
         if name is None or name not in self.files:
@@ -134,7 +147,7 @@ class MasterBank:
         if name not in self._held:
             if self.finish is not None:
                 self.finish()
-            ds = read_product(self.files[name])
+            ds = self.read(self.files[name])
             image, variance, quality = (
                 np.ascontiguousarray(ds[key].values.squeeze()) for key in ("signal", "variance", "quality")
             )

@@ -50,20 +50,20 @@ class Writer:
         self.finish()
         self._running = self._submit(work)
         if 2 * master.nbytes > self._bank.hold:
-            self._running.result()
+            self.finish()
 
     def note(self, piece: str, facts: dict[str, Any]) -> None:
         """Tell the journal of a piece once its file is there."""
         self._noted.append((piece, facts))
 
     def finish(self) -> None:
-        """Wait for what is being written."""
-        if self._running is not None:
-            self._running.result()
-            self._running = None
-        for piece, facts in self._noted:
+        """Wait for what is being written; an error comes once, and its master is not journaled."""
+        running, noted = self._running, self._noted
+        self._running, self._noted = None, []
+        if running is not None:
+            running.result()
+        for piece, facts in noted:
             self._journal.save(piece, {}, facts)
-        self._noted = []
 
 
 def write_now(name: str, master: LentMaster, write: Callable[[], None]) -> None:

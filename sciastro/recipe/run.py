@@ -88,8 +88,8 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
 
 
 def _guarded(request: RunRequest, context: Context, summary: Summary) -> None:
-    before = {} if request.add else products_now(context.out)
     try:
+        before = {} if request.add else products_now(context.out)
         with one_owner(), _cluster_of(request, context):
             _go(begin(request, context, summary), before)
     except SciastroError as error:

@@ -258,14 +258,6 @@ def stack_band(
             if leveled.surfaces is not None:
                 change = both(leveled.surfaces.shifted(moved), following.change(lights))
     done = 0
-
-    def progress(share: float) -> None:
-        nonlocal done
-        step = int(100 * share) - done
-        done += step
-        context.progress.advance("integrate", step)
-
-    memory = calibrator.memory_left(out.image.shape, extra)
     with beside() as start:  # what does not need the stack, while both are waited for
         predicting = start(
             lambda: predict_noise(
@@ -273,9 +265,20 @@ def stack_band(
                 drizzle,
             )
         )  # fmt: skip
+        if context.workers == 1 or not calibrator.holds(lights, mosaic=mosaic):
+            predicting.result()  # not beside one worker; and planes that it loads count in the memory
+
+        def progress(share: float) -> None:
+            nonlocal done
+            if predicting.done():
+                predicting.result()  # its error now, not after the last tile
+            step = int(100 * share) - done
+            done += step
+            context.progress.advance("integrate", step)
+
         correlation = stack_windows(
             read, maps, shape, changes, weights, out,
-            options=options, memory_bytes=memory,
+            options=options, memory_bytes=calibrator.memory_left(out.image.shape, extra),
             workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
             cluster=context.cluster, adjust=change, feather=leveled.feather, correlation=shared,
             lenience=lenience([light.measures.fwhm for light in lights], canvas.scale),

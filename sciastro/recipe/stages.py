@@ -6,7 +6,7 @@ from typing import Any
 
 from sciastro.astrometry.movers import Track
 from sciastro.astrometry.solve import Solution
-from sciastro.errors import MatchError, SciastroError
+from sciastro.errors import MatchError
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.run import empty_stack
 from sciastro.integrate.select import NOT_SELECTED
@@ -39,14 +39,16 @@ from sciastro.recipe.rows import master_rows
 from sciastro.recipe.stacking import Stacked, place_canvas, stack_band
 from sciastro.recipe.warming import loading_beside
 
+__all__ = ["integrate", "leave_masters", "masters", "pass_one", "photometry", "place", "render"]
+
 log = logging.getLogger(__name__)
 
 
 def masters(run: Run) -> None:
     """Make the masters, keep them in the store, and tell the lights which of them they get."""
     total = sum(len(spec.frames) for spec in run.plan.masters)
-    with run.context.stage("masters", total), loading_beside(run.goes_on("calibrate")):
-        run.bank = make_masters(run.session, run.plan, run.recipe, run.context, run.journal)
+    with run.context.stage("masters", total), loading_beside(run.goes_on("calibrate")) as ready:
+        run.bank = make_masters(run.session, run.plan, run.recipe, run.context, run.journal, ready)
         for light in run.lights:
             light.match = match_of_made(light.match, run.bank)
         run.summary.masters = master_rows(run.plan, run.bank)
@@ -70,8 +72,8 @@ def leave_masters(run: Run) -> None:
         return
     try:
         run.bank.settle()
-    except SciastroError as error:
-        log.warning("%s", error)
+    except Exception as error:  # whatever it is, the first error is the one to tell
+        log.warning("a master was not written: %s: %s", type(error).__name__, error, exc_info=True)
 
 
 def pass_one(run: Run) -> None:

@@ -1,12 +1,13 @@
 """What later stages need is loaded while masters are made: those keep the processors busy, not Python.
 
 Loading xarray, tables and the sky's coordinates takes Python most of a second, in which nothing else could
-begin; the kernels that make masters run without Python. Masters themselves need none of it, which matters:
-two threads that load modules of one library in different order could meet half-loaded ones.
+begin; the kernels that make masters run without Python. Making and writing masters needs none of it, and who
+reads one waits, which matters: two threads that load modules of one library in different order could meet
+half-loaded ones.
 """
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sciastro.core.lift import beside, spare_dask
@@ -32,12 +33,15 @@ def load_later() -> None:
 
 
 @contextmanager
-def loading_beside(wanted: bool) -> Iterator[None]:
-    """Load them on a thread of its own while the body runs; all are there at its end."""
+def loading_beside(wanted: bool) -> Iterator[Callable[[], None]]:
+    """Load them on a thread of its own while the body runs; all are there at its end.
+
+    Gives the function that waits for them, for who needs them before.
+    """
     if not wanted:
-        yield
+        yield lambda: None
         return
     with beside() as start:
         loading = start(load_later)
-        yield
+        yield loading.result
         loading.result()

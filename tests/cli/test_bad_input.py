@@ -438,3 +438,25 @@ def test_an_output_folder_that_may_not_be_looked_at(night, tmp_path, monkeypatch
     result = command("reduce", night, "-o", tmp_path / "closed" / "out", *options)
     assert result.exit_code == 3
     assert "cannot be written: permission denied. Choose a folder" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_products_of_an_earlier_run_that_cannot_be_looked_at(night, tmp_path, monkeypatch, closed):
+    link = tmp_path / "out" / "products" / "old.png"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "gone.fits")
+    original = Path.lstat
+
+    def forbidden(path):
+        if closed and path == link:
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path)
+
+    monkeypatch.setattr(Path, "lstat", forbidden)
+    run = reduce(night, tmp_path / "out", until="ingest")
+    assert run.code == (3 if closed else 0), run.told
+    if closed:
+        assert "old.png: cannot be looked at: Permission denied." in run.told
+        assert run.summary["status"] == "failed"
+    else:
+        assert any("products/old.png" in text for text in run.summary["warnings"])

@@ -56,8 +56,10 @@ def test_lights_without_masters_of_two_sizes_have_each_their_own_defects(tmp_pat
     calibrator = Calibrator(
         tmp_path / "no.h5", tmp_path, MasterBank(DefectOptions()), detector_of(), RECIPE, context_in(tmp_path)
     )
+    assert not calibrator.holds(lights[:1], mosaic=False)
     for light in (lights[0], lights[-1], lights[0]):
         defects = calibrator.planes(light).defects
+        assert calibrator.holds([light], mosaic=False)
         assert defects.shape == light.facts.shape
         hot = {(int(y), int(x)) for y, x in np.argwhere(defects & int(Quality.HOT))}
         assert hot == ({(20, 30)} if light.facts.target == "A" else {(7, 9)})

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from sciastro.errors import FileError
+from sciastro.recipe import stacking
 from sciastro.recipe.plan import load_recipe
 from sciastro.recipe.run import RunRequest, reduce_session
 
@@ -49,6 +51,18 @@ def test_normalize_reaches_the_stack(two_frames, tmp_path):
 def test_fewer_than_min_frames_make_no_image(two_frames, tmp_path):
     with pytest.raises(Exception, match="gave no image"):
         reduced(two_frames, tmp_path / "out", "stack.min_frames=3")
+
+
+def test_with_one_worker_an_error_of_the_prediction_does_not_wait_for_the_stack(
+    two_frames, tmp_path, monkeypatch
+):
+    def fail(*arguments):
+        raise FileError("cannot be read.", where="flat.fits")
+
+    monkeypatch.setattr(stacking, "predict_noise", fail)
+    monkeypatch.setattr(stacking, "stack_windows", lambda *arguments, **options: pytest.fail("too late"))
+    with pytest.raises(FileError, match=r"flat\.fits"):
+        reduced(two_frames, tmp_path / "out")
 
 
 def test_rejection_is_told_and_its_maps_are_written(two_frames, tmp_path):

@@ -5,23 +5,36 @@ import sys
 
 SCRIPT = """
 import sys
+from pathlib import Path
+import numpy as np
 import sciastro.cli.common, sciastro.recipe.plan, sciastro.recipe.run
 from sciastro.recipe.warming import LATER, loading_beside
-early = [name for name in (*LATER, "pandas", "astropy.coordinates") if name in sys.modules]
-assert not early, f"a run waits for {early}"
+from sciastro.calibrate.defects import DefectOptions
+from sciastro.io.products import ProductFacts, write_master
+from sciastro.recipe.masterbank import MasterBank
+def early():
+    return [name for name in (*LATER, "pandas", "astropy.coordinates") if name in sys.modules]
+assert not early(), f"a run waits for {early()}"
+folder, plane = Path(sys.argv[1]), np.full((8, 9), 500, np.float32)
+def write(name):
+    write_master(folder / name, plane, plane, np.zeros(plane.shape, np.uint16), facts=ProductFacts())
 with loading_beside(False):
-    pass
-assert "xarray" not in sys.modules
-with loading_beside(True):
-    pass
-missing = [name for name in LATER if name not in sys.modules]
-assert not missing, missing
-import numpy as np, xarray as xr
+    write("a.fits")
+assert not early(), f"who writes a master meets {early()} half loaded"
+with loading_beside(True) as ready:
+    write("b.fits")
+    bank = MasterBank(DefectOptions(), {"bias": folder / "b.fits"}, {"bias": "bias"}, ready=ready)
+    read = bank.load("bias")
+    missing = [name for name in LATER if name not in sys.modules]
+    assert not missing, f"who reads a master meets {missing} half loaded"
+assert (read.image == plane).all()
+import xarray as xr
 xr.Dataset({"a": ("x", np.arange(4.0))})
 assert "dask.array" not in sys.modules
 """
 
 
-def test_libraries_of_later_stages_are_loaded_beside_the_masters():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+def test_libraries_of_later_stages_are_loaded_beside_the_masters(tmp_path):
+    command = [sys.executable, "-c", SCRIPT, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
