@@ -175,22 +175,13 @@ def test_other_versions_are_refused(cluster, monkeypatch):
 
 
 def test_an_interrupt_leaves_nothing_behind(cluster):
-    ended = threading.Event()
-
-    def interrupt():  # again after a while: Python drops an interrupt that comes within a finalizer
-        wait = 1.0
-        while not ended.wait(wait):
-            signal.raise_signal(signal.SIGINT)
-            wait = 10.0
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
+    threading.Timer(1.0, signal.raise_signal, (signal.SIGINT,)).start()
     try:
         with pytest.raises(KeyboardInterrupt):
             run_tasks(Sleep(), [30.0] * 50, cluster=cluster)
     finally:
-        ended.set()
-        thread.join()
+        signal.signal(signal.SIGINT, before)
     assert left_over(cluster) == 0
 
 
