@@ -23,7 +23,7 @@ from sciastro.io.usercatalog import read_user_catalog
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["catalog_info", "catalog_root", "cone", "read_user_catalog", "verify"]
+__all__ = ["catalog_info", "catalog_root", "cone", "read_user_catalog", "star_positions", "verify"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -99,6 +99,12 @@ def _values(name: str, rows: Rows | slice, scale: float) -> Floats:
     stored = _column(name)[rows]
     null = _manifest()["stars"]["columns"][name]["null"]
     return np.where(stored == null, np.nan, stored.astype(np.float64) * scale)
+
+
+def star_positions() -> tuple[Floats, Floats, Floats]:
+    """Return RA, Dec [deg, each at its own epoch] and V [mag, NaN unknown] of every star."""
+    every = slice(None)
+    return _column("ra") / _MAS, _column("dec") / _MAS, _values("v", every, 0.001)
 
 
 def _runs(ra: float, dec: float, radius: float) -> Rows | slice:

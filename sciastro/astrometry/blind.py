@@ -1,0 +1,217 @@
+"""Find where an image looks without any hint: star patterns of the image in the index of the whole sky.
+
+Method: Lang et al. 2010, AJ 139, 1782. Quads of the image's brightest stars, spread over the frame, are
+looked up by their shape; every alike quad of the sky proposes a place, and the other stars vote for or
+against it by their likelihood. A place is refined only where the odds are beyond `GOAL`, and believed only
+where the refined solution passes the test of `solve_field`, which does not know how it was found.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from astropy.wcs import WCS
+
+from sciastro.astrometry.quads import QuadIndex
+from sciastro.astrometry.sky import Hint, StarsAt
+from sciastro.astrometry.solution import Solution
+from sciastro.astrometry.solve import DEFAULTS, SolveOptions, solve_field
+from sciastro.core.stars import StarArray
+from sciastro.errors import SolveError
+from sciastro.kernels.quadsearch import find_places
+
+__all__ = ["Place", "Where", "places", "solve_blind", "spread_out"]
+
+Floats = npt.NDArray[np.float64]
+
+GOAL = float(np.log(1e9))  # odds beyond which a place is refined (Lang et al. 2010, section 2.3)
+DEPTHS = (3, 14, 26, 44)  # image stars that are combined to quads: all lists to one depth, then to the next
+VOTERS = 60  # image stars that vote
+SHARE = 0.4  # of the image stars that are in no catalog
+CELLS = 4  # per axis, from which the stars are taken in turn
+LOOKS = ((0.01, 1.5), (0.025, 4.0))  # distance of alike codes, error of a star [pixel]: plain, distorted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Where:
+    """What is known beforehand.
+
+    Attributes
+    ----------
+    scale_low, scale_high
+        Bounds of the scale [arcsec / pixel].
+    ra, dec, radius
+        Circle that holds the center of the image [deg]; radius 180 is the whole sky.
+    parity
+        +1 for the sky as seen, -1 mirrored, None unknown.
+    """
+
+    scale_low: float = 0.05
+    scale_high: float = 1000.0
+    ra: float = 0.0
+    dec: float = 0.0
+    radius: float = 180.0
+    parity: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that star patterns propose.
+
+    Attributes
+    ----------
+    wcs
+        TAN about the quad, good near it.
+    log_odds
+        ln of the odds against chance.
+    weighed
+        Candidates that were weighed to find it.
+    """
+
+    wcs: WCS
+    log_odds: float
+    weighed: int
+
+
+def spread_out(points: Floats, shape: tuple[int, int], most: int) -> npt.NDArray[np.intp]:
+    """Return the rows of `most` points, the brightest of every part of the frame in turn.
+
+    Parameters
+    ----------
+    points
+        (n, 2) x and y [pixel], brightest first.
+    """
+    scale = CELLS / np.array([shape[1], shape[0]])
+    column, row = np.clip((points * scale).astype(np.intp), 0, CELLS - 1).T
+    cell = row * CELLS + column
+    turn = np.zeros(len(points), np.intp)
+    for one in np.unique(cell):
+        inside = np.flatnonzero(cell == one)
+        turn[inside] = np.arange(inside.size)
+    return np.lexsort([np.arange(len(points)), turn])[:most]
+
+
+def places(
+    points: Floats, shape: tuple[int, int], index: QuadIndex, where: Where, *, first: int = DEPTHS[0],
+    last: int = DEPTHS[-1], until: float = np.inf,
+) -> Iterator[Place]:  # fmt: skip
+    """Yield places whose odds are beyond chance, as the quads grow fainter.
+
+    Parameters
+    ----------
+    points
+        Image stars (n, 2), brightest first [pixel].
+    first, last
+        The faintest star of a quad is one of these, counted as `spread_out` orders them.
+    until
+        `time.monotonic` at which to stop.
+    """
+    chosen = points[spread_out(points, shape, VOTERS)]
+    x, y = (np.ascontiguousarray(column) for column in chosen.T)
+    signs = (1, -1) if where.parity is None else (where.parity,)
+    for tolerance, sigma in LOOKS:
+        weighed = 0
+        for faintest in range(first, min(len(chosen), last)):
+            for sign in signs:
+                out = np.zeros(13)
+                done = find_places(
+                    x, y, faintest, float(sign), float(shape[1]), float(shape[0]), tolerance, sigma, SHARE,
+                    where.scale_low / 3600, where.scale_high / 3600, where.ra, where.dec, where.radius,
+                    index.level_low, index.level_of, index.codes, index.quads, index.slot_start,
+                    index.first_star, index.xyz, index.first_band, index.bands, index.first_cell,
+                    index.cell_start, index.cell_star, GOAL, out,
+                )  # fmt: skip
+                weighed += int(out[9])
+                if done:
+                    yield Place(_wcs(out, sign, shape), float(out[0]), weighed)
+            if time.monotonic() > until:
+                return
+
+
+def _wcs(out: Floats, sign: int, shape: tuple[int, int]) -> WCS:
+    """Return the WCS of the similarity that `find_places` wrote: (-east, north) = w + a (z - z0)."""
+    ra0, dec0, ar, ai, zr, zi, wr, wi = (*out[1:7], out[11], out[12])
+    linear = np.array([[ar, -ai * sign], [ai, ar * sign]])
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cunit, wcs.wcs.radesys = ["RA---TAN", "DEC--TAN"], ["deg", "deg"], "ICRS"
+    wcs.wcs.crval = [ra0, dec0]
+    wcs.wcs.crpix = np.linalg.solve(linear, [-wr, -wi]) + [zr, sign * zi] + 1
+    wcs.wcs.cd = np.diag([-1.0, 1.0]) @ linear
+    wcs.pixel_shape = (shape[1], shape[0])
+    wcs.wcs.set()
+    return wcs
+
+
+def solve_blind(
+    lists: Sequence[Callable[[], StarArray]],
+    shape: tuple[int, int],
+    *,
+    index: QuadIndex,
+    stars_at: StarsAt,
+    epoch: float,
+    where: Where | None = None,
+    until: float = np.inf,
+    options: SolveOptions = DEFAULTS,
+) -> Solution:
+    """Find the world coordinates of an image that says nothing of itself.
+
+    Parameters
+    ----------
+    lists
+        Each returns `STAR_DTYPE` of the image, found in another way; called when its turn comes.
+    shape
+        Rows and columns.
+    index
+        Patterns of the whole sky.
+    stars_at, epoch, options
+        As for `solve_field`. A place has passed the odds of `GOAL` when it is refined; the refined solution
+        must be beyond the root of ``options.false_alarm``.
+    where
+        Bounds of scale and place, where there are any.
+    until
+        `time.monotonic` after which the search is given up.
+
+    Raises
+    ------
+    SolveError
+        Where no place is beyond doubt; says what was tried. A guess is never returned.
+    """
+    second = replace(options, false_alarm=options.false_alarm**0.5)
+    kept: list[tuple[StarArray, Floats]] = []
+    failed, weighed = "", 0
+    for first, last in pairwise(DEPTHS):
+        for number, make in enumerate(lists):
+            if number == len(kept):
+                stars = make()
+                kept.append((stars, _brightest(stars)))
+            stars, points = kept[number]
+            for place in places(points, shape, index, where or Where(), first=first, last=last, until=until):
+                weighed += place.weighed
+                try:
+                    found = solve_field(
+                        stars, shape, stars_at=stars_at, hint=Hint(wcs=place.wcs), epoch=epoch, options=second
+                    )
+                except SolveError as error:
+                    failed = f"; a place with odds of e^{place.log_odds:.0f} did not hold: {error.found}"
+                    continue
+                text = f"patterns of the whole sky: {weighed} places weighed, odds e^{place.log_odds:.0f}"
+                return replace(found, method="blind", attempts=(text, *found.attempts))
+            if time.monotonic() > until:
+                failed += "; the time was over"
+                break
+    raise SolveError(
+        f"the field is not solved: {max(len(points) for _, points in kept)} image stars, no pattern of the "
+        f"sky is beyond doubt{failed}.",
+        remedy="Give a rough center and scale (--ra, --dec, --scale), or a longer exposure.",
+    )
+
+
+def _brightest(stars: StarArray) -> Floats:
+    """Return positions (n, 2) of the stars that have one, brightest first."""
+    flux = np.asarray(stars["flux"], dtype=np.float64)
+    good = np.flatnonzero(np.isfinite(stars["x"]) & np.isfinite(stars["y"]) & (flux > 0))
+    order = good[np.argsort(-flux[good], kind="stable")]
+    return np.column_stack([stars["x"][order], stars["y"][order]]).astype(np.float64)

@@ -1,0 +1,145 @@
+"""The index of star patterns that a blind search looks into: quads of the bright stars of the whole sky.
+
+Method: Lang et al. 2010, AJ 139, 1782. For every size of pattern the catalog is thinned to the brightest
+stars of small cells, so that the sky is covered evenly; groups of four of them become codes that do not
+change with place, scale and rotation; codes are sorted into cells, so that alike ones are found at once.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.kernels.quads import SIDES, UNIT, list_quads, sort_codes
+from sciastro.kernels.skycells import sort_cells, thin_out
+
+__all__ = ["LOWEST", "QuadIndex", "build_index"]
+
+Floats = npt.NDArray[np.float64]
+
+LOWEST, HIGHEST = 0.2, 26.0  # degree: least diameters of the smallest and the largest quads
+FINE, PER_FINE = 0.5, 2  # side of a thinning cell over the diameter, and stars kept of each
+CROWD, REUSE = 10, 8  # stars around a place that are combined; how often a star may be used
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class QuadIndex:
+    """Quads of the whole sky in the order of their codes, and the thinned stars of every size.
+
+    Attributes
+    ----------
+    level_low
+        (level) least diameter of the quads [degree], also the height of the cells; the largest is sqrt(2)
+        times that.
+    codes, quads, level_of
+        (quad, 4) shapes in 1 / `UNIT`; (quad, 4) stars A, B, C, D; (quad) level.
+    slot_start
+        (cell + 1) first quad of every cell of the code space.
+    xyz
+        (star, 3) unit vectors, brightest first.
+    first_star, cell_star
+        (level + 1) first entry of every level; (entry) stars of the level, cell by cell.
+    first_band, bands, first_cell, cell_start
+        Cells on the sky, level by level: (level + 1) first entry, first cell of every band, and so on.
+    """
+
+    level_low: Floats
+    codes: npt.NDArray[np.int16]
+    quads: npt.NDArray[np.int32]
+    level_of: npt.NDArray[np.uint8]
+    slot_start: npt.NDArray[np.int32]
+    first_star: npt.NDArray[np.int64]
+    xyz: npt.NDArray[np.float32]
+    first_band: npt.NDArray[np.int64]
+    bands: npt.NDArray[np.int64]
+    first_cell: npt.NDArray[np.int64]
+    cell_start: npt.NDArray[np.int32]
+    cell_star: npt.NDArray[np.int32]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything by name, to be stored."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _bands(side: float) -> npt.NDArray[np.int64]:
+    """Return the first cell of every band of declination of height `side` [degree]."""
+    count = int(np.ceil(180 / side))
+    edges = np.minimum(np.abs(-90 + side * np.arange(count)), np.abs(-90 + side * np.arange(1, count + 1)))
+    widest = np.where(
+        (-90 + side * np.arange(count) < 0) & (-90 + side * np.arange(1, count + 1) > 0), 0.0, edges
+    )
+    columns = np.maximum(1, (360 * np.cos(np.radians(np.minimum(widest, 90))) / side).astype(np.int64))
+    return np.concatenate([[0], np.cumsum(columns)]).astype(np.int64)
+
+
+def quads_per_place(low: float) -> int:
+    """Return how many quads a cell gets: few where there are very many cells."""
+    return 5 if low < 0.5 else 6 if low < 1.2 else 10
+
+
+def build_index(
+    ra: Floats, dec: Floats, mag: Floats, lowest: float = LOWEST, highest: float = HIGHEST
+) -> QuadIndex:
+    """Return the index of a catalog.
+
+    Parameters
+    ----------
+    ra, dec
+        Positions [degree], ICRS.
+    mag
+        Magnitudes; NaN counts as faintest.
+    lowest, highest
+        Bounds of the least diameters [degree].
+    """
+    order = np.argsort(np.where(np.isfinite(mag), mag, np.inf), kind="stable")
+    ra, dec = (np.ascontiguousarray(v[order], dtype=np.float64) for v in (ra, dec))
+    lows = lowest * np.sqrt(2) ** np.arange(int(np.floor(2 * np.log2(highest / lowest))) + 1)
+    parts: list[dict[str, npt.NDArray[Any]]] = []
+    for low in lows:
+        parts.append(_level(ra, dec, float(low)))
+    codes, quads, cell_star = (_all(parts, name) for name in ("codes", "quads", "cell_star"))
+    level = np.repeat(np.arange(len(lows), dtype=np.uint8), [len(part["codes"]) for part in parts])
+    start = np.zeros(int(np.prod(SIDES)) + 1, np.int32)
+    slots = np.empty(len(codes), np.int32)
+    sort_codes(codes, start, slots)
+    return QuadIndex(
+        level_low=lows, codes=np.round(codes[slots] * UNIT).astype(np.int16), quads=quads[slots],
+        level_of=level[slots], slot_start=start, xyz=_vectors(ra, dec).astype(np.float32),
+        first_star=_first(parts, "cell_star"), cell_star=cell_star, first_band=_first(parts, "bands"),
+        bands=_all(parts, "bands"), first_cell=_first(parts, "cell_start"),
+        cell_start=_all(parts, "cell_start"),
+    )  # fmt: skip
+
+
+def _vectors(ra: Floats, dec: Floats) -> Floats:
+    a, d = np.radians(ra), np.radians(dec)
+    return np.column_stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
+
+
+def _all(parts: list[dict[str, npt.NDArray[Any]]], name: str) -> npt.NDArray[Any]:
+    return np.concatenate([part[name] for part in parts])
+
+
+def _first(parts: list[dict[str, npt.NDArray[Any]]], name: str) -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum([len(part[name]) for part in parts])]).astype(np.int64)
+
+
+def _level(ra: Floats, dec: Floats, low: float) -> dict[str, npt.NDArray[Any]]:
+    """Return stars, cells and quads of one size."""
+    keep = np.zeros(ra.size, np.bool_)
+    thin_out(ra, dec, FINE * low, _bands(FINE * low), PER_FINE, keep)
+    rows = np.flatnonzero(keep).astype(np.int32)
+    ra, dec = ra[rows], dec[rows]
+    bands = _bands(low)
+    start, star = np.empty(int(bands[-1]) + 1, np.int32), np.empty(rows.size, np.int32)
+    sort_cells(ra, dec, low, bands, start, star)
+    most = quads_per_place(low)
+    room = int(min(most * bands[-1], 12 * ra.size))
+    quads, codes = np.empty((room, 4), np.int32), np.empty((room, 4), np.float32)
+    n = list_quads(ra, dec, _vectors(ra, dec), low, low, bands, start, star, most, CROWD, REUSE, quads, codes)
+    return {
+        "bands": bands, "cell_start": start, "cell_star": rows[star], "quads": rows[quads[:n]],
+        "codes": codes[:n],
+    }  # fmt: skip

@@ -1,0 +1,53 @@
+"""``sciastro solve``: where images look."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["solve"]
+
+
+def solve(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES...", help="FITS, TIFF, pictures, camera raw.")
+    ],
+    ra: Annotated[float | None, typer.Option(help="Rough center, in degrees.")] = None,
+    dec: Annotated[float | None, typer.Option(help="Rough center, in degrees.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Rough pixel scale, in arcsec.")] = None,
+    radius: Annotated[float, typer.Option(help="How far off the center may be, in degrees.")] = 5.0,
+    seconds: Annotated[float, typer.Option(help="Time per file.", min=1.0)] = 60.0,
+    blind: Annotated[bool, typer.Option("--blind", help="Do not look at what the header says.")] = False,
+    write: Annotated[bool, typer.Option(help="Write the solution to NAME.wcs beside each file.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
+) -> None:
+    """Find where images look, without network and without hints; a guess is never returned."""
+    from sciastro.cli.common import console, guarded
+    from sciastro.recipe.solving import Question, solve_files
+
+    unsolved = 0
+    with guarded():
+        question = Question(
+            ra=ra, dec=dec, scale=scale, radius=radius, seconds=seconds, blind=blind, write=write
+        )
+        for answer in solve_files(files, question):
+            unsolved += not answer.solved
+            text = answer.as_json() if as_json else _sentence(answer)
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if unsolved:
+        raise typer.Exit(3 if unsolved == len(files) else 4)
+
+
+def _sentence(answer: object) -> str:
+    from sciastro.recipe.solving import Answer
+
+    assert isinstance(answer, Answer)
+    if not answer.solved or answer.center_deg is None:
+        return f"{answer.path}: not solved: {answer.reason}"
+    ra, dec = answer.center_deg
+    mirrored = ", mirrored" if answer.parity == -1 else ""
+    return (
+        f"{answer.path}: RA {ra:.5f}, Dec {dec:+.5f} deg, {answer.scale_arcsec_px:.4f} arcsec / pixel, up is "
+        f"{answer.rotation_deg:.2f} deg east of north{mirrored}; {answer.n_stars} stars, rms "
+        f"{answer.rms_arcsec:.2f} arcsec, {answer.engine}, {answer.seconds:.1f} s"
+    )

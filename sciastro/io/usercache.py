@@ -1,0 +1,77 @@
+"""Arrays that are computed once for a user and kept: the folder, and files that are whole or absent.
+
+The folder is ``$SCIASTRO_CACHE``, else ``$XDG_CACHE_HOME/sciastro``, else ``~/.cache/sciastro``. Everything
+in it can be deleted at any time; it is made again when it is needed.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.io.paths import output_errors
+
+__all__ = ["cache_folder", "kept_arrays", "keep_arrays"]
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def cache_folder() -> Path:
+    """Return the folder of this user's kept files; it may not exist yet."""
+    own = os.environ.get("SCIASTRO_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "sciastro"
+
+
+def kept_arrays(name: str, wanted: tuple[str, ...]) -> Arrays | None:
+    """Return the arrays kept under `name`, memory-mapped and read-only; None where they are not all there.
+
+    Parameters
+    ----------
+    name
+        Includes whatever the arrays depend on, such as a digest of their source.
+    wanted
+        Names of the arrays.
+    """
+    folder = cache_folder() / name
+    try:
+        return {
+            one: np.load(folder / f"{one}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
+            for one in wanted
+        }
+    except (OSError, ValueError):  # absent, or cut off by hand: it is made again
+        return None
+
+
+def keep_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
+    """Keep arrays under `name`, all at once: a folder is filled beside it and then renamed.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    target = cache_folder() / name
+    with output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
+        try:
+            for one, values in arrays.items():
+                np.save(room / f"{one}.npy", values, allow_pickle=False)
+            if target.exists():
+                shutil.rmtree(target)
+            try:
+                room.rename(target)
+            except OSError:  # another process was faster; its arrays are the same
+                if not target.exists():
+                    raise
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+    return target

@@ -1,0 +1,174 @@
+"""Shapes of four stars: their codes, and listing them over the whole sky."""
+
+import numpy as np
+from numba import njit
+
+from sciastro.kernels.skycells import stars_around
+
+__all__ = ["CELL", "LOW", "SIDES", "UNIT", "list_quads", "quad_code", "sort_codes"]
+
+CELL = 0.03  # side of a cell of the code space
+SIDES = (34, 60, 34, 60)  # cells along x and y of C and D: x from 0 to 1, y from -0.9 to 0.9
+LOW = -0.9
+UNIT = 30000.0  # of the integers that codes are stored as
+AMBIGUOUS = 0.985  # two sides this equal cannot be told apart
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _insertion(values, n):
+    """Sort the first n integers."""
+    for i in range(1, n):
+        v = values[i]
+        j = i - 1
+        while j >= 0 and values[j] > v:
+            values[j + 1] = values[j]
+            j -= 1
+        values[j + 1] = v
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def quad_code(px, py, code, corner, strict):
+    """Write the code of four points and their order A, B, C, D; return the length A B, 0 if it has none.
+
+    A and B are the farthest two; C and D in the frame where A is (0, 0) and B (1, 0), so that
+    x_C + x_D <= 1 and x_C <= x_D (Lang et al. 2010, AJ 139, 1782, section 2.1, with another frame).
+    """
+    best, second, a, b = 0.0, 0.0, 0, 1
+    for i in range(4):
+        for j in range(i + 1, 4):
+            d = (px[i] - px[j]) ** 2 + (py[i] - py[j]) ** 2
+            if d > best:
+                second, best, a, b = best, d, i, j
+            elif d > second:
+                second = d
+    if best <= 0.0 or (strict and second > AMBIGUOUS * AMBIGUOUS * best):
+        return 0.0
+    c = 0
+    while c in (a, b):
+        c += 1
+    d = c + 1
+    while d in (a, b):
+        d += 1
+    ux, uy = (px[b] - px[a]) / best, (py[b] - py[a]) / best
+    xc = (px[c] - px[a]) * ux + (py[c] - py[a]) * uy
+    yc = (py[c] - py[a]) * ux - (px[c] - px[a]) * uy
+    xd = (px[d] - px[a]) * ux + (py[d] - py[a]) * uy
+    yd = (py[d] - py[a]) * ux - (px[d] - px[a]) * uy
+    if xc + xd > 1.0:
+        xc, yc, xd, yd = 1.0 - xc, -yc, 1.0 - xd, -yd
+        a, b = b, a
+    if xc > xd:
+        xc, yc, xd, yd = xd, yd, xc, yc
+        c, d = d, c
+    code[0], code[1], code[2], code[3] = xc, yc, xd, yd
+    corner[0], corner[1], corner[2], corner[3] = a, b, c, d
+    return np.sqrt(best)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _slot(code):
+    """Return the cell of a code, -1 outside."""
+    a = int(code[0] / CELL)
+    b = int((code[1] - LOW) / CELL)
+    c = int(code[2] / CELL)
+    d = int((code[3] - LOW) / CELL)
+    if a < 0 or b < 0 or c < 0 or d < 0:
+        return -1
+    if a >= SIDES[0] or b >= SIDES[1] or c >= SIDES[2] or d >= SIDES[3]:
+        return -1
+    return ((a * SIDES[1] + b) * SIDES[2] + c) * SIDES[3] + d
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse, quads, codes):
+    """List quads of stars over the whole sky, the brightest of every cell, `low` to `low` sqrt(2) wide.
+
+    Parameters
+    ----------
+    ra, dec, xyz
+        float64 [degree] and unit vectors [star, 3] of one level, brightest first.
+    low
+        Least diameter [degree].
+    side, bands, start, order
+        Cells (`sort_cells`); one cell is a place that gets quads.
+    most
+        Quads per cell.
+    crowd
+        Brightest stars around a cell that are combined.
+    reuse
+        How often a star may be used.
+    quads
+        Output int32[quad, 4]: stars A, B, C, D.
+    codes
+        Output float32[quad, 4].
+
+    Returns
+    -------
+    int
+        Quads listed, at most the length of `quads`.
+    """
+    used = np.zeros(ra.size, np.int16)
+    near = np.empty(4096, np.int32)
+    px, py, code, corner = np.empty(4), np.empty(4), np.empty(4), np.empty(4, np.int64)
+    qx, qy = np.empty(crowd), np.empty(crowd)
+    pick = np.empty(4, np.int64)
+    count = 0
+    for band in range(bands.size - 1):
+        dec0 = min(-90.0 + (band + 0.5) * side, 90.0)
+        columns = bands[band + 1] - bands[band]
+        for column in range(columns):
+            ra0 = (column + 0.5) / columns * 360.0
+            n = stars_around(ra0, dec0, 1.1 * low, xyz, side, bands, start, order, near)
+            if n < 4:
+                continue
+            _insertion(near, n)
+            n = min(n, crowd)
+            cd, sd = np.cos(np.radians(dec0)), np.sin(np.radians(dec0))
+            for k in range(n):
+                dra, d = np.radians(ra[near[k]] - ra0), np.radians(dec[near[k]])
+                depth = sd * np.sin(d) + cd * np.cos(d) * np.cos(dra)
+                qx[k] = -np.degrees(np.cos(d) * np.sin(dra) / depth)
+                qy[k] = np.degrees((cd * np.sin(d) - sd * np.cos(d) * np.cos(dra)) / depth)
+            made = 0
+            for last in range(3, n):
+                for k in range(2, last):
+                    for j in range(1, k):
+                        for i in range(j):
+                            if made >= most or count >= quads.shape[0]:
+                                break
+                            pick[0], pick[1], pick[2], pick[3] = i, j, k, last
+                            spent = False
+                            for m in range(4):
+                                px[m], py[m] = qx[pick[m]], qy[pick[m]]
+                                spent = spent or used[near[pick[m]]] >= reuse
+                            if spent:
+                                continue
+                            length = quad_code(px, py, code, corner, True)
+                            if length < low or length >= 1.41421356 * low:
+                                continue
+                            mx = 0.5 * (px[corner[0]] + px[corner[1]])
+                            my = 0.5 * (py[corner[0]] + py[corner[1]])
+                            if abs(mx) > 0.5 * side or abs(my) > 0.5 * side or _slot(code) < 0:
+                                continue
+                            for m in range(4):
+                                quads[count, m] = near[pick[corner[m]]]
+                                codes[count, m] = code[m]
+                                used[near[pick[m]]] += 1
+                            count += 1
+                            made += 1
+    return count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def sort_codes(codes, start, order):
+    """Sort codes into the cells of the code space; `start` int32[cell + 1], `order` int32[quad]."""
+    start[:] = 0
+    for q in range(codes.shape[0]):
+        start[_slot(codes[q]) + 1] += 1
+    for c in range(start.size - 1):
+        start[c + 1] += start[c]
+    fill = start[:-1].copy()
+    for q in range(codes.shape[0]):
+        c = _slot(codes[q])
+        order[fill[c]] = q
+        fill[c] += 1

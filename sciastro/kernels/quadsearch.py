@@ -1,0 +1,251 @@
+"""Quads of an image against those of the sky: alike ones propose a place, all stars weigh it."""
+
+import numpy as np
+from numba import njit
+
+from sciastro.kernels.quads import CELL, LOW, SIDES, UNIT, quad_code
+from sciastro.kernels.skycells import stars_around
+
+__all__ = ["find_places"]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _frame(ra0, dec0, axes):
+    """Write east, north and the direction itself as rows of `axes`."""
+    a, d = np.radians(ra0), np.radians(dec0)
+    axes[0, 0], axes[0, 1], axes[0, 2] = -np.sin(a), np.cos(a), 0.0
+    axes[1, 0], axes[1, 1], axes[1, 2] = -np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)
+    axes[2, 0], axes[2, 1], axes[2, 2] = np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _log_odds(ix, iy, n_image, rx, ry, n_ref, area, cx, cy, quad, sigma, share, bail, skip):
+    """Return ln of the odds, for against chance, that the image stars are the predicted ones.
+
+    Lang et al. 2010, section 2.3: every star is either a catalog star near its prediction or a distractor,
+    against a uniform background; the error grows with the distance from the quad that made the prediction.
+    """
+    odds, best = 0.0, 0.0
+    for i in range(n_image):
+        if i == skip[0] or i == skip[1] or i == skip[2] or i == skip[3]:
+            continue
+        r2 = ((ix[i] - cx) ** 2 + (iy[i] - cy) ** 2) / (quad * quad)
+        s2 = sigma * sigma * (1.0 + r2)
+        d2 = 1e30
+        for j in range(n_ref):
+            d = (rx[j] - ix[i]) ** 2 + (ry[j] - iy[i]) ** 2
+            if d < d2:
+                d2 = d
+        gain = share
+        if d2 < 25.0 * s2:
+            gain += (1.0 - share) / n_ref * area / (2.0 * np.pi * s2) * np.exp(-0.5 * d2 / s2)
+        odds += np.log(gain)
+        if odds > best:
+            best = odds
+        if odds < bail:
+            break
+    return best
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _weigh(
+    q, level, mine, x, y, n, mirror, width, height, reach, sigma, share, scale_low, scale_high, ra_hint,
+    dec_hint, radius_hint, quads, first_star, xyz, first_band, bands_all, first_cell, level_low, start_all,
+    order_all, axes, rx, ry, near, out,
+):  # fmt: skip
+    """Return ln of the odds of one pair of alike quads; `out` keeps the best."""
+    mx = my = mz = 0.0
+    for m in range(2):
+        k = quads[q, m]
+        mx, my, mz = mx + xyz[k, 0], my + xyz[k, 1], mz + xyz[k, 2]
+    norm = np.sqrt(mx * mx + my * my + mz * mz)
+    ra0, dec0 = np.degrees(np.arctan2(my, mx)) % 360.0, np.degrees(np.arcsin(mz / norm))
+    _frame(ra0, dec0, axes)
+    # least-squares similarity from image (x, mirror y) to the plane (-east, north), as complex numbers
+    zr = zi = wr = wi = 0.0
+    for m in range(4):
+        zr, zi = zr + 0.25 * x[mine[m]], zi + 0.25 * mirror * y[mine[m]]
+    for m in range(4):
+        k = quads[q, m]
+        depth = axes[2, 0] * xyz[k, 0] + axes[2, 1] * xyz[k, 1] + axes[2, 2] * xyz[k, 2]
+        rx[m] = -np.degrees((axes[0, 0] * xyz[k, 0] + axes[0, 1] * xyz[k, 1]) / depth)
+        ry[m] = np.degrees((axes[1, 0] * xyz[k, 0] + axes[1, 1] * xyz[k, 1] + axes[1, 2] * xyz[k, 2]) / depth)
+        wr, wi = wr + 0.25 * rx[m], wi + 0.25 * ry[m]
+    ar = ai = size = 0.0
+    for m in range(4):
+        ux, uy = x[mine[m]] - zr, mirror * y[mine[m]] - zi
+        vx, vy = rx[m] - wr, ry[m] - wi
+        ar += ux * vx + uy * vy
+        ai += ux * vy - uy * vx
+        size += ux * ux + uy * uy
+    ar, ai = ar / size, ai / size
+    scale = np.sqrt(ar * ar + ai * ai)
+    if not (scale_low <= scale <= scale_high):
+        return 0.0
+    # the middle of the frame on the sky
+    ux, uy = 0.5 * (width - 1) - zr, mirror * 0.5 * (height - 1) - zi
+    cx, cy = np.radians(wr + ar * ux - ai * uy), np.radians(wi + ar * uy + ai * ux)
+    vx = axes[2, 0] - cx * axes[0, 0] + cy * axes[1, 0]
+    vy = axes[2, 1] - cx * axes[0, 1] + cy * axes[1, 1]
+    vz = axes[2, 2] - cx * axes[0, 2] + cy * axes[1, 2]
+    norm = np.sqrt(vx * vx + vy * vy + vz * vz)
+    ra_c, dec_c = np.degrees(np.arctan2(vy, vx)) % 360.0, np.degrees(np.arcsin(vz / norm))
+    if radius_hint < 180.0:
+        a, d, h = np.radians(ra_c - ra_hint), np.radians(dec_c), np.radians(dec_hint)
+        cosine = np.sin(d) * np.sin(h) + np.cos(d) * np.cos(h) * np.cos(a)
+        if cosine < np.cos(np.radians(radius_hint)):
+            return 0.0
+    out[9] += 1
+    b0, b1 = first_band[level], first_band[level + 1]
+    c0, c1 = first_cell[level], first_cell[level + 1]
+    found = stars_around(
+        ra_c, dec_c, min(reach * scale, 80.0), xyz, level_low[level], bands_all[b0:b1], start_all[c0:c1],
+        order_all[first_star[level] : first_star[level + 1]], near,
+    )  # fmt: skip
+    # predicted places: the inverse similarity
+    inv = 1.0 / (scale * scale)
+    n_ref = 0
+    for p in range(found):
+        k = near[p]
+        depth = axes[2, 0] * xyz[k, 0] + axes[2, 1] * xyz[k, 1] + axes[2, 2] * xyz[k, 2]
+        if depth < 0.2:
+            continue
+        gx = -np.degrees((axes[0, 0] * xyz[k, 0] + axes[0, 1] * xyz[k, 1]) / depth) - wr
+        gy = (
+            np.degrees((axes[1, 0] * xyz[k, 0] + axes[1, 1] * xyz[k, 1] + axes[1, 2] * xyz[k, 2]) / depth)
+            - wi
+        )
+        tx, ty = zr + inv * (ar * gx + ai * gy), zi + inv * (ar * gy - ai * gx)
+        ty = mirror * ty
+        if tx < 0 or ty < 0 or tx > width - 1 or ty > height - 1:
+            continue
+        rx[n_ref], ry[n_ref] = tx, ty
+        n_ref += 1
+    if n_ref < 5:
+        return 0.0
+    quad = np.sqrt(size / 4)
+    odds = _log_odds(
+        x, y, n, rx, ry, n_ref, width * height, zr, mirror * zi, quad,
+        np.sqrt(sigma * sigma + (0.004 * quad) ** 2), share, -12.0, mine,
+    )  # fmt: skip
+    if odds > out[0]:
+        out[0], out[1], out[2], out[3], out[4] = odds, ra0, dec0, ar, ai
+        out[5], out[6], out[7], out[8] = zr, zi, level, q
+        out[11] = wr
+        out[12] = wi
+    return odds
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _span(value, low, count, tolerance):
+    """Return the first cell that `value` +- tolerance touches, and the one after the last."""
+    first = int(np.floor((value - tolerance - low) / CELL))
+    last = int(np.floor((value + tolerance - low) / CELL))
+    return max(first, 0), min(last, count - 1) + 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def find_places(
+    x, y, last, mirror, width, height, tolerance, sigma, share, scale_low, scale_high, ra_hint, dec_hint,
+    radius_hint, level_low, level_of, codes, quads, slot_start, first_star, xyz, first_band, bands_all,
+    first_cell, start_all, order_all, goal, out,
+):  # fmt: skip
+    """Compare every quad of image star `last` and brighter ones with the catalog's; keep the best place.
+
+    Parameters
+    ----------
+    x, y
+        float64 image stars [pixel], brightest first.
+    last
+        Index of the faintest star of the quads.
+    mirror
+        +1 for the sky as seen, -1 mirrored.
+    width, height
+        Size of the frame [pixel].
+    tolerance
+        Distance of alike codes.
+    sigma
+        Error of a star [pixel].
+    share
+        Share of image stars that are not in the catalog.
+    scale_low, scale_high
+        Bounds of the scale [degree / pixel].
+    ra_hint, dec_hint, radius_hint
+        Where the center lies [degree]; radius 180 for anywhere.
+    level_low, level_of, ..., order_all
+        The index (`astrometry.quads.QuadIndex`), levels one behind the other.
+    goal
+        ln of the odds at which the search stops.
+    out
+        Output float64[13]: ln odds, ra, dec of the quad's middle [degree], the similarity's real and
+        imaginary part [degree / pixel], the image point of the middle x, y, level, quad, candidates weighed,
+        codes compared, and the plane point x, y [degree] that the image point has.
+
+    Returns
+    -------
+    bool
+        Whether the goal was reached.
+    """
+    n = x.size
+    px, py, code, corner = np.empty(4), np.empty(4), np.empty(4), np.empty(4, np.int64)
+    pick, mine, query = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4)
+    rx, ry, near = np.empty(4000), np.empty(4000), np.empty(4000, np.int32)
+    axes = np.empty((3, 3))
+    reach = 0.5 * np.sqrt(width * width + height * height)
+    for k in range(2, last):
+        for j in range(1, k):
+            for i in range(j):
+                pick[0], pick[1], pick[2], pick[3] = i, j, k, last
+                for m in range(4):
+                    px[m], py[m] = x[pick[m]], mirror * y[pick[m]]
+                length = quad_code(px, py, code, corner, False)
+                if length <= 0.0:
+                    continue
+                # variants: swapped ends and swapped inner stars where the order is within the error
+                for variant in range(4):
+                    if variant & 1 and abs(code[0] + code[2] - 1.0) > 2 * tolerance:
+                        continue
+                    if variant & 2 and abs(code[2] - code[0]) > 2 * tolerance and not (variant & 1):
+                        continue
+                    for m in range(4):
+                        query[m], mine[m] = code[m], pick[corner[m]]
+                    if variant & 1:
+                        query[0], query[1], query[2], query[3] = (
+                            1.0 - code[2], -code[3], 1.0 - code[0], -code[1],
+                        )  # fmt: skip
+                        mine[0], mine[1], mine[2], mine[3] = mine[1], mine[0], mine[3], mine[2]
+                    if variant & 2:
+                        if abs(query[2] - query[0]) > 2 * tolerance:
+                            continue
+                        query[0], query[1], query[2], query[3] = query[2], query[3], query[0], query[1]
+                        mine[2], mine[3] = mine[3], mine[2]
+                    a0, b0 = _span(query[0], 0.0, SIDES[0], tolerance)
+                    a1, b1 = _span(query[1], LOW, SIDES[1], tolerance)
+                    a2, b2 = _span(query[2], 0.0, SIDES[2], tolerance)
+                    a3, b3 = _span(query[3], LOW, SIDES[3], tolerance)
+                    for c0 in range(a0, b0):
+                        for c1 in range(a1, b1):
+                            for c2 in range(a2, b2):
+                                for c3 in range(a3, b3):
+                                    slot = ((c0 * SIDES[1] + c1) * SIDES[2] + c2) * SIDES[3] + c3
+                                    for p in range(slot_start[slot], slot_start[slot + 1]):
+                                        e0 = codes[p, 0] / UNIT - query[0]
+                                        e1 = codes[p, 1] / UNIT - query[1]
+                                        e2 = codes[p, 2] / UNIT - query[2]
+                                        e3 = codes[p, 3] / UNIT - query[3]
+                                        if e0 * e0 + e1 * e1 + e2 * e2 + e3 * e3 > tolerance * tolerance:
+                                            continue
+                                        out[10] += 1
+                                        level = level_of[p]
+                                        scale = level_low[level] / length
+                                        if scale * 1.45 < scale_low or scale > scale_high:
+                                            continue
+                                        found = _weigh(
+                                            p, level, mine, x, y, n, mirror, width, height, reach, sigma,
+                                            share, scale_low, scale_high, ra_hint, dec_hint, radius_hint,
+                                            quads, first_star, xyz, first_band, bands_all, first_cell,
+                                            level_low, start_all, order_all, axes, rx, ry, near, out,
+                                        )  # fmt: skip
+                                        if found >= goal:
+                                            return True
+    return False

@@ -1,0 +1,48 @@
+"""The index of star patterns of the embedded catalog: made once, kept in the cache of the user."""
+
+import hashlib
+import logging
+from dataclasses import fields
+from functools import lru_cache
+
+from sciastro.astrometry import quads
+from sciastro.astrometry.quads import QuadIndex, build_index
+from sciastro.errors import OutputError
+from sciastro.io.reference import catalog_info, star_positions
+from sciastro.io.usercache import keep_arrays, kept_arrays
+
+__all__ = ["sky_index"]
+
+log = logging.getLogger(__name__)
+
+
+def _name() -> str:
+    """Return a name that changes with the catalog and with the way the index is made."""
+    files = catalog_info()["files"]
+    marks = [files[f"stars/{column}.npy"]["sha256"] for column in ("ra", "dec", "v")]
+    made = hashlib.sha256("".join([*marks, str(quads.FORMAT)]).encode()).hexdigest()[:12]
+    return f"quads-{made}"
+
+
+@lru_cache(maxsize=1)
+def sky_index() -> QuadIndex:
+    """Return the index; the first call ever takes about 15 s and 240 MB of disk.
+
+    Where the cache cannot be written the index lives in memory, and the log says so.
+    """
+    names = tuple(field.name for field in fields(QuadIndex))
+    kept = kept_arrays(_name(), names)
+    if kept is None:
+        log.warning("building the index of star patterns: about 15 s, once")
+        index = build_index(*star_positions())
+        try:
+            keep_arrays(_name(), index.arrays())
+        except OutputError as error:
+            log.warning("%s", error)
+            for array in index.arrays().values():
+                array.flags.writeable = False  # one signature of the kernels, mapped or not
+            return index
+        kept = kept_arrays(_name(), names)
+        if kept is None:
+            return index
+    return QuadIndex(**kept)
