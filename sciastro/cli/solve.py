@@ -1,9 +1,12 @@
 """``sciastro solve``: where images look."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from sciastro.recipe.solving import Answer
 
 __all__ = ["solve"]
 
@@ -12,21 +15,24 @@ def solve(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILES...", help="FITS, TIFF, pictures, camera raw.")
     ],
-    ra: Annotated[float | None, typer.Option(help="Rough center, in degrees.")] = None,
-    dec: Annotated[float | None, typer.Option(help="Rough center, in degrees.")] = None,
-    scale: Annotated[float | None, typer.Option(help="Rough pixel scale, in arcsec.")] = None,
-    radius: Annotated[float, typer.Option(help="How far off the center may be, in degrees.")] = 5.0,
+    ra: Annotated[float | None, typer.Option(help="Rough center, in degrees.", min=0.0, max=360.0)] = None,
+    dec: Annotated[float | None, typer.Option(help="Rough center, in degrees.", min=-90.0, max=90.0)] = None,
+    scale: Annotated[float | None, typer.Option(help="Pixel scale, in arcsec.", min=0.01)] = None,
+    radius: Annotated[float, typer.Option(help="How far off it may be, in degrees.", min=0.01)] = 5.0,
     seconds: Annotated[float, typer.Option(help="Time per file.", min=1.0)] = 60.0,
     blind: Annotated[bool, typer.Option("--blind", help="Do not look at what the header says.")] = False,
-    write: Annotated[bool, typer.Option(help="Write the solution to NAME.wcs beside each file.")] = True,
+    write: Annotated[bool, typer.Option(help="Write (or replace) NAME.wcs beside it.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
 ) -> None:
     """Find where images look, without network and without hints; a guess is never returned."""
     from sciastro.cli.common import console, guarded
+    from sciastro.errors import UsageError
     from sciastro.recipe.solving import Question, solve_files
 
     unsolved = 0
     with guarded():
+        if (ra is None) != (dec is None):
+            raise UsageError("go together.", where="--ra and --dec", remedy="Give both, or none.")
         question = Question(
             ra=ra, dec=dec, scale=scale, radius=radius, seconds=seconds, blind=blind, write=write
         )
@@ -38,10 +44,8 @@ def solve(
         raise typer.Exit(3 if unsolved == len(files) else 4)
 
 
-def _sentence(answer: object) -> str:
-    from sciastro.recipe.solving import Answer
-
-    assert isinstance(answer, Answer)
+def _sentence(answer: "Answer") -> str:
+    """Return what is told of one file."""
     if not answer.solved or answer.center_deg is None:
         return f"{answer.path}: not solved: {answer.reason}"
     ra, dec = answer.center_deg

@@ -1,4 +1,4 @@
-"""Solve files: any image in, its place on the sky out, written into the header or beside the picture."""
+"""Solve files: any image in, its place on the sky out, written beside it."""
 
 import json
 import logging
@@ -40,13 +40,12 @@ YEAR = 2016.0  # epoch of positions where nobody says when the image was taken
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What the user knows: center, radius [deg], scale [arcsec / pixel]; own catalog; time allowed [s]."""
+    """What the user knows: center, radius [deg], scale [arcsec / pixel]; time allowed [s]."""
 
     ra: float | None = None
     dec: float | None = None
     scale: float | None = None
     radius: float = 5.0
-    catalog: QTable | None = None
     seconds: float = 60.0
     blind: bool = False
     write: bool = True
@@ -107,11 +106,11 @@ def solve_files(paths: Sequence[Path], question: Question) -> Iterator[Answer]:
         try:
             image = _read(path)
             solution = _solve(image, question)
+            wcs = resampled(solution.wcs, scale=float(image.step)) if image.step > 1 else solution.wcs
+            written = str(_write(path, wcs, image, solution)) if question.write else ""
         except SciastroError as error:
             yield Answer(str(path), solved=False, reason=str(error), seconds=time.monotonic() - start)
             continue
-        wcs = resampled(solution.wcs, scale=float(image.step)) if image.step > 1 else solution.wcs
-        written = str(_write(path, wcs, image, solution)) if question.write else ""
         yield _answer(path, image, solution, wcs, time.monotonic() - start, written)
 
 
@@ -236,7 +235,7 @@ def _where(image: _Image, question: Question) -> Where:
 
 
 def _write(path: Path, wcs: WCS, image: _Image, solution: Solution) -> Path:
-    """Write the solution into a FITS header, or into ``<name>.wcs`` beside anything else."""
+    """Write ``<name>.wcs`` beside the file: a header without pixels; replaces one that is there."""
     header = wcs_to_header(wcs)
     target = path.with_suffix(".wcs")
     cards = fits.PrimaryHDU().header

@@ -1,0 +1,80 @@
+"""Where files look: hints, what is written beside them, and what a bad file says."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+from small_nights import command
+
+from sciastro.core.wcs import celestial_from_header, tan_wcs
+from sciastro.io.reference import cone
+from sciastro.recipe.solving import Question, solve_files
+
+SHAPE, RA, DEC, SCALE = (600, 800), 83.0, 21.0, 12.0
+
+
+@pytest.fixture(scope="module")
+def plane():
+    """Stars of the embedded catalog, 3 pixels wide, on a noisy sky."""
+    wcs = tan_wcs(RA, DEC, SCALE, SHAPE, angle=33.0)
+    stars = cone(RA, DEC, 2.0, epoch=2016.0, mag_limit=10.5)
+    x, y = wcs.all_world2pix(stars["ra"].value, stars["dec"].value, 0)
+    image = np.random.default_rng(1).normal(200, 5, SHAPE)
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    for a, b, mag in zip(x, y, stars["mag"].value, strict=True):
+        if 5 < a < SHAPE[1] - 5 and 5 < b < SHAPE[0] - 5:
+            image += 20000 * 10 ** (-0.4 * (mag - 7)) * np.exp(-((columns - a) ** 2 + (rows - b) ** 2) / 3.2)
+    return image.astype(np.float32)
+
+
+def answer(path, **known):
+    (one,) = solve_files([path], Question(ra=RA + 0.1, dec=DEC - 0.1, **known))
+    return one
+
+
+def test_a_hint_gives_the_place_and_a_file_beside(plane, tmp_path):
+    path = tmp_path / "field.fits"
+    fits.PrimaryHDU(plane).writeto(path)
+    before = path.read_bytes()
+    one = answer(path, scale=SCALE * 1.02)
+    assert one.solved and one.engine == "pattern" and one.parity == 1
+    assert one.rotation_deg == pytest.approx(33.0, abs=0.05)
+    assert one.scale_arcsec_px == pytest.approx(SCALE, rel=1e-3)
+    wcs = celestial_from_header(fits.getheader(tmp_path / "field.wcs"))
+    ra, dec = wcs.all_pix2world(399.5, 299.5, 0)
+    assert np.hypot((ra - RA) * np.cos(np.radians(DEC)), dec - DEC) * 3600 < 0.2 * SCALE
+    assert path.read_bytes() == before
+    assert json.loads(one.as_json())["path"] == str(path)
+
+
+def test_a_picture_has_its_first_row_on_top(plane, tmp_path):
+    path = tmp_path / "field.png"
+    Image.fromarray(np.clip((plane - 150) / 8, 0, 255).astype(np.uint8)[::-1]).save(path)
+    one = answer(path, scale=SCALE, write=False)
+    assert one.solved and one.parity == 1
+    assert one.rotation_deg == pytest.approx(33.0, abs=0.1)
+    assert not (tmp_path / "field.wcs").exists()
+
+
+def test_a_place_that_cannot_be_written_costs_that_file_only(plane, tmp_path, monkeypatch):
+    fits.PrimaryHDU(plane).writeto(tmp_path / "field.fits")
+    (tmp_path / "field.wcs").mkdir()
+    one = answer(tmp_path / "field.fits", scale=SCALE)
+    assert not one.solved and "field.wcs" in one.reason
+
+
+def test_bad_files_have_reasons(tmp_path):
+    Image.fromarray(np.zeros((1, 1), np.uint8)).save(tmp_path / "one.png")
+    (tmp_path / "text.jpg").write_text("hello")
+    fits.PrimaryHDU(np.full((64, 64), np.nan, np.float32)).writeto(tmp_path / "nan.fits")
+    names = ("one.png", "text.jpg", "nan.fits", "missing.fits")
+    done = list(solve_files([tmp_path / name for name in names], Question()))
+    assert not any(one.solved for one in done)
+    assert all(one.reason.endswith(".") for one in done)
+
+
+@pytest.mark.parametrize("words", [["--dec", "100"], ["--scale", "-1"], ["--ra", "10"], ["--seconds", "0"]])
+def test_wrong_usage(tmp_path, words):
+    assert command("solve", tmp_path / "a.fits", *words).exit_code == 2
