@@ -145,8 +145,13 @@ def test_equal_to_the_package_drizzle(kernel, angle, scale, pixfrac):
     np.testing.assert_allclose(value[some], peer.out_img[some], rtol=1e-5)
     np.testing.assert_allclose(spread[some], squares[some], rtol=2e-4)
     assert np.mean(bits[some] == peer.out_dq[some]) > 0.999  # the OR over slivers that float32 does not see
-    seen = peer.out_ctx[0] == 1  # which frames made the pixel
-    assert np.mean((np.isfinite(value) == seen)[2:-2, 2:-2]) > 0.9999
+    seen = peer.out_ctx[0] == 1  # which frames made the pixel; whether a sliver is seen is up to the processor
+    sliver = np.maximum(share, peer.out_wht / unit) < 1e-5
+    rim = np.ones(tile.shape, bool)
+    rim[2:-2, 2:-2] = False
+    differ = (np.isfinite(value) != seen) & ~rim
+    assert not (differ & ~sliver).any()
+    assert np.mean(differ) < 2e-3
 
 
 @pytest.mark.parametrize("kernel", ["square", "turbo", "point"])
