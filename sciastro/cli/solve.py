@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sciastro.recipe.solving import Answer
+    from sciastro.recipe.solveanswer import Answer
 
 __all__ = ["solve"]
 

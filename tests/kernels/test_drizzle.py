@@ -145,7 +145,7 @@ def test_equal_to_the_package_drizzle(kernel, angle, scale, pixfrac):
     np.testing.assert_allclose(value[some], peer.out_img[some], rtol=1e-5)
     np.testing.assert_allclose(spread[some], squares[some], rtol=2e-4)
     assert np.mean(bits[some] == peer.out_dq[some]) > 0.999  # the OR over slivers that float32 does not see
-    seen = peer.out_ctx[0] == 1  # which frames made the pixel; whether a sliver is seen is up to the processor
+    seen = peer.out_ctx[0] == 1  # which frames made the pixel; slivers depend on the processor
     sliver = np.maximum(share, peer.out_wht / unit) < 1e-5
     rim = np.ones(tile.shape, bool)
     rim[2:-2, 2:-2] = False

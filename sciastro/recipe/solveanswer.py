@@ -1,0 +1,97 @@
+"""What a solve ends with: the answer about one file, and the WCS written beside it."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from sciastro.astrometry.solution import Solution
+from sciastro.core.wcs import center, resampled, wcs_to_header
+from sciastro.io.paths import atomic_path
+from sciastro.recipe.solvereading import Field
+
+__all__ = ["Answer", "answer_of", "file_wcs", "write_beside"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Where one file looks; keys of the JSON line.
+
+    Attributes
+    ----------
+    center_deg
+        RA, Dec of the middle of the image, ICRS.
+    rotation_deg, parity
+        Position angle of "up" as the image is shown, north through east; +1 sky as seen, -1 mirrored.
+    log_odds
+        log10 of the odds against chance.
+    engine
+        Which way it was solved: "header", "pattern" (near a hint), "previous" (as the file before), "blind".
+    reason
+        Why it was not solved; empty otherwise.
+    written
+        File that the WCS was written to; empty where none was.
+    note
+        What the user should know of a solved image, such as a hint that was wrong.
+    """
+
+    path: str
+    solved: bool
+    center_deg: tuple[float, float] | None = None
+    scale_arcsec_px: float | None = None
+    rotation_deg: float | None = None
+    parity: int | None = None
+    n_stars: int | None = None
+    rms_arcsec: float | None = None
+    log_odds: float | None = None
+    engine: str | None = None
+    seconds: float = 0.0
+    reason: str = ""
+    written: str = ""
+    note: str = ""
+
+    def as_json(self) -> str:
+        """Return the answer as one line of JSON."""
+        return json.dumps(asdict(self))
+
+
+def file_wcs(solution: Solution, field: Field) -> WCS:
+    """Return the WCS on the grid of the file, which may be finer than the one that was solved."""
+    return resampled(solution.wcs, scale=float(field.step)) if field.step > 1 else solution.wcs
+
+
+def answer_of(
+    path: Path, field: Field, solution: Solution, *, seconds: float, written: str = "", note: str = ""
+) -> Answer:
+    """Return what a solution says of a file; `seconds` is the time it took."""
+    turn = 180.0 if field.top_down else 0.0
+    return Answer(
+        str(path), solved=True, center_deg=center(file_wcs(solution, field), field.file_shape),
+        scale_arcsec_px=solution.scale / field.step,
+        rotation_deg=(solution.rotation + turn + 180.0) % 360.0 - 180.0,
+        parity=-solution.parity if field.top_down else solution.parity,
+        n_stars=solution.n_stars, rms_arcsec=solution.rms_arcsec, log_odds=-solution.log_false_alarm,
+        engine=solution.method, seconds=seconds, written=written, note=note,
+    )  # fmt: skip
+
+
+def write_beside(path: Path, field: Field, solution: Solution) -> Path:
+    """Write ``<name>.wcs`` beside the file: a header without pixels; replaces one that is there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    target = path.with_suffix(".wcs")
+    cards = fits.PrimaryHDU().header
+    cards.extend(wcs_to_header(file_wcs(solution, field)), update=True)
+    cards["IMAGEH"], cards["IMAGEW"] = field.file_shape
+    cards["COMMENT"] = (
+        f"solved by sciastro ({solution.method}): {solution.n_stars} stars of {solution.catalog}"
+    )
+    with atomic_path(target) as temporary:
+        fits.PrimaryHDU(header=cards).writeto(temporary, overwrite=True)
+    return target

@@ -1,0 +1,137 @@
+"""What a solve begins with: the pixels of any file as one plane, the stars on it, and what the file says."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from astropy.wcs import WCS
+
+from sciastro.core.stars import StarArray
+from sciastro.core.wcs import celestial_from_header, resampled
+from sciastro.errors import FileError
+from sciastro.io.headers import FrameFacts, facts_from_header
+from sciastro.io.raster import read_raster
+from sciastro.io.reader import probe, read_pixels
+from sciastro.measure.stars import DetectOptions, measure_plane
+
+__all__ = ["Field", "from_pixels", "from_stars", "read_field"]
+
+PICTURES = (".png", ".jpg", ".jpeg")
+SMALLEST = 32  # pixel: a side that may hold a field of stars
+YEAR = 2016.0  # epoch of positions where nobody says when the image was taken
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """An image to be solved: its pixels or its stars, and what is said of it.
+
+    Attributes
+    ----------
+    shape
+        Rows and columns of the grid that the stars are on.
+    plane
+        Brightness [any unit], rows from the bottom unless `top_down`; None where stars were given.
+    given
+        Star list, where the caller has one.
+    step
+        Pixels of the file per pixel of `plane`.
+    top_down
+        Whether the first row is shown on top.
+    wcs
+        What the header says, on the grid of `plane`.
+    facts
+        Other things the header says.
+    """
+
+    shape: tuple[int, int]
+    plane: npt.NDArray[np.float32] | None = None
+    given: StarArray | None = None
+    step: int = 1
+    top_down: bool = False
+    wcs: WCS | None = None
+    facts: FrameFacts | None = None
+    _lists: dict[float | None, StarArray] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def file_shape(self) -> tuple[int, int]:
+        """Return rows and columns of the file."""
+        return self.shape[0] * self.step, self.shape[1] * self.step
+
+    @property
+    def epoch(self) -> float:
+        """Return the Julian year of the exposure, `YEAR` where it is unknown."""
+        when = self.facts.time if self.facts is not None else None
+        return YEAR if when is None else 1970.0 + when.timestamp() / (365.25 * 86400)
+
+    def stars(self, width: float | None = None) -> StarArray:
+        """Return the stars, found with a width [pixel] of theirs (None measures it); found once."""
+        if self.given is not None:
+            return self.given
+        if width not in self._lists and self.plane is not None:
+            self._lists[width] = measure_plane(self.plane, options=DetectOptions(fwhm=width)).stars
+        return self._lists[width]
+
+
+def from_stars(stars: StarArray, shape: tuple[int, int]) -> Field:
+    """Return the field of a star list on a grid of `shape` (rows, columns)."""
+    return Field(shape, given=stars)
+
+
+def from_pixels(
+    plane: npt.NDArray[np.generic], *, step: int = 1, top_down: bool = False, wcs: WCS | None = None,
+    facts: FrameFacts | None = None, where: str = "image",
+) -> Field:  # fmt: skip
+    """Return the field of one plane (y, x).
+
+    Raises
+    ------
+    FileError
+        If it is too small to hold a field of stars.
+    """
+    rows, columns = plane.shape
+    if min(rows, columns) < SMALLEST:
+        raise FileError(
+            f"is {columns} x {rows} pixels.", where=where, remedy=f"Give {SMALLEST} x {SMALLEST} or more."
+        )
+    pixels = np.ascontiguousarray(plane, dtype=np.float32)
+    return Field((rows, columns), pixels, step=step, top_down=top_down, wcs=wcs, facts=facts)
+
+
+def read_field(path: Path) -> Field:
+    """Return the first image of a file as one plane.
+
+    Raises
+    ------
+    FileError
+        If there is none, or it is too small to hold a field of stars.
+    """
+    if path.suffix.lower() in PICTURES:
+        return _picture(path)
+    try:
+        return _frame(path)
+    except FileError:
+        if path.suffix.lower() not in (".tif", ".tiff"):
+            raise
+        return _picture(path)
+
+
+def _picture(path: Path) -> Field:
+    """Return the brightness of a picture in levels of 8 bits, about what its noise is counted in."""
+    plane = 255.0 * read_raster(path).mean(axis=2, dtype=np.float32)
+    return from_pixels(plane, top_down=True, where=str(path))
+
+
+def _frame(path: Path) -> Field:
+    one = probe(path)[0]
+    facts = facts_from_header(one.header, path.name, one.shape, str(one.dtype), one.hdu)
+    pixels = read_pixels(path, one.hdu).astype(np.float32)
+    step = 2 if facts.cfa else 1  # X-Trans, too: the mean of four pixels has no color pattern to speak of
+    if step == 2:
+        rows, columns = pixels.shape[0] // 2, pixels.shape[1] // 2
+        pixels = pixels[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).mean(axis=(1, 3))
+    fits_like = path.suffix.lower() not in (".tif", ".tiff")
+    wcs = celestial_from_header(one.header) if facts.has_wcs else None
+    if wcs is not None and step == 2:
+        wcs = resampled(wcs, scale=0.5)
+    return from_pixels(pixels, step=step, top_down=not fits_like, wcs=wcs, facts=facts, where=str(path))
