@@ -206,7 +206,7 @@ def resampled(wcs: "WCS", origin: tuple[float, float] = (0.0, 0.0), scale: float
     if out.wcs.has_cd():
         out.wcs.cd = out.wcs.cd / scale
     else:
-        out.wcs.cdelt = np.asarray(out.wcs.cdelt) / scale
+        out.wcs.pc = np.asarray(out.wcs.pc) / scale  # not CDELT: wcslib bends (TPV) what PC makes of pixels
     if wcs.sip is not None:
         terms = [_rescaled(matrix, scale) for matrix in (wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp)]
         out.sip = Sip(*terms, crpix)

@@ -15,7 +15,7 @@ from sciastro.astrometry.solve import Hint, Solution, SolveOptions, solve_field
 from sciastro.core import transform
 from sciastro.core.lift import run_tasks
 from sciastro.core.stars import StarArray
-from sciastro.core.wcs import celestial_from_header, wcs_to_text
+from sciastro.core.wcs import celestial_from_header, resampled, wcs_to_text
 from sciastro.errors import MatchError, SolveError
 from sciastro.integrate.canvas import domain_box
 from sciastro.integrate.grade import GradeOptions
@@ -201,20 +201,9 @@ def hint_of(light: Light, hint: SkyHint, root: Path, step: int) -> Hint | None:
 
 
 def _binned(wcs: "WCS", step: int, shape: tuple[int, int]) -> "WCS":
-    """Return `wcs` (its linear part) on a grid of superpixels: X = (x - (step - 1) / 2) / step."""
-    out = wcs.deepcopy()
-    if step == 1:
-        out.pixel_shape = (shape[1], shape[0])
-        return out
-    out.sip = None
-    out.wcs.ctype = [name.removesuffix("-SIP") for name in out.wcs.ctype]
-    out.wcs.crpix = [(value - 1 - (step - 1) / 2) / step + 1 for value in out.wcs.crpix]
-    if out.wcs.has_cd():
-        out.wcs.cd = out.wcs.cd * step
-    else:
-        out.wcs.cdelt = [value * step for value in out.wcs.cdelt]
+    """Return `wcs` on a grid of superpixels."""
+    out = resampled(wcs, scale=1 / step)
     out.pixel_shape = (shape[1] // step, shape[0] // step)
-    out.wcs.set()
     return out
 
 
