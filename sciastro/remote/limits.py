@@ -1,0 +1,60 @@
+"""How long, how often and how much: the bounds of every request, and the switch that forbids them all.
+
+Reads the environment variable ``SCIASTRO_OFFLINE``; writes nothing.
+"""
+
+import os
+from dataclasses import dataclass
+
+from sciastro.core.options import Options, option
+from sciastro.errors import CatalogError
+
+__all__ = ["DEFAULTS", "Limits", "offline", "refuse_offline"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits(Options):
+    """Bounds of a request; no answer takes longer, or is larger, than these say."""
+
+    connect: float = option(10.0, "Longest wait for a connection.", unit="s", low=0.01, high=600)
+    read: float = option(
+        30.0, "Longest silence of a server that has been asked.", unit="s", low=0.01, high=3600
+    )
+    total: float = option(
+        120.0,
+        "Longest time for everything: all mirrors, attempts and pauses.",
+        unit="s",
+        low=0.01,
+        high=86_400,
+    )
+    attempts: int = option(3, "How often one mirror is asked, where its trouble may pass.", low=1, high=20)
+    pause: float = option(
+        1.0, "Pause before the second attempt; it doubles with each further one.", unit="s", low=0.0, high=60
+    )
+    max_bytes: int = option(
+        256_000_000, "Largest answer, after decompression.", unit="byte", low=1, high=100_000_000_000
+    )
+
+
+DEFAULTS = Limits()
+
+
+def offline() -> bool:
+    """Return whether the user has switched the network off (``SCIASTRO_OFFLINE`` is set, and not to 0)."""
+    return os.environ.get("SCIASTRO_OFFLINE", "").strip().lower() not in {"", "0", "no", "false", "off"}
+
+
+def refuse_offline(where: str) -> None:
+    """Do nothing, unless the network is switched off.
+
+    Raises
+    ------
+    CatalogError
+        If it is.
+    """
+    if offline():
+        raise CatalogError(
+            "was not asked: SCIASTRO_OFFLINE switches the network off.",
+            where=where,
+            remedy="Unset SCIASTRO_OFFLINE, or use the embedded catalog.",
+        )
