@@ -6,7 +6,7 @@ import pytest
 from sciastro.errors import OptionError
 from sciastro.io.designations import Designation, pack, parse_designation, unpack
 
-# Examples of minorplanetcenter.net/iau/info/PackedDes.html, of its extension, and of projectpluto.com/packed.htm.
+# Examples of minorplanetcenter.net/iau/info/PackedDes.html, its extension, and projectpluto.com/packed.htm.
 PLANETS = {
     "1995 XA": "J95X00A", "1995 XL1": "J95X01L", "1995 FB13": "J95F13B", "1998 SQ108": "J98SA8Q",
     "1998 SV127": "J98SC7V", "1998 SS162": "J98SG2S", "2099 AZ193": "K99AJ3Z", "2008 AA360": "K08Aa0A",
@@ -79,9 +79,9 @@ def test_same_as_the_package_of_the_iau():
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "0", "15396336", "2023 IA1", "2023 AI", "2023 ZA", "1799 AB", "2100 AB", "2009 AA700", "2036 AA620",
-     "1904 OA1", "C/2023", "C/2023 A999", "C/2023 I1", "C/2014 UN271-B", "2023AB12", "12P-", "(12", "name with",
-     "ninechars", "a|b", "S/2003 J 2", "Jupiter 12"],
+    ["", " ", "0", "15396336", "2023 IA1", "2023 AI", "2023 ZA", "1799 AB", "2100 AB", "2009 AA700",
+     "2036 AA620", "1904 OA1", "C/2023", "C/2023 A999", "C/2023 I1", "C/2014 UN271-B", "2023AB12", "12P-", "(12",
+     "name with", "ninechars", "a|b", "S/2003 J 2", "Jupiter 12"],
 )  # fmt: skip
 def test_what_is_no_designation_is_refused(text):
     with pytest.raises(OptionError, match=r"designation: .*Write it like 433"):

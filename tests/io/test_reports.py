@@ -98,7 +98,7 @@ def test_ades_passes_the_tools_of_the_iau(tmp_path, monkeypatch):
 
 # ---------------------------------------------------------------------------------------- 80 columns
 def test_every_column():
-    # 22.0145 deg = 22 00 52.2; 83.6331 deg = 5h 34m 31.944s; errors 0.12" (0.01 s is 0.14": 3 decimals) and 0.3".
+    # 22.0145 deg = 22 00 52.2; 83.6331 deg = 5h 34m 31.944s; errors 0.12" (0.01 s is 0.14") and 0.3".
     line = write_line80(ONE, FACTS)
     assert len(line) == 80
     columns = {
@@ -155,8 +155,9 @@ def test_there_and_back_within_the_last_digit():
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda s: s[:79], lambda s: s + " ", lambda s: s[:20] + "x" + s[21:], lambda s: s[:60] + "x" + s[61:],
-              lambda s: s.replace("+", " ", 1), lambda s: " " * 12 + s[12:]],
+    "spoil",
+    [lambda s: s[:79], lambda s: s + " ", lambda s: s[:20] + "x" + s[21:], lambda s: s[:60] + "x" + s[61:],
+     lambda s: s.replace("+", " ", 1), lambda s: " " * 12 + s[12:]],
 )  # fmt: skip
 def test_a_broken_record_is_refused(spoil):
     with pytest.raises((FileError, OptionError)):
@@ -176,8 +177,10 @@ def test_the_header_of_records():
 @pytest.mark.parametrize(
     ("change", "said"),
     [({"station": ""}, "mpc_code"), ({"station": "XX"}, "mpc_code"), ({"station": "70|"}, "mpc_code"),
-     ({"submitter": " "}, "submitter"), ({"observers": ()}, "observers"), ({"measurers": ("a|b",)}, "measurers"),
-     ({"aperture": 0.0}, "aperture"), ({"aperture": float("nan")}, "aperture"), ({"design": "x" * 26}, "design"),
+     ({"submitter": " "}, "submitter"), ({"observers": ()}, "observers"),
+     ({"measurers": ("a|b",)}, "measurers"),
+     ({"aperture": 0.0}, "aperture"), ({"aperture": float("nan")}, "aperture"),
+     ({"design": "x" * 26}, "design"),
      ({"mode": "FILM"}, "mode"), ({"catalog": "my stars"}, "catalog"), ({"catalog": ""}, "catalog"),
      ({"comments": ("a\nb",)}, "comment"), ({"focal_ratio": -1.0}, "focal_ratio")],
 )  # fmt: skip
