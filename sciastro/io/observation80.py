@@ -1,8 +1,8 @@
 """Records of 80 columns: the classic form in which positions go to the Minor Planet Center.
 
 Columns (minorplanetcenter.net, "Format for optical astrometric observations"): 1-12 designation,
-13 discovery, 14 note 1, 15 note 2, 16-32 date, 33-44 right ascension, 45-56 declination, 57-65 blank, 66-70 magnitude,
-71 band, 72-77 blank in new records, 78-80 observatory. Decimals follow the errors: the last digit is worth
+13 discovery, 14 note 1, 15 note 2, 16-32 date, 33-44 right ascension, 45-56 declination, 57-65 blank,
+66-70 magnitude, 71 band, 72-77 blank in new records, 78-80 observatory. Decimals follow the errors: the last digit is worth
 less than the error, so that rounding adds under 5 % to it.
 """
 

@@ -80,8 +80,8 @@ def test_same_as_the_package_of_the_iau():
 @pytest.mark.parametrize(
     "text",
     ["", " ", "0", "15396336", "2023 IA1", "2023 AI", "2023 ZA", "1799 AB", "2100 AB", "2009 AA700",
-     "2036 AA620", "1904 OA1", "C/2023", "C/2023 A999", "C/2023 I1", "C/2014 UN271-B", "2023AB12", "12P-", "(12",
-     "name with", "ninechars", "a|b", "S/2003 J 2", "Jupiter 12"],
+     "2036 AA620", "1904 OA1", "C/2023", "C/2023 A999", "C/2023 I1", "C/2014 UN271-B", "2023AB12", "12P-",
+     "(12", "name with", "ninechars", "a|b", "S/2003 J 2", "Jupiter 12"],
 )  # fmt: skip
 def test_what_is_no_designation_is_refused(text):
     with pytest.raises(OptionError, match=r"designation: .*Write it like 433"):
