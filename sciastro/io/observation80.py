@@ -2,7 +2,8 @@
 
 Columns (minorplanetcenter.net, "Format for optical astrometric observations"): 1-12 designation,
 13 discovery, 14 note 1, 15 note 2, 16-32 date, 33-44 right ascension, 45-56 declination, 57-65 blank,
-66-70 magnitude, 71 band, 72-77 blank in new records, 78-80 observatory. Decimals follow the errors: the last digit is worth
+66-70 magnitude, 71 band, 72-77 blank in new records, 78-80 observatory.
+Decimals follow the errors: the last digit is worth
 less than the error, so that rounding adds under 5 % to it.
 """
 
