@@ -21,21 +21,35 @@ def solve(
     radius: Annotated[float, typer.Option(help="How far off it may be, in degrees.", min=0.01)] = 5.0,
     seconds: Annotated[float, typer.Option(help="Time per file.", min=1.0)] = 60.0,
     blind: Annotated[bool, typer.Option("--blind", help="Do not look at what the header says.")] = False,
-    write: Annotated[bool, typer.Option(help="Write (or replace) NAME.wcs beside it.")] = True,
+    write: Annotated[
+        bool, typer.Option(help="Write the WCS: into the header of FITS, else into NAME.wcs beside it.")
+    ] = True,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write copies there and leave the files as they are."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that other programs made.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
 ) -> None:
     """Find where images look, without network and without hints; a guess is never returned."""
     from sciastro.cli.common import console, guarded
     from sciastro.errors import UsageError
+    from sciastro.io.paths import ensure_writable
+    from sciastro.recipe.solvewriting import Writing
     from sciastro.recipe.solving import Question, solve_files
 
     unsolved = 0
     with guarded():
         if (ra is None) != (dec is None):
             raise UsageError("go together.", where="--ra and --dec", remedy="Give both, or none.")
+        if output is not None and write:
+            ensure_writable(output)
         question = Question(
-            ra=ra, dec=dec, scale=scale, radius=radius, seconds=seconds, blind=blind, write=write
-        )
+            ra=ra, dec=dec, scale=scale, radius=radius, seconds=seconds, blind=blind, write=write,
+            writing=Writing(folder=output, overwrite=overwrite),
+        )  # fmt: skip
         for answer in solve_files(files, question):
             unsolved += not answer.solved
             text = answer.as_json() if as_json else _sentence(answer)

@@ -29,6 +29,7 @@ from sciastro.io.fitsunits import (
     flag,
     header_from_bytes,
     integer,
+    is_wcs_card,
     number_of,
     open_file,
     planes,
@@ -260,8 +261,9 @@ def _add_primary(header: fits.Header, primary: fits.Header) -> None:
     if header.get("INHERIT", True) is False:
         return
     present = OF_THE_PRIMARY | set(header.keys()) - {"COMMENT", "HISTORY"}
+    own_wcs = "CTYPE1" in header  # half of another one must not be mixed into it
     for card in primary.cards:
-        if card.keyword not in present:
+        if card.keyword not in present and not (own_wcs and is_wcs_card(card.keyword)):
             header.append(card, end=True)
 
 

@@ -22,9 +22,11 @@ from sciastro.errors import FileError
 __all__ = [
     "PACKED",
     "Unit",
+    "data_size",
     "flag",
     "header_from_bytes",
     "integer",
+    "is_wcs_card",
     "number_of",
     "open_file",
     "planes",
@@ -36,6 +38,12 @@ CARD = 80
 MAX_HEADER_BLOCKS = 2000
 PACKED = (".gz", ".bz2")
 NOT_PRINTABLE = re.compile(rb"[^\x20-\x7e]")
+WCS_CARD = re.compile(
+    r"^(WCSAXES|WCSNAME|CTYPE[12]|CUNIT[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CROTA[12]|CRDER[12]|CSYER[12]"
+    r"|CD\d_\d|PC\d_\d|PC00\d00\d|P[VS][12]_\d+|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX"
+    r"|[AB]P?_ORDER|[AB]P?_\d_\d|[AB]P?_DMAX|C[PQ]DIS[12]|C[PQ]ERR[12]|D[PQ][12](\..*)?|SIPREFD|TR[12]_\d+)$"
+)
+"""Cards of the primary celestial WCS and its distortion, not of alternate descriptions (CTYPE1A)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ def walk(path: Path) -> Iterator[Unit]:
                 return
             position += len(raw)
             header = header_from_bytes(raw)
-            size = _data_size(header)
+            size = data_size(header)
             yield Unit(number, header, position, size)
             if total is not None and position + size > total:
                 missing = min(size, position + size - total)
@@ -159,6 +167,11 @@ def number_of(header: fits.Header, key: str, default: float) -> float:
         return default
 
 
+def is_wcs_card(keyword: str) -> bool:
+    """Return whether `keyword` belongs to the primary WCS of an image, or to its distortion."""
+    return WCS_CARD.match(keyword) is not None
+
+
 def flag(header: fits.Header, key: str) -> bool:
     """Return whether a card is there and true."""
     try:
@@ -167,7 +180,7 @@ def flag(header: fits.Header, key: str) -> bool:
         return False
 
 
-def _data_size(header: fits.Header) -> int:
+def data_size(header: fits.Header) -> int:
     """Return the bytes of data after a header (equation 2 of the standard, section 4.4.1.2)."""
     axes = [integer(header, f"NAXIS{n}", 0) for n in range(1, integer(header, "NAXIS", 0) + 1)]
     if not axes:

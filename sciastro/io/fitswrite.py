@@ -17,7 +17,7 @@ from astropy.io import fits
 from sciastro.io.placing import put
 from sciastro.kernels.byteorder import swap_pairs, swap_words
 
-__all__ = ["can_stream", "checksum_text", "stream_hdus"]
+__all__ = ["can_stream", "checksum_text", "folded", "stream_hdus"]
 
 BLOCK = 2880
 CHUNK = 1 << 18  # bytes turned at a time; a multiple of 4
@@ -76,7 +76,7 @@ def _stream_one(
     end = file.tell()
     header["DATASUM"] = str(total)
     words = np.frombuffer(header.tostring().encode("ascii"), ">u4")
-    header["CHECKSUM"] = checksum_text(_folded(total + int(words.sum(dtype=np.uint64))))
+    header["CHECKSUM"] = checksum_text(folded(total + int(words.sum(dtype=np.uint64))))
     file.seek(start)
     _all(file, header.tostring().encode("ascii"))
     file.seek(end, io.SEEK_SET)
@@ -102,7 +102,7 @@ def _stream_pixels(file: BinaryIO, data: npt.NDArray[np.generic], once: bool, ro
         position += some.nbytes
     file.seek(position)
     _all(file, b"\0" * (-flat.nbytes % BLOCK))
-    return _folded(total)
+    return folded(total)
 
 
 def _all(file: BinaryIO, content: bytes | memoryview) -> None:
@@ -111,7 +111,7 @@ def _all(file: BinaryIO, content: bytes | memoryview) -> None:
         done += file.write(view[done:])
 
 
-def _folded(total: int) -> int:
+def folded(total: int) -> int:
     """Return a sum of words with the carries added back: ones' complement addition."""
     while total > WORD:
         total = (total & WORD) + (total >> 32)

@@ -1,18 +1,16 @@
-"""What a solve ends with: the answer about one file, and the WCS written beside it."""
+"""What a solve ends with: the answer about one file."""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from astropy.io import fits
 from astropy.wcs import WCS
 
 from sciastro.astrometry.solution import Solution
-from sciastro.core.wcs import center, resampled, wcs_to_header
-from sciastro.io.paths import atomic_path
+from sciastro.core.wcs import center, resampled
 from sciastro.recipe.solvereading import Field
 
-__all__ = ["Answer", "answer_of", "file_wcs", "write_beside"]
+__all__ = ["Answer", "answer_of", "file_wcs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +73,3 @@ def answer_of(
         n_stars=solution.n_stars, rms_arcsec=solution.rms_arcsec, log_odds=-solution.log_false_alarm,
         engine=solution.method, seconds=seconds, written=written, note=note,
     )  # fmt: skip
-
-
-def write_beside(path: Path, field: Field, solution: Solution) -> Path:
-    """Write ``<name>.wcs`` beside the file: a header without pixels; replaces one that is there.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    target = path.with_suffix(".wcs")
-    cards = fits.PrimaryHDU().header
-    cards.extend(wcs_to_header(file_wcs(solution, field)), update=True)
-    cards["IMAGEH"], cards["IMAGEW"] = field.file_shape
-    cards["COMMENT"] = (
-        f"solved by sciastro ({solution.method}): {solution.n_stars} stars of {solution.catalog}"
-    )
-    with atomic_path(target) as temporary:
-        fits.PrimaryHDU(header=cards).writeto(temporary, overwrite=True)
-    return target

@@ -15,8 +15,9 @@ from sciastro.astrometry.solve import Hint, SolveOptions, solve_field
 from sciastro.errors import SciastroError, SolveError
 from sciastro.io.reference import cone
 from sciastro.recipe.skyindex import sky_index
-from sciastro.recipe.solveanswer import Answer, answer_of, write_beside
+from sciastro.recipe.solveanswer import Answer, answer_of
 from sciastro.recipe.solvereading import Field, read_field
+from sciastro.recipe.solvewriting import Writing, check_place, write_solution
 
 __all__ = ["TIERS", "Answer", "Question", "Tier", "solve_files", "solve_one"]
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 WIDTHS = (None, 2.5, 5.0)  # pixel: of the stars; None measures it, the others where that goes wrong
 DEEPEST = 3000  # catalog stars per field
+IN_PLACE = Writing()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +39,7 @@ class Question:
     seconds: float = 60.0
     blind: bool = False
     write: bool = True
+    writing: Writing = IN_PLACE
 
 
 # A way to solve: (field, question, time.monotonic at which to give up) -> Solution; None where it does not
@@ -49,9 +52,11 @@ def solve_files(paths: Sequence[Path], question: Question) -> Iterator[Answer]:
     for path in paths:
         start = time.monotonic()
         try:
+            if question.write:
+                check_place(path, question.writing)
             field = read_field(path)
             solution = solve_one(field, question)
-            written = str(write_beside(path, field, solution)) if question.write else ""
+            written = str(write_solution(path, field, solution, question.writing)) if question.write else ""
         except SciastroError as error:
             yield Answer(str(path), solved=False, reason=str(error), seconds=time.monotonic() - start)
             continue
