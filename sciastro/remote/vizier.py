@@ -1,0 +1,246 @@
+"""Catalogs of VizieR: one question to its VOTable service, the same at each mirror, its answer as a table.
+
+Reads a region and how faint to go; writes the QTable of `columns.star_table`.
+Method: the form of the ASU protocol (``-source``, ``-c``, ``-out``, ...; https://vizier.cds.unistra.fr/doc)
+with every column named, an own ``-out.max``, and constraints of `viziertables`. An answer counts only if it
+ends where it should, reports no error, has every column in a unit that converts, and lies where it was asked.
+"""
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.errors import CatalogError
+from sciastro.remote.columns import Depth, Region, star_table
+from sciastro.remote.derived import COLUMNS_OF, ROWS_OF, Floats, landolt_bands
+from sciastro.remote.limits import DEFAULTS, Limits
+from sciastro.remote.transport import Answer, Request, Trouble, ask
+from sciastro.remote.trouble import shown
+from sciastro.remote.viziertables import TABLES, VizierTable
+from sciastro.remote.votable import read_votable
+
+if TYPE_CHECKING:
+    from astropy.table import QTable, Table
+
+__all__ = ["MIRRORS", "VizierSource", "mirrors", "vizier_source"]
+
+MIRRORS = (
+    "https://vizier.cds.unistra.fr/viz-bin/votable",  # Strasbourg, the original
+    "https://vizier.cfa.harvard.edu/viz-bin/votable",  # Cambridge, Massachusetts
+    "https://vizier.nao.ac.jp/viz-bin/votable",  # Tokyo
+)
+MOST = 2_000_000  # rows; a tile of the Milky Way in Pan-STARRS has about 200,000
+ASTRAY = 0.05  # deg beyond the region that a star may lie (epochs, FK5 centers, rounding)
+BRIGHTEST, FAINTEST = -30.0, 50.0  # beyond: 99.999, -9999 and their like
+
+
+def mirrors() -> tuple[str, ...]:
+    """Return VizieR's addresses, in order: ``$SCIASTRO_VIZIER`` (a list with commas), else `MIRRORS`."""
+    own = os.environ.get("SCIASTRO_VIZIER", "")
+    return tuple(one.strip() for one in own.split(",") if one.strip()) or MIRRORS
+
+
+class VizierSource:
+    """A catalog of VizieR as a `columns.Source`.
+
+    Parameters
+    ----------
+    about
+        Which one.
+    addresses
+        VOTable services of VizieR, in order; None: those of `mirrors`.
+    limits
+        Bounds of time, attempts and size.
+    most
+        Rows that are asked for at most.
+    """
+
+    def __init__(
+        self,
+        about: VizierTable,
+        *,
+        addresses: tuple[str, ...] | None = None,
+        limits: Limits = DEFAULTS,
+        most: int = MOST,
+    ) -> None:
+        self.about = about
+        self.addresses = addresses
+        self.limits = limits
+        self.most = most
+        self.name, self.title, self.band, self.system = about.name, about.title, about.band, about.system
+        self.license, self.citation, self.epoch = about.license, about.citation, about.epoch
+        self.order, self.version = about.order, about.version
+        landolt = about.name.startswith("landolt")
+        self.bands: tuple[str, ...] = tuple("UBVRI") if landolt else tuple(about.magnitudes)
+
+    def tile(self, region: Region, depth: Depth) -> "QTable":
+        """Return every star of a region; see `columns.Source.tile`.
+
+        Raises
+        ------
+        CatalogError
+            If no mirror gives a whole and sensible answer.
+        """
+        where = f"{self.title} within {region.radius:.4g} deg of RA {region.ra:.5f}, Dec {region.dec:+.5f}"
+        return ask(
+            self.addresses or mirrors(),
+            lambda answer: self._made(answer, region, depth, where),
+            where=where,
+            request=Request("", form=self._form(region, depth)),
+            limits=self.limits,
+        )
+
+    def _form(self, region: Region, depth: Depth) -> tuple[tuple[str, str], ...]:
+        about = self.about
+        computed = [name for name in about.units if name.startswith("_")]
+        form = [
+            ("-source", about.table),
+            ("-c", f"{region.ra:.8f} {region.dec:+.8f}"),
+            ("-c.eq", "J2000"),
+            ("-c.rd", f"{min(region.radius, 180.0):.6f}"),
+            ("-out", ",".join(name for name in about.units if name not in computed)),
+            *((("-out.add", ",".join(computed)),) if computed else ()),
+            ("-out.max", str(self.most)),
+            ("-out.meta", "huUD"),
+            ("-oc.form", "d"),
+            *about.cuts.items(),
+        ]
+        if depth.faintest is not None:
+            form.append((about.faint, f"<={depth.faintest:.4f}"))
+        return tuple(form)
+
+    def _made(self, answer: Answer, region: Region, depth: Depth, where: str) -> "QTable":
+        meta = {
+            "catalog": self.title,
+            "query": f"{where}, {_conditions(self.about, depth)}",
+            "license": self.license,
+            "citation": self.citation,
+            "system": self.system,
+            "epoch": self.epoch,
+            "server": shown(answer.url),
+            "complete": True,
+        }
+        if _nothing(answer.content, self.about.table):
+            return _empty(self.bands, meta)
+        read = read_votable(answer.content, self.about.units)
+        meta["complete"] = not read.overflow and len(read.table) < self.most
+        names, rows = _plain(read.table, self.about)
+        _check_places(rows[self.about.position[0]], rows[self.about.position[1]], region)
+        return star_table(names, self._columns(rows), self._magnitudes(rows), meta=meta)
+
+    def _columns(self, rows: dict[str, Floats]) -> dict[str, Any]:
+        about = self.about
+        columns: dict[str, Any] = {ours: rows[theirs] for ours, theirs in about.columns.items()}
+        columns |= {"ra": rows[about.position[0]] % 360, "dec": rows[about.position[1]]}
+        if about.epoch is not None:
+            columns["epoch"] = np.full(columns["ra"].shape, about.epoch)
+        return columns | COLUMNS_OF[about.name](rows)
+
+    def _magnitudes(self, rows: dict[str, Floats]) -> dict[str, tuple[Any, Any]]:
+        if self.about.name.startswith("landolt"):
+            return dict(landolt_bands(rows, "<{}>" if self.about.faint.startswith("<") else "{}"))
+        return {
+            band: (rows[value], rows[error] if error else None)
+            for band, (value, error) in self.about.magnitudes.items()
+        }
+
+
+def vizier_source(
+    name: str, *, addresses: tuple[str, ...] | None = None, limits: Limits = DEFAULTS
+) -> VizierSource:
+    """Return the source of that name.
+
+    Raises
+    ------
+    CatalogError
+        If there is none; the message lists them.
+    """
+    if name not in TABLES:
+        more = " APASS DR10 is not at VizieR: take its file from the AAVSO, and give it as your own catalog."
+        raise CatalogError(
+            "is not a catalog of VizieR that sciastro knows.",
+            where=name,
+            remedy=f"Known are {', '.join(TABLES)}.{more if 'apass' in name.lower() else ''}",
+        )
+    return VizierSource(TABLES[name], addresses=addresses, limits=limits)
+
+
+def _conditions(about: VizierTable, depth: Depth) -> str:
+    told = [f"{column} {condition}" for column, condition in about.cuts.items()]
+    told += [] if depth.faintest is None else [f"{about.faint} <= {depth.faintest:g}"]
+    return " and ".join(told) or "all stars"
+
+
+def _nothing(content: bytes, table: str) -> bool:
+    """Return whether the answer names the catalog, holds no table and reports no error: no star is there."""
+    if re.search(rb"<(\w+:)?TABLE[\s>]", content):
+        return False
+    catalog = re.escape(table.rsplit("/", 1)[0].encode())
+    named = re.search(rb"<(\w+:)?RESOURCE[^>]*\bname=[\"']" + catalog + rb"(/[^\"']*)?[\"']", content)
+    wrong = re.search(rb"<(\w+:)?INFO[^>]*(name=[\"']Error[\"']|value=[\"']ERROR[\"'])", content)
+    whole = re.search(rb"</(\w+:)?VOTABLE>\s*$", content)
+    return bool(named and whole and not wrong)
+
+
+def _empty(bands: tuple[str, ...], meta: dict[str, Any]) -> "QTable":
+    nothing = np.empty(0)
+    return star_table(
+        [], {"ra": nothing, "dec": nothing}, dict.fromkeys(bands, (nothing, nothing)), meta=meta
+    )
+
+
+def _plain(table: "Table", about: VizierTable) -> tuple[npt.NDArray[np.str_], dict[str, Floats]]:
+    """Return names and the numeric columns of the rows that are kept, in the units of `about`."""
+    rows = {name: _numbers(table[name], unit) for name, unit in about.units.items() if unit != "*"}
+    for name, unit in about.units.items():
+        if unit == "mag" and not name.startswith("e_") and "-" not in name:
+            rows[name][(rows[name] < BRIGHTEST) | (rows[name] > FAINTEST)] = np.nan
+        elif name.startswith("e_"):
+            rows[name][rows[name] <= 0] = np.nan  # "not known", as APASS writes it
+    keep = ROWS_OF[about.name](rows) if about.name in ROWS_OF else np.ones(len(table), dtype=bool)
+    rows = {name: values[keep] for name, values in rows.items()}
+    if about.number:
+        parts = [_texts(table[name])[keep] for name in about.number]
+    else:
+        parts = [
+            np.array(
+                [f"{ra:.6f}{dec:+.6f}" for ra, dec in zip(*(rows[c] for c in about.position), strict=True)]
+            )
+        ]
+    names = [about.prefix + "-".join(one) for one in zip(*parts, strict=True)]
+    return np.array(names, dtype=np.str_) if names else np.array([], dtype="U1"), rows
+
+
+def _numbers(column: Any, unit: str) -> Floats:
+    """Return float64 in `unit`, NaN where null; `read_votable` has seen that the unit converts."""
+    from astropy import units as u
+
+    own = column.unit
+    plain = np.ma.asarray(getattr(column, "value", column))
+    values = np.array(np.ma.filled(plain.astype(np.float64), np.nan), dtype=np.float64)
+    return values if own is None or not unit else values * float(own.to(u.Unit(unit)))
+
+
+def _texts(column: Any) -> npt.NDArray[np.str_]:
+    plain = np.ma.filled(np.ma.asarray(column).astype(object), "")
+    texts = [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in plain]
+    return np.array(["_".join(one.split()) for one in texts], dtype=np.str_)
+
+
+def _check_places(ra: Floats, dec: Floats, region: Region) -> None:
+    """Refuse stars that lie where none was asked for: the server has not understood.
+
+    Raises
+    ------
+    Trouble
+        If one does.
+    """
+    with np.errstate(invalid="ignore"):
+        a, d, a0, d0 = np.radians(ra), np.radians(dec), np.radians(region.ra), np.radians(region.dec)
+        half = np.sin((d - d0) / 2) ** 2 + np.cos(d) * np.cos(d0) * np.sin((a - a0) / 2) ** 2
+        apart = np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1))))
+    if np.any(apart > region.radius + ASTRAY):
+        raise Trouble(f"sends stars up to {np.nanmax(apart):.3g} deg away, where none was asked for")
