@@ -1,9 +1,8 @@
 """The catalogs of VizieR that sciastro knows, as data: tables, columns, units, cuts, terms, whom to cite.
 
-Reads nothing; writes `TABLES`. Column names, units and meanings are those of the ReadMe of each catalog at the
-CDS (https://cdsarc.cds.unistra.fr/viz-bin/cat/<catalog>); the unit of every column is checked again against
-what each answer says. APASS DR10 is not here, because VizieR has no APASS after DR9 (II/336); the AAVSO gives
-DR10 as files, which ``--catalog FILE`` reads.
+Reads nothing; writes `TABLES`. Column names, units and meanings are those of the ReadMe of each catalog at
+the CDS (https://cdsarc.cds.unistra.fr/viz-bin/cat/<catalog>); the unit of every column is checked again
+against what each answer says. APASS DR10 is not here, because VizieR has no APASS after DR9 (II/336).
 """
 
 from collections.abc import Mapping

@@ -6,6 +6,7 @@ column that is needed, in units that convert; what it says about being cut (``OV
 """
 
 import io
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ __all__ = ["Columns", "ServerError", "VOTable", "read_votable"]
 
 Columns = Mapping[str, str]
 """Name of a column -> the unit that it must convert to; "" is a number without a unit, "*" anything."""
+
+END = re.compile(rb"</(\w+:)?VOTABLE\s*>(\s|<!--.*?-->)*$", re.DOTALL)
 
 ALIKE = {"mas.yr-1": "mas / yr", "mas/yr": "mas / yr", "'electron'.s-1": "electron / s", "0.1nm": "Angstrom"}
 
@@ -55,7 +58,8 @@ def read_votable(content: bytes, needed: Columns, welcome: Columns | None = None
     content
         The document.
     needed, welcome
-        Columns that must be there, and that may; others are dropped. Names count in any case.
+        Columns that must be there, and that may; others are dropped. Names count as they are, or else in
+        any case if no two columns differ in nothing else ("Gmag" and "gmag" do).
 
     Raises
     ------
@@ -72,36 +76,50 @@ def read_votable(content: bytes, needed: Columns, welcome: Columns | None = None
     if not tables:
         raise Trouble("sends a VOTable without a table")
     first = tables[0]
-    names = {field.name.lower(): field.name for field in first.fields}
+    names = [str(field.name) for field in first.fields]
     wanted = {**needed, **(welcome or {})}
-    found = {name: names[name.lower()] for name in wanted if name.lower() in names}
+    found = {name: one for name in wanted if (one := _called(name, names)) is not None}
     missing = [name for name in needed if name not in found]
     if missing:
         raise Trouble(
-            f"sends a table without {', '.join(missing)} (its columns: {excerpt(', '.join(names.values()))})"
+            f"sends a table without {', '.join(missing)} (its columns: {excerpt(', '.join(names))})"
         )
     try:
         table = first.to_table(use_names_over_ids=True)[list(found.values())]
     except (ValueError, KeyError) as error:
         raise Trouble(f"sends a table that makes no sense ({excerpt(str(error))})") from error
-    table.rename_columns(list(found.values()), list(found))
+    for name, one in found.items():
+        if name != one:
+            table.rename_column(one, name)
     for name in table.colnames:
         _check_unit(table[name], name, wanted[name])
     return VOTable(table, status == "OVERFLOW", infos)
 
 
+def _called(name: str, names: list[str]) -> str | None:
+    """Return what the document calls a column, or None where it has none, or several that could be meant."""
+    alike = [one for one in names if one.lower() == name.lower()]
+    return name if name in names else (alike[0] if len(alike) == 1 else None)
+
+
 def _parsed(content: bytes) -> Any:
     from astropy.io.votable import parse
-    from astropy.io.votable.exceptions import VOTableSpecError
+    from astropy.io.votable.exceptions import W30, VOTableSpecError
 
-    if not content.rstrip().endswith(b">"):
+    if not END.search(content[-2000:]):
         raise Trouble("sends a VOTable that is cut off", retry=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # how servers spell units and versions is not the user's concern
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")  # how servers spell units and versions is not the user's concern
         try:
-            return parse(io.BytesIO(content), verify="ignore", invalid="mask")
+            parsed = parse(io.BytesIO(content), verify="warn", invalid="exception")
         except (VOTableSpecError, ValueError, TypeError, KeyError, IndexError, OSError, EOFError) as error:
             raise Trouble(f"sends a VOTable that is damaged ({excerpt(str(error))})", retry=True) from error
+    for one in heard:
+        if isinstance(one.message, W30) and "'null'" not in str(one.message):
+            raise Trouble(
+                f"sends a VOTable with a number that is none ({excerpt(str(one.message))})", retry=True
+            )
+    return parsed
 
 
 def _infos(parsed: Any) -> tuple[dict[str, str], str]:
@@ -141,7 +159,9 @@ def _check_unit(column: Any, name: str, wanted: str) -> None:
         raise Trouble(f"sends '{name}' as text or flags where numbers were wanted")
     own = column.unit
     if isinstance(own, u.UnrecognizedUnit):
-        own = u.Unit(ALIKE.get(str(own), ""), parse_strict="silent")
+        if str(own) not in ALIKE:
+            raise Trouble(f"sends '{name}' in '{excerpt(str(own))}', an unknown unit")
+        own = u.Unit(ALIKE[str(own)])
     if own is None or own == u.dimensionless_unscaled:
         column.unit = u.Unit(wanted) if wanted else None  # a server that is silent means the usual unit
         return
