@@ -6,7 +6,7 @@ xi grows to the east and eta to the north, both in degrees, as in the intermedia
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["deproject", "offset", "project", "separation"]
+__all__ = ["deproject", "offset", "offsets", "project", "separation"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,3 +45,17 @@ def separation(ra1: npt.ArrayLike, dec1: npt.ArrayLike, ra2: npt.ArrayLike, dec2
     y = np.hypot(np.cos(d2) * np.sin(da), np.cos(d1) * np.sin(d2) - np.sin(d1) * np.cos(d2) * np.cos(da))
     x = np.sin(d1) * np.sin(d2) + np.cos(d1) * np.cos(d2) * np.cos(da)
     return np.asarray(np.rad2deg(np.arctan2(y, x)))
+
+
+def offsets(
+    ra0: npt.ArrayLike, dec0: npt.ArrayLike, ra: npt.ArrayLike, dec: npt.ArrayLike
+) -> tuple[Floats, Floats]:
+    """Return how far east and north [deg] of each first position the second lies, on its tangent plane.
+
+    Right next to a pole, too, where differences of right ascension mean nothing.
+    """
+    a0, d0, a, d = (np.deg2rad(np.asarray(v, dtype=np.float64)) for v in (ra0, dec0, ra, dec))
+    cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a - a0)
+    east = np.cos(d) * np.sin(a - a0) / cosine
+    north = (np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a - a0)) / cosine
+    return np.asarray(np.rad2deg(east)), np.asarray(np.rad2deg(north))

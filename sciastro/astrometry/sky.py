@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.astrometry.motion import at_date, numbers
 from sciastro.astrometry.plane import project
 from sciastro.errors import CatalogError
 
 if TYPE_CHECKING:
-    from astropy import units as u
-    from astropy.table import QTable, Table
+    from astropy.table import QTable
     from astropy.wcs import WCS
 
 __all__ = ["CatalogStars", "Hint", "StarsAt", "catalog_stars", "isolated", "pixels_of"]
@@ -63,6 +63,10 @@ class CatalogStars:
         Name, position at the epoch of the image [deg, ICRS], magnitude (NaN unknown).
     name
         Name of the catalog.
+    err
+        Error of the position at that epoch, per axis [arcsec]; 0 where the catalog tells none.
+    color
+        Color index (NaN unknown).
     """
 
     id: npt.NDArray[np.generic]
@@ -70,6 +74,8 @@ class CatalogStars:
     dec: Floats
     mag: Floats
     name: str
+    err: Floats
+    color: Floats
 
     def __len__(self) -> int:
         """Return the number of stars."""
@@ -77,17 +83,22 @@ class CatalogStars:
 
     def take(self, index: npt.NDArray[np.generic]) -> "CatalogStars":
         """Return the stars of an index or mask."""
-        return CatalogStars(self.id[index], self.ra[index], self.dec[index], self.mag[index], self.name)
+        return CatalogStars(
+            self.id[index], self.ra[index], self.dec[index], self.mag[index], self.name,
+            self.err[index], self.color[index],
+        )  # fmt: skip
 
 
-def catalog_stars(table: "QTable") -> CatalogStars:
+def catalog_stars(table: "QTable", year: float | None = None) -> CatalogStars:
     """Return the rows of a star table that have a position.
 
     Parameters
     ----------
     table
-        Columns ``ra`` and ``dec`` [deg, or with a unit]; ``mag`` and ``id`` where known;
-        ``table.meta["catalog"]`` names it.
+        Columns ``ra`` and ``dec`` [deg, or with a unit]; ``mag``, ``color``, ``id``, motion, parallax and
+        errors where known (`motion.at_date`); ``table.meta["catalog"]`` names it.
+    year
+        Julian year that positions are brought to, as seen from the Earth; None leaves them.
 
     Raises
     ------
@@ -103,28 +114,15 @@ def catalog_stars(table: "QTable") -> CatalogStars:
                 where="star table",
                 remedy="Name the ICRS positions 'ra' and 'dec', in degrees.",
             )
-    ra, dec = _numbers(table, "ra", u.deg), _numbers(table, "dec", u.deg)
-    mag = _numbers(table, "mag", u.mag) if "mag" in table.colnames else np.full(ra.size, np.nan)
+    ra, dec, err = at_date(table, year)
+    mag, color = numbers(table, "mag", u.mag), numbers(table, "color", u.mag)
     names = np.asarray(table["id"]) if "id" in table.colnames else np.arange(ra.size)
     good = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
     order = good[np.argsort(np.where(np.isfinite(mag[good]), mag[good], np.inf), kind="stable")]
     name = str(table.meta.get("catalog", table.meta.get("name", "")))
-    return CatalogStars(names[order], np.mod(ra[order], 360.0), dec[order], mag[order], name)
-
-
-def _numbers(table: "Table", name: str, unit: "u.UnitBase") -> Floats:
-    from astropy import units as u
-
-    column = table[name]
-    if hasattr(column, "filled") and getattr(column, "mask", None) is not None:
-        column = column.filled(np.nan)
-    if isinstance(column, u.Quantity):
-        values = column.to_value(unit) if column.unit is not None and unit != u.mag else column.value
-    else:
-        values = np.asarray(column)
-        if getattr(column, "unit", None) is not None and unit != u.mag:
-            values = u.Quantity(values, column.unit).to_value(unit)
-    return np.asarray(values, dtype=np.float64)
+    return CatalogStars(
+        names[order], np.mod(ra[order], 360.0), dec[order], mag[order], name, err[order], color[order]
+    )
 
 
 def pixels_of(wcs: "WCS", stars: CatalogStars) -> Floats:

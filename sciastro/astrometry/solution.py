@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.plane import separation
+from sciastro.astrometry.plane import offsets
 from sciastro.astrometry.refine import round_trip
+from sciastro.astrometry.residuals import described, empirical_errors, leverage
 from sciastro.astrometry.robust import Fit
 from sciastro.astrometry.sky import CatalogStars, pixels_of
 from sciastro.core.wcs import parity, pixel_scale, resampled, rotation
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from astropy.table import QTable
     from astropy.wcs import WCS
 
-__all__ = ["ImageStars", "Refined", "Solution", "finished"]
+__all__ = ["ImageStars", "Refined", "Solution", "finished", "residual_table"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -35,9 +36,7 @@ class Solution:
     rms_arcsec, rms_px
         Root mean square length of their residuals.
     matched
-        One row per pair: ``index`` (of the star list), ``id``, ``x``, ``y`` [pixel], ``ra``, ``dec``
-        (catalog, at the epoch) [deg], ``mag``, ``d_ra`` (times cos dec), ``d_dec`` (image minus catalog)
-        [arcsec], ``dx``, ``dy`` [pixel], ``used``.
+        One row per pair: names, places, residuals, formal and empirical errors (`residuals.DESCRIPTIONS`).
     order
         1 for TAN, else the SIP order.
     log_false_alarm
@@ -76,7 +75,8 @@ class Solution:
 
         wcs, table = resampled(self.wcs, (x, y)), self.matched.copy()
         wcs.pixel_shape = (shape[1], shape[0])
-        table["x"], table["y"] = table["x"] - x * u.pix, table["y"] - y * u.pix
+        for name, by in (("x", x), ("y", y), ("x_fit", x), ("y_fit", y)):
+            table[name] = table[name] - by * u.pix
         return replace(self, wcs=wcs, matched=table)
 
 
@@ -132,30 +132,16 @@ class Refined:
 
 def finished(image: ImageStars, refined: Refined, method: str, epoch: float, attempts: list[str]) -> Solution:
     """Return the solution with residuals per star; `epoch` [Julian year] and `attempts` are recorded."""
-    from astropy import units as u
-    from astropy.table import QTable
-
     wcs, sky, keep = refined.wcs, refined.sky, refined.fit.keep
-    points = image.points[refined.image]
-    delta = points - pixels_of(wcs, sky)
-    ra, dec = (np.asarray(v, dtype=np.float64) for v in wcs.all_pix2world(points[:, 0], points[:, 1], 0))
-    east = (np.mod(ra - sky.ra + 180, 360) - 180) * np.cos(np.deg2rad(sky.dec)) * 3600
-    north = (dec - sky.dec) * 3600
-    length = separation(ra, dec, sky.ra, sky.dec)[keep] * 3600
-    table = QTable(
-        {
-            "index": image.index[refined.image], "id": sky.id,
-            "x": points[:, 0] * u.pix, "y": points[:, 1] * u.pix,
-            "ra": sky.ra * u.deg, "dec": sky.dec * u.deg, "mag": sky.mag,
-            "d_ra": east * u.arcsec, "d_dec": north * u.arcsec,
-            "dx": delta[:, 0] * u.pix, "dy": delta[:, 1] * u.pix, "used": keep,
-        }
-    )  # fmt: skip
+    table = residual_table(image, refined)
+    table.meta.update(catalog=sky.name, epoch=epoch, order=refined.order)
+    length = np.hypot(table["d_ra"].value, table["d_dec"].value)[keep]
+    pixels = np.hypot(table["dx"].value, table["dy"].value)[keep]
     return Solution(
         wcs=wcs,
         n_stars=int(keep.sum()),
         rms_arcsec=float(np.sqrt(np.mean(length**2))),
-        rms_px=float(np.sqrt(np.mean(np.sum(delta[keep] ** 2, axis=1)))),
+        rms_px=float(np.sqrt(np.mean(pixels**2))),
         matched=table,
         order=refined.order,
         log_false_alarm=refined.log_p,
@@ -168,3 +154,35 @@ def finished(image: ImageStars, refined: Refined, method: str, epoch: float, att
         round_trip_px=round_trip(wcs, image.shape),
         attempts=tuple(attempts),
     )
+
+
+def residual_table(image: ImageStars, refined: Refined) -> "QTable":
+    """Return one row per pair with the columns of `residuals.DESCRIPTIONS`."""
+    from astropy import units as u
+    from astropy.table import QTable
+
+    wcs, sky, keep = refined.wcs, refined.sky, refined.fit.keep
+    points, scale = image.points[refined.image], pixel_scale(wcs)
+    fitted = pixels_of(wcs, sky)
+    ra, dec = (np.asarray(v, dtype=np.float64) for v in wcs.all_pix2world(points[:, 0], points[:, 1], 0))
+    east, north = offsets(sky.ra, sky.dec, ra, dec)
+    sigma = np.hypot(image.sigma[refined.image], sky.err / scale)
+    share = leverage(points, np.hypot(sigma, refined.fit.scatter), keep, refined.order)
+    error = empirical_errors(points - fitted, share, sky.mag, keep)
+    middle = np.array([image.shape[1] - 1, image.shape[0] - 1]) / 2
+    return described(
+        QTable(
+            {
+                "index": image.index[refined.image], "id": sky.id,
+                "x": points[:, 0] * u.pix, "y": points[:, 1] * u.pix,
+                "ra": sky.ra * u.deg, "dec": sky.dec * u.deg, "mag": sky.mag, "color": sky.color,
+                "x_fit": fitted[:, 0] * u.pix, "y_fit": fitted[:, 1] * u.pix,
+                "dx": (points - fitted)[:, 0] * u.pix, "dy": (points - fitted)[:, 1] * u.pix,
+                "d_ra": east * 3600 * u.arcsec, "d_dec": north * 3600 * u.arcsec,
+                "radius": np.hypot(*(points - middle).T) * u.pix,
+                "sigma": sigma * u.pix, "sigma_sky": sigma * scale * u.arcsec,
+                "error": error * u.pix, "error_sky": error * scale * u.arcsec,
+                "leverage": share, "used": keep,
+            }
+        )
+    )  # fmt: skip

@@ -78,12 +78,13 @@ def solve_field(
     shape
         Rows and columns.
     stars_at
-        Catalog: (ra, dec, radius) [deg] -> table with ``id``, ``ra``, ``dec`` [deg, ICRS, at the epoch of the
-        image, proper motion applied] and ``mag``; its name in ``meta["catalog"]``.
+        Catalog: (ra, dec, radius) [deg] -> table with ``id``, ``ra``, ``dec`` [deg, ICRS] and ``mag``; its
+        name in ``meta["catalog"]``. Positions at another epoch (``meta["epoch"]``, or a column
+        ``epoch``) than that of the image are moved, and parallaxes applied (`motion.at_date`).
     hint
         Header WCS, or rough center and scale.
     epoch
-        Julian year of the catalog positions; recorded.
+        Julian year of the image.
     options
         Tolerances, highest order.
 
@@ -101,8 +102,8 @@ def solve_field(
         )
     attempts: list[str] = []
     pointing = _pointing(hint, shape)
-    for guess in _guesses(image, hint, pointing, stars_at, options, attempts):
-        refined = _refine(image, guess, stars_at, options)
+    for guess in _guesses(image, hint, pointing, stars_at, epoch, options, attempts):
+        refined = _refine(image, guess, stars_at, epoch, options)
         if refined is None:
             attempts.append(f"guess by {guess.method}: too few stars remain after refinement")
             continue
@@ -150,6 +151,7 @@ def _guesses(
     hint: Hint,
     pointing: Pointing | None,
     stars_at: StarsAt,
+    epoch: float,
     options: SolveOptions,
     attempts: list[str],
 ) -> Iterator[Guess]:
@@ -160,7 +162,7 @@ def _guesses(
     for wcs in _given(hint, pointing, image.shape):
         ra, dec = center(wcs, image.shape)
         radius = footprint_radius(wcs, image.shape) + options.shift * pixel_scale(wcs) / 3600
-        sky = catalog_stars(stars_at(ra, dec, radius))
+        sky = catalog_stars(stars_at(ra, dec, radius), epoch)
         moved, text = by_shift(
             bright, wcs, sky, image.shape, reach=options.shift, tolerance=options.tolerance, room=room
         )
@@ -188,12 +190,14 @@ def _given(hint: Hint, pointing: Pointing | None, shape: tuple[int, int]) -> "li
     return given
 
 
-def _refine(image: ImageStars, guess: Guess, stars_at: StarsAt, options: SolveOptions) -> Refined | None:
+def _refine(
+    image: ImageStars, guess: Guess, stars_at: StarsAt, epoch: float, options: SolveOptions
+) -> Refined | None:
     """Match and fit until the set of pairs stands still; None where fewer than `min_stars` remain."""
     wcs, radius_px = guess.wcs, options.tolerance * (1.5 if guess.method == "header" else 1.0)
     ra, dec = center(wcs, image.shape)
     radius = footprint_radius(wcs, image.shape) * 1.05 + 3 * radius_px * pixel_scale(wcs) / 3600
-    sky = catalog_stars(stars_at(ra, dec, radius))
+    sky = catalog_stars(stars_at(ra, dec, radius), epoch)
     result: Refined | None = None
     for step in range(7):
         predicted = pixels_of(wcs, sky)
@@ -206,7 +210,7 @@ def _refine(image: ImageStars, guess: Guess, stars_at: StarsAt, options: SolveOp
         top = 1 if step < 2 else options.max_order
         fit, order = _fit_plane(image, sky, i, j, wcs, top, options)
         kept = sky.take(j[fit.keep])
-        weight = 1 / (image.sigma[i[fit.keep]] ** 2 + fit.scatter**2)
+        weight = 1 / (_pair_errors(image, kept, i[fit.keep], wcs) ** 2 + fit.scatter**2)
         if fit.keep.sum() < options.min_stars:
             return None
         used = image.points[i[fit.keep]]
@@ -273,14 +277,20 @@ def _fair_lists(
     return on_sky[:most], on_image[:most]
 
 
+def _pair_errors(image: ImageStars, sky: CatalogStars, i: Indices, wcs: "WCS") -> Floats:
+    """Return the error per axis of pairs [pixel]: of image stars `i` and of their catalog stars."""
+    return np.hypot(image.sigma[i], sky.err / pixel_scale(wcs))
+
+
 def _fit_plane(
     image: ImageStars, sky: CatalogStars, i: Indices, j: Indices, wcs: "WCS", top: int, options: SolveOptions
 ) -> tuple[Fit, int]:
     """Fit pixels to the tangent plane (in pixels) with the degree that left-out stars favor."""
     ra0, dec0 = center(wcs, image.shape)
     plane = project(sky.ra[j], sky.dec[j], ra0, dec0) * 3600 / pixel_scale(wcs)
+    sigma = _pair_errors(image, sky.take(j), i, wcs)
     fit = select_model(
-        image.points[i], plane, image.sigma[i], image.shape, max_degree=top, min_degree=1, clip=options.clip
+        image.points[i], plane, sigma, image.shape, max_degree=top, min_degree=1, clip=options.clip
     )
     return fit, fit.degree
 

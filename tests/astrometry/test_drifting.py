@@ -181,7 +181,8 @@ def test_world_coordinates_of_the_picture_are_true(tripod, model):
     ra = np.rad2deg(np.arctan2(tripod.sky[:, 1], tripod.sky[:, 0])) % 360
     dec = np.rad2deg(np.arcsin(tripod.sky[:, 2]))
     order = np.argsort(-tripod.light)
-    sky = CatalogStars(order, ra[order], dec[order], -2.5 * np.log10(tripod.light[order]), "made")
+    mag, none = -2.5 * np.log10(tripod.light[order]), np.full(order.size, np.nan)
+    sky = CatalogStars(order, ra[order], dec[order], mag, "made", np.zeros(order.size), none)
     found = solve_wide(image, first, sky, epoch=2024.0)
     assert found is not None
     assert found.n_stars > 300
