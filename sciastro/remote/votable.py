@@ -126,6 +126,7 @@ def _infos(parsed: Any) -> tuple[dict[str, str], str]:
     """Return what the document says about itself, and the gravest ``QUERY_STATUS``."""
     infos: dict[str, str] = {}
     states: list[str] = []
+    words: list[str] = []
 
     def take(items: Any) -> None:
         for info in items:
@@ -133,10 +134,10 @@ def _infos(parsed: Any) -> tuple[dict[str, str], str]:
             if name.upper() == "QUERY_STATUS":
                 states.append(value.upper())
                 if value.upper() == "ERROR":
-                    infos["QUERY_STATUS"] = str(info.content or "")
+                    words.append(" ".join(str(info.content or "").split()))
             elif name.lower() == "error":  # the form of the older protocols
                 states.append("ERROR")
-                infos["QUERY_STATUS"] = value or str(info.content or "")
+                words.append(" ".join((value or str(info.content or "")).split()))
             else:
                 infos[name] = value
 
@@ -145,6 +146,8 @@ def _infos(parsed: Any) -> tuple[dict[str, str], str]:
         take(resource.infos)
         for table in resource.tables:
             take(table.infos)
+    if "ERROR" in states:
+        infos["QUERY_STATUS"] = "; ".join(dict.fromkeys(one for one in words if one))
     status = next((state for state in ("ERROR", "OVERFLOW") if state in states), "OK")
     return infos, status
 
