@@ -65,6 +65,13 @@ PIXEL_X = _spec("x", "x", "iuf", "pixel", "Column of the grid that a shown colum
 CHANNEL = _spec("channel", "channel", "UOT", "", "Channel of a picture: red, green, blue; or gray.")
 
 TIME = _spec("time", "frame", "M", "", "Mid-exposure, UTC; NaT where the header is silent.")
+BJD_TDB = _spec(
+    "bjd_tdb",
+    "frame",
+    "f",
+    "d",
+    "Barycentric Julian date (TDB) of `time` for the target's direction; NaN where a place is unknown.",
+)
 EXPOSURE = _spec("exposure", "frame", "f", "s", "Exposure time.")
 FILTER = _spec("filter", "frame", "UOT", "", "Band name, canonical spelling.")
 TARGET = _spec("target", "frame", "UOT", "", "Name of the object.")
@@ -200,4 +207,6 @@ def labeled(spec: VariableSpec, data: object) -> "xr.Variable":
     attrs = {"long_name": spec.meaning}
     if spec.unit:
         attrs["units"] = spec.unit
+    if spec.name == TIME.name:
+        attrs["scale"] = "utc"
     return xr.Variable(spec.dims, data, attrs)

@@ -1,15 +1,14 @@
-"""The parts of a header that take more than one card: time, site, pointing, scale, colors, pedestal."""
+"""The parts of a header that take more than one card: site, pointing, scale, colors, pedestal."""
 
 import math
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from astropy.io import fits
 
 from sciastro.core.wcs import celestial_from_header, center, pixel_scale
-from sciastro.io.cards import Cards, parse_angle, parse_date, squash, to_datetime
+from sciastro.io.cards import Cards, parse_angle, squash
 from sciastro.io.dialects import Traits, dialects
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "read_pointing",
     "read_scale",
     "read_site",
-    "read_time",
     "read_wcs",
 ]
 
@@ -48,66 +46,6 @@ class Notes:
 
 def _words(fact: str) -> list[str]:
     return [word.key for word in dialects().keywords[fact]]
-
-
-# --------------------------------------------------------------------------------------------- time
-def read_time(
-    cards: Cards, notes: Notes, exposure: float | None, utc_offset: float | None = None
-) -> datetime | None:
-    """Return the middle of the exposure (UTC), None where no stamp makes sense."""
-    half = timedelta(seconds=(exposure or 0.0) / 2)
-    for entry in dialects().table["time"]:
-        key = entry["key"]
-        if not cards.text(key):
-            continue
-        stamp = _stamp(cards, entry)
-        problem = _nonsense(stamp, cards.text(key))
-        if stamp is None or problem:
-            notes.add(f"{key} = '{cards.text(key)}' {problem}")
-            continue
-        marks = _marks(cards, key, entry["at"])
-        notes.origins["time"] = f"{key} ({marks} of the exposure)"
-        local = squash(cards.text("TIMESYS")) == "local"
-        if local and utc_offset is not None:
-            stamp -= timedelta(hours=utc_offset)
-            notes.origins["time"] += f", {utc_offset:+g} h from UTC by option"
-        elif local:
-            notes.add(
-                "names no time zone; the camera's clock is taken as UTC, so times may be off by whole hours"
-            )
-        if exposure is None and marks != "middle":
-            notes.add("has no exposure time, so its time is not that of mid-exposure")
-        return stamp + (half if marks == "start" else -half if marks == "end" else timedelta())
-    if not any("is no date" in problem or "never set" in problem for problem in notes.problems):
-        notes.add("names no time of observation")
-    return None
-
-
-def _stamp(cards: Cards, entry: dict[str, Any]) -> datetime | None:
-    key = entry["key"]
-    if "scale" in entry:
-        number = cards.number(key)
-        return None if number is None or number <= 0 else to_datetime(number, entry["scale"])
-    clock = next((cards.text(name) for name in entry.get("clock", []) if ":" in cards.text(name)), "")
-    parsed = parse_date(cards.text(key), clock.rpartition("T")[2])
-    return parsed[0] if parsed is not None and parsed[1] else None
-
-
-def _nonsense(stamp: datetime | None, text: str) -> str:
-    table = dialects().table["clock"]
-    if stamp is None:
-        return "is no date with a time" if parse_date(text) else "is no date that can be read"
-    if not table["first_year"] <= stamp.year <= table["last_year"]:
-        return "is no date of an observation"
-    if stamp.date().isoformat() in table["never_set"] and stamp.hour == 0 and stamp.minute == 0:
-        return "is the date of a clock that was never set"
-    return ""
-
-
-def _marks(cards: Cards, key: str, default: str) -> str:
-    comment = cards.comment(key).replace("-", " ")
-    said = next((e["at"] for e in dialects().table["stamp_by_comment"] if e["contains"] in comment), "")
-    return str(said or default)
 
 
 # --------------------------------------------------------------------------------------------- site

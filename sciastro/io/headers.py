@@ -21,9 +21,9 @@ from sciastro.io.headerparts import (
     read_pointing,
     read_scale,
     read_site,
-    read_time,
     read_wcs,
 )
+from sciastro.io.headertimes import read_time
 from sciastro.io.nights import night_of
 
 __all__ = ["KINDS", "FrameFacts", "facts_from_header"]
@@ -166,6 +166,7 @@ def facts_from_header(
     *,
     exposure_else: float | None = None,
     utc_offset: float | None = None,
+    site_else: tuple[float, float, float | None] | None = None,
 ) -> FrameFacts:
     """Return the facts of one frame.
 
@@ -181,6 +182,8 @@ def facts_from_header(
         Exposure time [s] of frames of which neither header nor name tells one.
     utc_offset
         Hours by which the clock of a camera that names no time zone is ahead of UTC.
+    site_else
+        Latitude, longitude east [deg] and height [m] of frames whose header names no site.
     """
     cards = Cards(header)
     notes = Notes()
@@ -196,7 +199,9 @@ def facts_from_header(
     wcs_center, wcs_scale = read_wcs(header, cards, notes, shape)
     pixel_size, focal_length, scale = read_scale(cards, notes, _binning(cards, notes, names), wcs_scale)
     site = read_site(cards, notes, traits)
-    time = read_time(cards, notes, exposure, utc_offset)
+    if site is None and site_else is not None:
+        site, notes.origins["site"] = site_else, "option"
+    time = read_time(cards, notes, exposure, utc_offset, combined)
     night, night_origin = night_of(time, site, cards.text("DATE-LOC"))
     if night is not None:
         notes.origins["night"] = night_origin

@@ -8,6 +8,7 @@ import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from astropy.io import fits
@@ -115,6 +116,10 @@ def _times(header: fits.Header, facts: ProductFacts) -> None:
     ):
         put(header, f"DATE-{keyword}", value, comment)
         put(header, f"MJD-{keyword}", _mjd(value), f"[d] modified Julian date of DATE-{keyword}")
+    if facts.date_begin and facts.date_end:
+        begin, end = (datetime.fromisoformat(date) for date in (facts.date_begin, facts.date_end))
+        put(header, "TELAPSE", (end - begin).total_seconds(), "[s] from DATE-BEG to DATE-END")
+    put(header, "TREFPOS", "TOPOCENTER", "the times are those of the observer")
 
 
 def _mjd(date: str) -> float | None:

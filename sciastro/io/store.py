@@ -211,7 +211,11 @@ def _allocate(file: h5netcdf.File, group: StoreGroup) -> None:
         raw[-1, -1, -1] = 0  # makes HDF5 give the contiguous block its place in the file
 
 
-def _write_columns(target: h5netcdf.Group, columns: Mapping[VariableSpec, np.ndarray]) -> None:
+def _write_columns(
+    target: h5netcdf.Group,
+    columns: Mapping[VariableSpec, np.ndarray],
+    details: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Write `columns` as xarray would write the same coordinates of a dataset."""
     for spec, column in columns.items():
         attrs = {"long_name": spec.meaning} | ({"units": spec.unit} if spec.unit else {})
@@ -221,7 +225,7 @@ def _write_columns(target: h5netcdf.Group, columns: Mapping[VariableSpec, np.nda
         data, dtype, fill = column, column.dtype, np.nan if column.dtype.kind == "f" else None
         if dtype.kind == "M":
             data, dtype, fill = column.astype("M8[us]").view(np.int64), np.dtype(np.int64), NO_TIME
-            attrs |= {"units": TIME_UNIT, "calendar": "proleptic_gregorian"}
+            attrs |= {"units": TIME_UNIT, "calendar": "proleptic_gregorian", "scale": "utc"}
         elif dtype.kind == "b":
             data, dtype = column.astype(np.int8), np.dtype(np.int8)
             attrs |= {"dtype": "bool"}
@@ -230,7 +234,7 @@ def _write_columns(target: h5netcdf.Group, columns: Mapping[VariableSpec, np.nda
         variable = target.create_variable(spec.name, spec.dims, dtype, data=data, fillvalue=fill)
         if fill is not None:
             variable.attrs["_FillValue"] = np.asarray([fill], dtype)
-        variable.attrs.update(attrs)
+        variable.attrs.update(attrs | dict((details or {}).get(spec.name, {})))
     target.attrs["coordinates"] = " ".join(sorted(spec.name for spec in columns))
 
 
@@ -376,9 +380,15 @@ def write_facts(path: Path, group: str, facts: "xr.Dataset") -> None:
 
 
 def write_columns(
-    path: Path, group: str, columns: Mapping[VariableSpec, np.ndarray], attrs: Mapping[str, str]
+    path: Path,
+    group: str,
+    columns: Mapping[VariableSpec, np.ndarray],
+    attrs: Mapping[str, str],
+    details: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
     """Do what `write_facts` does, with plain columns and texts; a third of the time.
+
+    `details` holds further attributes of columns, by name.
 
     Raises
     ------
@@ -388,7 +398,7 @@ def write_columns(
     with updating(path):
         _delete(path, [f"{group}/{spec.name}" for spec in columns])
         with h5netcdf.File(path, "a") as file:
-            _write_columns(file[group], columns)
+            _write_columns(file[group], columns, details)
             file[group].attrs.update(attrs)
 
 

@@ -40,6 +40,7 @@ from sciastro.recipe.lights import Light
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.rejected import rejection_row, write_maps
 from sciastro.recipe.stacking import Stacked
+from sciastro.recipe.timing import bjd_card
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -274,6 +275,7 @@ def product_facts(stacked: Stacked, finished: Finished | None, recipe: Recipe) -
     extra["CANVAS"] = (stacked.canvas.extent, "area: reference frame, union or common")
     for axis, begin_at in zip("12", stacked.canvas.origin, strict=True):
         extra[f"CANVORG{axis}"] = (begin_at, "[pixel] corner on the reference frame")
+    extra |= bjd_card(stacked.lights, middle, _middle_of(stacked))
     measured = [light.measured for light in stacked.lights if light.measured is not None]
     if measured:
         extra["EGAIN"] = (float(np.mean([one.gain for one in measured])), "[electron/adu] gain used, mean")
@@ -379,6 +381,13 @@ def _unknown(stacked: Stacked, finished: Finished, row: dict[str, Any]) -> dict[
         "depth_mag_5sigma": row["depth_mag_5sigma"] is not None and np.isfinite(row["depth_mag_5sigma"]),
     }
     return {name: why or "it cannot be measured" for name, known in found.items() if not known}
+
+
+def _middle_of(stacked: Stacked) -> tuple[float, float] | None:
+    """Return RA and Dec [deg] of the middle of a stack; None without world coordinates."""
+    if stacked.wcs is None:
+        return None
+    return center(stacked.wcs, (stacked.arrays.image.shape[0], stacked.arrays.image.shape[1]))
 
 
 def _wcs_row(stacked: Stacked, solution: Solution | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sciastro.io.headers import FrameFacts
+from sciastro.recipe.clocks import backward_steps
 from sciastro.recipe.diagnosis import Issue, plain
 from sciastro.recipe.flats import FlatLevel
 from sciastro.recipe.forecast import is_wide, panel_issues
@@ -219,6 +220,15 @@ def _issues_of_headers(session: Session) -> Iterator[Issue]:
             "Astrometry needs a hint: give --scale, in arcsec per pixel.",
         ),
     )
+    if back := backward_steps(lights):
+        yield Issue(
+            "clock-back",
+            "warning",
+            f"The clock went back {len(back)} times between frames with numbers in a row ({back[0][1]} "
+            f"has an earlier time than {back[0][0]}).",
+            "If it was set to another time zone, mend DATE-OBS, or reduce both parts by themselves with "
+            "--set scan.utc_offset=HOURS.",
+        )
     levels = sorted({frame.pedestal for frame in lights if frame.pedestal})
     if levels:
         yield Issue(

@@ -29,6 +29,7 @@ from sciastro.recipe.masterbank import MasterBank
 from sciastro.recipe.masterfiles import store_master
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
+from sciastro.recipe.timing import barycentric
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -131,7 +132,9 @@ def store_facts(path: Path, lights: Sequence[Light], recipe: Recipe) -> None:
     steps = ("calibrate.correct", "measure.stars", "astrometry.register", "integrate.grade")
     history = "\n".join(entry(step, recipe.options[step]) for step in steps)
     for name, group in by_group.items():
-        write_columns(path, name, _measured_facts(group), {"history": history})
+        times, meaning = barycentric(group)
+        columns = _measured_facts(group) | {v.BJD_TDB: times}
+        write_columns(path, name, columns, {"history": history}, {v.BJD_TDB.name: meaning})
 
 
 def _measured_facts(lights: Sequence[Light]) -> dict[VariableSpec, np.ndarray]:

@@ -20,6 +20,7 @@ from sciastro.io.probe import Probe
 from sciastro.io.products import is_product
 from sciastro.io.raw import SUFFIXES as RAW_SUFFIXES
 from sciastro.io.reader import LATER, is_image, probe
+from sciastro.recipe.clocks import site_from_text
 from sciastro.recipe.copies import without_copies
 from sciastro.recipe.targets import name_targets
 
@@ -54,6 +55,9 @@ class ScanOptions(Options):
         unit="h",
         low=-14.0,
         high=15.0,
+    )
+    site: str = option(
+        "", "Latitude, longitude (east positive) [deg] and height [m] where no header names the site."
     )
 
 
@@ -268,10 +272,11 @@ def _relative(folder: Path, path: Path) -> str:
 def _frames_of(name: str, units: Sequence[Probe], options: ScanOptions) -> list[FrameFacts]:
     """Return the frames of one file: its first image, or all of them where they are a sequence."""
     count = len(units) if units[0].sequence else 1
+    site = site_from_text(options.site)
     frames = [
         facts_from_header(
             unit.header, name, unit.shape, str(unit.dtype), unit.hdu,
-            exposure_else=options.exposure, utc_offset=options.utc_offset,
+            exposure_else=options.exposure, utc_offset=options.utc_offset, site_else=site,
         )
         for unit in units[:count]
     ]  # fmt: skip

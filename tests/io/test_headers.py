@@ -606,3 +606,61 @@ def test_floats_of_programs_that_write_0_to_1():
         facts(dtype="uint16", IMAGETYP="Master Dark", EXPTIME=1.0, PROGRAM="PixInsight").adu_per_unit == 1.0
     )
     assert facts(dtype="float32", IMAGETYP="Master Dark", EXPTIME=1.0).adu_per_unit == 1.0
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected"),
+    [
+        ({"DATE_OBS": "2020-01-01T22:01:09.184", "TIMESYS": "TT"}, "2020-01-01T22:00:30"),
+        ({"DATE_OBS": "2020-01-01T22:00:37", "TIMESYS": "TAI"}, "2020-01-01T22:00:30"),
+        ({"DATE_OBS": "2020-01-01T22:00:18", "TIMESYS": "GPS"}, "2020-01-01T22:00:30"),
+        ({"MJD_OBS": 58849.5 + 69.184 / 86400, "TIMESYS": "TT"}, "2020-01-01T12:00:30"),
+        ({"DATE_OBS": "2020-01-01T22:00:00Z", "TIMESYS": "TT"}, "2020-01-01T22:00:30"),
+        ({"DATE_OBS": "nonsense", "JD": 2458850.0, "TIMESYS": "TT"}, "2020-01-01T12:00:30"),
+        ({"DATE_OBS": "1955-01-01T22:00:00", "TIMESYS": "UTC"}, "1955-01-01T22:00:30"),
+    ],
+)
+def test_time_scales_become_utc(cards, expected):
+    got = facts(IMAGETYP="Light", EXPTIME=60.0, **cards)
+    assert abs((got.time - utc(expected)).total_seconds()) < 1e-5
+    assert ("converted" in got.origins["time"]) == (
+        got.origins["time"].count("from T") + got.origins["time"].count("from GPS") > 0
+    )
+
+
+def test_an_unknown_time_scale_is_named():
+    got = facts(IMAGETYP="Light", EXPTIME=60.0, DATE_OBS="2020-01-01T22:00:00", TIMESYS="MARS")
+    assert got.time == utc("2020-01-01T22:00:30")
+    assert "TIMESYS = 'MARS' is no time scale that is known; UTC is taken" in got.problems
+
+
+def test_the_middle_of_a_stack_is_half_way():
+    cards = {"IMAGETYP": "Light", "EXPTIME": 60.0, "STACKCNT": 10, "DATE_OBS": "2020-01-01T22:00:00"}
+    got = facts(DATE_END="2020-01-01T22:30:00", **cards)
+    assert got.time == utc("2020-01-01T22:15:00")
+    assert got.origins["time"] == "half-way from DATE-OBS to DATE-END"
+    alone = facts(**cards)
+    assert any("last of its 10 exposures" in problem for problem in alone.problems)
+
+
+def test_the_end_tells_the_middle_where_there_is_no_exposure_time():
+    got = facts(IMAGETYP="Light", DATE_OBS="2020-01-01T22:00:00", DATE_END="2020-01-01T22:02:00")
+    assert got.time == utc("2020-01-01T22:01:00")
+
+
+def test_an_end_that_cannot_be_is_named():
+    cards = {"IMAGETYP": "Light", "EXPTIME": 60.0, "DATE_OBS": "2020-01-01T22:00:00"}
+    early = facts(DATE_END="2020-01-01T21:00:00", **cards)
+    assert early.time == utc("2020-01-01T22:00:30")
+    assert any("before the start" in problem for problem in early.problems)
+    short = facts(DATE_END="2020-01-01T22:00:10", **cards)
+    assert any("10 s after the start of an exposure of 60 s" in problem for problem in short.problems)
+    assert not facts(DATE_END="2020-01-01T22:01:03", **cards).problems
+
+
+def test_the_site_of_an_option_serves_where_the_header_is_silent():
+    header = fits.Header({"IMAGETYP": "Light", "EXPTIME": 1.0, "DATE-OBS": "2020-01-01T22:00:00"})
+    got = facts_from_header(header, "a.fits", (4, 4), "uint16", site_else=(28.0, -16.0, 2390.0))
+    assert got.site == (28.0, -16.0, 2390.0)
+    header["SITELAT"], header["SITELONG"] = 50.0, 8.0
+    assert facts_from_header(header, "a.fits", (4, 4), "uint16", site_else=(1.0, 2.0, None)).site[0] == 50.0
