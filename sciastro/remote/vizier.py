@@ -8,6 +8,7 @@ ends where it should, reports no error, has every column in a unit that converts
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,17 @@ from sciastro.remote.votable import read_votable
 if TYPE_CHECKING:
     from astropy.table import QTable, Table
 
-__all__ = ["MIRRORS", "VizierSource", "mirrors", "vizier_source"]
+__all__ = [
+    "MIRRORS",
+    "VizierSource",
+    "asu_form",
+    "check_places",
+    "mirrors",
+    "nothing_there",
+    "numbers",
+    "texts",
+    "vizier_source",
+]
 
 MIRRORS = (
     "https://vizier.cds.unistra.fr/viz-bin/votable",  # Strasbourg, the original
@@ -95,22 +106,10 @@ class VizierSource:
 
     def _form(self, region: Region, depth: Depth) -> tuple[tuple[str, str], ...]:
         about = self.about
-        computed = [name for name in about.units if name.startswith("_")]
-        form = [
-            ("-source", about.table),
-            ("-c", f"{region.ra:.8f} {region.dec:+.8f}"),
-            ("-c.eq", "J2000"),
-            ("-c.rd", f"{min(region.radius, 180.0):.6f}"),
-            ("-out", ",".join(name for name in about.units if name not in computed)),
-            *((("-out.add", ",".join(computed)),) if computed else ()),
-            ("-out.max", str(self.most)),
-            ("-out.meta", "huUD"),
-            ("-oc.form", "d"),
-            *about.cuts.items(),
-        ]
+        conditions = dict(about.cuts)
         if depth.faintest is not None:
-            form.append((about.faint, f"<={depth.faintest:.4f}"))
-        return tuple(form)
+            conditions[about.faint] = f"<={depth.faintest:.4f}"
+        return asu_form(about.table, tuple(about.units), region, self.most, conditions)
 
     def _made(self, answer: Answer, region: Region, depth: Depth, where: str) -> "QTable":
         meta = {
@@ -123,12 +122,12 @@ class VizierSource:
             "server": shown(answer.url),
             "complete": True,
         }
-        if _nothing(answer.content, self.about.table):
+        if nothing_there(answer.content, self.about.table):
             return _empty(self.bands, meta)
         read = read_votable(answer.content, self.about.units)
         meta["complete"] = not read.overflow and len(read.table) < self.most
         names, rows = _plain(read.table, self.about)
-        _check_places(rows[self.about.position[0]], rows[self.about.position[1]], region)
+        check_places(rows[self.about.position[0]], rows[self.about.position[1]], region)
         return star_table(names, self._columns(rows), self._magnitudes(rows), meta=meta)
 
     def _columns(self, rows: dict[str, Floats]) -> dict[str, Any]:
@@ -168,13 +167,42 @@ def vizier_source(
     return VizierSource(TABLES[name], addresses=addresses, limits=limits)
 
 
+def asu_form(
+    table: str, columns: Sequence[str], region: Region, most: int, conditions: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """Return what is posted to VizieR for the rows of a table in a circle.
+
+    Parameters
+    ----------
+    columns
+        VizieR's names; those that begin with an underscore are worked out by VizieR.
+    most
+        Rows that are wanted at most.
+    conditions
+        VizieR's name of a column -> its condition, such as "<=12".
+    """
+    computed = [name for name in columns if name.startswith("_")]
+    return (
+        ("-source", table),
+        ("-c", f"{region.ra:.8f} {region.dec:+.8f}"),
+        ("-c.eq", "J2000"),
+        ("-c.rd", f"{min(region.radius, 180.0):.6f}"),
+        ("-out", ",".join(name for name in columns if name not in computed)),
+        *((("-out.add", ",".join(computed)),) if computed else ()),
+        ("-out.max", str(most)),
+        ("-out.meta", "huUD"),
+        ("-oc.form", "d"),
+        *conditions.items(),
+    )
+
+
 def _conditions(about: VizierTable, depth: Depth) -> str:
     told = [f"{column} {condition}" for column, condition in about.cuts.items()]
     told += [] if depth.faintest is None else [f"{about.faint} <= {depth.faintest:g}"]
     return " and ".join(told) or "all stars"
 
 
-def _nothing(content: bytes, table: str) -> bool:
+def nothing_there(content: bytes, table: str) -> bool:
     """Return whether the answer names the catalog, holds no table and reports no error: no star is there."""
     if re.search(rb"<(\w+:)?TABLE[\s>]", content):
         return False
@@ -194,7 +222,7 @@ def _empty(bands: tuple[str, ...], meta: dict[str, Any]) -> "QTable":
 
 def _plain(table: "Table", about: VizierTable) -> tuple[npt.NDArray[np.str_], dict[str, Floats]]:
     """Return names and the numeric columns of the rows that are kept, in the units of `about`."""
-    rows = {name: _numbers(table[name], unit) for name, unit in about.units.items() if unit != "*"}
+    rows = {name: numbers(table[name], unit) for name, unit in about.units.items() if unit != "*"}
     for name, unit in about.units.items():
         if unit == "mag" and not name.startswith("e_") and "-" not in name:
             rows[name][(rows[name] < BRIGHTEST) | (rows[name] > FAINTEST)] = np.nan
@@ -203,7 +231,7 @@ def _plain(table: "Table", about: VizierTable) -> tuple[npt.NDArray[np.str_], di
     keep = ROWS_OF[about.name](rows) if about.name in ROWS_OF else np.ones(len(table), dtype=bool)
     rows = {name: values[keep] for name, values in rows.items()}
     if about.number:
-        parts = [_texts(table[name])[keep] for name in about.number]
+        parts = [texts(table[name], "_")[keep] for name in about.number]
     else:
         parts = [
             np.array(
@@ -214,7 +242,7 @@ def _plain(table: "Table", about: VizierTable) -> tuple[npt.NDArray[np.str_], di
     return np.array(names, dtype=np.str_) if names else np.array([], dtype="U1"), rows
 
 
-def _numbers(column: Any, unit: str) -> Floats:
+def numbers(column: Any, unit: str) -> Floats:
     """Return float64 in `unit`, NaN where null; `read_votable` has seen that the unit converts."""
     from astropy import units as u
 
@@ -224,20 +252,23 @@ def _numbers(column: Any, unit: str) -> Floats:
     return values if own is None or not unit else values * float(own.to(u.Unit(unit)))
 
 
-def _texts(column: Any) -> npt.NDArray[np.str_]:
+def texts(column: Any, space: str) -> npt.NDArray[np.str_]:
+    """Return text, empty where null, `space` for white space within."""
     plain = np.ma.filled(np.ma.asarray(column).astype(object), "")
-    texts = [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in plain]
-    return np.array(["_".join(one.split()) for one in texts], dtype=np.str_)
+    found = [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in plain]
+    return np.array([space.join(one.split()) for one in found], dtype=np.str_)
 
 
-def _check_places(ra: Floats, dec: Floats, region: Region) -> None:
-    """Refuse stars that lie where none was asked for: the server has not understood.
+def check_places(ra: Floats, dec: Floats, region: Region) -> None:
+    """Refuse stars without a place, or where none was asked for: the server has not understood.
 
     Raises
     ------
     Trouble
         If one does.
     """
+    if not np.all(np.isfinite(ra) & (np.abs(dec) <= 90)):
+        raise Trouble("sends stars without a place on the sky")
     with np.errstate(invalid="ignore"):
         a, d, a0, d0 = np.radians(ra), np.radians(dec), np.radians(region.ra), np.radians(region.dec)
         half = np.sin((d - d0) / 2) ** 2 + np.cos(d) * np.cos(d0) * np.sin((a - a0) / 2) ** 2

@@ -304,7 +304,7 @@ def _kind(content: bytes) -> Kind:
         rb"(<\?xml[^>]*>\s*)?(<!doctype html|<html)", head
     ):
         return "html"
-    if re.search(rb"<(\w+:)?votable[\s>]", head):
+    if re.search(rb"<(\w+:)?votable[\s/>]", head):
         return "votable"
     if head.startswith(b"<"):
         return "html" if re.search(rb"<(head|body|script|meta|title)[\s>]", head) else "xml"

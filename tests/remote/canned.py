@@ -139,3 +139,36 @@ def vizier(
 
 def _cell(value: Cell) -> str:
     return "" if value is None else escape(str(value))
+
+
+# SIMBAD's table `basic`, as its TAP_SCHEMA describes it.
+BASIC: dict[str, tuple[str, str]] = {
+    "main_id": ("*", ""),
+    "ra": ("double", "deg"),
+    "dec": ("double", "deg"),
+    "pmra": ("double", "mas.yr-1"),
+    "pmdec": ("double", "mas.yr-1"),
+    "plx_value": ("double", "mas"),
+    "rvz_radvel": ("double", "km.s-1"),
+    "otype": ("*", ""),
+    "galdim_majaxis": ("float", "arcmin"),
+}
+
+
+def simbad(rows: Sequence[Sequence[Cell]]) -> bytes:
+    """Return an answer of SIMBAD's TAP service."""
+    fields = "".join(
+        f'<FIELD ID="{name}" name="{name}" datatype="{"char" if kind == "*" else kind}"'
+        + (' arraysize="*"' if kind == "*" else "")
+        + (f' unit="{unit}"' if unit else "")
+        + "/>\n"
+        for name, (kind, unit) in BASIC.items()
+    )
+    body = "".join(f"<TR>{''.join(f'<TD>{_cell(c)}</TD>' for c in row)}</TR>\n" for row in rows)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">\n'
+        '<RESOURCE type="results">\n<INFO name="QUERY_STATUS" value="OK"/>\n'
+        f'<TABLE name="result_S1711442375218">\n{fields}<DATA>\n<TABLEDATA>\n{body}</TABLEDATA>\n</DATA>\n'
+        "</TABLE>\n</RESOURCE>\n</VOTABLE>\n"
+    ).encode()
