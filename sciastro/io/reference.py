@@ -73,7 +73,9 @@ def verify() -> list[str]:
         One sentence per problem; empty if all is well.
     """
     problems = []
-    for name, entry in catalog_info()["files"].items():
+    of_the_sky = catalog_root() / "sky" / "manifest.toml"
+    sky = tomllib.loads(of_the_sky.read_text(encoding="utf-8")) if of_the_sky.is_file() else {"files": {}}
+    for name, entry in {**catalog_info()["files"], **sky["files"]}.items():
         path = catalog_root() / name
         if not path.is_file():
             problems.append(f"{name}: is missing.")
