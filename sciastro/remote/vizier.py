@@ -8,7 +8,8 @@ ends where it should, reports no error, has every column in a unit that converts
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MIRRORS",
+    "SOURCES",
     "VizierSource",
     "asu_form",
     "check_places",
@@ -49,9 +51,8 @@ BRIGHTEST, FAINTEST = -30.0, 50.0  # beyond: 99.999, -9999 and their like
 
 
 def mirrors() -> tuple[str, ...]:
-    """Return VizieR's addresses, in order: ``$SCIASTRO_VIZIER`` (a list with commas), else `MIRRORS`."""
-    own = os.environ.get("SCIASTRO_VIZIER", "")
-    return tuple(one.strip() for one in own.split(",") if one.strip()) or MIRRORS
+    """Return VizieR's addresses, in order: ``$SCIASTRO_VIZIER`` (with spaces or commas), else `MIRRORS`."""
+    return tuple(os.environ.get("SCIASTRO_VIZIER", "").replace(",", " ").split()) or MIRRORS
 
 
 class VizierSource:
@@ -165,6 +166,10 @@ def vizier_source(
             remedy=f"Known are {', '.join(TABLES)}.{more if 'apass' in name.lower() else ''}",
         )
     return VizierSource(TABLES[name], addresses=addresses, limits=limits)
+
+
+SOURCES: dict[str, Callable[[], VizierSource]] = {name: partial(vizier_source, name) for name in TABLES}
+"""Name of a catalog -> what makes its source."""
 
 
 def asu_form(
