@@ -33,7 +33,7 @@ __all__ = ["Hint", "Solution", "SolveOptions", "solve_field"]
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
-ERROR_FLOOR = 0.02  # pixel
+ERROR_FLOOR = 0.01  # pixel: what the fit allows every star, so that no bright one rules
 CROWDED = 0.03  # chance of a coincidence above which fainter stars are left out
 ENOUGH_ISOLATED = 25
 SPELLED_OUT = 4  # attempts that an error message names
@@ -127,7 +127,7 @@ def _image_stars(stars: StarArray, shape: tuple[int, int], options: SolveOptions
     index = index[np.argsort(-flux[index], kind="stable")][: options.max_stars]
     chosen = stars[index]
     sigma = np.sqrt(0.5 * (chosen["x_err"].astype(np.float64) ** 2 + chosen["y_err"].astype(np.float64) ** 2))
-    sigma = np.where(np.isfinite(sigma) & (sigma > 0), np.hypot(sigma, ERROR_FLOOR), 0.5)
+    sigma = np.where(np.isfinite(sigma) & (sigma > 0), sigma, 0.5)
     points = np.column_stack([chosen["x"], chosen["y"]]).astype(np.float64)
     fwhm = float(np.median(chosen["fwhm"])) if index.size else 3.0
     return ImageStars(index, points, sigma, -2.5 * np.log10(flux[index]), fwhm if fwhm > 0 else 3.0, shape)
@@ -278,8 +278,8 @@ def _fair_lists(
 
 
 def _pair_errors(image: ImageStars, sky: CatalogStars, i: Indices, wcs: "WCS") -> Floats:
-    """Return the error per axis of pairs [pixel]: of image stars `i` and of their catalog stars."""
-    return np.hypot(image.sigma[i], sky.err / pixel_scale(wcs))
+    """Return the error per axis of pairs [pixel] for the fit: image stars `i`, catalog stars, and a floor."""
+    return np.hypot(np.hypot(image.sigma[i], ERROR_FLOOR), sky.err / pixel_scale(wcs))
 
 
 def _fit_plane(

@@ -15,6 +15,7 @@ from sciastro.recipe.finishing import Finished
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.matching import MasterPlan
 from sciastro.recipe.plan import Recipe, recipe_text
+from sciastro.recipe.positions import View, solution_plots
 from sciastro.recipe.session import Session
 from sciastro.recipe.stacking import Stacked
 from sciastro.report import figures
@@ -40,7 +41,9 @@ def write_report(
 ) -> None:
     """Write ``report.html`` from what the run left in memory."""
     plots: list[Plot | None] = [figures.frame_quality(summary["frames"]), _registration(lights)]
-    plots += [_residuals(solution) for solution in solutions.values()]
+    for number, (stem, solution) in enumerate(solutions.items()):
+        if solution is not None:
+            plots += solution_plots(solution, key=str(number), view=_view(stacked.get(stem, ())))
     for stem, bands in stacked.items():
         plots += [_zeropoint(one, result) for one, result in zip(bands, finished.get(stem, ()), strict=False)]
     rows = sorted(summary["frames"], key=lambda row: (row["type"] != "light", str(row["path"])))
@@ -105,15 +108,12 @@ def _registration(lights: Sequence[Light]) -> Plot | None:
     return figures.registration(dx, dy, np.array(rms), np.array(used))
 
 
-def _residuals(solution: Solution | None) -> Plot | None:
-    if solution is None:
-        return None
-    table = solution.matched[np.asarray(solution.matched["used"], dtype=bool)]
-    columns = [
-        np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)
-        for name in ("x", "y", "d_ra", "d_dec")
-    ]
-    return figures.wcs_residuals(*columns)
+def _view(stacked: Sequence[Stacked]) -> View | None:
+    """Return the first stack of a set that has world coordinates, as it is shown."""
+    for one in stacked:
+        if one.wcs is not None and one.canvas.shape is not None:
+            return View(one.wcs, one.canvas.shape, one.top_down)
+    return None
 
 
 def _zeropoint(stacked: Stacked, result: Finished) -> Plot | None:

@@ -118,7 +118,16 @@ def registration(
     )
 
 
-def wcs_residuals(x: npt.ArrayLike, y: npt.ArrayLike, dx: npt.ArrayLike, dy: npt.ArrayLike) -> Plot | None:
+def wcs_residuals(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    dx: npt.ArrayLike,
+    dy: npt.ArrayLike,
+    *,
+    top_down: bool = False,
+    words: str = "",
+    key: str = "",
+) -> Plot | None:
     """Draw the position residuals of the catalog stars over the field, and about zero.
 
     Parameters
@@ -126,7 +135,13 @@ def wcs_residuals(x: npt.ArrayLike, y: npt.ArrayLike, dx: npt.ArrayLike, dy: npt
     x, y
         Positions of the stars [pixel].
     dx, dy
-        Measured minus catalog [arcsec].
+        Measured minus catalog, along the columns and rows [arcsec].
+    top_down
+        Whether the image is shown with its first row on top.
+    words
+        Ends the caption.
+    key
+        Makes the name of the drawing its own.
     """
     px, py, rx, ry = thin(x, y, dx, dy)
     good = np.isfinite(px + py + rx + ry)
@@ -154,7 +169,10 @@ def wcs_residuals(x: npt.ArrayLike, y: npt.ArrayLike, dx: npt.ArrayLike, dy: npt
         arrows, 0.84, 1.05, unit, f"{unit:.2g}\N{DOUBLE PRIME}", labelpos="E", labelcolor=INK, color=INK
     )
     field.set(xlabel="x [pixel]", ylabel="y [pixel]")
+    field.set_title(" ", fontsize=10)  # room for the key above
     field.margins(0.06)
+    if top_down:
+        field.invert_yaxis()
     field.set_aspect("equal", adjustable="box")
     cloud.axhline(0, color=LINE, lw=1)
     cloud.axvline(0, color=LINE, lw=1)
@@ -163,8 +181,10 @@ def wcs_residuals(x: npt.ArrayLike, y: npt.ArrayLike, dx: npt.ArrayLike, dy: npt
     cloud.plot(rms * np.cos(angle), rms * np.sin(angle), color=COLORS[1], lw=1.2)
     cloud.set(xlabel="residual in x [arcsec]", ylabel="residual in y [arcsec]")
     cloud.set_aspect("equal", adjustable="datalim")
-    caption = f"{px.size} stars; the circle is their rms, {rms:.2f}\N{DOUBLE PRIME}."
-    return finish(fig, key="wcs", title="Positions against the catalog", caption=caption)
+    caption = f"{px.size} stars; the circle is their rms, {rms:.2f}\N{DOUBLE PRIME}. {words}".strip()
+    return finish(
+        fig, key=f"wcs-{key}" if key else "wcs", title="Positions against the catalog", caption=caption
+    )
 
 
 def zeropoint(

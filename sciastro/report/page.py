@@ -6,6 +6,7 @@ headers is hostile until proven otherwise: the templates escape every value, and
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sciastro.report.pictures import Picture
 from sciastro.report.plots import Plot
 from sciastro.report.tables import bands_table, cards, frames_table, masters_table, stages
 
-__all__ = ["render_page", "write_page"]
+__all__ = ["SolvedImage", "render_page", "render_solutions", "write_page"]
 
 STATUS = {
     "ok": ("Complete", "Every product was made, of every frame that was not left out on purpose."),
@@ -96,6 +97,31 @@ def render_page(
         recipe="\n".join(text.indented(line) for line in recipe.splitlines()),
         memory=text.memory(text.get_number(summary, "peak_memory_bytes")),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SolvedImage:
+    """One image of `render_solutions`: label and text of what is known, or the reason why nothing is."""
+
+    name: str
+    facts: Sequence[tuple[str, str]] = ()
+    plots: Sequence[Plot | None] = ()
+    reason: str = ""
+
+
+def render_solutions(images: Sequence[SolvedImage], *, title: str, version: str = "") -> str:
+    """Return the page of plate solutions as HTML: where each image looks, and how well that is known."""
+    shown = [
+        {
+            "name": text.clean(one.name, 160),
+            "facts": [(text.clean(label, 60), text.clean(words, 400)) for label, words in one.facts],
+            "plots": [plot for plot in one.plots if plot is not None],
+            "reason": text.clean(one.reason, 1000),
+        }
+        for one in images
+    ]
+    template = _environment().get_template("solution.html")
+    return template.render(images=shown, title=text.clean(title, 120), version=text.clean(version, 40))
 
 
 def write_page(path: Path | str, page: str) -> Path:

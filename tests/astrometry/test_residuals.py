@@ -81,7 +81,7 @@ def test_the_table_tells_all_and_its_errors_agree():
     mag = sky[2]
     sigma = (0.03 * 10 ** (0.2 * (np.clip(mag, 11, 16) - 11)))[on]
     order = np.argsort(mag[on])
-    seen = (points[on] + rng.normal(0, 1, (on.sum(), 2)) * np.hypot(sigma, 0.02)[:, None])[order]
+    seen = (points[on] + rng.normal(0, 1, (on.sum(), 2)) * sigma[:, None])[order]
     stars = as_stars(seen, sigma[order], 10 ** (-0.4 * (mag[on][order] - 25)))
     hint = Hint(ra=10.0, dec=40.0, scale=SCALE)
     found = solve_field(stars, SHAPE, stars_at=catalog_of(*sky), hint=hint, epoch=2020.0)
