@@ -34,8 +34,8 @@ def test_distortion_tells_size_and_scale():
     x, y = GRID
     plot = distortion(x, y, 0.03 * x, 0.0 * y, 2.0 + 0.001 * x, words="And more.")
     assert plot.caption == (
-        "Left: distortion, 3 pixel at most. Right: pixel scale, 2.05″ in the median, 2 to 2.1″ over the frame. "
-        "And more."
+        "Left: distortion, 3 pixel at most. Right: pixel scale, 2.05″ in the median, 2 to 2.1″ over "
+        "the frame. And more."
     )
     assert "3 pixel" in texts(plot)
     flat = distortion(x, y, 0 * x, 0 * x, 0 * x + 2.0)
