@@ -19,6 +19,13 @@ def solve(
     dec: Annotated[float | None, typer.Option(help="Rough center, in degrees.", min=-90.0, max=90.0)] = None,
     scale: Annotated[float | None, typer.Option(help="Pixel scale, in arcsec.", min=0.01)] = None,
     radius: Annotated[float, typer.Option(help="How far off it may be, in degrees.", min=0.01)] = 5.0,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="Whom to ask: sciastro, tetra3rs, solve-field, astrometry, nova, or auto (ours, then what "
+            "is installed here); as config.toml says, else sciastro."
+        ),
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Time per file.", min=1.0)] = 60.0,
     blind: Annotated[bool, typer.Option("--blind", help="Do not look at what the header says.")] = False,
     write: Annotated[
@@ -33,10 +40,11 @@ def solve(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
 ) -> None:
-    """Find where images look, without network and without hints; a guess is never returned."""
+    """Find where images look, with or without hints; a guess is never returned."""
     from sciastro.cli.common import console, guarded
     from sciastro.errors import UsageError
     from sciastro.io.paths import ensure_writable
+    from sciastro.recipe.engines import chosen_engines
     from sciastro.recipe.solvewriting import Writing
     from sciastro.recipe.solving import Question, solve_files
 
@@ -44,11 +52,12 @@ def solve(
     with guarded():
         if (ra is None) != (dec is None):
             raise UsageError("go together.", where="--ra and --dec", remedy="Give both, or none.")
+        chosen_engines(engine)
         if output is not None and write:
             ensure_writable(output)
         question = Question(
             ra=ra, dec=dec, scale=scale, radius=radius, seconds=seconds, blind=blind, write=write,
-            writing=Writing(folder=output, overwrite=overwrite),
+            writing=Writing(folder=output, overwrite=overwrite), engine=engine,
         )  # fmt: skip
         for answer in solve_files(files, question):
             unsolved += not answer.solved

@@ -7,6 +7,7 @@ are needed; what it needs is index files (Debian: astrometry-data-tycho2).
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ def has_solve_field() -> bool:
     return shutil.which(NAME) is not None
 
 
-def ask_solve_field(query: PlateQuery, *, until: float, config: str | None = None) -> "WCS":
+def ask_solve_field(query: PlateQuery, *, until: float, folders: Sequence[str] = ()) -> "WCS":
     """Return the WCS that ``solve-field`` finds for a star list.
 
     Parameters
@@ -42,8 +43,8 @@ def ask_solve_field(query: PlateQuery, *, until: float, config: str | None = Non
         Stars and bounds.
     until
         `time.monotonic` at which it is ended.
-    config
-        Its configuration file, which names the folders of index files; None takes its own.
+    folders
+        Where index files lie; none: where its own configuration says.
 
     Raises
     ------
@@ -60,7 +61,11 @@ def ask_solve_field(query: PlateQuery, *, until: float, config: str | None = Non
     with tempfile.TemporaryDirectory(prefix="sciastro-solve-field-") as name:
         room = Path(name)
         _write_list(query.brightest(MOST_STARS), room / "stars.xyls")
-        words = _words(query, room, until) + (["--config", config] if config else [])
+        words = _words(query, room, until)
+        if folders:
+            config = room / "engine.cfg"
+            config.write_text("".join(f"add_path {one}\n" for one in folders) + "autoindex\n")
+            words += ["--config", str(config)]
         ended = run([program, *words, str(room / "stars.xyls")], name=NAME, until=until, folder=room)
         return _read(room / "found.wcs", ended.code, f"{ended.out}\n{ended.err}", ended.last_words)
 

@@ -4,6 +4,7 @@ The folder is ``$SCIASTRO_CACHE``, else ``$XDG_CACHE_HOME/sciastro``, else ``~/.
 in it can be deleted at any time; it is made again when it is needed.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -14,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.io.paths import output_errors
+from sciastro.io.paths import atomic_path, output_errors
 
-__all__ = ["cache_folder", "kept_arrays", "keep_arrays"]
+__all__ = ["Notes", "cache_folder", "kept_arrays", "keep_arrays"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -75,3 +76,34 @@ def keep_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
         finally:
             shutil.rmtree(room, ignore_errors=True)
     return target
+
+
+class Notes:
+    """Small notes between runs, one JSON file each in the folder ``notes``."""
+
+    def _path(self, name: str) -> Path:
+        return cache_folder() / "notes" / f"{name}.json"
+
+    def recall(self, name: str) -> dict[str, Any] | None:
+        """Return what was kept under `name`, None where nothing (readable) was."""
+        try:
+            note = json.loads(self._path(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # absent, or cut off by hand: as if it had never been
+            return None
+        return note if isinstance(note, dict) else None
+
+    def keep(self, name: str, note: dict[str, Any]) -> None:
+        """Keep `note` in place of an older one.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written.
+        """
+        with atomic_path(self._path(name)) as part:
+            part.write_text(json.dumps(note), encoding="utf-8")
+
+    def forget(self, name: str) -> None:
+        """Forget it."""
+        with output_errors(self._path(name)):
+            self._path(name).unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import Hint, SolveOptions, solve_field
 from sciastro.errors import SciastroError, SolveError
 from sciastro.io.reference import cone
+from sciastro.recipe.engines import OURS, ask_engine, chosen_engines
 from sciastro.recipe.skyindex import sky_index
 from sciastro.recipe.solveanswer import Answer, answer_of
 from sciastro.recipe.solvereading import Field, read_field
@@ -30,7 +31,7 @@ IN_PLACE = Writing()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What the user knows: center, radius [deg], scale [arcsec / pixel]; time allowed [s]."""
+    """What the user knows: center, radius [deg], scale [arcsec / pixel]; time allowed [s]; whom to ask."""
 
     ra: float | None = None
     dec: float | None = None
@@ -40,6 +41,7 @@ class Question:
     blind: bool = False
     write: bool = True
     writing: Writing = IN_PLACE
+    engine: str | None = None
 
 
 # A way to solve: (field, question, time.monotonic at which to give up) -> Solution; None where it does not
@@ -72,17 +74,30 @@ def solve_one(field: Field, question: Question) -> Solution:
         Where no way gives a solution beyond doubt; the reason of the last one, which looked farthest.
     """
     until = time.monotonic() + question.seconds
+    names = chosen_engines(question.engine)
+    ways = [way for name in names for way in (TIERS if name == OURS else (_other(name),))]
     problem: SolveError | None = None
-    for tier in TIERS:
+    for number, tier in enumerate(ways):
+        share = (until - time.monotonic()) / (len(names) if tier in TIERS else len(ways) - number)
         try:
-            found = tier(field, question, until)
+            found = tier(field, question, min(until, time.monotonic() + share))
         except SolveError as error:
-            log.info("%s: %s", tier.__name__, error)
+            log.info("%s: %s", getattr(tier, "__name__", tier), error)
             problem = error
             continue
         if found is not None:
             return found
     raise problem or SolveError("nothing could be tried.", remedy="Give a center and a scale.")
+
+
+def _other(name: str) -> Tier:
+    """Return the way of asking another engine."""
+
+    def other_engine(field: Field, question: Question, until: float) -> Solution | None:
+        where = _where(field, question)
+        return ask_engine(name, field, where, stars_at=stars_of_sky(field), until=until)
+
+    return other_engine
 
 
 def stars_of_sky(field: Field) -> Callable[[float, float, float], QTable]:

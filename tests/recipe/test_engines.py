@@ -1,0 +1,143 @@
+"""Other plate solvers: each is truly run on stars of the catalog, and our own solver has the last word."""
+
+import time
+
+import numpy as np
+import pytest
+
+from sciastro.core.stars import STAR_DTYPE
+from sciastro.core.wcs import center, tan_wcs
+from sciastro.engines.extras import has_extra
+from sciastro.engines.solvefield import has_solve_field
+from sciastro.errors import OptionError, SolveError, UsageError
+from sciastro.io.reference import cone
+from sciastro.recipe import engines, solving
+from sciastro.recipe.engines import AUTO, ENGINES, OURS, chosen_engines
+from sciastro.recipe.solvereading import from_stars
+from sciastro.recipe.solving import Question, solve_one
+
+SHAPE, RA, DEC, SCALE = (600, 800), 83.0, 21.0, 60.0
+THERE = {
+    "tetra3rs": has_extra("tetra3rs"),
+    "astrometry": has_extra("astrometry"),
+    "solve-field": has_solve_field(),
+}
+
+
+@pytest.fixture(scope="module")
+def field():
+    """300 stars of a field of 13 degrees, with errors of 0.1 pixel."""
+    wcs = tan_wcs(RA, DEC, SCALE, SHAPE, angle=33.0, parity=-1)
+    table = cone(RA, DEC, 9.0, epoch=2016.0, brightest=500)
+    x, y = wcs.all_world2pix(table["ra"].value, table["dec"].value, 0)
+    on = (x > 0) & (x < 799) & (y > 0) & (y < 599)
+    rng = np.random.default_rng(4)
+    stars = np.zeros(on.sum(), STAR_DTYPE)
+    stars["x"], stars["y"] = x[on] + rng.normal(0, 0.1, on.sum()), y[on] + rng.normal(0, 0.1, on.sum())
+    stars["x_err"] = stars["y_err"] = 0.1
+    stars["flux"], stars["fwhm"], stars["snr"] = 10 ** (-0.4 * (table["mag"].value[on] - 12)), 3.0, 50.0
+    return from_stars(stars[np.argsort(-stars["flux"])], SHAPE)
+
+
+@pytest.fixture(autouse=True)
+def own_config(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCIASTRO_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.delenv("ASTROMETRY_NET_API_KEY", raising=False)
+    return tmp_path / "config.toml"
+
+
+def right(solution):
+    ra, dec = center(solution.wcs, SHAPE)
+    return np.hypot((ra - RA) * np.cos(np.radians(DEC)), dec - DEC) * 3600 < 0.2 * SCALE
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_each_engine_solves_and_is_verified(field, name, tmp_path, monkeypatch):
+    if not THERE[name]:
+        pytest.skip(f"{name} is not installed")
+    monkeypatch.setenv("SCIASTRO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(engines, "TETRA_FAINTEST", 6.5)  # its database is made in a second
+    found = solve_one(field, Question(engine=name, scale=SCALE * 1.05, seconds=120))
+    assert right(found) and found.method == name and found.log_false_alarm < -7 and found.parity == -1
+    assert found.n_stars > 100
+
+
+def test_a_wrong_place_is_not_believed(field, monkeypatch):
+    wrong = tan_wcs(200.0, -30.0, SCALE, SHAPE)
+    monkeypatch.setattr(engines, "ENGINES", {**ENGINES, "nova": lambda *_: wrong})
+    with pytest.raises(SolveError, match="our catalog does not confirm") as caught:
+        solve_one(field, Question(engine="nova"))
+    assert caught.value.where == "nova"
+
+
+def test_a_place_nearly_right_is_made_right(field, monkeypatch):
+    near = tan_wcs(RA + 0.05, DEC - 0.05, SCALE * 1.003, SHAPE, angle=33.2, parity=-1)
+    monkeypatch.setattr(engines, "ENGINES", {**ENGINES, "nova": lambda *_: near})
+    assert right(solve_one(field, Question(engine="nova")))
+
+
+def test_engines_that_fail_leave_time_for_the_next(field, monkeypatch):
+    near, shares = tan_wcs(RA, DEC, SCALE, SHAPE, angle=33.0, parity=-1), []
+
+    def fails(query, until):
+        shares.append(until - time.monotonic())
+        raise SolveError("found nothing.", where="solve-field")
+
+    monkeypatch.setattr(engines, "ENGINES", {**ENGINES, "solve-field": fails, "nova": lambda *_: near})
+    monkeypatch.setattr(solving, "chosen_engines", lambda _: ("solve-field", "nova"))
+    assert solve_one(field, Question(seconds=20)).method == "nova"
+    assert shares[0] == pytest.approx(10, abs=1)
+
+
+def test_a_program_that_hangs_is_ended(field, tmp_path, monkeypatch):
+    program = tmp_path / "solve-field"
+    program.write_text("#!/bin/sh\nsleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    start = time.monotonic()
+    with pytest.raises(SolveError, match="before the time was over"):
+        solve_one(field, Question(engine="solve-field", seconds=1))
+    assert time.monotonic() - start < 5
+
+
+def test_engines_without_what_they_need(field, own_config, tmp_path):
+    own_config.write_text(f'[solve]\nindex_folders = ["{tmp_path}"]\n')
+    with pytest.raises(SolveError, match="needs an API key"):
+        solve_one(field, Question(engine="nova"))
+    if THERE["astrometry"]:
+        with pytest.raises(SolveError, match="finds no index files"):
+            solve_one(field, Question(engine="astrometry"))
+    if THERE["solve-field"]:
+        with pytest.raises(SolveError, match="index files"):
+            solve_one(field, Question(engine="solve-field", seconds=20))
+    if THERE["tetra3rs"]:
+        with pytest.raises(SolveError, match="8 to 40 degrees wide"):
+            solve_one(field, Question(engine="tetra3rs", scale=2.0))
+
+
+def test_who_is_asked(own_config):
+    assert chosen_engines(None) == (OURS,)
+    assert chosen_engines(AUTO)[0] == OURS and "nova" not in chosen_engines(AUTO)
+    with pytest.raises(UsageError, match="is 'foo'"):
+        chosen_engines("foo")
+    own_config.write_text('[solve]\nengines = ["sciastro", "nova"]\n')
+    assert chosen_engines(None) == (OURS, "nova")
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[solve\nkey = 'sesame'", "is no TOML"),
+        ("[solv]\nengines = []", "has 'solv'"),
+        ("[nova]\nkeys = 'sesame'", "has 'keys'"),
+        ("[nova]\nurl = 7", "is no text"),
+        ("[solve]\nengines = 'nova'", "no list of texts"),
+        ("[nova]\nkey = 'sesame'", "others may read it"),
+    ],
+)
+def test_configuration_files_that_are_wrong(own_config, text, words):
+    own_config.write_text(text)
+    own_config.chmod(0o644)
+    with pytest.raises(OptionError, match=words) as caught:
+        chosen_engines(None)
+    assert "sesame" not in str(caught.value)
