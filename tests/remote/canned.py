@@ -172,3 +172,49 @@ def simbad(rows: Sequence[Sequence[Cell]]) -> bytes:
         f'<TABLE name="result_S1711442375218">\n{fields}<DATA>\n<TABLEDATA>\n{body}</TABLEDATA>\n</DATA>\n'
         "</TABLE>\n</RESOURCE>\n</VOTABLE>\n"
     ).encode()
+
+
+# gaiadr3.gaia_source, of the data model of Gaia DR3.
+GAIA: dict[str, tuple[str, str]] = {
+    "source_id": ("long", ""),
+    "ra": ("double", "deg"),
+    "dec": ("double", "deg"),
+    "ref_epoch": ("double", "yr"),
+    "pmra": ("double", "mas.yr**-1"),
+    "pmdec": ("double", "mas.yr**-1"),
+    "parallax": ("double", "mas"),
+    "phot_g_mean_mag": ("float", "mag"),
+    "phot_bp_mean_mag": ("float", "mag"),
+    "phot_rp_mean_mag": ("float", "mag"),
+    "ra_error": ("float", "mas"),
+    "dec_error": ("float", "mas"),
+    "pmra_error": ("float", "mas.yr**-1"),
+    "pmdec_error": ("float", "mas.yr**-1"),
+    "parallax_error": ("float", "mas"),
+    "phot_g_mean_flux_over_error": ("float", ""),
+    "phot_bp_mean_flux_over_error": ("float", ""),
+    "phot_rp_mean_flux_over_error": ("float", ""),
+}
+
+
+def gaia(count: int, *, status: str = "OK", ra: float = 83.8, dec: float = -5.4) -> bytes:
+    """Return an answer of a TAP server with `count` made-up stars near a place."""
+    fields = "".join(
+        f'<FIELD ID="{name}" name="{name}" datatype="{kind}"' + (f' unit="{unit}"' if unit else "") + "/>\n"
+        for name, (kind, unit) in GAIA.items()
+    )
+    body = "".join(
+        f"<TR><TD>{3017264300000000000 + k}</TD><TD>{ra + 1e-4 * k:.8f}</TD><TD>{dec:.8f}</TD><TD>2016.0</TD>"
+        f"<TD>1.25</TD><TD>-2.50</TD><TD>{'' if k % 2 else '2.50'}</TD><TD>{12 + 0.001 * k:.3f}</TD>"
+        "<TD>12.5</TD>"
+        "<TD>11.4</TD><TD>0.02</TD><TD>0.03</TD><TD>0.02</TD><TD>0.03</TD><TD>0.02</TD><TD>2000.5</TD>"
+        "<TD>500.5</TD><TD>600.5</TD></TR>\n"
+        for k in range(count)
+    )
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="results">\n'
+        f'<INFO name="QUERY_STATUS" value="{status}"/>\n<TABLE name="result">\n{fields}'
+        f"<DATA><TABLEDATA>\n{body}"
+        "</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>\n"
+    ).encode()
