@@ -108,7 +108,8 @@ def field_maps(wcs: "WCS", shape: tuple[int, int]) -> FieldMaps:
     x, y = np.meshgrid(np.linspace(0, shape[1] - 1, nodes[1]), np.linspace(0, shape[0] - 1, nodes[0]))
     flat_x, flat_y = x.ravel(), y.ravel()
     ra0, dec0 = center(wcs, shape)
-    plane = project(*wcs.all_pix2world(flat_x, flat_y, 0), ra0, dec0)
+    ra, dec = wcs.all_pix2world(flat_x, flat_y, 0)
+    plane = project(ra, dec, ra0, dec0)
     back = transform.fit(plane[:, 0] * 1000, plane[:, 1] * 1000, flat_x, flat_y, 1)
     straight = np.column_stack(transform.evaluate(back, plane[:, 0] * 1000, plane[:, 1] * 1000))
     here, right, above = (

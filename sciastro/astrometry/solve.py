@@ -52,6 +52,11 @@ class SolveOptions(Options):
     max_stars: int = option(2000, "Most stars of either list.", low=10, high=100_000)
     isolation: float = option(2.5, "Radius free of comparable stars, over the FWHM.", low=0.0, high=20.0)
     clip: float = option(4.0, "Pairs beyond this are left out.", unit="sigma", low=2.0, high=20.0)
+    distortion: str = option(
+        "sip",
+        "Form of distortion in files: SIP, or TPV for programs such as SCAMP and SWarp.",
+        choices=("sip", "tpv"),
+    )
     false_alarm: float = option(
         1e-7, "Largest acceptable probability of a false solution.", low=1e-30, high=1e-2
     )

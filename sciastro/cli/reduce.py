@@ -78,6 +78,10 @@ def reduce(
     scale: Annotated[
         float | None, typer.Option(help="Pixel scale in arcsec per pixel, where headers are silent.")
     ] = None,
+    distortion: Annotated[
+        str | None,
+        typer.Option(metavar="sip|tpv", help="Form of distortion in the products; TPV for SCAMP and SWarp."),
+    ] = None,
     keep: Annotated[
         str,
         typer.Option(
@@ -111,13 +115,14 @@ def reduce(
     from sciastro.recipe.plan import load_recipe
     from sciastro.recipe.run import RunRequest, reduce_session
 
+    form = [] if distortion is None else [f"solve.distortion={distortion.lower()}"]
     with guarded(resumable=True):
         with output_errors(out):  # even looking may be forbidden
             own = out / "recipe.toml" if add and (out / "recipe.toml").is_file() else None
         request = RunRequest(
             session=session,
             out=out,
-            recipe=load_recipe(recipe or own, set_ or []),
+            recipe=load_recipe(recipe or own, [*(set_ or []), *form]),
             until=until,
             resume=resume,
             add=add,

@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from sciastro.recipe.solveanswer import Answer
+    from sciastro.recipe.solved import Solved
 
 __all__ = ["solve"]
 
@@ -38,6 +39,13 @@ def solve(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that other programs made.")
     ] = False,
+    distortion: Annotated[
+        str, typer.Option(metavar="sip|tpv", help="Form of distortion; TPV for SCAMP and SWarp.")
+    ] = "sip",
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write a page of how good the solutions are, and tables of residuals beside it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
 ) -> None:
     """Find where images look, with or without hints; a guess is never returned."""
@@ -53,18 +61,31 @@ def solve(
         if (ra is None) != (dec is None):
             raise UsageError("go together.", where="--ra and --dec", remedy="Give both, or none.")
         chosen_engines(engine)
+        if distortion.lower() not in ("sip", "tpv"):
+            raise UsageError(f"is {distortion!r}.", where="--distortion", remedy="Give sip or tpv.")
+        if report is not None:
+            ensure_writable(report.parent)
         if output is not None and write:
             ensure_writable(output)
         question = Question(
             ra=ra, dec=dec, scale=scale, radius=radius, seconds=seconds, blind=blind, write=write,
-            writing=Writing(folder=output, overwrite=overwrite), engine=engine,
+            writing=Writing(folder=output, overwrite=overwrite, distortion=distortion.lower()), engine=engine,
         )  # fmt: skip
-        for answer in solve_files(files, question):
+        solved: list[Solved] = []
+        for answer in solve_files(files, question, solved=solved if report is not None else None):
             unsolved += not answer.solved
             text = answer.as_json() if as_json else _sentence(answer)
             console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if report is not None:
+            from sciastro.recipe.positions import write_solution_page
+
+            write_solution_page(report, solved, title=_title(files))
     if unsolved:
         raise typer.Exit(3 if unsolved == len(files) else 4)
+
+
+def _title(files: list[Path]) -> str:
+    return files[0].name if len(files) == 1 else f"{len(files)} images"
 
 
 def _sentence(answer: "Answer") -> str:

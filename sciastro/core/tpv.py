@@ -19,13 +19,13 @@ from sciastro.errors import HeaderError
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["HIGHEST", "LIMIT", "RESIDUAL", "header_as", "sip_to_tpv"]
+__all__ = ["HIGHEST", "LIMIT", "RESIDUAL", "RESIDUAL_COMMENT", "header_as", "sip_to_tpv"]
 
 Floats = npt.NDArray[np.float64]
 
 HIGHEST = 7  # degree of TPV
 LIMIT = 1.0  # mas: largest difference from the SIP solution that is written
-RESIDUAL = "TPVRESID"
+RESIDUAL, RESIDUAL_COMMENT = "TPVRESID", "[mas] largest difference from the SIP fit"
 NODES = 25  # per axis of the grid that both are compared on
 
 
@@ -51,7 +51,7 @@ def header_as(wcs: "WCS", distortion: str, shape: tuple[int, int] | None = None)
         return wcs_to_header(wcs)
     converted, residual = sip_to_tpv(wcs, shape)
     header = wcs_to_header(converted)
-    header[RESIDUAL] = (float(f"{residual:.3g}"), "[mas] largest difference from the SIP fit")
+    header[RESIDUAL] = (float(f"{residual:.3g}"), RESIDUAL_COMMENT)
     return header
 
 

@@ -8,6 +8,7 @@ FITS standard 4.0: sections 3.1 (blocks), 4.4.2.7 and appendix J (checksums), 8 
 
 import bz2
 import gzip
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
@@ -148,6 +149,10 @@ def _size(records: Sequence[bytes]) -> int:
     return data_size(header_from_bytes(b"".join(records) + b"END".ljust(CARD)))
 
 
+# The solution of a plate of the Digitized Sky Survey, which wcslib prefers to any other.
+PLATE_CARD = re.compile(r"^(AMD[XY]\d+|PPO\d|PLTRA[HMS]|PLTDEC(SN|[DMS])|CNPIX[12]|[XY]PIXELSZ)$")
+
+
 def _keyword(record: bytes) -> str:
     return record[:8].decode("ascii", "replace").rstrip()
 
@@ -158,9 +163,15 @@ def _changed(records: Sequence[bytes], lines: Sequence[bytes]) -> list[bytes]:
     kept: list[bytes] = []
     place = -1
     dropped = False
+    plate = any(_keyword(record) == "AMDX1" for record in records)
     for record in records:
         keyword = _keyword(record)
-        dropped = is_wcs_card(keyword) or keyword == "ZHECKSUM" or (dropped and keyword == "CONTINUE")
+        dropped = (
+            is_wcs_card(keyword)
+            or keyword == "ZHECKSUM"
+            or (dropped and keyword == "CONTINUE")
+            or (plate and PLATE_CARD.match(keyword) is not None)
+        )
         if dropped and place < 0 and keyword != "ZHECKSUM":
             place = len(kept)
         if not dropped and not record.startswith(mark):

@@ -2,19 +2,21 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciastro.astrometry.solve import Solution
+from sciastro.astrometry.solve import Solution, SolveOptions
 from sciastro.core import vocabulary as v
 from sciastro.core.correlation import window_factors
 from sciastro.core.history import record
 from sciastro.core.stars import StarArray
+from sciastro.core.tpv import RESIDUAL, RESIDUAL_COMMENT, sip_to_tpv
 from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import center, footprint_radius, parity, pixel_scale, rotation, wcs_to_text
+from sciastro.errors import HeaderError
 from sciastro.integrate.coherence import at_random
 from sciastro.io.contexts import write_context
 from sciastro.io.product_cards import ProductFacts
@@ -45,6 +47,7 @@ from sciastro.recipe.timing import bjd_card
 if TYPE_CHECKING:
     import xarray as xr
     from astropy.table import QTable, Table
+    from astropy.wcs import WCS
 
 __all__ = ["Finished", "catalog_of", "measure_set", "write_band"]
 
@@ -247,20 +250,38 @@ def write_band(
     folder.mkdir(parents=True, exist_ok=True)
     arrays = stacked.arrays
     facts = product_facts(stacked, finished, recipe)
+    sky, told = _written_wcs(stacked, recipe, context)
+    facts = replace(facts, extra={**facts.extra, **told})
     write_image_product(
         folder / f"{stem}.fits", arrays.image, arrays.variance, arrays.quality, arrays.coverage,
-        wcs=stacked.wcs, facts=facts, autocorrelation=stacked.autocorrelation,
+        wcs=sky, facts=facts, autocorrelation=stacked.autocorrelation,
     )  # fmt: skip
     if arrays.causes.size:
-        write_maps(folder / f"{stem}_rejection.fits", arrays, wcs=stacked.wcs, facts=facts)
+        write_maps(folder / f"{stem}_rejection.fits", arrays, wcs=sky, facts=facts)
     if arrays.context.size:
         made = [(light.name, light.weights.get(stacked.band, 0.0)) for light in stacked.lights]
-        write_context(folder / f"{stem}_context.fits", arrays.context, made, wcs=stacked.wcs, facts=facts)
+        write_context(folder / f"{stem}_context.fits", arrays.context, made, wcs=sky, facts=facts)
     sources = None
     if finished is not None and len(finished.sources):
         write_sources(folder / f"{stem}_sources", finished.sources, facts=facts)
         sources = f"products/{stem}_sources.ecsv"
     return product_row(stacked, finished, solution, f"products/{stem}.fits", sources)
+
+
+def _written_wcs(
+    stacked: Stacked, recipe: Recipe, context: Context
+) -> "tuple[WCS | None, dict[str, tuple[Any, str]]]":
+    """Return the WCS in the form that the user wants in files, and the cards that tell what it lost."""
+    wcs = stacked.wcs
+    if wcs is None or wcs.sip is None or recipe.of(SolveOptions).distortion != "tpv":
+        return wcs, {}
+    rows, columns = stacked.arrays.image.shape
+    try:
+        converted, residual = sip_to_tpv(wcs, (rows, columns))
+    except HeaderError as error:
+        context.warn(f"{stacked.file}: distortion is written as SIP: {error}")
+        return wcs, {}
+    return converted, {RESIDUAL: (float(f"{residual:.3g}"), RESIDUAL_COMMENT)}
 
 
 def product_facts(stacked: Stacked, finished: Finished | None, recipe: Recipe) -> ProductFacts:

@@ -1,9 +1,7 @@
 """A solution told in words and drawings: for the report of a run, and for that of ``sciastro solve``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,44 +12,17 @@ from sciastro.astrometry.solution import Solution
 from sciastro.core.history import package_version
 from sciastro.core.wcs import center, pixel_scale
 from sciastro.io.tables import write_table
+from sciastro.recipe.solved import Solved, View, view_of
 from sciastro.report import figures, positions
 from sciastro.report.page import SolvedImage, render_solutions, write_page
 from sciastro.report.plots import Plot
 from sciastro.report.text import sexagesimal
-
-if TYPE_CHECKING:
-    from astropy.wcs import WCS
 
 __all__ = ["Solved", "View", "solution_facts", "solution_plots", "write_solution_page"]
 
 Floats = npt.NDArray[np.float64]
 
 CENTER = "radius from the middle [pixel]"
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """An image as it is shown: its WCS, rows and columns, and whether the first row is on top."""
-
-    wcs: "WCS"
-    shape: tuple[int, int]
-    top_down: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Solved:
-    """One image of a page of solutions; `reason` says why there is no solution."""
-
-    name: str
-    solution: Solution | None
-    view: View | None = None
-    reason: str = ""
-
-
-def view_of(solution: Solution) -> View:
-    """Return the view of the grid that was solved."""
-    columns, rows = solution.wcs.pixel_shape
-    return View(solution.wcs, (int(rows), int(columns)))
 
 
 def solution_plots(solution: Solution, *, key: str, view: View | None = None) -> list[Plot | None]:

@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from sciastro.astrometry.solution import Solution
-from sciastro.core.wcs import wcs_to_header
+from sciastro.core.tpv import header_as
 from sciastro.errors import OutputError, SciastroError
 from sciastro.io.fits import FitsReader
 from sciastro.io.fitscards import MARK, put_cards, writable
@@ -36,15 +36,24 @@ class Writing:
         Folder for copies of FITS files with their WCS, and for ``.wcs`` files; None: where the files are.
     overwrite
         Replace files that are there and are not ours.
+    distortion
+        "sip" or "tpv" (`core.tpv`).
     """
 
     folder: Path | None = None
     overwrite: bool = False
+    distortion: str = "sip"
 
 
-def header_of(wcs: WCS) -> fits.Header:
-    """Return the cards of a WCS with a CD matrix, which every program reads, in place of PC and CDELT."""
-    header = wcs_to_header(wcs)
+def header_of(wcs: WCS, distortion: str = "sip") -> fits.Header:
+    """Return the cards of a WCS with a CD matrix, which every program reads, in place of PC and CDELT.
+
+    Raises
+    ------
+    HeaderError
+        If "tpv" does not follow the SIP fit within 1 mas.
+    """
+    header = header_as(wcs, distortion)
     if "CD1_1" in header:
         return header
     step = [float(header.get(f"CDELT{k}", 1.0)) for k in (1, 2)]
@@ -70,7 +79,7 @@ def write_solution(path: Path, field: Field, solution: Solution, how: Writing) -
     OutputError
         If the file is read-only, one that others made is in the way, or the disk refuses.
     """
-    cards = header_of(file_wcs(solution, field))
+    cards = header_of(file_wcs(solution, field), how.distortion)
     note = f"{solution.n_stars} stars, rms {solution.rms_arcsec:.2f} arcsec, {solution.method}"
     target = check_place(path, how)
     if _in_header(path):

@@ -16,7 +16,8 @@ from sciastro.errors import SciastroError, SolveError
 from sciastro.io.reference import cone
 from sciastro.recipe.engines import OURS, ask_engine, chosen_engines
 from sciastro.recipe.skyindex import sky_index
-from sciastro.recipe.solveanswer import Answer, answer_of
+from sciastro.recipe.solveanswer import Answer, answer_of, file_wcs
+from sciastro.recipe.solved import Solved, View
 from sciastro.recipe.solvereading import Field, read_field
 from sciastro.recipe.solvewriting import Writing, check_place, write_solution
 
@@ -49,8 +50,13 @@ class Question:
 Tier = Callable[[Field, Question, float], Solution | None]
 
 
-def solve_files(paths: Sequence[Path], question: Question) -> Iterator[Answer]:
-    """Yield where each file looks; a file that cannot be read or solved has its reason."""
+def solve_files(
+    paths: Sequence[Path], question: Question, *, solved: list[Solved] | None = None
+) -> Iterator[Answer]:
+    """Yield where each file looks; a file that cannot be read or solved has its reason.
+
+    What a page of the solutions needs is appended to `solved`.
+    """
     for path in paths:
         start = time.monotonic()
         try:
@@ -60,8 +66,13 @@ def solve_files(paths: Sequence[Path], question: Question) -> Iterator[Answer]:
             solution = solve_one(field, question)
             written = str(write_solution(path, field, solution, question.writing)) if question.write else ""
         except SciastroError as error:
+            if solved is not None:
+                solved.append(Solved(path.name, None, reason=str(error)))
             yield Answer(str(path), solved=False, reason=str(error), seconds=time.monotonic() - start)
             continue
+        if solved is not None:
+            view = View(file_wcs(solution, field), field.file_shape, field.top_down)
+            solved.append(Solved(path.name, solution, view))
         yield answer_of(path, field, solution, seconds=time.monotonic() - start, written=written)
 
 
