@@ -108,7 +108,11 @@ def solve_field(
     attempts: list[str] = []
     pointing = _pointing(hint, shape)
     for guess in _guesses(image, hint, pointing, stars_at, epoch, options, attempts):
-        refined = _refine(image, guess, stars_at, epoch, options)
+        try:
+            refined = _refine(image, guess, stars_at, epoch, options)
+        except SolveError as error:
+            attempts.append(f"guess by {guess.method}: {error}")
+            continue
         if refined is None:
             attempts.append(f"guess by {guess.method}: too few stars remain after refinement")
             continue
