@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.motion import moved_vectors, places_of
 from sciastro.errors import CatalogError
 from sciastro.io.usercatalog import read_user_catalog
 
@@ -132,16 +133,10 @@ def _runs(ra: float, dec: float, radius: float) -> Rows | slice:
 
 def _moved(rows: Rows | slice, epoch: float) -> tuple[Floats, Floats, Floats]:
     """Return vectors at `epoch` (star, 3), years since each row's own epoch, motion [mas / yr] (star, 2)."""
-    ra, dec = (np.radians(_column(n)[rows] / _MAS) for n in ("ra", "dec"))
+    ra, dec = (_column(n)[rows] / _MAS for n in ("ra", "dec"))
     years = epoch - np.asarray(_manifest()["stars"]["epochs"])[_column("epoch")[rows]]
     pm_ra, pm_dec = _values("pm_ra", rows, 0.01), _values("pm_dec", rows, 0.01)
-    east, north = (np.radians(np.nan_to_num(pm) / _MAS) * years for pm in (pm_ra, pm_dec))
-    sin_ra, cos_ra, sin_dec, cos_dec = np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
-    # Straight motion in space, without radial velocity (ESA 1997, vol. 1, sect. 1.2.8): u + t * du/dt.
-    x = cos_dec * cos_ra - east * sin_ra - north * sin_dec * cos_ra
-    y = cos_dec * sin_ra + east * cos_ra - north * sin_dec * sin_ra
-    z = sin_dec + north * cos_dec
-    return np.stack([x, y, z], axis=-1), years, np.stack([pm_ra, pm_dec], axis=-1)
+    return moved_vectors(ra, dec, pm_ra, pm_dec, years), years, np.stack([pm_ra, pm_dec], axis=-1)
 
 
 def _inside(rows: Rows | slice, ra: float, dec: float, radius: float, epoch: float) -> npt.NDArray[np.bool_]:
@@ -202,9 +197,10 @@ def cone(
     -------
     QTable
         ``id``; ``ra``, ``dec`` [deg]; ``ra_err``, ``dec_err`` [arcsec] on the sky (the first is
-        times cos(dec)); ``pm_ra_cosdec``, ``pm_dec`` [mas / yr, NaN unknown]; ``mag``, ``mag_err``
-        (Johnson V [mag]); ``color`` (B-V [mag], NaN unknown); ``g_mag``, ``bp_rp`` (Gaia [mag], NaN
-        unknown). A star without a known motion stays where it was seen, and its error grows by
+        times cos(dec)); ``pm_ra_cosdec``, ``pm_dec``, ``pm_ra_err``, ``pm_dec_err`` [mas / yr, NaN
+        unknown]; ``epoch`` of the position [yr]; ``mag``, ``mag_err`` (Johnson V [mag]); ``color`` (B-V
+        [mag], NaN unknown); ``g_mag``, ``bp_rp`` (Gaia [mag], NaN unknown). A star without a known motion
+        stays where it was seen (``epoch`` is that of the observation), and its error grows by
         15 mas / yr (the dispersion of such stars). ``meta``: system, catalog, epoch, license.
         V and B-V: Hipparcos; else from Gaia (Riello et al. 2021, table C.2); else V = VT - 0.090 (BT-VT)
         and B-V = 0.850 (BT-VT) (ESA 1997, vol. 1, sect. 1.3).
@@ -233,17 +229,21 @@ def _table(rows: Rows, epoch: float, stars: dict[str, Any]) -> "QTable":
     from astropy.table import QTable
 
     vectors, years, motion = _moved(rows, epoch)
-    x, y, z = vectors.T
-    drift = np.nan_to_num(_values("pm_err", rows, 0.01), nan=float(stars["unknown_pm_sigma_mas_yr"])) * years
+    ra, dec = places_of(vectors)
+    pm_err = _values("pm_err", rows, 0.01)
+    drift = np.nan_to_num(pm_err, nan=float(stars["unknown_pm_sigma_mas_yr"])) * years
     error = np.hypot(_values("pos_err", rows, 1.0), drift) / 1000
     columns = {
         "id": _names(rows),
-        "ra": np.degrees(np.arctan2(y, x)) % 360 * u.deg,
-        "dec": np.degrees(np.arctan2(z, np.hypot(x, y))) * u.deg,
+        "ra": ra * u.deg,
+        "dec": dec * u.deg,
         "ra_err": error * u.arcsec,
         "dec_err": error.copy() * u.arcsec,
         "pm_ra_cosdec": motion[:, 0] * (u.mas / u.yr),
         "pm_dec": motion[:, 1] * (u.mas / u.yr),
+        "pm_ra_err": pm_err * (u.mas / u.yr),
+        "pm_dec_err": pm_err.copy() * (u.mas / u.yr),
+        "epoch": np.where(np.isfinite(motion[:, 0]), epoch, epoch - years) * u.yr,
         "mag": _values("v", rows, 0.001) * u.mag,
         "mag_err": _values("v_err", rows, 0.001) * u.mag,
         "color": _values("b_v", rows, 0.001) * u.mag,

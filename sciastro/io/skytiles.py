@@ -1,8 +1,9 @@
 """Tiles of star catalogs that were fetched once and are kept: whole, dated, checked, bounded.
 
 Reads and writes ``<cache>/catalogs/<catalog>/<version>-<order>-<tile>.json`` (what it is: query, date, epoch,
-license, rows, depth, SHA-256) and beside it ``<version>-<order>-<tile>-<digest>.npy`` (the stars: one record
-per star, little endian, no pickle). Everything is inspectable, and can be deleted at any time.
+license, rows, depth, SHA-256) and beside it ``<version>-<order>-<tile>-<digest>.npy`` (the stars: one
+record with an array per column, so ``np.load(path)["ra"]``; no pickle). Everything is inspectable, and can be
+deleted at any time.
 Method: the stars are written first, under a name of their own, then the description that names them, each in
 one step; a reader sees the old tile, or the new one, or none. A tile whose file is not what its description
 says (rows, checksum) does not exist, and is fetched again.
@@ -27,12 +28,14 @@ import numpy.typing as npt
 from sciastro.io.paths import output_errors, safe_name
 from sciastro.io.usercache import cache_folder
 
-__all__ = ["Tile", "TileStore", "tile_stores", "tiles_folder"]
+__all__ = ["Columns", "Tile", "TileStore", "shrink", "tile_stores", "tiles_folder"]
 
-Records: TypeAlias = npt.NDArray[Any]
+Columns: TypeAlias = dict[str, npt.NDArray[Any]]
+"""Arrays (star,) by name; a column that a tile does not have is NaN throughout."""
 
 FORMAT = 1
 STALE = 3600.0  # seconds after which a half-written file belongs to nobody
+RECENT = 600.0  # seconds in which a tile counts as used just now
 
 
 def tiles_folder() -> Path:
@@ -103,20 +106,18 @@ class TileStore:
         tile = _described(self.folder / f"{self.stem}-{number}.json")
         return tile if tile is not None and tile.reaches(faintest) else None
 
-    def read(self, tile: Tile) -> Records | None:
+    def read(self, tile: Tile) -> Columns | None:
         """Return the stars of a tile; None where its file is not what its description says."""
         try:
             raw = tile.stars.read_bytes()
             stars = np.load(io.BytesIO(raw), allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        if zlib.crc32(raw) != tile.told.get("crc32") or stars.dtype.names is None:
+        if zlib.crc32(raw) != tile.told.get("crc32") or stars.dtype.names is None or stars.shape != ():
             return None  # flipped bits, or the stars of another tile
-        if stars.shape != (tile.rows,):
-            return None
-        return np.asarray(stars)
+        return {name: stars[name][: tile.rows] for name in stars.dtype.names}
 
-    def keep(self, number: int, stars: Records, faintest: float | None, told: Mapping[str, Any]) -> Tile:
+    def keep(self, number: int, stars: Columns, faintest: float | None, told: Mapping[str, Any]) -> Tile:
         """Keep the stars of a tile, in place of what was there.
 
         Raises
@@ -125,16 +126,17 @@ class TileStore:
             If they cannot be written.
         """
         buffer = io.BytesIO()
-        np.save(buffer, np.ascontiguousarray(stars), allow_pickle=False)
+        np.save(buffer, _packed(stars), allow_pickle=False)
+        rows = len(next(iter(stars.values())))
         content = buffer.getvalue()
         digest = hashlib.sha256(content).hexdigest()
         path = self.folder / f"{self.stem}-{number}.json"
         data = f"{self.stem}-{number}-{digest[:16]}.npy"
         text = {
             "format": FORMAT, "tile": number, "order": self.order, "scheme": "HEALPix nested, ICRS",
-            "faintest": faintest, "complete": True, "rows": len(stars), "bytes": len(content),
+            "faintest": faintest, "complete": True, "rows": rows, "bytes": len(content),
             "crc32": zlib.crc32(content), "sha256": digest, "data": data,
-            "columns": list(stars.dtype.names or ()), **told,
+            "columns": list(stars), **told,
         }  # fmt: skip
         with output_errors(path):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -143,12 +145,14 @@ class TileStore:
             for old in self.folder.glob(f"{self.stem}-{number}-*.npy"):
                 if old.name != data and _age(old) > 1:  # a reader that has just been sent there may finish
                     old.unlink(missing_ok=True)
-        return Tile(path, number, self.order, faintest, len(stars), len(content), digest, data, text)
+        return Tile(path, number, self.order, faintest, rows, len(content), digest, data, text)
 
     def touch(self, tiles: Iterable[Tile]) -> None:
         """Note that tiles were used now; the least recently used ones go first."""
         now = time.time()
         for tile in tiles:
+            if now - _used(tile.path) < RECENT:
+                continue
             with contextlib.suppress(OSError):  # a read-only cache still serves
                 os.utime(tile.path, (now, now))
 
@@ -259,6 +263,17 @@ def _described(path: Path) -> Tile | None:
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _packed(stars: Columns) -> npt.NDArray[Any]:
+    """Return columns as one record of arrays; a tile without stars has one row, which does not count."""
+    rows = len(next(iter(stars.values())))
+    room = max(rows, 1)
+    kinds = [(name, values.dtype.newbyteorder("<"), (room,)) for name, values in stars.items()]
+    packed = np.zeros((), kinds)
+    for name, values in stars.items():
+        packed[name][:rows] = values
+    return packed
 
 
 def _put(path: Path, content: bytes) -> None:

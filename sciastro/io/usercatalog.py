@@ -47,6 +47,10 @@ DEC_ERR = (
 )
 PM_RA = ("pmra", "pm_ra", "pm_ra_cosdec", "pmra_cosdec", "mu_ra", "ra_mas_per_year")
 PM_DEC = ("pmdec", "pmde", "pm_dec", "mu_dec", "dec_mas_per_year")
+PM_RA_ERR = ("pmra_error", "pm_ra_err", "e_pmra", "e_pm_ra", "pmra_err", "pmraerr")
+PM_DEC_ERR = ("pmdec_error", "pm_dec_err", "e_pmde", "e_pmdec", "pmdec_err", "pmdecerr")
+PARALLAX = ("parallax", "plx")
+PARALLAX_ERR = ("parallax_error", "parallax_err", "e_plx", "e_parallax")
 IDS = (
     "designation", "source_id", "gaia", "id", "name", "star_id", "main_id", "simbadname",
     "daophotid", "identifier", "2mass", "tyc", "hip", "objid", "number",
@@ -79,7 +83,8 @@ def read_user_catalog(path: str | Path, *, band: str | None = None) -> "QTable":
     Returns
     -------
     QTable
-        ``id, ra, dec`` [deg], ``ra_err, dec_err`` [arcsec], ``pm_ra_cosdec, pm_dec`` [mas / yr],
+        ``id, ra, dec`` [deg], ``ra_err, dec_err`` [arcsec], ``pm_ra_cosdec, pm_dec``, ``pm_ra_err,
+        pm_dec_err`` [mas / yr], ``parallax, parallax_err`` [mas],
         ``mag, mag_err, color`` [mag], and ``mag_<band>``, ``mag_<band>_err`` per band, sorted by ``mag``;
         NaN where unknown. ``color`` is B-V. ``meta``: system (the band), catalog (file name),
         epoch (Julian year, or None), license.
@@ -116,6 +121,10 @@ def read_user_catalog(path: str | Path, *, band: str | None = None) -> "QTable":
         "dec_err": _scaled(table, _first(names, DEC_ERR), u.arcsec, _small_unit(table)) * u.arcsec,
         "pm_ra_cosdec": _scaled(table, _first(names, PM_RA), u.mas / u.yr, u.mas / u.yr) * (u.mas / u.yr),
         "pm_dec": _scaled(table, _first(names, PM_DEC), u.mas / u.yr, u.mas / u.yr) * (u.mas / u.yr),
+        "pm_ra_err": _scaled(table, _first(names, PM_RA_ERR), u.mas / u.yr, u.mas / u.yr) * (u.mas / u.yr),
+        "pm_dec_err": _scaled(table, _first(names, PM_DEC_ERR), u.mas / u.yr, u.mas / u.yr) * (u.mas / u.yr),
+        "parallax": _scaled(table, _first(names, PARALLAX), u.mas, u.mas) * u.mas,
+        "parallax_err": _scaled(table, _first(names, PARALLAX_ERR), u.mas, u.mas) * u.mas,
     }
     chosen = _choose(magnitudes, band, path)
     missing = np.full(len(table), np.nan)

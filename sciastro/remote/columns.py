@@ -195,8 +195,10 @@ def _plain(given: Any, count: int, unit: str, name: str, where: str) -> Floats:
     if given is None:
         return np.full(count, np.nan)
     own = getattr(given, "unit", None)
-    plain = np.ma.asarray(getattr(given, "value", given))
-    values = np.array(np.ma.filled(plain.astype(np.float64), np.nan), dtype=np.float64)
+    plain = getattr(given, "value", given)
+    if type(plain) is not np.ndarray or plain.dtype != np.float64:
+        plain = np.ma.filled(np.ma.asarray(plain).astype(np.float64), np.nan)
+    values: Floats = plain
     if values.shape != (count,):
         raise CatalogError(
             f"has {values.size} values of '{name}' for {count} stars.",

@@ -1,0 +1,470 @@
+"""Stars around a place, from whichever catalog, in the same columns: embedded, online, or a file.
+
+Reads the embedded catalog (`io.reference`), a file (`io.usercatalog`), or a remote catalog through its cache
+(`tiling`); writes a QTable with the columns of `remote.columns.COLUMNS` and ``mag_<band>`` and
+``mag_<band>_err`` for every band of the catalog.
+Method: stars are moved to the epoch where their motion is known, their errors grow with the time, and only
+then are they chosen by distance, magnitude and number. Where a remote catalog gives no answer, the embedded
+one takes its place, and a warning says so and what is lost.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.healpix import unit_vectors
+from sciastro.core.motion import moved_vectors, places_of
+from sciastro.core.options import Options, option
+from sciastro.errors import CatalogError, OptionError
+from sciastro.io import reference
+from sciastro.io.usercatalog import read_user_catalog
+from sciastro.recipe.tiling import Answer, joined, joined_names, tiles_of
+from sciastro.remote.catalogs import source_names, source_of
+from sciastro.remote.columns import COLUMNS, Region, Source, star_table
+from sciastro.remote.counts import depth_for
+from sciastro.remote.limits import offline as switched_off
+
+if TYPE_CHECKING:
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+    from astropy.table import QTable
+
+__all__ = ["CatalogOptions", "CatalogWarning", "cone", "is_remote", "region_of"]
+
+log = logging.getLogger(__name__)
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+MagLimit: TypeAlias = "float | tuple[float | None, float | None] | None"
+
+EMBEDDED = "embedded"
+UNKNOWN_MOTION = (
+    15.0  # mas / yr; what an unknown motion adds to the error per year, as in the embedded catalog
+)
+FASTEST = 0.0030  # deg / yr: Barnard's star, the fastest of all, moves 0.00288
+SIZE = "SCIASTRO_CATALOG_GB"  # environment: gigabytes that the cache may have
+GIGABYTES = 2.0
+STEP, DEEP = 2.0, 20.0  # magnitudes deeper, where too few stars came; from here on: everything
+EMBEDDED_BANDS = ("V", "B", "G", "BT", "VT")  # what its V, B-V and G are, or stand for
+
+
+class CatalogWarning(UserWarning):
+    """Another catalog than the one asked for was used."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CatalogOptions(Options):
+    """How catalogs are asked for over the network; the embedded catalog needs none of it."""
+
+    faintest: float | None = option(
+        None, "Faintest stars that are fetched; none takes as many as are needed.", unit="mag", low=0, high=30
+    )
+    stars: int = option(20_000, "Most stars of a field, the brightest.", low=100, high=1_000_000)
+    offline: bool = option(False, "Fetch nothing; what is in the cache still serves.")
+
+
+def cone(
+    center: "SkyCoord | tuple[Any, Any]",
+    radius: "float | u.Quantity",
+    *,
+    catalog: str | Path = EMBEDDED,
+    epoch: float | None = None,
+    mag_limit: MagLimit = None,
+    band: str | None = None,
+    brightest: int | None = None,
+    columns: Sequence[str] | None = None,
+    offline: bool | None = None,
+    fallback: bool = True,
+) -> "QTable":
+    """Return the stars around a place, brightest first, in the same columns whatever the catalog.
+
+    Parameters
+    ----------
+    center
+        A `SkyCoord` (any frame), or ICRS (right ascension, declination), each in degrees or a Quantity.
+    radius
+        Degrees, or a Quantity.
+    catalog
+        "embedded" (2 million stars; no network), "gaia-dr3" and the other names of `source_names` (fetched
+        once, then from the cache), or the path of a file of your own.
+    epoch
+        Julian year that the stars are moved to, and selected at; None leaves each where the catalog has it
+        (the embedded one: 2016.0).
+    mag_limit
+        Faintest magnitude, or (brightest, faintest), either None; stars without that magnitude are left out.
+    band
+        Band that `mag_limit` and `brightest` count in ("G" for Gaia's, see the ``mag_<band>`` columns); None
+        is ``mag``, Johnson V wherever the catalog gives it.
+    brightest
+        At most this many stars, the brightest.
+    columns
+        Names of the columns to return; None is all.
+    offline
+        Fetch nothing; None does what ``SCIASTRO_OFFLINE`` says.
+    fallback
+        Whether the embedded catalog takes the place of a remote one that cannot be had. If so, a
+        `CatalogWarning` is given, and ``meta["fallback"]`` says why.
+
+    Returns
+    -------
+    QTable
+        ``id``; ``ra``, ``dec`` [deg, ICRS] at ``epoch`` [yr]; ``ra_err`` (times cos dec), ``dec_err``
+        [arcsec]; ``pm_ra_cosdec``, ``pm_dec`` and their ``pm_ra_err``, ``pm_dec_err`` [mas / yr];
+        ``parallax``, ``parallax_err`` [mas]; ``mag``, ``mag_err`` (``meta["system"]``), ``color`` (B-V),
+        ``g_mag``, ``bp_rp`` [mag]; ``mag_<band>``, ``mag_<band>_err`` [mag]. NaN where unknown.
+        A star without a known motion stays where it was seen: its ``epoch`` is that of the catalog, and its
+        error grows by 15 mas / yr towards the epoch asked for. ``meta``: catalog, query, date, license,
+        citation, system, epoch, complete.
+
+    Raises
+    ------
+    OptionError
+        For a catalog, band or column that does not exist.
+    CatalogError
+        For a center or radius that is none; without `fallback`, if a remote catalog cannot be had.
+    """
+    region = region_of(center, radius)
+    low, high = _range(mag_limit)
+    if epoch is not None and not 1000 < epoch < 3000:
+        raise CatalogError(f"is {epoch}.", where="epoch", remedy="Give a Julian year, such as 2026.5.")
+    lost = ""
+    if is_remote(catalog):
+        source = source_of(str(catalog))
+        try:
+            return _columns(
+                _remote(source, region, epoch, (low, high), band, brightest, _off(offline)), columns
+            )
+        except CatalogError as error:
+            if not fallback:
+                raise
+            lost, band = _instead(source, error), None
+            log.info("%s", lost)
+            warnings.warn(lost, CatalogWarning, stacklevel=2)
+    elif str(catalog) != EMBEDDED:
+        return _columns(
+            _chosen(_own_file(Path(catalog), region, epoch), (low, high), band, brightest), columns
+        )
+    simple = band in (None, "V") and low is None
+    found = _embedded(region, epoch, high if simple else None, brightest if simple else None)
+    found.meta["fallback"] = lost
+    return _columns(_chosen(found, (low, high), band, brightest), columns)
+
+
+def is_remote(catalog: str | Path) -> bool:
+    """Return whether `catalog` names a catalog behind a network, rather than "embedded" or a file.
+
+    Raises
+    ------
+    OptionError
+        If it is no name that is known, and no file either.
+    """
+    if isinstance(catalog, Path) or catalog == EMBEDDED or Path(catalog).is_file():
+        return False
+    if catalog not in source_names() and (os.sep in catalog or Path(catalog).suffix):
+        return False  # a path; reading it tells what is wrong
+    return source_of(catalog) is not None
+
+
+def region_of(center: "SkyCoord | tuple[Any, Any]", radius: "float | u.Quantity") -> Region:
+    """Return a cone of degrees.
+
+    Raises
+    ------
+    CatalogError
+        If the center or the radius is none.
+    """
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+
+    try:
+        if isinstance(center, SkyCoord):
+            place = center.icrs
+            ra, dec = float(place.ra.deg), float(place.dec.deg)
+        else:
+            ra, dec = (float(u.Quantity(x, u.deg).value) for x in center)
+        size = float(u.Quantity(radius, u.deg).value)
+    except (TypeError, ValueError, AttributeError, u.UnitConversionError) as error:
+        raise CatalogError(
+            f"is center={center!r}, radius={radius!r}.",
+            where="cone",
+            remedy="Give cone((ra, dec), radius) in degrees, or a SkyCoord and a Quantity.",
+        ) from error
+    return Region(ra % 360 if np.isfinite(ra) else ra, dec, size)
+
+
+def _range(limit: MagLimit) -> tuple[float | None, float | None]:
+    low, high = limit if isinstance(limit, tuple) else (None, limit)
+    for value in (low, high):
+        if value is not None and not np.isfinite(value):
+            raise OptionError(f"is {limit}.", where="mag_limit", remedy="Give magnitudes.")
+    return low, high
+
+
+def _off(offline: bool | None) -> bool:
+    return switched_off() if offline is None else offline or switched_off()
+
+
+def cache_limit() -> int:
+    """Return how many bytes the cache of catalogs may have.
+
+    Raises
+    ------
+    OptionError
+        If the environment variable SCIASTRO_CATALOG_GB is no size.
+    """
+    text = os.environ.get(SIZE, "").strip()
+    try:
+        gigabytes = float(text) if text else GIGABYTES
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes < 1e6:
+        raise OptionError(f"is '{text}'.", where=SIZE, remedy="Give gigabytes, such as 2.")
+    return int(gigabytes * 1e9)
+
+
+# --- the three kinds of catalogs ------------------------------------------------------------------
+
+
+def _asked(region: Region) -> str:
+    return f"cone RA {region.ra:.6f}, Dec {region.dec:+.6f}, radius {region.radius:g} deg (ICRS)"
+
+
+def _embedded(region: Region, epoch: float | None, limit: float | None, brightest: int | None) -> "QTable":
+    """Return stars of the embedded catalog in the common columns, at `epoch`, else 2016.0."""
+    table = reference.cone(
+        region.ra, region.dec, region.radius, epoch=epoch, mag_limit=limit, brightest=brightest
+    )
+    stars = reference.catalog_info()["stars"]
+    meta = {
+        "catalog": stars["name"], "query": _asked(region), "license": stars["license"],
+        "citation": "; ".join(dict.fromkeys(one["citation"] for one in stars["sources"])),
+        "system": stars["system"], "epoch": table.meta["epoch"],
+    }  # fmt: skip
+    bands = {"V": (table["mag"], table["mag_err"]), "G": (table["g_mag"], None)}
+    return star_table(table["id"], {n: table[n] for n in table.colnames if n in COLUMNS}, bands, meta=meta)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, stamp: tuple[int, int]) -> "QTable":
+    return read_user_catalog(path)
+
+
+def _own_file(path: Path, region: Region, epoch: float | None) -> "QTable":
+    """Return stars of a file in the common columns, moved to `epoch` where the file tells its own."""
+    try:
+        state = path.stat()
+        table = _read(path, (state.st_mtime_ns, state.st_size))
+    except OSError:
+        table = read_user_catalog(path)  # which says what is wrong
+    own = table.meta["epoch"]
+    plain = {name: np.asarray(table[name].value, np.float64) for name in table.colnames[1:]}
+    at = np.full(len(table), np.nan if own is None else own)
+    vectors, inside = _moved(plain, at, region, epoch)
+    rows = np.flatnonzero(inside)
+    bands = [name[4:] for name in plain if name.startswith("mag_") and f"{name}_err" in plain]
+    if "G" in bands:
+        plain["g_mag"] = plain["mag_G"]
+    if "BP" in bands and "RP" in bands:
+        plain["bp_rp"] = plain["mag_BP"] - plain["mag_RP"]
+    columns = {name: plain[name][rows] for name in COLUMNS if name in plain}
+    columns |= _at_epoch(columns, at[rows], vectors[rows] if vectors is not None else None, epoch)
+    meta = {"catalog": table.meta["catalog"], "query": _asked(region), "license": table.meta["license"],
+            "system": table.meta["system"], "epoch": own if epoch is None else epoch}  # fmt: skip
+    pairs = {band: (plain[f"mag_{band}"][rows], plain[f"mag_{band}_err"][rows]) for band in bands}
+    return star_table(np.asarray(table["id"])[rows], columns, pairs, meta=meta)
+
+
+def _remote(
+    source: Source,
+    region: Region,
+    epoch: float | None,
+    limits: tuple[float | None, float | None],
+    band: str | None,
+    brightest: int | None,
+    offline: bool,
+) -> "QTable":
+    """Return stars of a remote catalog, chosen already: deeper tiles are fetched until they are enough."""
+    if band is not None and band not in (*source.bands, "V"):
+        raise OptionError(
+            f"is '{band}', and {source.title} has {', '.join(source.bands)}.",
+            where="band", remedy="Choose one of these, or none for V.",
+        )  # fmt: skip
+    years = abs(epoch - (source.epoch or 1990.0)) if epoch is not None else 0.0
+    reach = Region(region.ra, region.dec, min(region.radius + FASTEST * years, 180.0))
+    faintest = _depth(source, limits[1], band)
+    enough = brightest if faintest is None else None
+    if enough is not None and _depth(source, 0.0, band) is not None:
+        faintest = float(np.ceil(depth_for(region, 2.0 * enough)))
+    while True:
+        answer = tiles_of(source, reach, faintest, offline=offline, limit=cache_limit())
+        found = _selected(source, answer, region, epoch, limits, band, brightest)
+        if enough is None or faintest is None or len(found) >= enough:
+            found.meta["faintest"] = faintest
+            return found
+        faintest = faintest + STEP if faintest + STEP < DEEP else None
+
+
+def _depth(source: Source, limit: float | None, band: str | None) -> float | None:
+    """Return the depth (whole magnitudes of the source's band) that holds all down to `limit` in `band`."""
+    if limit is None:
+        return None
+    name = band or ("V" if "Johnson V" in source.system else source.band)
+    if name == source.band:
+        return float(np.ceil(limit))
+    fainter = getattr(source, "fainter", {}).get(name)
+    return None if fainter is None else float(np.ceil(limit + fainter))
+
+
+def _selected(
+    source: Source,
+    answer: Answer,
+    region: Region,
+    epoch: float | None,
+    limits: tuple[float | None, float | None],
+    band: str | None,
+    brightest: int | None,
+) -> "QTable":
+    """Return the stars of tiles that lie in the region at the epoch, within limits, brightest first."""
+    stars = answer.stars
+    places = {name: joined(stars, name) for name in ("ra", "dec", "pm_ra_cosdec", "pm_dec")}
+    at = joined(stars, "epoch")
+    if source.epoch is not None:
+        at = np.where(np.isfinite(at), at, source.epoch)
+    vectors, inside = _moved(places, at, region, epoch)
+    magnitude = joined(stars, _magnitude_name(band, source.bands))
+    rows = _order(magnitude, limits, brightest, np.flatnonzero(inside))
+
+    def taken(name: str) -> Floats:
+        return (places[name] if name in places else joined(stars, name))[rows].astype(np.float64, copy=False)
+
+    columns = {name: taken(name) for name in COLUMNS}
+    columns |= _at_epoch(
+        columns, at[rows].astype(np.float64), vectors[rows] if vectors is not None else None, epoch
+    )
+    bands = {one: (taken(f"mag_{one}"), taken(f"mag_{one}_err")) for one in source.bands}
+    return star_table(joined_names(stars, rows), columns, bands, meta=_meta(source, answer, epoch))
+
+
+def _meta(source: Source, answer: Answer, epoch: float | None) -> dict[str, Any]:
+    """Return what is told of a table that was put together from tiles."""
+    queries: list[str] = []
+    for told in answer.told:
+        asked = told.get("query")
+        queries += asked if isinstance(asked, list) else [str(asked)]
+    distinct = list(dict.fromkeys(queries))
+    lacking = sorted({name for told in answer.told for name in told.get("lacking", [])})
+    return {
+        "catalog": source.title, "query": distinct[0] if len(distinct) == 1 else distinct,
+        "date": min((str(told.get("date")) for told in answer.told), default=None),
+        "license": source.license, "citation": source.citation, "system": source.system,
+        "epoch": source.epoch if epoch is None else epoch, "complete": True,
+        "tiles": len(answer.stars), "fetched": answer.fetched, "notes": answer.notes, "lacking": lacking,
+    }  # fmt: skip
+
+
+# --- the same for all -----------------------------------------------------------------------------
+
+
+def _moved(
+    places: dict[str, Floats], at: Floats, region: Region, epoch: float | None
+) -> tuple[Floats | None, npt.NDArray[np.bool_]]:
+    """Return unit vectors (star, 3) at the epoch (None: none is asked for), and which lie in the region."""
+    reach = np.sin(np.radians(region.radius) / 2) ** 2
+    if epoch is None:  # the haversine formula, exact for small angles as well
+        east, north = (np.radians(places[n] - getattr(region, n)) for n in ("ra", "dec"))
+        both = np.cos(np.radians(places["dec"])) * np.cos(np.radians(region.dec))
+        return None, np.asarray(np.sin(north / 2) ** 2 + both * np.sin(east / 2) ** 2 <= reach)
+    years = np.nan_to_num(epoch - at)
+    vectors = moved_vectors(places["ra"], places["dec"], places["pm_ra_cosdec"], places["pm_dec"], years)
+    vectors /= np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+    away = vectors - unit_vectors(region.ra, region.dec)
+    return vectors, np.asarray(np.einsum("ij,ij->i", away, away) <= 4 * reach)
+
+
+def _at_epoch(
+    columns: dict[str, Floats], at: Floats, vectors: Floats | None, epoch: float | None
+) -> dict[str, Floats]:
+    """Return positions, their errors, and the epochs that they hold for."""
+    if epoch is None or vectors is None:
+        return {"epoch": at}
+    known = np.isfinite(columns["pm_ra_cosdec"]) & np.isfinite(columns["pm_dec"]) & np.isfinite(at)
+    ra, dec = places_of(vectors)
+    out = {
+        "ra": np.where(known, ra, columns["ra"]),
+        "dec": np.where(known, dec, columns["dec"]),
+        "epoch": np.where(known, epoch, at),
+    }
+    for axis in ("ra", "dec"):
+        motion = np.where(known, columns.get(f"pm_{axis}_err", np.nan), UNKNOWN_MOTION)
+        # An epoch that nobody tells makes the growth unknown, and so the error.
+        out[f"{axis}_err"] = np.hypot(columns[f"{axis}_err"], motion * (epoch - at) / 1000)
+    return out
+
+
+def _magnitude_name(band: str | None, bands: Sequence[str]) -> str:
+    return f"mag_{band}" if band in bands else "mag"
+
+
+def _order(
+    magnitude: Floats,
+    limits: tuple[float | None, float | None],
+    brightest: int | None,
+    rows: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Return those of `rows` that lie within limits, brightest first (unknown magnitudes last)."""
+    low, high = limits
+    values = magnitude[rows]
+    keep = np.ones(len(rows), bool)
+    if low is not None:
+        keep &= values >= low
+    if high is not None:
+        keep &= values <= high
+    rows, values = rows[keep], values[keep]
+    ranked: npt.NDArray[np.int64] = rows[np.argsort(values, kind="stable")][:brightest]
+    return ranked
+
+
+def _chosen(
+    table: "QTable", limits: tuple[float | None, float | None], band: str | None, brightest: int | None
+) -> "QTable":
+    """Return a table's stars within limits, brightest first."""
+    name = "mag" if band is None or (band == "V" and "mag_V" not in table.colnames) else f"mag_{band}"
+    if name not in table.colnames:
+        known = [
+            one[4:] for one in table.colnames if one.startswith("mag_") and one + "_err" in table.colnames
+        ]
+        raise OptionError(
+            f"is '{band}', and {table.meta['catalog']} has {', '.join(known) or 'no bands'}.",
+            where="band", remedy="Choose one of these, or none for V.",
+        )  # fmt: skip
+    rows = _order(np.asarray(table[name].value), limits, brightest, np.arange(len(table)))
+    return table if np.array_equal(rows, np.arange(len(table))) else table[rows]
+
+
+def _columns(table: "QTable", columns: Sequence[str] | None) -> "QTable":
+    if columns is None:
+        return table
+    unknown = [name for name in columns if name not in table.colnames]
+    if unknown:
+        raise OptionError(
+            f"are not there: {', '.join(unknown)}.",
+            where="columns", remedy=f"This catalog has {', '.join(table.colnames)}.",
+        )  # fmt: skip
+    return table[list(columns)]
+
+
+def _instead(source: Source, error: CatalogError) -> str:
+    """Return what is said when the embedded catalog takes the place of another."""
+    lost = ", ".join(band for band in source.bands if band not in EMBEDDED_BANDS)
+    bands = f", no magnitudes in {lost}" if lost else ""
+    return (
+        f"{error} The embedded catalog takes its place: stars to V = 11.5 or so, positions to 0.01 to 0.1 "
+        f"arcsec{bands}; limits count in V."
+    )
