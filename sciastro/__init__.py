@@ -44,7 +44,7 @@ _HOMES = {
     "calibrate_photometry": "sciastro.photometry.steps",
     "collect_masters": "sciastro.recipe.byhand",
     "compose": "sciastro.render.compose",
-    "cone": "sciastro.io.reference",
+    "cone": "sciastro.recipe.catalogs",
     "correct": "sciastro.calibrate.correct",
     "debayer": "sciastro.calibrate.debayer",
     "examine": "sciastro.recipe.run",

@@ -27,7 +27,7 @@ from sciastro.errors import CatalogError, OptionError
 from sciastro.io import reference
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe.tiling import Answer, joined, joined_names, tiles_of
-from sciastro.remote.catalogs import source_names, source_of
+from sciastro.remote.catalogs import source_of
 from sciastro.remote.columns import COLUMNS, Region, Source, star_table
 from sciastro.remote.counts import depth_for
 from sciastro.remote.limits import offline as switched_off
@@ -52,6 +52,15 @@ FASTEST = 0.0030  # deg / yr: Barnard's star, the fastest of all, moves 0.00288
 SIZE = "SCIASTRO_CATALOG_GB"  # environment: gigabytes that the cache may have
 GIGABYTES = 2.0
 STEP, DEEP = 2.0, 20.0  # magnitudes deeper, where too few stars came; from here on: everything
+# How much fainter in the first band than in the second a star can be [mag]; other pairs: all are fetched.
+FAINTER = {
+    ("G", "V"): 0.1,
+    ("G", "BP"): 0.5,
+    ("G", "RP"): 2.5,
+    ("VT", "V"): 0.3,
+    ("r", "V"): 0.6,
+    ("r", "g"): 0.6,
+}
 EMBEDDED_BANDS = ("V", "B", "G", "BT", "VT")  # what its V, B-V and G are, or stand for
 
 
@@ -167,7 +176,7 @@ def is_remote(catalog: str | Path) -> bool:
     """
     if isinstance(catalog, Path) or catalog == EMBEDDED or Path(catalog).is_file():
         return False
-    if catalog not in source_names() and (os.sep in catalog or Path(catalog).suffix):
+    if os.sep in catalog or Path(catalog).suffix:
         return False  # a path; reading it tells what is wrong
     return source_of(catalog) is not None
 
@@ -318,7 +327,7 @@ def _depth(source: Source, limit: float | None, band: str | None) -> float | Non
     name = band or ("V" if "Johnson V" in source.system else source.band)
     if name == source.band:
         return float(np.ceil(limit))
-    fainter = getattr(source, "fainter", {}).get(name)
+    fainter = FAINTER.get((source.band, name))
     return None if fainter is None else float(np.ceil(limit + fainter))
 
 

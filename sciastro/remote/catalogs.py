@@ -4,53 +4,62 @@ Reads a name as the user types it; writes a `columns.Source`. Nothing is asked h
 """
 
 import difflib
-import importlib
-from collections.abc import Callable
 
 from sciastro.errors import OptionError
 from sciastro.remote.columns import Source
+from sciastro.remote.limits import DEFAULTS, Limits
 
-__all__ = ["source_of", "source_names"]
+__all__ = ["ALIASES", "GAIA", "source_names", "source_of"]
 
-Make = Callable[[], Source]
-
-
-def _sources() -> dict[str, Make]:
-    from sciastro.remote.gaia import GaiaDR3
-
-    found: dict[str, Make] = {"gaia-dr3": GaiaDR3}
-    try:
-        vizier = importlib.import_module("sciastro.remote.vizier")
-    except ModuleNotFoundError:
-        return found
-    return found | dict(vizier.SOURCES)
+GAIA = "gaia-dr3"
+ALIASES = {
+    "gaia": GAIA,
+    "gaiadr": GAIA,
+    "tycho": "tycho2",
+    "apass": "apass-dr9",
+    "refcat": "refcat2",
+    "atlasrefcat2": "refcat2",
+    "panstarrs": "ps1",
+    "sdss": "sdss16",
+    "landolt": "landolt2009",
+}
+"""Shorter names, without spaces and hyphens, and what they stand for."""
 
 
 def source_names() -> tuple[str, ...]:
     """Return the names of all catalogs that can be fetched."""
-    return tuple(_sources())
+    from sciastro.remote.viziertables import TABLES
+
+    return (GAIA, *TABLES)
 
 
-def source_of(name: str) -> Source:
-    """Return the catalog of a name; case, spaces, dots and underscores do not count.
+def source_of(name: str, *, limits: Limits = DEFAULTS) -> Source:
+    """Return the catalog of a name; case, spaces, hyphens, dots and underscores do not count.
 
     Raises
     ------
     OptionError
         If there is none; the message lists those that there are.
     """
-    makers = _sources()
-    plain = {_plain(known): known for known in makers}
-    known = plain.get(_plain(name))
-    if known is None:
-        near = difflib.get_close_matches(_plain(name), plain, n=1)
-        guess = f" Did you mean '{plain[near[0]]}'?" if near else ""
-        raise OptionError(
-            f"is '{name}', which is neither a known catalog nor a file.{guess}",
-            where="catalog",
-            remedy=f"Choose from embedded, {', '.join(makers)}, or name a file.",
-        )
-    return makers[known]()
+    names = source_names()
+    plain = {_plain(known): known for known in names}
+    known = plain.get(_plain(name)) or ALIASES.get(_plain(name))
+    if known == GAIA:
+        from sciastro.remote.gaia import GaiaDR3
+
+        return GaiaDR3(limits=limits)
+    if known is not None:
+        from sciastro.remote.vizier import vizier_source
+
+        return vizier_source(known, limits=limits)
+    near = difflib.get_close_matches(_plain(name), plain, n=1)
+    guess = f" Did you mean '{plain[near[0]]}'?" if near else ""
+    more = " APASS DR10 is not at VizieR: take its file from the AAVSO." if "apass" in _plain(name) else ""
+    raise OptionError(
+        f"is '{name}', which is neither a known catalog nor a file.{guess}{more}",
+        where="catalog",
+        remedy=f"Choose from embedded, {', '.join(names)}, or name a file.",
+    )
 
 
 def _plain(name: str) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from sciastro.errors import CatalogError
 from sciastro.remote.columns import Depth, Region, star_table
 from sciastro.remote.counts import expected_stars
-from sciastro.remote.limits import Limits, refuse_offline
+from sciastro.remote.limits import DEFAULTS, Limits, refuse_offline
 from sciastro.remote.tap import Query, ask_tap, columns_of
 from sciastro.remote.trouble import Trouble, outage, shown
 from sciastro.remote.votable import ServerError, VOTable
@@ -100,7 +100,7 @@ class GaiaDR3:
 
     name = "gaia-dr3"
     title = "Gaia DR3 (gaiadr3.gaia_source)"
-    bands = ("G", "BP", "RP")
+    bands: tuple[str, ...] = ("G", "BP", "RP")
     band = "G"
     system = "Johnson V, B-V (from Gaia G, BP-RP)"
     license = "CC BY-SA 3.0 IGO (ESA/Gaia/DPAC)"
@@ -113,15 +113,13 @@ class GaiaDR3:
     epoch: float | None = 2016.0
     order = 6
     version = 1
-    # How much fainter in G than in another band a star can be [mag]: V - G > 0, BP - G > -0.3 or so.
-    fainter: Mapping[str, float] = {"V": 0.1, "BP": 0.5, "RP": 2.5}
 
     def __init__(
-        self, archives: Sequence[str] | None = None, *, limits: Limits | None = None, rows: int = ROWS
+        self, archives: Sequence[str] | None = None, *, limits: Limits = DEFAULTS, rows: int = ROWS
     ) -> None:
         chosen = archives if archives is not None else os.environ.get(ADDRESSES, "").split()
         self.archives = tuple(chosen) or ARCHIVES
-        self.limits = limits or Limits()
+        self.limits = limits
         self.rows = rows
         self._columns: dict[str, tuple[str, ...]] = {}  # of archives that have not all of them
 
@@ -199,14 +197,14 @@ class GaiaDR3:
             "color": gaia_to_b_v(color), "g_mag": g, "bp_rp": color,
         }  # fmt: skip
         lacking = sorted(set(WELCOME) - set(table.colnames))
-        meta = {
+        meta: dict[str, Any] = {
             "catalog": self.title, "query": query, "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "license": self.license, "citation": self.citation, "system": self.system, "epoch": self.epoch,
             "complete": not answer.overflow and len(table) <= self.rows, "server": shown(archive),
         }  # fmt: skip
         if lacking:
             meta["lacking"] = lacking  # columns that this archive does not have: unknown errors
-        names = np.strings.add("Gaia DR3 ", np.asarray(ids).astype(np.str_)) if len(ids) else []
+        names: npt.NDArray[np.str_] = np.strings.add("Gaia DR3 ", np.asarray(ids).astype(np.str_))
         return star_table(
             names,
             columns,

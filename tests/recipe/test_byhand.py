@@ -74,7 +74,7 @@ def test_the_way_by_hand_ends_where_the_run_ends(night, masters, result):
     image = sciastro.solve(sciastro.stack(frames), ra=98.0, dec=4.9, scale=1.74, epoch=2024.04)
     sources = sciastro.find_sources(image)
     image = sciastro.calibrate_photometry(
-        image, sources=sources, catalog=sciastro.cone(97.98, 4.94, 0.3, epoch=2024.04)
+        image, sources=sources, catalog=sciastro.cone((97.98, 4.94), 0.3, epoch=2024.04)
     )
     product = sciastro.open(result / "products" / "NGC_2244_G.fits")
     # The same frames and steps; read noise is measured in the run, so weights and errors differ a little.
