@@ -12,7 +12,7 @@ from sciastro.remote.columns import Region
 from sciastro.remote.limits import DEFAULTS, Limits
 from sciastro.remote.transport import Answer, Request, ask
 from sciastro.remote.trouble import shown
-from sciastro.remote.vizier import asu_form, check_places, mirrors, nothing_there, numbers, texts
+from sciastro.remote.vizier import asu_form, check_places, is_whole, mirrors, nothing_there, numbers, texts
 from sciastro.remote.votable import read_votable
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _made(answer: Answer, region: Region, where: str) -> "QTable":
     rows: dict[str, Any] = {name: np.empty(0, "U1" if unit == "*" else float) for name, unit in UNITS.items()}
     if not nothing_there(answer.content, TABLE):
         read = read_votable(answer.content, UNITS)
-        meta["complete"] = not read.overflow and len(read.table) < MOST
+        meta["complete"] = is_whole(read, MOST)
         rows = {
             name: texts(read.table[name], " ") if unit == "*" else numbers(read.table[name], unit)
             for name, unit in UNITS.items()

@@ -22,7 +22,7 @@ from sciastro.remote.limits import DEFAULTS, Limits
 from sciastro.remote.transport import Answer, Request, Trouble, ask
 from sciastro.remote.trouble import shown
 from sciastro.remote.viziertables import TABLES, VizierTable
-from sciastro.remote.votable import read_votable
+from sciastro.remote.votable import VOTable, read_votable
 
 if TYPE_CHECKING:
     from astropy.table import QTable, Table
@@ -33,6 +33,7 @@ __all__ = [
     "VizierSource",
     "asu_form",
     "check_places",
+    "is_whole",
     "mirrors",
     "nothing_there",
     "numbers",
@@ -126,7 +127,7 @@ class VizierSource:
         if nothing_there(answer.content, self.about.table):
             return _empty(self.bands, meta)
         read = read_votable(answer.content, self.about.units)
-        meta["complete"] = not read.overflow and len(read.table) < self.most
+        meta["complete"] = is_whole(read, self.most)
         names, rows = _plain(read.table, self.about)
         check_places(rows[self.about.position[0]], rows[self.about.position[1]], region)
         return star_table(names, self._columns(rows), self._magnitudes(rows), meta=meta)
@@ -205,6 +206,13 @@ def _conditions(about: VizierTable, depth: Depth) -> str:
     told = [f"{column} {condition}" for column, condition in about.cuts.items()]
     told += [] if depth.faintest is None else [f"{about.faint} <= {depth.faintest:g}"]
     return " and ".join(told) or "all stars"
+
+
+def is_whole(read: VOTable, most: int) -> bool:
+    """Return whether all rows are there: no word of a cut, fewer than `most`, as many as VizieR counted."""
+    count = read.infos.get("matches", "").strip()  # VizieR ends with the number of matching records
+    rows = len(read.table)
+    return not read.overflow and rows < most and not (count.isdigit() and int(count) > rows)
 
 
 def nothing_there(content: bytes, table: str) -> bool:

@@ -105,6 +105,7 @@ def vizier(
     rows: Sequence[Sequence[Cell]] | None,
     *,
     overflow: bool = False,
+    matches: int | None = None,
     units: dict[str, str] | None = None,
 ) -> bytes:
     """Return an answer with these rows (None in a cell is null; None for all: no star was found)."""
@@ -131,6 +132,8 @@ def vizier(
         lines += [f"<TR>{''.join(f'<TD>{_cell(c)}</TD>' for c in row)}</TR>\n" for row in rows]
         lines.append("</TABLEDATA></DATA>\n")
     lines.append("</TABLE>\n")
+    count = len(rows or ()) if matches is None else matches
+    lines.append(f'<INFO name="matches" value="{count}">matching records</INFO>\n')
     if overflow:
         lines.append('<INFO name="QUERY_STATUS" value="OVERFLOW">truncated result (maximum rows)</INFO>\n')
     lines.append("</RESOURCE>\n</VOTABLE>\n")

@@ -161,6 +161,8 @@ def test_units_are_converted_by_what_the_answer_says(server: FaultyServer) -> No
 def test_a_cut_answer_says_so(server: FaultyServer) -> None:
     server.say("/cds", Fault(vizier("I/259/tyc2", STARS["tycho2"], overflow=True)))
     assert source(server, "tycho2").tile(HERE, Depth()).meta["complete"] is False
+    server.say("/cds", Fault(vizier("I/259/tyc2", STARS["tycho2"], matches=3)))
+    assert source(server, "tycho2").tile(HERE, Depth()).meta["complete"] is False
     server.say("/cds", Fault(good("tycho2")))
     short = source(server, "tycho2")
     short.most = 2  # as many rows as asked for: there may be more
