@@ -64,6 +64,7 @@ _MAGNITUDE = (
     re.compile(rf"^(?P<band>{BANDS})'?_?(?:mag|MAG|Mag|magnitude)$"),
     re.compile(rf"^(?:mag|MAG|Mag|m)_(?P<band>{BANDS})'?$"),
     re.compile(r"^phot_(?P<band>g|bp|rp)_mean_mag$"),
+    re.compile(r"^(?:Johnson|Cousins|Sloan)_(?P<band>[uUBVRIgriz])$"),  # the AAVSO's APASS files
     re.compile(r"^(?P<band>mag|MAG|Mag|magnitude)$"),
 )
 _BRIGHT, _FAINT = -30.0, 90.0  # beyond: 99.999, -99, -999, 9999, -32.768 (a scaled integer's null)

@@ -256,3 +256,18 @@ def test_bad_input_says_what_and_where(tmp_path, text, message):
 def test_missing_file(tmp_path):
     with pytest.raises(CatalogError, match=r"none\.csv: does not exist"):
         read_user_catalog(tmp_path / "none.csv")
+
+
+def test_files_of_apass_from_the_aavso(tmp_path):
+    path = tmp_path / "apass_dr10.csv"
+    path.write_text(
+        "radeg,raerr,decdeg,decerr,number_of_Obs,Johnson_V,Verr,Johnson_B,B_err,Sloan_g,gerr,Sloan_r,r_err\n"
+        "83.9,0.510,-5.3,0.480,1,16.000,NA,NA,NA,NA,NA,15.900,0.100\n"
+        "83.8,0.310,-5.4,0.280,4,14.500,0.040,15.100,0.050,14.800,0.030,14.300,0.020\n"
+    )
+    out = read_user_catalog(path)
+    assert out["mag"].value == pytest.approx([14.5, 16.0])
+    assert out["mag_r_err"].value == pytest.approx([0.02, 0.1])
+    assert out["color"][0].value == pytest.approx(0.6)
+    assert np.isnan(out["mag_B"][1]) and np.isnan(out["mag_err"][1])
+    assert out["ra_err"][0].to_value(u.arcsec) == pytest.approx(0.31)
