@@ -116,7 +116,7 @@ class Code:
         address = self.builder.bitcast(self.builder.gep(start, [index]), ir.IntType(8).as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [address.type, _I32, _I32, _I32])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-        self.builder.call(function, [address, *(ir.Constant(_I32, k) for k in (0, 3, 1))])
+        self.builder.call(function, [address, *(ir.Constant(_I32, k) for k in (0, 2, 1))])
 
     def either(self, vectors):
         """Return the OR of bits."""
