@@ -42,13 +42,13 @@ def combine_bands(planes, options, rows, workers):
 
     def strip(first):
         size = n, rows + edge, width + edge
-        buffers = [np.zeros(size, plane.dtype) for plane in planes]
+        buffers, marks = [np.zeros(size, plane.dtype) for plane in planes], np.empty(size, np.uint8)
         for y in range(first * rows, height, rows * workers):
             y0, y1 = max(y - rim, 0), min(y + rows + rim, height)
             for buffer, plane in zip(buffers, planes, strict=True):
                 for i in range(n):  # as `resample` does: frame by frame into the tile
                     buffer[i, rim - (y - y0) : rim + y1 - y, rim:-rim] = plane[i, y0:y1]
-            done = reject_tile(tuple(buffers), weights, options, sums=np.zeros(2))
+            done = reject_tile(tuple(buffers), weights, options, sums=np.zeros(2), marks=marks)
             here = slice(y, min(y + rows, height))
             part = slice(0, here.stop - here.start)
             image[here], spread[here], bits[here] = done.image[part], done.variance[part], done.quality[part]

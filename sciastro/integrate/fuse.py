@@ -48,6 +48,7 @@ class Buffers:
     variance: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     quality: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
     share: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    marks: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
 
     def take(self, frames: int, shape: tuple[int, int]) -> Planes:
         """Return signal, variance and quality buffers (frame, y, x); contents are left over."""
@@ -69,6 +70,13 @@ class Buffers:
         if self.share.size < size:
             self.share = np.empty(size, np.float32)
         return self.share[:size].reshape((frames, *shape))
+
+    def take_marks(self, frames: int, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Return a buffer (frame, y, x) for the marks of rejected samples; contents are left over."""
+        size = frames * shape[0] * shape[1]
+        if self.marks.size < size:
+            self.marks = np.empty(size, np.uint8)
+        return self.marks[:size].reshape((frames, *shape))
 
 
 def resampler_of(options: ResampleOptions) -> Resampler:
@@ -192,6 +200,7 @@ def integrate_tile(
         numbers=np.searchsorted(used, members),
         other=None if other is None else other[members],
         lenience=None if lenience is None else lenience[members],
+        marks=buffers.take_marks(len(met), tile.shape),
     )  # fmt: skip
     done = replace(done, counts=_of_all(done.counts, members, len(maps), done.image.size))
     if len(met) < len(used):  # what the frames that do not meet the tile say of its empty pixels

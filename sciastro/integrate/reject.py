@@ -118,6 +118,7 @@ def reject_tile(
     numbers: Sequence[int] | npt.NDArray[np.intp] | None = None,
     other: npt.NDArray[np.float64] | None = None,
     lenience: npt.NDArray[np.floating] | None = None,
+    marks: Marks | None = None,
 ) -> TileResult:
     """Return the stack of the samples of a tile, without its rim.
 
@@ -143,6 +144,9 @@ def reject_tile(
         looked for; None looks in the values as they are. The values given are what is combined.
     lenience
         Per frame, factor of what star cores may deviate (`integrate.seeing`); None is 1.
+    marks
+        Memory of the caller for the marks of rejected samples, uint8 (frame, y, x), overwritten; None takes
+        fresh memory.
     """
     n, rows, columns = planes[0].shape
     if frames is None:
@@ -150,7 +154,10 @@ def reject_tile(
     samples = _Samples(*planes[:2], weights, share)
     if other is not None:
         _change(samples, other[:, 0], other[:, 1])
-    marks = np.zeros(planes[0].shape, np.uint8)
+    if marks is None:
+        marks = np.zeros(planes[0].shape, np.uint8)
+    else:
+        marks.fill(0)
     result = _rejected(samples, marks, options, frames)
     method, below, above = options.thresholds(frames)
     if method not in ("none", "minmax") and options.protect > 0:
@@ -180,8 +187,9 @@ def reject_tile(
     counts = np.zeros((n, len(CAUSES)), np.int64)
     causes = np.zeros((len(GROUPS) + 1, *quality.shape) if options.maps else (0, 0, 0), np.uint16)
     consensus(
-        *planes, weights, share, marks, present, rim, np.float32(options.flag_share), low_count,
-        high_count, np.float32(options.outlier_share), np.uint16(Quality.OUTLIER), MISSING, GROUPS,
+        *planes[:2], np.ascontiguousarray(planes[2]), weights, share, marks, present, rim,
+        np.float32(options.flag_share), low_count, high_count, np.float32(options.outlier_share),
+        np.uint16(Quality.OUTLIER), MISSING, GROUPS,
         quality, counts, causes,
     )  # fmt: skip
     context = NO_CONTEXT

@@ -14,9 +14,21 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["BITS", "FLOATS", "I64", "LANES", "Code", "add_sums", "filter_column", "filter_row", "number"]
+__all__ = [
+    "BITS",
+    "FLOATS",
+    "I64",
+    "LANES",
+    "Code",
+    "add_sums",
+    "bits_of_frames",
+    "filter_column",
+    "filter_row",
+    "number",
+]
 
 LANES, TAPS = 16, 6
+AHEAD = 256  # pixels that are fetched before they are wanted
 _SATURATED = 2  # bit of core.quality.Quality
 
 _F32, _I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
@@ -265,6 +277,47 @@ def add_sums(_, variance, x, spread, at, scale, factor, under, over, sums_at):
         below, above = builder.fmul(gain, code.load(code.start(0), x)), code.load(code.start(2), at)
         for k, more in ((6, below), (7, above)):
             code.store(builder.fadd(code.load(code.start(k), sums_at), more), code.start(k), sums_at)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@intrinsic
+def bits_of_frames(_, quality, weight, frames, stride, first, some, every, at):
+    """Write the OR and the AND of the bits of 32 pixels over all frames whose weight is above 0.
+
+    Parameters
+    ----------
+    quality : uint16[frame, ...]
+    weight : float32[frame]
+    frames, stride : int
+        Number of frames, and pixels from one to the next.
+    first : int
+        Where the pixels begin in the first frame.
+    some, every : uint16[n]
+        Written from `at` on: OR and AND.
+    """
+    i64 = types.int64
+    sig = types.void(quality, weight, i64, i64, i64, some, every, i64)
+
+    def codegen(context, builder, signature, arguments):
+        code = Code(context, builder, signature.args, arguments)
+        frames, stride, first, at = (arguments[k] for k in (2, 3, 4, 7))
+        both = ir.VectorType(ir.IntType(16), 2 * LANES)
+        none, full = (ir.Constant(both, [value] * 2 * LANES) for value in (0, 0xFFFF))
+        carried, shared = (cgutils.alloca_once(builder, both) for _ in range(2))
+        builder.store(none, carried)
+        builder.store(full, shared)
+        with cgutils.for_range(builder, frames) as loop:
+            index = builder.add(builder.mul(loop.index, stride), first)
+            code.fetch(code.start(0), builder.add(index, ir.Constant(I64, AHEAD)))
+            there = builder.load(builder.gep(code.start(1), [loop.index]))
+            there = builder.fcmp_ordered(">", there, ir.Constant(there.type, 0.0))
+            bits = code.load(code.start(0), index, 0, both, 2)
+            builder.store(builder.or_(builder.load(carried), builder.select(there, bits, none)), carried)
+            builder.store(builder.and_(builder.load(shared), builder.select(there, bits, full)), shared)
+        code.store(builder.load(carried), code.start(5), at, both, 2)
+        code.store(builder.load(shared), code.start(6), at, both, 2)
         return context.get_dummy_value()
 
     return sig, codegen
