@@ -140,8 +140,8 @@ def _bits_of_row(quality, weight, y, any_bits, all_bits):
 def _lost(values, variance, quality, weight, share, y, places, left, rim, groups, counts, causes):
     """Count the `left` missing samples of some pixels of a row by what they carry.
 
-    Frame by frame: a frame that does not reach a row misses it pixel after pixel. Missing samples mostly carry
-    bits, which are at hand; those that carry none are looked for afterwards, if any are left.
+    Frame by frame: a frame that does not reach a row misses it pixel after pixel. Missing samples mostly
+    carry bits, which are at hand; those that carry none are looked for afterwards, if any are left.
     """
     for bare in (False, True):
         for i in range(values.shape[0]):
@@ -168,7 +168,7 @@ def _lost(values, variance, quality, weight, share, y, places, left, rim, groups
 def _shared(values, variance, quality, weight, share, y, x, candidates, flag_share, whole, carried):
     """Return the bits that more than a share of the weight of the present samples carries.
 
-    `whole` is the weight of all frames where no sample is missing, else 0; `carried` is float32[16] of scratch.
+    `whole` is the weight of all frames where no sample is missing, else 0; `carried` float32[16] of scratch.
     Values are looked at where needed: most pixels here have one frame with bits.
     """
     total, bits, shared, found = F0, NONE, share.size > 0, False
