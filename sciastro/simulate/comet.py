@@ -36,6 +36,13 @@ class CometOptions(Options):
     tail_angle: float = option(60.0, "Position angle of the tail.", unit="deg", low=-360.0, high=360.0)
     tail_share: float = option(0.35, "Part of the light that is in the tail.", low=0.0, high=1.0)
     rate: float = option(120.0, "Motion against the stars.", unit="arcsec / h", low=0.0, high=36000.0)
+    curve: float = option(
+        0.0,
+        "Acceleration to the left of the motion as seen on the sky.",
+        unit="arcsec / h2",
+        low=-1e5,
+        high=1e5,
+    )
     angle: float = option(250.0, "Position angle of the motion.", unit="deg", low=-360.0, high=360.0)
 
 
@@ -49,10 +56,13 @@ def comet_place(
     ra, dec
         Where it is at `middle` [deg].
     """
-    run = options.rate * (when - middle).total_seconds() / 3600
+    hours = (when - middle).total_seconds() / 3600
+    run, side = options.rate * hours, options.curve * hours**2 / 2
     angle = np.deg2rad(options.angle)
     to_ra, to_dec = pixel_to_sky(
-        centered(ra, dec, 1.0, (1, 1)), np.array([-run * np.sin(angle)]), np.array([run * np.cos(angle)])
+        centered(ra, dec, 1.0, (1, 1)),
+        np.array([-run * np.sin(angle) - side * np.cos(angle)]),
+        np.array([run * np.cos(angle) - side * np.sin(angle)]),
     )
     return float(to_ra[0]), float(to_dec[0])
 

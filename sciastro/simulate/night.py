@@ -15,6 +15,7 @@ from astropy.table import QTable
 
 from sciastro.core.lift import in_order
 from sciastro.simulate import camera, events
+from sciastro.simulate.asteroids import Asteroid, add_asteroids, scatter_asteroids
 from sciastro.simulate.bands import color_channels, star_rates
 from sciastro.simulate.comet import add_comet, comet_place
 from sciastro.simulate.dialects import DIALECTS, Card, Value, header_cards, spellings
@@ -25,6 +26,7 @@ from sciastro.simulate.plan import (
     SIDEREAL,
     FrameSpec,
     NightPlan,
+    base_geometry,
     chance,
     middle_of,
     row_order,
@@ -34,7 +36,16 @@ from sciastro.simulate.plan import (
 from sciastro.simulate.psf import Psf, draw_halos, draw_stars
 from sciastro.simulate.sky import add_nebula, all_stars, real_stars, sky_plane, sky_rate
 
-__all__ = ["NightFrame", "Scene", "frame_rng", "frames_of", "light_rate", "make_scene", "night"]
+__all__ = [
+    "NightFrame",
+    "Scene",
+    "asteroids_of",
+    "frame_rng",
+    "frames_of",
+    "light_rate",
+    "make_scene",
+    "night",
+]
 
 Plane = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -121,6 +132,10 @@ def light_rate(scene: Scene, spec: FrameSpec, rng: np.random.Generator) -> Plane
         when = spec.start + timedelta(seconds=spec.exposure / 2)
         place = comet_place(plan.comet, plan.ra, plan.dec, middle_of(plan), when)
         add_comet(plane, plan.comet, place, geometry, channels, plan.telescope, psf, phase)
+    if plan.asteroids.count:
+        times = (middle_of(plan), spec.start, spec.exposure)
+        color = plan.asteroids.color
+        add_asteroids(plane, asteroids_of(plan), color, times, geometry, channels, plan.telescope, psf, phase)
     if spec.clouded:
         air = spec.transparency / plan.cloud_transparency
         plane *= np.float32(air) * events.cloud_plane(rng, geometry.shape, plan.cloud_transparency)
@@ -137,6 +152,12 @@ def light_rate(scene: Scene, spec: FrameSpec, rng: np.random.Generator) -> Plane
         events.satellite(plane, rng, level, spec.fwhm)
     plane *= scene.transmission[spec.band]
     return plane
+
+
+def asteroids_of(plan: NightPlan) -> tuple[Asteroid, ...]:
+    """Return the asteroids of a night, where they are at `plan.middle_of`."""
+    field = base_geometry(plan, plan.band_names[0], flipped=False)
+    return scatter_asteroids(plan.asteroids, field, chance(plan, 77))
 
 
 def _moments(plan: NightPlan, spec: FrameSpec, geometry: Geometry) -> list[tuple[float, Geometry]]:

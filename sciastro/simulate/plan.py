@@ -12,6 +12,7 @@ import numpy as np
 
 from sciastro.core.options import Options, option
 from sciastro.errors import OptionError
+from sciastro.simulate.asteroids import AsteroidOptions
 from sciastro.simulate.bands import Telescope, band_named, color_channels
 from sciastro.simulate.camera import CameraOptions
 from sciastro.simulate.comet import CometOptions
@@ -96,6 +97,7 @@ class NightPlan(Options):
     sky: SkyOptions = option(SkyOptions(), "The sky.")  # noqa: RUF009
     psf: PsfOptions = option(PsfOptions(), "The shape of stars.")  # noqa: RUF009
     comet: CometOptions = option(CometOptions(), "A comet.")  # noqa: RUF009
+    asteroids: AsteroidOptions = option(AsteroidOptions(), "Asteroids.")  # noqa: RUF009
     seed: int = option(1, "Seed of everything random: invented stars, camera, noise.", low=0)
     night: int = option(
         0, "Number of the night: same sky and camera, other noise, dithers and weather.", low=0, high=100_000

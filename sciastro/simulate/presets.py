@@ -236,7 +236,7 @@ def shrunk(plan: NightPlan, factor: float) -> NightPlan:
     )  # fmt: skip
 
 
-_PARTS = ("telescope", "camera", "sky", "psf", "comet")
+_PARTS = ("telescope", "camera", "sky", "psf", "comet", "asteroids")
 
 
 def _shallow(options: Options) -> dict[str, object]:

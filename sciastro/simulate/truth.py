@@ -22,6 +22,7 @@ from sciastro.core.options import Options
 from sciastro.core.wcs import wcs_to_text
 from sciastro.errors import FileError
 from sciastro.simulate import optics
+from sciastro.simulate.asteroids import AsteroidOptions
 from sciastro.simulate.bands import Telescope, color_channels
 from sciastro.simulate.camera import CameraOptions, Sensor, dark_rate_at, make_sensor, throughput
 from sciastro.simulate.comet import CometOptions
@@ -97,6 +98,7 @@ def plan_from(values: dict[str, Any]) -> NightPlan:
         "sky": SkyOptions,
         "psf": PsfOptions,
         "comet": CometOptions,
+        "asteroids": AsteroidOptions,
     }
     plain = {key: value for key, value in values.items() if key not in nested}
     parts = {key: kind.from_mapping(values[key]) for key, kind in nested.items() if key in values}

@@ -1,0 +1,271 @@
+"""What movers are looked for in: usable frames of a finished run, its stars, all sightings on one plane."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.astrometry.plane import deproject, project
+from sciastro.astrometry.sightings import Sightings, Stars
+from sciastro.core.quality import Quality
+from sciastro.core.stars import StarArray
+from sciastro.errors import FileError, MatchError
+from sciastro.io.tables import read_table
+from sciastro.measure.stars import DetectOptions, measure_plane
+from sciastro.recipe.nightframes import NightFrame, calibrated, night_stores, open_night
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+__all__ = ["FORBIDDEN", "Field", "Look", "fields_of", "look_at"]
+
+log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float64]
+
+FEWEST = 3  # frames that show a motion
+HELD = 600 * 10**6  # byte of calibrated frames that are kept for the fits
+MOST = 20_000  # sightings of a frame
+FORBIDDEN = Quality.NO_DATA | Quality.DO_NOT_USE | Quality.SATURATED | Quality.HOT | Quality.DEAD
+
+
+@dataclass
+class Look:
+    """One frame as it was looked at.
+
+    Attributes
+    ----------
+    frame, wcs
+        The frame and its world coordinates.
+    stars
+        What was found on it [pixel of the calibrated plane].
+    fwhm, noise
+        Of stars [pixel], of the sky in a pixel [electron].
+    shape
+        Rows, columns.
+    planes
+        Signal [electron] and which pixels are bad; None where they did not fit into memory.
+    shift
+        What stars say the frame is off by on the plane [arcsec].
+    zero
+        Magnitude of 1 electron / s by the fit, NaN without a zero point; its error.
+    """
+
+    frame: NightFrame
+    wcs: "WCS"
+    stars: StarArray
+    fwhm: float
+    noise: float
+    shape: tuple[int, int]
+    planes: tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None
+    shift: tuple[float, float] = (0.0, 0.0)
+    zero: tuple[float, float] = (float("nan"), float("nan"))
+
+
+@dataclass
+class Field:
+    """The frames of one target and night.
+
+    Attributes
+    ----------
+    out, store
+        Folder of the run, store of the night.
+    target
+        Its name.
+    product
+        Row of ``summary.json`` of the deepest image.
+    frames
+        In order of time.
+    left_out
+        Name of a frame to why it is not used.
+    center
+        Tangent point of the plane: ra, dec [deg].
+    scale
+        [arcsec / pixel].
+    stars, mags, colors
+        Sources of the stack on the plane; their magnitudes (NaN unknown).
+    notes
+        What the user should know.
+    """
+
+    out: Path
+    store: Path
+    target: str
+    product: dict[str, Any]
+    frames: list[NightFrame]
+    left_out: dict[str, str]
+    center: tuple[float, float]
+    scale: float
+    stars: Stars
+    mags: Floats
+    notes: list[str] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+
+    def plane(self, ra: npt.ArrayLike, dec: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Return x (east) and y (north) on the plane [arcsec]."""
+        both = 3600 * project(ra, dec, *self.center)
+        return both[:, 0], both[:, 1]
+
+    def sky(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Return ra, dec [deg] of places on the plane [arcsec]."""
+        return deproject(np.column_stack([np.atleast_1d(x), np.atleast_1d(y)]) / 3600, *self.center)
+
+
+def fields_of(out: Path, summary: dict[str, Any]) -> list[Field]:
+    """Return every target and night of a run in which motion can be seen.
+
+    Raises
+    ------
+    FileError
+        If the run left no store or no source table.
+    MatchError
+        If no target has three frames with times and world coordinates; the message says why.
+    """
+    products = [row for row in summary.get("products", []) if row.get("sources") and not row.get("shows")]
+    if not products:
+        raise FileError(
+            "holds no image with sources.", where=str(out), remedy="Run `sciastro reduce` until photometry."
+        )
+    found, reasons = [], []
+    for store in night_stores(out):
+        frames = open_night(out, store)
+        for target in dict.fromkeys(row["target"] for row in products):
+            of = [row for row in products if row["target"] == target]
+            mine = [one for one in frames if one.target == target]
+            if not mine:
+                continue
+            try:
+                found.append(_field(out, store, target, of, mine))
+            except MatchError as error:
+                reasons.append(str(error))
+    if not found:
+        raise MatchError(
+            " ".join(reasons) or "has no light frames of its images.", where=str(out),
+            remedy="" if reasons else "Run `sciastro reduce` again.",
+        )  # fmt: skip
+    for one in found:
+        one.notes += reasons
+    return found
+
+
+def _field(
+    out: Path, store: Path, target: str, rows: Sequence[dict[str, Any]], frames: Sequence[NightFrame]
+) -> Field:
+    solved = [row for row in rows if row.get("wcs")]
+    if not solved:
+        raise MatchError(
+            "has no world coordinates, so motion on the sky is unknown.", where=target,
+            remedy="Run `sciastro reduce` with --ra, --dec and --scale.",
+        )  # fmt: skip
+    best = max(solved, key=lambda row: (row.get("n_frames") or 0, row.get("depth_mag_5sigma") or 0.0))
+    fit, left_out, notes = _usable(target, frames)
+    center = (float(best["wcs"]["center_deg"][0]), float(best["wcs"]["center_deg"][1]))
+    stars, mags = _stars(out, best, center)
+    return Field(
+        out=out, store=store, target=target, product=best, frames=fit, left_out=left_out, center=center,
+        scale=float(best["wcs"]["scale_arcsec_px"]), stars=stars, mags=mags, notes=notes,
+    )  # fmt: skip
+
+
+def _usable(target: str, frames: Sequence[NightFrame]) -> tuple[list[NightFrame], dict[str, str], list[str]]:
+    """Return the frames that can show motion in order of time, why others cannot, and notes."""
+    left: dict[str, str] = {}
+    for one in frames:
+        if not one.use:
+            left[one.name] = "the run left it out"
+        elif not np.isfinite(one.time):
+            left[one.name] = "has no time of observation"
+        elif not one.wcs:
+            left[one.name] = "has no world coordinates"
+        elif not one.exposure > 0:
+            left[one.name] = "has no exposure time"
+    fit = sorted((one for one in frames if one.name not in left), key=lambda one: one.time)
+    times = np.array([one.time for one in fit])
+    if len(fit) < FEWEST:
+        why = "; ".join(f"{count} {text}" for text, count in _counted(left.values()))
+        raise MatchError(
+            f"has {len(fit)} frame{'s' * (len(fit) != 1)} in which motion can be seen, and {FEWEST} are "
+            f"needed{f' ({why})' if why else ''}.",
+            where=target, remedy="Add frames, or mend their headers (DATE-OBS).",
+        )  # fmt: skip
+    if np.unique(times).size < FEWEST:
+        raise MatchError(
+            f"has {len(fit)} frames at {np.unique(times).size} different time"
+            f"{'s' * (np.unique(times).size != 1)}, and {FEWEST} are needed.",
+            where=target, remedy="Check DATE-OBS: each frame needs its own.",
+        )  # fmt: skip
+    notes = []
+    named = [one.time for one in sorted(fit, key=lambda one: one.name)]
+    if len({one.band for one in fit}) == 1 and np.any(np.diff(named) < 0):
+        notes.append(
+            f"{target}: times do not follow the names of the files; frames are taken in order of time"
+        )
+    same = times.size - np.unique(times).size
+    if same:
+        notes.append(f"{target}: {same} frames have the time of another one; check DATE-OBS")
+    return fit, left, notes
+
+
+def _counted(texts: Any) -> list[tuple[str, int]]:
+    texts = list(texts)
+    return [(text, texts.count(text)) for text in dict.fromkeys(texts)]
+
+
+def _stars(out: Path, row: dict[str, Any], center: tuple[float, float]) -> tuple[Stars, Floats]:
+    table = read_table(out / row["sources"])
+
+    def column(name: str) -> Floats:
+        return np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)
+
+    both = 3600 * project(column("ra"), column("dec"), *center)
+    good = np.isfinite(both).all(axis=1) & (column("flux") > 0)
+    stars = Stars(both[good, 0], both[good, 1], column("flux")[good], column("snr")[good])
+    known = row.get("zeropoint") is not None
+    return stars, column("mag")[good] if known else np.full(int(good.sum()), np.nan)
+
+
+def look_at(one: Field, threshold: float) -> Sightings:
+    """Find what every frame shows, fill `Field.looks`, and return it all on the plane.
+
+    Parameters
+    ----------
+    threshold
+        Least signal over noise of a sighting.
+    """
+    options = DetectOptions(threshold=threshold, max_stars=MOST)
+    held, rows = 0, []
+    number = {frame.name: i for i, frame in enumerate(one.frames)}
+    looks: list[Look | None] = [None] * len(one.frames)
+    for frame, signal, quality in calibrated(one.out, one.store, one.frames):
+        found = measure_plane(signal, quality, options=options)
+        bad = (quality & np.uint16(int(FORBIDDEN))) != 0
+        held += signal.nbytes + bad.nbytes
+        planes = (signal, bad) if held < HELD else None
+        i = number[frame.name]
+        look = Look(frame, frame.world(), found.stars, found.fwhm, found.noise, signal.shape[:2], planes)
+        looks[i] = look
+        rows.append((i, *_sightings(one, look)))
+        log.info("%s: %d sightings, FWHM %.2f pixel", frame.name, found.stars.size, found.fwhm)
+    one.looks = [look for look in looks if look is not None]
+    columns = [np.concatenate([row[k] for row in rows]) for k in range(1, 6)]
+    frame_of = np.concatenate([np.full(row[1].size, row[0]) for row in rows]).astype(np.intp)
+    minutes = np.array([(frame.time - one.frames[0].time) / 60 for frame in one.frames])
+    return Sightings(frame_of, minutes[frame_of], *columns)
+
+
+def _sightings(one: Field, look: Look) -> tuple[Floats, ...]:
+    """Return x, y, err [arcsec], flux [electron / s] and S/N of what a frame shows."""
+    stars = look.stars
+    ra, dec = look.frame.to_sky(look.wcs, stars["x"], stars["y"])
+    x, y = one.plane(ra, dec)
+    scale = one.scale * look.frame.side
+    err = scale * np.sqrt((stars["x_err"].astype(float) ** 2 + stars["y_err"].astype(float) ** 2) / 2)
+    saturated = (stars["quality"] & int(Quality.SATURATED)) != 0
+    err = np.where(saturated, np.maximum(err, 0.5 * scale), err)
+    good = np.isfinite(x) & np.isfinite(y) & np.isfinite(err) & (stars["flux"] > 0)
+    flux = stars["flux"].astype(float) / look.frame.exposure
+    return tuple(values[good] for values in (x, y, err, flux, stars["snr"].astype(float)))
