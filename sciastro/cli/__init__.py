@@ -5,7 +5,7 @@ import gc
 
 import typer
 
-from sciastro.cli import catalog, config, demo, doctor, inspect, reduce, select, simulate, solve
+from sciastro.cli import catalog, config, demo, doctor, inspect, movers, reduce, select, simulate, solve
 
 __all__ = ["app", "main"]
 
@@ -25,6 +25,7 @@ app.command("doctor")(doctor.doctor)
 app.command("reduce")(reduce.reduce)
 app.command("select")(select.select)
 app.command("solve")(solve.solve)
+app.command("movers")(movers.movers)
 app.command("catalog")(catalog.catalog)
 app.command("config")(config.config)
 

@@ -98,6 +98,8 @@ class Mover:
         Whether it moves less than a few widths of a star.
     expected_false
         Tracks as good as this one that chance makes in the night.
+    name, label
+        Name in its night; the known object that it is, if any.
     """
 
     places: tuple[Place, ...]
@@ -109,7 +111,7 @@ class Mover:
     slow: bool
     expected_false: float
     name: str = ""
-    notes: tuple[str, ...] = field(default=())
+    label: str = ""
 
     @property
     def good(self) -> tuple[Place, ...]:

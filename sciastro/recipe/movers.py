@@ -111,7 +111,7 @@ def find_movers(
     for one in fields_of(out, read_summary(out)):
         for note in one.notes:
             tell(note)
-        found.append(_find(one, options, tell))
+        found.append(_find(one, options, sum(len(night.movers) for night in found), tell))
     return found
 
 
@@ -120,7 +120,7 @@ def time_of(one: Field, minutes: float) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=one.frames[0].time + 60 * minutes)
 
 
-def _find(one: Field, options: MoverOptions, tell: Callable[[str], None]) -> Found:
+def _find(one: Field, options: MoverOptions, before: int, tell: Callable[[str], None]) -> Found:
     tell(f"{one.target}: looking at {len(one.frames)} frames")
     raw = look_at(one, options.threshold)
     width = float(np.nanmedian([look.fwhm * look.frame.side for look in one.looks])) * one.scale
@@ -147,7 +147,7 @@ def _find(one: Field, options: MoverOptions, tell: Callable[[str], None]) -> Fou
     ]
     movers = _once(movers, minutes, width)
     movers.sort(key=lambda mover: (np.isnan(mover.mag), mover.mag, -len(mover.places)))
-    named = tuple(replace(mover, name=f"M{i:03d}") for i, mover in enumerate(movers, 1))
+    named = tuple(replace(mover, name=f"M{i:03d}") for i, mover in enumerate(movers, before + 1))
     expected = linked.expected_false + (options.false_tracks if chains else 0.0)
     tell(_result(one, named, linked, expected))
     return Found(one, named, errors, expected, linked.needed, rest.size)

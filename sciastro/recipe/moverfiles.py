@@ -1,0 +1,292 @@
+"""What is written of movers: tables, and a picture of each with its frames side by side and together."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.history import package_version
+from sciastro.io.paths import atomic_path, safe_name
+from sciastro.io.tables import write_table
+from sciastro.recipe.moverfit import Mover, planes_of
+from sciastro.recipe.movers import Found, time_of
+from sciastro.recipe.movingfield import Field
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+__all__ = ["mover_tables", "sky_motion", "write_movers", "write_strips"]
+
+Floats = npt.NDArray[np.float64]
+
+HALF = 16  # pixel around the mover on a strip
+MOST = 12  # frames of a strip
+ZOOM = 4  # times that pixels of a strip are enlarged
+
+MEANINGS = {
+    "name": "Name in this run.",
+    "label": "Known object, if given.",
+    "target": "Field.",
+    "night": "Store of the night.",
+    "time": "Mid-exposure, UTC.",
+    "n_frames": "Frames that show it and enter the motion.",
+    "n_blended": "Frames with a star in it, left out.",
+    "rate": "Motion on the sky.",
+    "rate_err": "Its error.",
+    "angle": "Position angle of the motion, north to east.",
+    "angle_err": "Its error.",
+    "ra": "ICRS.",
+    "dec": "ICRS.",
+    "ra_err": "Error along right ascension times cos(dec).",
+    "dec_err": "Error.",
+    "corr": "Of both errors.",
+    "mag": "Magnitude; NaN without a zero point.",
+    "mag_err": "Its error.",
+    "snr": "Signal over noise.",
+    "chi2": "Of even motion, of both coordinates.",
+    "dof": "Degrees of freedom of chi2.",
+    "slow": "Moves by less than a few widths of a star in all.",
+    "expected_false": "Tracks of as many sightings that chance makes in such a night.",
+    "frame": "Path in the session.",
+    "x": "On the frame, 0-based.",
+    "y": "On the frame, 0-based.",
+    "band": "Filter.",
+    "exposure": "Of the frame.",
+    "seeing": "Full width at half maximum of stars.",
+    "used": "Whether it enters the motion and reports.",
+}
+
+
+def sky_motion(one: Field, mover: Mover) -> tuple[float, float, float, float]:
+    """Return rate [arcsec / min] and position angle [deg] on the sky at the mean time, with their errors."""
+    motion = mover.motion
+    ra, dec = one.sky(
+        [motion.x, motion.x + motion.vx], [motion.y, motion.y + motion.vy]
+    )  # where it is, and a minute later
+    a, d = np.deg2rad(ra), np.deg2rad(dec)
+    east = np.cos(d[1]) * np.sin(a[1] - a[0])
+    north = np.cos(d[0]) * np.sin(d[1]) - np.sin(d[0]) * np.cos(d[1]) * np.cos(a[1] - a[0])
+    rate = 3600 * float(np.rad2deg(np.hypot(east, north)))
+    angle = float(np.rad2deg(np.arctan2(east, north)) % 360)
+    return rate, motion.speed_err, angle, float(np.rad2deg(motion.speed_err / max(rate, 1e-9)))
+
+
+def place_together(one: Field, mover: Mover) -> tuple[float, float, float, float, float]:
+    """Return ra, dec [deg], their errors [arcsec] and correlation from all frames, at the mean time."""
+    motion, fit = mover.motion, mover.together
+    if fit is None:
+        ra, dec = one.sky(motion.x, motion.y)
+        return float(ra[0]), float(dec[0]), motion.place_err, motion.place_err, 0.0
+    ra, dec = one.sky(motion.x + fit.offset[0], motion.y + fit.offset[1])
+    ex, ey = float(np.sqrt(fit.covariance[0, 0])), float(np.sqrt(fit.covariance[1, 1]))
+    return float(ra[0]), float(dec[0]), ex, ey, float(fit.covariance[0, 1] / (ex * ey))
+
+
+def _iso(one: Field, minutes: float) -> str:
+    return time_of(one, minutes).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def mover_tables(found: Sequence[Found]) -> "tuple[QTable, QTable]":
+    """Return one row per mover, and one per place of a mover on a frame."""
+    movers: list[dict[str, object]] = []
+    places: list[dict[str, object]] = []
+    for night in found:
+        one = night.field
+        minutes = [(frame.time - one.frames[0].time) / 60 for frame in one.frames]
+        for mover in night.movers:
+            rate, rate_err, angle, angle_err = sky_motion(one, mover)
+            ra, dec, ra_err, dec_err, corr = place_together(one, mover)
+            movers.append({
+                "name": mover.name, "target": one.target, "night": one.store.name,
+                "time": _iso(one, mover.motion.time), "n_frames": len(mover.good),
+                "n_blended": len(mover.places) - len(mover.good), "rate": rate, "rate_err": rate_err,
+                "angle": angle, "angle_err": angle_err, "ra": ra, "dec": dec, "ra_err": ra_err,
+                "dec_err": dec_err, "corr": corr, "mag": mover.mag, "mag_err": mover.mag_err,
+                "snr": float(np.sqrt(np.sum([place.snr**2 for place in mover.good]))),
+                "chi2": mover.motion.chi2, "dof": mover.motion.dof, "slow": mover.slow,
+                "expected_false": mover.expected_false, "label": mover.label,
+            })  # fmt: skip
+            for place in mover.places:
+                frame, look = one.frames[place.frame], one.looks[place.frame]
+                px, py = one.sky(place.x, place.y)
+                ex, ey = np.sqrt(place.ellipse[0]), np.sqrt(place.ellipse[1])
+                places.append({
+                    "name": mover.name, "target": one.target, "night": one.store.name, "frame": frame.name,
+                    "time": _iso(one, minutes[place.frame]), "ra": float(px[0]), "dec": float(py[0]),
+                    "ra_err": float(ex), "dec_err": float(ey), "corr": float(place.ellipse[2] / (ex * ey)),
+                    "mag": place.mag, "mag_err": place.mag_err, "snr": place.snr,
+                    "x": frame.side * place.pixel[0] + frame.first[0],
+                    "y": frame.side * place.pixel[1] + frame.first[1], "band": frame.band,
+                    "exposure": frame.exposure, "seeing": look.fwhm * frame.side * one.scale,
+                    "used": not place.blended,
+                })  # fmt: skip
+    return _table(movers, MOVER_COLUMNS), _table(places, PLACE_COLUMNS)
+
+
+MOVER_COLUMNS = (
+    "name", "label", "target", "night", "time", "n_frames", "n_blended", "rate", "rate_err", "angle",
+    "angle_err", "ra", "dec", "ra_err", "dec_err", "corr", "mag", "mag_err", "snr", "chi2", "dof", "slow",
+    "expected_false",
+)  # fmt: skip
+PLACE_COLUMNS = (
+    "name", "target", "night", "frame", "time", "ra", "dec", "ra_err", "dec_err", "corr", "mag", "mag_err",
+    "snr", "x", "y", "band", "exposure", "seeing", "used",
+)  # fmt: skip
+UNITS = {
+    "rate": "arcsec / min", "rate_err": "arcsec / min", "angle": "deg", "angle_err": "deg", "ra": "deg",
+    "dec": "deg", "ra_err": "arcsec", "dec_err": "arcsec", "mag": "mag", "mag_err": "mag", "x": "pix",
+    "y": "pix", "exposure": "s", "seeing": "arcsec",
+}  # fmt: skip
+TEXTS = ("name", "label", "target", "night", "time", "frame", "band")
+KINDS = {"n_frames": np.int64, "n_blended": np.int64, "dof": np.int64, "slow": bool, "used": bool}
+
+
+def _table(rows: Sequence[dict[str, object]], names: Sequence[str]) -> "QTable":
+    from astropy import units as u
+    from astropy.table import Column, QTable
+
+    table = QTable()
+    for name in names:
+        kind = np.str_ if name in TEXTS else KINDS.get(name, np.float64)
+        values = np.array([row[name] for row in rows], dtype=kind)
+        if name in UNITS:
+            table[name] = values * u.Unit(UNITS[name])
+        else:
+            table[name] = Column(values)
+        table[name].info.description = MEANINGS[name]
+    table.meta["software"] = f"sciastro {package_version()}"
+    return table
+
+
+def write_movers(out: Path, found: Sequence[Found]) -> list[Path]:
+    """Write ``products/movers.ecsv`` and ``products/movers_positions.ecsv``; return their paths.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    movers, places = mover_tables(found)
+    for table in (movers, places):
+        table.meta["time_scale"] = "UTC"
+        table.meta["fields"] = [_about(night) for night in found]
+    folder = out / "products"
+    return [
+        write_table(folder / "movers.ecsv", movers),
+        write_table(folder / "movers_positions.ecsv", places),
+    ]
+
+
+def _about(night: Found) -> dict[str, object]:
+    """Return what reports and readers need to know of a field."""
+    one, product = night.field, night.field.product
+    return {
+        "target": one.target, "night": one.store.name, "band": str(product["band"]),
+        "frames": len(one.frames), "scale": one.scale,
+        "catalog": str((product.get("wcs") or {}).get("catalog") or ""),
+        "fit_rms": float((product.get("wcs") or {}).get("rms_arcsec") or "nan"),
+        "n_stars": int((product.get("wcs") or {}).get("n_stars") or 0),
+        "mag_system": str((product.get("zeropoint") or {}).get("system") or ""),
+        "mag_catalog": str((product.get("zeropoint") or {}).get("catalog") or ""),
+        "expected_false": night.expected_false, "left_out": dict(one.left_out),
+        "needed": {f"snr {level:g}": count for level, count in night.needed.items()},
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ strips
+def write_strips(out: Path, night: Found) -> list[Path]:
+    """Write a picture of each mover: its frames, centered on its motion, and their mean and median.
+
+    North is not turned up: the pixels are those of the frames. Returns the paths.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    from PIL import Image
+
+    one = night.field
+    shown = {mover.name: _shown(mover) for mover in night.movers}
+    cuts: dict[str, dict[int, Floats]] = {mover.name: {} for mover in night.movers}
+    for i, look in planes_of(one):
+        if look.planes is None:
+            continue
+        image = np.where(look.planes[1], np.nan, look.planes[0]) / look.frame.exposure
+        for mover in night.movers:
+            x, y = mover.motion.at((look.frame.time - one.frames[0].time) / 60)
+            ra, dec = one.sky(x + look.shift[0], y + look.shift[1])
+            u, v = look.frame.to_pixel(look.wcs, ra, dec)
+            if -HALF < u[0] < look.shape[1] + HALF and -HALF < v[0] < look.shape[0] + HALF:
+                cuts[mover.name][i] = _cut(image, float(u[0]), float(v[0]))
+    paths = []
+    for mover in night.movers:
+        night_of = "" if one.store.stem == "frames" else f"{one.store.stem.removeprefix('frames-')}_"
+        stem = safe_name(f"{one.target}_{night_of}{mover.name}")
+        path = out / "renders" / f"{stem}.png"
+        picture = _strip([cuts[mover.name][i] for i in sorted(cuts[mover.name])], shown[mover.name])
+        with atomic_path(path) as part:
+            Image.fromarray(picture).save(part, format="png")
+        paths.append(path)
+    return paths
+
+
+def _shown(mover: Mover) -> int:
+    return min(len(mover.places), MOST)
+
+
+def _cut(image: Floats, x: float, y: float) -> Floats:
+    """Return the square around a place, moved by less than a pixel so that it is central."""
+    size = 2 * HALF + 1
+    out = np.full((size, size), np.nan)
+    x0, y0 = int(np.floor(x)), int(np.floor(y))
+    fx, fy = x - x0, y - y0
+    padded = np.full((size + 1, size + 1), np.nan)
+    rows = slice(max(0, y0 - HALF), min(image.shape[0], y0 + HALF + 2))
+    columns = slice(max(0, x0 - HALF), min(image.shape[1], x0 + HALF + 2))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return out
+    padded[
+        rows.start - y0 + HALF : rows.stop - y0 + HALF, columns.start - x0 + HALF : columns.stop - x0 + HALF
+    ] = image[rows, columns]
+    top = (1 - fx) * padded[:-1, :-1] + fx * padded[:-1, 1:]
+    low = (1 - fx) * padded[1:, :-1] + fx * padded[1:, 1:]
+    return np.asarray((1 - fy) * top + fy * low)
+
+
+def _strip(cuts: Sequence[Floats], most: int) -> npt.NDArray[np.uint8]:
+    """Return the cut-outs in a row with their mean and median at the end, as 8-bit gray."""
+    if not cuts:
+        return np.zeros((ZOOM * (2 * HALF + 1), ZOOM * (2 * HALF + 1)), np.uint8)
+    pick = np.unique(np.linspace(0, len(cuts) - 1, max(most, 1)).round().astype(int))
+    level = [one - np.nanmedian(one) if np.isfinite(one).any() else one for one in cuts]
+    cube = np.array(level)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN pixels stay NaN
+        mean, median = np.nanmean(cube, axis=0), np.nanmedian(cube, axis=0)
+    tiles = [_gray(level[i]) for i in pick] + [_gray(mean), _gray(median)]
+    gap = np.full((tiles[0].shape[0], 2), 90, np.uint8)
+    row: list[npt.NDArray[np.uint8]] = []
+    for k, tile in enumerate(tiles):
+        row += ([gap] if k else []) + ([gap] if k == len(pick) else []) + [tile]
+    return np.concatenate(row, axis=1)
+
+
+def _gray(tile: Floats) -> npt.NDArray[np.uint8]:
+    """Return a tile from 2 sigma below its sky to 10 above, or to its core, enlarged."""
+    known = tile[np.isfinite(tile)]
+    if not known.size:
+        return np.zeros((ZOOM * tile.shape[0], ZOOM * tile.shape[1]), np.uint8)
+    sky = float(np.median(known))
+    sigma = max(1.4826 * float(np.median(np.abs(known - sky))), 1e-9)
+    core = tile[HALF - 2 : HALF + 3, HALF - 2 : HALF + 3]
+    top = max(10 * sigma, float(np.nanmax(core)) - sky if np.isfinite(core).any() else 0.0)
+    scaled = np.clip((np.nan_to_num(tile, nan=sky - 2 * sigma) - sky + 2 * sigma) / (top + 2 * sigma), 0, 1)
+    gray = np.kron((255 * np.sqrt(scaled)).astype(np.uint8), np.ones((ZOOM, ZOOM), np.uint8))
+    middle = ZOOM * HALF + ZOOM // 2
+    for edge in (slice(0, 2 * ZOOM), slice(-2 * ZOOM, None)):  # marks that point to the middle
+        gray[edge, middle], gray[middle, edge] = 255, 255
+    return gray

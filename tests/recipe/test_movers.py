@@ -1,0 +1,225 @@
+"""Movers of a small night: found where they are, with honest errors, told from what only seems to move."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+
+import h5py
+import numpy as np
+import pytest
+from ades_rules import problems
+from small_nights import command, reduce
+
+from sciastro.errors import FileError, MatchError, OptionError
+from sciastro.io.observation80 import parse_line80
+from sciastro.io.tables import read_table
+from sciastro.recipe.movers import find_movers, time_of
+from sciastro.recipe.moverreport import read_facts
+from sciastro.recipe.simulated import night_plan, write_night
+from sciastro.simulate.night import asteroids_of
+from sciastro.simulate.plan import middle_of
+from sciastro.simulate.truth import Truth
+
+PLAN = {
+    "telescope.focal_length": 150.0, "telescope.aperture": 60.0, "seeing": 12.9, "flip": False,
+    "sky.least_density": 60.0, "sky.faintest": 13.5, "lights": 6, "biases": 3, "darks": 3, "flats": 3,
+    "bands": "R", "exposure": 60.0, "haze": 0.02, "seed": 3,
+}  # fmt: skip
+ASTEROIDS = {
+    "asteroids.count": 10, "asteroids.bright": 12.0, "asteroids.faint": 14.5, "asteroids.slow": 1.0,
+    "asteroids.fast": 18.0, "asteroids.margin": 0.2,
+}  # fmt: skip
+FACTS = ("--mpc-code", "703", "--observer", "A. N. Observer", "--aperture", 0.06, "--design", "Refractor",
+         "--detector", "CCD", "--mode", "CCD", "--star-catalog", "Tyc2")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("movers")
+    write_night(night_plan("tiny", {**PLAN, **ASTEROIDS}), folder / "night")
+    return folder, reduce(folder / "night", folder / "out", until="photometry").out
+
+
+@pytest.fixture(scope="module")
+def searched(run):
+    folder, out = run
+    result = command("movers", out)
+    assert result.exit_code == 0, result.output
+    return folder, out, result.output
+
+
+@pytest.fixture
+def spoiled(run, tmp_path):
+    """A copy of the run whose per-frame facts a test may change."""
+    out = tmp_path / "out"
+    shutil.copytree(run[1], out)
+
+    def change(**columns):
+        with h5py.File(out / "frames.h5", "r+") as file:
+            for name, values in columns.items():
+                file[f"lights_0/{name}"][...] = values(file[f"lights_0/{name}"][...])
+        return out
+
+    return change
+
+
+def test_asteroids_are_found_where_they_are(run):
+    folder, out = run
+    said = []
+    (found,) = find_movers(out, tell=said.append)
+    truth, one = Truth.load(folder / "night"), found.field
+    seen = {}
+    for k, true in enumerate(asteroids_of(truth.plan)):
+        for mover in found.movers:
+            off = []
+            for place in mover.good:
+                when = datetime.fromtimestamp(one.frames[place.frame].time, UTC)
+                x, y = one.plane(*true.at(middle_of(truth.plan), when))
+                off.append([(place.x - x[0]) / place.err, (place.y - y[0]) / place.err])
+            if np.median(np.abs(off)) < 5:
+                seen[k] = (mover, np.array(off), true)
+    assert len(seen) >= 8  # of 10; the others meet stars on too many frames
+    assert len(found.movers) == len(seen)  # no false one
+    assert found.expected_false < 0.2
+    pulls = np.concatenate([off for _, off, _ in seen.values()])
+    assert 0.7 < np.sqrt(np.mean(pulls**2)) < 1.35
+    for mover, _, true in seen.values():
+        speed = np.hypot(mover.motion.vx, mover.motion.vy)
+        assert abs(speed - true.rate) < 5 * mover.motion.speed_err + 0.002 * true.rate
+        assert mover.motion.chi2 < 4 * mover.motion.dof
+        # Cousins R of a star with B-V = 0.75 is V - 0.44.
+        assert mover.mag == pytest.approx(true.mag - 0.44, abs=0.12 + 4 * mover.mag_err)
+        fit, when = mover.together, time_of(one, mover.motion.time)
+        x, y = one.plane(*true.at(middle_of(truth.plan), when))
+        off = np.array([mover.motion.x - x[0], mover.motion.y - y[0]]) + fit.offset
+        assert off @ np.linalg.solve(fit.covariance, off) < 25
+    assert "chance makes" in said[-1]
+
+
+def test_tables_and_pictures(searched):
+    _, out, told = searched
+    movers, places = (read_table(out / f"products/{n}.ecsv") for n in ("movers", "movers_positions"))
+    assert len(movers) >= 8
+    assert len(set(movers["name"])) == len(movers)
+    assert set(places["name"]) == set(movers["name"])
+    assert str(movers["rate"].unit) == "arcsec / min"
+    for name in movers["name"]:
+        assert (out / f"renders/Tiny_{name}.png").stat().st_size > 500
+        assert str(name) in told
+    assert movers.meta["time_scale"] == "UTC"
+
+
+def test_ades_report(searched, tmp_path):
+    _, out, _ = searched
+    result = command("movers", out, "--no-again", "--report", "ades", "-o", tmp_path / "r.psv", *FACTS)
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "r.psv").read_text()
+    assert problems(text) == []
+    places = read_table(out / "products/movers_positions.ecsv")
+    assert len(text.splitlines()) - text.index("permID") // 10**9 > np.sum(places["used"])
+    first = text.splitlines()[-int(np.sum(places["used"]))].split("|")
+    assert float(first[6]) == pytest.approx(
+        float(places["ra"][np.flatnonzero(places["used"])[0]].value), abs=1e-6
+    )
+
+
+def test_records_report_of_one_object_from_all_frames(searched, tmp_path):
+    _, out, _ = searched
+    result = command(
+        "movers", out, "--no-again", "--report", "mpc80", "-o", tmp_path / "r.txt", "--object",
+        "M001=2023 AB12", "--stacked", *FACTS,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    record = parse_line80((tmp_path / "r.txt").read_text().splitlines()[-1])
+    movers = read_table(out / "products/movers.ecsv")
+    assert record.designation.provisional == "2023 AB12"
+    assert record.ra == pytest.approx(float(movers["ra"][0].value), abs=2e-5)
+    assert record.band == "R"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"--mpc-code": None}, "lack mpc_code"), ({"--mode": "XYZ"}, "report fact mode"),
+     ({"--star-catalog": None}, "lack catalog. The run's star catalog is 'sciastro stars 1'"),
+     ({"--object": "M001=12345678901234"}, "designation"), ({"--object": "M999=433"}, "names 'M999'"),
+     ({"--object": "M001"}, "Write NAME=DESIGNATION"), ({"--aperture": None, "--observer": None}, "lack observers")],
+)  # fmt: skip
+def test_reports_that_are_refused(searched, tmp_path, change, said):
+    _, out, _ = searched
+    options = dict(zip(FACTS[::2], FACTS[1::2], strict=True)) | change
+    plain = [part for key, value in options.items() if value is not None for part in (key, value)]
+    result = command("movers", out, "--no-again", "--report", "ades", "-o", tmp_path / "r.psv", *plain)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+    assert not (tmp_path / "r.psv").exists()
+
+
+def test_facts_of_a_file(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text('mpc_code = "703"\nobservers = ["A", "B"]\naperture = 0.4\n', encoding="utf-8")
+    facts = read_facts(path, {"aperture": 0.5, "design": None})
+    assert facts == {"mpc_code": "703", "observers": ["A", "B"], "aperture": 0.5}
+    with pytest.raises(OptionError, match="report fact apertur"):
+        read_facts(None, {"apertur": 1.0})
+    path.write_text("mpc_code = ", encoding="utf-8")
+    with pytest.raises(FileError, match="cannot be read as TOML"):
+        read_facts(path, {})
+
+
+# --------------------------------------------------------------------------------------- bad input
+def test_two_frames_are_too_few(spoiled):
+    out = spoiled(use=lambda v: np.where(np.arange(v.size) < 2, v, 0))
+    with pytest.raises(
+        MatchError, match=r"has 2 frames in which motion can be seen, and 3 are needed \(4 the run"
+    ):
+        find_movers(out)
+
+
+def test_frames_without_times(spoiled):
+    out = spoiled(time=lambda v: np.full_like(v, np.iinfo(np.int64).min))
+    with pytest.raises(MatchError, match="6 has no time of observation"):
+        find_movers(out)
+
+
+def test_frames_that_all_have_the_same_time(spoiled):
+    out = spoiled(time=lambda v: np.full_like(v, v[0]))
+    with pytest.raises(MatchError, match="6 frames at 1 different time, and 3 are needed"):
+        find_movers(out)
+
+
+def test_frames_without_world_coordinates(spoiled):
+    out = spoiled(wcs=lambda v: np.array([""] * len(v), dtype=object))
+    with pytest.raises(MatchError, match="6 has no world coordinates"):
+        find_movers(out)
+
+
+def test_times_that_go_backwards_are_told(spoiled):
+    said = []
+    out = spoiled(time=lambda v: v[::-1].copy())
+    find_movers(out, tell=said.append)
+    assert "times do not follow the names of the files" in said[0]
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(FileError, match="is no summary of a run"):
+        find_movers(tmp_path)
+    (tmp_path / "summary.json").write_text(json.dumps({"products": []}))
+    with pytest.raises(FileError, match="holds no image with sources"):
+        find_movers(tmp_path)
+    result = command("movers", tmp_path)
+    assert result.exit_code == 3
+    result = command("movers", tmp_path, "--report", "ades")
+    assert result.exit_code == 2
+    assert "needs a file" in result.stderr
+
+
+def test_a_night_without_movers_has_none(tmp_path):
+    write_night(night_plan("tiny", PLAN), tmp_path / "night")
+    out = reduce(tmp_path / "night", tmp_path / "out", until="photometry").out
+    result = command("movers", out)
+    assert result.exit_code == 0, result.output
+    assert "0 movers in 6 frames" in result.output
+    assert len(read_table(out / "products/movers.ecsv")) == 0
+    report = command("movers", out, "--no-again", "--report", "ades", "-o", tmp_path / "r.psv", *FACTS)
+    assert report.exit_code == 2
+    assert "holds no mover to report" in " ".join(report.stderr.split())
