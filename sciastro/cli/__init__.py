@@ -26,7 +26,8 @@ app.command("reduce")(reduce.reduce)
 app.command("select")(select.select)
 app.command("solve")(solve.solve)
 app.command("movers")(movers.movers)
-app.command("catalog")(catalog.catalog)
+# A negative declination is no option.
+app.command("catalog", context_settings={"ignore_unknown_options": True})(catalog.catalog)
 app.command("config")(config.config)
 
 

@@ -189,6 +189,23 @@ class TileStore:
             tile.stars.unlink(missing_ok=True)
         return tile.size
 
+    def clear(self) -> tuple[int, int]:
+        """Remove everything that is kept of this catalog; return how many tiles and bytes that were."""
+        count = freed = 0
+        with output_errors(self.folder):
+            for tile in self.tiles():
+                count += 1
+                freed += self.drop(tile)
+            for path in [
+                *self.folder.glob("*.json"),
+                *self.folder.glob("*.npy"),
+                *self.folder.glob(".*.part"),
+            ]:
+                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what is not ours stays, and so does the folder then
+                self.folder.rmdir()
+        return count, freed
+
     def mend(self) -> int:
         """Remove every tile that `damaged` tells of; return how many files went."""
         gone = 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +13,11 @@ from sciastro.errors import FileError, OptionError
 from sciastro.io.headers import FrameFacts, facts_from_header
 from sciastro.io.products import is_product
 from sciastro.io.reader import is_image, probe
-from sciastro.io.reference import catalog_info, cone, verify
+from sciastro.io.reference import catalog_info
 from sciastro.io.store import groups, open_group
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe import quality
+from sciastro.recipe.catalogs import CatalogWarning, cone
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -133,34 +135,29 @@ def catalog_lines(
     brightest: int,
     epoch: float | None,
     file: Path | None,
-    verify_data: bool,
+    catalog: str | None = None,
+    faintest: float | None = None,
 ) -> Iterator[str]:
-    """Yield the description of the catalog, its check, or the stars of a cone.
+    """Yield the description of the catalog, or the stars of a cone.
 
     Raises
     ------
     OptionError
         If only one of `ra` and `dec` is given.
-    FileError
-        If the check finds damage.
     """
     if (ra is None) != (dec is None):
         raise OptionError("is given without the other.", where="--ra or --dec", remedy="Give both.")
-    if verify_data:
-        problems = verify()
-        if problems:
-            raise FileError(
-                f"is damaged: {'; '.join(problems)}.", where="star catalog", remedy="Install sciastro again."
-            )
-        yield "the star catalog is complete and unchanged"
-        return
     if file is not None:
         yield from _star_lines(read_user_catalog(file), brightest)
         return
     if ra is None or dec is None:
         yield from _info_lines(catalog_info())
         return
-    yield from _star_lines(cone(ra, dec, radius, epoch=epoch), brightest)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", CatalogWarning)
+        stars = cone((ra, dec), radius, catalog=catalog or "embedded", epoch=epoch, mag_limit=faintest)
+    yield from (f"warning: {one.message}" for one in told)
+    yield from _star_lines(stars, brightest)
 
 
 def _info_lines(info: dict[str, object], indent: str = "") -> Iterator[str]:
