@@ -60,7 +60,7 @@ _HOMES = {
     "open_masters": "sciastro.recipe.byhand",
     "reduce_session": "sciastro.recipe.run",
     "register": "sciastro.recipe.byhand",
-    "solve": "sciastro.recipe.byhand",
+    "solve": "sciastro.recipe.solvecalls",
     "stack": "sciastro.integrate.stack",
 }
 

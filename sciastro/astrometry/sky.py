@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from astropy.table import QTable
     from astropy.wcs import WCS
 
-__all__ = ["CatalogStars", "Hint", "StarsAt", "catalog_stars", "isolated", "pixels_of"]
+__all__ = ["CatalogStars", "Hint", "StarsAt", "catalog_stars", "isolated", "pixels_of", "within"]
 
 Floats = npt.NDArray[np.float64]
 StarsAt = Callable[[float, float, float], "QTable"]
@@ -151,3 +151,11 @@ def isolated(points: Floats, magnitude: Floats, radius: float, contrast: float) 
     good[first[~(magnitude[second] > magnitude[first] + contrast)]] = False
     good[second[~(magnitude[first] > magnitude[second] + contrast)]] = False
     return good
+
+
+def within(table: "QTable", ra: float, dec: float, radius: float) -> "QTable":
+    """Return the rows of a star table (``ra``, ``dec`` [deg]) within `radius` [deg] of a place."""
+    a, d = np.deg2rad(np.asarray(table["ra"].value)), np.deg2rad(np.asarray(table["dec"].value))
+    a0, d0 = np.deg2rad(ra), np.deg2rad(dec)
+    cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a - a0)
+    return table[cosine >= np.cos(np.deg2rad(radius))]

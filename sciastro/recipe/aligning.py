@@ -11,6 +11,7 @@ import numpy as np
 from sciastro.astrometry.frames import RegisterFramesOptions
 from sciastro.astrometry.refine import propagate
 from sciastro.astrometry.register import RegisterOptions, Registration, register
+from sciastro.astrometry.sky import within
 from sciastro.astrometry.solve import Hint, Solution, SolveOptions, solve_field
 from sciastro.core import transform
 from sciastro.core.lift import run_tasks
@@ -162,7 +163,7 @@ def solve_light(
 
     def stars_at(ra: float, dec: float, radius: float) -> "QTable":
         if hint.catalog is not None:
-            return _near(hint.catalog, ra, dec, radius)
+            return within(hint.catalog, ra, dec, radius)
         return cone(ra, dec, radius, epoch=epoch, brightest=DEEPEST)
 
     shape = (light.facts.shape[0] // step, light.facts.shape[1] // step)
@@ -174,13 +175,6 @@ def solve_light(
         epoch=epoch or 2016.0,
         options=recipe.of(SolveOptions),
     )
-
-
-def _near(catalog: "QTable", ra: float, dec: float, radius: float) -> "QTable":
-    a, d = np.deg2rad(np.asarray(catalog["ra"].value)), np.deg2rad(np.asarray(catalog["dec"].value))
-    a0, d0 = np.deg2rad(ra), np.deg2rad(dec)
-    cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a - a0)
-    return catalog[cosine >= np.cos(np.deg2rad(radius))]
 
 
 def hint_of(light: Light, hint: SkyHint, root: Path, step: int) -> Hint | None:

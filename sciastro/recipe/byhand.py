@@ -15,27 +15,25 @@ import numpy.typing as npt
 from sciastro.astrometry.frames import RegisterFramesOptions, best_reference, register_frames
 from sciastro.astrometry.register import Registration
 from sciastro.astrometry.register import register as register_stars
-from sciastro.astrometry.solve import Hint, SolveOptions, solve_field
 from sciastro.calibrate.defects import DefectOptions, defects_from_dark, defects_from_flat, merge_defects
 from sciastro.calibrate.masters import Master, MasterOptions, combine_master
 from sciastro.core import vocabulary as v
 from sciastro.core.history import record
 from sciastro.core.stars import StarArray
 from sciastro.core.vocabulary import labeled, require
-from sciastro.core.wcs import wcs_to_text
 from sciastro.errors import DatasetError
 from sciastro.integrate.normalize import transparency
 from sciastro.io.probe import Probe
 from sciastro.io.products import read_product
 from sciastro.io.reader import probe
-from sciastro.io.reference import cone
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.steps import measure_bands
+from sciastro.recipe.solvecalls import solve
 
 if TYPE_CHECKING:
     import xarray as xr
-    from astropy.table import QTable, Table
+    from astropy.table import Table
 
 __all__ = ["collect_masters", "find_sources", "make_master", "open_masters", "register", "solve"]
 
@@ -290,63 +288,6 @@ def _measured(ds: "xr.Dataset", dim: str, number: int, options: DetectOptions | 
         ds[name].isel({dim: number}).values if name in ds.variables else None for name in names[1:]
     )
     return measure_plane(pixels, quality, gain_noise=variance, options=options or DetectOptions())
-
-
-def solve(
-    image: "xr.Dataset",
-    *,
-    ra: float,
-    dec: float,
-    scale: float,
-    epoch: float = 2016.0,
-    catalog: "QTable | None" = None,
-    detect: DetectOptions | None = None,
-    options: SolveOptions | None = None,
-) -> "xr.Dataset":
-    """Give an integrated dataset its world coordinates, from the stars of its deepest band.
-
-    Parameters
-    ----------
-    image
-        ``image`` [electron / s, (band, y, x)] with variance and quality. Not modified.
-    ra, dec
-        Rough center [deg].
-    scale
-        Rough pixel scale [arcsec / pixel].
-    epoch
-        Julian year of the exposures, to which the catalog stars are moved.
-    catalog
-        Stars to solve with; None takes the embedded catalog.
-
-    Returns
-    -------
-    Dataset
-        `image` with the scalar coordinate ``wcs``; rms [arcsec] and number of stars in its attributes.
-
-    Raises
-    ------
-    SolveError
-        If no solution is beyond doubt.
-    """
-    import xarray as xr
-
-    require(image, v.IMAGE)
-    found = [_measured(image, "band", k, detect) for k in range(image.sizes["band"])]
-    best = max(found, key=lambda one: one.n_stars)
-    options = SolveOptions() if options is None else options
-
-    def stars_at(center_ra: float, center_dec: float, radius: float) -> "QTable":
-        if catalog is not None:
-            return catalog
-        return cone(center_ra, center_dec, radius, epoch=epoch, brightest=3000)
-
-    solution = solve_field(
-        best.stars, (image.sizes["y"], image.sizes["x"]), stars_at=stars_at,
-        hint=Hint(ra=ra, dec=dec, scale=scale), epoch=epoch, options=options,
-    )  # fmt: skip
-    attrs = {"rms_arcsec": solution.rms_arcsec, "n_stars": solution.n_stars, "catalog": solution.catalog}
-    out = image.assign_coords(wcs=xr.Variable((), wcs_to_text(solution.wcs), attrs))
-    return record(out, "astrometry.solve", options, rms_arcsec=solution.rms_arcsec, n_stars=solution.n_stars)
 
 
 def find_sources(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,10 @@ from sciastro.io.raster import read_raster
 from sciastro.io.reader import probe, read_pixels
 from sciastro.measure.stars import DetectOptions, measure_plane
 
-__all__ = ["Field", "from_pixels", "from_stars", "read_field"]
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+__all__ = ["Field", "by_twos", "from_pixels", "from_stars", "read_field"]
 
 PICTURES = (".png", ".jpg", ".jpeg")
 SMALLEST = 32  # pixel: a side that may hold a field of stars
@@ -42,6 +46,10 @@ class Field:
         What the header says, on the grid of `plane`.
     facts
         Other things the header says.
+    year
+        Julian year of the exposure, where the caller says it.
+    catalog
+        Stars that the caller wants it solved with; None takes the embedded catalog.
     """
 
     shape: tuple[int, int]
@@ -51,6 +59,8 @@ class Field:
     top_down: bool = False
     wcs: WCS | None = None
     facts: FrameFacts | None = None
+    year: float | None = None
+    catalog: "QTable | None" = None
     _lists: dict[float | None, StarArray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -61,6 +71,8 @@ class Field:
     @property
     def epoch(self) -> float:
         """Return the Julian year of the exposure, `YEAR` where it is unknown."""
+        if self.year is not None:
+            return self.year
         when = self.facts.time if self.facts is not None else None
         return YEAR if when is None else 1970.0 + when.timestamp() / (365.25 * 86400)
 
@@ -122,14 +134,20 @@ def _picture(path: Path) -> Field:
     return from_pixels(plane, top_down=True, where=str(path))
 
 
+def by_twos(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the means of two by two pixels, which have no color pattern to speak of."""
+    rows, columns = pixels.shape[0] // 2, pixels.shape[1] // 2
+    cells = pixels[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
+    return np.asarray(cells.mean(axis=(1, 3)))
+
+
 def _frame(path: Path) -> Field:
     one = probe(path)[0]
     facts = facts_from_header(one.header, path.name, one.shape, str(one.dtype), one.hdu)
     pixels = read_pixels(path, one.hdu).astype(np.float32)
     step = 2 if facts.cfa else 1  # X-Trans, too: the mean of four pixels has no color pattern to speak of
     if step == 2:
-        rows, columns = pixels.shape[0] // 2, pixels.shape[1] // 2
-        pixels = pixels[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).mean(axis=(1, 3))
+        pixels = by_twos(pixels)
     fits_like = path.suffix.lower() not in (".tif", ".tiff")
     wcs = celestial_from_header(one.header) if facts.has_wcs else None
     if wcs is not None and step == 2:

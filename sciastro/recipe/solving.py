@@ -10,8 +10,9 @@ from pathlib import Path
 from astropy.table import QTable
 
 from sciastro.astrometry.blind import Where, solve_blind
+from sciastro.astrometry.sky import within
 from sciastro.astrometry.solution import Solution
-from sciastro.astrometry.solve import Hint, SolveOptions, solve_field
+from sciastro.astrometry.solve import DEFAULTS, Hint, SolveOptions, solve_field
 from sciastro.errors import SciastroError, SolveError
 from sciastro.io.reference import cone
 from sciastro.recipe.engines import OURS, ask_engine, chosen_engines
@@ -43,6 +44,8 @@ class Question:
     write: bool = True
     writing: Writing = IN_PLACE
     engine: str | None = None
+    given: Hint | None = None
+    options: SolveOptions = DEFAULTS
 
 
 # A way to solve: (field, question, time.monotonic at which to give up) -> Solution; None where it does not
@@ -115,6 +118,8 @@ def stars_of_sky(field: Field) -> Callable[[float, float, float], QTable]:
     """Return the catalog of a field: (ra, dec, radius) [deg] -> table at the epoch of the image."""
 
     def stars_at(ra: float, dec: float, radius: float) -> QTable:
+        if field.catalog is not None:
+            return within(field.catalog, ra, dec, radius)
         return cone(ra, dec, min(radius, 90.0), epoch=field.epoch, brightest=DEEPEST)
 
     return stars_at
@@ -127,7 +132,7 @@ def near_hint(field: Field, question: Question, until: float) -> Solution | None
         return None
     return solve_field(
         field.stars(), field.shape, stars_at=stars_of_sky(field), hint=hint, epoch=field.epoch,
-        options=SolveOptions(),
+        options=question.options,
     )  # fmt: skip
 
 
@@ -136,7 +141,7 @@ def whole_sky(field: Field, question: Question, until: float) -> Solution | None
     return solve_blind(
         [partial(field.stars, width) for width in WIDTHS], field.shape, index=sky_index(),
         stars_at=stars_of_sky(field), epoch=field.epoch, where=_where(field, question), until=until,
-        options=SolveOptions(),
+        options=question.options,
     )  # fmt: skip
 
 
@@ -145,6 +150,8 @@ TIERS: tuple[Tier, ...] = (near_hint, whole_sky)
 
 def _hint(field: Field, question: Question) -> Hint | None:
     """Return what is known of the place, None where the whole sky must be searched."""
+    if question.given is not None and field.wcs is not None:
+        return replace(question.given, wcs=field.wcs)
     facts = field.facts
     scale = question.scale if question.scale is not None else (facts.scale if facts else None)
     scale = scale * field.step if scale is not None else None

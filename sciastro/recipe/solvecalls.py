@@ -1,0 +1,338 @@
+"""`sciastro.solve`: one call for a dataset, a file or a star list.
+
+Reads ``image`` (band, y, x), or ``signal`` or ``raw`` (frame, y, x); writes the coordinate ``wcs``. Of a file
+or a star list it returns the solution. The ways are those of the command: hints first, then the whole sky.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from astropy.wcs import WCS
+
+from sciastro.astrometry.sky import Hint
+from sciastro.astrometry.solution import Solution
+from sciastro.astrometry.solve import SolveOptions
+from sciastro.core import vocabulary as v
+from sciastro.core.history import record
+from sciastro.core.stars import STAR_DTYPE, StarArray
+from sciastro.core.vocabulary import require
+from sciastro.core.wcs import resampled, text_to_wcs, wcs_to_text
+from sciastro.errors import DatasetError, SolveError, UsageError
+from sciastro.measure.stars import DetectOptions, measure_plane
+from sciastro.recipe.solveanswer import file_wcs
+from sciastro.recipe.solvereading import Field, by_twos, from_stars, read_field
+from sciastro.recipe.solving import Question, solve_one
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.coordinates import SkyCoord
+    from astropy.table import QTable
+
+    Place: TypeAlias = Hint | WCS | SkyCoord | Solution | Sequence[float]
+
+__all__ = ["solve"]
+
+log = logging.getLogger(__name__)
+
+
+def solve(
+    what: "xr.Dataset | str | Path | QTable",
+    *,
+    hint: "Place | None" = None,
+    engine: str | None = None,
+    seconds: float = 60.0,
+    shape: tuple[int, int] | None = None,
+    ra: float | None = None,
+    dec: float | None = None,
+    scale: float | None = None,
+    epoch: float | None = None,
+    catalog: "QTable | None" = None,
+    detect: DetectOptions | None = None,
+    options: SolveOptions | None = None,
+) -> "xr.Dataset | Solution":
+    """Find where an image looks, with or without a hint; a guess is never returned.
+
+    Parameters
+    ----------
+    what
+        A dataset (not modified), the path of a file, or a table of stars with ``x``, ``y`` [pixel, the center
+        of the first one is 0], and ``flux``.
+    hint
+        What is known of the place: (ra, dec) or (ra, dec, scale) [deg, deg, arcsec / pixel], a SkyCoord, a
+        WCS, a `Hint`, or the solution of a frame before. It is tried first, and may be wrong. None takes what
+        the file or the dataset says, if anything.
+    engine
+        Who solves: "sciastro" (ours, offline), "tetra3rs", "solve-field", "astrometry", "nova" (sends the
+        star list to nova.astrometry.net), "auto" (ours, then what is installed here); None: what
+        ``config.toml`` allows, else ours.
+    seconds
+        Time allowed for each image; the first use ever takes about 15 s more for the index of the sky.
+    shape
+        Rows and columns of the image that the stars of a table are of.
+    ra, dec, scale
+        The hint, by name.
+    epoch
+        Julian year of the exposure; None takes the time of the file or dataset, or 2016.
+    catalog
+        Stars to solve with; None takes the embedded catalog.
+    detect, options
+        How stars are found, and how the field is solved.
+
+    Returns
+    -------
+    Dataset or Solution
+        Of a dataset with ``image``: itself with the scalar coordinate ``wcs`` (rms [arcsec], number of stars
+        and engine in its attributes). Of frames: with ``wcs`` per frame, empty where one cannot be solved.
+        Of a file or a table: the solution; its ``wcs`` is on the pixels of the file.
+
+    Raises
+    ------
+    SolveError
+        If no solution is beyond doubt.
+    FileError, DatasetError, UsageError
+        If there is nothing to solve in `what`, or the call is wrong.
+
+    Examples
+    --------
+    Stars of a field as a camera sees them, without a word on where they are:
+
+    >>> import sciastro
+    >>> from astropy.table import QTable
+    >>> from sciastro.core.wcs import tan_wcs
+    >>> sky = sciastro.cone(83.8, -5.4, 4.0, epoch=2016.0, brightest=200)
+    >>> camera = tan_wcs(83.8, -5.4, 20.0, (800, 1000), angle=30.0)
+    >>> x, y = camera.all_world2pix(sky["ra"].value, sky["dec"].value, 0)
+    >>> stars = QTable({"x": x, "y": y, "flux": 10 ** (-0.4 * sky["mag"].value)})
+    >>> stars = stars[(x > 0) & (x < 999) & (y > 0) & (y < 799)]
+    >>> found = sciastro.solve(stars, shape=(800, 1000))
+    >>> print(f"{found.scale:.2f} arcsec / pixel, turned by {found.rotation:.1f} degrees")
+    20.00 arcsec / pixel, turned by 30.0 degrees
+    """
+    import xarray as xr
+
+    question = _question(_hinted(hint, ra, dec, scale), engine, seconds, options)
+    if isinstance(what, str | Path):
+        field = replace(read_field(Path(what)), year=epoch, catalog=catalog)
+        return _on_file(solve_one(_with_wcs(field, question), question), field)
+    if not isinstance(what, xr.Dataset):
+        stars = _star_array(what)
+        if shape is None:
+            raise UsageError(
+                "is needed with a star list.",
+                where="shape",
+                remedy="Give rows and columns: shape=(800, 1000).",
+            )
+        field = replace(from_stars(stars, shape), year=epoch, catalog=catalog)
+        return solve_one(_with_wcs(field, question), question)
+    import sciastro.io.accessor  # noqa: F401 (gives the result its ``.sky``)
+
+    if v.IMAGE.name in what.variables:
+        return _solve_image(what, question, detect, epoch, catalog)
+    return _solve_frames(what, question, detect, epoch, catalog)
+
+
+def _hinted(hint: "Place | None", ra: float | None, dec: float | None, scale: float | None) -> Hint:
+    """Return a hint in any of its forms as one; what is named goes first."""
+    from astropy.coordinates import SkyCoord
+
+    if hint is None:
+        out = Hint()
+    elif isinstance(hint, Hint):
+        out = hint
+    elif isinstance(hint, WCS):
+        out = Hint(wcs=hint)
+    elif isinstance(hint, Solution):
+        out = Hint(wcs=hint.wcs)
+    elif isinstance(hint, SkyCoord):
+        out = Hint(ra=float(hint.icrs.ra.deg), dec=float(hint.icrs.dec.deg))
+    elif isinstance(hint, Sequence | np.ndarray) and len(hint) in (2, 3) and not isinstance(hint, str):
+        out = Hint(ra=hint[0], dec=hint[1], scale=hint[2] if len(hint) == 3 else None)
+    else:
+        raise UsageError(
+            f"is {type(hint).__name__}.",
+            where="hint",
+            remedy="Give (ra, dec), (ra, dec, scale), a SkyCoord, a WCS, a Hint or a Solution.",
+        )
+    named: dict[str, Any] = {
+        name: value for name, value in (("ra", ra), ("dec", dec), ("scale", scale)) if value is not None
+    }
+    out = replace(out, **named)
+    _check(out)
+    return out
+
+
+def _check(hint: Hint) -> None:
+    if (hint.ra is None) != (hint.dec is None):
+        raise UsageError("go together.", where="ra and dec", remedy="Give both, or none.")
+    for name, low, high in (("ra", -360.0, 360.0), ("dec", -90.0, 90.0), ("scale", 1e-3, 1e5)):
+        value = getattr(hint, name)
+        if value is not None and not (np.isfinite(value) and low <= value <= high):
+            unit = "arcsec / pixel" if name == "scale" else "degrees"
+            raise UsageError(f"is {value}.", where=name, remedy=f"Give {low:g} to {high:g} {unit}.")
+
+
+def _question(hint: Hint, engine: str | None, seconds: float, options: SolveOptions | None) -> Question:
+    if not (np.isfinite(seconds) and seconds > 0):
+        raise UsageError(f"is {seconds}.", where="seconds", remedy="Give a number above 0.")
+    ra = None if hint.ra is None else float(hint.ra) % 360.0
+    return Question(
+        ra=ra, dec=hint.dec, scale=hint.scale, radius=max(hint.radius, 5.0), seconds=seconds, write=False,
+        engine=engine, given=hint if hint.wcs is not None else None, options=options or SolveOptions(),
+    )  # fmt: skip
+
+
+def _with_wcs(field: Field, question: Question) -> Field:
+    """Return the field with the WCS of the hint in place of its header's."""
+    given = question.given.wcs if question.given is not None else None
+    if given is None:
+        return field
+    return replace(field, wcs=resampled(given, scale=1 / field.step) if field.step > 1 else given)
+
+
+def _on_file(solution: Solution, field: Field) -> Solution:
+    """Return a solution on the pixels of the file, which may be finer than those that were solved."""
+    if field.step == 1:
+        return solution
+    from astropy import units as u
+
+    step, table = field.step, solution.matched.copy()
+    for axis in ("x", "y"):
+        table[axis] = table[axis] * step + 0.5 * (step - 1) * u.pix
+        table[f"d{axis}"] = table[f"d{axis}"] * step
+    return replace(
+        solution, wcs=file_wcs(solution, field), matched=table, scale=solution.scale / step,
+        rms_px=solution.rms_px * step, round_trip_px=solution.round_trip_px * step,
+    )  # fmt: skip
+
+
+def _star_array(table: "QTable") -> StarArray:
+    """Return the rows of a star list as `STAR_DTYPE`."""
+    names = getattr(table, "colnames", None)
+    if names is None:
+        raise UsageError(
+            f"is {type(table).__name__}.", where="what", remedy="Give a dataset, a path, or a table of stars."
+        )
+    missing = [name for name in ("x", "y", "flux") if name not in names]
+    if missing:
+        raise DatasetError(
+            f"has no column '{missing[0]}' (columns: {', '.join(names[:12])}).",
+            where="star list",
+            remedy="Name positions 'x', 'y' [pixel] and brightness 'flux'.",
+        )
+    stars = np.zeros(len(table), STAR_DTYPE)
+    stars["fwhm"], stars["x_err"], stars["y_err"] = 3.0, np.nan, np.nan
+    for name in ("x", "y", "flux", "flux_err", "x_err", "y_err", "fwhm", "snr"):
+        if name in names:
+            stars[name] = _numbers(table[name])
+    return stars[np.argsort(-np.nan_to_num(stars["flux"]), kind="stable")]
+
+
+def _numbers(column: Any) -> npt.NDArray[np.float64]:
+    plain = np.ma.asarray(getattr(column, "value", column))
+    return np.asarray(np.ma.filled(plain.astype(np.float64), np.nan))
+
+
+def _solve_image(
+    image: "xr.Dataset",
+    question: Question,
+    detect: DetectOptions | None,
+    epoch: float | None,
+    catalog: "QTable | None",
+) -> "xr.Dataset":
+    """Give an integrated dataset its world coordinates, from the stars of its deepest band."""
+    import xarray as xr
+
+    require(image, v.IMAGE)
+    lists = [_stars_of(image, "band", k, detect) for k in range(image.sizes["band"])]
+    best = max(lists, key=len)
+    known = _wcs_of(image["wcs"].values if "wcs" in image.variables else "")
+    shape = (image.sizes["y"], image.sizes["x"])
+    field = replace(from_stars(best, shape), wcs=known, year=epoch, catalog=catalog)
+    solution = solve_one(_with_wcs(field, question), question)
+    attrs = {
+        "rms_arcsec": solution.rms_arcsec, "n_stars": solution.n_stars, "catalog": solution.catalog,
+        "engine": solution.method,
+    }  # fmt: skip
+    out = image.assign_coords(wcs=xr.Variable((), wcs_to_text(solution.wcs), attrs))
+    return record(
+        out, "astrometry.solve", question.options, rms_arcsec=solution.rms_arcsec, n_stars=solution.n_stars
+    )
+
+
+def _solve_frames(
+    frames: "xr.Dataset",
+    question: Question,
+    detect: DetectOptions | None,
+    epoch: float | None,
+    catalog: "QTable | None",
+) -> "xr.Dataset":
+    """Give every frame its own world coordinates; each is a hint for the next."""
+    name = v.SIGNAL.name if v.SIGNAL.name in frames.variables else v.RAW.name
+    require(frames, v.SIGNAL if name == v.SIGNAL.name else v.RAW)
+    count = frames.sizes["frame"]
+    before = np.asarray(frames["wcs"].values).astype(str) if "wcs" in frames.variables else [""] * count
+    texts: list[str] = []
+    last: WCS | None = None
+    problem: SolveError | None = None
+    for k in range(count):
+        field = _frame_field(frames, name, k, detect)
+        field = replace(field, year=epoch or _year(frames, k), catalog=catalog)
+        known = last or (question.given.wcs if question.given is not None else None) or _wcs_of(before[k])
+        asked = question if known is None else replace(question, given=Hint(wcs=known))
+        try:
+            solution = solve_one(_with_wcs(field, asked), asked)
+        except SolveError as error:
+            log.warning("frame %d: %s", k, error)
+            problem = error
+            texts.append("")
+            continue
+        last = file_wcs(solution, field)
+        texts.append(wcs_to_text(last))
+    if problem is not None and not any(texts):
+        raise problem
+    out = frames.assign_coords(wcs=v.labeled(v.WCS, np.array(texts, dtype=np.str_)))
+    return record(out, "astrometry.solve", question.options, n_frames=sum(map(bool, texts)))
+
+
+def _frame_field(frames: "xr.Dataset", name: str, k: int, detect: DetectOptions | None) -> Field:
+    shape = (frames.sizes["y"], frames.sizes["x"])
+    mosaic = name == v.RAW.name and "cfa" in frames.variables and str(frames["cfa"].values[k])
+    if not mosaic:
+        return from_stars(_stars_of(frames, "frame", k, detect), shape)
+    plane = by_twos(np.asarray(frames[name].isel(frame=k).values, dtype=np.float32))
+    stars = measure_plane(plane, options=detect or DetectOptions()).stars
+    return replace(from_stars(stars, (plane.shape[0], plane.shape[1])), step=2)
+
+
+def _stars_of(ds: "xr.Dataset", dim: str, number: int, options: DetectOptions | None) -> StarArray:
+    names = (
+        ("image", "image_quality", "image_variance") if dim == "band" else ("signal", "quality", "variance")
+    )
+    if dim == "frame" and "signal" not in ds.variables:
+        names = ("raw", "quality", "none")
+    pixels = np.asarray(ds[names[0]].isel({dim: number}).values, dtype=np.float32)
+    quality, variance = (
+        ds[name].isel({dim: number}).values if name in ds.variables else None for name in names[1:]
+    )
+    return measure_plane(pixels, quality, gain_noise=variance, options=options or DetectOptions()).stars
+
+
+def _year(frames: "xr.Dataset", k: int) -> float | None:
+    """Return the Julian year of a frame, None where nobody says."""
+    if "time" not in frames.variables:
+        return None
+    time = np.asarray(frames["time"].values)[k]
+    if np.isnat(time):
+        return None
+    return 2000.0 + float((time - np.datetime64("2000-01-01T12:00:00")) / np.timedelta64(1, "s")) / (
+        365.25 * 86400
+    )
+
+
+def _wcs_of(text: Any) -> WCS | None:
+    return text_to_wcs(str(text)) if str(text) else None
