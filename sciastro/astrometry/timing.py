@@ -248,7 +248,7 @@ def _kernel(path: str) -> Callable[[Julian], Floats]:
 def _from_kernel(tdb: Julian, path: Path) -> Floats:
     """Return the Earth from the barycenter [au] by a JPL kernel."""
     try:
-        return np.moveaxis(_kernel(str(path))(tdb), 0, -1)
+        return np.asarray(np.moveaxis(_kernel(str(path))(tdb), 0, -1))
     except ValueError as error:  # jplephem's OutOfRangeError is one
         raise FileError(
             f"does not hold the date ({error}).", where=str(path), remedy="Give a kernel that covers it."

@@ -9,7 +9,7 @@ stamp is Universal Time, and TT - UT is Espenak & Meeus's polynomial (1860 to 19
 A moment inside a leap second (23:59:60) has no datetime64, and becomes the second after it.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -160,8 +160,8 @@ def to_utc(moment: datetime, scale: str) -> datetime:
         out = shown - _microseconds(dut1(shown))
     else:
         out = utc_of(_terrestrial(julian_utc(shown), scale))
-    stamp: datetime = np.asarray(out).item()
-    return stamp.replace(tzinfo=UTC)
+    microseconds = int(np.asarray(out).astype("datetime64[us]").astype(np.int64))
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 
 
 def _terrestrial(date: Julian, scale: str) -> Julian:

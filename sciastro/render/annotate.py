@@ -26,7 +26,7 @@ Display = npt.NDArray[np.float32]
 
 COLORS = {
     "galaxy": "#ffb38a", "cluster": "#ffe08a", "globular": "#ffd166", "nebula": "#7fe0c3",
-    "planetary": "#8fd0ff", "dark": "#b9b2a8", "star": "#dfe8ff", "other": "#d9c6f2",
+    "planetary": "#8fd0ff", "dark": "#e0d6c6", "star": "#dfe8ff", "other": "#d9c6f2",
     "ra": "#8fb0d8", "dec": "#8fb0d8", "figure": "#9fb9e6", "boundary": "#c79bd2", "text": "#e8eef8",
     "region": "#c79bd2",
 }  # fmt: skip
@@ -139,7 +139,7 @@ class _Drawing:
     def pixels(self) -> Display:
         """Return red, green, blue, cover (0 to 1)."""
         self.canvas.draw()
-        return np.asarray(self.canvas.buffer_rgba(), dtype=np.float32) / 255
+        return np.asarray(self.canvas.buffer_rgba(), dtype=np.float32) / np.float32(255)
 
     def _points(self, pixels: float) -> float:
         return pixels * self.unit * 0.72  # 100 pixels an inch, 72 points an inch
@@ -256,7 +256,8 @@ class _Drawing:
             self.places.marks += [box for box in boxes.values() if max(box.w, box.h) < 60 * self.unit]
             for i in group:
                 mark, box = whole[i], boxes[i]
-                buried = mark.rank >= 2 and any(box.meets(one) for one in self.places.taken)
+                small = max(box.w, box.h) < 30 * self.unit
+                buried = small and mark.rank >= 2 and any(box.meets(one) for one in self.places.taken)
                 at = None if buried or not mark.label else self._place(mark, box)
                 named[i] = at is not None
                 if at is None and mark.rank >= 2:

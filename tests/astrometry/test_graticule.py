@@ -89,7 +89,8 @@ def test_boundaries_part_constellations():
                 continue
             normal = np.array([y[i] - y[i - 1], x[i - 1] - x[i]])
             normal = normal / np.linalg.norm(normal)
-            ra, dec = frame.sky(x[i] + 0.5 * np.array([-1, 1]) * normal[0], y[i] + 0.5 * np.array([-1, 1]) * normal[1])
+            step = 0.5 * np.array([-1, 1])
+            ra, dec = frame.sky(x[i] + step * normal[0], y[i] + step * normal[1])
             sides = [constellation_of(a, d, regions()) for a, d in zip(ra, dec, strict=True)]
             assert sides[0] != sides[1]
             checked += 1
@@ -99,6 +100,6 @@ def test_boundaries_part_constellations():
 def test_figures_follow_great_circles_and_are_none_far_away():
     frame = frame_of(tan_wcs(0.0, 0.0, 60.0, (800, 800)), (800, 800))
     line = figure(frame, (357.0, 1.0, 3.0, 1.0))
-    ra, dec = frame.sky(line.x[0], line.y[0])
+    _, dec = frame.sky(line.x[0], line.y[0])
     assert dec.max() == pytest.approx(1.00137, abs=1e-4)  # tan(dec) = tan(1 deg) / cos(3 deg) on the way
     assert figure(frame, (170.0, 0.0, 175.0, 0.0)) is None

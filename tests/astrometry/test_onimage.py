@@ -26,7 +26,9 @@ def test_an_ellipse_turns_with_the_image(parity, angle):
     assert (got.angle - truth + 90) % 180 - 90 == pytest.approx(0, abs=0.05)
 
 
-@pytest.mark.parametrize(("ra", "dec"), [(0.0, 20.0), (359.999, -60.0), (10.0, 89.9), (0.0, 90.0), (7.0, -90.0)])
+@pytest.mark.parametrize(
+    ("ra", "dec"), [(0.0, 20.0), (359.999, -60.0), (10.0, 89.9), (0.0, 90.0), (7.0, -90.0)]
+)
 def test_axes_are_true_at_poles_and_at_zero(ra, dec):
     frame = frame_of(tan_wcs(ra, dec, 2.0, SHAPE), SHAPE)
     local = frame.axes(ra, dec)
@@ -66,5 +68,6 @@ def test_a_wcs_without_distortion_object_works():
 
 
 def test_separation_is_that_of_astropy():
-    a, b = SkyCoord([10, 0, 359.9999], [0, 90, 10], unit="deg"), SkyCoord([190, 77, 0.0001], [0, 89, 10], unit="deg")
+    a = SkyCoord([10, 0, 359.9999], [0, 90, 10], unit="deg")
+    b = SkyCoord([190, 77, 0.0001], [0, 89, 10], unit="deg")
     assert np.allclose(separation(a.ra.deg, a.dec.deg, b.ra.deg, b.dec.deg), a.separation(b).deg, atol=1e-12)
