@@ -5,9 +5,9 @@ taken well before or after, show nothing. Two candidates of two frames propose a
 frames support wins, and of equal ones the brighter. A least-squares line through its supporters follows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from sciastro.errors import MatchError
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
 
-__all__ = ["Detections", "Track", "find_track", "line_through"]
+__all__ = ["CurvedTrack", "Detections", "Track", "Way", "find_track", "line_through"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,6 +46,31 @@ class Detections:
     x: Floats
     y: Floats
     flux: Floats
+
+
+class Way(Protocol):
+    """Where something is at any time."""
+
+    def at(self, time: float) -> tuple[float, float]:
+        """Return x and y [pixel] at `time` [s]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CurvedTrack:
+    """A way that something else knows, such as an ephemeris.
+
+    Attributes
+    ----------
+    place
+        Returns x and y [pixel] at a time [s].
+    """
+
+    place: Callable[[float], tuple[float, float]]
+
+    def at(self, time: float) -> tuple[float, float]:
+        """Return x and y [pixel] at `time` [s]."""
+        return self.place(time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,9 @@ class CometOptions(Options):
     last: str = option(
         "", "Where it is on the last frame in time, as raw pixels X,Y (0-based); empty finds it."
     )
+    ephemeris: str = option(
+        "", "File with its places on the sky (table, JPL Horizons or MPC text); empty: none."
+    )
 
 
 def shifted_maps(maps: npt.ArrayLike, shifts: npt.ArrayLike) -> Floats:

@@ -157,7 +157,7 @@ def _warn(
             "set grade.weight=expression, or leave it out."
         )
     comet = request.recipe.of(CometOptions)
-    if not comet.enabled and (comet.first or comet.last or comet.rate is not None):
+    if not comet.enabled and (comet.first or comet.last or comet.ephemeris or comet.rate is not None):
         context.warn("The comet's place and motion are not used; set comet.enabled=true, or leave them out.")
     for path, reason in session.skipped:
         context.warn(f"{path}: {reason}")

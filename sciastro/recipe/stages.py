@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from sciastro.astrometry.movers import Track
+from sciastro.astrometry.movers import Way
 from sciastro.astrometry.solve import Solution
 from sciastro.errors import MatchError
 from sciastro.integrate.moving import CometOptions
@@ -187,7 +187,7 @@ def integrate(run: Run) -> None:
         _nothing(run)
 
 
-def _stacked(run: Run, members: StackSet, band: str, track: Track | None) -> Stacked | None:
+def _stacked(run: Run, members: StackSet, band: str, track: Way | None) -> Stacked | None:
     """Stack a band on the stars, and on a comet where there is one, which has products of its own."""
     old = run.old(members)
     if old is not None:
