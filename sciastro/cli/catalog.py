@@ -13,12 +13,12 @@ ACTIONS = ("status", "fetch", "clear", "verify")
 def catalog(
     action: Annotated[
         str | None,
-        typer.Argument(metavar="[status|fetch|clear|verify]", help="What to do with kept catalogs."),
+        typer.Argument(metavar="status|fetch|clear|verify", help="What to do with kept catalogs."),
     ] = None,
     region: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[REGION]",
+            metavar="REGION",
             help="What to fetch: RA DEC RADIUS in degrees, an object's name, an image with world "
             "coordinates, or a folder of frames.",
         ),
@@ -86,13 +86,15 @@ def catalog(
 
                 typer.echo(json.dumps(keeping.status_rows(), indent=1))
                 return
-            lines = {
-                "status": keeping.status_lines,
-                "verify": keeping.verify_lines,
-                "clear": lambda: keeping.clear_lines(name, damaged=damaged),
-                "fetch": lambda: keeping.fetch_lines(
+            if chosen == "status":
+                lines = keeping.status_lines()
+            elif chosen == "verify":
+                lines = keeping.verify_lines()
+            elif chosen == "clear":
+                lines = keeping.clear_lines(name, damaged=damaged)
+            else:
+                lines = keeping.fetch_lines(
                     region or [], catalog=name or "gaia-dr3", radius=radius, faintest=faintest
-                ),
-            }[chosen]()
+                )
         for line in lines:
             console.print(line, markup=False, highlight=False, soft_wrap=True)

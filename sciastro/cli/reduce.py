@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sciastro.cli.common import catalog_name
+
 __all__ = ["reduce"]
 
 STEPS_HELP = (
@@ -64,11 +66,12 @@ def reduce(
         bool, typer.Option("--library-add", help="Copy the masters that are made into the library.")
     ] = False,
     catalog: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Your own star catalog (CSV, ECSV, FITS, VOTable) for the WCS and the zero point.",
-            exists=True,
-            dir_okay=False,
+            metavar="NAME|FILE",
+            help="Stars for the WCS and the zero point: your own file (CSV, ECSV, FITS, VOTable), or "
+            "a catalog that is fetched once and kept: gaia-dr3, apass-dr9, refcat2, ps1, ...",
+            callback=catalog_name,
         ),
     ] = None,
     ra: Annotated[

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sciastro.cli.common import catalog_name
+
 if TYPE_CHECKING:
     from sciastro.recipe.solveanswer import Answer
     from sciastro.recipe.solved import Solved
@@ -42,6 +44,15 @@ def solve(
     distortion: Annotated[
         str, typer.Option(metavar="sip|tpv", help="Form of distortion; TPV for SCAMP and SWarp.")
     ] = "sip",
+    catalog: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Stars for the last fit: gaia-dr3 or another catalog (fetched once and kept), or your own "
+            "file.",
+            callback=catalog_name,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Write a page of how good the solutions are, and tables of residuals beside it."),
@@ -70,6 +81,7 @@ def solve(
         question = Question(
             ra=ra, dec=dec, scale=scale, radius=radius, seconds=seconds, blind=blind, write=write,
             writing=Writing(folder=output, overwrite=overwrite, distortion=distortion.lower()), engine=engine,
+            catalog=catalog,
         )  # fmt: skip
         solved: list[Solved] = []
         for answer in solve_files(files, question, solved=solved if report is not None else None):
@@ -98,4 +110,5 @@ def _sentence(answer: "Answer") -> str:
         f"{answer.path}: RA {ra:.5f}, Dec {dec:+.5f} deg, {answer.scale_arcsec_px:.4f} arcsec / pixel, up is "
         f"{answer.rotation_deg:.2f} deg east of north{mirrored}; {answer.n_stars} stars, rms "
         f"{answer.rms_arcsec:.2f} arcsec, {answer.engine}, {answer.seconds:.1f} s"
+        + (f" ({answer.note})" if answer.note else "")
     )

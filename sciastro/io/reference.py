@@ -198,10 +198,10 @@ def cone(
     QTable
         ``id``; ``ra``, ``dec`` [deg]; ``ra_err``, ``dec_err`` [arcsec] on the sky (the first is
         times cos(dec)); ``pm_ra_cosdec``, ``pm_dec``, ``pm_ra_err``, ``pm_dec_err`` [mas / yr, NaN
-        unknown]; ``epoch`` of the position [yr]; ``mag``, ``mag_err`` (Johnson V [mag]); ``color`` (B-V
-        [mag], NaN unknown); ``g_mag``, ``bp_rp`` (Gaia [mag], NaN unknown). A star without a known motion
-        stays where it was seen (``epoch`` is that of the observation), and its error grows by
-        15 mas / yr (the dispersion of such stars). ``meta``: system, catalog, epoch, license.
+        unknown]; ``epoch`` that position and error hold for, ``epoch_obs`` of the observation [yr];
+        ``mag``, ``mag_err`` (Johnson V [mag]); ``color`` (B-V [mag], NaN unknown); ``g_mag``, ``bp_rp``
+        (Gaia [mag], NaN unknown). A star without a known motion stays where it was seen, and its error
+        grows by 15 mas / yr (the dispersion of such stars). ``meta``: system, catalog, epoch, license.
         V and B-V: Hipparcos; else from Gaia (Riello et al. 2021, table C.2); else V = VT - 0.090 (BT-VT)
         and B-V = 0.850 (BT-VT) (ESA 1997, vol. 1, sect. 1.3).
 
@@ -243,7 +243,8 @@ def _table(rows: Rows, epoch: float, stars: dict[str, Any]) -> "QTable":
         "pm_dec": motion[:, 1] * (u.mas / u.yr),
         "pm_ra_err": pm_err * (u.mas / u.yr),
         "pm_dec_err": pm_err.copy() * (u.mas / u.yr),
-        "epoch": np.where(np.isfinite(motion[:, 0]), epoch, epoch - years) * u.yr,
+        "epoch": np.full(len(ra), epoch) * u.yr,
+        "epoch_obs": (epoch - years) * u.yr,
         "mag": _values("v", rows, 0.001) * u.mag,
         "mag_err": _values("v_err", rows, 0.001) * u.mag,
         "color": _values("b_v", rows, 0.001) * u.mag,

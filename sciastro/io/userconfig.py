@@ -29,15 +29,20 @@ class UserConfig:
         Where index files of astrometry.net lie (``[solve] index_folders``); empty: the usual folders.
     nova_key, nova_url
         API key of nova.astrometry.net and its address (``[nova] key``, ``url``); empty: none, the usual one.
+    offline, catalog_gigabytes
+        Whether catalogs are never fetched, and how much of them is kept (``[catalogs] offline``,
+        ``gigabytes``).
     """
 
     engines: tuple[str, ...] = ("sciastro",)
     index_folders: tuple[str, ...] = ()
     nova_key: str = field(default="", repr=False)
     nova_url: str = ""
+    offline: bool = False
+    catalog_gigabytes: float = 2.0
 
 
-KNOWN = {"solve": ("engines", "index_folders"), "nova": ("key", "url")}
+KNOWN = {"solve": ("engines", "index_folders"), "nova": ("key", "url"), "catalogs": ("offline", "gigabytes")}
 
 
 def config_path() -> Path:
@@ -69,7 +74,7 @@ def user_config() -> UserConfig:
         place = f" in line {line}" if line else ""
         raise OptionError(f"is no TOML{place}.", where=str(path), remedy="Write it anew.") from None
     _check_names(told, path)
-    solve, nova = told.get("solve", {}), told.get("nova", {})
+    solve, nova, catalogs = (told.get(table, {}) for table in ("solve", "nova", "catalogs"))
     if nova.get("key"):
         _check_private(path)
     return UserConfig(
@@ -77,6 +82,8 @@ def user_config() -> UserConfig:
         index_folders=_texts(solve, "index_folders", path),
         nova_key=_text(nova, "key", path),
         nova_url=_text(nova, "url", path),
+        offline=_flag(catalogs, "offline", path),
+        catalog_gigabytes=_size(catalogs, "gigabytes", path),
     )
 
 
@@ -105,6 +112,20 @@ def _text(table: dict[str, Any], name: str, path: Path) -> str:
     if not isinstance(value, str):
         raise OptionError(f"has a '{name}' that is no text.", where=str(path), remedy="Put it into quotes.")
     return value.strip()
+
+
+def _flag(table: dict[str, Any], name: str, path: Path) -> bool:
+    value = table.get(name, False)
+    if not isinstance(value, bool):
+        raise OptionError(f"has '{name}' that is not true or false.", where=str(path), remedy="Write true.")
+    return value
+
+
+def _size(table: dict[str, Any], name: str, path: Path) -> float:
+    value = table.get(name, UserConfig().catalog_gigabytes)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
+        raise OptionError(f"has '{name}' that is no size.", where=str(path), remedy=f"Write {name} = 2.0.")
+    return float(value)
 
 
 def _texts(table: dict[str, Any], name: str, path: Path) -> tuple[str, ...]:

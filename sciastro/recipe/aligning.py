@@ -24,6 +24,7 @@ from sciastro.integrate.normalize import transparency
 from sciastro.io.reader import probe
 from sciastro.io.reference import cone
 from sciastro.recipe.context import Context
+from sciastro.recipe.deepcatalog import DeepCatalog, deepened
 from sciastro.recipe.lights import Light, StackSet, bands_of
 from sciastro.recipe.panelgrades import grades, panel_transparencies
 from sciastro.recipe.plan import Recipe
@@ -65,12 +66,15 @@ class SkyHint:
         Pixel scale of the raw frames [arcsec / pixel].
     catalog
         The user's own stars; None takes the embedded catalog.
+    deep
+        A deeper catalog for the last fit and the zero points; None takes none.
     """
 
     ra: float | None = None
     dec: float | None = None
     scale: float | None = None
     catalog: "QTable | None" = None
+    deep: DeepCatalog | None = None
 
 
 def julian_year(lights: Sequence[Light]) -> float | None:
@@ -145,6 +149,12 @@ def solve_set(
             log.info("solving %s: %s", light.name, reason)
             continue
         members.reference = light
+        if hint.deep is not None:
+            shape = (light.facts.shape[0] // step, light.facts.shape[1] // step)
+            solution = deepened(
+                solution, light.measures.stars, shape, hint.deep,
+                epoch=epoch, options=recipe.of(SolveOptions), warn=context.warn,
+            )  # fmt: skip
         return solution, ""
     context.warn(f"{members.stem}: no world coordinates: {reason}")
     return None, reason

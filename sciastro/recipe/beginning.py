@@ -184,7 +184,7 @@ def _write_recipe(request: RunRequest, context: Context) -> None:
         "ra": request.ra,
         "dec": request.dec,
         "scale": request.scale,
-        "catalog": request.catalog and request.catalog.name,
+        "catalog": request.catalog and Path(request.catalog).name,
     }
     with atomic_path(context.out / "recipe.toml") as temporary:
         Path(temporary).write_text(recipe_text(request.recipe, facts), encoding="utf-8")

@@ -17,13 +17,12 @@ from sciastro.io import reference
 from sciastro.io.headers import FrameFacts, facts_from_header
 from sciastro.io.reader import probe
 from sciastro.io.skytiles import TileStore, tile_stores, tiles_folder
-from sciastro.recipe.catalogs import cache_limit, is_remote
+from sciastro.recipe.catalogs import cache_limit, is_remote, network_off
 from sciastro.recipe.naming import resolve
 from sciastro.recipe.session import scan
 from sciastro.recipe.tiling import tiles_of
 from sciastro.remote.catalogs import source_names, source_of
 from sciastro.remote.columns import Region
-from sciastro.remote.limits import offline
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -215,7 +214,7 @@ def fetch_lines(
     depth = None if faintest is None else float(math.ceil(faintest))
     for wanted in regions_of(words, radius):
         start, region = time.monotonic(), wanted.region
-        answer = tiles_of(source, region, depth, offline=offline(), limit=cache_limit(), advance=advance)
+        answer = tiles_of(source, region, depth, offline=network_off(), limit=cache_limit(), advance=advance)
         yield from answer.notes
         total = sum(len(one["id"]) for one in answer.stars)
         to = "all stars" if depth is None else f"stars to {source.band} = {depth:g}"
@@ -258,7 +257,7 @@ def status_lines() -> Iterator[str]:
     used = sum(int(str(row["bytes"])) for row in rows)
     most = f"{limit / 1e6:.0f} MB (SCIASTRO_CATALOG_GB)"
     yield f"cache: {tiles_folder()}, {used / 1e6:.1f} MB of at most {most}"
-    network = "switched off (SCIASTRO_OFFLINE)" if offline() else "asked only for catalogs that are named"
+    network = "switched off" if network_off() else "asked only for catalogs that are named"
     yield f"network: {network}"
     for row in rows:
         yield (

@@ -12,7 +12,6 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,10 +21,10 @@ import numpy.typing as npt
 
 from sciastro.core.healpix import unit_vectors
 from sciastro.core.motion import moved_vectors, places_of
-from sciastro.core.options import Options, option
 from sciastro.errors import CatalogError, OptionError
 from sciastro.io import reference
 from sciastro.io.usercatalog import read_user_catalog
+from sciastro.io.userconfig import user_config
 from sciastro.recipe.tiling import Answer, joined, joined_names, tiles_of
 from sciastro.remote.catalogs import source_of
 from sciastro.remote.columns import COLUMNS, Region, Source, star_table
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.table import QTable
 
-__all__ = ["CatalogOptions", "CatalogWarning", "cone", "is_remote", "region_of"]
+__all__ = ["CatalogWarning", "cache_limit", "cone", "is_remote", "network_off", "region_of"]
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,6 @@ UNKNOWN_MOTION = (
 )
 FASTEST = 0.0030  # deg / yr: Barnard's star, the fastest of all, moves 0.00288
 SIZE = "SCIASTRO_CATALOG_GB"  # environment: gigabytes that the cache may have
-GIGABYTES = 2.0
 STEP, DEEP = 2.0, 20.0  # magnitudes deeper, where too few stars came; from here on: everything
 # How much fainter in the first band than in the second a star can be [mag]; other pairs: all are fetched.
 FAINTER = {
@@ -66,17 +64,6 @@ EMBEDDED_BANDS = ("V", "B", "G", "BT", "VT")  # what its V, B-V and G are, or st
 
 class CatalogWarning(UserWarning):
     """Another catalog than the one asked for was used."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CatalogOptions(Options):
-    """How catalogs are asked for over the network; the embedded catalog needs none of it."""
-
-    faintest: float | None = option(
-        None, "Faintest stars that are fetched; none takes as many as are needed.", unit="mag", low=0, high=30
-    )
-    stars: int = option(20_000, "Most stars of a field, the brightest.", low=100, high=1_000_000)
-    offline: bool = option(False, "Fetch nothing; what is in the cache still serves.")
 
 
 def cone(
@@ -116,7 +103,7 @@ def cone(
     columns
         Names of the columns to return; None is all.
     offline
-        Fetch nothing; None does what ``SCIASTRO_OFFLINE`` says.
+        Fetch nothing; None does what ``SCIASTRO_OFFLINE`` or config.toml says.
     fallback
         Whether the embedded catalog takes the place of a remote one that cannot be had. If so, a
         `CatalogWarning` is given, and ``meta["fallback"]`` says why.
@@ -124,13 +111,14 @@ def cone(
     Returns
     -------
     QTable
-        ``id``; ``ra``, ``dec`` [deg, ICRS] at ``epoch`` [yr]; ``ra_err`` (times cos dec), ``dec_err``
-        [arcsec]; ``pm_ra_cosdec``, ``pm_dec`` and their ``pm_ra_err``, ``pm_dec_err`` [mas / yr];
+        ``id``; ``ra``, ``dec`` [deg, ICRS] and ``ra_err`` (times cos dec), ``dec_err`` [arcsec] at
+        ``epoch`` [yr], seen by the catalog at ``epoch_obs``; ``pm_ra_cosdec``, ``pm_dec`` and their
+        ``pm_ra_err``, ``pm_dec_err`` [mas / yr];
         ``parallax``, ``parallax_err`` [mas]; ``mag``, ``mag_err`` (``meta["system"]``), ``color`` (B-V),
         ``g_mag``, ``bp_rp`` [mag]; ``mag_<band>``, ``mag_<band>_err`` [mag]. NaN where unknown.
-        A star without a known motion stays where it was seen: its ``epoch`` is that of the catalog, and its
-        error grows by 15 mas / yr towards the epoch asked for. ``meta``: catalog, query, date, license,
-        citation, system, epoch, complete.
+        A star without a known motion stays where it was seen, and its error grows by 15 mas / yr; where
+        not even the catalog's epoch is known, ``epoch`` and errors are NaN. ``meta``: catalog, query,
+        date, license, citation, system, epoch, complete.
 
     Raises
     ------
@@ -148,7 +136,7 @@ def cone(
         source = source_of(str(catalog))
         try:
             return _columns(
-                _remote(source, region, epoch, (low, high), band, brightest, _off(offline)), columns
+                _remote(source, region, epoch, (low, high), band, brightest, network_off(offline)), columns
             )
         except CatalogError as error:
             if not fallback:
@@ -216,8 +204,9 @@ def _range(limit: MagLimit) -> tuple[float | None, float | None]:
     return low, high
 
 
-def _off(offline: bool | None) -> bool:
-    return switched_off() if offline is None else offline or switched_off()
+def network_off(offline: bool | None = None) -> bool:
+    """Return whether nothing may be fetched: as the caller, the environment or config.toml says."""
+    return bool(offline) or switched_off() or user_config().offline
 
 
 def cache_limit() -> int:
@@ -226,11 +215,11 @@ def cache_limit() -> int:
     Raises
     ------
     OptionError
-        If the environment variable SCIASTRO_CATALOG_GB is no size.
+        If the environment variable SCIASTRO_CATALOG_GB, or config.toml, tells no size.
     """
     text = os.environ.get(SIZE, "").strip()
     try:
-        gigabytes = float(text) if text else GIGABYTES
+        gigabytes = float(text) if text else user_config().catalog_gigabytes
     except ValueError:
         gigabytes = -1.0
     if not 0 <= gigabytes < 1e6:
@@ -402,13 +391,14 @@ def _at_epoch(
 ) -> dict[str, Floats]:
     """Return positions, their errors, and the epochs that they hold for."""
     if epoch is None or vectors is None:
-        return {"epoch": at}
+        return {"epoch": at, "epoch_obs": at}
     known = np.isfinite(columns["pm_ra_cosdec"]) & np.isfinite(columns["pm_dec"]) & np.isfinite(at)
     ra, dec = places_of(vectors)
     out = {
         "ra": np.where(known, ra, columns["ra"]),
         "dec": np.where(known, dec, columns["dec"]),
-        "epoch": np.where(known, epoch, at),
+        "epoch": np.where(np.isfinite(at), epoch, np.nan),
+        "epoch_obs": at,
     }
     for axis in ("ra", "dec"):
         motion = np.where(known, columns.get(f"pm_{axis}_err", np.nan), UNKNOWN_MOTION)

@@ -86,7 +86,7 @@ class Finished:
     color_index: int
 
 
-def catalog_of(stacked: Sequence[Stacked], hint: SkyHint) -> "QTable | None":
+def catalog_of(stacked: Sequence[Stacked], hint: SkyHint, context: Context) -> "QTable | None":
     """Return the catalog stars over a set's canvas at its epoch; None without world coordinates."""
     first = stacked[0]
     if first.wcs is None:
@@ -97,6 +97,8 @@ def catalog_of(stacked: Sequence[Stacked], hint: SkyHint) -> "QTable | None":
     ra, dec = center(first.wcs, (shape[0], shape[1]))
     radius = 1.05 * footprint_radius(first.wcs, (shape[0], shape[1]))
     epoch = julian_year([light for one in stacked for light in one.lights])
+    if hint.deep is not None:
+        return hint.deep.stars(ra, dec, radius, epoch=epoch, brightest=DEEPEST, warn=context.warn)
     return cone(ra, dec, radius, epoch=epoch, brightest=DEEPEST)
 
 
@@ -127,7 +129,7 @@ def measure_set(
     stacked: Sequence[Stacked], hint: SkyHint, recipe: Recipe, context: Context
 ) -> "tuple[list[Finished], QTable | None]":
     """Measure and calibrate every band of a set."""
-    catalog = catalog_of(stacked, hint)
+    catalog = catalog_of(stacked, hint, context)
     found: list[PlaneMeasure] = []
     tables: dict[str, Table] = {}
     for one in stacked:

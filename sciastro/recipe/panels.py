@@ -120,7 +120,9 @@ def register_mosaic(
     for panel in panels:
         for light in panel.lights:
             light.panel = panel.number
-    aimed = aligning.SkyHint(scale=hint.scale, catalog=hint.catalog)  # a given center is that of the whole
+    aimed = aligning.SkyHint(
+        scale=hint.scale, catalog=hint.catalog, deep=hint.deep
+    )  # a given center is that of the whole
     for panel in panels:
         _solve_panel(panel, members.reference, solution, aimed, recipe, root, step)
     _hang(panels, shape, recipe.of(RegisterOptions))

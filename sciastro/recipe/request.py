@@ -1,14 +1,16 @@
 """What the user asks of a run, and what of it can be checked before any file is read."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sciastro.errors import OptionError
 from sciastro.io.paths import ensure_writable, output_errors
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe.aligning import SkyHint
+from sciastro.recipe.catalogs import EMBEDDED, is_remote
 from sciastro.recipe.context import parse_memory
+from sciastro.recipe.deepcatalog import DeepCatalog
 from sciastro.recipe.kept import keep_grown
 from sciastro.recipe.plan import Recipe, load_recipe
 
@@ -42,7 +44,8 @@ class RunRequest:
     library, library_add
         Folder of finished masters that serve too; whether new masters are copied there.
     catalog, ra, dec, scale
-        The user's stars, field center [deg], pixel scale [arcsec / pixel].
+        The user's stars (a file, or the name of a catalog that is fetched), field center [deg], pixel scale
+        [arcsec / pixel].
     keep
         Intermediate frames to export: "calibrated", "registered"; "xisf": the products as XISF too.
     memory, workers
@@ -61,7 +64,7 @@ class RunRequest:
     raw: str = "copy"
     library: Path | None = None
     library_add: bool = False
-    catalog: Path | None = None
+    catalog: Path | str | None = None
     ra: float | None = None
     dec: float | None = None
     scale: float | None = None
@@ -143,5 +146,9 @@ class RunRequest:
     @property
     def sky_hint(self) -> SkyHint:
         """The user's word on the field, with the catalog read."""
-        catalog = read_user_catalog(self.catalog) if self.catalog is not None else None
-        return SkyHint(ra=self.ra, dec=self.dec, scale=self.scale, catalog=catalog)
+        place = SkyHint(ra=self.ra, dec=self.dec, scale=self.scale)
+        if self.catalog is None or str(self.catalog) == EMBEDDED:
+            return place
+        if is_remote(str(self.catalog)):
+            return replace(place, deep=DeepCatalog(str(self.catalog)))
+        return replace(place, catalog=read_user_catalog(self.catalog))

@@ -15,6 +15,8 @@ from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import DEFAULTS, Hint, SolveOptions, solve_field
 from sciastro.errors import SciastroError, SolveError
 from sciastro.io.reference import cone
+from sciastro.recipe.catalogs import EMBEDDED
+from sciastro.recipe.deepcatalog import DeepCatalog, deepened
 from sciastro.recipe.engines import OURS, ask_engine, chosen_engines
 from sciastro.recipe.skyindex import sky_index
 from sciastro.recipe.solveanswer import Answer, answer_of, file_wcs
@@ -33,7 +35,10 @@ IN_PLACE = Writing()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What the user knows: center, radius [deg], scale [arcsec / pixel]; time allowed [s]; whom to ask."""
+    """What the user knows: center, radius [deg], scale [arcsec / pixel]; time allowed [s]; whom to ask.
+
+    `catalog` names deeper stars for the last fit (`recipe.deepcatalog`).
+    """
 
     ra: float | None = None
     dec: float | None = None
@@ -46,6 +51,7 @@ class Question:
     engine: str | None = None
     given: Hint | None = None
     options: SolveOptions = DEFAULTS
+    catalog: str | None = None
 
 
 # A way to solve: (field, question, time.monotonic at which to give up) -> Solution; None where it does not
@@ -60,13 +66,19 @@ def solve_files(
 
     What a page of the solutions needs is appended to `solved`.
     """
+    deep = DeepCatalog(question.catalog) if question.catalog not in (None, EMBEDDED) else None
     for path in paths:
-        start = time.monotonic()
+        start, notes = time.monotonic(), list[str]()
         try:
             if question.write:
                 check_place(path, question.writing)
             field = read_field(path)
             solution = solve_one(field, question)
+            if deep is not None:
+                solution = deepened(
+                    solution, field.stars(), field.shape, deep,
+                    epoch=field.epoch, options=question.options, warn=notes.append,
+                )  # fmt: skip
             written = str(write_solution(path, field, solution, question.writing)) if question.write else ""
         except SciastroError as error:
             if solved is not None:
@@ -76,7 +88,9 @@ def solve_files(
         if solved is not None:
             view = View(file_wcs(solution, field), field.file_shape, field.top_down)
             solved.append(Solved(path.name, solution, view))
-        yield answer_of(path, field, solution, seconds=time.monotonic() - start, written=written)
+        yield answer_of(
+            path, field, solution, seconds=time.monotonic() - start, written=written, note=" ".join(notes)
+        )
 
 
 def solve_one(field: Field, question: Question) -> Solution:

@@ -34,7 +34,8 @@ COLUMNS: dict[str, str] = {
     "pm_dec_err": "mas / yr",
     "parallax": "mas",
     "parallax_err": "mas",
-    "epoch": "yr",  # Julian year that this star's ra and dec hold for
+    "epoch": "yr",  # Julian year that this star's ra, dec and their errors hold for
+    "epoch_obs": "yr",  # Julian year that the catalog has it at
     "mag": "mag",  # in meta["system"]: Johnson V wherever it can be had
     "mag_err": "mag",
     "color": "mag",  # B-V
@@ -178,6 +179,8 @@ def star_table(
     table: dict[str, Any] = {"id": ids}
     for name, unit in COLUMNS.items():
         table[name] = u.Quantity(_plain(columns.get(name), ids.size, unit, name, where), unit, copy=False)
+    if "epoch_obs" not in columns:
+        table["epoch_obs"] = table["epoch"].copy()
     for band, (value, error) in bands.items():
         for name, given in ((f"mag_{band}", value), (f"mag_{band}_err", error)):
             table[name] = u.Quantity(_plain(given, ids.size, "mag", name, where), u.mag, copy=False)
