@@ -28,7 +28,7 @@ from sciastro.errors import SolveError
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["Hint", "Solution", "SolveOptions", "solve_field"]
+__all__ = ["Hint", "Solution", "SolveOptions", "image_stars", "solve_field"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -98,7 +98,7 @@ def solve_field(
     SolveError
         Where no solution is beyond doubt; says what was tried. A guess is never returned.
     """
-    image = _image_stars(stars, shape, options)
+    image = image_stars(stars, shape, options)
     if len(image.points) < options.min_stars:
         raise SolveError(
             f"holds {len(image.points)} stars, and a solution needs at least {options.min_stars}.",
@@ -129,7 +129,8 @@ def solve_field(
     )
 
 
-def _image_stars(stars: StarArray, shape: tuple[int, int], options: SolveOptions) -> ImageStars:
+def image_stars(stars: StarArray, shape: tuple[int, int], options: SolveOptions = DEFAULTS) -> ImageStars:
+    """Return the stars that have a place and light, brightest first."""
     flux = stars["flux"].astype(np.float64)
     good = np.isfinite(stars["x"]) & np.isfinite(stars["y"]) & (flux > 0)
     index = np.flatnonzero(good)

@@ -43,6 +43,7 @@ __all__ = [
     "register_set",
     "solve_light",
     "solve_set",
+    "stars_near",
     "unregistered",
     "transparencies",
 ]
@@ -172,9 +173,7 @@ def solve_light(
     """
 
     def stars_at(ra: float, dec: float, radius: float) -> "QTable":
-        if hint.catalog is not None:
-            return within(hint.catalog, ra, dec, radius)
-        return cone(ra, dec, radius, epoch=epoch, brightest=DEEPEST)
+        return stars_near(hint, ra, dec, radius, epoch, DEEPEST)
 
     shape = (light.facts.shape[0] // step, light.facts.shape[1] // step)
     return solve_field(
@@ -185,6 +184,15 @@ def solve_light(
         epoch=epoch or 2016.0,
         options=recipe.of(SolveOptions),
     )
+
+
+def stars_near(
+    hint: SkyHint, ra: float, dec: float, radius: float, epoch: float | None, brightest: int
+) -> "QTable":
+    """Return the user's own stars around a place [deg], else the embedded ones, at most `brightest`."""
+    if hint.catalog is not None:
+        return within(hint.catalog, ra, dec, radius)
+    return cone(ra, dec, radius, epoch=epoch, brightest=brightest)
 
 
 def hint_of(light: Light, hint: SkyHint, root: Path, step: int) -> Hint | None:

@@ -32,6 +32,7 @@ from sciastro.recipe.lights import StackSet
 from sciastro.recipe.making import make_masters
 from sciastro.recipe.masterbank import MasterBank, match_of_made
 from sciastro.recipe.measuring import measure_lights
+from sciastro.recipe.ownplaces import set_right
 from sciastro.recipe.panels import register_mosaic
 from sciastro.recipe.quality import write_quality
 from sciastro.recipe.residuals import write_residuals
@@ -145,6 +146,7 @@ def _register(run: Run, members: StackSet) -> None:
         register_set(members, solution, run.recipe, run.context, step)
         laid = register_camera(members, solution, run.recipe, run.context, step, julian_year(members.lights))
     run.solutions[members.stem] = laid
+    set_right(members, laid, run.hint, run.context, step)
     grade_set(members, run.recipe, run.context)
     place_canvas(members, laid.wcs if laid else None, run.calibrator, run.recipe, run.context)
 
@@ -153,6 +155,7 @@ def _register_added(run: Run, members: StackSet) -> None:
     """Register the new frames of a set to its old reference; canvas and old frames stay as they are."""
     step, old = run.calibrator.step(members.cfa), run.old(members)
     register_set(added(members), run.solutions[members.stem], run.recipe, run.context, step)
+    set_right(added(members), run.solutions[members.stem], run.hint, run.context, step)
     if old is not None:
         grade_added(members, old, run.recipe, run.context)
 
