@@ -2,7 +2,13 @@
 
 import gzip
 import logging
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
 import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -176,6 +182,39 @@ def test_the_switch_forbids_every_request(
     assert not server.asked
     monkeypatch.setenv("SCIASTRO_OFFLINE", "0")
     assert fetch([at], where="test").content == DOCUMENT
+
+
+def test_a_name_server_that_hangs_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCIASTRO_OFFLINE", raising=False)
+    over = threading.Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        over.wait(20)
+        raise socket.gaierror("never")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    started = time.monotonic()
+    with pytest.raises(CatalogError, match=r"slow\.example did not finish within"):
+        fetch(["https://slow.example/x"], where="test", limits=QUICK)
+    assert time.monotonic() - started < BUDGET
+    over.set()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+def test_a_certificate_that_nobody_signed_is_refused(tmp_path: Path, server: FaultyServer) -> None:
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-keyout", str(key), "-out", str(cert)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server.server.socket = context.wrap_socket(server.server.socket, server_side=True)
+    server.say("/a", Fault(DOCUMENT))
+    with pytest.raises(CatalogError, match=r"certificate that is not trusted .* Log in to the network"):
+        fetch([server.url("/a").replace("http:", "https:")], where="test", limits=QUICK)
+    assert not server.asked
 
 
 def test_other_packages_sessions_keep_to_the_bounds(server: FaultyServer) -> None:
