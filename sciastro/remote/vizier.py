@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from sciastro.errors import CatalogError
 from sciastro.remote.columns import Depth, Region, star_table
+from sciastro.remote.counts import expected_stars
 from sciastro.remote.derived import COLUMNS_OF, ROWS_OF, Floats, landolt_bands
 from sciastro.remote.limits import DEFAULTS, Limits
 from sciastro.remote.transport import Answer, Request, Trouble, ask
@@ -88,6 +89,11 @@ class VizierSource:
         self.order, self.version = about.order, about.version
         landolt = about.name.startswith("landolt")
         self.bands: tuple[str, ...] = tuple("UBVRI") if landolt else tuple(about.magnitudes)
+
+    def expected(self, region: Region, depth: Depth) -> float:
+        """Return about how many stars a region has."""
+        faintest = self.about.like if depth.faintest is None else min(depth.faintest, self.about.like)
+        return expected_stars(region, faintest)
 
     def tile(self, region: Region, depth: Depth) -> "QTable":
         """Return every star of a region; see `columns.Source.tile`.

@@ -38,6 +38,8 @@ class VizierTable:
         Rows that are asked for: VizieR's column -> its condition. Said in the documentation of each.
     faint
         VizieR's column that `Depth.faintest` counts in.
+    like
+        Gaia magnitude down to which the sky has about as many stars as this catalog has.
     epoch
         Julian year of the positions; None where each has its own, or none is known.
     """
@@ -52,6 +54,7 @@ class VizierTable:
     position: tuple[str, str]
     units: Mapping[str, str]
     faint: str
+    like: float
     magnitudes: Mapping[str, tuple[str, str | None]]
     license: str = CDS
     epoch: float | None = None
@@ -103,6 +106,7 @@ def _landolt(name: str, title: str, table: str, citation: str, star: str, form: 
         number=(star,),
         prefix="Landolt ",
         faint=names[0],
+        like=9.0,
         magnitudes={"V": (names[0], f"e_{names[0]}")},
     )  # fmt: skip
 
@@ -129,6 +133,7 @@ TABLES: dict[str, VizierTable] = {
                 **_mags(*_TYCHO.values()),
             },
             faint="VTmag",
+            like=12.0,
             magnitudes=_TYCHO,
             epoch=2000.0,
         ),
@@ -150,6 +155,7 @@ TABLES: dict[str, VizierTable] = {
                 **_mags(*_APASS.values()),
             },
             faint="Vmag",
+            like=17.0,
             magnitudes=_APASS,
         ),
         VizierTable(
@@ -172,6 +178,7 @@ TABLES: dict[str, VizierTable] = {
                 "dupvar": "", **_mags(*_REFCAT.values()),
             },
             faint="rmag",
+            like=19.5,
             magnitudes=_REFCAT,
             cuts={"dupvar": "<4"},  # not a duplicate in Gaia DR2
             epoch=2015.5,
@@ -193,6 +200,7 @@ TABLES: dict[str, VizierTable] = {
                 "Qual": "", "Epoch": "d", **_mags(*_PS1.values()),
             },
             faint="rmag",
+            like=21.0,
             magnitudes=_PS1,
             cuts={"Nd": ">2"},  # seen more than twice
         ),
@@ -213,6 +221,7 @@ TABLES: dict[str, VizierTable] = {
                 "ObsDate": "yr", **_mags(*_SDSS.values()),
             },
             faint="rpmag",
+            like=20.5,
             magnitudes=_SDSS,
             cuts={"mode": "=1", "class": "=6", "clean": "=1"},  # primary, a star, good photometry
         ),
@@ -231,6 +240,7 @@ TABLES: dict[str, VizierTable] = {
                 "_RAJ2000": _DEG, "_DEJ2000": _DEG, "Cluster": "*", "Star": "*", **_mags(*_STETSON.values())
             },
             faint="Vmag",
+            like=21.0,
             magnitudes=_STETSON,
             cuts={"e_Vmag": "<0.05"},
         ),
