@@ -31,8 +31,10 @@ __all__ = [
     "open_masters",
     "reduce_session",
     "register",
+    "resolve",
     "solve",
     "stack",
+    "variables",
 ]
 
 _HOMES = {
@@ -60,8 +62,10 @@ _HOMES = {
     "open_masters": "sciastro.recipe.byhand",
     "reduce_session": "sciastro.recipe.run",
     "register": "sciastro.recipe.byhand",
+    "resolve": "sciastro.recipe.naming",
     "solve": "sciastro.recipe.solvecalls",
     "stack": "sciastro.integrate.stack",
+    "variables": "sciastro.remote.variables",
 }
 
 

@@ -22,6 +22,14 @@ __all__ = ["bridged_session"]
 EVERY_STATE = frozenset(range(100, 600))
 
 
+class _Body(io.BytesIO):
+    """A body that is read already, with the way of reading that callers of `urllib3` expect."""
+
+    def read(self, amt: int | None = -1, decode_content: bool | None = None, **_: Any) -> bytes:
+        """Return up to `amt` bytes; they are decoded already."""
+        return super().read(amt)
+
+
 class _Adapter(BaseAdapter):
     """Sends what `requests` has prepared; the time-out of a call is bounded by `limits.total`."""
 
@@ -68,7 +76,7 @@ def _response(answer: Answer, request: Any) -> requests.Response:
     response.url = answer.location
     response.request = request
     response.encoding = requests.utils.get_encoding_from_headers(response.headers)
-    response.raw = io.BytesIO(answer.content)
+    response.raw = _Body(answer.content)
     response._content = answer.content  # read whole already
     response._content_consumed = True
     return response
