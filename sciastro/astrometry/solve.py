@@ -60,6 +60,13 @@ class SolveOptions(Options):
     false_alarm: float = option(
         1e-7, "Largest acceptable probability of a false solution.", low=1e-30, high=1e-2
     )
+    blind_seconds: float = option(
+        30.0,
+        "Longest search of the whole sky, where no hint leads to a solution; 0 is none.",
+        unit="s",
+        low=0.0,
+        high=3600.0,
+    )
 
 
 DEFAULTS = SolveOptions()

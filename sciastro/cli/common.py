@@ -128,6 +128,7 @@ LABELS = {
     "ingest": "Reading headers",
     "masters": "Building masters",
     "calibrate": "Calibrating and measuring",
+    "index": "Index of the sky, once",
     "solve": "Solving the reference",
     "register": "Registering",
     "integrate": "Integrating",

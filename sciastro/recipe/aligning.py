@@ -26,6 +26,7 @@ from sciastro.io.reference import cone
 from sciastro.recipe.context import Context
 from sciastro.recipe.deepcatalog import DeepCatalog, deepened
 from sciastro.recipe.lights import Light, StackSet, bands_of
+from sciastro.recipe.lostfields import solve_lost
 from sciastro.recipe.panelgrades import grades, panel_transparencies
 from sciastro.recipe.plan import Recipe
 
@@ -157,8 +158,20 @@ def solve_set(
                 epoch=epoch, options=recipe.of(SolveOptions), warn=context.warn,
             )  # fmt: skip
         return solution, ""
-    context.warn(f"{members.stem}: no world coordinates: {reason}")
-    return None, reason
+    best = candidates[0]
+    try:
+        found = solve_lost(
+            best.measures.stars, _stack_shape(best, step), stem=members.stem, why=reason, epoch=epoch,
+            catalog=hint.catalog, options=recipe.of(SolveOptions), context=context,
+        )  # fmt: skip
+    except SolveError as error:
+        context.warn(f"{members.stem}: no world coordinates: {error}")
+        return None, str(error)
+    return found, ""
+
+
+def _stack_shape(light: Light, step: int) -> tuple[int, int]:
+    return light.facts.shape[0] // step, light.facts.shape[1] // step
 
 
 def solve_light(
@@ -175,10 +188,9 @@ def solve_light(
     def stars_at(ra: float, dec: float, radius: float) -> "QTable":
         return stars_near(hint, ra, dec, radius, epoch, DEEPEST)
 
-    shape = (light.facts.shape[0] // step, light.facts.shape[1] // step)
     return solve_field(
         light.measures.stars,
-        shape,
+        _stack_shape(light, step),
         stars_at=stars_at,
         hint=place,
         epoch=epoch or 2016.0,

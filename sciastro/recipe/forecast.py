@@ -175,7 +175,8 @@ def _sky(members: StackSet) -> Iterator[tuple[str, str]]:
         ]
         yield (
             "position",
-            f"needs {' and '.join(lacks)}: else no coordinates, no zero point (exit code 4).",
+            f"looked for on the whole sky, since headers do not tell it; {' and '.join(lacks)} would make it "
+            "quick and sure.",
         )
 
 

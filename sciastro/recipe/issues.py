@@ -211,13 +211,13 @@ def _issues_of_headers(session: Session) -> Iterator[Issue]:
             "no-pointing",
             lambda f: f.pointing is None and not is_wide(f),
             "do not say where the telescope pointed",
-            "Astrometry needs a hint: give --ra and --dec of the field, in degrees.",
+            "The field is looked for over the whole sky; --ra and --dec, in degrees, make it quick.",
         ),
         (
             "no-scale",
             lambda f: f.scale is None,
             "say neither pixel scale nor pixel size and focal length",
-            "Astrometry needs a hint: give --scale, in arcsec per pixel.",
+            "The field is looked for over the whole sky; --scale, in arcsec per pixel, makes it quick.",
         ),
     )
     if back := backward_steps(lights):

@@ -11,7 +11,7 @@ from sciastro.errors import OutputError
 from sciastro.io.reference import catalog_info, star_positions
 from sciastro.io.usercache import keep_arrays, kept_arrays
 
-__all__ = ["sky_index"]
+__all__ = ["sky_index", "sky_index_is_kept"]
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,11 @@ def _name() -> str:
     marks = [files[f"stars/{column}.npy"]["sha256"] for column in ("ra", "dec", "v")]
     made = hashlib.sha256("".join([*marks, str(quads.FORMAT)]).encode()).hexdigest()[:12]
     return f"quads-{made}"
+
+
+def sky_index_is_kept() -> bool:
+    """Return whether the index is there already, so that nobody has to wait for it."""
+    return kept_arrays(_name(), tuple(field.name for field in fields(QuadIndex))) is not None
 
 
 @lru_cache(maxsize=1)

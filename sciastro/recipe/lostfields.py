@@ -1,0 +1,90 @@
+"""A field that nobody tells the place of, or tells wrongly: looked for over the whole sky, offline, bounded.
+
+Reads the stars that pass 1 has measured; writes nothing. It is tried after the hints of headers and options,
+on the frame with the best stars, and costs at most `SolveOptions.blind_seconds` (and the making of the index
+of star patterns, once for a user).
+"""
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from sciastro.core.wcs import center, pixel_scale
+from sciastro.errors import SolveError
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+    from sciastro.astrometry.solution import Solution
+    from sciastro.astrometry.solve import SolveOptions
+    from sciastro.core.stars import StarArray
+    from sciastro.recipe.context import Context
+
+__all__ = ["solve_lost"]
+
+log = logging.getLogger(__name__)
+
+FEWEST = 8  # stars of a frame that may be looked for over the whole sky
+
+
+def solve_lost(
+    stars: "StarArray",
+    shape: tuple[int, int],
+    *,
+    stem: str,
+    why: str,
+    epoch: float | None,
+    catalog: "QTable | None",
+    options: "SolveOptions",
+    context: "Context",
+) -> "Solution":
+    """Find a field by its stars alone, and say so.
+
+    Parameters
+    ----------
+    stars, shape
+        Of the frame that stands for its set, on the stack grid.
+    stem
+        Name of the set, for the warning.
+    why
+        Why the hints did not do.
+    epoch, catalog, options
+        As for `solve_field`; the catalog's stars verify the place, the index is that of the embedded one.
+    context
+        Shows the making of the index, and gets the warning.
+
+    Raises
+    ------
+    SolveError
+        If nothing is beyond doubt within the time, the search is switched off, or there are too few stars.
+    """
+    if options.blind_seconds <= 0 or len(stars) < FEWEST:
+        raise SolveError(why)
+    from dataclasses import replace
+
+    from sciastro.recipe.skyindex import sky_index, sky_index_is_kept  # numba and the index: rarely needed
+    from sciastro.recipe.solvereading import from_stars
+    from sciastro.recipe.solving import Question, whole_sky
+
+    begin = time.monotonic()
+    if not sky_index_is_kept():
+        context.progress.start("index", 1)
+        sky_index()
+        context.progress.finish("index")
+    field = replace(from_stars(stars, shape), year=epoch, catalog=catalog)
+    until = time.monotonic() + options.blind_seconds
+    try:
+        found = whole_sky(field, Question(options=options), until)
+    except SolveError as error:
+        text = (
+            f"{why.rstrip('.')}; and by its stars alone, in {time.monotonic() - begin:.0f} s: {error.found}"
+        )
+        raise SolveError(text, remedy=error.remedy) from error
+    if found is None:
+        raise SolveError(why)
+    ra, dec = center(found.wcs, shape)
+    context.warn(
+        f"{stem}: found by its stars alone, at RA {ra:.4f}, Dec {dec:+.4f} deg, "
+        f"{pixel_scale(found.wcs):.3f} arcsec / pixel of the stack, since {why}"
+    )
+    return found
