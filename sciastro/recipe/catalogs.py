@@ -25,7 +25,7 @@ from sciastro.errors import CatalogError, OptionError
 from sciastro.io import reference
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.io.userconfig import user_config
-from sciastro.recipe.tiling import Answer, joined, joined_names, tiles_of
+from sciastro.recipe.tiling import Answer, joined, joined_names, queries_of, tiles_of
 from sciastro.remote.catalogs import source_of
 from sciastro.remote.columns import COLUMNS, Region, Source, star_table
 from sciastro.remote.counts import depth_for
@@ -352,11 +352,7 @@ def _selected(
 
 def _meta(source: Source, answer: Answer, epoch: float | None) -> dict[str, Any]:
     """Return what is told of a table that was put together from tiles."""
-    queries: list[str] = []
-    for told in answer.told:
-        asked = told.get("query")
-        queries += asked if isinstance(asked, list) else [str(asked)]
-    distinct = list(dict.fromkeys(queries))
+    distinct = list(dict.fromkeys(query for told in answer.told for query in queries_of(told)))
     lacking = sorted({name for told in answer.told for name in told.get("lacking", [])})
     return {
         "catalog": source.title, "query": distinct[0] if len(distinct) == 1 else distinct,

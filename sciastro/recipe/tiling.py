@@ -28,6 +28,7 @@ __all__ = [
     "Answer",
     "MOST_TILES",
     "missing_tiles",
+    "queries_of",
     "columns_of",
     "joined",
     "joined_names",
@@ -166,10 +167,9 @@ def _fetch_missing(
             kept.append(tile)
             told = dict(tile.told)
         except OutputError as error:
-            note = f"the catalog cache is not used: {error}"
-            if note not in answer.notes:
-                answer.notes.append(note)
-                log.warning("%s", note)
+            if not answer.notes:  # the others go the same way
+                answer.notes.append(f"the catalog cache is not used: {error}")
+                log.warning("%s", answer.notes[0])
         answer.stars.append(stars)
         answer.told.append(told)
         if advance is not None:
@@ -230,8 +230,15 @@ def _in_pieces(source: Source, tile: int, order: int, faintest: float | None) ->
         )
     parts = [part for _, part in _fetched(source, range(4 * tile, 4 * tile + 4), order + 1, faintest)]
     together = vstack(parts, metadata_conflicts="silent")
-    together.meta = dict(parts[0].meta, query=[part.meta.get("query") for part in parts])
+    asked = [query for part in parts for query in queries_of(part.meta)]
+    together.meta = dict(parts[0].meta, query=list(dict.fromkeys(asked)))
     return together
+
+
+def queries_of(told: Mapping[str, Any]) -> list[str]:
+    """Return what was asked for a tile: one query, or several."""
+    asked = told.get("query")
+    return [str(query) for query in asked] if isinstance(asked, list) else [str(asked)]
 
 
 def _check_places(source: Source, region: Region, ra: Floats, dec: Floats) -> None:
