@@ -62,7 +62,7 @@ class SolveOptions(Options):
     )
     blind_seconds: float = option(
         30.0,
-        "Longest search of the whole sky, where no hint leads to a solution; 0 is none.",
+        "Longest search of a run over the whole sky, where no hint leads to a solution; 0 is none.",
         unit="s",
         low=0.0,
         high=3600.0,

@@ -90,6 +90,8 @@ class Context:
         Seconds per stage.
     warnings
         What the user should know; also logged.
+    searched
+        Seconds spent on looking for fields over the whole sky, which one run may do for so long only.
     """
 
     out: Path
@@ -101,6 +103,7 @@ class Context:
     timings: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
+    searched: float = 0.0
 
     @property
     def work(self) -> Path:

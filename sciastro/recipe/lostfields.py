@@ -1,8 +1,8 @@
 """A field that nobody tells the place of, or tells wrongly: looked for over the whole sky, offline, bounded.
 
 Reads the stars that pass 1 has measured; writes nothing. It is tried after the hints of headers and options,
-on the frame with the best stars, and costs at most `SolveOptions.blind_seconds` (and the making of the index
-of star patterns, once for a user).
+on the frame with the best stars, and costs a run at most `SolveOptions.blind_seconds` (and the making of the
+index of star patterns, once for a user).
 """
 
 import logging
@@ -58,7 +58,8 @@ def solve_lost(
     SolveError
         If nothing is beyond doubt within the time, the search is switched off, or there are too few stars.
     """
-    if options.blind_seconds <= 0 or len(stars) < FEWEST:
+    left = options.blind_seconds - context.searched
+    if left <= 0 or len(stars) < FEWEST:
         raise SolveError(why)
     from dataclasses import replace
 
@@ -66,20 +67,20 @@ def solve_lost(
     from sciastro.recipe.solvereading import from_stars
     from sciastro.recipe.solving import Question, whole_sky
 
-    begin = time.monotonic()
     if not sky_index_is_kept():
         context.progress.start("index", 1)
         sky_index()
         context.progress.finish("index")
     field = replace(from_stars(stars, shape), year=epoch, catalog=catalog)
-    until = time.monotonic() + options.blind_seconds
+    begin = time.monotonic()
     try:
-        found = whole_sky(field, Question(options=options), until)
+        found = whole_sky(field, Question(options=options), begin + left)
     except SolveError as error:
-        text = (
-            f"{why.rstrip('.')}; and by its stars alone, in {time.monotonic() - begin:.0f} s: {error.found}"
-        )
+        took = time.monotonic() - begin
+        text = f"{why.rstrip('.')}; and by its stars alone, in {took:.0f} s: {error.found}"
         raise SolveError(text, remedy=error.remedy) from error
+    finally:
+        context.searched += time.monotonic() - begin
     if found is None:
         raise SolveError(why)
     ra, dec = center(found.wcs, shape)

@@ -4,9 +4,11 @@ import time
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from fake_nova import FakeNova, running
 
 from sciastro.core.stars import STAR_DTYPE
-from sciastro.core.wcs import center, tan_wcs
+from sciastro.core.wcs import center, tan_wcs, wcs_to_header
 from sciastro.engines.extras import has_extra
 from sciastro.engines.solvefield import has_solve_field
 from sciastro.errors import OptionError, SolveError, UsageError
@@ -15,6 +17,7 @@ from sciastro.recipe import engines, solving
 from sciastro.recipe.engines import AUTO, ENGINES, OURS, chosen_engines
 from sciastro.recipe.solvereading import from_stars
 from sciastro.recipe.solving import Question, solve_one
+from sciastro.remote import nova
 
 SHAPE, RA, DEC, SCALE = (600, 800), 83.0, 21.0, 60.0
 THERE = {
@@ -51,7 +54,9 @@ def right(solution):
     return np.hypot((ra - RA) * np.cos(np.radians(DEC)), dec - DEC) * 3600 < 0.2 * SCALE
 
 
-@pytest.mark.parametrize("name", THERE)
+@pytest.mark.parametrize(
+    "name", [pytest.param("tetra3rs", marks=pytest.mark.slow), "astrometry", "solve-field"]
+)  # tetra3rs makes its database, which takes seconds
 def test_each_engine_solves_and_is_verified(field, name, tmp_path, monkeypatch):
     if not THERE[name]:
         pytest.skip(f"{name} is not installed")
@@ -60,6 +65,21 @@ def test_each_engine_solves_and_is_verified(field, name, tmp_path, monkeypatch):
     found = solve_one(field, Question(engine=name, scale=SCALE * 1.05, seconds=120))
     assert right(found) and found.method == name and found.log_false_alarm < -7 and found.parity == -1
     assert found.n_stars > 100
+
+
+def test_nova_is_asked_with_the_stars_alone(field, own_config, tmp_path, monkeypatch):
+    monkeypatch.delenv("SCIASTRO_OFFLINE", raising=False)
+    monkeypatch.setenv("SCIASTRO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(nova, "FIRST", 0.02)
+    cards = wcs_to_header(tan_wcs(RA + 0.02, DEC, SCALE, SHAPE, angle=33.0, parity=-1))
+    state = FakeNova(fits.PrimaryHDU(header=cards).header.tostring().encode())
+    with running(state) as url:
+        own_config.write_text(f'[solve]\nengines = ["nova"]\n[nova]\nkey = "sesame"\nurl = "{url}"\n')
+        own_config.chmod(0o600)
+        found = solve_one(field, Question(seconds=20))
+    assert right(found) and found.method == "nova"
+    assert len(state.uploads[0]["x"]) == len(field.stars()) and "sesame" not in str(state.asked)
+    assert list((tmp_path / "cache" / "notes").iterdir()) == []  # a job that is done is forgotten
 
 
 def test_a_wrong_place_is_not_believed(field, monkeypatch):

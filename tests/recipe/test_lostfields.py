@@ -47,6 +47,7 @@ def test_a_night_without_pointing_and_scale_is_found(night, tmp_path):
     assert "neither headers nor options say where the field is" in text
 
 
+@pytest.mark.slow
 def test_a_wrong_hint_is_told(night, tmp_path):
     place = silence(night)
     done = reduce(night, tmp_path / "out", "--ra", "200", "--dec", "-45", "--scale", "5.3")
