@@ -248,7 +248,8 @@ def _kernel(path: str) -> Callable[[Julian], Floats]:
 def _from_kernel(tdb: Julian, path: Path) -> Floats:
     """Return the Earth from the barycenter [au] by a JPL kernel."""
     try:
-        return np.asarray(np.moveaxis(_kernel(str(path))(tdb), 0, -1))
+        xyz: Floats = np.moveaxis(_kernel(str(path))(tdb), 0, -1)
+        return xyz
     except ValueError as error:  # jplephem's OutOfRangeError is one
         raise FileError(
             f"does not hold the date ({error}).", where=str(path), remedy="Give a kernel that covers it."

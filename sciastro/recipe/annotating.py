@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from astropy.wcs import WCS
 
 from sciastro.astrometry.graticule import Line, boundaries, constellation_of, figure, graticule
@@ -23,7 +23,7 @@ from sciastro.astrometry.onimage import Frame, frame_of, separation
 from sciastro.core.wcs import celestial_from_header, parity, resampled, rotation
 from sciastro.errors import UsageError
 from sciastro.io.paths import atomic_path
-from sciastro.io.raster import thumbnail, write_jpeg, write_png
+from sciastro.io.raster import read_raster, thumbnail, write_jpeg, write_png
 from sciastro.io.skydata import (
     TYPES,
     NamedStar,
@@ -310,7 +310,7 @@ def annotate_file(path: Path, out: Path | None, wish: Wish) -> Annotated:
     write(target, picture)
     table = target.with_suffix(".ecsv")
     with atomic_path(table) as part:
-        content.write(part, format="ascii.ecsv", overwrite=True)
+        Table(content).write(part, format="ascii.ecsv", overwrite=True)
     return Annotated(str(path), str(target), str(table), wcs_from, content)
 
 
@@ -348,10 +348,10 @@ def _from_file(path: Path, field: Field) -> WCS | None:
 def _drawn(
     path: Path, field: Field, wcs: WCS, content: QTable, wish: Wish
 ) -> tuple[npt.NDArray[np.float32], list[bool]]:
-    display = _display(path, field)
-    picture = _sized(display, wish.size)
+    flipped = not _top_down(field, wcs)
+    picture = _sized(_display(path, field, flipped=flipped), wish.size)
     frame = frame_of(wcs, field.file_shape)
-    view = _View(field.file_shape, (picture.shape[0], picture.shape[1]), flipped=not field.top_down)
+    view = _View(field.file_shape, (picture.shape[0], picture.shape[1]), flipped=flipped)
     wide = frame.radius > WIDE
     show = {one for one in wish.objects if one in KINDS} or ({*KINDS} if wide else {"deepsky", "stars"})
     lines = graticule(frame) if wish.grid else []
@@ -396,11 +396,21 @@ def _shown(content: QTable, scale: float) -> list[int]:
     return chosen
 
 
-def _display(path: Path, field: Field) -> npt.NDArray[np.float32]:
+def _top_down(field: Field, wcs: WCS) -> bool:
+    """Return whether the first row is shown on top.
+
+    A FITS file that does not say it is shown with the sky as seen from the ground, not mirrored.
+    """
+    if field.top_down or field.facts is None:
+        return field.top_down
+    if field.facts.row_order:
+        return field.facts.row_order == "TOP-DOWN"
+    return parity(wcs) == -1
+
+
+def _display(path: Path, field: Field, *, flipped: bool) -> npt.NDArray[np.float32]:
     """Return the image as shown: a picture as it is, linear data stretched and turned upright."""
     if field.top_down and field.facts is None:
-        from sciastro.io.raster import read_raster
-
         return read_raster(path)
     plane = np.asarray(field.plane, dtype=np.float32)
     good = plane[np.isfinite(plane)]
@@ -409,7 +419,7 @@ def _display(path: Path, field: Field) -> npt.NDArray[np.float32]:
     low, high = np.percentile(good[:: max(1, good.size // 1_000_000)], (0.02, 99.98))
     scaled = np.clip((np.nan_to_num(plane, nan=low) - low) / max(high - low, 1e-9), 0, 1)[:, :, None]
     shown = np.asarray(apply_stf(scaled, autostretch(scaled)), dtype=np.float32)
-    return np.clip(shown if field.top_down else shown[::-1], 0, 1)
+    return np.clip(shown[::-1] if flipped else shown, 0, 1)
 
 
 def _sized(display: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:

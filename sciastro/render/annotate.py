@@ -176,7 +176,7 @@ class _Drawing:
         styles: dict[str, dict[str, Any]] = {
             "ra": {"lw": 0.9, "alpha": 0.5}, "dec": {"lw": 0.9, "alpha": 0.5},
             "figure": {"lw": 1.2, "alpha": 0.6},
-            "boundary": {"lw": 0.9, "alpha": 0.55, "linestyle": (0, (5, 4))},
+            "boundary": {"lw": 1.0, "alpha": 0.75, "linestyle": (0, (5, 4))},
         }  # fmt: skip
         for one in strokes:
             style = {**styles[one.kind], "lw": self._points(styles[one.kind]["lw"])}
@@ -210,7 +210,8 @@ class _Drawing:
         """Return the place of the nearest border in the order in which a line of the grid is named there."""
         distance = {"left": x, "bottom": self.height - y, "right": self.width - x, "top": y}
         order = ("left", "bottom", "right", "top") if kind == "dec" else ("bottom", "left", "right", "top")
-        return order.index(min(distance, key=lambda border: distance[border]))
+        border = min(distance, key=lambda one: distance[one])
+        return order.index(border) + (len(order) if distance[border] > 70 * self.unit else 0)
 
     def compass(self, compass: Compass) -> None:
         """Draw arrows to north and east in the lower right, and the bar in the lower left corner."""

@@ -97,7 +97,8 @@ def around(
         From the outline [pixel].
     """
     turn = math.radians(angle)
-    t = np.linspace(0, 2 * np.pi, 121)
+    # points as close as the gap, so that a name cannot slip between two
+    t = np.linspace(0, 2 * np.pi, int(min(max(2 * math.pi * a / gap, 64), 4000)))
     outline_x = x + a * np.cos(t) * math.cos(turn) - b * np.sin(t) * math.sin(turn)
     outline_y = y + a * np.cos(t) * math.sin(turn) + b * np.sin(t) * math.cos(turn)
     for inward in (False, True):
