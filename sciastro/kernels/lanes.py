@@ -19,6 +19,7 @@ __all__ = [
     "FLOATS",
     "I64",
     "LANES",
+    "TAPS",
     "Code",
     "add_sums",
     "bits_of_frames",
@@ -130,6 +131,25 @@ class Code:
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
         self.builder.call(function, [address, *(ir.Constant(_I32, k) for k in (0, 2, 1))])
 
+    def lifted(self, value, noise, bits, low, high, rows, clamp, clamping):
+        """Return values lifted to the lowest of the inputs less the tolerance; see `filter_column`."""
+        builder = self.builder
+        lowest = self.extreme(self.least, [self.load(self.start(low), row) for row in rows])
+        highest = self.extreme(self.most, [self.load(self.start(high), row) for row in rows])
+        full = self.has(bits, ir.Constant(BITS, [_SATURATED] * LANES))
+        allowed = builder.select(full, number(0.0), self.spread(clamp))
+        tolerance = builder.fmul(allowed, builder.fsub(highest, lowest))
+        floor = builder.fsub(builder.fsub(lowest, tolerance), self.root(noise))
+        lift = builder.and_(builder.fcmp_ordered("<", value, floor), self.spread(clamping))
+        return builder.select(lift, floor, value)
+
+    def write(self, value, noise, factor, pedestal, offset, out, spread, at):
+        """Store ``(value - pedestal) * factor + offset`` and the variance in the arrays `out` and `spread`."""
+        builder, factor = self.builder, self.spread(factor)
+        value = builder.fmul(builder.fsub(value, self.spread(pedestal)), factor)
+        self.store(builder.fadd(value, self.spread(offset)), self.start(out), at)
+        self.store(builder.fmul(builder.fmul(noise, factor), factor), self.start(spread), at)
+
     def either(self, vectors):
         """Return the OR of bits."""
         out = vectors[0]
@@ -236,18 +256,9 @@ def filter_column(
         weights = code.weights(code.start(7), a, b)
         value = code.total(weights, [code.load(code.start(0), row) for row in rows])
         noise = code.total(code.squared(weights), [code.load(code.start(1), row) for row in rows])
-        lowest = code.extreme(code.least, [code.load(code.start(2), row) for row in rows[1:5]])
-        highest = code.extreme(code.most, [code.load(code.start(3), row) for row in rows[1:5]])
         seen = code.either([code.load(code.start(4), row, 0, BITS, 2) for row in rows[1:5]])
-        full = code.has(seen, ir.Constant(BITS, [_SATURATED] * LANES))
-        allowed = builder.select(full, ir.Constant(FLOATS, [0.0] * LANES), code.spread(clamp))
-        tolerance = builder.fmul(allowed, builder.fsub(highest, lowest))
-        floor = builder.fsub(builder.fsub(lowest, tolerance), code.root(noise))
-        lift = builder.and_(builder.fcmp_ordered("<", value, floor), code.spread(clamping))
-        value, factor = builder.select(lift, floor, value), code.spread(factor)
-        value = builder.fmul(builder.fsub(value, code.spread(pedestal)), factor)
-        code.store(builder.fadd(value, code.spread(offset)), code.start(15), at)
-        code.store(builder.fmul(builder.fmul(noise, factor), factor), code.start(16), at)
+        value = code.lifted(value, noise, seen, 2, 3, rows[1:5], clamp, clamping)
+        code.write(value, noise, factor, pedestal, offset, 15, 16, at)
         code.store(seen, code.start(17), at, BITS, 2)
         return context.get_dummy_value()
 

@@ -17,18 +17,20 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.lanes import add_sums, filter_column
-from sciastro.kernels.twopass_columns import cell_of_column, count_sums, mend_cell
+from sciastro.kernels.mending import mend_column
+from sciastro.kernels.twopass_columns import cell_of_column, count_sums
 from sciastro.kernels.twopass_nodes import (
     BLOCK,
     CELL,
     CLEAN,
+    DROPPED,
     HIGH,
     HS,
     HV,
     LOW,
-    ONE,
     OUTSIDE,
     SHARE,
+    USED,
     areas_of,
     is_smooth,
     padded_table,
@@ -36,7 +38,7 @@ from sciastro.kernels.twopass_nodes import (
     row_nodes_at,
     span_of_rows,
 )
-from sciastro.kernels.twopass_rows import along_row, cell_of_row
+from sciastro.kernels.twopass_rows import INPUTS, along_row, cell_of_row
 from sciastro.kernels.warp import DO_NOT_USE, F0, NAN, NO_DATA_EDGE, PHASES, TAPS
 
 __all__ = ["CELL", "padded_table", "two_pass"]
@@ -44,6 +46,14 @@ __all__ = ["CELL", "padded_table", "two_pass"]
 NODES = BLOCK // CELL + 2
 DEEPEST = 144  # interpolated rows of a block
 CHUNK = 112  # output rows done from them, at most
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _aligned(rows, columns):
+    """Return float32 (rows, columns) that begins with a cache line, so that vectors of 16 lie in one."""
+    out = np.empty(rows * columns + 16, np.float32)
+    first = (-(out.ctypes.data // 4)) % 16
+    return out[first : first + rows * columns].reshape(rows, columns)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -87,12 +97,14 @@ def two_pass(
     """
     height, width = out_signal.shape
     h_in, w_in = signal.shape
-    planes = np.empty(
-        (6, DEEPEST * BLOCK + 80), np.float32
-    )  # not whole pages apart, or they share cache lines
+    planes = _aligned(6, DEEPEST * BLOCK + 80)  # not whole pages apart, or they share cache lines
     hs, hv, low, high = planes[HS], planes[HV], planes[LOW], planes[HIGH]
+    used, dropped = planes[USED], planes[DROPPED]
     bits, causes = np.empty(DEEPEST * BLOCK, np.uint16), np.empty(DEEPEST * BLOCK, np.uint16)
     touched, state = np.empty(DEEPEST * BLOCK, np.uint8), np.zeros((DEEPEST, NODES), np.uint8)
+    flat_state = state.ravel()
+    edge_signal, edge_variance = np.empty(INPUTS, np.float32), np.empty(INPUTS, np.float32)
+    edge_quality = np.empty(INPUTS, np.uint16)
     crossings, q = np.empty((DEEPEST, NODES), np.int32), np.empty(NODES, np.int32)
     total, noise, ramp = np.empty(CELL, np.float32), np.empty(CELL, np.float32), np.empty(CELL, np.float32)
     for p in range(CELL):
@@ -104,7 +116,6 @@ def two_pass(
     under, over, number = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32), 0
     flat_signal, flat_variance, flat_quality = signal.ravel(), variance.ravel(), quality.ravel()
     flat_out, flat_spread, flat_flags = out_signal.ravel(), out_variance.ravel(), out_quality.ravel()
-    flags = np.empty(CELL, np.uint16)
     x0 = 0
     while x0 < width:
         node = (x0 + skip_x) // CELL
@@ -125,7 +136,8 @@ def two_pass(
                 along_row(
                     signal, variance, quality, flat_signal, flat_variance, flat_quality, exclude, table, y,
                     row_nodes, cells, shift, (y - first) * BLOCK, planes, hs, hv, low, high, bits, touched,
-                    causes, state[y - first], bad, ramp, wx, n,
+                    causes, state[y - first], bad, ramp, wx, n, used, dropped, edge_signal, edge_variance,
+                    edge_quality,
                 )  # fmt: skip
             for r in range(r0, r0 + rows):
                 pixel_nodes(nodes_y, r + skip_y, node, cells + 1, window_y0, q)
@@ -153,7 +165,9 @@ def two_pass(
                             if state[j, k] == OUTSIDE:
                                 state[j, k] = cell_of_row(
                                     signal, variance, quality, exclude, table, first + j, crossings[j], k,
-                                    shift, j * BLOCK, planes, bits, touched, causes, bad, ramp, wx, n,
+                                    shift, j * BLOCK, planes, bits, touched, causes, bad, ramp, wx, n, hs, hv,
+                                    low, high, used, dropped, flat_signal, flat_variance, flat_quality,
+                                    edge_signal, edge_variance, edge_quality,
                                 )  # fmt: skip
                     if not smooth or begin < 0 or begin + CELL > n:
                         number += cell_of_column(
@@ -165,19 +179,16 @@ def two_pass(
                         continue
                     a, at = q[k] & (PHASES - 1), r * width + x0 + begin
                     after, first_at = a + (q[k + 1] - q[k]), level * BLOCK + begin
-                    filter_column(
-                        hs, hv, low, high, bits, first_at, BLOCK, table, a, after, clamp, clamping, factor,
-                        pedestal, offset, flat_out, flat_spread, flat_flags, at,
-                    )  # fmt: skip
                     if some:
-                        filter_column(
-                            hs, hv, low, high, bits, first_at, BLOCK, table, a, after, clamp, False, ONE, F0,
-                            F0, total, noise, flags, 0,
+                        mend_column(
+                            hs, hv, low, high, used, dropped, bits, causes, touched, first_at, BLOCK,
+                            flat_state, level * NODES + k, NODES, table, a, after, max_excluded, clamp,
+                            clamping, factor, pedestal, offset, flat_out, flat_spread, flat_flags, at, mark,
                         )  # fmt: skip
-                        mend_cell(
-                            planes, touched, causes, state, table, q, shift, k, begin, level, max_excluded,
-                            clamp, clamping, factor, pedestal, offset, wy, total, noise, mark,
-                            flat_out[at:], flat_spread[at:], flat_flags[at:],
+                    else:
+                        filter_column(
+                            hs, hv, low, high, bits, first_at, BLOCK, table, a, after, clamp, clamping,
+                            factor, pedestal, offset, flat_out, flat_spread, flat_flags, at,
                         )  # fmt: skip
                     if not (counted and 0 <= top + 2 < h_in):
                         continue

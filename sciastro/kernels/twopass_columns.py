@@ -24,7 +24,7 @@ from sciastro.kernels.twopass_nodes import (
 )
 from sciastro.kernels.warp import DO_NOT_USE, F0, NAN, NO_DATA_EDGE, PHASES, SATURATED, TAPS
 
-__all__ = ["cell_of_column", "count_sums", "mend_cell"]
+__all__ = ["cell_of_column", "count_sums"]
 
 B1, B2, B3, B4, B5 = (np.uintp(k * BLOCK) for k in (1, 2, 3, 4, 5))
 
@@ -230,34 +230,3 @@ def cell_of_column(
             )  # fmt: skip
         start = stop
     return number
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def mend_cell(
-    planes, touched, causes, state, table, q, shift, cell, start, level, max_excluded, clamp, clamping,
-    factor, pedestal, offset, wy, total, noise, mark, out, spread, quality,
-):  # fmt: skip
-    """Write those pixels of a whole cell again that touch missing input; the others are written.
-
-    `total` and `noise` are the sums before normalization; `out`, `spread` and `quality` begin at the cell.
-    """
-    _gather_marks(touched, state, cell, level * BLOCK + start, level, mark, CELL)
-    _mend(
-        planes, touched, causes, state, mark, table, q, shift, start, level, max_excluded, wy, total, noise,
-        quality, CELL,
-    )  # fmt: skip
-    for p in range(CELL):
-        if not mark[p]:
-            continue
-        lowest, highest = np.float32(np.inf), np.float32(-np.inf)
-        for k in range(1, TAPS - 1):
-            i = (level + k) * BLOCK + start + p
-            lowest, highest = min(lowest, planes[LOW, i]), max(highest, planes[HIGH, i])
-        floor = lowest - clamp * (highest - lowest) - np.sqrt(noise[p])
-        if clamping and total[p] < floor:
-            total[p] = floor
-        floor = lowest - np.sqrt(noise[p])
-        if clamping and quality[p] & SATURATED and total[p] < floor:
-            total[p] = floor
-        out[p] = (total[p] - pedestal) * factor + offset
-        spread[p] = noise[p] * factor * factor

@@ -4,7 +4,9 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.lanes import filter_row
+from sciastro.kernels.mending import mend_row
 from sciastro.kernels.twopass_nodes import (
+    BLOCK,
     CELL,
     CLEAN,
     CLEAR,
@@ -21,9 +23,11 @@ from sciastro.kernels.twopass_nodes import (
     run_of,
     weights_of,
 )
-from sciastro.kernels.warp import F0, NO_DATA_EDGE, PHASES, TAPS
+from sciastro.kernels.warp import F0, NAN, NO_DATA_EDGE, PHASES, TAPS
 
-__all__ = ["along_row", "cell_of_row"]
+__all__ = ["INPUTS", "along_row", "cell_of_row"]
+
+INPUTS = CELL + TAPS - 1  # of a cell of a row
 
 I1, I2, I3, I4, I5 = np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4), np.uintp(5)
 
@@ -157,9 +161,23 @@ def _patch_run(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _fill_edge(signal, variance, quality, row, left, edge_signal, edge_variance, edge_quality):
+    """Copy the inputs of a cell from `left` on; those beyond the window are missing."""
+    inside = 0 <= row < signal.shape[0]
+    for j in range(INPUTS):
+        x = left + j
+        if inside and 0 <= x < signal.shape[1]:
+            edge_signal[j], edge_variance[j] = signal[row, x], variance[row, x]
+            edge_quality[j] = quality[row, x]
+        else:
+            edge_signal[j], edge_variance[j], edge_quality[j] = NAN, F0, NO_DATA_EDGE
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def along_row(
     signal, variance, quality, flat_signal, flat_variance, flat_quality, exclude, table, row, q, cells,
-    offset, base, planes, hs, hv, low, high, bits, touched, causes, state, bad, ramp, wx, n,
+    offset, base, planes, hs, hv, low, high, bits, touched, causes, state, bad, ramp, wx, n, used, dropped,
+    edge_signal, edge_variance, edge_quality,
 ):  # fmt: skip
     """Interpolate one input row at the nodes `q`, and write the state of its cells."""
     width, rise = signal.shape[1], np.int32(CELL * PHASES)
@@ -180,18 +198,36 @@ def along_row(
                 continue
         state[k] = cell_of_row(
             signal, variance, quality, exclude, table, row, q, k, offset, base, planes, bits, touched,
-            causes, bad, ramp, wx, n,
+            causes, bad, ramp, wx, n, hs, hv, low, high, used, dropped, flat_signal, flat_variance,
+            flat_quality, edge_signal, edge_variance, edge_quality,
         )  # fmt: skip
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def cell_of_row(
     signal, variance, quality, exclude, table, row, q, k, offset,
-    base, planes, bits, touched, causes, bad, ramp, wx, n,
+    base, planes, bits, touched, causes, bad, ramp, wx, n, hs, hv, low, high, used, dropped, flat_signal,
+    flat_variance, flat_quality, edge_signal, edge_variance, edge_quality,
 ):  # fmt: skip
     """Interpolate a cell of any kind of an input row, with its bits and marks; return its state."""
     width, rise, state = signal.shape[1], np.int32(CELL * PHASES), CLEAN
-    start, end = max(k * CELL - offset, 0), min((k + 1) * CELL - offset, n)
+    begin, smooth = k * CELL - offset, is_smooth(q[k], q[k + 1], rise)
+    if smooth and begin >= 0 and begin + CELL <= BLOCK:
+        left, a = (q[k] >> 10) - 2, q[k] & (PHASES - 1)
+        b, at = a + (q[k + 1] - q[k] - rise), base + begin
+        if 0 <= row < signal.shape[0] and left >= 0 and left + INPUTS <= width:
+            mend_row(
+                flat_signal, flat_variance, flat_quality, row * width + left, table, a, b, exclude, hs, hv,
+                low, high, used, dropped, bits, causes, touched, at,
+            )  # fmt: skip
+        else:
+            _fill_edge(signal, variance, quality, row, left, edge_signal, edge_variance, edge_quality)
+            mend_row(
+                edge_signal, edge_variance, edge_quality, 0, table, a, b, exclude, hs, hv, low, high, used,
+                dropped, bits, causes, touched, at,
+            )  # fmt: skip
+        return DIRTY
+    start, end = max(begin, 0), min(begin + CELL, n)
     bits[base + start : base + end] = 0
     touched[base + start : base + end] = 0
     if not 0 <= row < signal.shape[0]:
