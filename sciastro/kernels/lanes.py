@@ -67,6 +67,12 @@ class Code:
         """Write 16 elements from `index` on."""
         self.builder.store(value, self._address(start, index, vector), align=size)
 
+    def store_planes(self, results, k, size, at):
+        """Write vectors from `at` on, each `size` elements after the one before, into argument `k`."""
+        for result in results:
+            self.store(result, self.start(k), at)
+            at = self.builder.add(at, size)
+
     def spread(self, value):
         """Return a number in every lane."""
         vector = ir.VectorType(value.type, LANES)
@@ -144,7 +150,7 @@ class Code:
         return builder.select(lift, floor, value)
 
     def write(self, value, noise, factor, pedestal, offset, out, spread, at):
-        """Store ``(value - pedestal) * factor + offset`` and the variance in the arrays `out` and `spread`."""
+        """Store ``(value - pedestal) * factor + offset`` and the variance in arguments `out` and `spread`."""
         builder, factor = self.builder, self.spread(factor)
         value = builder.fmul(builder.fsub(value, self.spread(pedestal)), factor)
         self.store(builder.fadd(value, self.spread(offset)), self.start(out), at)
@@ -164,7 +170,7 @@ class Code:
 
 
 @intrinsic
-def filter_row(_, signal, variance, quality, left, table, a, b, exclude, hs, hv, low, high, bits, at):
+def filter_row(_, signal, variance, quality, left, table, a, b, exclude, planes, size, bits, at):
     """Interpolate 16 pixels of a row; return whether one of their 21 inputs must not be used.
 
     Parameters
@@ -180,30 +186,27 @@ def filter_row(_, signal, variance, quality, left, table, a, b, exclude, hs, hv,
         Phase at the first pixel, and that reached after the last one.
     exclude : uint16
         Bits of pixels that must not be used; nor must those that are not finite, or of negative variance.
-    hs, hv, low, high : float32[...]
-        Written from `at` on: value, variance, lowest and highest of the central four inputs.
+    planes : float32[...]
+    size : int
+        Written from `at` on: value; and each `size` further on: variance, lowest and highest of the central
+        four inputs.
     bits : uint16[...]
         Written: OR of the bits of the central four.
     """
     i64 = types.int64
-    sig = types.boolean(
-        signal, variance, quality, i64, table, i64, i64, types.uint16, hs, hv, low, high, bits, i64
-    )
+    sig = types.boolean(signal, variance, quality, i64, table, i64, i64, types.uint16, planes, i64, bits, i64)
 
     def codegen(context, builder, signature, arguments):
         code = Code(context, builder, signature.args, arguments)
-        left, a, b, exclude, at = (arguments[k] for k in (3, 5, 6, 7, 13))
+        left, a, b, exclude, size, at = (arguments[k] for k in (3, 5, 6, 7, 9, 11))
         weights = code.weights(code.start(4), a, b)
         values = [code.load(code.start(0), left, k) for k in range(TAPS)]
         noises = [code.load(code.start(1), left, k) for k in range(TAPS)]
         flags = [code.load(code.start(2), left, k, BITS, 2) for k in range(TAPS)]
         value, noise = code.total(weights, values), code.total(code.squared(weights), noises)
-        for result, k in (
-            (value, 8), (noise, 9),
-            (code.extreme(code.least, values[1:5]), 10), (code.extreme(code.most, values[1:5]), 11),
-        ):  # fmt: skip
-            code.store(result, code.start(k), at)
-        code.store(code.either(flags[1:5]), code.start(12), at, BITS, 2)
+        lowest, highest = (code.extreme(choose, values[1:5]) for choose in (code.least, code.most))
+        code.store_planes((value, noise, lowest, highest), 8, size, at)
+        code.store(code.either(flags[1:5]), code.start(10), at, BITS, 2)
         zero = ir.Constant(FLOATS, [0.0] * LANES)
         # x - x is 0 for finite numbers, else NaN; one input that is not finite makes the sum so too.
         fine = [builder.fcmp_ordered("==", builder.fsub(x, x), zero) for x in (value, noise)]

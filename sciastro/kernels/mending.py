@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from sciastro.kernels.lanes import BITS, FLOATS, I64, LANES, TAPS, Code, number
+from sciastro.kernels.lanes import BITS, I64, LANES, TAPS, Code, number
 
 __all__ = ["mend_column", "mend_row"]
 
@@ -28,19 +28,16 @@ def _all(builder, conditions):
 
 @intrinsic
 def mend_row(
-    _, signal, variance, quality, left, table, a, b, exclude, hs, hv, low, high, used, dropped, bits, causes,
-    touched, at,
+    _, signal, variance, quality, left, table, a, b, exclude, planes, size, bits, causes, touched, at
 ):  # fmt: skip
     """Interpolate 16 pixels of a row from what they have; 21 inputs exist, and may be bad.
 
     Parameters
     ----------
-    signal, variance, quality, left, table, a, b, exclude, hs, hv, low, high, bits
+    signal, variance, quality, left, table, a, b, exclude, planes, size, bits
         As in `lanes.filter_row`; sums and extremes leave bad inputs out. Where a pixel touches one, inputs
-        without weight do not enter extremes and bits either.
-    used, dropped : float32[...]
-        Written from `at` on: sum of the weights of good inputs, and of the absolute weights of bad ones; 1
-        and 0 where none is bad.
+        without weight do not enter extremes and bits either. Two more planes are written: the sum of the
+        weights of good inputs, and of the absolute weights of bad ones; 1 and 0 where none is bad.
     causes : uint16[...]
         Written: OR of the bits of bad inputs that have weight.
     touched : uint8[...]
@@ -48,13 +45,12 @@ def mend_row(
     """
     i64 = types.int64
     sig = types.void(
-        signal, variance, quality, i64, table, i64, i64, types.uint16, hs, hv, low, high, used, dropped, bits,
-        causes, touched, i64,
+        signal, variance, quality, i64, table, i64, i64, types.uint16, planes, i64, bits, causes, touched, i64
     )  # fmt: skip
 
     def codegen(context, builder, signature, arguments):
         code = Code(context, builder, signature.args, arguments)
-        left, a, b, at = (arguments[k] for k in (3, 5, 6, 17))
+        left, a, b, size, at = (arguments[k] for k in (3, 5, 6, 9, 13))
         banned, zero = code.spread(arguments[7]), number(0.0)
         weights, taps = code.weights(code.start(4), a, b), []
         value = noise = good = lost = zero
@@ -80,11 +76,10 @@ def mend_row(
             highest = code.most(builder.select(take, s, number(-INF)), highest)
             seen = builder.or_(seen, builder.select(take, q, _NONE))
         good = builder.select(some_bad, good, number(1.0))
-        for result, k in ((value, 8), (noise, 9), (lowest, 10), (highest, 11), (good, 12), (lost, 13)):
-            code.store(result, code.start(k), at)
-        code.store(seen, code.start(14), at, BITS, 2)
-        code.store(why, code.start(15), at, BITS, 2)
-        code.store(builder.zext(some_bad, _BYTES), code.start(16), at, _BYTES, 1)
+        code.store_planes((value, noise, lowest, highest, good, lost), 8, size, at)
+        code.store(seen, code.start(10), at, BITS, 2)
+        code.store(why, code.start(11), at, BITS, 2)
+        code.store(builder.zext(some_bad, _BYTES), code.start(12), at, _BYTES, 1)
         return context.get_dummy_value()
 
     return sig, codegen

@@ -38,7 +38,7 @@ from sciastro.kernels.twopass_nodes import (
     row_nodes_at,
     span_of_rows,
 )
-from sciastro.kernels.twopass_rows import INPUTS, along_row, cell_of_row
+from sciastro.kernels.twopass_rows import along_row, cell_of_row
 from sciastro.kernels.warp import DO_NOT_USE, F0, NAN, NO_DATA_EDGE, PHASES, TAPS
 
 __all__ = ["CELL", "padded_table", "two_pass"]
@@ -91,7 +91,7 @@ def two_pass(
     table : float32[8 * PHASES]
         From `padded_table`.
     signal, variance, quality, window_y0, window_x0, skip_y, skip_x, rim, exclude, max_excluded, clamp
-        As in `kernels.warp.warp`.
+        As in `kernels.warp.warp`; the planes contiguous.
     holds_flux, scale, pedestal, offset, out_signal, out_variance, out_quality, sums
         As in `kernels.warp.warp`.
     """
@@ -102,9 +102,6 @@ def two_pass(
     used, dropped = planes[USED], planes[DROPPED]
     bits, causes = np.empty(DEEPEST * BLOCK, np.uint16), np.empty(DEEPEST * BLOCK, np.uint16)
     touched, state = np.empty(DEEPEST * BLOCK, np.uint8), np.zeros((DEEPEST, NODES), np.uint8)
-    flat_state = state.ravel()
-    edge_signal, edge_variance = np.empty(INPUTS, np.float32), np.empty(INPUTS, np.float32)
-    edge_quality = np.empty(INPUTS, np.uint16)
     crossings, q = np.empty((DEEPEST, NODES), np.int32), np.empty(NODES, np.int32)
     total, noise, ramp = np.empty(CELL, np.float32), np.empty(CELL, np.float32), np.empty(CELL, np.float32)
     for p in range(CELL):
@@ -114,7 +111,6 @@ def two_pass(
     wx, wy = np.empty(TAPS, np.float32), np.empty(TAPS, np.float32)
     clamping, area = np.isfinite(clamp), areas_of(nodes_x, nodes_y, holds_flux)
     under, over, number = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32), 0
-    flat_signal, flat_variance, flat_quality = signal.ravel(), variance.ravel(), quality.ravel()
     flat_out, flat_spread, flat_flags = out_signal.ravel(), out_variance.ravel(), out_quality.ravel()
     x0 = 0
     while x0 < width:
@@ -134,10 +130,8 @@ def two_pass(
                 row_nodes = crossings[y - first]
                 row_nodes_at(nodes_x, nodes_y, y + window_y0, node, cells + 1, window_x0, near, row_nodes)
                 along_row(
-                    signal, variance, quality, flat_signal, flat_variance, flat_quality, exclude, table, y,
-                    row_nodes, cells, shift, (y - first) * BLOCK, planes, hs, hv, low, high, bits, touched,
-                    causes, state[y - first], bad, ramp, wx, n, used, dropped, edge_signal, edge_variance,
-                    edge_quality,
+                    signal, variance, quality, exclude, table, y, row_nodes, cells, shift,
+                    (y - first) * BLOCK, planes, bits, touched, causes, state[y - first], bad, ramp, wx, n,
                 )  # fmt: skip
             for r in range(r0, r0 + rows):
                 pixel_nodes(nodes_y, r + skip_y, node, cells + 1, window_y0, q)
@@ -165,9 +159,7 @@ def two_pass(
                             if state[j, k] == OUTSIDE:
                                 state[j, k] = cell_of_row(
                                     signal, variance, quality, exclude, table, first + j, crossings[j], k,
-                                    shift, j * BLOCK, planes, bits, touched, causes, bad, ramp, wx, n, hs, hv,
-                                    low, high, used, dropped, flat_signal, flat_variance, flat_quality,
-                                    edge_signal, edge_variance, edge_quality,
+                                    shift, j * BLOCK, planes, bits, touched, causes, bad, ramp, wx, n,
                                 )  # fmt: skip
                     if not smooth or begin < 0 or begin + CELL > n:
                         number += cell_of_column(
@@ -182,7 +174,7 @@ def two_pass(
                     if some:
                         mend_column(
                             hs, hv, low, high, used, dropped, bits, causes, touched, first_at, BLOCK,
-                            flat_state, level * NODES + k, NODES, table, a, after, max_excluded, clamp,
+                            state, level * NODES + k, NODES, table, a, after, max_excluded, clamp,
                             clamping, factor, pedestal, offset, flat_out, flat_spread, flat_flags, at, mark,
                         )  # fmt: skip
                     else:
@@ -198,7 +190,7 @@ def two_pass(
                     inside = inside and left >= 0 and left + CELL <= w_in
                     if inside and not some and is_smooth(x, x_next, np.int32(CELL * PHASES)):
                         add_sums(
-                            flat_variance, (top + 2) * w_in + left, flat_spread, at, scale, factor, under,
+                            variance, (top + 2) * w_in + left, flat_spread, at, scale, factor, under,
                             over, begin,
                         )  # fmt: skip
                         number += CELL

@@ -161,25 +161,28 @@ def _patch_run(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fill_edge(signal, variance, quality, row, left, edge_signal, edge_variance, edge_quality):
-    """Copy the inputs of a cell from `left` on; those beyond the window are missing."""
+def _mend_edge(signal, variance, quality, exclude, table, row, left, a, b, planes, bits, causes, touched, at):
+    """Interpolate a cell whose inputs from `left` on are not all in the window: those beyond are missing."""
+    s, v, q = np.empty(INPUTS, np.float32), np.empty(INPUTS, np.float32), np.empty(INPUTS, np.uint16)
     inside = 0 <= row < signal.shape[0]
     for j in range(INPUTS):
         x = left + j
         if inside and 0 <= x < signal.shape[1]:
-            edge_signal[j], edge_variance[j] = signal[row, x], variance[row, x]
-            edge_quality[j] = quality[row, x]
+            s[j], v[j], q[j] = signal[row, x], variance[row, x], quality[row, x]
         else:
-            edge_signal[j], edge_variance[j], edge_quality[j] = NAN, F0, NO_DATA_EDGE
+            s[j], v[j], q[j] = NAN, F0, NO_DATA_EDGE
+    mend_row(s, v, q, 0, table, a, b, exclude, planes, planes.shape[1], bits, causes, touched, at)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def along_row(
-    signal, variance, quality, flat_signal, flat_variance, flat_quality, exclude, table, row, q, cells,
-    offset, base, planes, hs, hv, low, high, bits, touched, causes, state, bad, ramp, wx, n, used, dropped,
-    edge_signal, edge_variance, edge_quality,
+    signal, variance, quality, exclude, table, row, q, cells, offset, base, planes, bits, touched, causes,
+    state, bad, ramp, wx, n,
 ):  # fmt: skip
-    """Interpolate one input row at the nodes `q`, and write the state of its cells."""
+    """Interpolate one input row at the nodes `q`, and write the state of its cells.
+
+    All arrays are contiguous. Few of them: a call copies the description of each.
+    """
     width, rise = signal.shape[1], np.int32(CELL * PHASES)
     inside = 0 <= row < signal.shape[0]
     for k in range(cells):
@@ -192,40 +195,36 @@ def along_row(
             a = q[k] & (PHASES - 1)
             state[k] = CLEAN
             if not filter_row(
-                flat_signal, flat_variance, flat_quality, row * width + left, table, a,
-                a + (q[k + 1] - q[k] - rise), exclude, hs, hv, low, high, bits, base + begin,
+                signal, variance, quality, row * width + left, table, a, a + (q[k + 1] - q[k] - rise),
+                exclude, planes, planes.shape[1], bits, base + begin,
             ):  # fmt: skip
                 continue
         state[k] = cell_of_row(
             signal, variance, quality, exclude, table, row, q, k, offset, base, planes, bits, touched,
-            causes, bad, ramp, wx, n, hs, hv, low, high, used, dropped, flat_signal, flat_variance,
-            flat_quality, edge_signal, edge_variance, edge_quality,
+            causes, bad, ramp, wx, n,
         )  # fmt: skip
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def cell_of_row(
     signal, variance, quality, exclude, table, row, q, k, offset,
-    base, planes, bits, touched, causes, bad, ramp, wx, n, hs, hv, low, high, used, dropped, flat_signal,
-    flat_variance, flat_quality, edge_signal, edge_variance, edge_quality,
+    base, planes, bits, touched, causes, bad, ramp, wx, n,
 ):  # fmt: skip
     """Interpolate a cell of any kind of an input row, with its bits and marks; return its state."""
     width, rise, state = signal.shape[1], np.int32(CELL * PHASES), CLEAN
-    begin, smooth = k * CELL - offset, is_smooth(q[k], q[k + 1], rise)
-    if smooth and begin >= 0 and begin + CELL <= BLOCK:
-        left, a = (q[k] >> 10) - 2, q[k] & (PHASES - 1)
-        b, at = a + (q[k + 1] - q[k] - rise), base + begin
+    begin = k * CELL - offset
+    if is_smooth(q[k], q[k + 1], rise) and begin >= 0 and begin + CELL <= BLOCK:
+        left, a, at = (q[k] >> 10) - 2, q[k] & (PHASES - 1), base + begin
+        b = a + (q[k + 1] - q[k] - rise)
         if 0 <= row < signal.shape[0] and left >= 0 and left + INPUTS <= width:
             mend_row(
-                flat_signal, flat_variance, flat_quality, row * width + left, table, a, b, exclude, hs, hv,
-                low, high, used, dropped, bits, causes, touched, at,
+                signal, variance, quality, row * width + left, table, a, b, exclude, planes, planes.shape[1],
+                bits, causes, touched, at,
             )  # fmt: skip
         else:
-            _fill_edge(signal, variance, quality, row, left, edge_signal, edge_variance, edge_quality)
-            mend_row(
-                edge_signal, edge_variance, edge_quality, 0, table, a, b, exclude, hs, hv, low, high, used,
-                dropped, bits, causes, touched, at,
-            )  # fmt: skip
+            _mend_edge(
+                signal, variance, quality, exclude, table, row, left, a, b, planes, bits, causes, touched, at
+            )
         return DIRTY
     start, end = max(begin, 0), min(begin + CELL, n)
     bits[base + start : base + end] = 0
