@@ -104,28 +104,42 @@ def solve_one(field: Field, question: Question) -> Solution:
     until = time.monotonic() + question.seconds
     names = chosen_engines(question.engine)
     ways = [way for name in names for way in (TIERS if name == OURS else (_other(name),))]
-    problem: SolveError | None = None
+    problems: list[SolveError] = []
     for number, tier in enumerate(ways):
         share = (until - time.monotonic()) / (len(names) if tier in TIERS else len(ways) - number)
         try:
             found = tier(field, question, min(until, time.monotonic() + share))
         except SolveError as error:
             log.info("%s: %s", getattr(tier, "__name__", tier), error)
-            problem = error
+            problems.append(error)
             continue
         if found is not None:
             return found
-    raise problem or SolveError("nothing could be tried.", remedy="Give a center and a scale.")
+    if not problems:
+        raise SolveError("nothing could be tried.", remedy="Give a center and a scale.")
+    if len(names) == 1:
+        raise problems[-1]
+    said = (f"{one.where}: {one.found}" if one.where else one.found for one in problems[-len(names) :])
+    raise SolveError(" ".join(said), where="no engine solves it", remedy=problems[-1].remedy)
 
 
 def _other(name: str) -> Tier:
     """Return the way of asking another engine."""
 
     def other_engine(field: Field, question: Question, until: float) -> Solution | None:
-        where = _where(field, question)
-        return ask_engine(name, field, where, stars_at=stars_of_sky(field), until=until)
+        where, stars_at = _where(field, question), stars_of_sky(field)
+        if question.catalog not in (None, EMBEDDED):  # they may see deeper than ours
+            stars_at = _deep_stars(DeepCatalog(str(question.catalog)), field)
+        return ask_engine(name, field, where, stars_at=stars_at, until=until)
 
     return other_engine
+
+
+def _deep_stars(deep: DeepCatalog, field: Field) -> Callable[[float, float, float], QTable]:
+    def stars_at(ra: float, dec: float, radius: float) -> QTable:
+        return deep.stars(ra, dec, min(radius, 90.0), epoch=field.epoch, brightest=DEEPEST, warn=log.warning)
+
+    return stars_at
 
 
 def stars_of_sky(field: Field) -> Callable[[float, float, float], QTable]:

@@ -1,5 +1,6 @@
 """A WCS put into a FITS file: other cards and all data keep their bytes, checksums fit, others read it."""
 
+import errno
 import shutil
 import subprocess
 
@@ -10,6 +11,7 @@ from astropy.wcs import WCS, Sip
 
 from sciastro.core.wcs import celestial_from_header, tan_wcs
 from sciastro.errors import FileError, OutputError
+from sciastro.io import fitscards
 from sciastro.io.fitscards import put_cards
 from sciastro.io.fitsunits import is_wcs_card, walk
 from sciastro.io.reader import probe, read_pixels
@@ -166,3 +168,25 @@ def test_astrometry_net_reads_the_same(path):
     out = run("wcs-xy2rd", "-e", "1", "-x", "111", "-y", "81", "-w", str(path))
     place = [float(v) for v in out.split("(")[-1].rstrip(")\n").split(",")]
     np.testing.assert_allclose(place, new_wcs().all_pix2world(110, 80, 0), atol=1e-9)
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(path, monkeypatch):
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fitscards, "_move", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        put_cards(path, 0, header_of(new_wcs()))
+    assert path.read_bytes() == before and [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_file_that_changes_meanwhile_is_left_alone(path, monkeypatch):
+    def grows(*_):
+        path.write_bytes(path.read_bytes() + b"\0" * 2880)
+
+    monkeypatch.setattr(fitscards, "_check", grows)
+    with pytest.raises(OutputError, match="changed while it was solved"):
+        put_cards(path, 0, header_of(new_wcs()))
+    assert fits.getheader(path)["CRVAL1"] == 10.0

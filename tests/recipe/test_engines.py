@@ -90,6 +90,37 @@ def test_a_wrong_place_is_not_believed(field, monkeypatch):
     assert caught.value.where == "nova"
 
 
+def test_a_field_of_faint_stars_is_verified_by_a_deeper_catalog(monkeypatch, tmp_path):
+    # 60 stars that no embedded catalog holds, in 6 arcmin: an engine with a deeper index finds them.
+    rng, wcs = np.random.default_rng(8), tan_wcs(250.0, 36.0, 0.6, SHAPE, angle=10.0)
+    x, y = rng.uniform(5, 795, 60), rng.uniform(5, 595, 60)
+    ra, dec = wcs.all_pix2world(x, y, 0)
+    mag = np.sort(rng.uniform(14, 18, 60))
+    lines = [f"{a:.7f},{d:.7f},{m:.3f}" for a, d, m in zip(ra, dec, mag, strict=True)]
+    (tmp_path / "deep.csv").write_text("\n".join(["ra,dec,mag", *lines]))
+    stars = np.zeros(60, STAR_DTYPE)
+    stars["x"], stars["y"], stars["flux"] = x + rng.normal(0, 0.1, 60), y, 10 ** (-0.4 * (mag - 20))
+    stars["x_err"] = stars["y_err"] = 0.1
+    stars["fwhm"] = 3.0
+    field = from_stars(stars, SHAPE)
+    near = tan_wcs(250.002, 36.0, 0.6, SHAPE, angle=10.1)
+    monkeypatch.setattr(engines, "ENGINES", {**ENGINES, "nova": lambda *_: near})
+    with pytest.raises(SolveError, match="does not confirm"):
+        solve_one(field, Question(engine="nova"))
+    found = solve_one(field, Question(engine="nova", catalog=str(tmp_path / "deep.csv")))
+    assert found.n_stars > 40 and found.log_false_alarm < -7
+
+
+def test_every_engine_says_why(field, monkeypatch):
+    def fails(query, until):
+        raise SolveError("found nothing.", where="somebody")
+
+    monkeypatch.setattr(engines, "ENGINES", {**ENGINES, "solve-field": fails, "nova": fails})
+    monkeypatch.setattr(solving, "chosen_engines", lambda _: ("solve-field", "nova"))
+    with pytest.raises(SolveError, match=r"no engine solves it: (somebody: found nothing\. ?){2}"):
+        solve_one(field, Question(seconds=20))
+
+
 def test_a_place_nearly_right_is_made_right(field, monkeypatch):
     near = tan_wcs(RA + 0.05, DEC - 0.05, SCALE * 1.003, SHAPE, angle=33.2, parity=-1)
     monkeypatch.setattr(engines, "ENGINES", {**ENGINES, "nova": lambda *_: near})
