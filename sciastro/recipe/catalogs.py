@@ -25,6 +25,7 @@ from sciastro.errors import CatalogError, OptionError
 from sciastro.io import reference
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.io.userconfig import user_config
+from sciastro.recipe.naming import resolve
 from sciastro.recipe.tiling import Answer, joined, joined_names, queries_of, tiles_of
 from sciastro.remote.catalogs import source_of
 from sciastro.remote.columns import COLUMNS, Region, Source, star_table
@@ -67,7 +68,7 @@ class CatalogWarning(UserWarning):
 
 
 def cone(
-    center: "SkyCoord | tuple[Any, Any]",
+    center: "SkyCoord | tuple[Any, Any] | str",
     radius: "float | u.Quantity",
     *,
     catalog: str | Path = EMBEDDED,
@@ -84,7 +85,8 @@ def cone(
     Parameters
     ----------
     center
-        A `SkyCoord` (any frame), or ICRS (right ascension, declination), each in degrees or a Quantity.
+        A `SkyCoord` (any frame), or ICRS (right ascension, declination), each in degrees or a Quantity; or
+        a name of the embedded tables, "M 13".
     radius
         Degrees, or a Quantity.
     catalog
@@ -169,17 +171,19 @@ def is_remote(catalog: str | Path) -> bool:
     return source_of(catalog) is not None
 
 
-def region_of(center: "SkyCoord | tuple[Any, Any]", radius: "float | u.Quantity") -> Region:
+def region_of(center: "SkyCoord | tuple[Any, Any] | str", radius: "float | u.Quantity") -> Region:
     """Return a cone of degrees.
 
     Raises
     ------
     CatalogError
-        If the center or the radius is none.
+        If the center or the radius is none, or the name is not known.
     """
     from astropy import units as u
     from astropy.coordinates import SkyCoord
 
+    if isinstance(center, str):
+        center = resolve(center).coord
     try:
         if isinstance(center, SkyCoord):
             place = center.icrs

@@ -128,6 +128,7 @@ COLUMNS_OF: dict[str, Callable[[Rows], dict[str, Floats]]] = {
     "ps1": _ps1,
     "sdss16": _sdss,
     "stetson": _standards("Vmag", lambda rows: rows["Bmag"] - rows["Vmag"]),
+    "vsx": lambda rows: {"mag": rows["max"]},
     "landolt1992": _standards("Vmag", lambda rows: rows["B-V"]),
     "landolt2009": _standards("Vmag", lambda rows: rows["B-V"]),
     "landolt2013": _standards("<Vmag>", lambda rows: rows["<B-V>"]),

@@ -5,6 +5,7 @@ which understands names in any usual spelling; mirrors in order. Only whoever ca
 """
 
 import math
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,7 @@ def resolve(name: str, *, addresses: tuple[str, ...] | None = None, limits: Limi
     name
         As one writes it: "M 13", "NGC7000", "Barnard's star", "V* RR Lyr", "HD 189733".
     addresses
-        SIMBAD's TAP services (with ``/sync``), in order; None: `SIMBAD`.
+        SIMBAD's TAP services (with ``/sync``), in order; None: ``$SCIASTRO_SIMBAD``, else `SIMBAD`.
     limits
         Bounds of time, attempts and size.
 
@@ -113,7 +114,7 @@ def resolve(name: str, *, addresses: tuple[str, ...] | None = None, limits: Limi
     form = {"REQUEST": "doQuery", "LANG": "ADQL", "FORMAT": "votable", "MAXREC": "2", "QUERY": adql}
     where = f"SIMBAD, '{plain}'"
     found = ask(
-        addresses or SIMBAD,
+        addresses or _servers(),
         _made,
         where=where,
         request=Request("", form=form, allowed=EXPLAINED),
@@ -126,6 +127,10 @@ def resolve(name: str, *, addresses: tuple[str, ...] | None = None, limits: Limi
             remedy="Check the spelling, or give right ascension and declination.",
         )
     return found
+
+
+def _servers() -> tuple[str, ...]:
+    return tuple(os.environ.get("SCIASTRO_SIMBAD", "").replace(",", " ").split()) or SIMBAD
 
 
 def _made(answer: Answer) -> NamedObject | None:

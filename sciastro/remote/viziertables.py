@@ -244,6 +244,23 @@ TABLES: dict[str, VizierTable] = {
             magnitudes=_STETSON,
             cuts={"e_Vmag": "<0.05"},
         ),
+        VizierTable(
+            name="vsx",
+            title="Variable stars, VSX (B/vsx/vsx)",
+            table="B/vsx/vsx",
+            band="max",
+            system="brightest magnitude, in the passband that VSX has it in",
+            order=5,
+            license="AAVSO and VizieR (CDS, Strasbourg): free for research, with VSX and VizieR cited",
+            citation="Watson, Henden & Price 2006, SASS 25, 47 (VSX)",
+            position=("RAJ2000", "DEJ2000"),
+            number=("Name",),
+            units={"Name": "*", "V": "", "RAJ2000": _DEG, "DEJ2000": _DEG, "max": "mag"},
+            faint="max",
+            like=13.0,
+            magnitudes={"max": ("max", None)},
+            cuts={"V": "<2"},  # variable, or suspected to be
+        ),
         _landolt(
             "landolt1992", "Landolt's standards 1992 (II/183A/table2)", "II/183A/table2",
             "Landolt 1992, AJ 104, 340", "Star",
