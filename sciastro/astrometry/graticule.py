@@ -116,11 +116,13 @@ def _ra_range(frame: Frame) -> tuple[float, float]:
 
 
 def _border(shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Return points on the border of an image, and some inside, since the corners of a fisheye are no sky."""
     height, width = shape
+    gx, gy = np.meshgrid(np.linspace(0, width - 1, 25), np.linspace(0, height - 1, 25))
     x, y = np.linspace(-0.5, width - 0.5, 60), np.linspace(-0.5, height - 0.5, 60)
     return (
-        np.concatenate([x, x, np.full(60, -0.5), np.full(60, width - 0.5)]),
-        np.concatenate([np.full(60, -0.5), np.full(60, height - 0.5), y, y]),
+        np.concatenate([x, x, np.full(60, -0.5), np.full(60, width - 0.5), gx.ravel()]),
+        np.concatenate([np.full(60, -0.5), np.full(60, height - 0.5), y, y, gy.ravel()]),
     )
 
 

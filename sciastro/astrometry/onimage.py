@@ -20,7 +20,8 @@ __all__ = ["Ellipse", "Frame", "frame_of", "separation"]
 Floats = npt.NDArray[np.float64]
 STEP = 1.0 / 3600  # deg: of the difference that measures the local axes
 WRONG = 0.5  # pixel: a position that does not come back within this is none
-LARGEST = 89.0  # deg from the center: beyond, a projection of one hemisphere has no pixel
+HEMISPHERE = ("TAN", "SIN", "TPV", "TNX")  # projections that end 90 degrees from their center
+LARGEST, FARTHEST = 89.0, 175.0  # deg from the center of these, and of the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,9 @@ class Frame:
         """Return x and y of ICRS positions [deg]; NaN for those farther out than `margin` image sizes."""
         ra, dec = np.broadcast_arrays(np.asarray(ra, np.float64), np.asarray(dec, np.float64))
         x, y = np.full(ra.shape, np.nan), np.full(ra.shape, np.nan)
-        near = separation(self.ra, self.dec, ra, dec) < min(self.radius * (1 + 2 * margin) + 0.1, LARGEST)
+        near = separation(self.ra, self.dec, ra, dec) < min(
+            self.radius * (1 + 2 * margin) + 0.1, self._reach()
+        )
         if not near.any():
             return x, y
         linear = self.wcs.wcs_world2pix(np.stack([ra[near], dec[near]], axis=-1), 0)
@@ -68,6 +71,10 @@ class Frame:
         if rows.size:
             x.flat[rows], y.flat[rows] = self._exact(ra.flat[rows], dec.flat[rows])
         return x, y
+
+    def _reach(self) -> float:
+        """Return how far from the center the projection goes [deg]."""
+        return LARGEST if self.wcs.wcs.ctype[0][5:8] in HEMISPHERE else FARTHEST
 
     def _exact(self, ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
         world = np.stack([ra, dec], axis=-1)
@@ -148,7 +155,12 @@ class Frame:
 def frame_of(wcs: "WCS", shape: tuple[int, int]) -> Frame:
     """Return the frame of an image of `shape` (rows, columns)."""
     ra, dec = center(wcs, shape)
-    return Frame(wcs, shape, ra % 360, dec, footprint_radius(wcs, shape))
+    radius = footprint_radius(wcs, shape)
+    if not np.isfinite(radius):  # the corners of a fisheye are not on the sky
+        x, y = np.meshgrid(np.linspace(0, shape[1] - 1, 41), np.linspace(0, shape[0] - 1, 41))
+        away = separation(ra, dec, *wcs.all_pix2world(x.ravel(), y.ravel(), 0))
+        radius = float(np.nanmax(away))
+    return Frame(wcs, shape, ra % 360, dec, radius)
 
 
 def separation(ra0: npt.ArrayLike, dec0: npt.ArrayLike, ra: npt.ArrayLike, dec: npt.ArrayLike) -> Floats:

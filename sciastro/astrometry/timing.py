@@ -240,7 +240,8 @@ def _kernel(path: str) -> Callable[[Julian], Floats]:
         ) from error
 
     def position(tdb: Julian) -> Floats:
-        return np.sum([segment.compute(*tdb) for segment in segments], axis=0) / AU_KM
+        total: Floats = np.sum([segment.compute(*tdb) for segment in segments], axis=0) / AU_KM
+        return total
 
     return position
 

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy import units as u
-from astropy.io import fits
 from astropy.table import QTable, Table
 from astropy.wcs import WCS
 
 from sciastro.astrometry.graticule import Line, boundaries, constellation_of, figure, graticule
 from sciastro.astrometry.onimage import Frame, frame_of, separation
 from sciastro.core.wcs import celestial_from_header, parity, resampled, rotation
-from sciastro.errors import UsageError
+from sciastro.errors import SciastroError, UsageError
+from sciastro.io.fitsunits import walk
 from sciastro.io.paths import atomic_path
 from sciastro.io.raster import read_raster, thumbnail, write_jpeg, write_png
 from sciastro.io.skydata import (
@@ -84,6 +84,9 @@ class Wish:
     size: int = 2400
     solve: bool = False
     question: Question = UNKNOWN
+
+
+WISH = Wish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +280,7 @@ def _table(rows: Sequence[dict[str, Any]], frame: Frame) -> QTable:
 
 
 # ------------------------------------------------------------------------------------------- files
-def annotate_file(path: Path, out: Path | None, wish: Wish) -> Annotated:
+def annotate_file(path: Path, out: Path | None = None, wish: Wish = WISH) -> Annotated:
     """Write a picture of a file with names on it, and the table of what is there, beside it as ECSV.
 
     Parameters
@@ -333,9 +336,11 @@ def _from_file(path: Path, field: Field) -> WCS | None:
     if not path.is_file():
         return None
     try:
-        header = fits.getheader(path)
-    except (OSError, ValueError) as error:
-        log.warning("%s: is not a header (%s); the image is solved", path, error)
+        header = next((unit.header for unit in walk(path)), None)
+    except (SciastroError, OSError) as error:
+        log.warning("%s: is no header (%s); the image is solved", path, error)
+        return None
+    if header is None:
         return None
     size = (header.get("IMAGEH", field.file_shape[0]), header.get("IMAGEW", field.file_shape[1]))
     if size != field.file_shape:

@@ -190,7 +190,7 @@ class _Drawing:
         w, h = self._size(line.label, 12.5)
         lift = h + 3.5 * self.unit
         spots = [
-            spot for x, y in zip(line.x, line.y, strict=True) for spot in _ends(x, y, w + 11 * self.unit)
+            spot for x, y in zip(line.x, line.y, strict=True) for spot in _ends(x, y, w + h + 10 * self.unit)
         ]
         for x, y, tangent in sorted(spots, key=lambda spot: self._preference(line.kind, spot[0], spot[1])):
             turn = (tangent + 90) % 180 - 90  # never upside down

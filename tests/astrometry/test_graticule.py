@@ -103,3 +103,16 @@ def test_figures_follow_great_circles_and_are_none_far_away():
     _, dec = frame.sky(line.x[0], line.y[0])
     assert dec.max() == pytest.approx(1.00137, abs=1e-4)  # tan(dec) = tan(1 deg) / cos(3 deg) on the way
     assert figure(frame, (170.0, 0.0, 175.0, 0.0)) is None
+
+
+def test_a_fisheye_of_the_whole_sky():
+    wcs = tan_wcs(100.0, 40.0, 900.0, (800, 1000))
+    wcs.wcs.ctype = ["RA---ARC", "DEC--ARC"]
+    wcs.wcs.set()
+    frame = frame_of(wcs, (800, 1000))
+    lines = graticule(frame)
+    assert sum(line.kind == "ra" for line in lines) == 24
+    for line in lines:
+        for x, y in zip(line.x, line.y, strict=True):
+            assert frame.inside(x, y, margin=1e-6).all()
+    assert np.isfinite(frame.pixels(100.0, -40.0)).all()

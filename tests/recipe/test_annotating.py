@@ -166,3 +166,14 @@ def test_mirrored_files_are_shown_as_the_sky_is(tmp_path):
         tables.append(Table.read(path.with_name(f"{path.stem}_annotated.ecsv")))
     ax, bx = (row(table, "NGC 6207")["x"] for table in tables)
     assert ax + bx == pytest.approx(SHAPE[1] - 1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "content", [b"<html>Sign in to the network</html>", b"", b"SIMPLE  =                    T"]
+)
+def test_a_wcs_file_that_is_none_is_passed_over(tmp_path, content):
+    Image.fromarray(np.zeros((100, 120), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.wcs").write_bytes(content)
+    done = command("annotate", tmp_path / "a.png", "--seconds", "1")
+    assert done.exit_code == 3
+    assert not (tmp_path / "a_annotated.png").exists()
