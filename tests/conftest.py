@@ -1,11 +1,14 @@
 """What tests of several folders share."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from small_nights import Outcome, make_night, reduce
+
+os.environ["SCIASTRO_CONFIG"] = os.devnull  # what a developer has set must not change a test
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,9 @@ def test_a_copy_leaves_the_file_alone(tmp_path, solution):
         write_solution(path, read_field(path), solution, Writing(folder=tmp_path, overwrite=True))
 
 
+KEYS = "path solved center_deg scale_arcsec_px rotation_deg parity n_stars rms_arcsec log_odds engine"
+
+
 def test_a_file_that_cannot_be_written_is_told_before_it_is_solved(tmp_path):
     path = tmp_path / "a.fits"
     fits.PrimaryHDU(np.zeros(SHAPE, np.uint16)).writeto(path)
@@ -88,4 +91,9 @@ def test_a_file_that_cannot_be_written_is_told_before_it_is_solved(tmp_path):
     done = command("solve", path, "--json")
     answer = json.loads(done.stdout)
     assert done.exit_code == 3 and "is read-only" in answer["reason"] and "--output" in answer["reason"]
-    assert answer["seconds"] < 5
+    assert answer["seconds"] < 5 and {*KEYS.split(), "seconds", "reason"} <= set(answer)
+
+
+def test_an_engine_that_does_not_exist(picture):
+    done = command("solve", picture, "--engine", "foo")
+    assert done.exit_code == 2 and "tetra3rs" in done.stderr
