@@ -27,6 +27,7 @@ from sciastro.calibrate.sampling import FillRows, ReadRows, Sample, fills, take_
 from sciastro.core.cfa import period, phase_slices
 from sciastro.core.lift import run_tasks
 from sciastro.core.quality import Quality
+from sciastro.core.scratch import lend
 from sciastro.errors import DatasetError
 from sciastro.kernels import reduce as kernel
 from sciastro.kernels.masters import combine_counts
@@ -293,7 +294,7 @@ def _read_band(readers: Sequence[ReadRows], y0: int, y1: int, width: int) -> npt
     ]
     dtypes = {band.dtype for band in bands}
     dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
-    stack = np.empty((len(readers), y1 - y0, width), dtype)
+    stack = lend((len(readers), y1 - y0, width), dtype)
     for band, target in zip(bands, stack, strict=True):
         if isinstance(band, np.ndarray):
             target[...] = band

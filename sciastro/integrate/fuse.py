@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from sciastro.core.lift import require_loaded
 from sciastro.core.quality import Quality
+from sciastro.core.scratch import lend
 from sciastro.core.vocabulary import SPARSE, require
 from sciastro.integrate.contribution import context_planes
 from sciastro.integrate.drizzle import DrizzleOptions, drop, dropper
@@ -54,9 +55,9 @@ class Buffers:
         """Return signal, variance and quality buffers (frame, y, x); contents are left over."""
         size = frames * shape[0] * shape[1]
         if self.values.size < size:
-            self.values = np.empty(size, np.float32)
-            self.variance = np.empty(size, np.float32)
-            self.quality = np.empty(size, np.uint16)
+            self.values = lend((size,), np.float32)
+            self.variance = lend((size,), np.float32)
+            self.quality = lend((size,), np.uint16)
         full = (frames, *shape)
         return (
             self.values[:size].reshape(full),
@@ -68,7 +69,7 @@ class Buffers:
         """Return a buffer (frame, y, x) for what drops cover of each pixel; contents are left over."""
         size = frames * shape[0] * shape[1]
         if self.share.size < size:
-            self.share = np.empty(size, np.float32)
+            self.share = lend((size,), np.float32)
         return self.share[:size].reshape((frames, *shape))
 
     def take_marks(self, frames: int, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sciastro.core.cluster import Cluster
 from sciastro.core.lift import run_tasks
+from sciastro.core.scratch import lend
 from sciastro.integrate.contribution import NO_CONTEXT, context_planes
 from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.fuse import Buffers, ReadWindow, TileResult, integrate_tile
@@ -64,15 +65,15 @@ def empty_stack(
 ) -> StackArrays:
     """Return arrays for one band; contents of the planes undefined. `frames` are those of the pass."""
     return StackArrays(
-        image=np.empty(shape, np.float32),
-        variance=np.empty(shape, np.float32),
-        quality=np.empty(shape, np.uint16),
-        coverage=np.empty(shape, np.float32),
-        rejected_low=np.empty(shape, np.uint16),
-        rejected_high=np.empty(shape, np.uint16),
+        image=lend(shape, np.float32),
+        variance=lend(shape, np.float32),
+        quality=lend(shape, np.uint16),
+        coverage=lend(shape, np.float32),
+        rejected_low=lend(shape, np.uint16),
+        rejected_high=lend(shape, np.uint16),
         lost=np.zeros((frames, len(CAUSES)), np.int64),
-        causes=np.empty((len(CAUSES) - 2, *shape) if maps else (0, 0, 0), np.uint16),
-        context=np.empty((context_planes(frames), *shape), np.uint32) if context else NO_CONTEXT,
+        causes=lend((len(CAUSES) - 2, *shape) if maps else (0, 0, 0), np.uint16),
+        context=lend((context_planes(frames), *shape), np.uint32) if context else NO_CONTEXT,
     )
 
 

@@ -25,7 +25,7 @@ from sciastro.io.reader import probe
 from sciastro.io.reference import cone
 from sciastro.recipe.context import Context
 from sciastro.recipe.deepcatalog import DeepCatalog, deepened
-from sciastro.recipe.lights import Light, StackSet, bands_of
+from sciastro.recipe.lights import CAMERA_MODEL, Light, StackSet, bands_of
 from sciastro.recipe.lostfields import solve_lost
 from sciastro.recipe.panelgrades import grades, panel_transparencies
 from sciastro.recipe.plan import Recipe
@@ -231,10 +231,8 @@ def _binned(wcs: "WCS", step: int, shape: tuple[int, int]) -> "WCS":
     return out
 
 
-def register_set(
-    members: StackSet, solution: Solution | None, recipe: Recipe, context: Context, step: int
-) -> None:
-    """Register every frame of a set to its reference and give each its own WCS."""
+def register_set(members: StackSet, recipe: Recipe, context: Context, step: int) -> None:
+    """Register every frame of a set to its reference."""
     reference = members.reference
     if reference is None or reference.measured is None:
         for light in members.lights:
@@ -269,15 +267,25 @@ def register_set(
                     for name in ("reference", "frame")
                 ]
             )
-        if solution is not None:
-            try:
-                light.wcs = wcs_to_text(_frame_wcs(light, solution.wcs, shape))
-            except SolveError as error:
-                context.warn(f"{light.name}: keeps no WCS of its own: {error}")
 
     run_tasks(
         work, members.lights, workers=context.workers, done=lambda *_: context.progress.advance("register")
     )
+
+
+def frame_coordinates(members: StackSet, solution: Solution, context: Context, step: int) -> None:
+    """Give every registered frame of a set its own WCS; those of a camera model have theirs, or none."""
+    if members.reference is None:
+        return
+    rows, columns = members.reference.facts.shape
+    shape = (rows // step, columns // step)
+    for light in members.lights:
+        if light.from_reference is None or light.registration_model == CAMERA_MODEL:
+            continue
+        try:
+            light.wcs = wcs_to_text(_frame_wcs(light, solution.wcs, shape))
+        except SolveError as error:
+            context.warn(f"{light.name}: keeps no WCS of its own: {error}")
 
 
 def unregistered(light: Light, error: MatchError) -> str:

@@ -1,6 +1,6 @@
 """The beginning of a run: what is in the folder, what goes with what, what of a stopped run still holds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from sciastro.recipe.library import only_used, refused_library, with_library
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
 from sciastro.recipe.masterbank import MasterBank
 from sciastro.recipe.matching import FRAMES_OF, MasterPlan, MatchOptions, plan_masters
+from sciastro.recipe.noting import Registered
 from sciastro.recipe.plan import Recipe, recipe_text
 from sciastro.recipe.request import UNTIL, RunRequest
 from sciastro.recipe.resuming import marks_of, open_journal
@@ -59,6 +60,8 @@ class Run:
     growth: Growth | None = None
     sources: Session | None = None
     images: dict[str, list[Stacked]] = field(default_factory=dict)
+    registered: list[Registered] = field(default_factory=list)
+    left: Callable[[], None] | None = None  # what registration left to be written
 
     def old(self, members: StackSet) -> KeptSet | None:
         """Return the stacks that `members` adds to."""

@@ -20,7 +20,7 @@ from sciastro.calibrate.defects import DefectOptions, defects_from_light, merge_
 from sciastro.calibrate.planes import plane_level
 from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, rolled
 from sciastro.core.quality import Quality
-from sciastro.core.scratch import Scratch
+from sciastro.core.scratch import Scratch, spare_bytes
 from sciastro.errors import SciastroError
 from sciastro.io.linked import LinkedBlock, Original
 from sciastro.io.reader import read_pixels
@@ -141,7 +141,7 @@ class Calibrator:
         """Return what pass 2 may allocate [byte] next to the canvas, the planes, the process and `beside`."""
         planes = sum(_size(one) for one in self._planes.values())
         # What the frames' star lists and earlier bands take shows in the size of the process alone.
-        process = max(RESIDENT + planes, resident_memory())
+        process = max(RESIDENT + planes, resident_memory() - spare_bytes())
         taken = process + canvas[0] * canvas[1] * CANVAS_BYTES + beside
         return max(self._memory - taken, SMALLEST)
 

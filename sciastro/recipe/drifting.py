@@ -28,7 +28,7 @@ from sciastro.errors import MatchError, SolveError
 from sciastro.integrate.canvas import outside_shares
 from sciastro.io.reference import cone
 from sciastro.recipe.context import Context
-from sciastro.recipe.lights import Light, StackSet
+from sciastro.recipe.lights import CAMERA_MODEL, Light, StackSet
 from sciastro.recipe.plan import Recipe
 
 __all__ = ["register_camera"]
@@ -188,7 +188,7 @@ def _still(light: Light) -> bool:
 def _take_over(lights: Sequence[Light], model: CameraModel) -> None:
     """Give every light its place in the model."""
     for light, one in zip(lights, model.frames, strict=True):
-        light.wcs, light.residuals, light.registration_model = "", one.residuals, "camera model"
+        light.wcs, light.residuals, light.registration_model = "", one.residuals, CAMERA_MODEL
         if one.reason:
             light.from_reference = light.domain = light.pairs = None
             light.registration_rms, light.registration_stars = float("nan"), 0

@@ -17,9 +17,10 @@ from sciastro.recipe.matching import LightMatch, MasterPlan
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["PROBED", "Light", "Measured", "StackSet", "bands_of", "lights_of", "stack_sets"]
+__all__ = ["CAMERA_MODEL", "PROBED", "Light", "Measured", "StackSet", "bands_of", "lights_of", "stack_sets"]
 
 FEWEST = 3  # frames of another geometry that are worth an image of their own
+CAMERA_MODEL = "camera model"  # name of the map of frames that one camera model places
 PROBED = 3  # lights that show which pixels are always hot
 
 

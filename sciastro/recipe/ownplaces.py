@@ -9,13 +9,12 @@ from sciastro.astrometry.own import OwnPlace, own_place
 from sciastro.astrometry.sky import CatalogStars, catalog_stars
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import image_stars
-from sciastro.core.lift import run_tasks
 from sciastro.core.wcs import center, footprint_radius, pixel_scale, rotation, text_to_wcs, wcs_to_text
 from sciastro.errors import SciastroError
 from sciastro.io.tables import write_table
 from sciastro.recipe.aligning import SkyHint, julian_year, stars_near
 from sciastro.recipe.context import Context
-from sciastro.recipe.lights import Light, StackSet
+from sciastro.recipe.lights import CAMERA_MODEL, Light, StackSet
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -27,7 +26,6 @@ log = logging.getLogger(__name__)
 
 DEEP = 800  # catalog stars that frames are compared with
 SHARE = 0.5  # of the frame's radius that a frame may lie off the reference and be compared, too
-CAMERA = "camera model"  # frames placed by it have a distortion that a correction of low order would spoil
 DESCRIPTIONS = {
     "frame": "File of the frame",
     "n_stars": "Catalog stars compared",
@@ -59,7 +57,8 @@ def set_right(
     found: dict[int, tuple[OwnPlace, tuple[int, int]]] = {}
 
     def work(light: Light) -> None:
-        if not light.wcs or light.measured is None or light.registration_model == CAMERA:
+        if not light.wcs or light.measured is None or light.registration_model == CAMERA_MODEL:
+            # its distortion would be spoiled by a correction of low order
             return
         shape = (light.facts.shape[0] // step, light.facts.shape[1] // step)
         wcs = text_to_wcs(light.wcs)
@@ -75,7 +74,8 @@ def set_right(
             light.wcs = wcs_to_text(place.wcs)
         found[id(light)] = place, shape
 
-    run_tasks(work, members.lights, workers=context.workers)
+    for light in members.lights:  # Python for the most part: more threads would only wait for each other
+        work(light)
     rows = [(light, *found[id(light)]) for light in members.lights if id(light) in found]
     if rows:
         folder = context.out / "tables"

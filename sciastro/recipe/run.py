@@ -10,6 +10,7 @@ from typing import Any
 
 from sciastro.core.cluster import connect
 from sciastro.core.lift import one_owner
+from sciastro.core.scratch import release
 from sciastro.errors import SciastroError
 from sciastro.io.lock import locked
 from sciastro.io.paths import REASONS, output_error
@@ -82,8 +83,11 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
         out=out, workers=workers, memory=parse_memory(request.memory), progress=progress or Silent()
     )
     summary = Summary(until=request.until if request.until != "report" else None)
-    with locked(out):
-        _guarded(request, context, summary)
+    try:
+        with locked(out):
+            _guarded(request, context, summary)
+    finally:
+        release()
     return summary.as_dict(context)
 
 

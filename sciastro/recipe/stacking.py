@@ -12,6 +12,7 @@ from sciastro.calibrate.debayer import noise_of, phase_offset
 from sciastro.core import transform
 from sciastro.core.correlation import large_factor
 from sciastro.core.lift import beside
+from sciastro.core.scratch import recycled_bytes, release
 from sciastro.errors import DatasetError
 from sciastro.integrate.canvas import EVERYWHERE, Canvas, CanvasOptions, choose_canvas, domain_box
 from sciastro.integrate.correlated import resampled_noise
@@ -239,7 +240,9 @@ def stack_band(
         raised, shared = _shared_noise(lights, band, calibrator, options.kernel)
     return_free_memory()
     read = _WindowReader(lights, band, calibrator.travel(lights), tuple(raised), mosaic)
+    recycled = recycled_bytes()
     out = empty_stack(canvas.shape, len(lights), maps=options.maps, context=options.context)
+    recycled = recycled_bytes() - recycled  # they count in the size of the process already
     maps = canvas.maps(_maps(lights, band, calibrator, mosaic=mosaic))
     boxes = canvas.boxes(np.array([EVERYWHERE if light.domain is None else light.domain for light in lights]))
     changes = on_canvas(
@@ -270,6 +273,8 @@ def stack_band(
 
         def progress(share: float) -> None:
             nonlocal done
+            if done == 0:
+                release()  # every thread has its buffers
             if predicting.done():
                 predicting.result()  # its error now, not after the last tile
             step = int(100 * share) - done
@@ -278,7 +283,7 @@ def stack_band(
 
         correlation = stack_windows(
             read, maps, shape, changes, weights, out,
-            options=options, memory_bytes=calibrator.memory_left(out.image.shape, extra),
+            options=options, memory_bytes=calibrator.memory_left(out.image.shape, extra - recycled),
             workers=context.workers, progress=progress, domains=boxes, drizzle=drizzle,
             cluster=context.cluster, adjust=change, feather=leveled.feather, correlation=shared,
             lenience=lenience([light.measures.fwhm for light in lights], canvas.scale),

@@ -6,6 +6,7 @@ from typing import Any
 
 from sciastro.astrometry.movers import Way
 from sciastro.astrometry.solve import Solution
+from sciastro.core.lift import beside
 from sciastro.errors import MatchError
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.run import empty_stack
@@ -25,16 +26,17 @@ from sciastro.recipe.growing import (
     grow_band,
     solve_again,
 )
-from sciastro.recipe.keeping import keep_frames, linked_blocks, originals_of, store_facts, store_masters
+from sciastro.recipe.keeping import keep_frames, linked_blocks, originals_of, store_masters
 from sciastro.recipe.kept import forget_stars
 from sciastro.recipe.library import add_to_library
 from sciastro.recipe.lights import StackSet
 from sciastro.recipe.making import make_masters
 from sciastro.recipe.masterbank import MasterBank, match_of_made
 from sciastro.recipe.measuring import measure_lights
-from sciastro.recipe.ownplaces import set_right
+from sciastro.recipe.noting import MANY, Registered, noting
 from sciastro.recipe.panels import register_mosaic
 from sciastro.recipe.quality import write_quality
+from sciastro.recipe.readying import prepare_memory
 from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import master_rows
 from sciastro.recipe.stacking import Stacked, place_canvas, stack_band
@@ -116,7 +118,9 @@ def place(run: Run) -> None:
             solution, reason = solve(members, run.hint, run.recipe, run.context, run.session.root, step)
             run.solutions[members.stem], run.reasons[members.stem] = solution, reason
             run.context.progress.advance("solve")
-    with run.context.stage("register", len(run.lights)):
+    with run.context.stage("register", len(run.lights)), beside() as start:
+        if run.goes_on("integrate") and len(run.sets) == 1 and run.growth is None:
+            start(lambda: prepare_memory(run.sets[0], run.calibrator, run.recipe, run.context))
         for members in run.sets:
             if run.old(members) is None:
                 _register(run, members)
@@ -124,9 +128,13 @@ def place(run: Run) -> None:
                 _register_added(run, members)
             write_residuals(members, run.solutions[members.stem], run.context)
             name_crossings(members.lights)
-        store_facts(run.store, run.lights, run.recipe)
         write_quality(run.sets, run.context)
-    if {"calibrated", "registered"} & set(run.request.keep):
+    run.left = noting(run.registered, run.lights, run.store, run.hint, run.recipe, run.context)
+    keeps = bool({"calibrated", "registered"} & set(run.request.keep))
+    alone = run.context.cluster is not None or run.context.workers == 1 or len(run.lights) > MANY
+    if keeps or alone or not run.goes_on("integrate"):
+        _catch_up(run)
+    if keeps:
         keep_frames(
             run.request.keep,
             [added(members) for members in run.sets],
@@ -138,15 +146,24 @@ def place(run: Run) -> None:
         forget_stars(run.sets)
 
 
+def _catch_up(run: Run) -> None:
+    """Do what registration left for later, if it is not done."""
+    work, run.left = run.left, None
+    if work is not None:
+        work()
+
+
 def _register(run: Run, members: StackSet) -> None:
     """Register and grade a set, and choose its canvas."""
     step, solution = run.calibrator.step(members.cfa), run.solutions[members.stem]
     laid = register_mosaic(members, solution, run.hint, run.recipe, run.context, run.session.root, step)
     if laid is None:
-        register_set(members, solution, run.recipe, run.context, step)
+        register_set(members, run.recipe, run.context, step)
         laid = register_camera(members, solution, run.recipe, run.context, step, julian_year(members.lights))
+        run.registered.append(Registered(members, step, solution, laid))
+    else:
+        run.registered.append(Registered(members, step, None, laid))
     run.solutions[members.stem] = laid
-    set_right(members, laid, run.hint, run.context, step)
     grade_set(members, run.recipe, run.context)
     place_canvas(members, laid.wcs if laid else None, run.calibrator, run.recipe, run.context)
 
@@ -154,15 +171,19 @@ def _register(run: Run, members: StackSet) -> None:
 def _register_added(run: Run, members: StackSet) -> None:
     """Register the new frames of a set to its old reference; canvas and old frames stay as they are."""
     step, old = run.calibrator.step(members.cfa), run.old(members)
-    register_set(added(members), run.solutions[members.stem], run.recipe, run.context, step)
-    set_right(added(members), run.solutions[members.stem], run.hint, run.context, step)
+    new = added(members)
+    register_set(new, run.recipe, run.context, step)
+    solution = run.solutions[members.stem]
+    run.registered.append(Registered(new, step, solution, solution))
     if old is not None:
         grade_added(members, old, run.recipe, run.context)
 
 
 def integrate(run: Run) -> None:
     """Stack every band of every set."""
-    with run.context.stage("integrate", 100 * sum(len(members.bands) for members in run.sets)):
+    total = 100 * sum(len(members.bands) for members in run.sets)
+    with run.context.stage("integrate", total), beside() as start:
+        noted = start(lambda: _catch_up(run))
         for members in run.sets:
             solution = run.solutions[members.stem]
             stacked: list[Stacked] = []
@@ -186,6 +207,7 @@ def integrate(run: Run) -> None:
                     run.summary.products.append(_product(run, one, None, solution))
             if run.goes_on("photometry"):
                 run.stacked[members.stem] = stacked
+        noted.result()
     if not run.goes_on("photometry") and not run.summary.products:
         _nothing(run)
 
