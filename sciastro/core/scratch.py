@@ -18,7 +18,7 @@ import numpy.typing as npt
 __all__ = ["Scratch", "lend", "lend_ahead", "recycled_bytes", "release", "spare_bytes"]
 
 SMALLEST = 4 << 20  # byte: smaller arrays are not worth it
-LOOSE = 1.5  # a block may be this many times as large as what is asked for
+LOOSE = 1.25  # a block may be this many times as large as what is asked for
 PAGE = 4096  # byte
 
 Block = npt.NDArray[np.uint8]
