@@ -40,7 +40,7 @@ def empty():
     release()
 
 
-SHAPE = (1100, 1024)  # more than 4 MB of float32
+SHAPE = (1200, 1024)  # more than 4 MB of float32
 
 
 def test_lent_memory_comes_back_when_the_last_view_is_gone(empty):
@@ -55,9 +55,9 @@ def test_lent_memory_comes_back_when_the_last_view_is_gone(empty):
     del part
     gc.collect()
     before = recycled_bytes()
-    again = lend((1000, 1024), np.int32)  # a little smaller, another type
+    again = lend((1100, 1024), np.int32)  # a little smaller, another type
     assert again.ctypes.data == place
-    assert recycled_bytes() - before == 1100 * 1024 * 4
+    assert recycled_bytes() - before == 1200 * 1024 * 4
     assert spare_bytes() == 0
 
 
@@ -65,16 +65,16 @@ def test_lending_never_holds_more_than_plain_arrays_would(empty):
     several = [lend(SHAPE, np.float32) for _ in range(3)]
     del several
     gc.collect()
-    assert spare_bytes() == 3 * 1100 * 1024 * 4
-    large = lend((2 * 1100, 1024), np.float32)  # nothing fits: as much is given up
-    assert spare_bytes() == 1100 * 1024 * 4
-    assert large.nbytes == 2 * 1100 * 1024 * 4
+    assert spare_bytes() == 3 * 1200 * 1024 * 4
+    large = lend((2 * 1200, 1024), np.float32)  # nothing fits: as much is given up
+    assert spare_bytes() == 1200 * 1024 * 4
+    assert large.nbytes == 2 * 1200 * 1024 * 4
     release()
     assert spare_bytes() == 0
 
 
 def test_memory_made_ready_ahead_is_what_is_lent(empty):
-    size = 1100 * 1024 * 4
+    size = 1200 * 1024 * 4
     kept = lend(SHAPE, np.float32)
     place = kept.ctypes.data
     del kept
@@ -82,7 +82,7 @@ def test_memory_made_ready_ahead_is_what_is_lent(empty):
     lend_ahead([size, 2 * size])
     assert spare_bytes() == 3 * size
     before = recycled_bytes()
-    arrays = [lend(SHAPE, np.float32), lend((2200, 1024), np.float32)]
+    arrays = [lend(SHAPE, np.float32), lend((2400, 1024), np.float32)]
     assert arrays[0].ctypes.data == place
     assert recycled_bytes() - before == 3 * size
     assert spare_bytes() == 0
