@@ -10,7 +10,7 @@ from sciastro.integrate.grid import plan_tiles
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.reject import rim_of
 from sciastro.recipe.calibrating import Calibrator
-from sciastro.recipe.context import Context
+from sciastro.recipe.context import Context, return_free_memory
 from sciastro.recipe.lights import StackSet
 from sciastro.recipe.plan import Recipe
 
@@ -26,6 +26,7 @@ def prepare_memory(members: StackSet, calibrator: Calibrator, recipe: Recipe, co
     if not lights or context.cluster is not None or recipe.of(DrizzleOptions).enabled:
         return
     shape = calibrator.grid_shape(lights[0])
+    return_free_memory()
     sizes, rim = [shape[0] * shape[1] * byte for byte in PLANE_BYTES], rim_of(options, len(lights))
     maps = np.repeat(transform.identity(1)[None], len(lights), axis=0)
     try:

@@ -290,6 +290,7 @@ def stack_band(
             other=_other_terms(lights, band, first, options, changes, canvas, cell if mosaic else 1),
         )  # fmt: skip
         predicted = predicting.result()
+    release()  # the buffers of the tiles
     lost = losses(out)
     for light, one in zip(lights, lost, strict=True):
         light.lost[band] = one
