@@ -26,7 +26,9 @@ import numpy as np
 from astropy.io import fits
 from registered_frames import combine_bands, make_frames, timed
 
+from sciastro.core.scratch import Scratch
 from sciastro.integrate.options import RULES, StackOptions
+from sciastro.io.reader import open_rows, probe
 
 
 def write_sequence(values, folder):
@@ -35,24 +37,25 @@ def write_sequence(values, folder):
 
 
 def from_files(folder, frames, planes, options, rows, workers):
-    files = [fits.open(folder / f"r_pp_light_{i + 1:05d}.fit", memmap=True) for i in range(frames)]
-    values = Rows([hdus[0].data for hdus in files], np.float32(65_535))
-    result = combine_bands((values, *planes[1:]), options, rows, workers)
-    for hdus in files:
-        hdus.close()
-    return result
+    values = Rows([folder / f"r_pp_light_{i + 1:05d}.fit" for i in range(frames)], np.float32(65_535))
+    return combine_bands((values, *planes[1:]), options, rows, workers)
 
 
 class Rows:
     """Frames of files, with the look of an array (frame, y, x) as far as `combine_bands` needs it."""
 
-    def __init__(self, frames, scale):
-        self.frames, self.scale = frames, scale
-        self.shape, self.dtype = (len(frames), *frames[0].shape), np.dtype(np.float32)
+    def __init__(self, files, scale):
+        probes = [probe(file)[0] for file in files]
+        self.readers, self.scale = [open_rows(one) for one in probes], scale
+        self.shape, self.dtype = (len(files), *probes[0].shape), np.dtype(np.float32)
+        self.scratch = Scratch()
 
     def __getitem__(self, key):
         i, rows = key
-        return self.frames[i][rows] * self.scale
+        out = self.scratch.take("rows", (rows.stop - rows.start, self.shape[2]), np.float32)
+        self.readers[i].into(rows.start, rows.stop, out)
+        out *= self.scale
+        return out
 
 
 def siril(folder, repeats):

@@ -334,7 +334,11 @@ def _convert_in_place(part: Pixels, probe: Probe) -> None:
 
         swap_in_place(part.view(np.uint16), np.uint16(0x8000 if probe.bzero != 0.0 else 0))
         return
-    if stored.itemsize > 1 and np.little_endian:
+    if stored.itemsize == 4 and np.little_endian:
+        from sciastro.kernels.byteorder import swap_words
+
+        swap_words(part.view(np.uint32), part.view(np.uint32))
+    elif stored.itemsize > 1 and np.little_endian:
         part.byteswap(inplace=True)
     if probe.dtype.kind in "iu" and probe.bzero != 0.0:  # the sign bit is all that BZERO changes
         part.view(f"u{stored.itemsize}")[...] ^= np.array(
