@@ -42,8 +42,8 @@ def lend(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     block = _fitting(needed)
     if block is None:
         block = np.empty(needed, np.uint8)
-    # A memoryview in between: arrays that are made from `lent` keep it alive, not the block behind it.
-    lent = np.frombuffer(memoryview(block), np.uint8, needed)
+    # The memoryview in between: arrays that are made from `lent` keep it alive, not the block behind it.
+    lent = np.frombuffer(block.data, np.uint8, needed)
     weakref.finalize(lent, _back.append, block).atexit = False
     return lent.view(kind).reshape(shape)
 

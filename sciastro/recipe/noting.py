@@ -4,7 +4,6 @@ The stack needs none of it, and working it out is Python, which would keep all p
 """
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def noting(
         All that are in `store`, written as they are graded now: stacking may leave out more, and drops their
         star lists.
     """
-    graded = {id(light): copy(light) for light in lights}
+    graded = {id(light): replace(light) for light in lights}
 
     def work() -> None:
         for one in registered:
