@@ -46,7 +46,7 @@ def context(tmp_path):
 
 def registered(members, context, *changes):
     recipe = load_recipe(None, changes)
-    register_set(members, None, recipe, context, 1)
+    register_set(members, recipe, context, 1)
     before = [None if one.from_reference is None else one.from_reference.copy() for one in members.lights]
     solution = register_camera(members, None, recipe, context, 1, 2024.0)
     return before, solution
@@ -102,7 +102,7 @@ def test_a_model_that_few_stars_cannot_carry_is_warned_of_by_frame(context):
         stars["y"] += rng.uniform(-8, 8) + rng.normal(0, 0.1, stars.size)
         lists.append(stars)
     members = as_set(lists, 200.0)
-    register_set(members, None, load_recipe(None, ("register.model=homography",)), context, 1)
+    register_set(members, load_recipe(None, ("register.model=homography",)), context, 1)
     assert [light.reason for light in members.lights] == [""] * 3
     for light in members.lights[1:]:
         said = "homography needs 12 stars in common with the reference, and 9 were found"
