@@ -84,6 +84,7 @@ class VizierSource:
         self.addresses = addresses
         self.limits = limits
         self.most = most
+        self.answered = ""
         self.name, self.title, self.band, self.system = about.name, about.title, about.band, about.system
         self.license, self.citation, self.epoch = about.license, about.citation, about.epoch
         self.order, self.version = about.order, about.version
@@ -98,19 +99,24 @@ class VizierSource:
     def tile(self, region: Region, depth: Depth) -> "QTable":
         """Return every star of a region; see `columns.Source.tile`.
 
+        The mirror that answered last is asked first the next time: an outage is waited for once.
+
         Raises
         ------
         CatalogError
             If no mirror gives a whole and sensible answer.
         """
         where = f"{self.title} within {region.radius:.4g} deg of RA {region.ra:.5f}, Dec {region.dec:+.5f}"
-        return ask(
-            self.addresses or mirrors(),
+        addresses = self.addresses or mirrors()
+        table = ask(
+            sorted(addresses, key=lambda one: shown(one) != self.answered),
             lambda answer: self._made(answer, region, depth, where),
             where=where,
             request=Request("", form=self._form(region, depth)),
             limits=self.limits,
         )
+        self.answered = str(table.meta["server"])
+        return table
 
     def _form(self, region: Region, depth: Depth) -> tuple[tuple[str, str], ...]:
         about = self.about

@@ -237,6 +237,15 @@ def test_a_mirror_helps_out(server: FaultyServer) -> None:
         assert table.meta["server"].endswith("/cfa")
 
 
+def test_an_outage_is_waited_for_once(server: FaultyServer) -> None:
+    server.say("/cds", Fault(b"", status=503))
+    server.say("/cfa", Fault(good("tycho2")))
+    one = source(server, "tycho2", "/cds", "/cfa")
+    for _ in range(3):
+        assert len(one.tile(HERE, Depth())) == 2
+    assert (server.count("/cds"), server.count("/cfa")) == (2, 3)  # two attempts, then never again
+
+
 def test_cones_over_the_pole_and_across_nought(server: FaultyServer) -> None:
     star = list(STARS["tycho2"][0])
     for region, ra, dec in ((Region(10.0, 89.9, 1.0), 190.0, 89.8), (Region(359.9, 0.0, 0.5), 0.1, 0.0)):
