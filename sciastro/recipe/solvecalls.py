@@ -104,7 +104,7 @@ def solve(
     >>> import sciastro
     >>> from astropy.table import QTable
     >>> from sciastro.core.wcs import tan_wcs
-    >>> sky = sciastro.cone(83.8, -5.4, 4.0, epoch=2016.0, brightest=200)
+    >>> sky = sciastro.cone((83.8, -5.4), 4.0, epoch=2016.0, brightest=200)
     >>> camera = tan_wcs(83.8, -5.4, 20.0, (800, 1000), angle=30.0)
     >>> x, y = camera.all_world2pix(sky["ra"].value, sky["dec"].value, 0)
     >>> stars = QTable({"x": x, "y": y, "flux": 10 ** (-0.4 * sky["mag"].value)})

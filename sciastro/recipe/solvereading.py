@@ -1,6 +1,6 @@
 """What a solve begins with: the pixels of any file as one plane, the stars on it, and what the file says."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from astropy.wcs import WCS
 from sciastro.core.stars import StarArray
 from sciastro.core.wcs import celestial_from_header, resampled
 from sciastro.errors import FileError
+from sciastro.io.fits import FitsReader
+from sciastro.io.fitscube import read_brightness
 from sciastro.io.headers import FrameFacts, facts_from_header
 from sciastro.io.raster import read_raster
 from sciastro.io.reader import probe, read_pixels
@@ -123,15 +125,28 @@ def read_field(path: Path) -> Field:
     try:
         return _frame(path)
     except FileError:
-        if path.suffix.lower() not in (".tif", ".tiff"):
+        if path.suffix.lower() in (".tif", ".tiff"):
+            return _picture(path)
+        color = _color(path) if path.name.lower().endswith(FitsReader.suffixes) and path.is_file() else None
+        if color is None:
             raise
-        return _picture(path)
+        return color
 
 
 def _picture(path: Path) -> Field:
     """Return the brightness of a picture in levels of 8 bits, about what its noise is counted in."""
     plane = 255.0 * read_raster(path).mean(axis=2, dtype=np.float32)
     return from_pixels(plane, top_down=True, where=str(path))
+
+
+def _color(path: Path) -> Field | None:
+    """Return the field of a color image in FITS, None where it holds none."""
+    found = read_brightness(path)
+    if found is None:
+        return None
+    plane, header, hdu = found
+    facts = replace(facts_from_header(header, path.name, plane.shape, str(plane.dtype), hdu), cfa="")
+    return from_pixels(plane, wcs=celestial_from_header(header), facts=facts, where=str(path))
 
 
 def by_twos(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -11,16 +11,17 @@ from astropy.table import QTable
 
 import sciastro
 from sciastro.astrometry.sky import Hint
-from sciastro.core.wcs import center, tan_wcs
+from sciastro.core.wcs import celestial_from_header, center, tan_wcs
 from sciastro.errors import DatasetError, FileError, SolveError, UsageError
 from sciastro.recipe import solvecalls
+from sciastro.recipe.solving import Question, solve_files
 
 SHAPE, RA, DEC, SCALE = (400, 500), 83.0, 21.0, 24.0
 
 
 def painted(wcs, shape=SHAPE, seed=1):
     """Stars of the embedded catalog, 3 pixels wide, on a noisy sky."""
-    sky = sciastro.cone(RA, DEC, 3.0, epoch=2016.0, mag_limit=9.5)
+    sky = sciastro.cone((RA, DEC), 3.0, epoch=2016.0, mag_limit=9.5)
     x, y = wcs.all_world2pix(sky["ra"].value, sky["dec"].value, 0)
     image = np.random.default_rng(seed).normal(200, 5, shape)
     rows, columns = np.mgrid[-8:9, -8:9]
@@ -34,7 +35,7 @@ def painted(wcs, shape=SHAPE, seed=1):
 
 @pytest.fixture(scope="module")
 def stars():
-    sky = sciastro.cone(RA, DEC, 3.0, epoch=2016.0, brightest=250)
+    sky = sciastro.cone((RA, DEC), 3.0, epoch=2016.0, brightest=250)
     x, y = tan_wcs(RA, DEC, SCALE, SHAPE, angle=33.0).all_world2pix(sky["ra"].value, sky["dec"].value, 0)
     table = QTable({"x": x, "y": y, "flux": 10 ** (-0.4 * sky["mag"].value)})
     return table[(x > 0) & (x < 499) & (y > 0) & (y < 399)]
@@ -78,6 +79,22 @@ def test_a_file_of_a_color_camera_is_solved_on_its_own_pixels(tmp_path):
     np.testing.assert_allclose(used["x"].value - x, used["dx"].value, atol=1e-3)
     assert np.hypot(used["dx"].value, used["dy"].value).max() < 2
     assert path.read_bytes() == before  # only the command writes
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".fits.fz", ".fits.gz"])
+def test_a_color_stack_is_solved_by_its_brightness(tmp_path, suffix):
+    plane = painted(tan_wcs(RA, DEC, SCALE, SHAPE, angle=33.0))
+    cube = np.stack([plane, 0.8 * plane, 0.5 * plane]).astype(np.float32)
+    path = tmp_path / f"rgb{suffix}"
+    hdu = fits.CompImageHDU(cube, quantize_level=16) if suffix.endswith("fz") else fits.PrimaryHDU(cube)
+    hdus = fits.HDUList([fits.PrimaryHDU(), hdu] if suffix.endswith("fz") else [hdu])
+    hdus.writeto(path, checksum=True)
+    before = fits.getdata(path)
+    (one,) = solve_files([path], Question(ra=RA, dec=DEC, scale=SCALE))
+    assert one.solved, one.reason
+    with fits.open(path, checksum=True) as hdus:
+        np.testing.assert_array_equal(hdus[-1].data, before)
+        assert off(celestial_from_header(hdus[-1].header)) < 0.1
 
 
 def test_an_image_gets_one_wcs():
