@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Limits", "Request", "Trouble", "ask", "fetch", "offline", "session"]
 
 T = TypeVar("T")
-LONGEST_WAIT = 30.0  # seconds that a server's Retry-After may ask for; more is not worth waiting
+LONGEST_WAIT = 30.0  # seconds; a server whose Retry-After asks for more is left alone
 
 
 def ask(
@@ -81,8 +81,8 @@ def _one_mirror(
     trouble: Trouble | None = None
     for attempt in range(limits.attempts):
         if attempt and trouble is not None:
-            pause = max(limits.pause * 2 ** (attempt - 1), min(trouble.wait, LONGEST_WAIT))
-            if time.monotonic() + pause >= until:
+            pause = max(limits.pause * 2 ** (attempt - 1), trouble.wait)
+            if trouble.wait > LONGEST_WAIT or time.monotonic() + pause >= until:
                 break
             time.sleep(pause)
         try:

@@ -95,7 +95,7 @@ def test_attempts_are_bounded(server: FaultyServer) -> None:
 def test_a_server_that_asks_for_more_patience_than_there_is_is_left(server: FaultyServer) -> None:
     at = server.say("/a", Fault(b"", status=503, headers={"Retry-After": "3600"}))
     with pytest.raises(CatalogError, match="HTTP 503"):
-        fetch([at], where="test", limits=QUICK)
+        fetch([at], where="test", limits=Limits(total=600))
     assert server.count() == 1
 
 
