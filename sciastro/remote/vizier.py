@@ -126,7 +126,7 @@ class VizierSource:
         return asu_form(about.table, tuple(about.units), region, self.most, conditions)
 
     def _made(self, answer: Answer, region: Region, depth: Depth, where: str) -> "QTable":
-        meta = {
+        meta: dict[str, Any] = {
             "catalog": self.title,
             "query": f"{where}, {_conditions(self.about, depth)}",
             "license": self.license,
@@ -138,8 +138,10 @@ class VizierSource:
         }
         if nothing_there(answer.content, self.about.table):
             return _empty(self.bands, meta)
-        read = read_votable(answer.content, self.about.units)
+        read = read_votable(answer.content, self.about.needed, self.about.welcome)
         meta["complete"] = is_whole(read, self.most)
+        if lacking := sorted(set(self.about.welcome) - set(read.table.colnames)):
+            meta["lacking"] = lacking  # columns that this mirror does not have: unknown errors or dates
         names, rows = _plain(read.table, self.about)
         check_places(rows[self.about.position[0]], rows[self.about.position[1]], region)
         return star_table(names, self._columns(rows), self._magnitudes(rows), meta=meta)
@@ -247,7 +249,12 @@ def _empty(bands: tuple[str, ...], meta: dict[str, Any]) -> "QTable":
 
 def _plain(table: "Table", about: VizierTable) -> tuple[npt.NDArray[np.str_], dict[str, Floats]]:
     """Return names and the numeric columns of the rows that are kept, in the units of `about`."""
-    rows = {name: numbers(table[name], unit) for name, unit in about.units.items() if unit != "*"}
+    unknown = np.full(len(table), np.nan)
+    rows = {
+        name: numbers(table[name], unit) if name in table.colnames else unknown.copy()
+        for name, unit in about.units.items()
+        if unit != "*"
+    }
     for name, unit in about.units.items():
         if unit == "mag" and not name.startswith("e_") and "-" not in name:
             rows[name][(rows[name] < BRIGHTEST) | (rows[name] > FAINTEST)] = np.nan

@@ -31,7 +31,8 @@ class VizierTable:
     columns
         Our column -> VizieR's, of those that need no arithmetic.
     units
-        Unit that each VizieR column must convert to ("*": anything). All of these must be in the answer.
+        Unit that each VizieR column must convert to ("*": anything). All of these must be in the answer, but
+        for errors (``e_...``) and dates, whose absence makes values unknown and no others wrong.
     magnitudes
         Band -> VizieR's columns of magnitude and error (None: there is none).
     cuts
@@ -63,6 +64,20 @@ class VizierTable:
     columns: Mapping[str, str] = field(default_factory=dict)
     cuts: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
+
+    @property
+    def needed(self) -> dict[str, str]:
+        """The columns without which an answer is none."""
+        return {name: unit for name, unit in self.units.items() if not _can_lack(name)}
+
+    @property
+    def welcome(self) -> dict[str, str]:
+        """The columns that may be missing."""
+        return {name: unit for name, unit in self.units.items() if _can_lack(name)}
+
+
+def _can_lack(name: str) -> bool:
+    return name.startswith("e_") or name in {"EpRAm", "EpDEm", "Epoch", "ObsDate"}
 
 
 def _mags(*pairs: tuple[str, str | None]) -> dict[str, str]:

@@ -154,6 +154,15 @@ def test_extended_objects_are_left_out_of_pan_starrs_and_dates_become_years(serv
     assert table["epoch"][0].value == pytest.approx(2012.7461, abs=1e-3)  # MJD 56200 is 2012-09-30
 
 
+def test_errors_and_dates_may_be_missing_and_that_is_told(server: FaultyServer) -> None:
+    answer = good("tycho2").replace(b'name="EpRAm"', b'name="Ep"').replace(b'name="e_VTmag"', b'name="sVT"')
+    server.say("/cds", Fault(answer))
+    table = source(server, "tycho2").tile(HERE, Depth())
+    assert table.meta["lacking"] == ["EpRAm", "e_VTmag"]
+    assert np.isnan(table["ra_err"]).all() and np.isnan(table["mag_VT_err"]).all()
+    assert np.isfinite(table["dec_err"][0]) and np.isfinite(table["mag_VT"][0])
+
+
 def test_landolt_bands_are_sums(server: FaultyServer) -> None:
     for name in ("landolt1992", "landolt2009", "landolt2013"):
         server.say("/cds", Fault(good(name)))
