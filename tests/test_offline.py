@@ -66,11 +66,13 @@ def test_a_whole_night_is_reduced(good_night: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("attempts")
-def test_a_frame_is_solved_and_a_night_looked_at(night: Path) -> None:
+def test_a_frame_is_solved_and_named_and_a_night_looked_at(night: Path) -> None:
     light = frames(night, "LIGHT")[0]
     done = command("solve", light, "--json", "--no-write")
     assert done.exit_code == 0, done.output
     assert '"solved": true' in done.stdout
+    assert command("annotate", light, "--solve", "-o", night / "named.png", "--size", "400").exit_code == 0
+    assert command("catalog", "status").exit_code == 0
     assert command("inspect", light).exit_code == 0
     assert command("doctor", night).exit_code in {0, 4}
 
@@ -102,7 +104,10 @@ def test_only_one_room_knows_how_to_reach_the_network() -> None:
         place = path.relative_to(root).as_posix()
         if place.startswith("remote/") or place in ALLOWED:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        if not any(f"import {name}" in text or f"from {name}" in text for name in (*NETWORK, "urllib")):
+            continue
+        for node in ast.walk(ast.parse(text)):
             names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             found |= {
