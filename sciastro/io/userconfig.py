@@ -32,6 +32,8 @@ class UserConfig:
     offline, catalog_gigabytes
         Whether catalogs are never fetched, and how much of them is kept (``[catalogs] offline``,
         ``gigabytes``).
+    site
+        Latitude, longitude, height of the observatory, as text (``[site] place``); empty: unknown.
     """
 
     engines: tuple[str, ...] = ("sciastro",)
@@ -40,9 +42,15 @@ class UserConfig:
     nova_url: str = ""
     offline: bool = False
     catalog_gigabytes: float = 2.0
+    site: str = ""
 
 
-KNOWN = {"solve": ("engines", "index_folders"), "nova": ("key", "url"), "catalogs": ("offline", "gigabytes")}
+KNOWN = {
+    "solve": ("engines", "index_folders"),
+    "nova": ("key", "url"),
+    "catalogs": ("offline", "gigabytes"),
+    "site": ("place",),
+}
 
 
 def config_path() -> Path:
@@ -84,6 +92,7 @@ def user_config() -> UserConfig:
         nova_url=_text(nova, "url", path),
         offline=_flag(catalogs, "offline", path),
         catalog_gigabytes=_size(catalogs, "gigabytes", path),
+        site=_text(told.get("site", {}), "place", path),
     )
 
 

@@ -16,6 +16,7 @@ import tomli_w
 from sciastro.core.history import package_version
 from sciastro.core.options import Options, describe
 from sciastro.errors import FileError, OptionError
+from sciastro.io.userconfig import user_config
 from sciastro.recipe.steps import STEPS
 
 __all__ = ["SCHEMA", "Recipe", "describe_steps", "load_recipe", "recipe_text"]
@@ -59,6 +60,8 @@ def _frozen(options: Mapping[str, Options]) -> Recipe:
 def load_recipe(path: Path | None, changes: Sequence[str]) -> Recipe:
     """Return the recipe of defaults, then the file, then ``step.option=value`` texts.
 
+    Without a file the site of the user's config.toml is a default, too.
+
     Raises
     ------
     FileError
@@ -67,6 +70,8 @@ def load_recipe(path: Path | None, changes: Sequence[str]) -> Recipe:
         For an unknown step or option, or a value out of range.
     """
     values: dict[str, dict[str, Any]] = {name: {} for name in STEPS}
+    if path is None and (site := user_config().site):
+        values["ingest.scan"]["site"] = site  # a recipe that is kept says it, and is taken as it is
     if path is not None:
         for name, table in _read(path):
             values[name].update(table)

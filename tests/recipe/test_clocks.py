@@ -9,6 +9,8 @@ from small_nights import make_night, reduce
 
 from sciastro.errors import OptionError
 from sciastro.recipe.clocks import backward_steps, site_from_text, site_of
+from sciastro.recipe.plan import load_recipe
+from sciastro.recipe.session import ScanOptions
 
 START = datetime(2024, 10, 27, 0, 50, tzinfo=UTC)
 
@@ -64,3 +66,12 @@ def test_frames_and_products_have_barycentric_times(tmp_path):
     assert header["TELAPSE"] > 0
     mine = bjd[: len(bjd)]
     assert mine.min() - 0.001 < header["BJD_TDB"] < mine.max() + 0.001
+
+
+def test_the_site_of_the_user_is_kept_in_the_recipe(tmp_path, monkeypatch):
+    (tmp_path / "config.toml").write_text('[site]\nplace = "28.3, -16.5, 2390"\n')
+    monkeypatch.setenv("SCIASTRO_CONFIG", str(tmp_path / "config.toml"))
+    assert load_recipe(None, []).of(ScanOptions).site == "28.3, -16.5, 2390"
+    assert load_recipe(None, ["scan.site=1, 2"]).of(ScanOptions).site == "1, 2"
+    (tmp_path / "recipe.toml").write_text("schema = 1\n")
+    assert load_recipe(tmp_path / "recipe.toml", []).of(ScanOptions).site == ""
