@@ -50,4 +50,4 @@ def _mean(hdu: fits.ImageHDU) -> npt.NDArray[np.float32]:
     total = np.zeros(hdu.shape[1:], np.float32)
     for k in range(count):
         total += np.asarray(hdu.section[k], dtype=np.float32)
-    return total / np.float32(count)
+    return np.asarray(total / np.float32(count), dtype=np.float32)
