@@ -19,6 +19,7 @@ __all__ = [
     "RECTILINEAR",
     "Lens",
     "frame_map",
+    "monotone",
     "plane_to_sky",
     "projected",
     "rotation_of",
@@ -170,7 +171,7 @@ def frame_map(
         v.ravel() for v in np.meshgrid(np.linspace(box[0], box[1], 19), np.linspace(box[2], box[3], 19))
     )
     there = lens.project(plane_to_sky(gx, gy, lens, flat) @ rotation.T)
-    tame = np.isfinite(there).all(axis=1) & _monotone(lens, plane_to_sky(gx, gy, lens, flat) @ rotation.T)
+    tame = np.isfinite(there).all(axis=1) & monotone(lens, plane_to_sky(gx, gy, lens, flat) @ rotation.T)
     x = np.concatenate([seen[:, 0], gx[tame]])
     y = np.concatenate([seen[:, 1], gy[tame]])
     to = np.vstack([np.column_stack([fx.ravel(), fy.ravel()]), there[tame]])
@@ -187,7 +188,7 @@ def frame_map(
     return coefficients, box, left
 
 
-def _monotone(lens: Lens, directions: Floats) -> npt.NDArray[np.bool_]:
+def monotone(lens: Lens, directions: Floats) -> npt.NDArray[np.bool_]:
     """Return where the radius in the picture still grows with the angle from the axis."""
     k1, k2, k3 = lens.radial
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -151,7 +151,7 @@ def _inverse(distortion: Floats, crpix: Floats, order: int, shape: tuple[int, in
     fu, fv = _distort(u, v, distortion, order)
     best = np.zeros((2, transform.n_terms(order)))
     used = order
-    for trial in range(order, MAX_INVERSE_ORDER + 1):
+    for trial in range(min(order, MAX_INVERSE_ORDER), max(order, MAX_INVERSE_ORDER) + 1):
         best, used = transform.fit(fu, fv, u - fu, v - fv, trial), trial
         back_u, back_v = transform.evaluate(best, fu, fv)
         if np.max(np.hypot(fu + back_u - u, fv + back_v - v)) < INVERSE_GOAL:

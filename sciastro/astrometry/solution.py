@@ -10,7 +10,7 @@ from sciastro.astrometry.plane import offsets
 from sciastro.astrometry.refine import round_trip
 from sciastro.astrometry.residuals import described, empirical_errors, leverage
 from sciastro.astrometry.robust import Fit
-from sciastro.astrometry.sky import CatalogStars, pixels_of
+from sciastro.astrometry.sky import CatalogStars
 from sciastro.core.wcs import parity, pixel_scale, resampled, rotation
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Solution:
         "header" (a given WCS, moved) or "pattern".
     round_trip_px
         Largest error of AP, BP against A, B over the frame [pixel].
+    deviation_px
+        Largest deviation of the WCS over the frame from the lens that it stands for [pixel]; 0 without one.
     attempts
         What was tried, in words.
     """
@@ -68,6 +70,7 @@ class Solution:
     method: str
     round_trip_px: float
     attempts: tuple[str, ...]
+    deviation_px: float = 0.0
 
     def moved(self, x: float, y: float, shape: tuple[int, int]) -> "Solution":
         """Return the solution of a grid that begins at pixel (`x`, `y`) of this one."""
@@ -120,6 +123,8 @@ class Refined:
         Of the pairs on the tangent plane; ``keep`` says which entered.
     log_p
         Bound on log10 of the probability that this is chance.
+    free
+        Order of a polynomial with about as many coefficients as were fitted; 0 is `order`.
     """
 
     wcs: "WCS"
@@ -128,6 +133,7 @@ class Refined:
     fit: Fit
     log_p: float
     order: int
+    free: int = 0
 
 
 def finished(image: ImageStars, refined: Refined, method: str, epoch: float, attempts: list[str]) -> Solution:
@@ -156,6 +162,21 @@ def finished(image: ImageStars, refined: Refined, method: str, epoch: float, att
     )
 
 
+def _away(wcs: "WCS", points: Floats, sky: CatalogStars) -> tuple[Floats, Floats, Floats]:
+    """Return image minus catalog: east and north (n,) [deg], and along columns and rows (n, 2) [pixel].
+
+    Pixels by the local scale at each star: a WCS is always good for pixel to sky, its inverse of strong
+    distortion is not.
+    """
+    seen = []
+    for step in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)):
+        ra, dec = wcs.all_pix2world(points[:, 0] + step[0], points[:, 1] + step[1], 0)
+        seen.append(np.stack(offsets(sky.ra, sky.dec, ra, dec), axis=-1))
+    here, across, up = seen
+    local = np.stack([across - here, up - here], axis=-1)
+    return here[:, 0], here[:, 1], np.linalg.solve(local, here[..., None])[..., 0]
+
+
 def residual_table(image: ImageStars, refined: Refined) -> "QTable":
     """Return one row per pair with the columns of `residuals.DESCRIPTIONS`."""
     from astropy import units as u
@@ -163,11 +184,10 @@ def residual_table(image: ImageStars, refined: Refined) -> "QTable":
 
     wcs, sky, keep = refined.wcs, refined.sky, refined.fit.keep
     points, scale = image.points[refined.image], pixel_scale(wcs)
-    fitted = pixels_of(wcs, sky)
-    ra, dec = (np.asarray(v, dtype=np.float64) for v in wcs.all_pix2world(points[:, 0], points[:, 1], 0))
-    east, north = offsets(sky.ra, sky.dec, ra, dec)
+    east, north, delta = _away(wcs, points, sky)
+    fitted = points - delta
     sigma = np.hypot(image.sigma[refined.image], sky.err / scale)
-    share = leverage(points, np.hypot(sigma, refined.fit.scatter), keep, refined.order)
+    share = leverage(points, np.hypot(sigma, refined.fit.scatter), keep, refined.free or refined.order)
     error = empirical_errors(points - fitted, share, sky.mag, keep)
     middle = np.array([image.shape[1] - 1, image.shape[0] - 1]) / 2
     return described(

@@ -25,6 +25,7 @@ from sciastro.io.reader import probe
 from sciastro.io.reference import cone
 from sciastro.recipe.context import Context
 from sciastro.recipe.deepcatalog import DeepCatalog, deepened
+from sciastro.recipe.lensing import with_lens
 from sciastro.recipe.lights import CAMERA_MODEL, Light, StackSet, bands_of
 from sciastro.recipe.lostfields import solve_lost
 from sciastro.recipe.panelgrades import grades, panel_transparencies
@@ -188,7 +189,7 @@ def solve_light(
     def stars_at(ra: float, dec: float, radius: float) -> "QTable":
         return stars_near(hint, ra, dec, radius, epoch, DEEPEST)
 
-    return solve_field(
+    found = solve_field(
         light.measures.stars,
         _stack_shape(light, step),
         stars_at=stars_at,
@@ -196,6 +197,7 @@ def solve_light(
         epoch=epoch or 2016.0,
         options=recipe.of(SolveOptions),
     )
+    return with_lens(light.measures.stars, _stack_shape(light, step), found, stars_at)
 
 
 def stars_near(

@@ -75,7 +75,6 @@ def solution_facts(solution: Solution, view: View | None = None) -> list[tuple[s
     wide, high = (size * scale / 3600 for size in (seen.shape[1], seen.shape[0]))
     table = solution.matched
     tilt = tilt_of(table, solution.wcs, view_of(solution).shape)
-    order = "no distortion (TAN)" if solution.order == 1 else f"TAN with SIP of order {solution.order}"
     facts = [
         ("Center", f"{sexagesimal(ra, dec)} (RA {ra:.5f}, Dec {dec:+.5f} deg, ICRS)"),
         ("Orientation", compass(seen.wcs, seen.shape, top_down=seen.top_down).sentence()),
@@ -85,7 +84,7 @@ def solution_facts(solution: Solution, view: View | None = None) -> list[tuple[s
             f"rms {solution.rms_arcsec:.3f} arcsec ({solution.rms_px:.3f} pixel) of {solution.n_stars} "
             f"stars; {len(table) - solution.n_stars} more were left out",
         ),
-        ("Model", f"{order}, chosen by stars that the fit had not seen"),
+        ("Model", _model(solution)),
         ("Chance", f"less than 1 in 10^{-solution.log_false_alarm:.0f} that it is a coincidence"),
         ("Catalog", f"{solution.catalog}, positions of {solution.epoch:.2f}"),
     ]
@@ -95,6 +94,17 @@ def solution_facts(solution: Solution, view: View | None = None) -> list[tuple[s
     if tilt is not None:
         facts.append(("Tilt", tilt.sentence()))
     return facts
+
+
+def _model(solution: Solution) -> str:
+    if solution.order == 1:
+        return "no distortion (TAN), chosen by stars that the fit had not seen"
+    if solution.deviation_px > 0:
+        return (
+            f"a wide lens, written as TAN with SIP of order {solution.order}, which follows it within "
+            f"{solution.deviation_px:.3f} pixel"
+        )
+    return f"TAN with SIP of order {solution.order}, chosen by stars that the fit had not seen"
 
 
 def _errors(rows: Sequence[tuple[float, int, float, float]], scale: float) -> str:

@@ -4,6 +4,7 @@ A FITS file keeps all its other bytes and is replaced in one step; a ``.wcs`` fi
 as astrometry.net and ASTAP write it. What others made is never replaced unless that is asked for.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from astropy.wcs import WCS
 
 from sciastro.astrometry.solution import Solution
 from sciastro.core.tpv import header_as
-from sciastro.errors import OutputError, SciastroError
+from sciastro.errors import HeaderError, OutputError, SciastroError
 from sciastro.io.fits import FitsReader
 from sciastro.io.fitscards import MARK, put_cards, writable
 from sciastro.io.fitsunits import walk
@@ -22,6 +23,8 @@ from sciastro.recipe.solveanswer import file_wcs
 from sciastro.recipe.solvereading import Field
 
 __all__ = ["Writing", "check_place", "header_of", "write_solution"]
+
+log = logging.getLogger(__name__)
 
 MADE_BY = "solved by sciastro"
 
@@ -79,8 +82,10 @@ def write_solution(path: Path, field: Field, solution: Solution, how: Writing) -
     OutputError
         If the file is read-only, one that others made is in the way, or the disk refuses.
     """
-    cards = header_of(file_wcs(solution, field), how.distortion)
+    cards = _cards(file_wcs(solution, field), how.distortion, path)
     note = f"{solution.n_stars} stars, rms {solution.rms_arcsec:.2f} arcsec, {solution.method}"
+    if solution.deviation_px > 0:
+        note += f", lens followed within {solution.deviation_px:.3f} pixel"
     target = check_place(path, how)
     if _in_header(path):
         hdu = field.facts.hdu if field.facts is not None else 0
@@ -95,6 +100,15 @@ def write_solution(path: Path, field: Field, solution: Solution, how: Writing) -
     with atomic_path(target) as part:
         fits.PrimaryHDU(header=header).writeto(part, overwrite=True)
     return target
+
+
+def _cards(wcs: WCS, distortion: str, path: Path) -> fits.Header:
+    """Return the cards in the form that was asked for; as SIP, and said so, where that cannot be."""
+    try:
+        return header_of(wcs, distortion)
+    except HeaderError as error:
+        log.warning("%s: distortion is written as SIP: %s", path.name, error)
+        return header_of(wcs)
 
 
 def check_place(path: Path, how: Writing) -> Path:

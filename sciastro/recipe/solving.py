@@ -18,6 +18,7 @@ from sciastro.io.reference import cone
 from sciastro.recipe.catalogs import EMBEDDED
 from sciastro.recipe.deepcatalog import DeepCatalog, deepened
 from sciastro.recipe.engines import OURS, ask_engine, chosen_engines
+from sciastro.recipe.lensing import with_lens
 from sciastro.recipe.skyindex import sky_index
 from sciastro.recipe.solveanswer import Answer, answer_of, file_wcs
 from sciastro.recipe.solved import Solved, View
@@ -114,7 +115,7 @@ def solve_one(field: Field, question: Question) -> Solution:
             problems.append(error)
             continue
         if found is not None:
-            return found
+            return with_lens(field.stars(), field.shape, found, stars_of_sky(field))
     if not problems:
         raise SolveError("nothing could be tried.", remedy="Give a center and a scale.")
     if len(names) == 1:
