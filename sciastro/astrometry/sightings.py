@@ -6,7 +6,6 @@ stack should be on each frame. A sighting that a star of the stack accounts for 
 of sightings moves evenly by more than chance and the common wobble of stars allow: `slow_chains`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from sciastro.astrometry.evenmotion import Motion, fit_motion
 
-__all__ = ["Chain", "Sightings", "Stars", "settle", "slow_chains", "stationary"]
+__all__ = ["Chain", "Settled", "Sightings", "Stars", "beside", "settle", "slow_chains", "stationary"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -88,8 +87,38 @@ class Chain:
     motion: Motion
 
 
-def settle(seen: Sightings, stars: Stars, width: float) -> tuple[Sightings, dict[int, tuple[float, float]]]:
-    """Return sightings freed of the shift of each frame, with errors and light as stars show them to be.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What stars say of frames.
+
+    Attributes
+    ----------
+    shifts
+        By frame, what its places are off along x and y [arcsec].
+    scales
+        By frame, the light of a star in the stack over that on the frame.
+    factor2, floor2
+        Of real errors: ``sqrt(factor2 err2 + floor2)`` [arcsec2].
+    """
+
+    shifts: dict[int, tuple[float, float]]
+    scales: dict[int, float]
+    factor2: float = 1.0
+    floor2: float = 0.0
+
+    def apply(self, seen: Sightings) -> Sightings:
+        """Return sightings freed of shifts, on the light scale of the stack, with real errors."""
+        x, y, flux = seen.x.copy(), seen.y.copy(), seen.flux.copy()
+        for number, shift in self.shifts.items():
+            here = seen.frame == number
+            x[here], y[here] = x[here] - shift[0], y[here] - shift[1]
+            flux[here] *= self.scales[number]
+        err = np.sqrt(self.factor2 * seen.err**2 + self.floor2)
+        return replace(seen, x=x, y=y, flux=flux, err=err)
+
+
+def settle(seen: Sightings, stars: Stars, width: float) -> Settled:
+    """Return what the stars of the stack say of the frames: shifts, light, and how large errors really are.
 
     Parameters
     ----------
@@ -98,16 +127,14 @@ def settle(seen: Sightings, stars: Stars, width: float) -> tuple[Sightings, dict
 
     Returns
     -------
-    sightings
-        Light on the scale of the stack; errors ``sqrt((k err)2 + floor2)``: k from faint stars, the floor
-        from bright ones. As they were where too few stars are known.
-    shifts
-        By frame, what was taken off x and y [arcsec].
+    Settled
+        Nothing is said of a frame with too few stars. The factor of errors is from faint stars, the floor
+        from bright ones.
     """
     index = _nearest(seen.points, stars.points, NEAR * width)
     known = (index >= 0) & (stars.snr[np.maximum(index, 0)] > 15)
-    flux, x, y = seen.flux.copy(), seen.x.copy(), seen.y.copy()
     shifts: dict[int, tuple[float, float]] = {}
+    scales: dict[int, float] = {}
     for number in np.unique(seen.frame):
         here = seen.frame == number
         good = here & known & (seen.snr > 10)
@@ -116,34 +143,29 @@ def settle(seen: Sightings, stars: Stars, width: float) -> tuple[Sightings, dict
         if good.sum() < FEW:
             continue
         of = index[good]
-        shift = (float(np.median(x[good] - stars.x[of])), float(np.median(y[good] - stars.y[of])))
-        shifts[int(number)] = shift
-        x[here], y[here] = x[here] - shift[0], y[here] - shift[1]
-        flux[here] *= float(np.median(stars.flux[of] / seen.flux[good]))
-    dx, dy = x - stars.x[np.maximum(index, 0)], y - stars.y[np.maximum(index, 0)]
-    err = _honest(
-        np.concatenate([dx[known], dy[known]]), np.tile(seen.err[known], 2), np.tile(seen.snr[known], 2)
+        off = np.median(seen.x[good] - stars.x[of]), np.median(seen.y[good] - stars.y[of])
+        shifts[int(number)] = (float(off[0]), float(off[1]))
+        scales[int(number)] = float(np.median(stars.flux[of] / seen.flux[good]))
+    moved = Settled(shifts, scales).apply(seen)
+    at = np.maximum(index, 0)
+    off_x, off_y = (moved.x - stars.x[at])[known], (moved.y - stars.y[at])[known]
+    factor2, floor2 = _honest(
+        np.concatenate([off_x, off_y]), np.tile(seen.err[known], 2), np.tile(seen.snr[known], 2)
     )
-    return replace(seen, x=x, y=y, flux=flux, err=err(seen.err)), shifts
+    return Settled(shifts, scales, factor2, floor2)
 
 
-def _honest(off: Floats, err: Floats, snr: Floats) -> Callable[[Floats], Floats]:
-    """Return a function from formal to real errors."""
-    bright = snr > BRIGHT
-    floor2 = 0.0
+def _honest(off: Floats, err: Floats, snr: Floats) -> tuple[float, float]:
+    """Return the factor and the floor, both squared, from formal to real errors."""
+    bright, faint = snr > BRIGHT, snr < 4 * FAINT
+    floor2, factor2 = 0.0, 1.0
     if bright.sum() >= 2 * FEW:
         scatter = 1.4826 * float(np.median(np.abs(off[bright])))
         floor2 = max(scatter**2 - float(np.median(err[bright])) ** 2, 0.0)
-    faint = snr < 4 * FAINT
-    factor2 = 1.0
     if faint.sum() >= 4 * FEW:
         ratio = 1.4826 * float(np.median(np.abs(off[faint]) / np.sqrt(err[faint] ** 2 + floor2)))
         factor2 = float(np.clip(ratio, 1.0, 3.0)) ** 2
-
-    def real(formal: Floats) -> Floats:
-        return np.asarray(np.sqrt(factor2 * formal**2 + floor2))
-
-    return real
+    return factor2, floor2
 
 
 def _nearest(points: Floats, of: Floats, radius: float) -> Indices:
@@ -154,6 +176,15 @@ def _nearest(points: Floats, of: Floats, radius: float) -> Indices:
         return np.full(len(points), -1)
     apart, index = cKDTree(of).query(points, distance_upper_bound=radius)
     return np.where(np.isfinite(apart), index, -1).astype(np.intp)
+
+
+def beside(seen: Sightings, others: Sightings, radius: float) -> Mask:
+    """Return which sightings have one of `others` on the same frame within `radius` [arcsec]."""
+    out = np.zeros(seen.x.size, bool)
+    for number in np.unique(seen.frame):
+        here, there = np.flatnonzero(seen.frame == number), others.frame == number
+        out[here] = _nearest(seen.points[here], others.points[there], radius) >= 0
+    return out
 
 
 def stationary(seen: Sightings, stars: Stars, width: float) -> Mask:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.evenmotion import Motion, fit_motion
+from sciastro.measure.background import background
 from sciastro.measure.trailfit import JointFit, Stamp, cut, fit_together, fit_trail
-from sciastro.recipe.movingfield import FORBIDDEN, Field, Look
+from sciastro.recipe.movingfield import FORBIDDEN, Field, Look, cleaned
 from sciastro.recipe.nightframes import calibrated
 
 __all__ = ["Errors", "Guess", "Mover", "Place", "measure_movers", "planes_of", "star_errors"]
@@ -130,7 +131,9 @@ def planes_of(one: Field) -> Iterator[tuple[int, Look]]:
         for frame, signal, quality in calibrated(one.out, one.store, again):
             i = number[frame.name]
             bad = (quality & np.uint16(int(FORBIDDEN))) != 0
-            yield i, replace(one.looks[i], planes=(signal, bad))
+            look = replace(one.looks[i], planes=(signal, bad))
+            look.clean = cleaned(one, look, background(signal, quality))
+            yield i, look
 
 
 def _jacobian(one: Field, look: Look, x: float, y: float) -> tuple[Path2, Floats]:
@@ -198,7 +201,7 @@ def measure_movers(one: Field, minutes: Floats, guesses: Sequence[Guess], errors
     }
     finals = {k: _through(some, minutes) for k, some in used.items()}
     kept = {k: fit for k, fit in finals.items() if fit is not None}
-    joint = _together(one, minutes, kept, used)
+    joint = _together(one, minutes, kept, used, {k for k in kept if guesses[k].slow})
     return [
         Mover(
             places=tuple(used[k]), motion=fit, together=joint[k][0], at=(fit.time, fit.x, fit.y),
@@ -252,9 +255,12 @@ def _consistent(places: Sequence[Place], minutes: Floats, motion: Motion) -> lis
     return out
 
 
-def _stamp(one: Field, look: Look, time: float, motion: Motion) -> tuple[Stamp, Path2, Floats] | None:
+def _stamp(
+    one: Field, look: Look, time: float, motion: Motion, *, clean: bool
+) -> tuple[Stamp, Path2, Floats] | None:
     """Return the pixels around the place of a motion, that place [pixel], and the Jacobian there."""
-    if look.planes is None or not np.isfinite(look.fwhm):
+    planes = look.clean if clean and look.clean is not None else look.planes
+    if planes is None or not np.isfinite(look.fwhm):
         return None
     x, y = (float(value) for value in motion.at(time))
     place, slope = _jacobian(one, look, x, y)
@@ -264,16 +270,15 @@ def _stamp(one: Field, look: Look, time: float, motion: Motion) -> tuple[Stamp, 
     if not (-0.5 <= u < look.shape[1] - 0.5 and -0.5 <= v < look.shape[0] - 0.5):
         return None
     trail = slope @ np.array([motion.vx, motion.vy]) * look.frame.exposure / 60
-    stamp = cut(
-        look.planes[0], u, v, look.noise, look.fwhm, (float(trail[0]), float(trail[1])), look.planes[1]
-    )
+    stamp = cut(planes[0], u, v, look.noise, look.fwhm, (float(trail[0]), float(trail[1])), planes[1])
     return None if stamp is None else (stamp, place, slope)
 
 
 def _place(
     one: Field, i: int, look: Look, time: float, motion: Motion, errors: Errors, *, slow: bool
 ) -> Place | None:
-    found = _stamp(one, look, time, motion)
+    clean = not slow and look.clean is not None
+    found = _stamp(one, look, time, motion, clean=clean)
     if found is None:
         return None
     stamp, place, slope = found
@@ -297,7 +302,7 @@ def _place(
         ellipse=(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 1])),
         snr=float(snr), mag=zero - 2.5 * float(np.log10(rate)),
         mag_err=float(np.hypot(1.0857 / snr, zero_err)),
-        blended=not slow and _beside(one, look, stamp, at, back, light),
+        blended=not slow and not clean and _beside(one, look, stamp, at, back, light),
     )  # fmt: skip
 
 
@@ -346,14 +351,20 @@ class _Gathered:
 
 
 def _together(
-    one: Field, minutes: Floats, motions: Mapping[int, Motion], places: Mapping[int, Sequence[Place]]
+    one: Field,
+    minutes: Floats,
+    motions: Mapping[int, Motion],
+    places: Mapping[int, Sequence[Place]],
+    slow: set[int],
 ) -> dict[int, tuple[JointFit | None, float, float]]:
     """Fit all frames at once, mover by mover; return the fit, magnitude and its error."""
     wanted = {k: {place.frame for place in places[k] if not place.blended} for k in motions}
     parts = {k: _Gathered() for k in motions}
     for i, look in planes_of(one):
         for k, motion in motions.items():
-            found = _stamp(one, look, float(minutes[i]), motion) if i in wanted[k] else None
+            if i not in wanted[k]:
+                continue
+            found = _stamp(one, look, float(minutes[i]), motion, clean=k not in slow)
             if found is None:
                 continue
             part = parts[k]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.evenmotion import Motion
-from sciastro.astrometry.sightings import Sightings, settle, slow_chains, stationary
+from sciastro.astrometry.sightings import Sightings, beside, settle, slow_chains, stationary
 from sciastro.astrometry.tracklets import Linked, LinkOptions, link
 from sciastro.core.options import Options, option
 from sciastro.errors import FileError
@@ -31,6 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 FIXED = 0.5  # pixel: what stays so near one pixel of the sensor belongs to it
 SAME = 1.5  # widths of a star and ends of the night within which two movers are one
+FAR = 4.0  # widths of a star from which a mover is not in its own stack any more
 BAD_FIT = 6.0  # chi2 per degree of freedom of a motion that is none
 
 
@@ -122,24 +123,30 @@ def time_of(one: Field, minutes: float) -> datetime:
 
 def _find(one: Field, options: MoverOptions, before: int, tell: Callable[[str], None]) -> Found:
     tell(f"{one.target}: looking at {len(one.frames)} frames")
-    raw = look_at(one, options.threshold)
+    raw, beneath = look_at(one, options.threshold)
     width = float(np.nanmedian([look.fwhm * look.frame.side for look in one.looks])) * one.scale
-    seen, shifts = settle(raw, one.stars, width)
-    for number, shift in shifts.items():
+    settled = settle(raw, one.stars, width)
+    seen, beneath = settled.apply(raw), settled.apply(beneath)
+    for number, shift in settled.shifts.items():
         one.looks[number].shift = shift
     minutes = np.array([(frame.time - one.frames[0].time) / 60 for frame in one.frames])
     chains = slow_chains(seen, one.stars, width, options.false_tracks)
     still = stationary(seen, one.stars, width)
+    taken = np.zeros(still.size, bool)  # sightings of what is a mover already
     for chain in chains:
-        still[chain.members] = True  # they are movers already
-    rest = np.flatnonzero(~still)
+        taken[chain.members] = True
+    still |= taken
+    rest = joined(seen.take(~still), beneath, seen.take(taken), SAME * width / 2)
     linking = LinkOptions(
         fastest=options.fastest, false_tracks=options.false_tracks, least_frames=options.least_frames
     )
-    linked = link(seen.take(rest), width, _box(one, seen), linking)
+    linked = link(rest, width, _box(one, seen), linking)
     if linked.bounded:
         tell(f"{one.target}: too many sightings to link all in good time; the brightest were")
-    guesses = [Guess(track.motion, False, track.expected_false) for track in linked.tracks]
+    guesses = [
+        Guess(track.motion, _way(track.motion, minutes) < FAR * width, track.expected_false)
+        for track in linked.tracks
+    ]
     guesses += [Guess(chain.motion, True, options.false_tracks) for chain in chains]
     errors = star_errors(one) if guesses else Errors()
     movers = [
@@ -150,7 +157,26 @@ def _find(one: Field, options: MoverOptions, before: int, tell: Callable[[str], 
     named = tuple(replace(mover, name=f"M{i:03d}") for i, mover in enumerate(movers, before + 1))
     expected = linked.expected_false + (options.false_tracks if chains else 0.0)
     tell(_result(one, named, linked, expected))
-    return Found(one, named, errors, expected, linked.needed, rest.size)
+    return Found(one, named, errors, expected, linked.needed, rest.x.size)
+
+
+def _way(motion: Motion, minutes: Floats) -> float:
+    """Return how far something moves in the night [arcsec]."""
+    return float(np.hypot(motion.vx, motion.vy) * np.ptp(minutes))
+
+
+def joined(seen: Sightings, beneath: Sightings, taken: Sightings, radius: float) -> Sightings:
+    """Return sightings of frames without stars, and those of the frames that they lack.
+
+    Parameters
+    ----------
+    taken
+        What is a mover already.
+    """
+    new = beneath.take(~beside(beneath, taken, radius))
+    more = seen.take(~beside(seen, new, radius))
+    both = [np.concatenate([getattr(new, name), getattr(more, name)]) for name in Sightings.__slots__]
+    return Sightings(*both)
 
 
 def _result(one: Field, movers: tuple[Mover, ...], linked: Linked, expected: float) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,18 @@ import numpy.typing as npt
 from sciastro.astrometry.plane import deproject, project
 from sciastro.astrometry.sightings import Sightings, Stars
 from sciastro.core.quality import Quality
-from sciastro.core.stars import StarArray
+from sciastro.core.stars import StarArray, empty_stars
 from sciastro.errors import FileError, MatchError
 from sciastro.io.tables import read_table
-from sciastro.measure.stars import DetectOptions, measure_plane
+from sciastro.measure.background import Background
+from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
+from sciastro.recipe.difference import Template, open_template, without_stars
 from sciastro.recipe.nightframes import NightFrame, calibrated, night_stores, open_night
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["FORBIDDEN", "Field", "Look", "fields_of", "look_at"]
+__all__ = ["FORBIDDEN", "Field", "Look", "cleaned", "fields_of", "look_at"]
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class Look:
         Rows, columns.
     planes
         Signal [electron] and which pixels are bad; None where they did not fit into memory.
+    clean
+        The same without the stars of the stack; None where there is no telling.
     shift
         What stars say the frame is off by on the plane [arcsec].
     zero
@@ -62,6 +66,7 @@ class Look:
     noise: float
     shape: tuple[int, int]
     planes: tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None
+    clean: tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None = None
     shift: tuple[float, float] = (0.0, 0.0)
     zero: tuple[float, float] = (float("nan"), float("nan"))
 
@@ -104,6 +109,7 @@ class Field:
     mags: Floats
     notes: list[str] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+    template: Template | None = None
 
     def plane(self, ra: npt.ArrayLike, dec: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return x (east) and y (north) on the plane [arcsec]."""
@@ -228,8 +234,10 @@ def _stars(out: Path, row: dict[str, Any], center: tuple[float, float]) -> tuple
     return stars, column("mag")[good] if known else np.full(int(good.sum()), np.nan)
 
 
-def look_at(one: Field, threshold: float) -> Sightings:
+def look_at(one: Field, threshold: float) -> tuple[Sightings, Sightings]:
     """Find what every frame shows, fill `Field.looks`, and return it all on the plane.
+
+    Returns sightings of the frames as they are, and of the frames without the stars of the stack.
 
     Parameters
     ----------
@@ -237,29 +245,68 @@ def look_at(one: Field, threshold: float) -> Sightings:
         Least signal over noise of a sighting.
     """
     options = DetectOptions(threshold=threshold, max_stars=MOST)
-    held, rows = 0, []
+    one.template = open_template(one.out, one.product)
+    held = 0
+    plain: list[tuple[int, tuple[Floats, ...]]] = []
+    clean: list[tuple[int, tuple[Floats, ...]]] = []
     number = {frame.name: i for i, frame in enumerate(one.frames)}
     looks: list[Look | None] = [None] * len(one.frames)
     for frame, signal, quality in calibrated(one.out, one.store, one.frames):
         found = measure_plane(signal, quality, options=options)
         bad = (quality & np.uint16(int(FORBIDDEN))) != 0
-        held += signal.nbytes + bad.nbytes
-        planes = (signal, bad) if held < HELD else None
         i = number[frame.name]
-        look = Look(frame, frame.world(), found.stars, found.fwhm, found.noise, signal.shape[:2], planes)
+        look = Look(
+            frame, frame.world(), found.stars, found.fwhm, found.noise, signal.shape[:2], (signal, bad)
+        )
+        look.clean = cleaned(one, look, found.background)
+        plain.append((i, _sightings(one, look, found.stars)))
+        if look.clean is not None and np.isfinite(found.fwhm):
+            clean.append((i, _sightings(one, look, _beneath(look, signal, found, options))))
+        held += 2 * (signal.nbytes + bad.nbytes)
+        if held > HELD:
+            look.planes = look.clean = None
         looks[i] = look
-        rows.append((i, *_sightings(one, look)))
         log.info("%s: %d sightings, FWHM %.2f pixel", frame.name, found.stars.size, found.fwhm)
     one.looks = [look for look in looks if look is not None]
-    columns = [np.concatenate([row[k] for row in rows]) for k in range(1, 6)]
-    frame_of = np.concatenate([np.full(row[1].size, row[0]) for row in rows]).astype(np.intp)
+    return _joined(one, plain), _joined(one, clean)
+
+
+def cleaned(
+    one: Field, look: Look, sky: Background
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None:
+    """Return a frame without the stars of the stack, and its bad pixels."""
+    if one.template is None or look.planes is None:
+        return None
+    level = sky.level_map()
+    return without_stars(one.template, look.frame, look.wcs, *look.planes, level, look.noise)
+
+
+def _beneath(
+    look: Look, signal: npt.NDArray[np.float32], found: PlaneMeasure, options: DetectOptions
+) -> StarArray:
+    """Return what is found on a frame without stars; noise is that of the frame with them."""
+    if look.clean is None:
+        return empty_stars()
+    image, bad = look.clean
+    bits = np.where(bad, int(Quality.DO_NOT_USE), 0).astype(np.uint16)
+    sky = found.background
+    noise = sky.rms_map() ** 2 + np.maximum(np.nan_to_num(signal - sky.level_map()), 0)
+    again = replace(options, fwhm=float(np.clip(found.fwhm, 1.0, 50.0)))
+    return measure_plane(image, bits, gain_noise=noise, options=again).stars
+
+
+def _joined(one: Field, rows: Sequence[tuple[int, tuple[Floats, ...]]]) -> Sightings:
     minutes = np.array([(frame.time - one.frames[0].time) / 60 for frame in one.frames])
+    if not rows:
+        nothing = np.empty(0)
+        return Sightings(np.empty(0, np.intp), *(nothing for _ in range(6)))
+    columns = [np.concatenate([values[k] for _, values in rows]) for k in range(5)]
+    frame_of = np.concatenate([np.full(values[0].size, i) for i, values in rows]).astype(np.intp)
     return Sightings(frame_of, minutes[frame_of], *columns)
 
 
-def _sightings(one: Field, look: Look) -> tuple[Floats, ...]:
+def _sightings(one: Field, look: Look, stars: StarArray) -> tuple[Floats, ...]:
     """Return x, y, err [arcsec], flux [electron / s] and S/N of what a frame shows."""
-    stars = look.stars
     ra, dec = look.frame.to_sky(look.wcs, stars["x"], stars["y"])
     x, y = one.plane(ra, dec)
     scale = one.scale * look.frame.side
