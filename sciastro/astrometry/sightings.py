@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sciastro.astrometry.evenmotion import Motion, fit_motion
 
-__all__ = ["Chain", "Settled", "Sightings", "Stars", "beside", "settle", "slow_chains", "stationary"]
+__all__ = ["LEAST", "Chain", "Settled", "Sightings", "Stars", "beside", "settle", "slow_chains", "stationary"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["JointFit", "Stamp", "TrailFit", "cut", "fit_together", "fit_trail"]
+__all__ = ["FWHM", "JointFit", "Stamp", "TrailFit", "cut", "fit_together", "fit_trail"]
 
 Floats = npt.NDArray[np.float64]
 

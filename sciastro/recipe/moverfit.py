@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sciastro.astrometry.evenmotion import Motion, fit_motion
 from sciastro.measure.background import background
-from sciastro.measure.trailfit import JointFit, Stamp, cut, fit_together, fit_trail
+from sciastro.measure.trailfit import FWHM, JointFit, Stamp, cut, fit_together, fit_trail
 from sciastro.recipe.movingfield import FORBIDDEN, Field, Look, cleaned
 from sciastro.recipe.nightframes import calibrated
 
@@ -28,6 +28,8 @@ LOW = 12.0  # of the law of errors at low signal
 LEAST_SNR = 3.0  # of a place that is kept
 STARS = 60  # per frame that give its zero point
 BRIGHT = 30.0  # signal over noise of those stars
+ITSELF = 1.6  # times its light that a source of the stack may have and be the slow mover itself
+BRIGHTER = 1.3  # times as much light as most places have, beside its noise, that a place may have
 PULL = 0.7  # of its error by which a star of the stack may pull at a place
 OUTLIER = 4.5  # sigma from the motion beyond which a place is no place of the mover
 
@@ -63,6 +65,8 @@ class Place:
         On the plane of the field [arcsec]; error along each axis.
     ellipse
         Covariance along x and y [arcsec2] (xx, yy, xy).
+    rate
+        Its light above the air [electron / s].
     snr, mag, mag_err
         NaN magnitudes without a zero point.
     blended
@@ -75,6 +79,7 @@ class Place:
     y: float
     err: float
     ellipse: tuple[float, float, float]
+    rate: float
     snr: float
     mag: float
     mag_err: float
@@ -190,9 +195,11 @@ def measure_movers(one: Field, minutes: Floats, guesses: Sequence[Guess], errors
         places = {k: [] for k in motions}
         for i, look in planes_of(one):
             for k, motion in motions.items():
-                place = _place(one, i, look, float(minutes[i]), motion, errors, slow=guesses[k].slow)
+                own = _own(one, motion, minutes) if guesses[k].slow else None
+                place = _place(one, i, look, float(minutes[i]), motion, errors, own)
                 if place is not None:
                     places[k].append(place)
+        places = {k: _even(some) for k, some in places.items()}
         fits = {k: _through(some, minutes, motions[k]) for k, some in places.items()}
         motions = {k: fit for k, fit in fits.items() if fit is not None}
     used = {
@@ -210,6 +217,25 @@ def measure_movers(one: Field, minutes: Floats, guesses: Sequence[Guess], errors
         )
         for k, fit in kept.items()
     ]  # fmt: skip
+
+
+def _own(one: Field, motion: Motion, minutes: Floats) -> Floats:
+    """Return where a slow mover is on average, and how far around that the stack shows it [arcsec]."""
+    x, y = motion.at(float(np.mean(minutes)))
+    width = float(np.nanmedian([look.fwhm * look.frame.side for look in one.looks])) * one.scale
+    reach = 0.5 * float(np.hypot(motion.vx, motion.vy) * np.ptp(minutes)) + 0.6 * width
+    return np.array([float(x), float(y), reach])
+
+
+def _even(places: list[Place]) -> list[Place]:
+    """Return places with those marked as blended that are much brighter than most: a star adds to them."""
+    good = [place.rate for place in places if not place.blended]
+    if len(good) < 3:
+        return places
+    middle = float(np.median(good))
+    return [
+        replace(p, blended=True) if p.rate > BRIGHTER * middle + 4 * p.rate / p.snr else p for p in places
+    ]
 
 
 def _through(places: Sequence[Place], minutes: Floats, before: Motion | None = None) -> Motion | None:
@@ -275,9 +301,9 @@ def _stamp(
 
 
 def _place(
-    one: Field, i: int, look: Look, time: float, motion: Motion, errors: Errors, *, slow: bool
+    one: Field, i: int, look: Look, time: float, motion: Motion, errors: Errors, own: Floats | None
 ) -> Place | None:
-    clean = not slow and look.clean is not None
+    clean = own is None and look.clean is not None
     found = _stamp(one, look, time, motion, clean=clean)
     if found is None:
         return None
@@ -296,21 +322,25 @@ def _place(
     at = np.array([x, y]) + move
     light = (fit.flux, err / (one.scale * look.frame.side))
     rate = fit.flux / look.frame.exposure
+    air = look.frame.transparency if np.isfinite(look.frame.transparency) else 1.0
     return Place(
         frame=i, pixel=(fit.x, fit.y), x=float(at[0]), y=float(at[1]),
         err=err,
         ellipse=(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 1])),
-        snr=float(snr), mag=zero - 2.5 * float(np.log10(rate)),
+        rate=rate / air, snr=float(snr), mag=zero - 2.5 * float(np.log10(rate)),
         mag_err=float(np.hypot(1.0857 / snr, zero_err)),
-        blended=not slow and not clean and _beside(one, look, stamp, at, back, light),
+        blended=not clean and _beside(one, look, stamp, at, back, light, own),
     )  # fmt: skip
 
 
-def _beside(one: Field, look: Look, stamp: Stamp, at: Floats, back: Floats, light: Path2) -> bool:
+def _beside(
+    one: Field, look: Look, stamp: Stamp, at: Floats, back: Floats, light: Path2, own: Floats | None
+) -> bool:
     """Return whether a star of the stack pulls at a place by more than a share of its error.
 
-    The pull of a star of light f at a distance d on a profile of sigma s and light F is about
-    ``f / F d exp(-d2 / 4 s2)``; along a trail the distance from it counts.
+    The pull of a star of light f at a distance d on a profile of light F is about ``f / F d w(d)``, where w,
+    ``exp(-d2 / 4 s2)`` for a Gaussian, is widened to the wings of a Moffat; along a trail the distance from
+    it counts.
 
     Parameters
     ----------
@@ -320,10 +350,18 @@ def _beside(one: Field, look: Look, stamp: Stamp, at: Floats, back: Floats, ligh
         (2, 2) from pixels to the plane.
     light
         Of the mover [electron], and the error of its place [pixel].
+    own
+        Where a slow mover is on average, and how far around that the stack shows the mover itself [arcsec]:
+        sources there that are not much brighter are not counted.
     """
     dx, dy = one.stars.x - at[0], one.stars.y - at[1]
     length = float(np.hypot(*stamp.trail))
     near = np.hypot(dx, dy) < (8 * stamp.sigma + length) * one.scale * look.frame.side
+    air = look.frame.transparency if np.isfinite(look.frame.transparency) else 1.0
+    counts = one.stars.flux * air * look.frame.exposure
+    if own is not None:
+        inside = np.hypot(one.stars.x - own[0], one.stars.y - own[1]) < own[2]
+        near &= ~(inside & (counts < ITSELF * light[0]))
     if not near.any():
         return False
     pixels = np.linalg.inv(back) @ np.stack([dx[near], dy[near]])
@@ -331,10 +369,8 @@ def _beside(one: Field, look: Look, stamp: Stamp, at: Floats, back: Floats, ligh
     along, across = pixels[0] * ux + pixels[1] * uy, pixels[1] * ux - pixels[0] * uy
     beyond = np.maximum(np.abs(along) - length / 2, 0)
     apart2 = beyond**2 + across**2
-    air = look.frame.transparency if np.isfinite(look.frame.transparency) else 1.0
-    share = (
-        one.stars.flux[near] * air * look.frame.exposure / light[0] * np.exp(-apart2 / (4 * stamp.sigma**2))
-    )
+    wings = (1 + apart2 / (1.5 * FWHM * stamp.sigma) ** 2) ** -4.0
+    share = counts[near] / light[0] * wings
     pull = share * np.maximum(np.hypot(along, across), stamp.sigma / 2)
     return bool(np.any(pull > PULL * light[1]))
 

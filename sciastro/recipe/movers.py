@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.evenmotion import Motion
-from sciastro.astrometry.sightings import Sightings, beside, settle, slow_chains, stationary
+from sciastro.astrometry.sightings import LEAST, Sightings, beside, settle, slow_chains, stationary
 from sciastro.astrometry.tracklets import Linked, LinkOptions, link
 from sciastro.core.options import Options, option
 from sciastro.errors import FileError
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 FIXED = 0.5  # pixel: what stays so near one pixel of the sensor belongs to it
 SAME = 1.5  # widths of a star and ends of the night within which two movers are one
-FAR = 4.0  # widths of a star from which a mover is not in its own stack any more
+FAR = 8.0  # widths of a star from which a mover hardly shows in the stack
 BAD_FIT = 6.0  # chi2 per degree of freedom of a motion that is none
 
 
@@ -150,7 +150,9 @@ def _find(one: Field, options: MoverOptions, before: int, tell: Callable[[str], 
     guesses += [Guess(chain.motion, True, options.false_tracks) for chain in chains]
     errors = star_errors(one) if guesses else Errors()
     movers = [
-        mover for mover in measure_movers(one, minutes, guesses, errors) if _moves(one, mover, minutes, tell)
+        mover
+        for mover in measure_movers(one, minutes, guesses, errors)
+        if _moves(one, mover, minutes, width, tell)
     ]
     movers = _once(movers, minutes, width)
     movers.sort(key=lambda mover: (np.isnan(mover.mag), mover.mag, -len(mover.places)))
@@ -202,7 +204,7 @@ def _box(one: Field, seen: Sightings) -> Floats:
     return np.array([low[0], high[0], low[1], high[1]])
 
 
-def _moves(one: Field, mover: Mover, minutes: Floats, tell: Callable[[str], None]) -> bool:
+def _moves(one: Field, mover: Mover, minutes: Floats, width: float, tell: Callable[[str], None]) -> bool:
     """Return whether something moves over the sky evenly, and not with the sensor."""
     good = mover.good
     if len({place.frame for place in good}) < 3:
@@ -211,7 +213,8 @@ def _moves(one: Field, mover: Mover, minutes: Floats, tell: Callable[[str], None
     if motion.chi2 > BAD_FIT * max(motion.dof, 1):
         return False
     speed = float(np.hypot(motion.vx, motion.vy))
-    if speed < 5 * motion.speed_err:
+    night = float(np.ptp([minutes[place.frame] for place in good]))
+    if speed < 5 * motion.speed_err or speed * night < LEAST * width:
         return False
     grid = np.array(
         [
@@ -219,7 +222,7 @@ def _moves(one: Field, mover: Mover, minutes: Floats, tell: Callable[[str], None
             for p in good
         ]
     )
-    way = speed * float(np.ptp([minutes[place.frame] for place in good])) / one.scale
+    way = speed * night / one.scale
     if np.all(np.ptp(grid, axis=0) < max(FIXED, 0.25 * way)) and way > 2.0:
         tell(
             f"{one.target}: something stays at pixel {grid[0][0]:.0f}, {grid[0][1]:.0f} of the sensor while "
