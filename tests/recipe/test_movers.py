@@ -22,11 +22,11 @@ from sciastro.simulate.truth import Truth
 
 PLAN = {
     "telescope.focal_length": 150.0, "telescope.aperture": 60.0, "seeing": 12.9, "flip": False,
-    "sky.least_density": 60.0, "sky.faintest": 13.5, "lights": 6, "biases": 3, "darks": 3, "flats": 3,
-    "bands": "R", "exposure": 60.0, "haze": 0.02, "seed": 3,
+    "sky.least_density": 0.0, "sky.faintest": 13.5, "lights": 8, "biases": 3, "darks": 3, "flats": 3,
+    "bands": "R", "exposure": 60.0, "haze": 0.02, "seed": 5,
 }  # fmt: skip
 ASTEROIDS = {
-    "asteroids.count": 10, "asteroids.bright": 12.0, "asteroids.faint": 14.5, "asteroids.slow": 1.0,
+    "asteroids.count": 12, "asteroids.bright": 12.0, "asteroids.faint": 14.5, "asteroids.slow": 3.0,
     "asteroids.fast": 18.0, "asteroids.margin": 0.2,
 }  # fmt: skip
 FACTS = ("--mpc-code", "703", "--observer", "A. N. Observer", "--aperture", 0.06, "--design", "Refractor",
@@ -78,7 +78,8 @@ def test_asteroids_are_found_where_they_are(run):
                 off.append([(place.x - x[0]) / place.err, (place.y - y[0]) / place.err])
             if np.median(np.abs(off)) < 5:
                 seen[k] = (mover, np.array(off), true)
-    assert len(seen) >= 5  # of 10; the others meet stars on too many frames
+    # 13 arcsec stars of an open cluster fill the field: 5 of 12 meet them on too many frames.
+    assert len(seen) >= 6
     assert len(found.movers) == len(seen)  # no false one
     assert found.expected_false < 0.2
     pulls = np.concatenate([off for _, off, _ in seen.values()])
@@ -172,26 +173,26 @@ def test_facts_of_a_file(tmp_path):
 def test_two_frames_are_too_few(spoiled):
     out = spoiled(use=lambda v: np.where(np.arange(v.size) < 2, v, 0))
     with pytest.raises(
-        MatchError, match=r"has 2 frames in which motion can be seen, and 3 are needed \(4 the run"
+        MatchError, match=r"has 2 frames in which motion can be seen, and 3 are needed \(6 the run"
     ):
         find_movers(out)
 
 
 def test_frames_without_times(spoiled):
     out = spoiled(time=lambda v: np.full_like(v, np.iinfo(np.int64).min))
-    with pytest.raises(MatchError, match="6 has no time of observation"):
+    with pytest.raises(MatchError, match="8 has no time of observation"):
         find_movers(out)
 
 
 def test_frames_that_all_have_the_same_time(spoiled):
     out = spoiled(time=lambda v: np.full_like(v, v[0]))
-    with pytest.raises(MatchError, match="6 frames at 1 different time, and 3 are needed"):
+    with pytest.raises(MatchError, match="8 frames at 1 different time, and 3 are needed"):
         find_movers(out)
 
 
 def test_frames_without_world_coordinates(spoiled):
     out = spoiled(wcs=lambda v: np.array([""] * len(v), dtype=object))
-    with pytest.raises(MatchError, match="6 has no world coordinates"):
+    with pytest.raises(MatchError, match="8 has no world coordinates"):
         find_movers(out)
 
 
@@ -220,7 +221,7 @@ def test_a_night_without_movers_has_none(tmp_path):
     out = reduce(tmp_path / "night", tmp_path / "out", until="photometry").out
     result = command("movers", out)
     assert result.exit_code == 0, result.output
-    assert "0 movers in 6 frames" in result.output
+    assert "0 movers in 8 frames" in result.output
     assert len(read_table(out / "products/movers.ecsv")) == 0
     report = command("movers", out, "--no-again", "--report", "ades", "-o", tmp_path / "r.psv", *FACTS)
     assert report.exit_code == 2
