@@ -61,7 +61,8 @@ def run(
         given.seek(0)
         try:
             process = subprocess.Popen(
-                list(command), stdin=given, stdout=out, stderr=err, cwd=folder, start_new_session=True,
+                list(command), env=_environment(), stdin=given, stdout=out, stderr=err, cwd=folder,
+                start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise SolveError(
@@ -76,6 +77,11 @@ def run(
         finally:  # also where it ended: children that it left behind, and Ctrl-C
             _end(process)
         return Ended(process.returncode, _tail(out.fileno()), _tail(err.fileno()))
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without keys, which are nobody else's business."""
+    return {name: value for name, value in os.environ.items() if "API_KEY" not in name}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -28,6 +28,12 @@ def test_words_of_a_shell_are_words():
     assert done.out.strip() == "$(id); `id` > x"
 
 
+def test_keys_are_not_handed_on(monkeypatch):
+    monkeypatch.setenv("ASTROMETRY_NET_API_KEY", "sesame")
+    done = run([sys.executable, "-c", "import os; print(dict(os.environ))"], name="x", until=soon())
+    assert "PATH" in done.out and "sesame" not in done.out
+
+
 def test_it_is_ended_with_its_children(tmp_path):
     code = (
         "import subprocess, sys, time, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
