@@ -134,7 +134,9 @@ class FaultyServer:
         if fault.body is None:
             fault = self._from_upstream(asked, fault)
         if fault.swap is not None and fault.body is not None:
-            fault = replace(fault, body=re.sub(*[fault.swap[0], fault.swap[1], fault.body]))
+            body, count = re.subn(*fault.swap, fault.body)
+            assert count or self.upstream, f"nothing to spoil: {fault.swap[0]!r}"
+            fault = replace(fault, body=body)
         self._send(handler, fault)
 
     def _from_upstream(self, asked: Asked, fault: Fault) -> Fault:
@@ -142,7 +144,8 @@ class FaultyServer:
         parts = urlsplit(self.upstream)
         line = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=30)
         try:
-            kept = {k: v for k, v in asked.headers.items() if k.lower() not in {"host", "connection"}}
+            hidden = {"host", "connection", "accept-encoding"}  # plain, so that it can be spoilt
+            kept = {k: v for k, v in asked.headers.items() if k.lower() not in hidden}
             line.request(asked.method, asked.path, asked.body or None, {**kept, "Connection": "close"})
             answer = line.getresponse()
             content = answer.read()
