@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from sciastro.astrometry.timing import Site
 from sciastro.errors import OptionError
+from sciastro.io.filenames import stem
 from sciastro.io.headers import FrameFacts
 
 __all__ = ["backward_steps", "site_from_text", "site_of"]
@@ -49,16 +50,21 @@ def backward_steps(frames: Sequence[FrameFacts]) -> list[tuple[str, str]]:
     """Return pairs of frames, numbered one after the other, of which the later one has the earlier time.
 
     A clock that was set back (to winter time, or by a lost battery) shows like this. Frames are compared
-    where folder, filter and name agree up to a number at the end of the name.
+    where folder, night, filter, exposure and the name but for its numbers agree, and the numbers at the end
+    of the names are all different.
     """
-    numbered: dict[tuple[str, str, str], list[tuple[int, FrameFacts]]] = {}
+    numbered: dict[tuple[object, ...], list[tuple[int, FrameFacts]]] = {}
     for frame in frames:
         path = PurePosixPath(frame.path)
-        match = NUMBERED.match(path.name.partition(".")[0])
+        match = NUMBERED.match(stem(path))
         if frame.time is not None and frame.of == 1 and match is not None:
-            numbered.setdefault((str(path.parent), match[1], frame.filter), []).append((int(match[2]), frame))
+            name = re.sub(r"\d+", "#", match[1])
+            key = (str(path.parent), name, frame.night, frame.filter, frame.exposure)
+            numbered.setdefault(key, []).append((int(match[2]), frame))
     steps = []
     for members in numbered.values():
+        if len({number for number, _ in members}) < len(members):
+            continue
         for (_, one), (_, two) in pairwise(sorted(members, key=lambda member: member[0])):
             if one.time is not None and two.time is not None and two.time < one.time:
                 steps.append((one.name, two.name))

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +37,10 @@ from sciastro.photometry.steps import (
 from sciastro.photometry.zeropoint import ZeroPointOptions
 from sciastro.recipe.aligning import SkyHint, julian_year
 from sciastro.recipe.context import Context
-from sciastro.recipe.lights import Light
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.rejected import rejection_row, write_maps
 from sciastro.recipe.stacking import Stacked
-from sciastro.recipe.timing import bjd_card
+from sciastro.recipe.timing import bjd_card, span_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -289,7 +287,7 @@ def _written_wcs(
 def product_facts(stacked: Stacked, finished: Finished | None, recipe: Recipe) -> ProductFacts:
     """Return what the header of a band's product says."""
     first = stacked.lights[0].facts
-    begin, middle, end = _times(stacked.lights)
+    begin, middle, end = span_of(stacked.lights)
     site = first.site or (float("nan"), float("nan"), None)
     zero = (
         finished.calibration.zeropoint if finished is not None and finished.calibration is not None else None
@@ -332,23 +330,6 @@ def _gain(finished: Finished | None) -> tuple[float, float]:
     if finished is None or finished.color is None or finished.color_index < 0:
         return float("nan"), float("nan")
     return finished.color.gains[finished.color_index], finished.color.errors[finished.color_index]
-
-
-def _times(lights: Sequence[Light]) -> tuple[str, str, str]:
-    known = [
-        (light.facts.time, light.facts.exposure or 0.0) for light in lights if light.facts.time is not None
-    ]
-    if not known:
-        return "", "", ""
-    starts = [time - timedelta(seconds=seconds / 2) for time, seconds in known]
-    ends = [time + timedelta(seconds=seconds / 2) for time, seconds in known]
-    stamps = [time.replace(tzinfo=UTC).timestamp() for time, _ in known]
-    origin = known[0][0].replace(tzinfo=UTC)
-    middle = origin + timedelta(seconds=float(np.mean(stamps)) - origin.timestamp())
-    return tuple(
-        one.replace(tzinfo=None).isoformat(timespec="milliseconds")
-        for one in (min(starts), middle, max(ends))
-    )  # type: ignore[return-value]
 
 
 def product_row(

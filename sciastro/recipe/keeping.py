@@ -11,7 +11,7 @@ from sciastro.core import transform
 from sciastro.core import vocabulary as v
 from sciastro.core.history import entry
 from sciastro.core.vocabulary import VariableSpec
-from sciastro.core.wcs import moved, text_to_wcs
+from sciastro.core.wcs import center, moved, text_to_wcs
 from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.options import AlignOptions
@@ -29,7 +29,7 @@ from sciastro.recipe.masterbank import MasterBank
 from sciastro.recipe.masterfiles import store_master
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
-from sciastro.recipe.timing import barycentric
+from sciastro.recipe.timing import barycentric, bjd_card, span_of
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -213,6 +213,18 @@ def _file_name(light: Light, band: str) -> str:
     return f"{name}_{safe_name(band)}" if light.facts.cfa else name
 
 
+def _facts_of(light: Light, band: str, target: str) -> ProductFacts:
+    """Return what the header of an exported frame says."""
+    begin, middle, end = span_of([light])
+    latitude, longitude, height = light.facts.site or (float("nan"), float("nan"), None)
+    place = center(text_to_wcs(light.wcs), light.facts.shape) if light.wcs else None
+    return ProductFacts(
+        target=target, band=band, exposure=light.facts.exposure or float("nan"), n_frames=1,
+        date_begin=begin, date_average=middle, date_end=end, latitude=latitude, longitude=longitude,
+        elevation=float("nan") if height is None else height, extra=bjd_card([light], middle, place),
+    )  # fmt: skip
+
+
 def _export(
     light: Light,
     band: str,
@@ -224,9 +236,7 @@ def _export(
     context: Context,
 ) -> None:
     height, width = calibrator.grid_shape(light)
-    facts = ProductFacts(
-        target=members.target, band=band, exposure=light.facts.exposure or float("nan"), n_frames=1
-    )
+    facts = _facts_of(light, band, members.target)
     planes = calibrator.window(light, band, 0, height, 0, width)
     aside = (0.0, 0.0)  # where a color's pixel (0, 0) lies on the grid of the mosaic's cells
     if light.facts.cfa:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from sciastro.core.wcs import center, text_to_wcs
 from sciastro.recipe.clocks import site_of
 from sciastro.recipe.lights import Light
 
-__all__ = ["barycentric", "bjd_card"]
+__all__ = ["barycentric", "bjd_card", "span_of"]
 
 Floats = npt.NDArray[np.float64]
 Place = tuple[float, float]
@@ -84,3 +85,21 @@ def bjd_card(lights: Sequence[Light], average: str, middle: Place | None) -> dic
     value = float(bjd_tdb(np.datetime64(average, "us"), *middle, site))
     place = "at image center" if site is not None else "center; geocenter, 22 ms"
     return {"BJD_TDB": (round(value, 9), f"[d] barycentric DATE-AVG, {place}")}
+
+
+def span_of(lights: Sequence[Light]) -> tuple[str, str, str]:
+    """Return begin of the first exposure, mean of the middles, end of the last: ISO 8601, UTC, or ""."""
+    known = [
+        (light.facts.time, light.facts.exposure or 0.0) for light in lights if light.facts.time is not None
+    ]
+    if not known:
+        return "", "", ""
+    starts = [time - timedelta(seconds=seconds / 2) for time, seconds in known]
+    ends = [time + timedelta(seconds=seconds / 2) for time, seconds in known]
+    stamps = [time.replace(tzinfo=UTC).timestamp() for time, _ in known]
+    origin = known[0][0].replace(tzinfo=UTC)
+    middle = origin + timedelta(seconds=float(np.mean(stamps)) - origin.timestamp())
+    return tuple(
+        one.replace(tzinfo=None).isoformat(timespec="milliseconds")
+        for one in (min(starts), middle, max(ends))
+    )  # type: ignore[return-value]

@@ -1,11 +1,12 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 import xarray as xr
 from astropy.io import fits
 from session_frames import frame
-from small_nights import make_night, reduce
+from small_nights import command, edit, frames, make_night, reduce
 
 from sciastro.errors import OptionError
 from sciastro.recipe.clocks import backward_steps, site_from_text, site_of
@@ -47,7 +48,7 @@ def test_sites():
 
 
 def test_frames_and_products_have_barycentric_times(tmp_path):
-    out = reduce(make_night(tmp_path / "night"), tmp_path / "out").out
+    out = reduce(make_night(tmp_path / "night"), tmp_path / "out", "--keep", "calibrated").out
     with xr.open_dataset(out / "frames.h5", group="lights_0") as ds:
         assert ds["time"].attrs["scale"] == "utc"
         bjd, attrs = ds["bjd_tdb"].values, ds["bjd_tdb"].attrs
@@ -64,8 +65,9 @@ def test_frames_and_products_have_barycentric_times(tmp_path):
     assert header["TREFPOS"] == "TOPOCENTER"
     assert header["DATE-BEG"] < header["DATE-AVG"] < header["DATE-END"]
     assert header["TELAPSE"] > 0
-    mine = bjd[: len(bjd)]
-    assert mine.min() - 0.001 < header["BJD_TDB"] < mine.max() + 0.001
+    assert bjd.min() - 0.001 < header["BJD_TDB"] < bjd.max() + 0.001
+    exported = sorted(fits.getheader(path)["BJD_TDB"] for path in (out / "calibrated").glob("*.fits"))
+    assert abs(np.array(exported) - np.sort(bjd)).max() * 86400 < 2  # dithered by some arcminutes
 
 
 def test_the_site_of_the_user_is_kept_in_the_recipe(tmp_path, monkeypatch):
@@ -75,3 +77,12 @@ def test_the_site_of_the_user_is_kept_in_the_recipe(tmp_path, monkeypatch):
     assert load_recipe(None, ["scan.site=1, 2"]).of(ScanOptions).site == "1, 2"
     (tmp_path / "recipe.toml").write_text("schema = 1\n")
     assert load_recipe(tmp_path / "recipe.toml", []).of(ScanOptions).site == ""
+
+
+def test_doctor_tells_of_a_clock_that_went_back(tmp_path):
+    night = make_night(tmp_path / "night")
+    last = frames(night, "LIGHT")[-1]
+    with fits.open(last) as hdus:
+        start = datetime.fromisoformat(hdus[0].header["DATE-OBS"])
+    edit(last, DATE_OBS=(start - timedelta(hours=1)).isoformat(), DATE_AVG=None)
+    assert "clock went back" in " ".join(command("doctor", night).output.split())
