@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sciastro.errors import CatalogError
-from sciastro.remote.limits import DEFAULTS, Limits
+from sciastro.remote.limits import Limits
 from sciastro.remote.transport import Answer, Request, Trouble, ask
 from sciastro.remote.vizier import numbers, texts
 from sciastro.remote.votable import read_votable
@@ -27,6 +27,7 @@ SIMBAD = (
     "https://simbad.harvard.edu/simbad/sim-tap/sync",  # Cambridge, Massachusetts
 )
 LONGEST = 100  # characters of a name
+BRISK = Limits(connect=5.0, read=15.0, total=40.0, attempts=2)  # one row: whoever asks is waiting for it
 UNITS = {
     "main_id": "*", "ra": "deg", "dec": "deg", "pmra": "mas / yr", "pmdec": "mas / yr", "plx_value": "mas",
     "rvz_radvel": "km / s", "otype": "*", "galdim_majaxis": "arcmin",
@@ -83,7 +84,7 @@ class NamedObject:
         )
 
 
-def resolve(name: str, *, addresses: tuple[str, ...] | None = None, limits: Limits = DEFAULTS) -> NamedObject:
+def resolve(name: str, *, addresses: tuple[str, ...] | None = None, limits: Limits = BRISK) -> NamedObject:
     """Return the object of that name.
 
     Parameters
