@@ -52,6 +52,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+CARRIED = 5  # highest order of SIP of a frame's own WCS, unless the reference has a higher one
+FOLLOWS = 0.5  # pixel by which it may miss what the map and the reference say; as `drifting` has it
 TRIES = 3  # frames that may stand for their set before solving is given up
 FEW_STARS = 60  # stars below which a frame gets a second look
 DEEPEST = 3000  # catalog stars per field
@@ -336,7 +338,15 @@ def register_light(
 def _frame_wcs(light: Light, wcs: "WCS", shape: tuple[int, int]) -> "WCS":
     if light.from_reference is None or np.array_equal(light.from_reference, transform.identity(1)):
         return wcs
-    return propagate(wcs, light.from_reference, shape)[0]
+    order = 1 if wcs.sip is None else len(wcs.sip.a) - 1
+    carried, off = propagate(wcs, light.from_reference, shape, max_order=max(order, CARRIED))
+    if off > FOLLOWS:
+        raise SolveError(
+            f"cannot follow the distortion: SIP of order {max(order, CARRIED)} is {off:.2f} pixel off.",
+            where="its WCS",
+            remedy="The image has one.",
+        )
+    return carried
 
 
 def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:

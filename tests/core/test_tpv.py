@@ -6,11 +6,13 @@ import subprocess
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.wcs import Sip
+from astropy.wcs import WCS, Sip
 
 from sciastro.core.tpv import RESIDUAL, header_as, sip_to_tpv
 from sciastro.core.wcs import celestial_from_header, moved, resampled, tan_wcs, text_to_wcs, wcs_to_text
 from sciastro.errors import HeaderError
+from sciastro.io.product_cards import ProductFacts
+from sciastro.io.products import read_product, write_image_product
 from sciastro.simulate.optics import centered, frame_wcs
 
 SHAPE = (1200, 1600)
@@ -118,3 +120,15 @@ def test_what_cannot_be_converted():
     with pytest.raises(HeaderError, match="no image size"):
         sip_to_tpv(bent)
     assert sip_to_tpv(bent, SHAPE)[1] < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["sip", "tpv"])
+def test_through_our_products(bent, kind, tmp_path):
+    wcs = sip_to_tpv(bent)[0] if kind == "tpv" else bent
+    plane = np.zeros((1200, 1600), np.float32)
+    path = write_image_product(
+        tmp_path / "a.fits", plane, plane + 1, plane.astype(np.uint16), plane, wcs=wcs, facts=ProductFacts()
+    )
+    ours = read_product(path)
+    for again in (text_to_wcs(str(ours["wcs"].item())), WCS(fits.getheader(path, "SCI")).celestial):
+        assert apart(bent, again, points()).max() < 1e-3  # mas: ours and astropy's reading
