@@ -4,6 +4,7 @@ Reads the cache of catalogs (`io.skytiles`), and regions as the user names them;
 print.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -145,8 +146,9 @@ def _of_folder(folder: Path, radius: float | None) -> list[Wanted]:
     products = sorted((folder / "products").glob("*.fits"))
     if products:
         for path in products:
-            one = _of_file(path, radius)
-            found += [one] if one is not None else []
+            with contextlib.suppress(FileError):  # a table of sources holds no image
+                one = _of_file(path, radius)
+                found += [one] if one is not None else []
     else:
         for frame in scan(folder).of_kind("light"):
             one = _of_frame(folder, frame, radius)
