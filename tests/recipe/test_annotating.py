@@ -11,7 +11,7 @@ from small_nights import command
 
 from sciastro.core.wcs import tan_wcs, wcs_to_header
 from sciastro.errors import CatalogError
-from sciastro.recipe.annotating import inventory
+from sciastro.recipe.fieldcontent import inventory
 from sciastro.recipe.solvewriting import header_of
 
 SHAPE = (400, 600)
@@ -177,3 +177,17 @@ def test_a_wcs_file_that_is_none_is_passed_over(tmp_path, content):
     done = command("annotate", tmp_path / "a.png", "--seconds", "1")
     assert done.exit_code == 3
     assert not (tmp_path / "a_annotated.png").exists()
+
+
+def test_a_color_mosaic_is_shown_in_color(tmp_path):
+    wcs = tan_wcs(250.42, 36.6, 5.0, SHAPE)
+    path = image(tmp_path / "osc.fits", wcs, BAYERPAT="RGGB", ROWORDER="TOP-DOWN")
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].data[100:140, 200:240][::2, ::2] += 500  # a red spot
+    assert command("annotate", path, "--no-grid", "--objects", "M 31", "--size", "600").exit_code == 0
+    with Image.open(tmp_path / "osc_annotated.png") as picture:
+        scale = picture.size[0] / SHAPE[1]
+        spot = np.asarray(picture)[int(102 * scale) : int(138 * scale), int(202 * scale) : int(238 * scale)]
+    red, green, blue = spot[..., :3].mean(axis=(0, 1))
+    assert red > green + 60
+    assert red > blue + 60
