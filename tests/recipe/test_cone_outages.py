@@ -18,7 +18,7 @@ from sciastro.io.skytiles import tiles_folder
 from sciastro.recipe.catalogs import CatalogWarning, cone
 from sciastro.remote.limits import Limits
 
-QUICK = Limits(connect=5, read=0.4, total=2.0, attempts=1, pause=0.01, max_bytes=2_000_000)
+QUICK = Limits(connect=5, read=1.0, total=6.0, attempts=1, pause=0.01, max_bytes=2_000_000)
 HERE, RADIUS = (83.8, -5.4), 0.2
 ROWS: list[list[Cell]] = [
     [

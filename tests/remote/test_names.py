@@ -10,7 +10,7 @@ from sciastro.remote.limits import Limits
 from sciastro.remote.names import SIMBAD, resolve
 from sciastro.remote.variables import variables
 
-QUICK = Limits(connect=2, read=0.5, total=3, attempts=2, pause=0.01, max_bytes=3_000_000)
+QUICK = Limits(connect=10, read=5, total=30, attempts=2, pause=0.01, max_bytes=3_000_000)
 M13: list[Cell] = ["M  13", 250.423475, 36.461319, -3.18, -2.56, None, -244.2, "GlC", 33.0]
 
 

@@ -12,7 +12,7 @@ from sciastro.remote.tap import Query, ask_tap
 from sciastro.remote.trouble import Trouble
 from sciastro.remote.votable import ServerError, VOTable
 
-QUICK = Limits(connect=5, read=0.3, total=2, attempts=2, pause=0.01, max_bytes=1_000_000)
+QUICK = Limits(connect=5, read=0.5, total=2, attempts=2, pause=0.01, max_bytes=1_000_000)
 CALM = Limits(connect=5, read=10, total=30, attempts=2, pause=0.01)
 BUDGET = 20.0  # seconds
 COLUMNS = ", ".join((*NEEDED, *WELCOME))
@@ -41,7 +41,7 @@ def deleted(server: FaultyServer) -> bool:
 
 def test_an_answer_at_once(server: FaultyServer) -> None:
     server.say("/tap/sync", Fault(gaia(5)))
-    got = ask(server)
+    got = ask(server, seconds=20)
     assert len(got.table) == 5 and not got.overflow
     assert got.table["source_id"][4] == 3017264300000000004  # all 19 digits
     assert server.asked[0].form["MAXREC"] == "100"

@@ -19,14 +19,15 @@ from sciastro.remote.limits import Limits
 from sciastro.remote.transport import Answer, Request, Trouble, ask, fetch, session
 from sciastro.remote.trouble import shown
 
-QUICK = Limits(connect=2, read=0.2, total=0.8, attempts=2, pause=0.01, max_bytes=100_000)
+QUICK = Limits(connect=5, read=0.4, total=1.6, attempts=2, pause=0.01, max_bytes=100_000)
+CALM = Limits(connect=10, read=10, total=60, attempts=2, pause=0.01, max_bytes=100_000)
 DOCUMENT = b"<?xml version='1.0'?><VOTABLE version='1.4'>" + b"<!-- made up -->" * 50 + b"</VOTABLE>"
 BUDGET = 10.0  # seconds: no request with QUICK limits may take longer, even on a busy machine
 
 
 def test_an_answer_has_content_kind_and_an_address_without_its_query(server: FaultyServer) -> None:
     at = server.say("/a", Fault(DOCUMENT))
-    answer = fetch([at], where="test", request=Request("", params={"q": "a b&c"}), limits=QUICK)
+    answer = fetch([at], where="test", request=Request("", params={"q": "a b&c"}), limits=CALM)
     assert answer.content == DOCUMENT
     assert (answer.kind, answer.type, answer.status) == ("votable", VOTABLE, 200)
     assert answer.url == at
@@ -39,7 +40,7 @@ def test_an_answer_has_content_kind_and_an_address_without_its_query(server: Fau
 def test_bodies_come_whole_however_they_are_sent(server: FaultyServer, length: str, packed: bool) -> None:
     body, headers = (gzip.compress(DOCUMENT), {"Content-Encoding": "gzip"}) if packed else (DOCUMENT, {})
     at = server.say("/a", Fault(body, length=length, headers=headers))
-    assert fetch([at], where="test", limits=QUICK).content == DOCUMENT
+    assert fetch([at], where="test", limits=CALM).content == DOCUMENT
 
 
 @pytest.mark.parametrize("what", broken_lines(DOCUMENT))
@@ -67,7 +68,7 @@ def test_trouble_that_may_pass_is_tried_again(server: FaultyServer) -> None:
     ):  # fmt: skip
         server.asked.clear()
         at = server.say("/a", fault, Fault(DOCUMENT))
-        assert fetch([at], where="test", limits=QUICK).content == DOCUMENT
+        assert fetch([at], where="test", limits=CALM).content == DOCUMENT
         assert server.count() == 2
 
 
@@ -81,7 +82,7 @@ def test_trouble_that_will_not_pass_is_not_tried_again(server: FaultyServer) -> 
         server.asked.clear()
         at = server.say("/a", fault)
         with pytest.raises(CatalogError):
-            fetch([at], where="test", limits=QUICK)
+            fetch([at], where="test", limits=CALM)
         assert server.count() == 1
 
 
@@ -106,15 +107,15 @@ def test_what_the_caller_refuses_is_not_returned(server: FaultyServer) -> None:
         return answer.content
 
     bad, good = server.say("/bad", Fault(DOCUMENT)), server.say("/good", Fault(DOCUMENT + b"<!-- fresh -->"))
-    assert ask([bad, good], picky, where="test", limits=QUICK).endswith(b"fresh -->")
+    assert ask([bad, good], picky, where="test", limits=CALM).endswith(b"fresh -->")
     with pytest.raises(CatalogError, match=r"127.0.0.1:\d+ is stale\. Bake again\."):
-        ask([bad], picky, where="test", limits=QUICK)
+        ask([bad], picky, where="test", limits=CALM)
 
 
 def test_every_server_is_named_with_what_it_did(server: FaultyServer) -> None:
     a, b = server.say("/a", Fault(b"", status=503)), server.say("/b", Fault(PORTAL))
     with pytest.raises(CatalogError) as caught:
-        fetch([a, b, "https://nowhere.invalid/x"], where="test", limits=QUICK)
+        fetch([a, b, "https://nowhere.invalid/x"], where="test", limits=CALM)
     text = str(caught.value)
     assert "HTTP 503" in text and "Hotel Aurora" in text and "nowhere.invalid cannot be found" in text
     assert text.index("503") < text.index("Hotel") < text.index("nowhere")
@@ -134,12 +135,12 @@ def test_only_encrypted_addresses_are_asked(address: str, monkeypatch: pytest.Mo
 def test_redirects_are_followed_a_few_times(server: FaultyServer) -> None:
     server.say("/end", Fault(DOCUMENT))
     at = server.say("/start", Fault(b"moved", status=302, headers={"Location": "/end"}))
-    answer = fetch([at], where="test", request=Request("", form={"a": "1"}), limits=QUICK)
+    answer = fetch([at], where="test", request=Request("", form={"a": "1"}), limits=CALM)
     assert answer.url == server.url("/end")
     assert [one.method for one in server.asked] == ["POST", "GET"]
     loop = server.say("/loop", Fault(b"moved", status=302, headers={"Location": "/loop"}))
     with pytest.raises(CatalogError, match="HTTP 302"):
-        fetch([loop], where="test", limits=QUICK)
+        fetch([loop], where="test", limits=CALM)
     assert server.count("/loop") == 6
 
 
@@ -148,7 +149,7 @@ def test_keys_are_not_handed_on_to_other_hosts(server: FaultyServer) -> None:
         other.say("/", Fault(DOCUMENT))
         at = server.say("/a", Fault(b"", status=307, headers={"Location": other.url("/b")}))
         request = Request("", form={"apikey": "secret"}, headers={"Authorization": "Bearer secret"})
-        fetch([at], where="test", request=request, limits=QUICK)
+        fetch([at], where="test", request=request, limits=CALM)
         assert server.asked[0].headers["Authorization"] == "Bearer secret"
         assert "Authorization" not in other.asked[0].headers
         assert b"secret" not in other.asked[0].body
@@ -163,7 +164,7 @@ def test_no_secret_is_logged_or_told(server: FaultyServer, caplog: pytest.LogCap
     )
     for address in (f"http://user:secret@127.0.0.1:{port}/a?key=secret", server.url("/a#secret")):
         with pytest.raises(CatalogError) as caught:
-            fetch([address], where="test", request=request, limits=QUICK)
+            fetch([address], where="test", request=request, limits=CALM)
         assert "secret" not in str(caught.value)
     assert "secret" not in caplog.text and "HTTP 500" in caplog.text
     assert shown("https://u:p@h.example:8443/a/b?k=v#f") == "https://h.example:8443/a/b"
@@ -219,11 +220,11 @@ def test_a_certificate_that_nobody_signed_is_refused(tmp_path: Path, server: Fau
 
 def test_other_packages_sessions_keep_to_the_bounds(server: FaultyServer) -> None:
     at = server.say("/a", Fault(DOCUMENT, headers={"X-Told": "yes"}))
-    response = session(QUICK).post(at, data={"QUERY": "x"})
+    response = session(CALM).post(at, data={"QUERY": "x"})
     assert (response.status_code, response.content, response.headers["x-told"]) == (200, DOCUMENT, "yes")
     assert server.asked[0].form == {"QUERY": "x"}
     server.say("/a", Fault(b"no", status=404, type="text/plain"))
-    assert session(QUICK).get(at).status_code == 404
+    assert session(CALM).get(at).status_code == 404
     for what in ("silent", "cut off, length told", "endless"):
         server.say("/a", broken_lines(DOCUMENT)[what])
         with pytest.raises(requests.exceptions.ConnectionError, match=r"127\.0\.0\.1"):
@@ -250,7 +251,7 @@ def test_what_is_found_in_the_middle_of_a_body_is_judged_by_its_beginning(server
     ):
         at = server.say("/a", Fault(body))
         try:
-            got = fetch([at], where="test", kinds=frozenset({kind}), limits=QUICK).kind  # type: ignore[arg-type]
+            got = fetch([at], where="test", kinds=frozenset({kind}), limits=CALM).kind  # type: ignore[arg-type]
         except CatalogError as error:
             assert kind == "empty" and "sends nothing" in str(error)
         else:

@@ -11,7 +11,7 @@ from sciastro.remote.limits import Limits
 from sciastro.remote.vizier import MIRRORS, mirrors, vizier_source
 from sciastro.remote.viziertables import TABLES
 
-QUICK = Limits(connect=2, read=0.5, total=3, attempts=2, pause=0.01, max_bytes=3_000_000)
+QUICK = Limits(connect=10, read=5, total=30, attempts=2, pause=0.01, max_bytes=3_000_000)
 HERE = Region(83.8, -5.4, 0.5)
 
 # One made-up star per table, all near HERE; then one with nothing but its name and place.
