@@ -110,5 +110,6 @@ def _sentence(answer: "Answer") -> str:
         f"{answer.path}: RA {ra:.5f}, Dec {dec:+.5f} deg, {answer.scale_arcsec_px:.4f} arcsec / pixel, up is "
         f"{answer.rotation_deg:.2f} deg east of north{mirrored}; {answer.n_stars} stars, rms "
         f"{answer.rms_arcsec:.2f} arcsec, {answer.engine}, {answer.seconds:.1f} s"
+        + (f" -> {answer.written}" if answer.written and answer.written != answer.path else "")
         + (f" ({answer.note})" if answer.note else "")
     )

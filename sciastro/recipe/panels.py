@@ -111,7 +111,10 @@ def register_mosaic(
         has no world coordinates), and nothing was done.
     """
     usable = [light for light in members.lights if light.measured is not None and not light.reason]
-    groups = find_panels(usable, hint.scale)
+    scale = hint.scale
+    if scale is None and solution is not None and usable and usable[0].facts.scale is None:
+        scale = solution.scale / step  # found over the whole sky
+    groups = find_panels(usable, scale)
     if len(groups) < 2 or solution is None or members.reference is None:
         return None
     facts = members.reference.facts
@@ -121,7 +124,7 @@ def register_mosaic(
         for light in panel.lights:
             light.panel = panel.number
     aimed = aligning.SkyHint(
-        scale=hint.scale, catalog=hint.catalog, deep=hint.deep
+        scale=scale, catalog=hint.catalog, deep=hint.deep
     )  # a given center is that of the whole
     for panel in panels:
         _solve_panel(panel, members.reference, solution, aimed, recipe, root, step)
