@@ -46,19 +46,12 @@ class Compass:
     def sentence(self) -> str:
         """Return in words which way north and east are."""
         seen = "mirrored: east is clockwise from north" if self.mirrored else "as seen on the sky"
-        (north, first), (east, second) = _words(self.north), _words(self.east)
-        if first == second:
-            both = f", both {first}" if first else ""
-            return f"North is {north} and east is {east}{both}; the view is {seen}."
-        return f"North is {north} {first}, east is {east} {second}; the view is {seen}."
-
-
-def _words(angle: float) -> tuple[str, str]:
-    """Return the nearest of eight directions, and how far the angle [deg] is turned from it."""
-    step = round(angle / 45.0)
-    turn = angle - 45.0 * step
-    way = "clockwise" if turn > 0 else "counterclockwise"
-    return WORDS[step % 8], "" if abs(turn) < 0.05 else f"turned {abs(turn):.1f} deg {way}"
+        step = round(self.north / 45.0)
+        turn = self.north - 45.0 * step
+        beside = round((self.east - turn) / 45.0)
+        way = "clockwise" if turn > 0 else "counterclockwise"
+        both = "" if abs(turn) < 0.05 else f", both turned {abs(turn):.1f} deg {way}"
+        return f"North is {WORDS[step % 8]} and east is {WORDS[beside % 8]}{both}; the view is {seen}."
 
 
 def compass(wcs: "WCS", shape: tuple[int, int], *, top_down: bool = False) -> Compass:
@@ -153,7 +146,8 @@ class Tilt:
         angle = float(np.rad2deg(np.arctan2(self.x, self.y)))
         return (
             f"The detector is tilted by {self.angle:.2g} deg with an error of {self.error:.2g} deg, "
-            f"{angle:.0f} deg clockwise from +y: the scale changes by {100 * self.gradient:.2g} % across."
+            f"{angle:.0f} deg clockwise from +y (or its axis lies beside the middle, which looks "
+            f"the same): the scale changes by {100 * self.gradient:.2g} % across."
         )
 
 

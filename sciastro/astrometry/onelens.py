@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from sciastro.astrometry.lens import FISHEYE, RECTILINEAR, Lens, monotone, projected, rotation_of
 from sciastro.astrometry.match import mutual_pairs
+from sciastro.astrometry.own import correction
 from sciastro.astrometry.plane import project
 from sciastro.astrometry.refine import fit_wcs
 from sciastro.astrometry.robust import RAYLEIGH_MEDIAN, Fit, middle
 from sciastro.astrometry.sky import CatalogStars, isolated
 from sciastro.astrometry.solution import ImageStars, Refined, Solution, finished
 from sciastro.astrometry.wide import directions_of
+from sciastro.core import transform
 from sciastro.core.wcs import center, footprint_radius, pixel_scale
 
 if TYPE_CHECKING:
@@ -65,6 +67,9 @@ class LensFit:
         Root mean square length of their residuals [pixel].
     scatter
         Robust error per axis of the residuals [pixel].
+    change
+        `core.transform` map from where the lens shows stars to where they are: what a picture has that a lens
+        has not (resized by unequal factors, cropped, stacked); None without proof by left-out stars.
     """
 
     lens: Lens
@@ -74,6 +79,7 @@ class LensFit:
     keep: npt.NDArray[np.bool_]
     rms: float
     scatter: float
+    change: Floats | None = None
 
 
 def fit_lens(
@@ -129,14 +135,30 @@ def _grown(
         size = np.hypot(*left.T)
         scatter = middle(size) / RAYLEIGH_MEDIAN
         if last and rounds >= 3:
-            keep = size < CLIP * max(scatter, 1e-6)
-            rms = float(np.sqrt(np.mean(size[keep] ** 2)))
-            return LensFit(Lens.from_vector(vector, kind), rotation, i, j, keep, rms, float(scatter))
+            return _finished(vector, rotation, kind, image, (i, j), points, points - left)
         if reach >= 1.05:
             last, rounds = True, rounds + 1
             radius = float(np.clip(6 * scatter, LEAST_PAIR, WIDEST_PAIR))
         else:
             reach = min(reach * STEP, 1.06)
+
+
+def _finished(
+    vector: Floats, rotation: Floats, kind: str, image: ImageStars, pairs: tuple[Indices, Indices],
+    points: Floats, there: Floats,
+) -> LensFit:  # fmt: skip
+    """Return the fit, with what the picture has that the lens has not; the lens shows stars at `there`."""
+    size = np.hypot(*(points - there).T)
+    good = size < CLIP * max(middle(size) / RAYLEIGH_MEDIAN, 1e-6)
+    sigma = image.sigma[pairs[0]]
+    _, change = correction(there[good], points[good], sigma[good], image.shape)
+    if change is not None:
+        there = np.column_stack(transform.evaluate(change, *there.T))
+    size = np.hypot(*(points - there).T)
+    scatter = middle(size) / RAYLEIGH_MEDIAN
+    keep = size < CLIP * max(scatter, 1e-6)
+    rms = float(np.sqrt(np.mean(size[keep] ** 2)))
+    return LensFit(Lens.from_vector(vector, kind), rotation, *pairs, keep, rms, float(scatter), change)
 
 
 def _first_rotation(vector: Floats, kind: str, x: Floats, y: Floats, rays: Floats) -> Floats:
@@ -216,9 +238,10 @@ def lens_wcs(fit: LensFit, shape: tuple[int, int]) -> "tuple[WCS, int, float] | 
         v.ravel()
         for v in np.meshgrid(np.linspace(-0.5, shape[1] - 0.5, 31), np.linspace(-0.5, shape[0] - 0.5, 31))
     )
-    rays = fit.lens.unproject(x, y) @ fit.rotation
+    shown = (x, y) if fit.change is None else transform.invert(fit.change, x, y)
+    rays = fit.lens.unproject(*shown) @ fit.rotation
     axis = (fit.lens.unproject((shape[1] - 1) / 2, (shape[0] - 1) / 2) @ fit.rotation)[0]
-    if np.min(rays @ axis) < np.cos(np.deg2rad(FARTHEST)):
+    if not np.min(rays @ axis) >= np.cos(np.deg2rad(FARTHEST)):
         return None
     ra, dec = np.rad2deg(np.arctan2(rays[:, 1], rays[:, 0])) % 360, np.rad2deg(np.arcsin(rays[:, 2]))
     start = WCS(naxis=2)

@@ -23,7 +23,7 @@ from sciastro.core.wcs import pixel_scale
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["OwnPlace", "own_place"]
+__all__ = ["OwnPlace", "correction", "own_place"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,7 +92,7 @@ def own_place(wcs: "WCS", image: ImageStars, sky: CatalogStars) -> OwnPlace:
         return OwnPlace(wcs, "none", int(keep.sum()), float("nan"), float("nan"))
     source, target, sigma, left = source[keep], target[keep], sigma[keep], left[keep]
     before = float(np.sqrt(np.mean(np.sum(left**2, axis=1))))
-    name, change = _correction(source, target, sigma, image.shape)
+    name, change = correction(source, target, sigma, image.shape)
     if change is None:
         return OwnPlace(wcs, name, len(left), before, before)
     after = target - np.column_stack(transform.evaluate(change, *source.T))
@@ -111,7 +111,7 @@ def _clipped(left: Floats, sigma: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray(ratio <= CLIP * max(float(np.median(ratio)) / RAYLEIGH_MEDIAN, 0.5))
 
 
-def _correction(
+def correction(
     source: Floats, target: Floats, sigma: Floats, shape: tuple[int, int]
 ) -> tuple[str, Floats | None]:
     """Return name and map of the correction that predicts left-out stars best; None where that is none."""

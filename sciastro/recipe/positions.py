@@ -110,11 +110,16 @@ def _model(solution: Solution) -> str:
 def _errors(rows: Sequence[tuple[float, int, float, float]], scale: float) -> str:
     """Return expected and found errors of the brightest and the faintest stars."""
     parts = [
-        f"{1000 * found * scale:.0f} mas found, {1000 * formal * scale:.0f} mas expected"
+        f"{_small(found * scale)} found, {_small(formal * scale)} expected"
         + (f" at magnitude {mag:.1f}" if np.isfinite(mag) else "")
         for mag, _, formal, found in ([rows[0], rows[-1]] if len(rows) > 1 else rows)
     ]
     return "; ".join(parts)
+
+
+def _small(angle: float) -> str:
+    """Return an angle [arcsec] in the unit that suits it."""
+    return f"{angle:.2f} arcsec" if angle >= 1 else f"{1000 * angle:.0f} mas"
 
 
 def _plain(table: object, name: str) -> Floats:
