@@ -16,7 +16,7 @@ from astropy.wcs import WCS
 from sciastro.core.wcs import celestial_from_header, resampled
 from sciastro.errors import SciastroError, UsageError
 from sciastro.io.fitsunits import walk
-from sciastro.io.paths import atomic_path
+from sciastro.io.paths import atomic_path, output_errors
 from sciastro.io.raster import write_jpeg, write_png
 from sciastro.io.skydata import find
 from sciastro.recipe.fieldcontent import KINDS, inventory
@@ -130,11 +130,12 @@ def annotate_file(path: Path, out: Path | None = None, wish: Wish = WISH) -> Ann
     )  # fmt: skip
     content["labeled"] = named
     write = write_png if target.suffix.lower() == ".png" else write_jpeg
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write(target, picture)
     table = target.with_suffix(".ecsv")
-    with atomic_path(table) as part:
-        Table(content).write(part, format="ascii.ecsv", overwrite=True)
+    with output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(target, picture)
+        with atomic_path(table) as part:
+            Table(content).write(part, format="ascii.ecsv", overwrite=True)
     return Annotated(str(path), str(target), str(table), wcs_from, content)
 
 

@@ -25,6 +25,7 @@ from sciastro.render.stretch import apply_stf, autostretch
 __all__ = ["field_picture"]
 
 Picture = npt.NDArray[np.float32]
+SKY = 0.15  # brightness of the sky on a picture: darker than for judging an image, so that names stand out
 LARGE = 16  # pixel: an object of this size is marked even where it is faint
 MOST = 80  # marks on a picture
 WIDE = 12.0  # deg: radius from which constellations are drawn unless asked otherwise
@@ -123,7 +124,7 @@ def _display(path: Path, field: Field, *, flipped: bool) -> Picture:
         if good.size:
             low, high = np.percentile(good[:: max(1, good.size // 1_000_000)], (0.02, 99.98))
             out[:, :, k] = np.clip((np.nan_to_num(plane, nan=low) - low) / max(high - low, 1e-9), 0, 1)
-    shown = np.asarray(apply_stf(out, autostretch(out, linked=False)), dtype=np.float32)
+    shown = np.asarray(apply_stf(out, autostretch(out, linked=False, target=SKY)), dtype=np.float32)
     return np.clip(shown[::-1] if flipped else shown, 0, 1)
 
 

@@ -191,3 +191,11 @@ def test_a_color_mosaic_is_shown_in_color(tmp_path):
     red, green, blue = spot[..., :3].mean(axis=(0, 1))
     assert red > green + 60
     assert red > blue + 60
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    path = image(tmp_path / "m13.fits", tan_wcs(250.42, 36.6, 5.0, SHAPE))
+    (tmp_path / "file").write_text("")
+    done = command("annotate", path, "-o", tmp_path / "file" / "a.png", "--size", "300")
+    assert done.exit_code == 3
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "m13.fits"]
