@@ -1,3 +1,6 @@
+import socket
+import struct
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -14,7 +17,7 @@ from sciastro.astrometry.timing import (
     light_travel_time,
     meaning_of,
 )
-from sciastro.core.timescales import utc_of
+from sciastro.core.timescales import _earth_rotation, dut1, utc_of
 from sciastro.errors import DatasetError, FileError, OptionError
 
 TOLOLO = Site(-30.169283, -70.806789, 2241.9)
@@ -115,6 +118,46 @@ def test_bad_places_and_directions():
         Site(float("nan"), 0.0)
     with pytest.raises(DatasetError, match="-90 to 90"):
         bjd_tdb(NIGHT, 0.0, 91.0)
+
+
+def write_kernel(path, pieces):
+    """Write a JPL kernel (DAF/SPK, type 2) in which bodies stand still on 2000-01-01: center, target, km."""
+    daf = pytest.importorskip("jplephem.daf")
+    check = b"FTPSTR:\r:\n:\r\n:\r\x00:\x81:\x10\xce:ENDFTP"
+    head = struct.pack("<8sii60siii8s", b"DAF/SPK ", 2, 6, b"test".ljust(60), 2, 2, 385, b"LTL-IEEE")
+    path.write_bytes((head.ljust(699, b"\0") + check.ljust(28, b"\0")).ljust(1024, b"\0") + b"\0" * 2048)
+    with path.open("r+b") as file:
+        kernel = daf.DAF(file)
+        for center, target, place in pieces:
+            record = [0.0, 86400.0]  # middle, half length [s]
+            for value in place:
+                record += [value, 0.0]
+            values = (-86400.0, 86400.0, target, center, 1, 2, 0, 0)
+            kernel.add_array(b"one", values, np.array([*record, -86400.0, 172800.0, len(record), 1]))
+
+
+def test_a_kernel_of_the_user(tmp_path):
+    _, *earth = DE421[3]
+    part = np.array([3000.0, -2000.0, 1000.0])
+    write_kernel(tmp_path / "mine.bsp", [(0, 3, earth - part), (3, 399, part)])
+    time = utc_of((np.array(DE421[3, 0]), np.array(0.0)))
+    for ra, dec in [(0.0, 0.0), (90.0, 10.0), (10.0, -80.0)]:
+        by_kernel = bjd_tdb(time, ra, dec, TOLOLO, ephemeris=tmp_path / "mine.bsp")
+        assert abs(by_kernel - bjd_tdb(time, ra, dec, TOLOLO)) * 86400 < 9e-5  # and 40 us of a float
+    with pytest.raises(FileError, match="does not hold the date"):
+        bjd_tdb(NIGHT, 0.0, 0.0, ephemeris=tmp_path / "mine.bsp")
+
+
+def test_nothing_here_reaches_for_the_network(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a socket")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    far = np.array(["1890-01-01", "1965-01-01", "2020-01-01", "2090-01-01"], "M8[us]")
+    assert np.isfinite(bjd_tdb(far, 10.0, 20.0, TOLOLO)).all()
+    assert np.isfinite(hjd_utc(far, 10.0, 20.0)).all()
+    _earth_rotation.cache_clear()
+    assert np.isfinite(dut1(far)).all()
 
 
 def test_a_kernel_that_is_none(tmp_path):
