@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sciastro.errors import CatalogError
+from sciastro.remote.asu import numbers, texts
 from sciastro.remote.limits import Limits
 from sciastro.remote.transport import Answer, Request, Trouble, ask
-from sciastro.remote.vizier import numbers, texts
 from sciastro.remote.votable import read_votable
 
 if TYPE_CHECKING:

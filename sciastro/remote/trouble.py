@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from sciastro.errors import CatalogError
 
-__all__ = ["Trouble", "excerpt", "outage", "shown"]
+__all__ = ["LOGIN", "Trouble", "excerpt", "outage", "shown"]
 
+LOGIN = "Log in to the network in a web browser, or check the proxy, and try again."
 LATER = "Try again later; the embedded catalog needs no network."
 LONGEST = 200  # characters of a server's own words that a message quotes
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sciastro.remote.asu import asu_form, check_places, is_whole, mirrors, nothing_there, numbers, texts
 from sciastro.remote.columns import Region
 from sciastro.remote.limits import DEFAULTS, Limits
 from sciastro.remote.transport import Answer, Request, ask
 from sciastro.remote.trouble import shown
-from sciastro.remote.vizier import asu_form, check_places, is_whole, mirrors, nothing_there, numbers, texts
 from sciastro.remote.votable import read_votable
 
 if TYPE_CHECKING:

@@ -6,12 +6,9 @@ stalled proxy can hold a caller longer than it asked for.
 """
 
 import contextlib
-import functools
 import http.client
 import logging
 import re
-import socket
-import ssl
 import threading
 import time
 import urllib.error
@@ -24,20 +21,19 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from sciastro.core.history import package_version
 from sciastro.remote.limits import Limits
-from sciastro.remote.trouble import Trouble, excerpt, shown
+from sciastro.remote.lines import LOOPBACK, no_answer, opener_for, refuse_unsafe
+from sciastro.remote.trouble import LOGIN, Trouble, excerpt, shown
 
-__all__ = ["LOGIN", "Answer", "Kind", "Request", "send", "title_of", "user_agent"]
+__all__ = ["LOGIN", "LOOPBACK", "Answer", "Kind", "Request", "send", "title_of", "user_agent"]
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["empty", "html", "votable", "xml", "json", "fits", "gzip", "other"]
 
 CHUNK = 1 << 16
-LOOPBACK = frozenset({"127.0.0.1", "::1"})  # plain HTTP is allowed to this machine only
 REDIRECTS = 5
 MOVED = frozenset({301, 302, 303, 307, 308})
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP states that may be over the next time
-LOGIN = "Log in to the network in a web browser, or check the proxy, and try again."
 TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
@@ -114,7 +110,7 @@ def send(request: Request, *, limits: Limits, seconds: float) -> Answer:
     Trouble
         Whatever goes wrong: no connection, silence, time, size, state, damage, an address that is not safe.
     """
-    _safe(request.url, loopback=True)
+    refuse_unsafe(request.url, loopback=True)
     seconds = max(seconds, 0.0)
     deadline = time.monotonic() + seconds
     results: list[Answer | BaseException] = []
@@ -171,18 +167,18 @@ def _open(address: str, request: Request, limits: Limits) -> Any:
     headers = {"User-Agent": user_agent(), "Accept-Encoding": "gzip", **(request.headers or {})}
     try:
         asked = urllib.request.Request(address, data=body, headers=headers, method=request.method)
-        return _opener(address, limits).open(asked, timeout=limits.connect)
+        return opener_for(address, limits).open(asked, timeout=limits.connect)
     except urllib.error.HTTPError as error:  # an answer too, with its own words
         return error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _no_answer(error, limits) from error
+        raise no_answer(error, limits) from error
 
 
 def _onward(address: str, request: Request, status: int, onward: str) -> tuple[str, Request]:
     """Return where a redirect leads, and what is asked there; keys are not handed on to other hosts."""
     new = urljoin(address, onward.strip())
     try:
-        _safe(new, loopback=urlsplit(address).hostname in LOOPBACK)
+        refuse_unsafe(new, loopback=urlsplit(address).hostname in LOOPBACK)
     except Trouble as trouble:
         raise Trouble(f"sends us on to {shown(new)}, which is not encrypted", remedy=LOGIN) from trouble
     if status not in {307, 308}:  # RFC 9110, section 15.4: what was posted is not posted again
@@ -193,27 +189,6 @@ def _onward(address: str, request: Request, status: int, onward: str) -> tuple[s
         }
         request = replace(request, headers=kept, form=None, body=None, method=None)
     return new, request
-
-
-def _no_answer(error: Exception, limits: Limits) -> Trouble:
-    """Return why there is no answer at all."""
-    reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        why = f"shows a certificate that is not trusted ({excerpt(reason.verify_message)})"
-        return Trouble(why, remedy=LOGIN)
-    if isinstance(reason, socket.gaierror):
-        return Trouble("cannot be found (its name is unknown here)", remedy="Check the network connection.")
-    if isinstance(reason, TimeoutError):
-        if reason is error:
-            return Trouble(f"is silent (nothing came within {limits.read:g} s)", retry=True)
-        return Trouble(f"cannot be reached within {limits.connect:g} s", retry=True)
-    if isinstance(reason, ConnectionRefusedError):
-        return Trouble("refuses the connection", retry=True)
-    if isinstance(reason, http.client.RemoteDisconnected):
-        return Trouble("closes the connection without an answer", retry=True)
-    if isinstance(reason, http.client.HTTPException):
-        return Trouble("does not speak HTTP", retry=True)
-    return Trouble(f"cannot be reached ({excerpt(str(reason)) or type(reason).__name__})", retry=True)
 
 
 def _read(response: Any, limits: Limits, deadline: float, given_up: threading.Event) -> bytes:
@@ -319,65 +294,3 @@ def title_of(content: bytes) -> str:
     """Return the title of a web page, or nothing."""
     found = TITLE.search(content[:20_000].decode("utf-8", "replace"))
     return excerpt(found[1]) if found else ""
-
-
-def _safe(address: str, *, loopback: bool) -> None:
-    """Refuse what is not HTTPS, but for this machine's own address."""
-    try:
-        parts = urlsplit(address)
-        host = parts.hostname or ""
-    except ValueError as error:
-        raise Trouble("has an address that cannot be read") from error
-    if parts.scheme == "https" and host:
-        return
-    if not (loopback and parts.scheme == "http" and host in LOOPBACK):
-        raise Trouble("has an address that is not encrypted", remedy="Use an https:// address.")
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Leaves redirects to `_exchange`, which looks at where they lead."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-@functools.lru_cache(maxsize=1)
-def _trust() -> ssl.SSLContext:
-    return ssl.create_default_context()
-
-
-def _opener(address: str, limits: Limits) -> urllib.request.OpenerDirector:
-    own = urlsplit(address).hostname in LOOPBACK
-    proxies = urllib.request.ProxyHandler({} if own else None)  # a proxy is not asked for this machine
-    return urllib.request.build_opener(proxies, _Plain(limits), _Secure(limits), _NoRedirects())
-
-
-def _connected(kind: type[http.client.HTTPConnection], silence: float, *args: Any, **options: Any) -> Any:
-    """Return a connection of that kind that waits `silence` seconds for data, once it is there."""
-
-    class Waiting(kind):  # type: ignore[misc, valid-type]
-        def connect(self) -> None:
-            super().connect()
-            self.sock.settimeout(silence)
-
-    return Waiting(*args, **options)
-
-
-class _Plain(urllib.request.HTTPHandler):
-    def __init__(self, limits: Limits) -> None:
-        super().__init__()
-        self.silence = limits.read
-
-    def http_open(self, req: urllib.request.Request) -> Any:
-        make: Any = functools.partial(_connected, http.client.HTTPConnection, self.silence)
-        return self.do_open(make, req)
-
-
-class _Secure(urllib.request.HTTPSHandler):
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(context=_trust())
-        self.silence = limits.read
-
-    def https_open(self, req: urllib.request.Request) -> Any:
-        make: Any = functools.partial(_connected, http.client.HTTPSConnection, self.silence)
-        return self.do_open(make, req, context=_trust())

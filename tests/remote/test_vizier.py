@@ -6,9 +6,10 @@ from canned import FIELDS, Cell, vizier
 from faulty import Fault, FaultyServer, wrong_contents
 
 from sciastro.errors import CatalogError
+from sciastro.remote.asu import MIRRORS, mirrors
 from sciastro.remote.columns import COLUMNS, Depth, Region, Source
 from sciastro.remote.limits import Limits
-from sciastro.remote.vizier import MIRRORS, mirrors, vizier_source
+from sciastro.remote.vizier import vizier_source
 from sciastro.remote.viziertables import TABLES
 
 QUICK = Limits(connect=10, read=5, total=30, attempts=2, pause=0.01, max_bytes=3_000_000)
