@@ -141,7 +141,7 @@ class TileStore:
         with output_errors(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             _put(self.folder / data, content)
-            _put(path, json.dumps(text, indent=1, sort_keys=False).encode())
+            _put(path, json.dumps(text, indent=1, default=str).encode())
             for old in self.folder.glob(f"{self.stem}-{number}-*.npy"):
                 if old.name != data and _age(old) > 1:  # a reader that has just been sent there may finish
                     old.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from sciastro.core.healpix import MAX_ORDER, bounding_cone, tile_of, tiles_in_co
 from sciastro.errors import CatalogError, OutputError
 from sciastro.io.skytiles import Columns, Tile, TileStore, shrink
 from sciastro.remote.columns import Depth, Region, Source
-from sciastro.remote.counts import area_of
+from sciastro.remote.counts import area_of, expected_stars
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 MOST_TILES = 3000  # of one cone: 2,500 square degrees of order 6
 WASTE = 3.0  # area of a query over that of its tiles, from which it is better asked in two
 AT_ONCE = 150_000  # stars that one query should bring
+DENSE = 6  # order from which a catalog's tiles say that it is as deep as Gaia's
 DEEPER = 4  # how often a tile that is too dense for one answer is cut in four
 PRECISE = ("ra", "dec")  # the others are kept as float32
 
@@ -188,8 +189,7 @@ def _fetched(
     """Yield tiles with all their stars."""
     region = Region(*bounding_cone(tiles, order))
     area = len(tiles) * 41_253 / (12 * 4**order)
-    expected = getattr(source, "expected", None)  # not every source can tell
-    too_many = expected is not None and expected(region, Depth(faintest)) > AT_ONCE
+    too_many = _expected(source, region, faintest) > AT_ONCE
     if len(tiles) > 1 and (too_many or area_of(region) > WASTE * area + 1e-6):
         yield from _halves(source, tiles, order, faintest)
         return
@@ -208,6 +208,14 @@ def _fetched(
     ends = np.searchsorted(numbers[by_tile], tiles, side="right")
     for number, start, end in zip(tiles, starts, ends, strict=True):
         yield number, table[by_tile[start:end]]
+
+
+def _expected(source: Source, region: Region, faintest: float | None) -> float:
+    """Return about how many stars a source has in a region; 0 where it is sparse, as its tiles tell."""
+    own = getattr(source, "expected", None)
+    if own is not None:
+        return float(own(region, Depth(faintest)))
+    return expected_stars(region, faintest) if source.order >= DENSE else 0.0
 
 
 def _halves(

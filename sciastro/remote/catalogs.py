@@ -4,6 +4,8 @@ Reads a name as the user types it; writes a `columns.Source`. Nothing is asked h
 """
 
 import difflib
+import os
+from functools import lru_cache
 
 from sciastro.errors import OptionError
 from sciastro.remote.columns import Source
@@ -45,9 +47,7 @@ def source_of(name: str, *, limits: Limits = DEFAULTS) -> Source:
     plain = {_plain(known): known for known in names}
     known = plain.get(_plain(name)) or ALIASES.get(_plain(name))
     if known == GAIA:
-        from sciastro.remote.gaia import GaiaDR3
-
-        return GaiaDR3(limits=limits)
+        return _gaia(os.environ.get("SCIASTRO_GAIA_TAP", ""), limits)
     if known is not None:
         from sciastro.remote.vizier import vizier_source
 
@@ -60,6 +60,14 @@ def source_of(name: str, *, limits: Limits = DEFAULTS) -> Source:
         where="catalog",
         remedy=f"Choose from embedded, {', '.join(names)}, or name a file.",
     )
+
+
+@lru_cache(maxsize=4)
+def _gaia(addresses: str, limits: Limits) -> Source:
+    """Return the same source for the same addresses: it learns which columns an archive has."""
+    from sciastro.remote.gaia import GaiaDR3
+
+    return GaiaDR3(addresses.split() or None, limits=limits)
 
 
 def _plain(name: str) -> str:
