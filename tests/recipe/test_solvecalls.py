@@ -79,6 +79,9 @@ def test_a_file_of_a_color_camera_is_solved_on_its_own_pixels(tmp_path):
     np.testing.assert_allclose(used["x"].value - x, used["dx"].value, atol=1e-3)
     assert np.hypot(used["dx"].value, used["dy"].value).max() < 2
     assert path.read_bytes() == before  # only the command writes
+    frames = sciastro.solve(sciastro.open([path]), hint=(RA, DEC, SCALE / 2))  # `raw`, a mosaic of colors
+    assert off(frames.sky.wcs(), (800, 1000)) < 0.2
+    assert frames.sky.wcs().pixel_shape == (1000, 800)
 
 
 @pytest.mark.parametrize("suffix", [".fits", ".fits.fz", ".fits.gz"])
