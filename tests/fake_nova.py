@@ -14,8 +14,11 @@ class FakeNova:
     """What it was asked, and how it behaves.
 
     `mode`: good, bad-key, portal, redirect, broken (500), cut, drip, hang, failure, endless, forgetful (the
-    first session is unknown), flaky (every other look is a 502), gone (submissions are unknown).
+    first session is unknown), flaky (every other look is a 502), gone (submissions are unknown). `body`
+    answers the address that ends with `at`, whatever the mode.
     """
+
+    body, at, kind = b"", "", "text/plain"
 
     def __init__(self, header: bytes, mode: str = "good") -> None:
         self.header, self.mode = header, mode
@@ -74,7 +77,9 @@ def _handler(state: FakeNova) -> type[BaseHTTPRequestHandler]:
                 self.answer(404, b"", "text/html")
 
         def badly(self) -> bool:
-            if state.mode == "portal":
+            if state.at and self.path.endswith(state.at):
+                self.answer(200, state.body, state.kind)
+            elif state.mode == "portal":
                 self.answer(200, PORTAL, "text/html")
             elif state.mode == "redirect":
                 self.answer(302, b"", "text/html", Location="https://login.example/")

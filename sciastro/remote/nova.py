@@ -8,11 +8,13 @@ goes through `bridge`, since on its own it talks plain HTTP, waits for ever, and
 import json
 import logging
 import time
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 
 from sciastro.core.platequery import PlateQuery
 from sciastro.core.wcs import celestial_from_header
@@ -120,7 +122,8 @@ def _earlier(link: "_Link", memory: Memory | None, name: str) -> int | None:
     note = memory.recall(name) if memory is not None else None
     if note is None or note.get("url") != link.base or not isinstance(note.get("submission"), int):
         return None
-    if not 0 <= time.time() - float(note.get("time", 0)) < OLDEST:
+    made = note.get("time")
+    if not isinstance(made, int | float) or not 0 <= time.time() - made < OLDEST:
         return None
     log.info("%s: submission %d is taken up again", WHERE, note["submission"])
     try:
@@ -245,12 +248,15 @@ class _Link:
 
     def wcs(self, job: int) -> "WCS":
         """Return the WCS of a job that is done."""
-        answer = self._sent("get", f"{self.base}/wcs_file/{job}")
+        answer = self._sent("get", f"{self.base}/wcs_file/{job}", file=True)
+        wcs = None
         try:
-            header = fits.Header.fromstring(answer.content.decode("ascii"))
-        except (ValueError, OSError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AstropyWarning)
+                if answer.content.startswith(b"SIMPLE"):
+                    wcs = celestial_from_header(fits.Header.fromstring(answer.content.decode("ascii")))
+        except (ValueError, OSError, fits.VerifyError) as error:
             raise self.nonsense(f"the WCS of job {job}") from error
-        wcs = celestial_from_header(header)
         if wcs is None:
             raise self.nonsense(f"the WCS of job {job}")
         return wcs
@@ -273,12 +279,14 @@ class _Link:
                     remedy=f"Compare {KEY_NAME} (or the configuration file) with {NOVA}/api_help.",
                 ) from None
             raise SolveError(f"refuses: {words}.", where=WHERE, remedy="Use another --engine.") from None
+        except exceptions.RequestException:
+            raise self.nonsense(shown(request.url)) from None
         if not isinstance(told, dict):
             raise self.nonsense(shown(request.url))
         return told
 
-    def _sent(self, method: str, url: str, data: Any = None) -> "requests.Response":
-        """Return an answer that is what it should be: JSON, or a FITS header."""
+    def _sent(self, method: str, url: str, data: Any = None, *, file: bool = False) -> "requests.Response":
+        """Return an answer that is what it should be: JSON, or any `file`."""
         import requests
 
         try:
@@ -296,12 +304,15 @@ class _Link:
             raise SolveError(f"answers with {page}, HTTP {state}.", where=WHERE, remedy=LOGIN)
         if state != 200:
             raise SolveError(f"answers with HTTP {state}.", where=WHERE, remedy=LATER)
-        if head.startswith(b"SIMPLE"):
+        if file:
             return answer
         try:
-            json.loads(answer.content)
-        except ValueError as error:
+            told = json.loads(answer.content)
+        except (ValueError, RecursionError) as error:
             raise self.nonsense(shown(url)) from error
+        failed = isinstance(told, dict) and told.get("status") == "error"
+        if not isinstance(told, dict) or (failed and not isinstance(told.get("errormessage"), str)):
+            raise self.nonsense(shown(url))
         answer.headers["Content-Type"] = "text/plain"  # what the client takes for JSON
         return answer
 

@@ -146,6 +146,26 @@ def test_a_wcs_that_is_none():
         ask(FakeNova(b"SIMPLE  =                    T".ljust(80) + b"END".ljust(80)))
 
 
+NONSENSE = (
+    b"", b"[]", b"null", b'"x"', b"7", b"{}", b'{"status": "error"}', b"[" * 100_000,
+    b'{"status": "error", "errormessage": 7}', b'{"status": "done"}', b"SIMPLE  =    T", b"\xff\xfe\x00",
+    b'{"subid": "7", "jobs": 3, "session": 9}', b'{"jobs": [], "status": []}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "at", ["/api/login", "/api/upload", "/api/submissions/701", "/api/jobs/42", "/wcs_file/42"]
+)
+def test_nonsense_is_never_more_than_an_error_of_ours(at):
+    state = FakeNova(HEADER)
+    with running(state) as url:
+        for state.body in NONSENSE:
+            for state.kind in ("text/plain", "application/fits", "image/png; x"):
+                state.at = at.replace("701", str(701 + len(state.uploads)))
+                with pytest.raises(SolveError):
+                    ask_nova(query(), key=KEY, until=time.monotonic() + 0.3, url=url)
+
+
 def test_no_key_no_network(monkeypatch):
     with pytest.raises(SolveError, match="ASTROMETRY_NET_API_KEY"):
         ask_nova(query(), key=None, until=time.monotonic() + 5)
