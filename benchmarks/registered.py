@@ -38,7 +38,7 @@ def write_sequence(values, folder):
 
 def from_files(folder, frames, planes, options, rows, workers):
     values = Rows([folder / f"r_pp_light_{i + 1:05d}.fit" for i in range(frames)], np.float32(65_535))
-    return combine_bands((values, *planes[1:]), options, rows, workers)
+    return combine_bands((values, *planes[1:]), options, rows, workers, planes[0].shape[2])  # rows are read whole
 
 
 class Rows:
@@ -51,11 +51,11 @@ class Rows:
         self.scratch = Scratch()
 
     def __getitem__(self, key):
-        i, rows = key
+        i, rows, columns = key
         out = self.scratch.take("rows", (rows.stop - rows.start, self.shape[2]), np.float32)
         self.readers[i].into(rows.start, rows.stop, out)
         out *= self.scale
-        return out
+        return out[:, columns]
 
 
 def siril(folder, repeats):
@@ -97,6 +97,7 @@ def main():
     parser.add_argument("--columns", type=int, default=4144)
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--band", type=int, default=64, help="rows of a tile")
+    parser.add_argument("--across", type=int, default=1040, help="columns of a tile")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--reject", default="auto", choices=RULES)
     parser.add_argument("--no-siril", action="store_true")
@@ -106,7 +107,9 @@ def main():
     combine_bands([plane[:, :40] for plane in planes], options, 20, 1)  # compiles
     size = asked.rows * asked.columns
     print(f"{asked.frames} frames of {asked.columns} x {asked.rows}, {options.describe(asked.frames)}")
-    wall, cpu, _ = timed(lambda: combine_bands(planes, options, asked.band, asked.workers), asked.repeats)
+    wall, cpu, _ = timed(
+        lambda: combine_bands(planes, options, asked.band, asked.workers, asked.across), asked.repeats
+    )
     each = 1e9 * cpu / asked.frames / size
     print(f"ours, arrays      wall {wall:7.2f} s   CPU {cpu:7.2f} s   ({each:.1f} ns CPU per sample)")
     if asked.no_siril or shutil.which("siril-cli") is None:
@@ -115,7 +118,9 @@ def main():
         folder = Path(name)
         write_sequence(planes[0], folder)
         files = timed(
-            lambda: from_files(folder, asked.frames, planes, options, asked.band, asked.workers),
+            lambda: from_files(
+                folder, asked.frames, planes, options, asked.band, asked.workers, asked.across
+            ),
             asked.repeats,
         )
         print(f"ours, FITS files  wall {files[0]:7.2f} s   CPU {files[1]:7.2f} s")
