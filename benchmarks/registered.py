@@ -107,9 +107,8 @@ def main():
     combine_bands([plane[:, :40] for plane in planes], options, 20, 1)  # compiles
     size = asked.rows * asked.columns
     print(f"{asked.frames} frames of {asked.columns} x {asked.rows}, {options.describe(asked.frames)}")
-    wall, cpu, _ = timed(
-        lambda: combine_bands(planes, options, asked.band, asked.workers, asked.across), asked.repeats
-    )
+    how = options, asked.band, asked.workers, asked.across
+    wall, cpu, _ = timed(lambda: combine_bands(planes, *how), asked.repeats)
     each = 1e9 * cpu / asked.frames / size
     print(f"ours, arrays      wall {wall:7.2f} s   CPU {cpu:7.2f} s   ({each:.1f} ns CPU per sample)")
     if asked.no_siril or shutil.which("siril-cli") is None:
@@ -117,12 +116,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="registered-") as name:
         folder = Path(name)
         write_sequence(planes[0], folder)
-        files = timed(
-            lambda: from_files(
-                folder, asked.frames, planes, options, asked.band, asked.workers, asked.across
-            ),
-            asked.repeats,
-        )
+        files = timed(lambda: from_files(folder, asked.frames, planes, *how), asked.repeats)
         print(f"ours, FITS files  wall {files[0]:7.2f} s   CPU {files[1]:7.2f} s")
         peer_wall, peer_cpu, source = siril(folder, asked.repeats)
         print(f"Siril, stack      wall {peer_wall:7.2f} s   CPU {peer_cpu:7.2f} s   (wall: {source})")

@@ -65,3 +65,42 @@ def test_a_pixel_does_not_depend_on_its_neighbors():
         np.testing.assert_array_equal(its_marks, marks[:, part])
         for one, other in zip(got, whole, strict=True):
             np.testing.assert_array_equal(one, other[part])
+
+
+@pytest.mark.parametrize("missing", ["value", "variance", "infinite"])
+def test_pixels_beside_one_that_misses_a_sample_get_the_same_bytes(missing):
+    """Sixteen pixels that miss nothing are summed by other instructions than those beside a gap."""
+    rng = np.random.default_rng(5)
+    values = rng.normal(400, 20, (21, 320)).astype(np.float32)
+    values[rng.random(values.shape) < 1e-3] += 900
+    variance = rng.uniform(300, 500, values.shape).astype(np.float32)
+    weight = rng.uniform(0.5, 2, 21).astype(np.float32)
+    whole, marks = run(values, variance, weight, "winsorized", MEAN)
+    holed, noise = values.copy(), variance.copy()
+    if missing == "variance":
+        noise[13, ::16] = -1
+    else:
+        holed[13, ::16] = np.nan if missing == "value" else np.inf
+    gaps, gap_marks = run(holed, noise, weight, "winsorized", MEAN)
+    assert (gaps[5][::16] == 20).all()
+    others = np.arange(320) % 16 != 0
+    for one, other in zip([*whole, *marks], [*gaps, *gap_marks], strict=True):
+        np.testing.assert_array_equal(one[others], other[others])
+    wide = whole[0].astype(float)
+    kept = np.where(marks == 0, values, np.nan)
+    mean = np.nansum(kept * weight[:, None], axis=0) / np.where(marks == 0, weight[:, None], 0).sum(axis=0)
+    np.testing.assert_allclose(wide, mean, rtol=1e-6)
+
+
+def test_a_frame_without_weight_is_missing_everywhere():
+    rng = np.random.default_rng(6)
+    values = rng.normal(400, 20, (9, 64)).astype(np.float32)
+    variance = np.full(values.shape, 400, np.float32)
+    weight = np.ones(9, np.float32)
+    weight[4] = 0
+    out, _ = run(values, variance, weight, "winsorized", MEAN)
+    kept, _ = run(
+        np.delete(values, 4, 0), np.delete(variance, 4, 0), np.ones(8, np.float32), "winsorized", MEAN
+    )
+    assert (out[5] == 8).all()
+    np.testing.assert_array_equal(out[0], kept[0])

@@ -109,3 +109,18 @@ def test_mad_rejects_as_often_as_its_definition(n):
         want = clipped(noise(n, 4), by_absolute_deviation, low, high, float(floor), passes=6)
         got = tile_rate("mad", n, low=low, high=high, noise_floor=floor, protect=0.0)
         assert got == pytest.approx(want, rel=0.1)
+
+
+def test_memory_for_marks_may_hold_anything_before():
+    rng = np.random.default_rng(8)
+    values = rng.normal(0, 1, (9, 24, 60)).astype(np.float32)
+    values[rng.random(values.shape) < 0.02] = 30
+    planes = values, np.ones_like(values), np.zeros(values.shape, np.uint16)
+    once, again = (
+        reject_tile(planes, np.ones(9, np.float32), StackOptions(), sums=np.zeros(2), marks=marks)
+        for marks in (None, np.full(values.shape, 3, np.uint8))
+    )
+    assert once.counts.sum() > 0
+    np.testing.assert_array_equal(again.counts, once.counts)
+    for name in ("image", "variance", "quality", "rejected_low", "rejected_high"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(once, name))
