@@ -38,7 +38,8 @@ def write_sequence(values, folder):
 
 def from_files(folder, frames, planes, options, rows, workers):
     values = Rows([folder / f"r_pp_light_{i + 1:05d}.fit" for i in range(frames)], np.float32(65_535))
-    return combine_bands((values, *planes[1:]), options, rows, workers, planes[0].shape[2])  # rows are read whole
+    whole = planes[0].shape[2]  # rows of files are read whole
+    return combine_bands((values, *planes[1:]), options, rows, workers, whole)
 
 
 class Rows:
@@ -97,7 +98,7 @@ def main():
     parser.add_argument("--columns", type=int, default=4144)
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--band", type=int, default=64, help="rows of a tile")
-    parser.add_argument("--across", type=int, default=1040, help="columns of a tile")
+    parser.add_argument("--across", type=int, default=1040, help="columns of a tile, from arrays")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--reject", default="auto", choices=RULES)
     parser.add_argument("--no-siril", action="store_true")
@@ -116,7 +117,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="registered-") as name:
         folder = Path(name)
         write_sequence(planes[0], folder)
-        files = timed(lambda: from_files(folder, asked.frames, planes, *how), asked.repeats)
+        files = timed(lambda: from_files(folder, asked.frames, planes, *how[:3]), asked.repeats)
         print(f"ours, FITS files  wall {files[0]:7.2f} s   CPU {files[1]:7.2f} s")
         peer_wall, peer_cpu, source = siril(folder, asked.repeats)
         print(f"Siril, stack      wall {peer_wall:7.2f} s   CPU {peer_cpu:7.2f} s   (wall: {source})")
