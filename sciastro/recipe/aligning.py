@@ -16,7 +16,7 @@ from sciastro.astrometry.solve import Hint, Solution, SolveOptions, solve_field
 from sciastro.core import transform
 from sciastro.core.lift import run_tasks
 from sciastro.core.stars import StarArray
-from sciastro.core.wcs import celestial_from_header, resampled, wcs_to_text
+from sciastro.core.wcs import celestial_from_header, center, resampled, wcs_to_text
 from sciastro.errors import MatchError, SolveError
 from sciastro.integrate.canvas import domain_box
 from sciastro.integrate.grade import GradeOptions
@@ -170,7 +170,16 @@ def solve_set(
     except SolveError as error:
         context.warn(f"{members.stem}: no world coordinates: {error}")
         return None, str(error)
+    _tell_pointing(members.lights, center(found.wcs, _stack_shape(best, step)))
     return found, ""
+
+
+def _tell_pointing(lights: Sequence[Light], place: tuple[float, float]) -> None:
+    """Let lights whose headers are silent point to where their field was found: for airmass and BJD."""
+    for light in lights:
+        if light.facts.pointing is None:
+            origins = {**light.facts.origins, "pointing": "stars"}
+            light.facts = replace(light.facts, pointing=place, origins=origins)
 
 
 def _stack_shape(light: Light, step: int) -> tuple[int, int]:

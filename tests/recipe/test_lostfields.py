@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from small_nights import frames, reduce, repaint
 
 POINTING = (
@@ -43,7 +44,10 @@ def check(done, place):
 
 def test_a_night_without_pointing_and_scale_is_found(night, tmp_path):
     place = silence(night)
-    text = check(reduce(night, tmp_path / "out"), place)
+    done = reduce(night, tmp_path / "out")
+    text = check(done, place)
+    airmass = Table.read(done.out / "quality.ecsv")["airmass"]
+    assert np.all(np.abs(airmass - 1.0021) < 1e-3)  # of the place that was found
     assert "neither headers nor options say where the field is" in text
 
 
