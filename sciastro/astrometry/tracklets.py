@@ -237,7 +237,7 @@ def _follow(
 def _add(sums: Floats, rows: Indices, hit: Indices, seen: Sightings, origin: Floats) -> None:
     run, weight = seen.time[hit] - origin[rows], 1 / seen.err[hit] ** 2
     x, y = seen.x[hit], seen.y[hit]
-    for k, term in enumerate((1.0, run, run**2, x, x * run, y, y * run)):
+    for k, term in enumerate((np.ones(run.size), run, run**2, x, x * run, y, y * run)):
         sums[k, rows] += weight * term
 
 

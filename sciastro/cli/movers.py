@@ -15,6 +15,12 @@ def movers(
     false_tracks: Annotated[
         float, typer.Option(help="False tracks that chance may make in a night.", min=1e-6)
     ] = 0.1,
+    orbits: Annotated[
+        Path | None, typer.Option(help="Orbital elements (MPCORB lines, CSV, ECSV): names known objects.")
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option(help="LAT,LON,HEIGHT of the observer, for --orbits; none: geocenter.")
+    ] = None,
     again: Annotated[bool, typer.Option(help="Search, or only report what an earlier search found.")] = True,
     report: Annotated[str | None, typer.Option(metavar="ades|mpc80", help="Also write a report.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File of the report.")] = None,
@@ -60,18 +66,24 @@ def movers(
                 stacked=stacked, version=ades_version,
             )  # fmt: skip
         if again:
-            _search(out, (threshold, fastest, false_tracks), tell)
+            _search(out, (threshold, fastest, false_tracks), (orbits, site), tell)
         if request is not None:
             count = write_report(out, request)
             tell(f"{request.path}: {count} observations")
 
 
-def _search(out: Path, how: tuple[float, float, float], tell: Any) -> None:
+def _search(
+    out: Path, how: tuple[float, float, float], known: tuple[Path | None, str | None], tell: Any
+) -> None:
+    from sciastro.recipe.knownobjects import label_known, site_of
     from sciastro.recipe.moverfiles import sky_motion, write_movers, write_strips
     from sciastro.recipe.movers import MoverOptions, find_movers
 
+    site = site_of(known[1])
     options = MoverOptions(threshold=how[0], fastest=how[1], false_tracks=how[2])
     found = find_movers(out, options, tell=tell)
+    if known[0] is not None:
+        found = label_known(found, known[0], site, tell)
     paths = write_movers(out, found)
     for night in found:
         paths += write_strips(out, night)

@@ -193,7 +193,7 @@ def fit_trail(stamp: Stamp, x: float, y: float) -> TrailFit | None:
             return None
         if size < 1e-4:
             break
-    inverse = np.linalg.inv(normal)
+    inverse: Floats = np.asarray(np.linalg.inv(normal), dtype=np.float64)
     return TrailFit(
         x=float(at[0]), y=float(at[1]), covariance=inverse[:2, :2], flux=flux,
         flux_err=float(np.sqrt(inverse[2, 2])), chi2=chi2,
@@ -263,5 +263,5 @@ def fit_together(
             return None
         if pixels < 1e-4:
             break
-    inverse = np.linalg.inv(normal)
+    inverse: Floats = np.asarray(np.linalg.inv(normal), dtype=np.float64)
     return JointFit(offset, inverse[:2, :2], light, float(np.sqrt(inverse[2, 2])), chi2)

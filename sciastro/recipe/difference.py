@@ -111,8 +111,8 @@ def _terms(stars: Plane) -> list[Plane]:
     lap[1:-1, 1:-1] = (
         stars[:-2, 1:-1] + stars[2:, 1:-1] + stars[1:-1, :-2] + stars[1:-1, 2:] - 4 * stars[1:-1, 1:-1]
     )
-    dy, dx = np.gradient(stars)
-    return [stars, lap, dx.astype(np.float32), dy.astype(np.float32)]
+    dy, dx = (np.asarray(slope, dtype=np.float32) for slope in np.gradient(stars))
+    return [stars, lap, dx, dy]
 
 
 def _on_frame(template: Template, frame: NightFrame, wcs: "WCS", shape: tuple[int, int]) -> Plane | None:

@@ -289,4 +289,4 @@ def _gray(tile: Floats) -> npt.NDArray[np.uint8]:
     middle = ZOOM * HALF + ZOOM // 2
     for edge in (slice(0, 2 * ZOOM), slice(-2 * ZOOM, None)):  # marks that point to the middle
         gray[edge, middle], gray[middle, edge] = 255, 255
-    return gray
+    return np.asarray(gray, dtype=np.uint8)

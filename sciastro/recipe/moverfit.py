@@ -159,7 +159,7 @@ def star_errors(one: Field) -> Errors:
     for i, look in planes_of(one):
         if look.planes is None or not np.isfinite(look.fwhm):
             continue
-        zeros = []
+        zeros: list[float] = []
         for k in usable:
             if len(zeros) >= STARS:
                 break
@@ -208,7 +208,7 @@ def measure_movers(one: Field, minutes: Floats, guesses: Sequence[Guess], errors
     }
     finals = {k: _through(some, minutes) for k, some in used.items()}
     kept = {k: fit for k, fit in finals.items() if fit is not None}
-    joint = _together(one, minutes, kept, used, {k for k in kept if guesses[k].slow})
+    joint = _together(one, minutes, kept, used, {k for k in kept if guesses[k].slow}, errors)
     return [
         Mover(
             places=tuple(used[k]), motion=fit, together=joint[k][0], at=(fit.time, fit.x, fit.y),
@@ -312,7 +312,7 @@ def _place(
     if fit is None or fit.flux < LEAST_SNR * fit.flux_err:
         return None
     snr = fit.flux / fit.flux_err
-    back = np.linalg.inv(slope)
+    back: Floats = np.asarray(np.linalg.inv(slope), dtype=np.float64)
     move = back @ np.array([fit.x - place[0], fit.y - place[1]])
     x, y = (float(value) for value in motion.at(time))
     matrix = back @ fit.covariance @ back.T * errors.factor2 * (1 + LOW / snr**2)
@@ -392,6 +392,7 @@ def _together(
     motions: Mapping[int, Motion],
     places: Mapping[int, Sequence[Place]],
     slow: set[int],
+    errors: Errors,
 ) -> dict[int, tuple[JointFit | None, float, float]]:
     """Fit all frames at once, mover by mover; return the fit, magnitude and its error."""
     wanted = {k: {place.frame for place in places[k] if not place.blended} for k in motions}
@@ -412,14 +413,17 @@ def _together(
             part.spots.append(found[1])
             part.slopes.append(found[2])
             part.scales.append(look.frame.exposure * float(clear))
-    return {k: _joint(part) for k, part in parts.items()}
+    return {k: _joint(part, errors) for k, part in parts.items()}
 
 
-def _joint(part: _Gathered) -> tuple[JointFit | None, float, float]:
+def _joint(part: _Gathered, errors: Errors) -> tuple[JointFit | None, float, float]:
     nothing = float("nan")
     fit = fit_together(part.stamps, part.spots, part.slopes, part.scales) if part.stamps else None
     if fit is None:
         return None, nothing, nothing
+    # What the fit does not know of stars and frames: as on single frames, averaged.
+    covariance = errors.factor2 * fit.covariance + np.eye(2) * errors.floor2 / len(part.stamps)
+    fit = replace(fit, covariance=covariance)
     mag = part.zeros[0][0] - 2.5 * float(np.log10(fit.flux))
     error = float(np.mean([zero[1] for zero in part.zeros]))
     return fit, mag, float(np.hypot(1.0857 * fit.flux_err / fit.flux, error))

@@ -32,6 +32,7 @@ Floats = npt.NDArray[np.float64]
 FIXED = 0.5  # pixel: what stays so near one pixel of the sensor belongs to it
 SAME = 1.5  # widths of a star and ends of the night within which two movers are one
 FAR = 8.0  # widths of a star from which a mover hardly shows in the stack
+SHARE = 0.5  # of the frames that show what hardly moves
 BAD_FIT = 6.0  # chi2 per degree of freedom of a motion that is none
 
 
@@ -108,7 +109,7 @@ def find_movers(
         If no target has three frames of different times with world coordinates.
     """
     options = MoverOptions() if options is None else options
-    found = []
+    found: list[Found] = []
     for one in fields_of(out, read_summary(out)):
         for note in one.notes:
             tell(note)
@@ -207,7 +208,8 @@ def _box(one: Field, seen: Sightings) -> Floats:
 def _moves(one: Field, mover: Mover, minutes: Floats, width: float, tell: Callable[[str], None]) -> bool:
     """Return whether something moves over the sky evenly, and not with the sensor."""
     good = mover.good
-    if len({place.frame for place in good}) < 3:
+    seen = len({place.frame for place in good})
+    if seen < (SHARE * len(one.frames) if mover.slow and _way(mover.motion, minutes) < 2 * width else 3):
         return False
     motion = mover.motion
     if motion.chi2 > BAD_FIT * max(motion.dof, 1):

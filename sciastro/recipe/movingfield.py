@@ -292,7 +292,8 @@ def _beneath(
     sky = found.background
     noise = sky.rms_map() ** 2 + np.maximum(np.nan_to_num(signal - sky.level_map()), 0)
     again = replace(options, fwhm=float(np.clip(found.fwhm, 1.0, 50.0)))
-    return measure_plane(image, bits, gain_noise=noise, options=again).stars
+    with np.errstate(divide="ignore", invalid="ignore"):  # sources without any width are not kept
+        return measure_plane(image, bits, gain_noise=noise, options=again).stars
 
 
 def _joined(one: Field, rows: Sequence[tuple[int, tuple[Floats, ...]]]) -> Sightings:

@@ -1,0 +1,126 @@
+"""Movers told to be known objects: orbits that the user gives, propagated to the night and compared."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.astrometry.orbits import Orbits, earth_places, sky_places
+from sciastro.astrometry.plane import separation
+from sciastro.errors import OptionError
+from sciastro.io.orbitfile import ELEMENTS, read_orbits
+from sciastro.recipe.moverfiles import sky_motion
+from sciastro.recipe.movers import Found, time_of
+
+__all__ = ["label_known", "site_of"]
+
+Floats = npt.NDArray[np.float64]
+
+NEAR = 60.0  # arcsec from its prediction that an object may be, for elements of about the night
+DRIFT = 2.0  # arcsec / day more that it may be for each day since the epoch: other planets pull
+MOST = 1800.0  # arcsec, whatever the epoch
+ALIKE = 0.15  # by which rate and direction of motion may differ, relative
+
+
+def site_of(text: str | None) -> tuple[float, float, float] | None:
+    """Return latitude, longitude (east) [deg] and height [m] of "LAT,LON,HEIGHT".
+
+    Raises
+    ------
+    OptionError
+        If it is not that.
+    """
+    if text is None:
+        return None
+    try:
+        latitude, longitude, height = (float(part) for part in text.split(","))
+    except ValueError:
+        latitude = longitude = height = float("nan")
+    if not (abs(latitude) <= 90 and abs(longitude) <= 360 and -500 <= height <= 9000):
+        raise OptionError(
+            f"is {text!r}.", where="--site", remedy="Write LATITUDE,LONGITUDE,HEIGHT: degrees (east), meters."
+        )
+    return latitude, longitude, height
+
+
+def label_known(
+    found: Sequence[Found], path: Path, site: tuple[float, float, float] | None, tell: Callable[[str], None]
+) -> list[Found]:
+    """Return the movers with the names of the objects that they are; objects not seen are told.
+
+    Parameters
+    ----------
+    path
+        File of orbital elements.
+    site
+        Latitude, longitude [deg], height [m]; None: seen from the center of the Earth.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    """
+    table = read_orbits(path)
+    columns = (np.asarray(table[name], dtype=np.float64) for name in ELEMENTS)
+    orbits = Orbits(tuple(str(name) for name in table["name"]), *columns)
+    return [_labeled(night, orbits, site, tell) for night in found]
+
+
+def _labeled(
+    night: Found, orbits: Orbits, site: tuple[float, float, float] | None, tell: Callable[[str], None]
+) -> Found:
+    from astropy.time import Time
+
+    one = night.field
+    minutes = np.array([(frame.time - one.frames[0].time) / 60 for frame in one.frames])
+    middle = Time(time_of(one, float(np.mean(minutes))).replace(tzinfo=None), scale="utc")
+    jd = float(middle.tt.jd)
+    if np.median(np.abs(jd - orbits.epoch)) > 400:
+        tell("the orbits' epochs are more than a year from the night; predictions may be off by arcminutes")
+    slack = np.minimum(NEAR + DRIFT * np.abs(jd - orbits.epoch), MOST)
+    movers = list(night.movers)
+    for k, mover in enumerate(movers):
+        when = Time(time_of(one, mover.motion.time).replace(tzinfo=None), scale="utc")
+        ra, dec = one.sky(mover.motion.x, mover.motion.y)
+        rate, _, angle, _ = sky_motion(one, mover)
+        best = _match(orbits, when, site, (float(ra[0]), float(dec[0]), rate, angle), slack)
+        if best >= 0:
+            movers[k] = replace(mover, label=orbits.name[best])
+    radius = 0.6 * float(np.hypot(*one.looks[0].shape)) * one.scale / 3600
+    ra, dec, mag = sky_places(orbits, jd, earth_places(Time([middle]), site)[0])
+    inside = np.flatnonzero(separation(ra, dec, *one.center) < radius)
+    named = {mover.label for mover in movers}
+    for i in inside:
+        if orbits.name[i] not in named:
+            bright = f", predicted V {mag[i]:.1f}" if np.isfinite(mag[i]) else ""
+            place = f"({ra[i]:.4f}, {dec[i]:+.4f}{bright})"
+            tell(f"{one.target}: {orbits.name[i]} should be near {place}; not found")
+    return replace(night, movers=tuple(movers))
+
+
+def _match(
+    orbits: Orbits,
+    when: "object",
+    site: tuple[float, float, float] | None,
+    seen: tuple[float, float, float, float],
+    slack: Floats,
+) -> int:
+    """Return the object that is where something is seen and moves alike, -1 if none."""
+    from astropy import units as u
+    from astropy.time import Time
+
+    time = Time(when)
+    both = Time([time, time + 10 * u.min])
+    spots = earth_places(both, site)
+    ra, dec, _ = sky_places(orbits, float(both[0].tt.jd), spots[0])
+    then_ra, then_dec, _ = sky_places(orbits, float(both[1].tt.jd), spots[1])
+    apart = 3600 * separation(ra, dec, seen[0], seen[1])
+    east = (then_ra - ra + 180) % 360 - 180
+    east = 360 * east * np.cos(np.deg2rad(dec))
+    north = 360 * (then_dec - dec)  # arcsec / min
+    angle = np.deg2rad(seen[3])
+    off = np.hypot(east - seen[2] * np.sin(angle), north - seen[2] * np.cos(angle))
+    good = (apart < slack) & (off < ALIKE * seen[2] + 0.02)
+    return int(np.argmin(np.where(good, apart, np.inf))) if good.any() else -1
