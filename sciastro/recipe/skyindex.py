@@ -11,7 +11,9 @@ from sciastro.errors import OutputError
 from sciastro.io.reference import catalog_info, star_positions
 from sciastro.io.usercache import keep_arrays, kept_arrays
 
-__all__ = ["sky_index", "sky_index_is_kept"]
+__all__ = ["MAKING_BYTES", "forget_sky_index", "sky_index", "sky_index_is_kept"]
+
+MAKING_BYTES = 1_300_000_000  # what the process takes while it makes the index
 
 log = logging.getLogger(__name__)
 
@@ -51,3 +53,8 @@ def sky_index() -> QuadIndex:
         if kept is None:
             return index
     return QuadIndex(**kept)
+
+
+def forget_sky_index() -> None:
+    """Let go of the index, whose pages count as memory of the process; the next call maps it again."""
+    sky_index.cache_clear()
