@@ -22,7 +22,7 @@ from sciastro.io.reader import is_image
 from sciastro.recipe.solveanswer import file_wcs
 from sciastro.recipe.solvereading import Field
 
-__all__ = ["Writing", "check_place", "header_of", "write_solution"]
+__all__ = ["Writing", "check_place", "header_of", "once", "write_solution"]
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +127,23 @@ def check_place(path: Path, how: Writing) -> Path:
             writable(path.resolve())
         return path
     return _free(folder / path.name, path, how)
+
+
+def once(target: Path, source: Path, taken: dict[Path, Path]) -> None:
+    """Note that `source` is written to `target`, which no other file of the same command may be.
+
+    Raises
+    ------
+    OutputError
+        If one is: two folders may hold files of one name.
+    """
+    before = taken.setdefault(target.resolve(), source.resolve())
+    if before != source.resolve():
+        raise OutputError(
+            f"would go into the same file as '{before}', {target}.",
+            where=str(source),
+            remedy="Solve them in two commands, with two --output folders.",
+        )
 
 
 def _in_header(path: Path) -> bool:

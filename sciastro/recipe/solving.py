@@ -23,7 +23,7 @@ from sciastro.recipe.skyindex import sky_index
 from sciastro.recipe.solveanswer import Answer, answer_of, file_wcs
 from sciastro.recipe.solved import Solved, View
 from sciastro.recipe.solvereading import Field, read_field
-from sciastro.recipe.solvewriting import Writing, check_place, write_solution
+from sciastro.recipe.solvewriting import Writing, check_place, once, write_solution
 
 __all__ = ["TIERS", "Answer", "Question", "Tier", "solve_files", "solve_one"]
 
@@ -68,11 +68,12 @@ def solve_files(
     What a page of the solutions needs is appended to `solved`.
     """
     deep = DeepCatalog(question.catalog) if question.catalog not in (None, EMBEDDED) else None
+    taken: dict[Path, Path] = {}
     for path in paths:
         start, notes = time.monotonic(), list[str]()
         try:
             if question.write:
-                check_place(path, question.writing)
+                once(check_place(path, question.writing), path, taken)
             field = read_field(path)
             solution = solve_one(field, question)
             if deep is not None:

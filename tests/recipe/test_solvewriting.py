@@ -12,7 +12,7 @@ from sciastro.astrometry.solution import Solution
 from sciastro.core.wcs import celestial_from_header, tan_wcs
 from sciastro.errors import OutputError
 from sciastro.recipe.solvereading import from_pixels, read_field
-from sciastro.recipe.solvewriting import Writing, write_solution
+from sciastro.recipe.solvewriting import Writing, once, write_solution
 
 SHAPE = (60, 80)
 
@@ -79,6 +79,14 @@ def test_a_copy_leaves_the_file_alone(tmp_path, solution):
     assert fits.getheader(written)["CRVAL2"] == 20.0
     with pytest.raises(OutputError, match="is the file that was solved"):
         write_solution(path, read_field(path), solution, Writing(folder=tmp_path, overwrite=True))
+
+
+def test_files_of_one_name_do_not_replace_each_other(tmp_path):
+    taken = {}
+    once(tmp_path / "out" / "a.fits", tmp_path / "one" / "a.fits", taken)
+    once(tmp_path / "out" / "a.fits", tmp_path / "one" / "a.fits", taken)
+    with pytest.raises(OutputError, match="two --output folders"):
+        once(tmp_path / "out" / "a.fits", tmp_path / "two" / "a.fits", taken)
 
 
 KEYS = "path solved center_deg scale_arcsec_px rotation_deg parity n_stars rms_arcsec log_odds engine"
