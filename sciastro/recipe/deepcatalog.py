@@ -16,6 +16,7 @@ from sciastro.core.stars import StarArray
 from sciastro.core.wcs import center, footprint_radius
 from sciastro.errors import SolveError
 from sciastro.recipe.catalogs import CatalogWarning, cone, is_remote
+from sciastro.recipe.lensing import with_lens
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -107,6 +108,7 @@ def deepened(
             stars, shape, stars_at=lambda ra, dec, radius: table, hint=Hint(wcs=solution.wcs),
             epoch=epoch or 2016.0, options=options,
         )  # fmt: skip
+        found = with_lens(stars, shape, found, lambda ra, dec, radius: table)
     except SolveError as error:
         warn(f"no better fit to {table.meta['catalog']} ({len(table)} stars): {error}")
         return solution
