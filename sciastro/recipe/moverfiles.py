@@ -1,5 +1,6 @@
 """What is written of movers: tables, and a picture of each with its frames side by side and together."""
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from sciastro.core.history import package_version
 from sciastro.io.paths import atomic_path, safe_name
 from sciastro.io.tables import write_table
 from sciastro.recipe.moverfit import Mover, planes_of
-from sciastro.recipe.movers import Found, time_of
+from sciastro.recipe.movers import Found, read_summary, time_of
 from sciastro.recipe.movingfield import Field
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["mover_tables", "sky_motion", "write_movers", "write_strips"]
 
 Floats = npt.NDArray[np.float64]
 
+NO_SCALE = ("names no time zone", "is no time scale that is known")  # what is said of such headers
 HALF = 16  # pixel around the mover on a strip
 MOST = 12  # frames of a strip
 ZOOM = 4  # times that pixels of a strip are enlarged
@@ -171,13 +173,25 @@ def write_movers(out: Path, found: Sequence[Found]) -> list[Path]:
     """
     movers, places = mover_tables(found)
     for table in (movers, places):
-        table.meta["time_scale"] = "UTC"
+        table.meta["time_scale"] = time_scale(out)
         table.meta["fields"] = [_about(night) for night in found]
     folder = out / "products"
     return [
         write_table(folder / "movers.ecsv", movers),
         write_table(folder / "movers_positions.ecsv", places),
     ]
+
+
+def time_scale(out: Path) -> str:
+    """Return the scale of the times of a run: "UTC", or "unknown" where headers leave that open.
+
+    What headers lack is told in the facts of frames that a run keeps, and in its warnings.
+    """
+    said = " ".join(str(text) for text in read_summary(out).get("warnings", []))
+    for path in sorted((out / "stacks").glob("*/state.json")):
+        with contextlib.suppress(OSError):
+            said += path.read_text(encoding="utf-8")
+    return "unknown" if any(words in said for words in NO_SCALE) else "UTC"
 
 
 def _about(night: Found) -> dict[str, object]:

@@ -135,7 +135,7 @@ def _about(movers: "Table") -> dict[tuple[str, str], dict[str, Any]]:
     if str(movers.meta.get("time_scale", "")) != "UTC":
         raise OptionError(
             f"is {movers.meta.get('time_scale')!r}, and reports need UTC.", where="time scale of movers.ecsv",
-            remedy="Run `sciastro movers` again.",
+            remedy="Tell the cameras' zone (scan.utc_offset) and reduce again, then run `sciastro movers`.",
         )  # fmt: skip
     return {(str(one["target"]), str(one["night"])): one for one in movers.meta.get("fields", [])}
 

@@ -13,6 +13,7 @@ from small_nights import command, reduce
 from sciastro.errors import FileError, MatchError, OptionError
 from sciastro.io.observation80 import parse_line80
 from sciastro.io.tables import read_table
+from sciastro.recipe.moverfiles import time_scale
 from sciastro.recipe.moverreport import read_facts
 from sciastro.recipe.movers import find_movers, time_of
 from sciastro.recipe.simulated import night_plan, write_night
@@ -155,6 +156,24 @@ def test_reports_that_are_refused(searched, tmp_path, change, said):
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
     assert not (tmp_path / "r.psv").exists()
+
+
+def test_times_of_an_unknown_zone_are_not_reported(searched, tmp_path):
+    _, out, _ = searched
+    copy = tmp_path / "out"
+    (copy / "products").mkdir(parents=True)
+    for name in ("movers", "movers_positions"):
+        text = (out / f"products/{name}.ecsv").read_text()
+        (copy / f"products/{name}.ecsv").write_text(text.replace("time_scale: UTC", "time_scale: unknown"))
+    result = command("movers", copy, "--no-again", "--report", "ades", "-o", tmp_path / "r.psv", *FACTS)
+    assert result.exit_code == 2
+    assert "is 'unknown', and reports need UTC" in " ".join(result.stderr.split())
+    (copy / "summary.json").write_text("{}")
+    assert time_scale(copy) == "UTC"
+    (copy / "stacks/1").mkdir(parents=True)
+    (copy / "stacks/1/state.json").write_text('{"problems": ["names no time zone; the camera\'s clock ..."]}')
+    assert time_scale(copy) == "unknown"
+    assert time_scale(out) == "UTC"
 
 
 def test_facts_of_a_file(tmp_path):
