@@ -56,14 +56,10 @@ def catalog(
     status tells what is kept; fetch brings a region here, to be used offline; clear removes it; verify checks
     every file.
     """
-    import os
-
-    from sciastro.cli.common import console, guarded
+    from sciastro.cli.common import console, guarded, offline_if
     from sciastro.errors import UsageError
 
-    with guarded():
-        if offline:
-            os.environ["SCIASTRO_OFFLINE"] = "1"
+    with guarded(), offline_if(offline):
         if action is None and not verify:
             from sciastro.recipe.inspection import catalog_lines
 

@@ -35,6 +35,7 @@ __all__ = [
     "first_use",
     "guarded",
     "json_logging",
+    "offline_if",
 ]
 
 console = Console()
@@ -101,6 +102,21 @@ def catalog_name(value: str | None) -> str | None:
     if not known:
         raise typer.BadParameter(f"File '{value}' does not exist.")
     return value
+
+
+@contextmanager
+def offline_if(wanted: bool) -> Iterator[None]:
+    """Switch the network off inside the block, for this process and those it starts."""
+    before = os.environ.get("SCIASTRO_OFFLINE")
+    if wanted:
+        os.environ["SCIASTRO_OFFLINE"] = "1"
+    try:
+        yield
+    finally:
+        if wanted and before is None:
+            os.environ.pop("SCIASTRO_OFFLINE", None)
+        elif wanted and before is not None:
+            os.environ["SCIASTRO_OFFLINE"] = before
 
 
 def first_use() -> bool:

@@ -74,6 +74,9 @@ def reduce(
             callback=catalog_name,
         ),
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nothing over the network; kept catalogs still serve.")
+    ] = False,
     ra: Annotated[
         float | None, typer.Option(help="Right ascension of the field in degrees, where headers are silent.")
     ] = None,
@@ -113,13 +116,13 @@ def reduce(
     Exit code 0: all done. 3: data that you can mend (the message says what). 4: done, but frames, products
     or world coordinates are missing that you did not leave out yourself (incomplete in summary.json).
     """
-    from sciastro.cli.common import Bars, announce_first_use, console, guarded, json_logging
+    from sciastro.cli.common import Bars, announce_first_use, console, guarded, json_logging, offline_if
     from sciastro.io.paths import output_errors
     from sciastro.recipe.plan import load_recipe
     from sciastro.recipe.run import RunRequest, reduce_session
 
     form = [] if distortion is None else [f"solve.distortion={distortion.lower()}"]
-    with guarded(resumable=True):
+    with guarded(resumable=True), offline_if(offline):
         with output_errors(out):  # even looking may be forbidden
             own = out / "recipe.toml" if add and (out / "recipe.toml").is_file() else None
         request = RunRequest(

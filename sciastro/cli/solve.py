@@ -53,6 +53,9 @@ def solve(
             callback=catalog_name,
         ),
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nothing over the network; kept catalogs still serve.")
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option(help="Write a page of how good the solutions are, and tables of residuals beside it."),
@@ -60,7 +63,7 @@ def solve(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
 ) -> None:
     """Find where images look, with or without hints; a guess is never returned."""
-    from sciastro.cli.common import console, guarded
+    from sciastro.cli.common import console, guarded, offline_if
     from sciastro.errors import UsageError
     from sciastro.io.paths import ensure_writable
     from sciastro.recipe.engines import chosen_engines
@@ -68,7 +71,7 @@ def solve(
     from sciastro.recipe.solving import Question, solve_files
 
     unsolved = 0
-    with guarded():
+    with guarded(), offline_if(offline):
         if (ra is None) != (dec is None):
             raise UsageError("go together.", where="--ra and --dec", remedy="Give both, or none.")
         chosen_engines(engine)

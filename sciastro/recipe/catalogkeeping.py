@@ -94,7 +94,12 @@ def regions_of(words: Sequence[str], radius: float | None) -> list[Wanted]:
         return [found]
     if len(words) == 1 and (path.suffix or "/" in words[0]):
         raise FileError("does not exist.", where=str(path), remedy="Check the path.")
-    named = resolve(" ".join(words))
+    try:
+        named = resolve(" ".join(words))
+    except CatalogError:
+        if network_off():
+            raise
+        named = resolve(" ".join(words), online=True)  # SIMBAD knows many more names
     return [Wanted(named.name, Region(float(named.coord.ra.deg), float(named.coord.dec.deg), radius or 0.5))]
 
 
