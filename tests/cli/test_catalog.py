@@ -1,6 +1,7 @@
 """sciastro catalog status, fetch, clear, verify; and runs that name a catalog."""
 
 import json
+import os
 
 import numpy as np
 import pytest
