@@ -103,9 +103,6 @@ def _sum_whole(samples, shared):
         first, (smallest,) = code.load(code.start(0), samples.at), samples.sums(INF)
         weighs = cgutils.alloca_once_value(builder, true)
         scalars = [cgutils.alloca_once_value(builder, ir.Constant(ir.FloatType(), 0.0)) for _ in range(2)]
-        for variable in scalars:
-            builder.store(ir.Constant(ir.FloatType(), 0.0), variable)
-        builder.store(true, weighs)
 
         def enter(x, v, w):
             positive = builder.fcmp_ordered(">", w, ir.Constant(w.type, 0.0))

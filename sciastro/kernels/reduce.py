@@ -10,7 +10,7 @@ of few frames is itself uncertain, and rules without this floor reject good samp
 4/3, samples rejected and noise above the mean's: n = 5 0.02 % +0.1 %, 10 0.04 % +0.3 %, 20 0.06 % +0.4 %,
 60 0.09 % +0.8 % (nominal 0.14 %); without (`noise_floor` false) n = 5 1.9 % +2.4 %, 20 0.30 % +1.3 %,
 60 0.18 % +1.3 %.
-Most pixels have no sample that could be rejected; `kernels.calm` finds and averages them without sorting.
+Most pixels have no sample that could be rejected; `kernels.calm` finds and averages them unsorted.
 A single outlier of 20 sigma is found in 96 % (n = 4), 99.7 % (n = 5), 100 % (n >= 6) of the pixels.
 The middle samples of a pixel always survive, so two clusters never lose all: [0, 0, 7, 7] keeps all four.
 
