@@ -174,7 +174,8 @@ def _away(wcs: "WCS", points: Floats, sky: CatalogStars) -> tuple[Floats, Floats
         seen.append(np.stack(offsets(sky.ra, sky.dec, ra, dec), axis=-1))
     here, across, up = seen
     local = np.stack([across - here, up - here], axis=-1)
-    return here[:, 0], here[:, 1], np.linalg.solve(local, here[..., None])[..., 0]
+    pixels: Floats = np.asarray(np.linalg.solve(local, here[..., None])[..., 0], dtype=np.float64)
+    return here[:, 0], here[:, 1], pixels
 
 
 def residual_table(image: ImageStars, refined: Refined) -> "QTable":
