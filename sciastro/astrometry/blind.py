@@ -96,7 +96,7 @@ def spread_out(points: Floats, shape: tuple[int, int], most: int) -> npt.NDArray
 
 def places(
     points: Floats, shape: tuple[int, int], index: QuadIndex, where: Where, *, first: int = DEPTHS[0],
-    last: int = DEPTHS[-1], until: float = np.inf,
+    last: int = DEPTHS[-1], until: float = np.inf, spread: bool = True,
 ) -> Iterator[Place]:  # fmt: skip
     """Yield places whose odds are beyond chance, as the quads grow fainter.
 
@@ -108,8 +108,11 @@ def places(
         The faintest star of a quad is one of these, counted as `spread_out` orders them.
     until
         `time.monotonic` at which to stop.
+    spread
+        Whether stars are taken from all parts of the frame in turn, which crowds and nebulae need, or the
+        brightest first, which fields with few catalog stars need.
     """
-    chosen = points[spread_out(points, shape, VOTERS)]
+    chosen = points[spread_out(points, shape, VOTERS)] if spread else points[:VOTERS]
     x, y = (np.ascontiguousarray(column) for column in chosen.T)
     signs = (1, -1) if where.parity is None else (where.parity,)
     for tolerance, sigma in LOOKS:

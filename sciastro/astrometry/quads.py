@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.kernels.quads import SIDES, UNIT, list_quads, sort_codes
+from sciastro.kernels.quads import PLENTY, SIDES, UNIT, list_quads, sort_codes
 from sciastro.kernels.skycells import sort_cells, thin_out
 
 __all__ = ["LOWEST", "QuadIndex", "build_index"]
@@ -21,7 +21,8 @@ Floats = npt.NDArray[np.float64]
 LOWEST, HIGHEST = 0.2, 26.0  # degree: least diameters of the smallest and the largest quads
 FINE, PER_FINE = 0.5, 2  # side of a thinning cell over the diameter, and stars kept of each
 CROWD, REUSE = 10, 8  # stars around a place that are combined; how often a star may be used
-FORMAT = 1
+SPARSE = 40.0  # stars per square degree below which their combinations are listed more fully
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,11 @@ def _bands(side: float) -> npt.NDArray[np.int64]:
 def quads_per_place(low: float) -> int:
     """Return how many quads a cell gets: few where there are very many cells."""
     return 5 if low < 0.5 else 6 if low < 1.2 else 10
+
+
+def _sparse(low: float) -> int:
+    """Return below how many stars within 1.1 diameters of a place its quads are listed more fully."""
+    return int(min(SPARSE * np.pi * (1.1 * low) ** 2, 25))
 
 
 def build_index(
@@ -136,9 +142,24 @@ def _level(ra: Floats, dec: Floats, low: float) -> dict[str, npt.NDArray[Any]]:
     start, star = np.empty(int(bands[-1]) + 1, np.int32), np.empty(rows.size, np.int32)
     sort_cells(ra, dec, low, bands, start, star)
     most = quads_per_place(low)
-    room = int(min(most * bands[-1], 12 * ra.size))
+    room = int(min(PLENTY * most * bands[-1], 12 * ra.size))
     quads, codes = np.empty((room, 4), np.int32), np.empty((room, 4), np.float32)
-    n = list_quads(ra, dec, _vectors(ra, dec), low, low, bands, start, star, most, CROWD, REUSE, quads, codes)
+    n = list_quads(
+        ra,
+        dec,
+        _vectors(ra, dec),
+        low,
+        low,
+        bands,
+        start,
+        star,
+        most,
+        CROWD,
+        REUSE,
+        _sparse(low),
+        quads,
+        codes,
+    )
     return {
         "bands": bands, "cell_start": start, "cell_star": rows[star], "quads": rows[quads[:n]],
         "codes": codes[:n],

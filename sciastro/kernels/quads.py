@@ -11,6 +11,7 @@ CELL = 0.03  # side of a cell of the code space
 SIDES = (34, 60, 34, 60)  # cells along x and y of C and D: x from 0 to 1, y from -0.9 to 0.9
 LOW = -0.9
 UNIT = 30000.0  # of the integers that codes are stored as
+PLENTY = 3
 AMBIGUOUS = 0.985  # two sides this equal cannot be told apart
 
 
@@ -80,7 +81,7 @@ def _slot(code):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse, quads, codes):
+def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse, sparse, quads, codes):
     """List quads of stars over the whole sky, the brightest of every cell, `low` to `low` sqrt(2) wide.
 
     Parameters
@@ -97,6 +98,9 @@ def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse,
         Brightest stars around a cell that are combined.
     reuse
         How often a star may be used.
+    sparse
+        Where fewer stars than this lie around a cell, there are `PLENTY` times as many quads and uses: a
+        frame shows few of the stars there, and must hold all four of a quad.
     quads
         Output int32[quad, 4]: stars A, B, C, D.
     codes
@@ -122,6 +126,7 @@ def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse,
             if n < 4:
                 continue
             _insertion(near, n)
+            plenty = PLENTY if n < sparse else 1
             n = min(n, crowd)
             cd, sd = np.cos(np.radians(dec0)), np.sin(np.radians(dec0))
             for k in range(n):
@@ -134,13 +139,13 @@ def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse,
                 for k in range(2, last):
                     for j in range(1, k):
                         for i in range(j):
-                            if made >= most or count >= quads.shape[0]:
+                            if made >= most * plenty or count >= quads.shape[0]:
                                 break
                             pick[0], pick[1], pick[2], pick[3] = i, j, k, last
                             spent = False
                             for m in range(4):
                                 px[m], py[m] = qx[pick[m]], qy[pick[m]]
-                                spent = spent or used[near[pick[m]]] >= reuse
+                                spent = spent or used[near[pick[m]]] >= reuse * plenty
                             if spent:
                                 continue
                             length = quad_code(px, py, code, corner, True)

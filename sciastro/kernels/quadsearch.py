@@ -8,6 +8,11 @@ from sciastro.kernels.skycells import stars_around
 
 __all__ = ["find_places"]
 
+FEWEST = 5  # catalog stars on the frame, and pairs of a fit
+PROMISING = 4.0  # ln of the odds from which a place is fitted to its supporters
+TUNINGS = 2  # such fits
+TIGHT = (1.0, 2.5)  # pixel: error of a star after that; the better one, at the price of the choice
+
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _frame(ra0, dec0, axes):
@@ -48,10 +53,95 @@ def _log_odds(ix, iy, n_image, rx, ry, n_ref, area, cx, cy, quad, sigma, share, 
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr, wi, rx, ry, gx, gy):
+    """Write the plane [degree] and image [pixel] places of catalog stars on the frame; return how many."""
+    inv = 1.0 / (ar * ar + ai * ai)
+    n_ref = 0
+    for p in range(found):
+        k = near[p]
+        depth = axes[2, 0] * xyz[k, 0] + axes[2, 1] * xyz[k, 1] + axes[2, 2] * xyz[k, 2]
+        if depth < 0.2:
+            continue
+        u = -np.degrees((axes[0, 0] * xyz[k, 0] + axes[0, 1] * xyz[k, 1]) / depth)
+        v = np.degrees((axes[1, 0] * xyz[k, 0] + axes[1, 1] * xyz[k, 1] + axes[1, 2] * xyz[k, 2]) / depth)
+        tx = zr + inv * (ar * (u - wr) + ai * (v - wi))
+        ty = mirror * (zi + inv * (ar * (v - wi) - ai * (u - wr)))
+        if tx < 0 or ty < 0 or tx > width - 1 or ty > height - 1:
+            continue
+        gx[n_ref], gy[n_ref], rx[n_ref], ry[n_ref] = u, v, tx, ty
+        n_ref += 1
+    return n_ref
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _tuned(
+    x, y, n, mirror, width, height, near, found, xyz, axes, rx, ry, gx, gy, fit, quad, sigma, share, mine,
+    qx, qy,
+):  # fmt: skip
+    """Return ln of the odds after the similarity `fit` is fitted to all stars near their prediction.
+
+    The first similarity knows the quad only, and its errors grow away from it; fitted to the quad and its
+    supporters they do not, so that the stars can be held to `TIGHT` pixels. The stars of the quad, whose
+    agreement is no evidence, count against the place as far as the fit leaves them off.
+    """
+    loose = sigma * sigma + (0.004 * quad) ** 2
+    n_ref = 0
+    for turn in range(TUNINGS + 1):
+        ar, ai, zr, zi, wr, wi = fit
+        n_ref = _predicted(
+            near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr, wi, rx, ry, gx, gy
+        )
+        if n_ref < FEWEST:
+            return 0.0
+        if turn == TUNINGS:
+            break
+        count, sx, sy, su, sv = 0.0, 0.0, 0.0, 0.0, 0.0
+        sxx, sre, sim = 0.0, 0.0, 0.0
+        # sums about the old middle keep their digits
+        for i in range(n):
+            best, of = 1e30, -1
+            for j in range(n_ref):
+                d = (rx[j] - x[i]) ** 2 + (ry[j] - y[i]) ** 2
+                if d < best:
+                    best, of = d, j
+            r2 = ((x[i] - zr) ** 2 + (mirror * y[i] - zi) ** 2) / (quad * quad)
+            s2 = loose * (1.0 + r2) if turn == 0 else 4.0 * sigma * sigma
+            if of < 0 or best > 9.0 * s2:
+                continue
+            a, b, c, d = x[i] - zr, mirror * y[i] - zi, gx[of] - wr, gy[of] - wi
+            count += 1.0
+            sx, sy, su, sv = sx + a, sy + b, su + c, sv + d
+            sxx += a * a + b * b
+            sre += a * c + b * d
+            sim += a * d - b * c
+        if count < FEWEST:
+            return 0.0
+        sxx -= (sx * sx + sy * sy) / count
+        sre -= (sx * su + sy * sv) / count
+        sim -= (sx * sv - sy * su) / count
+        fit[0], fit[1] = sre / sxx, sim / sxx
+        fit[2], fit[3], fit[4], fit[5] = zr + sx / count, zi + sy / count, wr + su / count, wi + sv / count
+    inv = 1.0 / (ar * ar + ai * ai)
+    best = 0.0
+    for width_of in TIGHT:
+        s2 = width_of * width_of
+        odds = _log_odds(
+            x, y, n, rx, ry, n_ref, width * height, zr, mirror * zi, 1e15, width_of, share, -12.0, mine
+        ) - np.log(len(TIGHT))  # fmt: skip
+        for m in range(4):
+            i = mine[m]
+            tx = zr + inv * (ar * (qx[m] - wr) + ai * (qy[m] - wi)) - x[i]
+            ty = zi + inv * (ar * (qy[m] - wi) - ai * (qx[m] - wr)) - mirror * y[i]
+            odds -= 0.5 * (tx * tx + ty * ty) / s2
+        best = max(best, odds)
+    return best
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _weigh(
     q, level, mine, x, y, n, mirror, width, height, reach, sigma, share, scale_low, scale_high, ra_hint,
     dec_hint, radius_hint, quads, first_star, xyz, first_band, bands_all, first_cell, level_low, start_all,
-    order_all, axes, rx, ry, near, out,
+    order_all, axes, rx, ry, gx, gy, qx, qy, fit, near, out,
 ):  # fmt: skip
     """Return ln of the odds of one pair of alike quads; `out` keeps the best."""
     mx = my = mz = 0.0
@@ -71,6 +161,7 @@ def _weigh(
         rx[m] = -np.degrees((axes[0, 0] * xyz[k, 0] + axes[0, 1] * xyz[k, 1]) / depth)
         ry[m] = np.degrees((axes[1, 0] * xyz[k, 0] + axes[1, 1] * xyz[k, 1] + axes[1, 2] * xyz[k, 2]) / depth)
         wr, wi = wr + 0.25 * rx[m], wi + 0.25 * ry[m]
+        qx[m], qy[m] = rx[m], ry[m]
     ar = ai = size = 0.0
     for m in range(4):
         ux, uy = x[mine[m]] - zr, mirror * y[mine[m]] - zi
@@ -102,32 +193,22 @@ def _weigh(
         ra_c, dec_c, min(reach * scale, 80.0), xyz, level_low[level], bands_all[b0:b1], start_all[c0:c1],
         order_all[first_star[level] : first_star[level + 1]], near,
     )  # fmt: skip
-    # predicted places: the inverse similarity
-    inv = 1.0 / (scale * scale)
-    n_ref = 0
-    for p in range(found):
-        k = near[p]
-        depth = axes[2, 0] * xyz[k, 0] + axes[2, 1] * xyz[k, 1] + axes[2, 2] * xyz[k, 2]
-        if depth < 0.2:
-            continue
-        gx = -np.degrees((axes[0, 0] * xyz[k, 0] + axes[0, 1] * xyz[k, 1]) / depth) - wr
-        gy = (
-            np.degrees((axes[1, 0] * xyz[k, 0] + axes[1, 1] * xyz[k, 1] + axes[1, 2] * xyz[k, 2]) / depth)
-            - wi
-        )
-        tx, ty = zr + inv * (ar * gx + ai * gy), zi + inv * (ar * gy - ai * gx)
-        ty = mirror * ty
-        if tx < 0 or ty < 0 or tx > width - 1 or ty > height - 1:
-            continue
-        rx[n_ref], ry[n_ref] = tx, ty
-        n_ref += 1
-    if n_ref < 5:
+    n_ref = _predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr, wi, rx, ry, gx, gy)
+    if n_ref < FEWEST:
         return 0.0
     quad = np.sqrt(size / 4)
     odds = _log_odds(
         x, y, n, rx, ry, n_ref, width * height, zr, mirror * zi, quad,
         np.sqrt(sigma * sigma + (0.004 * quad) ** 2), share, -12.0, mine,
     )  # fmt: skip
+    if odds > PROMISING:
+        fit[0], fit[1], fit[2], fit[3], fit[4], fit[5] = ar, ai, zr, zi, wr, wi
+        tuned = _tuned(
+            x, y, n, mirror, width, height, near, found, xyz, axes, rx, ry, gx, gy, fit, quad, sigma, share,
+            mine, qx, qy,
+        )  # fmt: skip
+        if tuned > odds:
+            odds, ar, ai, zr, zi, wr, wi = tuned, fit[0], fit[1], fit[2], fit[3], fit[4], fit[5]
     if odds > out[0]:
         out[0], out[1], out[2], out[3], out[4] = odds, ra0, dec0, ar, ai
         out[5], out[6], out[7], out[8] = zr, zi, level, q
@@ -190,6 +271,7 @@ def find_places(
     px, py, code, corner = np.empty(4), np.empty(4), np.empty(4), np.empty(4, np.int64)
     pick, mine, query = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4)
     rx, ry, near = np.empty(4000), np.empty(4000), np.empty(4000, np.int32)
+    gx, gy, qx, qy, fit = np.empty(4000), np.empty(4000), np.empty(4), np.empty(4), np.empty(6)
     axes = np.empty((3, 3))
     reach = 0.5 * np.sqrt(width * width + height * height)
     for k in range(2, last):
@@ -244,7 +326,8 @@ def find_places(
                                             p, level, mine, x, y, n, mirror, width, height, reach, sigma,
                                             share, scale_low, scale_high, ra_hint, dec_hint, radius_hint,
                                             quads, first_star, xyz, first_band, bands_all, first_cell,
-                                            level_low, start_all, order_all, axes, rx, ry, near, out,
+                                            level_low, start_all, order_all, axes, rx, ry, gx, gy, qx, qy,
+                                            fit, near, out,
                                         )  # fmt: skip
                                         if found >= goal:
                                             return True
