@@ -134,7 +134,9 @@ def told(found, case):
 def table(options):
     """Print the table of real images."""
     rates, times, both = [0, 0], ([], []), []
-    print("| image | field [deg] | ours: error [arcsec] | CPU [s] | search [s] | engine | peer: error | CPU [s] |")
+    print(
+        "| image | field [deg] | ours: error [arcsec] | CPU [s] | search [s] | engine | peer: error | CPU |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         room = Path(name)

@@ -23,8 +23,8 @@ BARREL = 0.10  # of the distance from the axis, at the corner: at most
 def star_list(rng, degrees, *, distorted=True):
     """Return the stars of a random field as an image shows them, its center, and how many are catalogued.
 
-    `degrees` is the longer side. Error 0.4 pixel and 0.4 arcsec; 8 % of the stars are lost, 3 % are hot pixels
-    as bright as any star; stars too faint for the catalog follow its counts.
+    `degrees` is the longer side. Error 0.4 pixel and 0.4 arcsec; 8 % of the stars are lost, 3 % are hot
+    pixels as bright as any star; stars too faint for the catalog follow its counts.
     """
     turn = rotation_of(rng.normal(0, 2, (1, 3)))[0]
     if rng.random() < 0.5:
@@ -94,7 +94,8 @@ def random_fields(count, degrees, seconds=60.0, seed=3, show=True):
     real, cpu, error, _ = np.array(rows).T
     good = error < 0.01
     print(f"{degrees} degrees: {good.sum()} of {count} solved, {(error >= 0.01).sum()} wrong; catalog stars "
-          f"{real.min():.0f} to {real.max():.0f}; CPU median {np.median(cpu):.2f}, 95 % {np.quantile(cpu, 0.95):.1f} s; "
+          f"{real.min():.0f} to {real.max():.0f}; CPU median {np.median(cpu):.2f}, "
+          f"95 % {np.quantile(cpu, 0.95):.1f} s; "
           f"error of the center, median {np.nanmedian(error) * degrees * 3600:.2f} arcsec")  # fmt: skip
     for low, high in ((0, 8), (8, 10), (10, 15), (15, 10**9)):
         some = (real >= low) & (real < high)

@@ -9,16 +9,17 @@ where the refined solution passes the test of `solve_field`, which does not know
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
+from sciastro.astrometry.blindwide import SPENDING, Tally, grown, solved_by, wide_places
 from sciastro.astrometry.quads import QuadIndex
-from sciastro.astrometry.sky import Hint, StarsAt
+from sciastro.astrometry.sky import Hint, StarsAt, catalog_stars
 from sciastro.astrometry.solution import Solution
-from sciastro.astrometry.solve import DEFAULTS, SolveOptions, solve_field
+from sciastro.astrometry.solve import DEFAULTS, SolveOptions, image_stars, solve_field
 from sciastro.core.stars import StarArray
 from sciastro.errors import SolveError
 from sciastro.kernels.quadsearch import find_places
@@ -28,9 +29,13 @@ __all__ = ["Place", "Where", "places", "solve_blind", "spread_out"]
 Floats = npt.NDArray[np.float64]
 
 GOAL = float(np.log(1e9))  # odds beyond which a place is refined (Lang et al. 2010, section 2.3)
+WIDE_DEPTHS = {3: 0, 14: 8, 26: 20, 44: 40}  # bright stars combined with their neighbors, of wide pictures
 DEPTHS = (3, 14, 26, 44)  # image stars that are combined to quads: all lists to one depth, then to the next
 VOTERS = 60  # image stars that vote
 SHARE = 0.4  # of the image stars that are in no catalog
+FEW = 30  # brightest image stars of a second judgement, which a field of few catalog stars needs
+FEWEST_WIDE = 20  # stars of a wide picture
+BRIGHT_SKY = 3000  # stars that its camera is fitted to
 CELLS = 4  # per axis, from which the stars are taken in turn
 LOOKS = ((0.01, 1.5), (0.025, 4.0))  # distance of alike codes, error of a star [pixel]: plain, distorted
 
@@ -96,7 +101,7 @@ def spread_out(points: Floats, shape: tuple[int, int], most: int) -> npt.NDArray
 
 def places(
     points: Floats, shape: tuple[int, int], index: QuadIndex, where: Where, *, first: int = DEPTHS[0],
-    last: int = DEPTHS[-1], until: float = np.inf, spread: bool = True,
+    last: int = DEPTHS[-1], until: float = np.inf, spread: bool = True, tally: Tally | None = None,
 ) -> Iterator[Place]:  # fmt: skip
     """Yield places whose odds are beyond chance, as the quads grow fainter.
 
@@ -128,6 +133,8 @@ def places(
                     index.cell_start, index.cell_star, GOAL, out,
                 )  # fmt: skip
                 weighed += int(out[9])
+                if tally is not None:
+                    tally.weighed += int(out[9])
                 if done:
                     yield Place(_wcs(out, sign, shape), float(out[0]), weighed)
             if time.monotonic() > until:
@@ -170,8 +177,8 @@ def solve_blind(
     index
         Patterns of the whole sky.
     stars_at, epoch, options
-        As for `solve_field`. A place has passed the odds of `GOAL` when it is refined; the refined solution
-        must be beyond the root of ``options.false_alarm``.
+        As for `solve_field`. ``options.false_alarm`` bounds the whole search: a place that passed the odds
+        of `GOAL` is refined, and must be beyond it however many candidates were weighed (`_log_alarm`).
     where
         Bounds of scale and place, where there are any.
     until
@@ -182,26 +189,22 @@ def solve_blind(
     SolveError
         Where no place is beyond doubt; says what was tried. A guess is never returned.
     """
-    second = replace(options, false_alarm=options.false_alarm**0.5)
+    tally, bounds = Tally(), where or Where()
     kept: list[tuple[StarArray, Floats]] = []
-    failed, weighed = "", 0
+    failed = ""
+    search = _Search(shape, index, stars_at, epoch, bounds, until, options, tally)
     for first, last in pairwise(DEPTHS):
         for number, make in enumerate(lists):
             if number == len(kept):
                 stars = make()
                 kept.append((stars, _brightest(stars)))
             stars, points = kept[number]
-            for place in places(points, shape, index, where or Where(), first=first, last=last, until=until):
-                weighed += place.weighed
-                try:
-                    found = solve_field(
-                        stars, shape, stars_at=stars_at, hint=Hint(wcs=place.wcs), epoch=epoch, options=second
-                    )
-                except SolveError as error:
-                    failed = f"; a place with odds of e^{place.log_odds:.0f} did not hold: {error.found}"
-                    continue
-                text = f"patterns of the whole sky: {weighed} places weighed, odds e^{place.log_odds:.0f}"
-                return replace(found, method="blind", attempts=(text, *found.attempts))
+            for found in chain(
+                search.wide(stars, points, first, last), search.narrow(stars, points, first, last)
+            ):
+                if isinstance(found, Solution):
+                    return found
+                failed = f"; {found}"
             if time.monotonic() > until:
                 failed += "; the time was over"
                 break
@@ -210,6 +213,80 @@ def solve_blind(
         f"sky is beyond doubt{failed}.",
         remedy="Give a rough center and scale (--ra, --dec, --scale), or a longer exposure.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What all parts of a search share."""
+
+    shape: tuple[int, int]
+    index: QuadIndex
+    stars_at: StarsAt
+    epoch: float
+    where: Where
+    until: float
+    options: SolveOptions
+    tally: Tally
+
+    def narrow(self, stars: StarArray, points: Floats, first: int, last: int) -> Iterator[Solution | str]:
+        """Yield a solution, or why a place is none; stars all over the frame, then the brightest ones."""
+        loose = replace(self.options, false_alarm=self.options.false_alarm**0.5)
+        for spread in (True, False):
+            for place in places(
+                points, self.shape, self.index, self.where, first=first, last=last, until=self.until,
+                spread=spread, tally=self.tally,
+            ):  # fmt: skip
+                odds = f"odds e^{place.log_odds:.0f}"
+                for most in (self.options.max_stars, FEW):
+                    try:
+                        found = solve_field(
+                            stars, self.shape, stars_at=self.stars_at, hint=Hint(wcs=place.wcs),
+                            epoch=self.epoch, options=replace(loose, max_stars=most),
+                        )  # fmt: skip
+                    except SolveError as error:
+                        yield f"a place with {odds} did not hold: {error.found}"
+                        continue
+                    log_p = _log_alarm(found, self.tally)
+                    if log_p > np.log10(self.options.false_alarm):
+                        yield f"a place with {odds} may be chance (log10 p <= {log_p:.1f})"
+                        continue
+                    text = f"patterns of the whole sky: {self.tally.weighed} places weighed, {odds}"
+                    yield replace(
+                        found, method="blind", log_false_alarm=log_p, attempts=(text, *found.attempts)
+                    )
+
+    def wide(self, stars: StarArray, points: Floats, first: int, last: int) -> Iterator[Solution | str]:
+        """Yield a solution of a wide distorted picture, or why a camera is none."""
+        if self.where.radius < 180.0 or len(points) < FEWEST_WIDE:
+            return
+        image = image_stars(stars, self.shape, self.options)
+        sky = np.asarray(self.index.xyz[:BRIGHT_SKY], dtype=np.float64)
+        for camera in wide_places(
+            points[:VOTERS], self.shape, self.index, first=WIDE_DEPTHS[first], last=WIDE_DEPTHS[last],
+            goal=GOAL, tally=self.tally, parity=self.where.parity, until=self.until,
+        ):  # fmt: skip
+            better = grown(camera, points, sky, self.shape)
+            if better is None:
+                continue
+            axis = better.rotation[2]
+            ra, dec = np.degrees(np.arctan2(axis[1], axis[0])) % 360, np.degrees(np.arcsin(axis[2]))
+            around = catalog_stars(self.stars_at(float(ra), float(dec), 75.0))
+            found = solved_by(
+                better, image, around, self.tally, false_alarm=self.options.false_alarm, epoch=self.epoch
+            )
+            yield found or f"a camera with odds e^{camera.log_odds:.0f} did not hold"
+
+
+def _log_alarm(found: Solution, tally: Tally) -> float:
+    """Return a bound on log10 of the probability that a search like this one gives a false solution.
+
+    The bound of `solve_field` lets the fit bring three coincidences about; a quad that was looked for brings
+    four, so that one factor of its product is taken back. What remains is multiplied by the candidates
+    weighed so far, k, and by `SPENDING`: the sum of ``false_alarm / (SPENDING k)`` over a search is at most
+    the false alarm that was asked for.
+    """
+    free = max(found.n_stars - 4, 0) / max(found.n_stars - 3, 1)
+    return found.log_false_alarm * free + float(np.log10(SPENDING * max(tally.weighed, 1)))
 
 
 def _brightest(stars: StarArray) -> Floats:

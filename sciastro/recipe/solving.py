@@ -22,6 +22,7 @@ from sciastro.recipe.lensing import with_lens
 from sciastro.recipe.skyindex import sky_index
 from sciastro.recipe.solveanswer import Answer, answer_of, file_wcs
 from sciastro.recipe.solved import Solved, View
+from sciastro.recipe.solvehints import Before, before_hint, bounds, contradictions, hint_of
 from sciastro.recipe.solvereading import Field, read_field
 from sciastro.recipe.solvewriting import Writing, check_place, once, write_solution
 
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 WIDTHS = (None, 2.5, 5.0)  # pixel: of the stars; None measures it, the others where that goes wrong
 DEEPEST = 3000  # catalog stars per field
+BOUNDED = 0.15  # of the time, for what the user's bounds hold; they may be wrong
 IN_PLACE = Writing()
 
 
@@ -38,7 +40,7 @@ IN_PLACE = Writing()
 class Question:
     """What the user knows: center, radius [deg], scale [arcsec / pixel]; time allowed [s]; whom to ask.
 
-    `catalog` names deeper stars for the last fit (`recipe.deepcatalog`).
+    `catalog` names deeper stars for the last fit (`recipe.deepcatalog`); `before` is the frame solved before.
     """
 
     ra: float | None = None
@@ -53,6 +55,7 @@ class Question:
     given: Hint | None = None
     options: SolveOptions = DEFAULTS
     catalog: str | None = None
+    before: Before | None = None
 
 
 # A way to solve: (field, question, time.monotonic at which to give up) -> Solution; None where it does not
@@ -76,6 +79,8 @@ def solve_files(
                 once(check_place(path, question.writing), path, taken)
             field = read_field(path)
             solution = solve_one(field, question)
+            question = replace(question, before=Before(solution, field.shape, field.step))
+            notes += contradictions(field, question, solution)
             if deep is not None:
                 solution = deepened(
                     solution, field.stars(), field.shape, deep,
@@ -130,7 +135,7 @@ def _other(name: str) -> Tier:
     """Return the way of asking another engine."""
 
     def other_engine(field: Field, question: Question, until: float) -> Solution | None:
-        where, stars_at = _where(field, question), stars_of_sky(field)
+        where, stars_at = bounds(field, question) or Where(), stars_of_sky(field)
         if question.catalog not in (None, EMBEDDED):  # they may see deeper than ours
             stars_at = _deep_stars(DeepCatalog(str(question.catalog)), field)
         return ask_engine(name, field, where, stars_at=stars_at, until=until)
@@ -158,7 +163,7 @@ def stars_of_sky(field: Field) -> Callable[[float, float, float], QTable]:
 
 def near_hint(field: Field, question: Question, until: float) -> Solution | None:
     """Solve near what the user or the header says."""
-    hint = None if question.blind else _hint(field, question)
+    hint = None if question.blind else hint_of(field, question)
     if hint is None:
         return None
     return solve_field(
@@ -167,40 +172,35 @@ def near_hint(field: Field, question: Question, until: float) -> Solution | None
     )  # fmt: skip
 
 
+def as_before(field: Field, question: Question, until: float) -> Solution | None:
+    """Solve near where the file before looked, with its scale and parity."""
+    hint = before_hint(field, question.before)
+    if hint is None:
+        return None
+    found = solve_field(
+        field.stars(), field.shape, stars_at=stars_of_sky(field), hint=hint, epoch=field.epoch,
+        options=question.options,
+    )  # fmt: skip
+    return replace(found, method="previous")
+
+
 def whole_sky(field: Field, question: Question, until: float) -> Solution | None:
-    """Solve with the star patterns of the whole sky."""
+    """Solve with the star patterns of the whole sky; first within what the user says, in part of the time."""
+    limited = bounds(field, question)
+    if limited is not None:
+        now = time.monotonic()
+        try:
+            return _patterns(field, question, limited, now + BOUNDED * (until - now))
+        except SolveError as error:
+            log.info("nothing within the bounds given: %s", error)
+    return _patterns(field, question, Where(), until)
+
+
+def _patterns(field: Field, question: Question, where: Where, until: float) -> Solution:
     return solve_blind(
         [partial(field.stars, width) for width in WIDTHS], field.shape, index=sky_index(),
-        stars_at=stars_of_sky(field), epoch=field.epoch, where=_where(field, question), until=until,
-        options=question.options,
+        stars_at=stars_of_sky(field), epoch=field.epoch, where=where, until=until, options=question.options,
     )  # fmt: skip
 
 
-TIERS: tuple[Tier, ...] = (near_hint, whole_sky)
-
-
-def _hint(field: Field, question: Question) -> Hint | None:
-    """Return what is known of the place, None where the whole sky must be searched."""
-    if question.given is not None and field.wcs is not None:
-        return replace(question.given, wcs=field.wcs)
-    facts = field.facts
-    scale = question.scale if question.scale is not None else (facts.scale if facts else None)
-    scale = scale * field.step if scale is not None else None
-    if question.ra is not None and question.dec is not None and scale is not None:
-        return Hint(ra=question.ra, dec=question.dec, scale=scale)
-    if field.wcs is not None:
-        return Hint(wcs=field.wcs)
-    if facts is None or facts.pointing is None or scale is None:
-        return None
-    return Hint(ra=facts.pointing[0], dec=facts.pointing[1], scale=scale)
-
-
-def _where(field: Field, question: Question) -> Where:
-    """Return the bounds of a search: only what the user said bounds it; headers may be wrong."""
-    where = Where()
-    if question.scale is not None:
-        scale = question.scale * field.step
-        where = replace(where, scale_low=scale / 1.3, scale_high=scale * 1.3)
-    if question.ra is not None and question.dec is not None:
-        where = replace(where, ra=question.ra, dec=question.dec, radius=question.radius)
-    return where
+TIERS: tuple[Tier, ...] = (near_hint, as_before, whole_sky)
