@@ -19,13 +19,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.core.healpix import unit_vectors
-from sciastro.core.motion import moved_vectors, places_of
 from sciastro.errors import CatalogError, OptionError
 from sciastro.io import reference
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.io.userconfig import user_config
 from sciastro.recipe.naming import resolve
+from sciastro.recipe.starchoice import (
+    at_epoch,
+    brightest_first,
+    chosen,
+    magnitude_name,
+    moved_into,
+    only_columns,
+)
 from sciastro.recipe.tiling import Answer, joined, joined_names, queries_of, tiles_of
 from sciastro.remote.catalogs import source_of
 from sciastro.remote.columns import COLUMNS, Region, Source, star_table
@@ -137,7 +143,7 @@ def cone(
     if is_remote(catalog):
         source = source_of(str(catalog))
         try:
-            return _columns(
+            return only_columns(
                 _remote(source, region, epoch, (low, high), band, brightest, network_off(offline)), columns
             )
         except CatalogError as error:
@@ -147,13 +153,13 @@ def cone(
             log.info("%s", lost)
             warnings.warn(lost, CatalogWarning, stacklevel=2)
     elif str(catalog) != EMBEDDED:
-        return _columns(
-            _chosen(_own_file(Path(catalog), region, epoch), (low, high), band, brightest), columns
+        return only_columns(
+            chosen(_own_file(Path(catalog), region, epoch), (low, high), band, brightest), columns
         )
     simple = band in (None, "V") and low is None
     found = _embedded(region, epoch, high if simple else None, brightest if simple else None)
     found.meta["fallback"] = lost
-    return _columns(_chosen(found, (low, high), band, brightest), columns)
+    return only_columns(chosen(found, (low, high), band, brightest), columns)
 
 
 def is_remote(catalog: str | Path) -> bool:
@@ -268,7 +274,7 @@ def _own_file(path: Path, region: Region, epoch: float | None) -> "QTable":
     own = table.meta["epoch"]
     plain = {name: np.asarray(table[name].value, np.float64) for name in table.colnames[1:]}
     at = np.full(len(table), np.nan if own is None else own)
-    vectors, inside = _moved(plain, at, region, epoch)
+    vectors, inside = moved_into(plain, at, region, epoch)
     rows = np.flatnonzero(inside)
     bands = [name[4:] for name in plain if name.startswith("mag_") and f"{name}_err" in plain]
     if "G" in bands:
@@ -276,7 +282,7 @@ def _own_file(path: Path, region: Region, epoch: float | None) -> "QTable":
     if "BP" in bands and "RP" in bands:
         plain["bp_rp"] = plain["mag_BP"] - plain["mag_RP"]
     columns = {name: plain[name][rows] for name in COLUMNS if name in plain}
-    columns |= _at_epoch(columns, at[rows], vectors[rows] if vectors is not None else None, epoch)
+    columns |= at_epoch(columns, at[rows], vectors[rows] if vectors is not None else None, epoch)
     meta = {"catalog": table.meta["catalog"], "query": _asked(region), "license": table.meta["license"],
             "system": table.meta["system"], "epoch": own if epoch is None else epoch}  # fmt: skip
     pairs = {band: (plain[f"mag_{band}"][rows], plain[f"mag_{band}_err"][rows]) for band in bands}
@@ -339,15 +345,15 @@ def _selected(
     at = joined(stars, "epoch")
     if source.epoch is not None:
         at = np.where(np.isfinite(at), at, source.epoch)
-    vectors, inside = _moved(places, at, region, epoch)
-    magnitude = joined(stars, _magnitude_name(band, source.bands))
-    rows = _order(magnitude, limits, brightest, np.flatnonzero(inside))
+    vectors, inside = moved_into(places, at, region, epoch)
+    magnitude = joined(stars, magnitude_name(band, source.bands))
+    rows = brightest_first(magnitude, limits, brightest, np.flatnonzero(inside))
 
     def taken(name: str) -> Floats:
         return (places[name] if name in places else joined(stars, name))[rows].astype(np.float64, copy=False)
 
     columns = {name: taken(name) for name in COLUMNS}
-    columns |= _at_epoch(
+    columns |= at_epoch(
         columns, at[rows].astype(np.float64), vectors[rows] if vectors is not None else None, epoch
     )
     bands = {one: (taken(f"mag_{one}"), taken(f"mag_{one}_err")) for one in source.bands}
@@ -365,98 +371,6 @@ def _meta(source: Source, answer: Answer, epoch: float | None) -> dict[str, Any]
         "epoch": source.epoch if epoch is None else epoch, "complete": True,
         "tiles": len(answer.stars), "fetched": answer.fetched, "notes": answer.notes, "lacking": lacking,
     }  # fmt: skip
-
-
-# --- the same for all -----------------------------------------------------------------------------
-
-
-def _moved(
-    places: dict[str, Floats], at: Floats, region: Region, epoch: float | None
-) -> tuple[Floats | None, npt.NDArray[np.bool_]]:
-    """Return unit vectors (star, 3) at the epoch (None: none is asked for), and which lie in the region."""
-    reach = np.sin(np.radians(region.radius) / 2) ** 2
-    if epoch is None:  # the haversine formula, exact for small angles as well
-        east, north = (np.radians(places[n] - getattr(region, n)) for n in ("ra", "dec"))
-        both = np.cos(np.radians(places["dec"])) * np.cos(np.radians(region.dec))
-        return None, np.asarray(np.sin(north / 2) ** 2 + both * np.sin(east / 2) ** 2 <= reach)
-    years = np.nan_to_num(epoch - at)
-    vectors = moved_vectors(places["ra"], places["dec"], places["pm_ra_cosdec"], places["pm_dec"], years)
-    vectors /= np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
-    away = vectors - unit_vectors(region.ra, region.dec)
-    return vectors, np.asarray(np.einsum("ij,ij->i", away, away) <= 4 * reach)
-
-
-def _at_epoch(
-    columns: dict[str, Floats], at: Floats, vectors: Floats | None, epoch: float | None
-) -> dict[str, Floats]:
-    """Return positions, their errors, and the epochs that they hold for."""
-    if epoch is None or vectors is None:
-        return {"epoch": at, "epoch_obs": at}
-    known = np.isfinite(columns["pm_ra_cosdec"]) & np.isfinite(columns["pm_dec"]) & np.isfinite(at)
-    ra, dec = places_of(vectors)
-    out = {
-        "ra": np.where(known, ra, columns["ra"]),
-        "dec": np.where(known, dec, columns["dec"]),
-        "epoch": np.where(np.isfinite(at), epoch, np.nan),
-        "epoch_obs": at,
-    }
-    for axis in ("ra", "dec"):
-        motion = np.where(known, columns.get(f"pm_{axis}_err", np.nan), UNKNOWN_MOTION)
-        # An epoch that nobody tells makes the growth unknown, and so the error.
-        out[f"{axis}_err"] = np.hypot(columns[f"{axis}_err"], motion * (epoch - at) / 1000)
-    return out
-
-
-def _magnitude_name(band: str | None, bands: Sequence[str]) -> str:
-    return f"mag_{band}" if band in bands else "mag"
-
-
-def _order(
-    magnitude: Floats,
-    limits: tuple[float | None, float | None],
-    brightest: int | None,
-    rows: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
-    """Return those of `rows` that lie within limits, brightest first (unknown magnitudes last)."""
-    low, high = limits
-    values = magnitude[rows]
-    keep = np.ones(len(rows), bool)
-    if low is not None:
-        keep &= values >= low
-    if high is not None:
-        keep &= values <= high
-    rows, values = rows[keep], values[keep]
-    ranked: npt.NDArray[np.int64] = rows[np.argsort(values, kind="stable")][:brightest]
-    return ranked
-
-
-def _chosen(
-    table: "QTable", limits: tuple[float | None, float | None], band: str | None, brightest: int | None
-) -> "QTable":
-    """Return a table's stars within limits, brightest first."""
-    name = "mag" if band is None or (band == "V" and "mag_V" not in table.colnames) else f"mag_{band}"
-    if name not in table.colnames:
-        known = [
-            one[4:] for one in table.colnames if one.startswith("mag_") and one + "_err" in table.colnames
-        ]
-        raise OptionError(
-            f"is '{band}', and {table.meta['catalog']} has {', '.join(known) or 'no bands'}.",
-            where="band", remedy="Choose one of these, or none for V.",
-        )  # fmt: skip
-    rows = _order(np.asarray(table[name].value), limits, brightest, np.arange(len(table)))
-    return table if np.array_equal(rows, np.arange(len(table))) else table[rows]
-
-
-def _columns(table: "QTable", columns: Sequence[str] | None) -> "QTable":
-    if columns is None:
-        return table
-    unknown = [name for name in columns if name not in table.colnames]
-    if unknown:
-        raise OptionError(
-            f"are not there: {', '.join(unknown)}.",
-            where="columns", remedy=f"This catalog has {', '.join(table.colnames)}.",
-        )  # fmt: skip
-    return table[list(columns)]
 
 
 def _instead(source: Source, error: CatalogError) -> str:

@@ -52,6 +52,7 @@ WELCOME: Mapping[str, str] = {
 }  # fmt: skip
 ROWS = 300_000  # stars of one answer, about 50 MB
 SYNC_ROWS = 20_000  # more are a job of their own
+JOB_TIME = 3  # times `Limits.total`: archives let jobs wait for each other
 V_SCATTER = 0.030  # mag; Riello et al. 2021, table C.2
 B_V = (0.77683074, 1.25545715, 0.2936243, -0.4349766, -0.6214091, 0.23841541, 0.28363099, -0.14082242)
 """B-V as a polynomial in (BP-RP - 0.95) / 1.25: the one of the embedded catalog (catalogs/build_stars.py),
@@ -93,7 +94,7 @@ class GaiaDR3:
         Addresses of TAP services; None takes those of the environment variable SCIASTRO_GAIA_TAP, else
         `ARCHIVES`.
     limits
-        Bounds of time and size; `Limits.total` is for one region.
+        Bounds of time and size; `Limits.total` is for one region, and a job has three times that.
     rows
         Most stars of one answer.
     """
@@ -137,21 +138,21 @@ class GaiaDR3:
             If no archive gives a whole and sensible answer in time, or the network is switched off.
         """
         refuse_offline(self.title)
-        until = time.monotonic() + self.limits.total
+        job = self.expected(region, depth) > SYNC_ROWS
+        until = time.monotonic() + self.limits.total * (JOB_TIME if job else 1)
         troubles: list[tuple[str, Trouble]] = []
         for k, archive in enumerate(self.archives):
             share = (until - time.monotonic()) / (len(self.archives) - k)
             try:
-                return self._asked(archive, region, depth, time.monotonic() + share)
+                return self._asked(archive, region, depth, job, time.monotonic() + share)
             except Trouble as trouble:
                 troubles.append((archive, trouble))
             except CatalogError as error:
                 troubles.append((archive, Trouble(error.found.rstrip("."), remedy=error.remedy)))
         raise outage(self.title, troubles)
 
-    def _asked(self, archive: str, region: Region, depth: Depth, until: float) -> "QTable":
+    def _asked(self, archive: str, region: Region, depth: Depth, job: bool, until: float) -> "QTable":
         columns = self._columns.get(archive, (*NEEDED, *WELCOME))
-        job = self.expected(region, depth) > SYNC_ROWS
 
         def ask(names: tuple[str, ...]) -> VOTable:
             welcome = {name: WELCOME[name] for name in names if name in WELCOME}

@@ -196,7 +196,7 @@ def _watched(job: str, limits: Limits, until: float) -> str:
             return phase
         now = time.monotonic()
         if phase in {"PENDING", "HELD"} and now - started > min(PENDING, (until - started) / 2):
-            raise Trouble(f"left the job {phase} for {now - started:.0f} s, so it was given up", retry=True)
+            raise Trouble(f"left the job {phase} for {now - started:.0f} s, so it was given up")
         if phase == "PENDING" and not again and now - started > 1:  # the order to run may have been lost
             again = True
             _post(job, {"PHASE": "RUN"}, limits, until)
