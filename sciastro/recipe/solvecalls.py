@@ -151,7 +151,9 @@ def _hinted(hint: "Place | None", ra: float | None, dec: float | None, scale: fl
     elif isinstance(hint, SkyCoord):
         out = Hint(ra=float(hint.icrs.ra.deg), dec=float(hint.icrs.dec.deg))
     elif isinstance(hint, Sequence | np.ndarray) and len(hint) in (2, 3) and not isinstance(hint, str):
-        out = Hint(ra=hint[0], dec=hint[1], scale=hint[2] if len(hint) == 3 else None)
+        units = ("deg", "deg", "arcsec")
+        numbers = [_number(value, unit) for value, unit in zip(hint, units, strict=False)]
+        out = Hint(ra=numbers[0], dec=numbers[1], scale=numbers[2] if len(numbers) == 3 else None)
     else:
         raise UsageError(
             f"is {type(hint).__name__}.",
@@ -164,6 +166,18 @@ def _hinted(hint: "Place | None", ra: float | None, dec: float | None, scale: fl
     out = replace(out, **named)
     _check(out)
     return out
+
+
+def _number(value: Any, unit: str) -> float:
+    """Return a number, or a quantity in `unit`."""
+    from astropy.units import UnitsError
+
+    try:
+        return float(value.to_value(unit) if hasattr(value, "to_value") else value)
+    except (TypeError, ValueError, UnitsError) as error:
+        raise UsageError(
+            f"holds {value!r}.", where="hint", remedy="Give degrees, or a SkyCoord for anything else."
+        ) from error
 
 
 def _check(hint: Hint) -> None:

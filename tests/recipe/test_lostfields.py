@@ -58,7 +58,7 @@ def test_a_wrong_hint_is_told(night, tmp_path):
     assert "the field is not solved" in check(done, place)
 
 
-@pytest.mark.parametrize("seconds", [0, 2])
+@pytest.mark.parametrize("seconds", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_a_night_that_cannot_be_found_goes_on(night, tmp_path, seconds):
     silence(night)
     rng = np.random.default_rng(3)

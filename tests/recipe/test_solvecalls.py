@@ -5,6 +5,7 @@ import doctest
 import numpy as np
 import pytest
 import xarray as xr
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import QTable
@@ -51,12 +52,13 @@ def off(wcs, shape=SHAPE):
     "hint",
     [
         (RA + 0.1, DEC, SCALE * 1.03),
+        (RA * 60 * u.arcmin, DEC * u.deg, SCALE * u.arcsec),
         SkyCoord(RA + 0.1, DEC, unit="deg"),
         tan_wcs(RA + 0.05, DEC, SCALE, SHAPE, angle=33.0),
         Hint(ra=RA, dec=DEC, scale=SCALE),
         None,
     ],
-    ids=["numbers", "SkyCoord", "WCS", "Hint", "none"],
+    ids=["numbers", "quantities", "SkyCoord", "WCS", "Hint", "none"],
 )
 def test_star_lists_with_every_kind_of_hint(stars, hint):
     found = sciastro.solve(stars, shape=SHAPE, hint=hint)
@@ -131,6 +133,8 @@ def test_frames_get_one_wcs_each(tmp_path):
     [
         ("stars", {}, UsageError, "shape"),
         ("stars", {"shape": SHAPE, "hint": 7}, UsageError, "is int"),
+        ("stars", {"shape": SHAPE, "hint": ("05h", "10d")}, UsageError, "holds '05h'"),
+        ("stars", {"shape": SHAPE, "hint": (1.0 * u.s, 2.0)}, UsageError, "holds <Quantity"),
         ("stars", {"shape": SHAPE, "hint": (1.0, 95.0)}, UsageError, "dec: is 95"),
         ("stars", {"shape": SHAPE, "ra": 1.0}, UsageError, "go together"),
         ("stars", {"shape": SHAPE, "scale": -1.0}, UsageError, "scale: is -1"),
