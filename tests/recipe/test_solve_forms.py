@@ -1,5 +1,8 @@
 """Distortion in files as SIP or TPV is one sky; the page of solutions, the table of residuals."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -86,3 +89,37 @@ def test_what_cannot_be_solved_is_told_on_the_page(tmp_path):
 def test_an_unknown_form_is_refused(bent):
     done = command("solve", str(bent), "--no-write", "--distortion", "zpx")
     assert done.exit_code == 2 and "Give sip or tpv." in done.output
+
+
+@pytest.mark.slow
+def test_swarp_puts_the_stars_of_a_tpv_image_where_they_belong(bent, tmp_path):
+    program = shutil.which("SWarp") or shutil.which("swarp")
+    if program is None:
+        pytest.skip("SWarp is not installed")
+    off = {}
+    for kind in ("sip", "tpv"):
+        solved(bent, tmp_path / kind, "--distortion", kind)
+        settings = ("-SUBTRACT_BACK", "N", "-WRITE_XML", "N", "-PROJECTION_TYPE", "TAN")
+        words = (tmp_path / kind / bent.name, "-IMAGEOUT_NAME", f"{kind}.fits", *settings)
+        subprocess.run([program, *words], cwd=tmp_path, check=True, capture_output=True)
+        image, header = fits.getdata(tmp_path / f"{kind}.fits", header=True)
+        off[kind] = np.median(offsets_of_bright_stars(image, celestial_from_header(header)))
+    assert off["tpv"] < 0.05
+    assert off["sip"] > 0.3  # SWarp does not read SIP: why TPV is written
+
+
+def offsets_of_bright_stars(image, wcs):
+    """Return how far bright stars lie from where the catalog has them [pixel]."""
+    stars = cone(RA, DEC, 2.2, epoch=2016.0, mag_limit=9.5)
+    rows, columns = np.mgrid[-6:7, -6:7]
+    out = []
+    for a, b in zip(*wcs.all_world2pix(stars["ra"].value, stars["dec"].value, 0), strict=True):
+        i, j = round(float(a)), round(float(b))
+        part = image[max(j - 6, 0) : j + 7, max(i - 6, 0) : i + 7]
+        if part.shape != (13, 13) or part.min() < 150:  # beyond the image, or at its edge
+            continue
+        dx, dy = columns - (a - i), rows - (b - j)
+        weight = np.clip(part - np.median(part), 0, None) * np.exp(-(dx**2 + dy**2) / 8)
+        # A Gaussian window of the star's own width halves an offset.
+        out.append(2 * np.hypot(np.sum(weight * dx), np.sum(weight * dy)) / np.sum(weight))
+    return np.array(out)
