@@ -51,12 +51,11 @@ class Rows:
         self.shape, self.dtype = (len(files), *probes[0].shape), np.dtype(np.float32)
         self.scratch = Scratch()
 
-    def __getitem__(self, key):
-        i, rows, columns = key
-        out = self.scratch.take("rows", (rows.stop - rows.start, self.shape[2]), np.float32)
-        self.readers[i].into(rows.start, rows.stop, out)
-        out *= self.scale
-        return out[:, columns]
+    def fill(self, target, i, rows, columns):
+        """Write a window of frame i to `target`."""
+        whole = self.scratch.take("rows", (rows.stop - rows.start, self.shape[2]), np.float32)
+        self.readers[i].into(rows.start, rows.stop, whole)
+        np.multiply(whole[:, columns], self.scale, out=target)
 
 
 def siril(folder, repeats):

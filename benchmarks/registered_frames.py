@@ -66,7 +66,10 @@ def fill(buffers, planes, corner):
         if (y1 - y0, x1 - x0) != (rows, columns):
             buffer[:] = 0
         for i in range(n):
-            buffer[i, *there] = plane[i, y0:y1, x0:x1]
+            if isinstance(plane, np.ndarray):
+                buffer[i, *there] = plane[i, y0:y1, x0:x1]
+            else:
+                plane.fill(buffer[i, *there], i, slice(y0, y1), slice(x0, x1))
 
 
 def timed(function, repeats):
