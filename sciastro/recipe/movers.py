@@ -145,7 +145,11 @@ def _find(one: Field, options: MoverOptions, before: int, tell: Callable[[str], 
     if linked.bounded:
         tell(f"{one.target}: too many sightings to link all in good time; the brightest were")
     guesses = [
-        Guess(track.motion, _way(track.motion, minutes) < FAR * width, track.expected_false)
+        Guess(
+            track.motion,
+            _way(track.motion, minutes) < _far(rest.snr[track.members]) * width,
+            track.expected_false,
+        )
         for track in linked.tracks
     ]
     guesses += [Guess(chain.motion, True, options.false_tracks) for chain in chains]
@@ -161,6 +165,15 @@ def _find(one: Field, options: MoverOptions, before: int, tell: Callable[[str], 
     expected = linked.expected_false + (options.false_tracks if chains else 0.0)
     tell(_result(one, named, linked, expected))
     return Found(one, named, errors, expected, linked.needed, rest.x.size)
+
+
+def _far(snr: Floats) -> float:
+    """Return the widths of a star from which what the stack holds of a mover is lost in its noise.
+
+    What is taken off with the stars is one over the way in widths, and pulls at the ends of the way by about
+    a quarter of a width of that; the error of a place is about half a width over S/N.
+    """
+    return float(np.clip(0.7 * np.median(snr), 2.5, FAR))
 
 
 def _way(motion: Motion, minutes: Floats) -> float:
