@@ -29,7 +29,6 @@ from sciastro.io.paths import output_errors
 __all__ = [
     "Bars",
     "announce_first_use",
-    "catalog_name",
     "console",
     "error_console",
     "first_use",
@@ -87,21 +86,6 @@ def guarded(*, resumable: bool = False) -> Iterator[None]:
             highlight=False,
         )
         raise typer.Exit(1) from error
-
-
-def catalog_name(value: str | None) -> str | None:
-    """Return the name of a catalog, or of a file that exists, as the user gives it."""
-    if value is None or Path(value).is_file():
-        return value
-    from sciastro.recipe.catalogs import EMBEDDED, is_remote
-
-    try:
-        known = value == EMBEDDED or is_remote(value)
-    except SciastroError as error:
-        raise typer.BadParameter(f"{error.found} {error.remedy}") from error
-    if not known:
-        raise typer.BadParameter(f"File '{value}' does not exist.")
-    return value
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sciastro.cli.common import catalog_name
+from sciastro.cli.arguments import catalog_name
 
 __all__ = ["reduce"]
 

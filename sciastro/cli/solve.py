@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sciastro.cli.common import catalog_name
+from sciastro.cli.arguments import catalog_name
 
 if TYPE_CHECKING:
     from sciastro.recipe.solveanswer import Answer

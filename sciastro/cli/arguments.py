@@ -1,0 +1,23 @@
+"""Checks of what the user types; nothing heavy is loaded before there is something to check."""
+
+from pathlib import Path
+
+import typer
+
+__all__ = ["catalog_name"]
+
+
+def catalog_name(value: str | None) -> str | None:
+    """Return the name of a catalog, or of a file that exists, as the user gives it."""
+    if value is None or Path(value).is_file():
+        return value
+    from sciastro.errors import SciastroError
+    from sciastro.recipe.catalogs import EMBEDDED, is_remote
+
+    try:
+        known = value == EMBEDDED or is_remote(value)
+    except SciastroError as error:
+        raise typer.BadParameter(f"{error.found} {error.remedy}") from error
+    if not known:
+        raise typer.BadParameter(f"File '{value}' does not exist.")
+    return value
