@@ -148,7 +148,7 @@ def _hinted(hint: "Place | None", ra: float | None, dec: float | None, scale: fl
         out = Hint(wcs=hint)
     elif isinstance(hint, Solution):
         out = Hint(wcs=hint.wcs)
-    elif isinstance(hint, SkyCoord):
+    elif isinstance(hint, SkyCoord) and hint.isscalar:
         out = Hint(ra=float(hint.icrs.ra.deg), dec=float(hint.icrs.dec.deg))
     elif isinstance(hint, Sequence | np.ndarray) and len(hint) in (2, 3) and not isinstance(hint, str):
         units = ("deg", "deg", "arcsec")

@@ -133,6 +133,12 @@ def test_frames_get_one_wcs_each(tmp_path):
     [
         ("stars", {}, UsageError, "shape"),
         ("stars", {"shape": SHAPE, "hint": 7}, UsageError, "is int"),
+        (
+            "stars",
+            {"shape": SHAPE, "hint": SkyCoord([1, 2], [3, 4], unit="deg")},
+            UsageError,
+            "hint: (is|holds)",
+        ),
         ("stars", {"shape": SHAPE, "hint": ("05h", "10d")}, UsageError, "holds '05h'"),
         ("stars", {"shape": SHAPE, "hint": (1.0 * u.s, 2.0)}, UsageError, "holds <Quantity"),
         ("stars", {"shape": SHAPE, "hint": (1.0, 95.0)}, UsageError, "dec: is 95"),
