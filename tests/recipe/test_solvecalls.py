@@ -56,9 +56,10 @@ def off(wcs, shape=SHAPE):
         SkyCoord(RA + 0.1, DEC, unit="deg"),
         tan_wcs(RA + 0.05, DEC, SCALE, SHAPE, angle=33.0),
         Hint(ra=RA, dec=DEC, scale=SCALE),
+        pytest.param((200.0, -60.0, 3.0), marks=pytest.mark.slow),
         None,
     ],
-    ids=["numbers", "quantities", "SkyCoord", "WCS", "Hint", "none"],
+    ids=["numbers", "quantities", "SkyCoord", "WCS", "Hint", "wrong", "none"],
 )
 def test_star_lists_with_every_kind_of_hint(stars, hint):
     found = sciastro.solve(stars, shape=SHAPE, hint=hint)
