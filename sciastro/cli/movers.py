@@ -76,8 +76,9 @@ def _search(
     out: Path, how: tuple[float, float, float], known: tuple[Path | None, str | None], tell: Any
 ) -> None:
     from sciastro.recipe.knownobjects import label_known, site_of
-    from sciastro.recipe.moverfiles import sky_motion, write_movers, write_strips
+    from sciastro.recipe.moverfiles import sky_motion, write_movers
     from sciastro.recipe.movers import MoverOptions, find_movers
+    from sciastro.recipe.moverstrips import write_strips
 
     site = site_of(known[1])
     options = MoverOptions(threshold=how[0], fastest=how[1], false_tracks=how[2])

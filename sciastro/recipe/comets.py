@@ -21,19 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.movers import CurvedTrack, Detections, Track, Way, find_track, line_through
-from sciastro.astrometry.plane import separation
+from sciastro.astrometry.movers import Detections, Track, Way, find_track, line_through
 from sciastro.astrometry.solve import Solution
 from sciastro.core import transform
 from sciastro.core.cfa import cell_center
 from sciastro.core.quality import Quality
-from sciastro.core.wcs import center, footprint_radius, pixel_scale
 from sciastro.errors import MatchError, OptionError
 from sciastro.integrate.moving import CometOptions, around, smoothed, structure
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays
-from sciastro.io.ephemeris import Ephemeris, read_ephemeris
+from sciastro.io.ephemeris import read_ephemeris
 from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.cometway import way_of
 from sciastro.recipe.context import Context
 from sciastro.recipe.finishing import write_band
 from sciastro.recipe.lights import Light, StackSet
@@ -47,7 +46,6 @@ __all__ = ["CometStack", "check_ends", "find_comet", "stack_comet", "write_comet
 
 log = logging.getLogger(__name__)
 
-COARSE = 0.2  # pixel that an ephemeris may be off between its rows
 CLEAR = 5.0  # widths of a star that a comet should move
 
 Floats = npt.NDArray[np.float64]
@@ -84,7 +82,7 @@ def find_comet(
         if one.use and one.from_reference is not None and one.facts.time is not None
     ]
     if options.ephemeris:
-        return _by_ephemeris(members, lights, wcs, options, context)
+        return way_of(options.ephemeris, members.stem, [_time(light) for light in lights], wcs, context)
     try:
         ends = _ends(members, options, step)
         track = ends if ends is not None else _track(lights, wcs, options)
@@ -124,55 +122,11 @@ def check_ends(sets: Sequence[StackSet], recipe: Recipe) -> None:
             raise OptionError(
                 "is given besides its motion or places.", where="comet.ephemeris", remedy="Give one of them."
             )
-        ephemeris = read_ephemeris(options.ephemeris)
         times = [_time(light) for members in sets for light in members.lights if light.facts.time is not None]
-        ephemeris.at(times)
+        read_ephemeris(options.ephemeris).at(times)
         return
     for members in sets:
         _given(members, options)
-
-
-def _by_ephemeris(
-    members: StackSet, lights: list[Light], wcs: "WCS | None", options: CometOptions, context: Context
-) -> CurvedTrack | None:
-    """Return the way of an ephemeris over the reference grid; None where it cannot be told."""
-    if wcs is None or len(lights) < 2:
-        why = "there are no world coordinates" if wcs is None else "fewer than two frames have a time"
-        context.warn(f"{members.stem}: the ephemeris is not used: {why}. The stack is of the stars only.")
-        return None
-    ephemeris = read_ephemeris(options.ephemeris)
-    rough = ephemeris.roughness()
-    scale = pixel_scale(wcs)
-    if rough > COARSE * scale:
-        context.warn(
-            f"{members.stem}: rows of the ephemeris are too far apart: between them it may be "
-            f"{rough:.1f} arcsec off. Get one with a shorter step."
-        )
-    ends = sorted(_time(light) for light in lights)
-    ra, dec = ephemeris.at([ends[0], ends[-1]])
-    shape = wcs.pixel_shape[::-1] if wcs.pixel_shape else (1000, 1000)
-    middle = center(wcs, shape)
-    away = float(np.min(separation(ra, dec, *middle)))
-    if away > 2 * footprint_radius(wcs, shape):
-        context.warn(
-            f"{members.stem}: the ephemeris is of something {away:.2f} degrees away, outside of the frames. "
-            "The stack is of the stars only."
-        )
-        return None
-    way = CurvedTrack(_places_of(ephemeris, wcs))
-    first, last = way.at(ends[0]), way.at(ends[-1])
-    moved = float(np.hypot(last[0] - first[0], last[1] - first[1]))
-    log.info("%s: the ephemeris moves %.1f pixel over the frames", members.stem, moved)
-    return way
-
-
-def _places_of(ephemeris: Ephemeris, wcs: "WCS") -> Callable[[float], tuple[float, float]]:
-    def place(time: float) -> tuple[float, float]:
-        ra, dec = ephemeris.at(time)
-        x, y = wcs.all_world2pix(ra, dec, 0, quiet=True)
-        return float(x[0]), float(y[0])
-
-    return place
 
 
 def _given(members: StackSet, options: CometOptions) -> list[tuple[Light, tuple[float, float]]]:
