@@ -3,6 +3,7 @@
 import json
 import shutil
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 from ades_rules import problems
 from small_nights import command, reduce
 
+from sciastro.astrometry.evenmotion import fit_motion
 from sciastro.errors import FileError, MatchError, OptionError
 from sciastro.io.observation80 import parse_line80
 from sciastro.io.tables import read_table
 from sciastro.recipe.moverfiles import time_scale
+from sciastro.recipe.moverfit import Mover, Place
 from sciastro.recipe.moverreport import read_facts
-from sciastro.recipe.movers import find_movers, time_of
+from sciastro.recipe.movers import _moves, find_movers, time_of
 from sciastro.recipe.simulated import night_plan, write_night
 from sciastro.simulate.night import asteroids_of
 from sciastro.simulate.plan import middle_of
@@ -245,3 +248,26 @@ def test_a_night_without_movers_has_none(tmp_path):
     report = command("movers", out, "--no-again", "--report", "ades", "-o", tmp_path / "r.psv", *FACTS)
     assert report.exit_code == 2
     assert "holds no mover to report" in " ".join(report.stderr.split())
+
+
+@pytest.mark.parametrize(("drift", "moves"), [(0.0, False), (3.0, True)])
+def test_what_stays_at_a_pixel_while_the_sky_moves_is_no_mover(drift, moves):
+    # On six frames the sky passes by 3 pixels (of 2 arcsec) per minute; a hot pixel stays where it is.
+    minutes = np.arange(6.0)
+    frame = SimpleNamespace(side=1.0)
+    one = SimpleNamespace(target="T", scale=2.0, frames=[frame] * 6, looks=[SimpleNamespace(frame=frame)] * 6)
+    places = tuple(
+        Place(
+            frame=k, pixel=(100.0 + drift * k, 50.0), x=6.0 * k, y=0.0, err=0.2, ellipse=(0.04, 0.04, 0.0),
+            rate=1.0, snr=20.0, mag=15.0, mag_err=0.05, blended=False,
+        )
+        for k in range(6)
+    )  # fmt: skip
+    motion = fit_motion(minutes, 6.0 * minutes, np.zeros(6), np.full(6, 0.2))
+    mover = Mover(
+        places=places, motion=motion, together=None, at=(0.0, 0.0, 0.0), mag=15.0, mag_err=0.05, slow=False,
+        expected_false=0.0,
+    )  # fmt: skip
+    said = []
+    assert _moves(one, mover, minutes, 5.0, said.append) is moves
+    assert moves or "stays at pixel 100, 50 of the sensor" in said[0]
