@@ -173,13 +173,14 @@ def main():
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--cpulimit", type=int, default=60)
     parser.add_argument("--false", type=int, default=0, dest="false_count")
+    parser.add_argument("--seconds", type=float, default=60.0, help="allowed per picture without sky")
     parser.add_argument("--fields", type=int, default=0)
     parser.add_argument("--degrees", type=float, default=1.0)
     parser.add_argument("--hinted", action="store_true")
     options = parser.parse_args()
     start = time.process_time()
     if options.false_count:
-        false_images(options.false_count)
+        false_images(options.false_count, options.seconds)
     elif options.fields:
         random_fields(options.fields, options.degrees)
     elif options.hinted:

@@ -50,9 +50,9 @@ def list_triangles(x, y, shortest, shape, size, angle, turn, corners):
                     b, pb, c, pc = c, pc, b, pb
                 if a < b:
                     a, pa, b, pb = b, pb, a, pa
-                if not a > shortest * shortest or c < SKINNY * SKINNY * a:
+                if not a > shortest * shortest or not c >= SKINNY * SKINNY * a:
                     continue
-                if b > AMBIGUOUS * AMBIGUOUS * a or c > AMBIGUOUS * AMBIGUOUS * b:
+                if not (b <= AMBIGUOUS * AMBIGUOUS * a and c <= AMBIGUOUS * AMBIGUOUS * b):  # nor NaN
                     continue
                 cross = (x[pb] - x[pa]) * (y[pc] - y[pa]) - (y[pb] - y[pa]) * (x[pc] - x[pa])
                 shape[count, 0], shape[count, 1] = np.sqrt(b / a), np.sqrt(c / a)
