@@ -24,6 +24,10 @@ Columns = Mapping[str, str]
 
 END = re.compile(rb"</(\w+:)?VOTABLE\s*>(\s|<!--.*?-->)*$", re.DOTALL)
 
+ELSEWHERE = re.compile(
+    rb"""<!ENTITY|<[^\s<>"'/=]*STREAM(?=[\s/>])(?:[^>"']|"[^"]*"|'[^']*')*?\shref\s*=""", re.IGNORECASE
+)
+
 ALIKE = {"mas.yr-1": "mas / yr", "mas/yr": "mas / yr", "'electron'.s-1": "electron / s", "0.1nm": "Angstrom"}
 
 
@@ -66,7 +70,8 @@ def read_votable(content: bytes, needed: Columns, welcome: Columns | None = None
     ServerError
         If the document reports an error.
     Trouble
-        If it is cut off or damaged, holds no table, lacks a column, or has one in another unit.
+        If it is cut off or damaged, holds no table, lacks a column, has one in another unit, or points to
+        another address.
     """
     parsed = _parsed(content)
     infos, status = _infos(parsed)
@@ -108,6 +113,8 @@ def _parsed(content: bytes) -> Any:
 
     if not END.search(content[-2000:]):
         raise Trouble("sends a VOTable that is cut off", retry=True)
+    if ELSEWHERE.search(content):
+        raise Trouble("sends a VOTable that points to other addresses, which are not asked")
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")  # how servers spell units and versions is not the user's concern
         try:

@@ -111,7 +111,7 @@ def test_time_is_kept(mode):
     start = time.monotonic()
     with pytest.raises(SolveError):
         ask(FakeNova(HEADER, mode), seconds=0.7)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 15  # it would be minutes; the machine may be busy
 
 
 def test_a_look_that_fails_is_repeated():

@@ -150,8 +150,23 @@ def test_no_bad_answer_becomes_a_table(server: FaultyServer, what: str) -> None:
     start = time.monotonic()
     with pytest.raises(CatalogError, match=words) as told:
         source(server).tile(HERE, Depth(14.0))
-    assert time.monotonic() - start < QUICK.total + 2.0
+    assert time.monotonic() - start < QUICK.total + 12.0
     assert str(told.value).startswith("Gaia DR3 (gaiadr3.gaia_source): gave no usable answer: ")
+
+
+def test_numbers_that_lie_elsewhere_are_not_fetched(server: FaultyServer) -> None:
+    secret = server.say("/secret", Fault(b"0" * 64))
+    head, tail = votable(NEEDED).split(b"<DATA>")[0], b"</DATA></TABLE></RESOURCE></VOTABLE>"
+    stream = f'<STREAM type="a>b"\n href="{secret}"/>'
+    for form in ("BINARY", "BINARY2", "FITS"):
+        server.say("/tap/sync", Fault(head + f"<DATA><{form}>{stream}</{form}>".encode() + tail))
+        with pytest.raises(CatalogError, match="points to other addresses"):
+            source(server).tile(HERE, Depth())
+    entity = b"<!DOCTYPE VOTABLE [<!ENTITY s '<STREAM href=\"file:///etc/hostname\"/>'>]>"
+    server.say("/tap/sync", Fault(votable().replace(b"<VOTABLE", entity + b"<VOTABLE", 1)))
+    with pytest.raises(CatalogError, match="points to other addresses"):
+        source(server).tile(HERE, Depth())
+    assert server.count("/secret") == 0
 
 
 def test_a_mirror_helps_out_and_lacking_columns_are_told(server: FaultyServer) -> None:
@@ -220,7 +235,7 @@ def test_a_job_that_does_not_end_is_given_up_aborted_and_deleted(server: FaultyS
     start = time.monotonic()
     with pytest.raises(Trouble, match=f"{phase}.* given up"):
         run(base, 2.0)
-    assert time.monotonic() - start < 3.0
+    assert time.monotonic() - start < 15.0  # not the minutes of a job; the machine may be busy
     assert told(server)[-2:] == [("POST", "/job-1/phase"), ("DELETE", "/job-1")]
     assert server.asked[-2].form == {"PHASE": "ABORT"}
     orders = [one.form for one in server.asked if one.method == "POST" and one.path.endswith("/phase")]
