@@ -11,6 +11,12 @@ from small_nights import Outcome, make_night, reduce
 os.environ["SCIASTRO_CONFIG"] = os.devnull  # what a developer has set must not change a test
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the index of the sky with pytest's own things: made once, and not among the user's."""
+    if "SCIASTRO_CACHE" not in os.environ and hasattr(config, "cache"):
+        os.environ["SCIASTRO_CACHE"] = str(config.cache.mkdir("sciastro"))
+
+
 @pytest.fixture(scope="session")
 def good_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small night without faults; not to be written to."""

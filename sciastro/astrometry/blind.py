@@ -24,7 +24,7 @@ from sciastro.core.stars import StarArray
 from sciastro.errors import SolveError
 from sciastro.kernels.quadsearch import find_places
 
-__all__ = ["Place", "Where", "places", "solve_blind", "spread_out"]
+__all__ = ["Place", "Where", "compiled", "places", "solve_blind", "spread_out"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -137,8 +137,8 @@ def places(
                     tally.weighed += int(out[9])
                 if done:
                     yield Place(_wcs(out, sign, shape), float(out[0]), weighed)
-            if time.monotonic() > until:
-                return
+                if time.monotonic() > until:
+                    return
 
 
 def _wcs(out: Floats, sign: int, shape: tuple[int, int]) -> WCS:
@@ -206,13 +206,24 @@ def solve_blind(
                     return found
                 failed = f"; {found}"
             if time.monotonic() > until:
-                failed += "; the time was over"
-                break
-    raise SolveError(
-        f"the field is not solved: {max(len(points) for _, points in kept)} image stars, no pattern of the "
-        f"sky is beyond doubt{failed}.",
+                raise _unsolved(kept, f"{failed}; the time was over")
+    raise _unsolved(kept, failed)
+
+
+def _unsolved(kept: Sequence[tuple[StarArray, Floats]], why: str) -> SolveError:
+    most = max(len(points) for _, points in kept)
+    return SolveError(
+        f"the field is not solved: {most} image stars, no pattern of the sky is beyond doubt{why}.",
         remedy="Give a rough center and scale (--ra, --dec, --scale), or a longer exposure.",
     )
+
+
+def compiled(index: QuadIndex) -> QuadIndex:
+    """Return the index when all that searches it is compiled: seconds, once, that no search should pay."""
+    nothing = np.zeros((4, 2))  # makes no quads
+    list(places(nothing[:3], (1, 1), index, Where(), first=2, last=3))
+    list(wide_places(nothing, (1, 1), index, first=0, last=1, goal=GOAL, tally=Tally(), until=0.0))
+    return index
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +265,8 @@ class _Search:
                     yield replace(
                         found, method="blind", log_false_alarm=log_p, attempts=(text, *found.attempts)
                     )
+            if time.monotonic() > self.until:
+                return
 
     def wide(self, stars: StarArray, points: Floats, first: int, last: int) -> Iterator[Solution | str]:
         """Yield a solution of a wide distorted picture, or why a camera is none."""

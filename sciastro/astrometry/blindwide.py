@@ -118,8 +118,8 @@ def wide_places(
                     tally.weighed += int(place[10])
                     if done:
                         yield _camera(place, bend, sign, radius, middle)
-            if time.monotonic() > until:
-                return
+                if time.monotonic() > until:
+                    return
 
 
 def _focal_bounds(bend: float, radius: float) -> tuple[float, float]:

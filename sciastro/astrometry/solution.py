@@ -46,7 +46,8 @@ class Solution:
     catalog, epoch
         Name of the catalog, and Julian year its positions were brought to by the caller.
     method
-        "header" (a given WCS, moved) or "pattern".
+        "header" (a given WCS, moved), "pattern" (near a hint), "previous" (as the frame before), "blind", or
+        the name of another engine.
     round_trip_px
         Largest error of AP, BP against A, B over the frame [pixel].
     deviation_px
@@ -80,7 +81,9 @@ class Solution:
         wcs.pixel_shape = (shape[1], shape[0])
         for name, by in (("x", x), ("y", y), ("x_fit", x), ("y_fit", y)):
             table[name] = table[name] - by * u.pix
-        return replace(self, wcs=wcs, matched=table)
+        middle = [(size - 1) / 2 * u.pix for size in (shape[1], shape[0])]
+        table["radius"] = np.hypot(table["x"] - middle[0], table["y"] - middle[1])
+        return replace(self, wcs=wcs, matched=described(table))
 
 
 @dataclass(frozen=True, slots=True)

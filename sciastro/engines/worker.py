@@ -99,7 +99,7 @@ def main() -> None:
     try:
         told = TASKS[sys.argv[1]](json.load(sys.stdin))
     except ModuleNotFoundError as error:
-        told = {"found": f"is not installed ({error.name}).", "remedy": ""}
+        told = {"found": f"is not installed ({error.name}).", "remedy": "Use another --engine."}
     except Exception as error:  # noqa: BLE001 (of a foreign package; it goes on as words, to whoever asked)
         told = {"found": f"failed: {type(error).__name__}: {error}.", "remedy": "Use another --engine."}
     sys.stdout.write("\n" + json.dumps(told, default=_plain) + "\n")

@@ -215,6 +215,12 @@ def read_raster(path: Path | str) -> Display:
             levels = _read_png16(data)
         else:
             levels = _read_pillow(data)
+    except Image.DecompressionBombError as error:
+        raise FileError(
+            f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels.",
+            where=str(path),
+            remedy="Save it smaller, or as TIFF.",
+        ) from error
     except (OSError, ValueError, KeyError, struct.error, zlib.error, UnidentifiedImageError) as error:
         raise FileError(
             f"cannot be read as a picture ({error}).",

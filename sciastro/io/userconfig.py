@@ -24,7 +24,8 @@ class UserConfig:
     Attributes
     ----------
     engines
-        Plate solvers that may be asked, in this order (``[solve] engines``); "sciastro" is ours.
+        Plate solvers that may be asked, in this order (``[solve] engines``); "sciastro" is ours, "auto" all
+        that are installed.
     index_folders
         Where index files of astrometry.net lie (``[solve] index_folders``); empty: the usual folders.
     nova_key, nova_url

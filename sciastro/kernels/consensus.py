@@ -85,7 +85,7 @@ def consensus(
             bits = every_bits[x] if whole else NONE
             found[x] = bits
             odd = (here[x] ^ used) | low[x] | high[x] | (some_bits[x] & ~bits)
-            special[x] = odd != NONE
+            special[x] = (odd != NONE) | (used == NONE)
         number, short, left = 0, 0, 0
         for x in range(columns - 2 * rim):
             places[number] = x

@@ -125,11 +125,11 @@ def chosen_engines(name: str | None) -> tuple[str, ...]:
         For a name that is not known.
     """
     known = (OURS, *ENGINES)
-    if name == AUTO:
+    names = user_config().engines if name is None else (name,)
+    if AUTO in names:
         there = {"tetra3rs": has_extra("tetra3rs"), "astrometry": has_extra("astrometry")}
         there["solve-field"] = has_solve_field()
         return (OURS, *(one for one in ENGINES if there.get(one)))
-    names = user_config().engines if name is None else (name,)
     for one in names:
         if one not in known:
             raise UsageError(

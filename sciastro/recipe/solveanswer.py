@@ -22,11 +22,13 @@ class Answer:
     center_deg
         RA, Dec of the middle of the image, ICRS.
     rotation_deg, parity
-        Position angle of "up" as the image is shown, north through east; +1 sky as seen, -1 mirrored.
+        Position angle of "up", north through east; +1 sky as seen, -1 mirrored. FITS images are shown with
+        their first row at the bottom, others with it on top, as stored: an EXIF orientation is not applied.
     log_odds
         log10 of the odds against chance.
     engine
-        Which way it was solved: "header", "pattern" (near a hint), "previous" (as the file before), "blind".
+        Which way it was solved: "header", "pattern" (near a hint), "previous" (as the file before), "blind";
+        or the name of another engine that gave the place.
     reason
         Why it was not solved; empty otherwise.
     written

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
+from sciastro.astrometry.residuals import described
 from sciastro.astrometry.sky import Hint
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import SolveOptions
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["solve"]
 
 log = logging.getLogger(__name__)
+
+# Columns of `Solution.matched` in pixels: of the grid, and lengths on it.
+PLACES, LENGTHS = ("x", "y", "x_fit", "y_fit"), ("dx", "dy", "radius", "sigma", "error")
 
 
 def solve(
@@ -215,12 +219,14 @@ def _on_file(solution: Solution, field: Field) -> Solution:
     from astropy import units as u
 
     step, table = field.step, solution.matched.copy()
-    for axis in ("x", "y"):
-        table[axis] = table[axis] * step + 0.5 * (step - 1) * u.pix
-        table[f"d{axis}"] = table[f"d{axis}"] * step
+    for name in PLACES:
+        table[name] = table[name] * step + 0.5 * (step - 1) * u.pix
+    for name in LENGTHS:
+        table[name] = table[name] * step
     return replace(
-        solution, wcs=file_wcs(solution, field), matched=table, scale=solution.scale / step,
+        solution, wcs=file_wcs(solution, field), matched=described(table), scale=solution.scale / step,
         rms_px=solution.rms_px * step, round_trip_px=solution.round_trip_px * step,
+        deviation_px=solution.deviation_px * step,
     )  # fmt: skip
 
 

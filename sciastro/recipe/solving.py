@@ -185,7 +185,13 @@ def as_before(field: Field, question: Question, until: float) -> Solution | None
 
 
 def whole_sky(field: Field, question: Question, until: float) -> Solution | None:
-    """Solve with the star patterns of the whole sky; first within what the user says, in part of the time."""
+    """Solve with the star patterns of the whole sky; first within what the user says, in part of the time.
+
+    What making the index and compiling takes, once for a user, is not of the time of a solve.
+    """
+    begin = time.monotonic()
+    sky_index()
+    until += time.monotonic() - begin
     limited = bounds(field, question)
     if limited is not None:
         now = time.monotonic()

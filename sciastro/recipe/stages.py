@@ -119,8 +119,9 @@ def place(run: Run) -> None:
             run.solutions[members.stem], run.reasons[members.stem] = solution, reason
             run.context.progress.advance("solve")
     with run.context.stage("register", len(run.lights)), beside() as start:
+        ready = None
         if run.goes_on("integrate") and len(run.sets) == 1 and run.growth is None:
-            start(lambda: prepare_memory(run.sets[0], run.calibrator, run.recipe, run.context))
+            ready = start(lambda: prepare_memory(run.sets[0], run.calibrator, run.recipe, run.context))
         for members in run.sets:
             if run.old(members) is None:
                 _register(run, members)
@@ -129,6 +130,8 @@ def place(run: Run) -> None:
             write_residuals(members, run.solutions[members.stem], run.context)
             name_crossings(members.lights)
         write_quality(run.sets, run.context)
+        if ready is not None:
+            ready.result()  # its error, if any
     run.left = noting(run.registered, run.lights, run.store, run.hint, run.recipe, run.context)
     keeps = bool({"calibrated", "registered"} & set(run.request.keep))
     alone = run.context.cluster is not None or run.context.workers == 1 or len(run.lights) > MANY

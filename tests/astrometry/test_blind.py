@@ -1,5 +1,7 @@
 """A blind search against truth: a made-up sky of its own, so that no test needs the index of the real one."""
 
+import time
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -123,6 +125,18 @@ def test_the_second_list_is_tried_where_the_first_holds_nothing(sky, index):
     lists = [lambda: nothing, lambda: stars]
     found = solve_blind(lists, SHAPE, index=index, stars_at=stars_at(sky), epoch=2020.0)
     assert off(found.wcs, true) < 0.001
+
+
+def test_the_time_is_kept(sky, index):
+    rng = np.random.default_rng(6)
+    x, y = rng.uniform(0, SHAPE[1], 120), rng.uniform(0, SHAPE[0], 120)
+    stars, asked = listed(x, y, rng.exponential(1.0, 120)), []
+    lists = [lambda: stars, lambda: asked.append("the second") or stars]
+    with pytest.raises(SolveError, match=r"; the time was over\.") as caught:
+        solve_blind(
+            lists, SHAPE, index=index, stars_at=stars_at(sky), epoch=2020.0, until=time.monotonic() - 1
+        )
+    assert asked == [] and str(caught.value).count("the time was over") == 1
 
 
 def test_bounds_are_kept(sky, index):

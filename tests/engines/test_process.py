@@ -42,8 +42,8 @@ def test_it_is_ended_with_its_children(tmp_path):
     )
     start = time.monotonic()
     with pytest.raises(SolveError, match="before the time was over"):
-        run([sys.executable, "-c", code], name="x", until=soon(1.5))
-    assert time.monotonic() - start < 6
+        run([sys.executable, "-c", code], name="x", until=soon(4))  # Python starts in that
+    assert time.monotonic() - start < 12
     child = int((tmp_path / "pid").read_text())
     for _ in range(50):
         if not alive(child):

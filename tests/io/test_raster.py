@@ -194,6 +194,13 @@ def test_unreadable_files(tmp_path, picture):
         read_raster(tmp_path / "float.tif")
 
 
+def test_a_picture_larger_than_pillow_reads(tmp_path, picture, monkeypatch):
+    write_png(tmp_path / "large.png", picture)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(FileError, match=r"million pixels\. Save it smaller"):
+        read_raster(tmp_path / "large.png")
+
+
 def test_folder_that_cannot_be_written(tmp_path, picture):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError):

@@ -134,6 +134,14 @@ def test_consensus_same_as_slow_twin():
         np.testing.assert_array_equal(causes[:, 0], [g.sum(axis=0) for g in groups])
 
 
+def test_consensus_of_frames_without_weight_is_missing():
+    values, none = np.ones((3, 70), np.float32), np.zeros(70, np.uint16)
+    quality = np.full(values.shape, 4, np.uint16)
+    out, counts, _ = count(values, quality, np.zeros(3, np.float32), none, none)
+    np.testing.assert_array_equal(out, 0x2001)
+    assert counts.sum() == 0
+
+
 def test_consensus_leaves_the_rim_out():
     rng = np.random.default_rng(4)
     values = np.where(rng.random((3, 9, 11)) < 0.5, np.nan, 1.0).astype(np.float32)

@@ -81,6 +81,13 @@ def test_a_file_of_a_color_camera_is_solved_on_its_own_pixels(tmp_path):
     x, _ = found.wcs.all_world2pix(used["ra"].value, used["dec"].value, 0)
     np.testing.assert_allclose(used["x"].value - x, used["dx"].value, atol=1e-3)
     assert np.hypot(used["dx"].value, used["dy"].value).max() < 2
+    np.testing.assert_allclose(used["x"] - used["x_fit"], used["dx"], atol=1e-9 * u.pix)
+    np.testing.assert_allclose(
+        used["radius"].value, np.hypot(used["x"].value - 499.5, used["y"].value - 399.5)
+    )
+    for name in ("sigma", "error"):
+        np.testing.assert_allclose(used[f"{name}_sky"].value, used[name].value * found.scale, rtol=1e-9)
+    assert used["radius"].info.description
     assert path.read_bytes() == before  # only the command writes
     frames = sciastro.solve(sciastro.open([path]), hint=(RA, DEC, SCALE / 2))  # `raw`, a mosaic of colors
     assert off(frames.sky.wcs(), (800, 1000)) < 0.2

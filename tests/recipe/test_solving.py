@@ -1,6 +1,7 @@
 """Where files look: hints, what is written beside them, and what a bad file says."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from small_nights import command
 
 from sciastro.core.wcs import celestial_from_header, tan_wcs
 from sciastro.io.reference import cone
-from sciastro.recipe.solving import Question, solve_files
+from sciastro.recipe import solving
+from sciastro.recipe.solvereading import from_pixels
+from sciastro.recipe.solving import Question, solve_files, whole_sky
 
 SHAPE, RA, DEC, SCALE = (600, 800), 83.0, 21.0, 12.0
 
@@ -65,6 +68,15 @@ def test_bad_files_have_reasons(tmp_path):
     done = list(solve_files([tmp_path / name for name in names], Question()))
     assert not any(one.solved for one in done)
     assert all(one.reason.endswith(".") for one in done)
+
+
+def test_making_the_index_is_not_of_the_time_of_a_solve(plane, monkeypatch):
+    given = []
+    monkeypatch.setattr(solving, "sky_index", lambda: time.sleep(0.3))
+    monkeypatch.setattr(solving, "solve_blind", lambda *_, until, **known: given.append(until))
+    until = time.monotonic() + 5
+    whole_sky(from_pixels(plane), Question(), until)
+    assert given[0] >= until + 0.3
 
 
 @pytest.mark.parametrize("words", [["--dec", "100"], ["--scale", "-1"], ["--ra", "10"], ["--seconds", "0"]])
