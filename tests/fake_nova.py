@@ -88,9 +88,9 @@ def _handler(state: FakeNova) -> type[BaseHTTPRequestHandler]:
             elif state.mode == "cut":
                 self.answer(200, b'{"status": "suc', "text/plain", size=400)
             elif state.mode == "drip":
-                self.answer(200, b" " * 5, "text/plain", size=500, pause=0.3)
+                self.answer(200, b" " * 100, "text/plain", size=500, pause=0.3)
             elif state.mode == "hang":
-                time.sleep(4)
+                time.sleep(30)
             else:
                 return False
             return True

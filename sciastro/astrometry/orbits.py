@@ -82,7 +82,7 @@ def _heliocentric(orbits: Orbits, jd: Floats) -> Floats:
     return np.stack([ex, c * ey - s * ez, s * ey + c * ez], axis=1)
 
 
-def earth_places(time: "Time", site: tuple[float, float, float] | None) -> Floats:
+def earth_places(time: "Time", site: tuple[float, float, float | None] | None) -> Floats:
     """Return where the observer is about the Sun [au], equatorial (n, 3).
 
     Parameters
@@ -90,7 +90,7 @@ def earth_places(time: "Time", site: tuple[float, float, float] | None) -> Float
     time
         (n,).
     site
-        Latitude, longitude east [deg], height [m]; None is the center of the Earth.
+        Latitude, longitude east [deg], height [m] (None: 0); None is the center of the Earth.
     """
     from astropy.coordinates import EarthLocation, get_body_barycentric
     from astropy.utils import iers
@@ -101,7 +101,7 @@ def earth_places(time: "Time", site: tuple[float, float, float] | None) -> Float
     place = np.asarray((earth - sun).T, dtype=np.float64)
     if site is None:
         return place
-    where = EarthLocation.from_geodetic(site[1], site[0], site[2])
+    where = EarthLocation.from_geodetic(site[1], site[0], site[2] or 0.0)
     x, y, z = (float(v.to_value("au")) for v in (where.x, where.y, where.z))
     # The Earth's rotation angle from UTC, to a second: 0.5 km on the ground, nothing at these distances.
     turn = np.deg2rad(280.46061837) + SPIN * (np.asarray(time.utc.jd) - 2451545.0)

@@ -19,7 +19,8 @@ def movers(
         Path | None, typer.Option(help="Orbital elements (MPCORB lines, CSV, ECSV): names known objects.")
     ] = None,
     site: Annotated[
-        str | None, typer.Option(help="LAT,LON,HEIGHT of the observer, for --orbits; none: geocenter.")
+        str | None,
+        typer.Option(help="LATITUDE,LONGITUDE[,HEIGHT] of the observer, for --orbits; none: geocenter."),
     ] = None,
     again: Annotated[bool, typer.Option(help="Search, or only report what an earlier search found.")] = True,
     report: Annotated[str | None, typer.Option(metavar="ades|mpc80", help="Also write a report.")] = None,
@@ -75,12 +76,13 @@ def movers(
 def _search(
     out: Path, how: tuple[float, float, float], known: tuple[Path | None, str | None], tell: Any
 ) -> None:
-    from sciastro.recipe.knownobjects import label_known, site_of
+    from sciastro.recipe.clocks import site_from_text
+    from sciastro.recipe.knownobjects import label_known
     from sciastro.recipe.moverfiles import sky_motion, write_movers
     from sciastro.recipe.movers import MoverOptions, find_movers
     from sciastro.recipe.moverstrips import write_strips
 
-    site = site_of(known[1])
+    site = site_from_text(known[1] or "", "--site")
     options = MoverOptions(threshold=how[0], fastest=how[1], false_tracks=how[2])
     found = find_movers(out, options, tell=tell)
     if known[0] is not None:

@@ -39,7 +39,8 @@ TIMES = (
 )
 JDS = ("jd", "jd_utc", "jdut", "datetime_jd", "julian_date")
 MJDS = ("mjd", "mjd_utc", "mjd_obs")
-RAS = ("ra", "ra_icrs", "ra_icrf", "raj2000", "ra_deg", "ra_j2000", "r.a.", "alpha", "rightascension")
+# Not "alpha" and "delta": in tables of Horizons they are the phase angle and the distance.
+RAS = ("ra", "ra_icrs", "ra_icrf", "raj2000", "ra_deg", "ra_j2000", "r.a.", "rightascension")
 DECS = (
     "dec",
     "dec_icrs",
@@ -50,7 +51,6 @@ DECS = (
     "dec_j2000",
     "decl",
     "decl.",
-    "delta",
 )
 LATER = ("tdb", "tt", "tai")
 HOW = "Give time (UTC), ra and dec as columns, or text of JPL Horizons or of the Minor Planet Center."

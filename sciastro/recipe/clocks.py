@@ -15,8 +15,10 @@ __all__ = ["backward_steps", "site_from_text", "site_of"]
 NUMBERED = re.compile(r"^(.*?)(\d{1,6})$")
 
 
-def site_from_text(text: str) -> tuple[float, float, float | None] | None:
+def site_from_text(text: str, where: str = "scan.site") -> tuple[float, float, float | None] | None:
     """Return latitude, longitude [deg] and height [m] of "28.3, -16.5, 2390"; None for "".
+
+    `where` is the option that says it.
 
     Raises
     ------
@@ -32,7 +34,7 @@ def site_from_text(text: str) -> tuple[float, float, float | None] | None:
     if len(numbers) not in (2, 3):
         raise OptionError(
             f"is '{text}'.",
-            where="scan.site",
+            where=where,
             remedy="Give latitude, longitude (east positive, degrees), height (meters): '28.3, -16.5, 2390'.",
         )
     site = Site(*numbers)

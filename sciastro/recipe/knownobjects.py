@@ -9,12 +9,11 @@ import numpy.typing as npt
 
 from sciastro.astrometry.orbits import Orbits, earth_places, sky_places
 from sciastro.astrometry.plane import separation
-from sciastro.errors import OptionError
 from sciastro.io.orbitfile import ELEMENTS, read_orbits
 from sciastro.recipe.moverfiles import sky_motion
 from sciastro.recipe.movers import Found, time_of
 
-__all__ = ["label_known", "site_of"]
+__all__ = ["label_known"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,29 +23,11 @@ MOST = 1800.0  # arcsec, whatever the epoch
 ALIKE = 0.15  # by which rate and direction of motion may differ, relative
 
 
-def site_of(text: str | None) -> tuple[float, float, float] | None:
-    """Return latitude, longitude (east) [deg] and height [m] of "LAT,LON,HEIGHT".
-
-    Raises
-    ------
-    OptionError
-        If it is not that.
-    """
-    if text is None:
-        return None
-    try:
-        latitude, longitude, height = (float(part) for part in text.split(","))
-    except ValueError:
-        latitude = longitude = height = float("nan")
-    if not (abs(latitude) <= 90 and abs(longitude) <= 360 and -500 <= height <= 9000):
-        raise OptionError(
-            f"is {text!r}.", where="--site", remedy="Write LATITUDE,LONGITUDE,HEIGHT: degrees (east), meters."
-        )
-    return latitude, longitude, height
-
-
 def label_known(
-    found: Sequence[Found], path: Path, site: tuple[float, float, float] | None, tell: Callable[[str], None]
+    found: Sequence[Found],
+    path: Path,
+    site: tuple[float, float, float | None] | None,
+    tell: Callable[[str], None],
 ) -> list[Found]:
     """Return the movers with the names of the objects that they are; objects not seen are told.
 
@@ -69,7 +50,7 @@ def label_known(
 
 
 def _labeled(
-    night: Found, orbits: Orbits, site: tuple[float, float, float] | None, tell: Callable[[str], None]
+    night: Found, orbits: Orbits, site: tuple[float, float, float | None] | None, tell: Callable[[str], None]
 ) -> Found:
     from astropy.time import Time
 
@@ -88,7 +69,7 @@ def _labeled(
         best = _match(orbits, when, site, (float(ra[0]), float(dec[0]), rate, angle), slack)
         if best >= 0:
             movers[k] = replace(mover, label=orbits.name[best])
-    radius = 0.6 * float(np.hypot(*one.looks[0].shape)) * one.scale / 3600
+    radius = 0.6 * float(np.hypot(*one.looks[0].shape)) * one.looks[0].frame.side * one.scale / 3600
     ra, dec, mag = sky_places(orbits, jd, earth_places(Time([middle]), site)[0])
     inside = np.flatnonzero(separation(ra, dec, *one.center) < radius)
     named = {mover.label for mover in movers}
@@ -103,7 +84,7 @@ def _labeled(
 def _match(
     orbits: Orbits,
     when: "object",
-    site: tuple[float, float, float] | None,
+    site: tuple[float, float, float | None] | None,
     seen: tuple[float, float, float, float],
     slack: Floats,
 ) -> int:

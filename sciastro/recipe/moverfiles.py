@@ -1,6 +1,5 @@
 """Tables of movers: one row per mover, and one per place of a mover on a frame."""
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -184,8 +183,10 @@ def time_scale(out: Path) -> str:
     """
     said = " ".join(str(text) for text in read_summary(out).get("warnings", []))
     for path in sorted((out / "stacks").glob("*/state.json")):
-        with contextlib.suppress(OSError):
+        try:
             said += path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return "unknown"  # nobody can say what the headers lacked
     return "unknown" if any(words in said for words in NO_SCALE) else "UTC"
 
 

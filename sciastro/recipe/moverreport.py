@@ -110,10 +110,11 @@ def write_report(out: Path, request: ReportRequest) -> int:
     )
     about = _about(movers)
     chosen = _chosen(movers, request.objects)
-    facts = _facts(request.facts, about)
+    of = {i: about[str(movers["target"][i]), str(movers["night"][i])] for i in chosen}
+    facts = _facts(request.facts, list(of.values()))
     rows = [movers[i] for i in chosen] if request.stacked else places
     observations = [
-        _observation(row, movers[i], about[str(movers["target"][i]), str(movers["night"][i])], name)
+        _observation(row, movers[i], of[i], name)
         for i, name in chosen.items()
         for row in _rows(rows, movers[i])
     ]
@@ -184,21 +185,28 @@ def _observation(row: Any, mover: Any, about: Mapping[str, Any], name: str) -> O
     )  # fmt: skip
 
 
-def _facts(given: Mapping[str, Any], about: Mapping[tuple[str, str], Mapping[str, Any]]) -> ReportFacts:
+def _facts(given: Mapping[str, Any], about: Sequence[Mapping[str, Any]]) -> ReportFacts:
     """Return the facts; the star catalog is that of the run where the user names none.
+
+    Parameters
+    ----------
+    about
+        Of the field of each mover that is reported.
 
     Raises
     ------
     OptionError
-        If a required one is missing; the message names all that are.
+        If a required one is missing; the message names all that are. If the fields were fitted to different
+        star catalogs, of which a report can name one.
     """
     facts = dict(given)
-    first: Mapping[str, Any] = next(iter(about.values()), {})
-    facts.setdefault("catalog", catalog_code(str(first.get("catalog", ""))))
-    if not facts.get("photometric_catalog"):
-        facts["photometric_catalog"] = catalog_code(str(first.get("mag_catalog", ""))) or facts["catalog"]
-    if facts.get("pixel_scale") is None and first:
-        facts["pixel_scale"] = float(first.get("scale", float("nan")))
+    first: Mapping[str, Any] = about[0] if about else {}
+    for fact, key in (("catalog", "catalog"), ("photometric_catalog", "mag_catalog")):
+        if not facts.get(fact):
+            facts[fact] = catalog_code(_one(about, key))
+    facts["photometric_catalog"] = facts["photometric_catalog"] or facts["catalog"]
+    if facts.get("pixel_scale") is None and len({round(float(one["scale"]), 3) for one in about}) == 1:
+        facts["pixel_scale"] = float(first["scale"])
     if facts.get("observers") and not facts.get("measurers"):
         facts["measurers"] = facts["observers"]
     if facts.get("observers") and not facts.get("submitter"):
@@ -229,6 +237,17 @@ def _facts(given: Mapping[str, Any], about: Mapping[tuple[str, str], Mapping[str
             value = str(value)
         values[one.name] = value
     return ReportFacts(**values)
+
+
+def _one(about: Sequence[Mapping[str, Any]], key: str) -> str:
+    """Return what all fields say of their catalog, "" for no field."""
+    said = list(dict.fromkeys(str(one.get(key, "")) for one in about))
+    if len(said) > 1:
+        raise OptionError(
+            f"differs between the fields: {', '.join(said)}.", where="star catalog of the movers",
+            remedy="Report them one by one with --object.",
+        )  # fmt: skip
+    return said[0] if said else ""
 
 
 def _is_list(value: object) -> bool:

@@ -13,6 +13,7 @@ from sciastro.astrometry.plane import deproject, project
 from sciastro.astrometry.sightings import Sightings, Stars
 from sciastro.core.quality import Quality
 from sciastro.core.stars import StarArray, empty_stars
+from sciastro.core.wcs import pixel_scale
 from sciastro.errors import FileError, MatchError
 from sciastro.io.tables import read_table
 from sciastro.measure.background import Background
@@ -90,7 +91,7 @@ class Field:
     center
         Tangent point of the plane: ra, dec [deg].
     scale
-        [arcsec / pixel].
+        [arcsec / pixel] of the frames' grid; a drizzled product has another.
     stars, mags, colors
         Sources of the stack on the plane; their magnitudes (NaN unknown).
     notes
@@ -173,7 +174,7 @@ def _field(
     stars, mags = _stars(out, best, center)
     return Field(
         out=out, store=store, target=target, product=best, frames=fit, left_out=left_out, center=center,
-        scale=float(best["wcs"]["scale_arcsec_px"]), stars=stars, mags=mags, notes=notes,
+        scale=pixel_scale(fit[0].world()), stars=stars, mags=mags, notes=notes,
     )  # fmt: skip
 
 

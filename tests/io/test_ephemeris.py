@@ -98,6 +98,7 @@ def test_rows_too_far_apart_are_told(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [("", "no ephemeris"), ("hello\nworld\n", "has no columns ra and dec"),
+     (CSV.replace("time,ra,dec", "time,ra,delta"), "has no columns ra and dec"),  # a distance
      (HORIZONS.replace("$$EOE", ""), "cut off"),
      (HORIZONS.replace("(ICRF)", "(a-app)"), "no astrometric positions"),
      (HORIZONS.replace("05 34 33.60", "n.a."), "a row that cannot be read"),

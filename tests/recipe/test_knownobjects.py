@@ -7,7 +7,8 @@ from astropy.time import Time
 
 from sciastro.astrometry.orbits import Orbits, earth_places, sky_places
 from sciastro.errors import OptionError
-from sciastro.recipe.knownobjects import _match, site_of
+from sciastro.recipe.clocks import site_from_text
+from sciastro.recipe.knownobjects import _match
 
 WHEN = Time("2024-01-13T22:00:00", scale="utc")
 SITE = (28.3, -16.51, 2390.0)
@@ -51,8 +52,14 @@ def test_parallax_of_the_site_is_seconds_of_arc():
 
 
 def test_sites():
-    assert site_of("28.3,-16.51,2390") == SITE
-    assert site_of(None) is None
-    for text in ("28.3", "a,b,c", "100,0,0", "10,10,99999"):
-        with pytest.raises(OptionError, match="LATITUDE,LONGITUDE,HEIGHT"):
-            site_of(text)
+    assert site_from_text("28.3,-16.51,2390") == SITE
+    sea = site_from_text("28.3, -16.51")
+    assert sea == (28.3, -16.51, None)
+    np.testing.assert_array_equal(
+        earth_places(Time([WHEN]), sea), earth_places(Time([WHEN]), (*sea[:2], 0.0))
+    )
+    for text in ("28.3", "a,b,c"):
+        with pytest.raises(OptionError, match=r"--site: is .* Give latitude, longitude"):
+            site_from_text(text, "--site")
+    with pytest.raises(OptionError, match="latitude 100"):
+        site_from_text("100,0,0")

@@ -14,11 +14,12 @@ from small_nights import command, reduce
 from sciastro.astrometry.evenmotion import fit_motion
 from sciastro.errors import FileError, MatchError, OptionError
 from sciastro.io.observation80 import parse_line80
-from sciastro.io.tables import read_table
+from sciastro.io.tables import read_table, write_table
 from sciastro.recipe.moverfiles import time_scale
 from sciastro.recipe.moverfit import Mover, Place
 from sciastro.recipe.moverreport import read_facts
-from sciastro.recipe.movers import _moves, find_movers, time_of
+from sciastro.recipe.movers import _moves, find_movers, read_summary, time_of
+from sciastro.recipe.movingfield import fields_of
 from sciastro.recipe.simulated import night_plan, write_night
 from sciastro.simulate.night import asteroids_of
 from sciastro.simulate.plan import middle_of
@@ -176,7 +177,43 @@ def test_times_of_an_unknown_zone_are_not_reported(searched, tmp_path):
     (copy / "stacks/1").mkdir(parents=True)
     (copy / "stacks/1/state.json").write_text('{"problems": ["names no time zone; the camera\'s clock ..."]}')
     assert time_scale(copy) == "unknown"
+    (copy / "stacks/1/state.json").write_bytes(b"\xff\xfe")  # nobody knows what it says
+    assert time_scale(copy) == "unknown"
     assert time_scale(out) == "UTC"
+
+
+def test_widths_and_errors_have_the_scale_of_the_frames(run):
+    _, out = run
+    summary = read_summary(out)
+    (plain,) = fields_of(out, summary)
+    for row in summary["products"]:
+        row["wcs"]["scale_arcsec_px"] /= 2  # as after drizzling onto pixels of half the size
+    (fine,) = fields_of(out, summary)
+    assert (
+        fine.scale
+        == plain.scale
+        == pytest.approx(2 * summary["products"][0]["wcs"]["scale_arcsec_px"], rel=1e-3)
+    )
+
+
+def test_fields_of_different_star_catalogs_are_not_mixed(searched, tmp_path):
+    _, out, _ = searched
+    copy = tmp_path / "copy"
+    (copy / "products").mkdir(parents=True)
+    movers, places = (read_table(out / f"products/{name}.ecsv") for name in ("movers", "movers_positions"))
+    movers.meta["fields"].append({**movers.meta["fields"][0], "target": "Other", "catalog": "Gaia DR3"})
+    other = movers["name"] == movers["name"][1]
+    movers["target"] = np.where(other, "Other", movers["target"])
+    places["target"] = np.where(places["name"] == movers["name"][1], "Other", places["target"])
+    write_table(copy / "products/movers.ecsv", movers)
+    write_table(copy / "products/movers_positions.ecsv", places)
+    words = ("movers", copy, "--no-again", "--report", "ades", "-o", tmp_path / "r.psv", *FACTS[:-2])
+    mixed = command(*words)
+    assert mixed.exit_code == 2
+    assert "star catalog of the movers: differs between the fields" in " ".join(mixed.stderr.split())
+    alone = command(*words, "--object", f"{movers['name'][1]}=2023 AB12")
+    assert alone.exit_code == 0, alone.output
+    assert "|Gaia3 " in (tmp_path / "r.psv").read_text()
 
 
 def test_facts_of_a_file(tmp_path):
