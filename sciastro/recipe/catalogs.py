@@ -51,9 +51,6 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 MagLimit: TypeAlias = "float | tuple[float | None, float | None] | None"
 
 EMBEDDED = "embedded"
-UNKNOWN_MOTION = (
-    15.0  # mas / yr; what an unknown motion adds to the error per year, as in the embedded catalog
-)
 FASTEST = 0.0030  # deg / yr: Barnard's star, the fastest of all, moves 0.00288
 SIZE = "SCIASTRO_CATALOG_GB"  # environment: gigabytes that the cache may have
 STEP, DEEP = 2.0, 20.0  # magnitudes deeper, where too few stars came; from here on: everything
@@ -313,7 +310,7 @@ def _remote(
     while True:
         answer = tiles_of(source, reach, faintest, offline=offline, limit=cache_limit())
         found = _selected(source, answer, region, epoch, limits, band, brightest)
-        if enough is None or faintest is None or len(found) >= enough:
+        if enough is None or faintest is None or _whole(found, source, faintest, band) >= enough:
             found.meta["faintest"] = faintest
             return found
         faintest = faintest + STEP if faintest + STEP < DEEP else None
@@ -321,13 +318,20 @@ def _remote(
 
 def _depth(source: Source, limit: float | None, band: str | None) -> float | None:
     """Return the depth (whole magnitudes of the source's band) that holds all down to `limit` in `band`."""
-    if limit is None:
-        return None
+    fainter = _fainter(source, band)
+    return None if limit is None or fainter is None else float(np.ceil(limit + fainter))
+
+
+def _fainter(source: Source, band: str | None) -> float | None:
+    """Return how much fainter in the source's band than in `band` a star can be [mag]; None: unknown."""
     name = band or ("V" if "Johnson V" in source.system else source.band)
-    if name == source.band:
-        return float(np.ceil(limit))
-    fainter = FAINTER.get((source.band, name))
-    return None if fainter is None else float(np.ceil(limit + fainter))
+    return 0.0 if name == source.band else FAINTER.get((source.band, name))
+
+
+def _whole(found: "QTable", source: Source, faintest: float, band: str | None) -> int:
+    """Return how many stars are so bright in `band` that a depth in the source's band has all like them."""
+    magnitude = found[magnitude_name(band, source.bands)].value
+    return int(np.count_nonzero(magnitude <= faintest - (_fainter(source, band) or 0.0)))
 
 
 def _selected(

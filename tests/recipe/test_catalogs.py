@@ -208,6 +208,24 @@ def test_few_bright_stars_do_not_bring_all_the_faint_ones(sky):
     assert found.meta["faintest"] is not None and one.asked[-1][1].faintest < 16
 
 
+def test_the_brightest_in_v_are_not_those_of_a_depth_in_g(sky, monkeypatch):
+    # To G = 11 there are 100 stars, but 90 as bright as the 90th in V only to V = 12: blue ones are missing.
+    one = sky(Sky(where=(50.0, 10.0, 1.0), n=1100))
+    v = one.g + np.where(np.arange(1100) % 2, 0.0, 4.0)
+    plain = one.table
+
+    def table(rows, complete=True):
+        made = plain(rows, complete)
+        made["mag"] = v[rows] * u.mag
+        return made
+
+    monkeypatch.setattr(one, "table", table)
+    found = cone((50.0, 10.0), 2.0, catalog="gaia-dr3", brightest=90)
+    rows = one.truth(50.0, 10.0, 2.0)
+    assert found["id"].tolist() == one.names[rows[np.argsort(v[rows])][:90]].tolist()
+    assert found.meta["faintest"] is not None
+
+
 def test_a_cut_answer_is_asked_for_in_pieces(sky):
     one = sky(Sky(where=(50.0, 10.0, 1.5), n=20_000, most=1500))
     found = cone((50.0, 10.0), 2.0, catalog="gaia-dr3", fallback=False)
