@@ -200,7 +200,7 @@ def solve_blind(
                 kept.append((stars, _brightest(stars)))
             stars, points = kept[number]
             for found in chain(
-                search.wide(stars, points, first, last), search.narrow(stars, points, first, last)
+                search.narrow(stars, points, first, last), search.wide(stars, points, first, last)
             ):
                 if isinstance(found, Solution):
                     return found

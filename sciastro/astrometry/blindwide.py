@@ -67,7 +67,18 @@ class _Large:
     slot_start: npt.NDArray[np.int64]
 
 
+_LARGE: list[tuple[QuadIndex, _Large]] = []  # of the index asked last: choosing them reads all of it
+
+
 def _large(index: QuadIndex) -> _Large:
+    for known, large in _LARGE:
+        if known is index:
+            return large
+    _LARGE[:] = [(index, _chosen(index))]
+    return _LARGE[0][1]
+
+
+def _chosen(index: QuadIndex) -> _Large:
     keep = index.level_low[index.level_of] >= SMALLEST
     before = np.concatenate([[0], np.cumsum(keep)])
     return _Large(
