@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sciastro.core.wcs import celestial_from_header, center, footprint_radius
 from sciastro.errors import CatalogError, FileError, UsageError
 from sciastro.io import reference
+from sciastro.io.fitsunits import integer, walk
 from sciastro.io.headers import FrameFacts, facts_from_header
 from sciastro.io.reader import probe
 from sciastro.io.skytiles import TileStore, tile_stores, tiles_folder
@@ -113,22 +114,28 @@ def _numbers(words: Sequence[str]) -> list[float] | None:
 def _of_file(path: Path, radius: float | None) -> Wanted | None:
     """Return where the first image of a file with world coordinates is."""
     if path.suffix.lower() == ".wcs":
-        from astropy.io import fits
-
-        header = fits.getheader(path)
-        shape = int(header.get("IMAGEH", 0)), int(header.get("IMAGEW", 0))
-        return _of_header(path, header, shape, radius)
-    for image in probe(path):
+        return _of_wcs(path, radius)
+    besides = (path.with_name(f"{path.name}.wcs"), path.with_suffix(".wcs"))
+    beside = next((one for one in besides if one.is_file()), None)
+    try:
+        images = probe(path)
+    except FileError:
+        if beside is None:
+            raise
+        images = []  # a picture, which is no frame; where it looks is told beside it
+    for image in images:
         found = _of_header(path, image.header, (image.shape[0], image.shape[1]), radius)
         if found is not None:
             return found
-    beside = path.with_suffix(".wcs")
-    if beside.is_file():
-        first = probe(path)[0]
-        from astropy.io import fits
+    return _of_wcs(beside, radius) if beside is not None else None
 
-        return _of_header(path, fits.getheader(beside), (first.shape[0], first.shape[1]), radius)
-    return None
+
+def _of_wcs(path: Path, radius: float | None) -> Wanted | None:
+    """Return where the image of a ``.wcs`` file is: a header that tells its size, too."""
+    header = next((unit.header for unit in walk(path)), None)
+    if header is None:
+        return None
+    return _of_header(path, header, (integer(header, "IMAGEH", 0), integer(header, "IMAGEW", 0)), radius)
 
 
 def _of_header(

@@ -11,6 +11,7 @@ from small_nights import command, reduce
 from sciastro.core.wcs import tan_wcs
 from sciastro.errors import CatalogError
 from sciastro.io import reference
+from sciastro.io.raster import write_png
 from sciastro.recipe import catalogkeeping, catalogs
 from sciastro.recipe.catalogkeeping import regions_of
 from sciastro.remote.columns import COLUMNS, star_table
@@ -137,6 +138,21 @@ def test_regions_of_images_and_folders(tmp_path, good_night, good_run):
     fits.PrimaryHDU(header=header).writeto(tmp_path / "picture.wcs", output_verify="fix")
     (beside,) = regions_of([str(tmp_path / "picture.wcs")], None)
     assert beside.region.radius == pytest.approx(one.region.radius, rel=1e-6)
+    write_png(tmp_path / "picture.png", np.zeros((400, 600, 3), np.float32))
+    assert regions_of([str(tmp_path / "picture.png")], None)[0].region == beside.region
+    (tmp_path / "picture.wcs").rename(tmp_path / "picture.png.wcs")
+    assert regions_of([str(tmp_path / "picture.png")], None)[0].region == beside.region
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"SIMPLE  = T", None])
+def test_a_wcs_file_that_is_none_is_told(tmp_path, content):
+    path = tmp_path / "field.wcs"
+    if content is None:
+        fits.PrimaryHDU(header=fits.Header({"IMAGEW": "wide", "IMAGEH": 3})).writeto(path)
+    else:
+        path.write_bytes(content)
+    text = told("fetch", path, code=3)
+    assert "field.wcs" in text and "bug" not in text
 
 
 # --- runs -------------------------------------------------------------------------------------------
