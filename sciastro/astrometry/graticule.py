@@ -11,7 +11,8 @@ import erfa
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.onimage import Frame, separation
+from sciastro.astrometry.onimage import Frame
+from sciastro.astrometry.plane import separation
 
 __all__ = ["Line", "boundaries", "clipped", "constellation_of", "dec_text", "figure", "graticule", "ra_text"]
 

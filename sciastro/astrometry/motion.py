@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.motion import moved_vectors, places_of
+
 if TYPE_CHECKING:
     from astropy import units as u
     from astropy.table import QTable, Table
@@ -61,41 +63,35 @@ def at_date(table: "QTable", year: float | None) -> tuple[Floats, Floats, Floats
     """
     from astropy import units as u
 
-    ra, dec = np.deg2rad(numbers(table, "ra", u.deg)), np.deg2rad(numbers(table, "dec", u.deg))
+    ra, dec = numbers(table, "ra", u.deg), numbers(table, "dec", u.deg)
     errors = [numbers(table, name, u.arcsec) for name in ("ra_err", "dec_err")]
     err2 = 0.5e6 * np.sum(np.nan_to_num(errors) ** 2, axis=0)  # mas2, per axis
     if year is None or ra.size == 0:
-        return np.rad2deg(ra) % 360, np.rad2deg(dec), np.sqrt(err2) / 1000
+        return ra % 360, dec, np.sqrt(err2) / 1000
     years = year - _epochs(table, year)
     moves = bool(np.any(np.abs(years) > AT_ONCE))
     parallax = numbers(table, "parallax", u.mas)
     near = np.isfinite(parallax)
     if not moves and not near.any():
         err2 = err2 + 0.5 * UNKNOWN_PARALLAX**2
-        return np.rad2deg(ra) % 360, np.rad2deg(dec), np.sqrt(err2) / 1000
-    sin_ra, cos_ra, sin_dec, cos_dec = np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
-    east = np.stack([-sin_ra, cos_ra, np.zeros_like(ra)], axis=-1)
-    north = np.stack([-sin_dec * cos_ra, -sin_dec * sin_ra, cos_dec], axis=-1)
-    there = np.stack([cos_dec * cos_ra, cos_dec * sin_ra, sin_dec], axis=-1)
+        return ra % 360, dec, np.sqrt(err2) / 1000
+    names = "pm_ra_cosdec" if "pm_ra_cosdec" in table.colnames else "pm_ra", "pm_dec"
+    pm_ra, pm_dec = (numbers(table, name, u.mas / u.yr) for name in names)
+    there = moved_vectors(ra, dec, pm_ra, pm_dec, years)
     if moves:
-        names = "pm_ra_cosdec" if "pm_ra_cosdec" in table.colnames else "pm_ra", "pm_dec"
-        for axis, name in zip((east, north), names, strict=True):
-            motion = numbers(table, name, u.mas / u.yr)
+        for name, motion in zip(names, (pm_ra, pm_dec), strict=True):
             doubt = numbers(table, f"{name.removesuffix('_cosdec')}_err", u.mas / u.yr)
-            there = there + axis * (np.nan_to_num(motion) * MAS * years)[:, None]
             doubt = np.where(np.isfinite(motion), np.nan_to_num(doubt), UNKNOWN_PM)
             err2 = err2 + 0.5 * (doubt * years) ** 2
+    sin_ra, cos_ra, sin_dec, cos_dec = (f(np.deg2rad(x)) for x in (ra, dec) for f in (np.sin, np.cos))
+    east = np.stack([-sin_ra, cos_ra, np.zeros_like(ra)], axis=-1)
+    north = np.stack([-sin_dec * cos_ra, -sin_dec * sin_ra, cos_dec], axis=-1)
     place = observer(year)
     factor2 = 0.5 * ((east @ place) ** 2 + (north @ place) ** 2)  # au2, per axis
     there = there - (np.nan_to_num(parallax) * MAS)[:, None] * place
     doubt = np.where(near, np.nan_to_num(numbers(table, "parallax_err", u.mas)), UNKNOWN_PARALLAX)
     err2 = err2 + factor2 * doubt**2
-    x, y, z = there.T
-    return (
-        np.rad2deg(np.arctan2(y, x)) % 360,
-        np.rad2deg(np.arctan2(z, np.hypot(x, y))),
-        np.sqrt(err2) / 1000,
-    )
+    return (*places_of(there), np.sqrt(err2) / 1000)
 
 
 def _epochs(table: "QTable", year: float) -> Floats:

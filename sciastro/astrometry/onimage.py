@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.astrometry.plane import separation
 from sciastro.core.wcs import center, footprint_radius
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["Ellipse", "Frame", "frame_of", "separation"]
+__all__ = ["Ellipse", "Frame", "frame_of"]
 
 Floats = npt.NDArray[np.float64]
 STEP = 1.0 / 3600  # deg: of the difference that measures the local axes
@@ -161,15 +162,3 @@ def frame_of(wcs: "WCS", shape: tuple[int, int]) -> Frame:
         away = separation(ra, dec, *wcs.all_pix2world(x.ravel(), y.ravel(), 0))
         radius = float(np.nanmax(away))
     return Frame(wcs, shape, ra % 360, dec, radius)
-
-
-def separation(ra0: npt.ArrayLike, dec0: npt.ArrayLike, ra: npt.ArrayLike, dec: npt.ArrayLike) -> Floats:
-    """Return the angle between positions [deg], exact for small and for large ones (Vincenty's formula)."""
-    a0, d0, a, d = (np.radians(np.asarray(one, np.float64)) for one in (ra0, dec0, ra, dec))
-    delta = a - a0
-    across = np.hypot(
-        np.cos(d) * np.sin(delta), np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(delta)
-    )
-    return np.asarray(
-        np.degrees(np.arctan2(across, np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(delta)))
-    )

@@ -10,7 +10,8 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from sciastro.astrometry.graticule import constellation_of
-from sciastro.astrometry.onimage import Frame, frame_of, separation
+from sciastro.astrometry.onimage import Frame, frame_of
+from sciastro.astrometry.plane import separation
 from sciastro.core.wcs import parity, rotation
 from sciastro.io.skydata import (
     TYPES,

@@ -9,7 +9,7 @@ from G and BP-RP as in the embedded catalog, so that both give the same zero poi
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +21,7 @@ from sciastro.remote.columns import Depth, Region, star_table
 from sciastro.remote.counts import expected_stars
 from sciastro.remote.limits import DEFAULTS, Limits, refuse_offline
 from sciastro.remote.tap import Query, ask_tap, columns_of
+from sciastro.remote.transport import repeated
 from sciastro.remote.trouble import Trouble, outage, shown
 from sciastro.remote.votable import ServerError, VOTable
 
@@ -158,7 +159,7 @@ class GaiaDR3:
             welcome = {name: WELCOME[name] for name in names if name in WELCOME}
             adql = gaia_adql(region, depth, self.rows, names)
             query = Query(adql, self.rows + 1, NEEDED, welcome, job)
-            return _again(
+            return repeated(
                 lambda: ask_tap(archive, query, limits=self.limits, until=until), self.limits, until
             )
 
@@ -220,16 +221,3 @@ def _floats(table: Any, name: str) -> Floats:
         return np.full(len(table), np.nan)
     column = np.ma.asarray(table[name])
     return np.asarray(np.ma.filled(column.astype(np.float64), np.nan))
-
-
-def _again(ask: Callable[[], VOTable], limits: Limits, until: float) -> VOTable:
-    """Return the answer of a server, asked again where its trouble may pass."""
-    for attempt in range(limits.attempts):
-        try:
-            return ask()
-        except Trouble as trouble:
-            pause = max(limits.pause * 2**attempt, min(trouble.wait, 30.0))
-            if not trouble.retry or attempt + 1 >= limits.attempts or time.monotonic() + pause >= until:
-                raise
-            time.sleep(pause)
-    raise AssertionError("there is at least one attempt")

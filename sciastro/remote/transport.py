@@ -20,7 +20,7 @@ from sciastro.remote.wire import LOGIN, Answer, Kind, Request, send, title_of
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["Answer", "Limits", "Request", "Trouble", "ask", "fetch", "offline", "session"]
+__all__ = ["Answer", "Limits", "Request", "Trouble", "ask", "fetch", "offline", "repeated", "session"]
 
 T = TypeVar("T")
 LONGEST_WAIT = 30.0  # seconds; a server whose Retry-After asks for more is left alone
@@ -78,23 +78,43 @@ def _one_mirror(
     request: Request, make: Callable[[Answer], T], kinds: frozenset[Kind], limits: Limits, until: float
 ) -> tuple[list[T], Trouble | None]:
     """Return the result of one mirror in a list, or an empty list and the last trouble."""
-    trouble: Trouble | None = None
+
+    def once() -> T:
+        return make(_looked_at(send(request, limits=limits, seconds=until - time.monotonic()), kinds))
+
+    try:
+        return [repeated(once, limits, until)], None
+    except Trouble as trouble:
+        return [], trouble
+    except CatalogError as error:
+        return [], Trouble(error.found.rstrip("."), remedy=error.remedy)
+
+
+def repeated(once: Callable[[], T], limits: Limits, until: float) -> T:
+    """Return the answer of one server, asked again where its trouble may pass.
+
+    Parameters
+    ----------
+    once
+        Asks it.
+    until
+        `time.monotonic` by which everything must be done.
+
+    Raises
+    ------
+    Trouble
+        The last one.
+    """
     for attempt in range(limits.attempts):
-        if attempt and trouble is not None:
-            pause = max(limits.pause * 2 ** (attempt - 1), trouble.wait)
-            if trouble.wait > LONGEST_WAIT or time.monotonic() + pause >= until:
-                break
-            time.sleep(pause)
         try:
-            answer = send(request, limits=limits, seconds=until - time.monotonic())
-            return [make(_looked_at(answer, kinds))], None
-        except Trouble as error:
-            trouble = error
-        except CatalogError as error:
-            trouble = Trouble(error.found.rstrip("."), remedy=error.remedy)
-        if not trouble.retry:
-            break
-    return [], trouble
+            return once()
+        except Trouble as trouble:
+            pause = max(limits.pause * 2**attempt, trouble.wait)
+            late = trouble.wait > LONGEST_WAIT or time.monotonic() + pause >= until
+            if late or not trouble.retry or attempt + 1 >= limits.attempts:
+                raise
+        time.sleep(pause)
+    raise AssertionError("there is at least one attempt")
 
 
 def _looked_at(answer: Answer, kinds: frozenset[Kind]) -> Answer:

@@ -4,7 +4,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, Sip
 
-from sciastro.astrometry.onimage import frame_of, separation
+from sciastro.astrometry.onimage import frame_of
+from sciastro.astrometry.plane import separation
 from sciastro.core.wcs import tan_wcs
 
 SHAPE = (800, 1000)

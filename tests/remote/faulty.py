@@ -6,9 +6,11 @@ a fault without a body passes the request on to `upstream` and spoils what comes
 
 import gzip
 import http.client
+import os
 import re
 import threading
 import time
+import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,6 +48,17 @@ class Fault:
 
 
 GOOD = Fault()
+TAP = os.environ.get("SCIASTRO_TAP_URL", "http://127.0.0.1:8080/tap").rstrip("/")
+
+
+def tap_runs() -> bool:
+    """Return whether a real TAP service answers at `TAP`; something else may listen there."""
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{TAP}/availability", timeout=5.0) as answer:
+            return b"true" in answer.read()
+    except (OSError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)

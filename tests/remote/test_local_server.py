@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from faulty import PORTAL, Fault, FaultyServer
+from faulty import PORTAL, TAP, Fault, FaultyServer, tap_runs
 
 from sciastro.errors import CatalogError
 from sciastro.io.skytiles import tiles_folder
@@ -27,23 +27,14 @@ from sciastro.remote.limits import Limits
 from sciastro.remote.tap import Query, ask_tap
 from sciastro.remote.trouble import Trouble
 
-URL = os.environ.get("SCIASTRO_TAP_URL", "http://127.0.0.1:8080/tap").rstrip("/")
+URL = TAP
 STARS = Path(os.environ.get("SCIASTRO_TAP_STARS", "/var/gavo/inputs/gaiadr3/data/stars.csv"))
 CENTER = (83.8, -5.4)
 PATIENT = Limits(connect=5.0, read=30.0, total=90.0, attempts=2, pause=0.1)
 
 
-def running() -> bool:
-    try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{URL}/availability", timeout=5.0) as answer:
-            return b"true" in answer.read()
-    except (OSError, ValueError):
-        return False
-
-
 pytestmark = [
-    pytest.mark.skipif(not running(), reason=f"no TAP server at {URL} (../shared/services/tap/start.sh)"),
+    pytest.mark.skipif(not tap_runs(), reason=f"no TAP server at {URL} (../shared/services/tap/start.sh)"),
     pytest.mark.filterwarnings("ignore::astropy.io.votable.exceptions.VOWarning"),
 ]
 

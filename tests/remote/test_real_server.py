@@ -1,38 +1,30 @@
 """A real TAP server on this machine, asked directly and through a proxy that goes wrong.
 
-It is not part of the project: where none answers on 127.0.0.1:8080 these tests are skipped.
+It is not part of the project: where none answers (127.0.0.1:8080, or SCIASTRO_TAP_URL) these tests are
+skipped.
 """
 
-import socket
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from faulty import Fault, FaultyServer
+from faulty import TAP, Fault, FaultyServer, tap_runs
 
 from sciastro.errors import CatalogError
 from sciastro.remote.columns import Depth, Region
 from sciastro.remote.gaia import GaiaDR3
 from sciastro.remote.limits import Limits
 
-REAL = "http://127.0.0.1:8080"
+REAL = TAP.removesuffix("/tap")
 HERE = Region(83.8, -5.4, 0.2)
 PATIENT = Limits(connect=5, read=60, total=120)
 QUICK = Limits(connect=5, read=4.0, total=20, attempts=2, pause=0.05, max_bytes=20_000_000)
 BUDGET = 60.0  # seconds
 
 
-def _there() -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", 8080), timeout=1):
-            return True
-    except OSError:
-        return False
-
-
 pytestmark = [
-    pytest.mark.skipif(not _there(), reason="no TAP server on 127.0.0.1:8080"),
+    pytest.mark.skipif(REAL == TAP or not tap_runs(), reason=f"no TAP server at {REAL}/tap"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
