@@ -118,6 +118,11 @@ def annotate_file(path: Path, out: Path | None = None, wish: Wish = WISH) -> Ann
         raise UsageError("is no PNG or JPEG.", where=str(target), remedy="End its name with .png or .jpg.")
     if target.exists() and path.exists() and target.samefile(path):
         raise UsageError("is the image itself.", where=str(target), remedy="Name another output file.")
+    table = target.with_suffix(".ecsv")
+    if table.is_file() and not _ours(table):
+        raise UsageError(
+            "is another table, and would be lost.", where=str(table), remedy="Name another output file."
+        )
     for name in wish.objects:
         if name not in KINDS:
             find(name)
@@ -130,13 +135,18 @@ def annotate_file(path: Path, out: Path | None = None, wish: Wish = WISH) -> Ann
     )  # fmt: skip
     content["labeled"] = named
     write = write_png if target.suffix.lower() == ".png" else write_jpeg
-    table = target.with_suffix(".ecsv")
     with output_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         write(target, picture)
         with atomic_path(table) as part:
             Table(content).write(part, format="ascii.ecsv", overwrite=True)
     return Annotated(str(path), str(target), str(table), wcs_from, content)
+
+
+def _ours(table: Path) -> bool:
+    """Return whether a file is a table of what is in a field, which may be written anew."""
+    with output_errors(table), table.open("rb") as file:
+        return b"{constellation: " in file.read(16_384)
 
 
 def place_of(path: Path, field: Field, wish: Wish) -> tuple[WCS, str]:

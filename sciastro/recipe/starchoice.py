@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.astrometry.motion import UNKNOWN_PM
 from sciastro.core.healpix import unit_vectors
 from sciastro.core.motion import moved_vectors, places_of
 from sciastro.errors import OptionError
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["at_epoch", "brightest_first", "chosen", "magnitude_name", "moved_into", "only_columns"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-
-UNKNOWN_MOTION = 15.0  # mas / yr that an unknown motion adds to the error, as in the embedded catalog
 
 
 def moved_into(
@@ -55,7 +54,7 @@ def at_epoch(
         "epoch_obs": at,
     }
     for axis in ("ra", "dec"):
-        motion = np.where(known, columns.get(f"pm_{axis}_err", np.nan), UNKNOWN_MOTION)
+        motion = np.where(known, columns.get(f"pm_{axis}_err", np.nan), UNKNOWN_PM)
         # An epoch that nobody tells makes the growth unknown, and so the error.
         out[f"{axis}_err"] = np.hypot(columns[f"{axis}_err"], motion * (epoch - at) / 1000)
     return out

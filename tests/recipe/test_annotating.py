@@ -158,6 +158,20 @@ def test_the_image_itself_is_never_replaced(tmp_path):
     assert "image itself" in " ".join(done.output.split())
 
 
+def test_a_table_of_something_else_is_not_lost(tmp_path):
+    path = image(tmp_path / "m13.fits", tan_wcs(250.42, 36.6, 5.0, SHAPE))
+    mine = tmp_path / "m13.ecsv"
+    Table({"flux": [1.0]}).write(mine, format="ascii.ecsv")
+    before = mine.read_bytes()
+    done = command("annotate", path, "-o", tmp_path / "m13.png", "--size", "300")
+    assert done.exit_code == 2
+    assert "another table" in " ".join(done.output.split())
+    assert mine.read_bytes() == before
+    mine.unlink()
+    for _ in range(2):  # its own is written anew
+        assert command("annotate", path, "-o", tmp_path / "m13.png", "--size", "300").exit_code == 0
+
+
 def test_mirrored_files_are_shown_as_the_sky_is(tmp_path):
     tables = []
     for parity in (1, -1):
