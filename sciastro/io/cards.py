@@ -18,6 +18,7 @@ SEXAGESIMAL = re.compile(
     r"^(?P<sign>[+-]?)\s*(?P<a>\d{1,3})\s*[:\shdHD°º]\s*(?P<b>\d{1,2}(?:[.,]\d+)?)\s*"
     r"(?:[:\smM'′’]\s*(?P<c>\d{1,2}(?:[.,]\d*)?)?\s*[sS\"″”']*)?\s*(?P<side>[NSEWnsew]?)$"
 )
+SIXTY = re.compile(r"(:\d\d:)60(?=\D|$)")  # a leap second, or rounded badly
 OLD_DATE = re.compile(r"^(\d{1,2})/(\d{1,2})/(\d{2}|\d{4})$")
 CLOCK = re.compile(r"^(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?$")
 MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
@@ -158,7 +159,7 @@ def parse_date(text: str, clock: str = "") -> tuple[datetime, bool] | None:
     ----------
     text
         ISO 8601, with a zone ("-0700", "Z") or without (then UTC), any number of digits of a second;
-        or the old FITS style dd/mm/yy, where 50 to 99 means 19yy.
+        or the old FITS style dd/mm/yy, where 50 to 99 means 19yy. Second 60 is the first of the next minute.
     clock
         Time of day (hh:mm:ss.s), used where `text` has none.
     """
@@ -171,9 +172,11 @@ def parse_date(text: str, clock: str = "") -> tuple[datetime, bool] | None:
                 year += 1900 if year >= 50 else 2000
             moment, timed = datetime(year, month, day, tzinfo=UTC), False
         else:
+            text, sixty = SIXTY.subn(r"\g<1>59", text)
             moment = datetime.fromisoformat(text.replace(" ", "T") if "T" not in text else text)
+            moment += timedelta(seconds=sixty)
             timed = "T" in text or " " in text
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     if timed:

@@ -509,6 +509,13 @@ def test_old_dates_follow_the_standard():
     assert parse_date("2020-02-30") is None
 
 
+def test_second_sixty_is_the_first_of_the_next_minute():
+    assert parse_date("2016-12-31T23:59:60") == (utc("2017-01-01T00:00:00"), True)
+    assert parse_date("2020-05-06 07:08:60.25Z") == (datetime(2020, 5, 6, 7, 9, 0, 250_000, tzinfo=UTC), True)
+    assert parse_date("2016-12-31T23:59:61") is None
+    assert parse_date("9999-12-31T23:59:60") is None
+
+
 @pytest.mark.parametrize(
     ("cards", "pointing"),
     [
