@@ -67,7 +67,9 @@ def _labeled(
         ra, dec = one.sky(mover.motion.x, mover.motion.y)
         rate, _, angle, _ = sky_motion(one, mover)
         best = _match(orbits, when, site, (float(ra[0]), float(dec[0]), rate, angle), slack)
-        if best >= 0:
+        if best >= 0 and any(other.label == orbits.name[best] for other in movers[:k]):
+            tell(f"{mover.name} could be {orbits.name[best]}, as another mover is; it has no label")
+        elif best >= 0:
             movers[k] = replace(mover, label=orbits.name[best])
     radius = 0.6 * float(np.hypot(*one.looks[0].shape)) * one.looks[0].frame.side * one.scale / 3600
     ra, dec, mag = sky_places(orbits, jd, earth_places(Time([middle]), site)[0])
@@ -88,7 +90,10 @@ def _match(
     seen: tuple[float, float, float, float],
     slack: Floats,
 ) -> int:
-    """Return the object that is where something is seen and moves alike, -1 if none."""
+    """Return the object that is where something is seen and moves alike, -1 if none or more than one.
+
+    Labels go into reports: what cannot be told apart must not have one.
+    """
     from astropy import units as u
     from astropy.time import Time
 
@@ -104,4 +109,4 @@ def _match(
     angle = np.deg2rad(seen[3])
     off = np.hypot(east - seen[2] * np.sin(angle), north - seen[2] * np.cos(angle))
     good = (apart < slack) & (off < ALIKE * seen[2] + 0.02)
-    return int(np.argmin(np.where(good, apart, np.inf))) if good.any() else -1
+    return int(np.argmax(good)) if good.sum() == 1 else -1

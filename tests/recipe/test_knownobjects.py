@@ -1,14 +1,21 @@
 """Movers named by orbits that the user gives."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy import units as u
 from astropy.time import Time
 
+from sciastro.astrometry.evenmotion import Motion
 from sciastro.astrometry.orbits import Orbits, earth_places, sky_places
 from sciastro.errors import OptionError
+from sciastro.io.orbitfile import ELEMENTS
+from sciastro.recipe import knownobjects
 from sciastro.recipe.clocks import site_from_text
 from sciastro.recipe.knownobjects import _match
+from sciastro.recipe.moverfit import Errors, Mover
+from sciastro.recipe.movers import Found
 
 WHEN = Time("2024-01-13T22:00:00", scale="utc")
 SITE = (28.3, -16.51, 2390.0)
@@ -42,6 +49,31 @@ def test_what_is_there_and_moves_so_is_it(k):
     assert _match(orbits, WHEN, SITE, (ra, dec + 200 / 3600, rate, angle), slack) == -1
     assert _match(orbits, WHEN, SITE, (ra, dec, rate, angle + 60), slack) == -1
     assert _match(orbits, WHEN, SITE, (ra, dec, 2 * rate + 0.1, angle), slack) == -1
+
+
+def test_what_cannot_be_told_apart_has_no_label():
+    orbits = three()
+    twin = Orbits(("A", "A2"), *(np.repeat(getattr(orbits, name)[:1], 2) for name in ELEMENTS))
+    place = seen(orbits, 0, SITE)
+    assert _match(orbits, WHEN, SITE, place, np.full(3, 60.0)) == 0
+    assert _match(twin, WHEN, SITE, place, np.full(2, 60.0)) == -1
+
+
+def test_one_object_names_one_mover(monkeypatch):
+    orbits, said = three(), []
+    frame = SimpleNamespace(time=0.0, side=2.0)
+    field = SimpleNamespace(
+        frames=[frame], looks=[SimpleNamespace(shape=(100, 100), frame=frame)], scale=2.0, target="T",
+        center=(10.0, 10.0), sky=lambda x, y: (np.array([10.0]), np.array([10.0])),
+    )  # fmt: skip
+    motion = Motion(0.0, 0.0, 0.0, 1.0, 0.0, 0.1, 0.1, 1.0, 2, 9.0)
+    movers = [Mover((), motion, None, (0, 0, 0), 18.0, 0.1, False, 0.0, name) for name in ("M001", "M002")]
+    night = Found(field, tuple(movers), Errors(), 0.0, {}, 2)
+    monkeypatch.setattr(knownobjects, "_match", lambda *_: 1)
+    monkeypatch.setattr(knownobjects, "sky_motion", lambda *_: (1.0, 0.1, 90.0, 1.0))
+    labeled = knownobjects._labeled(night, orbits, SITE, said.append)
+    assert [one.label for one in labeled.movers] == ["B", ""]
+    assert any("M002 could be B, as another" in text for text in said)
 
 
 def test_parallax_of_the_site_is_seconds_of_arc():
