@@ -9,7 +9,8 @@ where the refined solution passes the test of `solve_field`, which does not know
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from itertools import chain, pairwise, product
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,8 @@ FEW = 30  # brightest image stars of a second judgement, which a field of few ca
 FEWEST_WIDE = 20  # stars of a wide picture
 BRIGHT_SKY = 3000  # stars that its camera is fitted to
 CELLS = 4  # per axis, from which the stars are taken in turn
-LOOKS = ((0.01, 1.5), (0.025, 4.0))  # distance of alike codes, error of a star [pixel]: plain, distorted
+Looks: TypeAlias = tuple[tuple[float, float], ...]
+LOOKS: Looks = ((0.01, 1.5), (0.025, 4.0))  # distance of alike codes, error of a star [pixel]: plain, bent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +104,7 @@ def spread_out(points: Floats, shape: tuple[int, int], most: int) -> npt.NDArray
 def places(
     points: Floats, shape: tuple[int, int], index: QuadIndex, where: Where, *, first: int = DEPTHS[0],
     last: int = DEPTHS[-1], until: float = np.inf, spread: bool = True, tally: Tally | None = None,
+    looks: Looks = LOOKS,
 ) -> Iterator[Place]:  # fmt: skip
     """Yield places whose odds are beyond chance, as the quads grow fainter.
 
@@ -116,11 +119,13 @@ def places(
     spread
         Whether stars are taken from all parts of the frame in turn, which crowds and nebulae need, or the
         brightest first, which fields with few catalog stars need.
+    looks
+        Distance of alike codes and error of a star [pixel], one pair after the other.
     """
     chosen = points[spread_out(points, shape, VOTERS)] if spread else points[:VOTERS]
     x, y = (np.ascontiguousarray(column) for column in chosen.T)
     signs = (1, -1) if where.parity is None else (where.parity,)
-    for tolerance, sigma in LOOKS:
+    for tolerance, sigma in looks:
         weighed = 0
         for faintest in range(first, min(len(chosen), last)):
             for sign in signs:
@@ -242,10 +247,10 @@ class _Search:
     def narrow(self, stars: StarArray, points: Floats, first: int, last: int) -> Iterator[Solution | str]:
         """Yield a solution, or why a place is none; stars all over the frame, then the brightest ones."""
         loose = replace(self.options, false_alarm=self.options.false_alarm**0.5)
-        for spread in (True, False):
+        for look, spread in product(LOOKS, (True, False)):  # plain pictures are the most, and cost the least
             for place in places(
                 points, self.shape, self.index, self.where, first=first, last=last, until=self.until,
-                spread=spread, tally=self.tally,
+                spread=spread, tally=self.tally, looks=(look,),
             ):  # fmt: skip
                 odds = f"odds e^{place.log_odds:.0f}"
                 for most in (self.options.max_stars, FEW):
