@@ -21,7 +21,10 @@ FILES = (
     "wcs_fits/reprojected_sdss_g.fits.bz2",
     "platesolve/panoptes_solved.fits.fz",
 )
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real data of ../shared are not here")
+pytestmark = [
+    pytest.mark.skipif(not DATA.is_dir(), reason="the real data of ../shared are not here"),
+    pytest.mark.whole_sky,
+]
 
 
 def verdict(path):

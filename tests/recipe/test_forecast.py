@@ -32,7 +32,11 @@ def told(plan, *changes):
         ({"scale": 600.0, "shape": (400, 500)}, "wide field", "107 deg across"),
         ({"scale": 600.0, "shape": (400, 500), "pointing": None}, "position", "on the whole sky"),
         ({"pointing": None}, "position", "looked for on the whole sky, .*--ra --dec would make it quick"),
-        ({"pointing": None, "scale": None}, "position", "looked for on the whole sky, .*--ra --dec and --scale would"),
+        (
+            {"pointing": None, "scale": None},
+            "position",
+            "looked for on the whole sky, .*--ra --dec and --scale would",
+        ),
         ({}, "position", "from the pointing of the headers"),
     ],
 )

@@ -6,6 +6,8 @@ from astropy.io import fits
 from astropy.table import Table
 from small_nights import frames, reduce, repaint
 
+pytestmark = pytest.mark.whole_sky
+
 POINTING = (
     "RA",
     "DEC",
