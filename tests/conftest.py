@@ -43,7 +43,7 @@ def old_run(good_run: Outcome, tmp_path: Path) -> Callable[[], Path]:
 
 @pytest.fixture(autouse=True)
 def nowhere_on_the_sky(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not look for fields of made-up stars all over the sky, half a minute each, unless a test asks for it."""
+    """Do not look for made-up stars all over the sky, half a minute each, unless a test asks for it."""
     from sciastro.errors import SolveError
     from sciastro.recipe import aligning
 
