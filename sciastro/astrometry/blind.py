@@ -211,15 +211,15 @@ def solve_blind(
                     return found
                 failed = f"; {found}"
             if time.monotonic() > until:
-                raise _unsolved(kept, f"{failed}; the time was over")
+                raise _unsolved(kept, f"{failed}; the time was over", "Give more time (--seconds), or a")
     raise _unsolved(kept, failed)
 
 
-def _unsolved(kept: Sequence[tuple[StarArray, Floats]], why: str) -> SolveError:
+def _unsolved(kept: Sequence[tuple[StarArray, Floats]], why: str, advice: str = "Give a") -> SolveError:
     most = max(len(points) for _, points in kept)
     return SolveError(
         f"the field is not solved: {most} image stars, no pattern of the sky is beyond doubt{why}.",
-        remedy="Give a rough center and scale (--ra, --dec, --scale), or a longer exposure.",
+        remedy=f"{advice} rough center and scale (--ra, --dec, --scale), or a longer exposure.",
     )
 
 

@@ -66,7 +66,9 @@ def movers(
                 kind=report, path=path, facts=read_facts(facts, given), objects=_objects(objects or []),
                 stacked=stacked, version=ades_version,
             )  # fmt: skip
-        if again:
+        if not again:
+            _only_report(request, orbits=orbits, site=site)
+        else:
             _search(out, (threshold, fastest, false_tracks), (orbits, site), tell)
         if request is not None:
             count = write_report(out, request)
@@ -94,9 +96,29 @@ def _search(
             rate, _, angle, _ = sky_motion(night.field, mover)
             tell(
                 f"  {mover.name}{f' ({mover.label})' if mover.label else ''}: {len(mover.good)} frames, "
-                f"{rate:.3f} arcsec / min at {angle:.1f} deg, mag {mover.mag:.2f} +- {mover.mag_err:.2f}"
+                f"{rate:.3f} arcsec / min at {angle:.1f} deg, {_magnitude(mover.mag, mover.mag_err)}"
             )
     tell(f"written: {', '.join(str(path) for path in paths[:2])}, {len(paths) - 2} pictures")
+
+
+def _magnitude(mag: float, err: float) -> str:
+    return f"mag {mag:.2f} +- {err:.2f}" if mag == mag else "magnitude unknown (no zero point)"
+
+
+def _only_report(request: Any, **unused: Any) -> None:
+    """Refuse what --no-again would pass over in silence."""
+    from sciastro.errors import UsageError
+
+    for name, value in unused.items():
+        if value is not None:
+            raise UsageError(
+                "is of the search, which --no-again leaves out.", where=f"--{name}",
+                remedy="Leave out --no-again.",
+            )  # fmt: skip
+    if request is None:
+        raise UsageError(
+            "leaves nothing to do.", where="--no-again", remedy="Give --report ades or mpc80, and -o FILE."
+        )
 
 
 def _path_of(kind: str, output: Path | None) -> Path:

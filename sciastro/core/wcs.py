@@ -133,7 +133,8 @@ def celestial_from_header(header: fits.Header) -> "WCS | None":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FITSFixedWarning)
-            wcs = WCS(lean, fix=True).celestial
+            # SIP is of the first two axes, and astropy refuses it where colors are a third one.
+            wcs = WCS(lean, fix=True, naxis=2 if "A_ORDER" in lean else None).celestial
     except (ValueError, TypeError, KeyError, MemoryError):  # wcslib's error classes derive from these
         return None
     if wcs.naxis != 2 or not wcs.has_celestial:

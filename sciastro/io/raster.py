@@ -221,7 +221,15 @@ def read_raster(path: Path | str) -> Display:
             where=str(path),
             remedy="Save it smaller, or as TIFF.",
         ) from error
-    except (OSError, ValueError, KeyError, struct.error, zlib.error, UnidentifiedImageError) as error:
+    except FileNotFoundError as error:
+        raise FileError("does not exist.", where=str(path), remedy="Check the path.") from error
+    except UnidentifiedImageError as error:
+        raise FileError(
+            "is no picture, whatever its name says.",
+            where=str(path),
+            remedy="Give a PNG, JPEG or TIFF file.",
+        ) from error
+    except (OSError, ValueError, KeyError, struct.error, zlib.error) as error:
         raise FileError(
             f"cannot be read as a picture ({error}).",
             where=str(path),

@@ -56,6 +56,10 @@ def reader_of(path: Path) -> Reader:
         For a format that cannot be read.
     """
     name = path.name.lower()
+    if path.is_dir():
+        raise FileError(
+            "is a folder, not an image.", where=str(path), remedy=f"Name the files in it: {path.name}/*."
+        )
     for reader in READERS:
         if name.endswith(reader.suffixes):
             return reader

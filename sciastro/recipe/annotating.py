@@ -21,7 +21,7 @@ from sciastro.io.raster import write_jpeg, write_png
 from sciastro.io.skydata import find
 from sciastro.recipe.fieldcontent import KINDS, inventory
 from sciastro.recipe.fieldpicture import field_picture
-from sciastro.recipe.solveanswer import file_wcs
+from sciastro.recipe.solveanswer import as_shown, file_wcs
 from sciastro.recipe.solvereading import PICTURES, Field, read_field
 from sciastro.recipe.solving import Question, solve_one
 
@@ -129,6 +129,8 @@ def annotate_file(path: Path, out: Path | None = None, wish: Wish = WISH) -> Ann
     field = read_field(path)
     wcs, wcs_from = place_of(path, field, wish)
     content = inventory(wcs, field.file_shape, epoch=field.epoch, objects=wish.objects)
+    turn, side = as_shown(content.meta["rotation_deg"], content.meta["parity"], top_down=field.top_down)
+    content.meta |= {"rotation_deg": round(turn, 3), "parity": side}  # as `solve` tells them
     picture, named = field_picture(
         path, field, wcs, content, grid=wish.grid, size=wish.size,
         kinds=[one for one in wish.objects if one in KINDS],

@@ -28,6 +28,7 @@ LOW = 12.0  # of the law of errors at low signal
 LEAST_SNR = 3.0  # of a place that is kept
 STARS = 60  # per frame that give its zero point
 BRIGHT = 30.0  # signal over noise of those stars
+FAINT = 10.0  # the same where fewer than ten are as bright
 ITSELF = 1.6  # times its light that a source of the stack may have and be the slow mover itself
 BRIGHTER = 1.3  # times as much light as most places have, beside its noise, that a place may have
 PULL = 0.7  # of its error by which a star of the stack may pull at a place
@@ -153,7 +154,10 @@ def _jacobian(one: Field, look: Look, x: float, y: float) -> tuple[Path2, Floats
 
 def star_errors(one: Field) -> Errors:
     """Fit stars of every frame: set the zero point of each look, and return how real the errors are."""
-    usable = np.flatnonzero((one.stars.snr > BRIGHT) & np.isfinite(one.stars.x))
+    here = np.isfinite(one.stars.x)
+    usable = np.flatnonzero(here & (one.stars.snr > BRIGHT))
+    if usable.size < 10:  # errors of the calibration may bound what any star has
+        usable = np.flatnonzero(here & (one.stars.snr > FAINT))
     usable = usable[np.argsort(-one.stars.snr[usable], kind="stable")]
     offs, errs, snrs = [], [], []
     for i, look in planes_of(one):

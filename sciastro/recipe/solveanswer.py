@@ -62,16 +62,21 @@ def file_wcs(solution: Solution, field: Field) -> WCS:
     return resampled(solution.wcs, scale=float(field.step)) if field.step > 1 else solution.wcs
 
 
+def as_shown(rotation: float, parity: int, *, top_down: bool) -> tuple[float, int]:
+    """Return rotation [deg] and parity with y up, of a grid whose first row may be on top."""
+    turn = 180.0 if top_down else 0.0
+    return (rotation + turn + 180.0) % 360.0 - 180.0, -parity if top_down else parity
+
+
 def answer_of(
     path: Path, field: Field, solution: Solution, *, seconds: float, written: str = "", note: str = ""
 ) -> Answer:
     """Return what a solution says of a file; `seconds` is the time it took."""
-    turn = 180.0 if field.top_down else 0.0
+    rotation, parity = as_shown(solution.rotation, solution.parity, top_down=field.top_down)
     return Answer(
         str(path), solved=True, center_deg=center(file_wcs(solution, field), field.file_shape),
         scale_arcsec_px=solution.scale / field.step,
-        rotation_deg=(solution.rotation + turn + 180.0) % 360.0 - 180.0,
-        parity=-solution.parity if field.top_down else solution.parity,
+        rotation_deg=rotation, parity=parity,
         n_stars=solution.n_stars, rms_arcsec=solution.rms_arcsec, log_odds=-solution.log_false_alarm,
         engine=solution.method, seconds=seconds, written=written, note=note,
     )  # fmt: skip

@@ -82,6 +82,15 @@ def test_only_the_wcs_of_one_image_changes(path, hdu):
         hdus.verify("exception")
 
 
+def test_a_cube_of_colors_holds_distortion_too(tmp_path):
+    path = tmp_path / "rgb.fits"
+    pixels = np.zeros((3, *SHAPE), np.uint8)
+    fits.PrimaryHDU(pixels).writeto(path)
+    put_cards(path, 0, header_of(new_wcs()), note="by a test")
+    got, some = celestial_from_header(fits.getheader(path)), np.array([[3.0, 80.0]])
+    np.testing.assert_allclose(got.all_pix2world(some, 0), new_wcs().all_pix2world(some, 0), atol=1e-9)
+
+
 def test_twice_is_the_same_as_once(path):
     put_cards(path, 0, header_of(new_wcs()), note="by a test")
     once = path.read_bytes()

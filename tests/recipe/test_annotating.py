@@ -115,7 +115,9 @@ def test_a_picture_with_a_wcs_beside_it(tmp_path):
     fits.PrimaryHDU(header=header).writeto(tmp_path / "a.wcs")
     out = tmp_path / "deep" / "b.jpg"
     done = command("annotate", tmp_path / "a.png", "-o", out, "--no-grid", "--size", "1000", "--json")
-    assert json.loads(done.stdout)["wcs"] == "a.wcs"
+    told = json.loads(done.stdout)
+    assert told["wcs"] == "a.wcs"
+    assert (told["parity"], abs(told["rotation_deg"])) == (-1, 180.0)  # as shown: the first row is on top
     assert out.is_file()
     assert out.with_suffix(".ecsv").is_file()
 

@@ -15,6 +15,7 @@ from sciastro.astrometry.evenmotion import fit_motion
 from sciastro.errors import FileError, MatchError, OptionError
 from sciastro.io.observation80 import parse_line80
 from sciastro.io.tables import read_table, write_table
+from sciastro.recipe import moverfit
 from sciastro.recipe.moverfiles import time_scale
 from sciastro.recipe.moverfit import Mover, Place
 from sciastro.recipe.moverreport import read_facts
@@ -160,6 +161,20 @@ def test_reports_that_are_refused(searched, tmp_path, change, said):
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
     assert not (tmp_path / "r.psv").exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--orbits", "nothing.txt"), ("--site", "here")])
+def test_what_a_report_alone_cannot_use_is_refused(searched, words):
+    _, out, _ = searched
+    assert command("movers", out, "--no-again", *words).exit_code == 2
+
+
+def test_stars_of_large_errors_give_a_zero_point_too(searched, monkeypatch):
+    _, out, _ = searched
+    monkeypatch.setattr(moverfit, "BRIGHT", np.inf)
+    movers = [mover for field in find_movers(out) for mover in field.movers]
+    assert movers
+    assert np.isfinite([mover.mag for mover in movers]).all()
 
 
 def test_times_of_an_unknown_zone_are_not_reported(searched, tmp_path):

@@ -136,6 +136,11 @@ def broken_files(folder):
 def test_files_that_are_no_image_have_reasons_and_the_exit_code_of_data(tmp_path):
     names = broken_files(tmp_path)
     done = list(solve_files([tmp_path / name for name in names], Question(write=False, seconds=10.0)))
+    reasons = dict(zip(names, (one.reason for one in done), strict=True))
+    assert "is a folder" in reasons["folder.fits"]
+    assert "is no picture" in reasons["text.jpg"]
+    assert not any("object at 0x" in reason for reason in reasons.values())
+    assert "does not exist" in command("annotate", tmp_path / "missing.jpg").output
     for name, one in zip(names, done, strict=True):
         assert not one.solved, name
         assert one.reason.endswith("."), (name, one.reason)
