@@ -1,5 +1,6 @@
 """``sciastro movers``: what moves between the frames of a finished run."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,7 +103,7 @@ def _search(
 
 
 def _magnitude(mag: float, err: float) -> str:
-    return f"mag {mag:.2f} +- {err:.2f}" if mag == mag else "magnitude unknown (no zero point)"
+    return f"mag {mag:.2f} +- {err:.2f}" if math.isfinite(mag) else "magnitude unknown (no zero point)"
 
 
 def _only_report(request: Any, **unused: Any) -> None:

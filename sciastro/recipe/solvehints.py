@@ -9,15 +9,17 @@ from sciastro.astrometry.blind import Where
 from sciastro.astrometry.plane import separation
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import Hint
-from sciastro.core.wcs import center, footprint_radius
+from sciastro.core.wcs import center, footprint_radius, pixel_scale
+from sciastro.errors import SolveError
 from sciastro.recipe.solvereading import Field
 
 if TYPE_CHECKING:
     from sciastro.recipe.solving import Question
 
-__all__ = ["Before", "before_hint", "bounds", "contradictions", "hint_of"]
+__all__ = ["Before", "before_hint", "bounds", "contradictions", "hint_of", "with_size"]
 
 SCALE_ROOM = 1.3  # ratio by which a scale that the user gives may be off
+SMALL = 0.4  # degrees: fields that hold too few stars of the embedded catalog
 SAME_SCALE = 0.02  # relative: scales of frames of one run
 
 
@@ -64,6 +66,22 @@ def bounds(field: Field, question: "Question") -> Where | None:
     if question.ra is not None and question.dec is not None:
         where = replace(where, ra=question.ra, dec=question.dec, radius=question.radius)
     return None if where == Where() else where
+
+
+def with_size(error: SolveError, field: Field, question: "Question") -> SolveError:
+    """Return the reason of a field that is not solved, with better advice where it is known to be small."""
+    hint = None if question.blind else hint_of(field, question)
+    if hint is None:
+        return error
+    scale = hint.scale if hint.wcs is None else pixel_scale(hint.wcs)
+    width = min(field.shape) * (scale or 0.0) / 3600
+    if not 0 < width < SMALL:
+        return error
+    advice = (
+        f"If its scale is right, it is {width:.2f} degrees wide, which holds too few stars of the embedded "
+        "catalog: ask an engine with a deeper one (--engine)."
+    )
+    return SolveError(error.found, where=error.where, remedy=advice)
 
 
 def contradictions(field: Field, question: "Question", solution: Solution) -> list[str]:

@@ -22,7 +22,7 @@ from sciastro.recipe.lensing import with_lens
 from sciastro.recipe.skyindex import sky_index
 from sciastro.recipe.solveanswer import Answer, answer_of, file_wcs
 from sciastro.recipe.solved import Solved, View
-from sciastro.recipe.solvehints import Before, before_hint, bounds, contradictions, hint_of
+from sciastro.recipe.solvehints import Before, before_hint, bounds, contradictions, hint_of, with_size
 from sciastro.recipe.solvereading import Field, read_field
 from sciastro.recipe.solvewriting import Writing, check_place, once, write_solution
 
@@ -125,6 +125,8 @@ def solve_one(field: Field, question: Question) -> Solution:
             return found if late else with_lens(field.stars(), field.shape, found, stars_of_sky(field))
     if not problems:
         raise SolveError("nothing could be tried.", remedy="Give a center and a scale.")
+    if names == (OURS,):
+        raise with_size(problems[-1], field, question)
     if len(names) == 1:
         raise problems[-1]
     said = (f"{one.where}: {one.found}" if one.where else one.found for one in problems[-len(names) :])

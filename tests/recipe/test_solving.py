@@ -10,6 +10,7 @@ from PIL import Image
 from small_nights import command
 
 from sciastro.core.wcs import celestial_from_header, tan_wcs
+from sciastro.errors import SolveError
 from sciastro.io.reference import cone
 from sciastro.recipe import solving
 from sciastro.recipe.solvereading import from_pixels
@@ -82,3 +83,15 @@ def test_making_the_index_is_not_of_the_time_of_a_solve(plane, monkeypatch):
 @pytest.mark.parametrize("words", [["--dec", "100"], ["--scale", "-1"], ["--ra", "10"], ["--seconds", "0"]])
 def test_wrong_usage(tmp_path, words):
     assert command("solve", tmp_path / "a.fits", *words).exit_code == 2
+
+
+def test_a_field_too_small_for_the_catalog_is_told_so(tmp_path, monkeypatch):
+    def nothing(*_, **known):
+        raise SolveError("the field is not solved.", remedy="Give a center.")
+
+    monkeypatch.setattr(solving, "sky_index", lambda: None)
+    monkeypatch.setattr(solving, "solve_blind", nothing)
+    path = tmp_path / "small.fits"
+    fits.PrimaryHDU(np.random.default_rng(1).normal(200, 5, SHAPE).astype(np.float32)).writeto(path)
+    assert "degrees wide" in answer(path, scale=0.5).reason
+    assert "Give a center." in answer(path, scale=30.0).reason
