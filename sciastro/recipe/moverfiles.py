@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sciastro.core.history import package_version
 from sciastro.io.tables import write_table
-from sciastro.recipe.moverfit import Mover
+from sciastro.recipe.moverplaces import Mover
 from sciastro.recipe.movers import Found, read_summary, time_of
 from sciastro.recipe.movingfield import Field
 

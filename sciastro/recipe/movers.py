@@ -20,7 +20,8 @@ from sciastro.astrometry.sightings import LEAST, Sightings, beside, settle, slow
 from sciastro.astrometry.tracklets import Linked, LinkOptions, link
 from sciastro.core.options import Options, option
 from sciastro.errors import FileError
-from sciastro.recipe.moverfit import Errors, Guess, Mover, measure_movers, star_errors
+from sciastro.recipe.moverfit import measure_movers, star_errors
+from sciastro.recipe.moverplaces import Errors, Guess, Mover
 from sciastro.recipe.movingfield import Field, fields_of, look_at
 
 __all__ = ["Found", "MoverOptions", "find_movers", "read_summary", "time_of"]

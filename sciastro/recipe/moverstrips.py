@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.io.paths import atomic_path, safe_name
-from sciastro.recipe.moverfit import Mover, planes_of
+from sciastro.recipe.moverfit import planes_of
+from sciastro.recipe.moverplaces import Mover
 from sciastro.recipe.movers import Found
 
 __all__ = ["write_strips"]

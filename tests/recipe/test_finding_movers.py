@@ -17,7 +17,7 @@ from sciastro.io.observation80 import parse_line80
 from sciastro.io.tables import read_table, write_table
 from sciastro.recipe import moverfit
 from sciastro.recipe.moverfiles import time_scale
-from sciastro.recipe.moverfit import Mover, Place
+from sciastro.recipe.moverplaces import Mover, Place
 from sciastro.recipe.moverreport import read_facts
 from sciastro.recipe.movers import _moves, find_movers, read_summary, time_of
 from sciastro.recipe.movingfield import fields_of

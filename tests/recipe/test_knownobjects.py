@@ -14,7 +14,7 @@ from sciastro.io.orbitfile import ELEMENTS
 from sciastro.recipe import knownobjects
 from sciastro.recipe.clocks import site_from_text
 from sciastro.recipe.knownobjects import _match
-from sciastro.recipe.moverfit import Errors, Mover
+from sciastro.recipe.moverplaces import Errors, Mover
 from sciastro.recipe.movers import Found
 
 WHEN = Time("2024-01-13T22:00:00", scale="utc")
