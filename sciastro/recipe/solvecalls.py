@@ -200,7 +200,7 @@ def _question(hint: Hint, engine: str | None, seconds: float, options: SolveOpti
     ra = None if hint.ra is None else float(hint.ra) % 360.0
     return Question(
         ra=ra, dec=hint.dec, scale=hint.scale, radius=max(hint.radius, 5.0), seconds=seconds, write=False,
-        engine=engine, given=hint if hint.wcs is not None else None, options=options or SolveOptions(),
+        engine=engine, given=hint, options=options or SolveOptions(),
     )  # fmt: skip
 
 

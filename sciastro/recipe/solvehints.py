@@ -34,13 +34,14 @@ class Before:
 
 def hint_of(field: Field, question: "Question") -> Hint | None:
     """Return what is known of the place, None where the whole sky must be searched."""
-    if question.given is not None and field.wcs is not None:
-        return replace(question.given, wcs=field.wcs)
+    given = question.given
+    if given is not None and given.wcs is not None and field.wcs is not None:
+        return replace(given, wcs=field.wcs, scale=None if given.scale is None else given.scale * field.step)
     facts = field.facts
     scale = question.scale if question.scale is not None else (facts.scale if facts else None)
     scale = scale * field.step if scale is not None else None
     if question.ra is not None and question.dec is not None and scale is not None:
-        return Hint(ra=question.ra, dec=question.dec, scale=scale)
+        return replace(given or Hint(), ra=question.ra, dec=question.dec, scale=scale)
     if field.wcs is not None:
         return Hint(wcs=field.wcs)
     if facts is None or facts.pointing is None or scale is None:

@@ -68,6 +68,24 @@ def test_star_lists_with_every_kind_of_hint(stars, hint):
     assert again.method == "header" and off(again.wcs) < 0.1
 
 
+def test_all_of_a_hint_counts(stars):
+    from sciastro.recipe.solvecalls import _question
+    from sciastro.recipe.solvehints import hint_of
+    from sciastro.recipe.solvereading import from_pixels
+
+    given = Hint(ra=RA, dec=DEC, scale=SCALE, radius=0.5, angle=33.0, parity=1)
+    field = from_pixels(np.zeros(SHAPE, np.float32))
+    assert hint_of(field, _question(given, None, 9.0, None)) == given
+    halved = from_pixels(np.zeros(SHAPE, np.float32), step=2, wcs=tan_wcs(1.0, 2.0, 2 * SCALE, SHAPE))
+    of_header = hint_of(halved, _question(given, None, 9.0, None))  # what is named goes first
+    assert of_header.wcs is None and of_header.scale == 2 * SCALE
+    both = hint_of(halved, _question(Hint(wcs=halved.wcs, scale=SCALE), None, 9.0, None))
+    assert both.wcs is halved.wcs and both.scale == 2 * SCALE
+    assert sciastro.solve(stars, shape=SHAPE, hint=given).method == "header"  # the angle makes it a WCS
+    wrong = Hint(ra=RA, dec=DEC, scale=SCALE, parity=-1)  # found all the same
+    assert sciastro.solve(stars, shape=SHAPE, hint=wrong).method == "blind"
+
+
 def test_a_file_of_a_color_camera_is_solved_on_its_own_pixels(tmp_path):
     pixels = painted(tan_wcs(RA, DEC, SCALE / 2, (800, 1000), angle=33.0), (800, 1000))
     header = fits.Header([("BAYERPAT", "RGGB"), ("IMAGETYP", "LIGHT"), ("DATE-OBS", "2024-01-12T21:00:00")])
