@@ -5,6 +5,7 @@ as astrometry.net and ASTAP write it. What others made is never replaced unless 
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,18 +72,21 @@ def header_of(wcs: WCS, distortion: str = "sip") -> fits.Header:
     return header
 
 
-def write_solution(path: Path, field: Field, solution: Solution, how: Writing) -> Path:
+def write_solution(
+    path: Path, field: Field, solution: Solution, how: Writing, warn: Callable[[str], None] = log.warning
+) -> Path:
     """Write the WCS of a file; return the file that holds it.
 
     A FITS image gets it into its header (of the HDU that was solved), in place or in a copy; any other image
-    gets a file ``NAME.wcs`` beside it, or ``NAME.SUFFIX.wcs`` where another image has the same stem.
+    gets a file ``NAME.wcs`` beside it, or ``NAME.SUFFIX.wcs`` where another image has the same stem. `warn`
+    hears where the distortion is not in the form that was asked for.
 
     Raises
     ------
     OutputError
         If the file is read-only, one that others made is in the way, or the disk refuses.
     """
-    cards = _cards(file_wcs(solution, field), how.distortion, path)
+    cards = _cards(file_wcs(solution, field), how.distortion, warn)
     note = f"{solution.n_stars} stars, rms {solution.rms_arcsec:.2f} arcsec, {solution.method}"
     if solution.deviation_px > 0:
         note += f", lens followed within {solution.deviation_px:.3f} pixel"
@@ -102,12 +106,12 @@ def write_solution(path: Path, field: Field, solution: Solution, how: Writing) -
     return target
 
 
-def _cards(wcs: WCS, distortion: str, path: Path) -> fits.Header:
+def _cards(wcs: WCS, distortion: str, warn: Callable[[str], None]) -> fits.Header:
     """Return the cards in the form that was asked for; as SIP, and said so, where that cannot be."""
     try:
         return header_of(wcs, distortion)
     except HeaderError as error:
-        log.warning("%s: distortion is written as SIP: %s", path.name, error)
+        warn(f"The distortion is written as SIP: {error}")
         return header_of(wcs)
 
 

@@ -86,7 +86,9 @@ def solve_files(
                     solution, field.stars(), field.shape, deep,
                     epoch=field.epoch, options=question.options, warn=notes.append,
                 )  # fmt: skip
-            written = str(write_solution(path, field, solution, question.writing)) if question.write else ""
+            written = ""
+            if question.write:
+                written = str(write_solution(path, field, solution, question.writing, notes.append))
         except SciastroError as error:
             if solved is not None:
                 solved.append(Solved(path.name, None, reason=str(error)))

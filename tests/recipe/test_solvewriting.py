@@ -1,10 +1,12 @@
 """What is written where: headers of FITS, files beside pictures, copies; what others made stays."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.wcs import Sip
 from PIL import Image
 from small_nights import command
 
@@ -46,6 +48,18 @@ def test_a_picture_has_a_file_beside_it(picture, solution):
         celestial_from_header(header).all_pix2world(39.5, 29.5, 0), (10, 20), atol=1e-9
     )
     write_solution(picture, FIELD, solution, Writing())  # ours may be replaced
+
+
+def test_distortion_that_tpv_cannot_hold_is_written_as_sip_and_told(picture, solution):
+    a, said = np.zeros((10, 10)), []
+    a[9, 0] = 30.0 / 40.0**9  # 30 pixels at the edge
+    wcs = solution.wcs.deepcopy()
+    wcs.sip = Sip(a, a.T.copy(), None, None, wcs.wcs.crpix)
+    wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]
+    bent = replace(solution, wcs=wcs)
+    written = write_solution(picture, FIELD, bent, Writing(distortion="tpv"), said.append)
+    assert fits.getheader(written)["CTYPE1"] == "RA---TAN-SIP"
+    assert len(said) == 1 and said[0].startswith("The distortion is written as SIP: TPV form")
 
 
 def test_two_images_of_one_stem_do_not_share_a_file(picture, solution):
