@@ -38,8 +38,7 @@ def write_sequence(values, folder):
 
 def from_files(folder, frames, planes, options, rows, workers):
     values = Rows([folder / f"r_pp_light_{i + 1:05d}.fit" for i in range(frames)], np.float32(65_535))
-    whole = planes[0].shape[2]  # rows of files are read whole
-    return combine_bands((values, *planes[1:]), options, rows, workers, whole)
+    return combine_bands((values, *planes[1:]), options, rows, workers)
 
 
 class Rows:
@@ -51,11 +50,11 @@ class Rows:
         self.shape, self.dtype = (len(files), *probes[0].shape), np.dtype(np.float32)
         self.scratch = Scratch()
 
-    def fill(self, target, i, rows, columns):
-        """Write a window of frame i to `target`."""
-        whole = self.scratch.take("rows", (rows.stop - rows.start, self.shape[2]), np.float32)
-        self.readers[i].into(rows.start, rows.stop, whole)
-        np.multiply(whole[:, columns], self.scale, out=target)
+    def fill(self, target, i, first, last):
+        """Write rows of frame i to `target`."""
+        whole = self.scratch.take("rows", (last - first, self.shape[2]), np.float32)
+        self.readers[i].into(first, last, whole)
+        np.multiply(whole, self.scale, out=target)
 
 
 def siril(folder, repeats):
@@ -97,7 +96,6 @@ def main():
     parser.add_argument("--columns", type=int, default=4144)
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--band", type=int, default=64, help="rows of a tile")
-    parser.add_argument("--across", type=int, default=1040, help="columns of a tile, from arrays")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--reject", default="auto", choices=RULES)
     parser.add_argument("--no-siril", action="store_true")
@@ -107,8 +105,7 @@ def main():
     combine_bands([plane[:, :40] for plane in planes], options, 20, 1)  # compiles
     size = asked.rows * asked.columns
     print(f"{asked.frames} frames of {asked.columns} x {asked.rows}, {options.describe(asked.frames)}")
-    how = options, asked.band, asked.workers, asked.across
-    wall, cpu, _ = timed(lambda: combine_bands(planes, *how), asked.repeats)
+    wall, cpu, _ = timed(lambda: combine_bands(planes, options, asked.band, asked.workers), asked.repeats)
     each = 1e9 * cpu / asked.frames / size
     print(f"ours, arrays      wall {wall:7.2f} s   CPU {cpu:7.2f} s   ({each:.1f} ns CPU per sample)")
     if asked.no_siril or shutil.which("siril-cli") is None:
@@ -116,7 +113,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="registered-") as name:
         folder = Path(name)
         write_sequence(planes[0], folder)
-        files = timed(lambda: from_files(folder, asked.frames, planes, *how[:3]), asked.repeats)
+        files = timed(
+            lambda: from_files(folder, asked.frames, planes, options, asked.band, asked.workers),
+            asked.repeats,
+        )
         print(f"ours, FITS files  wall {files[0]:7.2f} s   CPU {files[1]:7.2f} s")
         peer_wall, peer_cpu, source = siril(folder, asked.repeats)
         print(f"Siril, stack      wall {peer_wall:7.2f} s   CPU {peer_cpu:7.2f} s   (wall: {source})")

@@ -33,43 +33,33 @@ def make_frames(frames, shape, hits=1e-3):
     return values, variance, quality
 
 
-def combine_bands(planes, options, rows, workers, columns=1040):
-    """Return image, variance, quality of frames on one grid: tiles on threads, buffers kept."""
+def combine_bands(planes, options, rows, workers):
+    """Return image, variance, quality of frames on one grid: bands of rows on threads, buffers kept."""
     n, height, width = planes[0].shape
     rim, weights = rim_of(options, n), np.ones(n, np.float32)
     image, spread, bits = (np.empty((height, width), kind) for kind in ("f4", "f4", "u2"))
-    edge, columns = 2 * rim, min(columns, width)
-    tiles = [(y, x) for y in range(0, height, rows) for x in range(0, width, columns)]
+    edge = 2 * rim
 
     def strip(first):
-        size = n, rows + edge, columns + edge
+        size = n, rows + edge, width + edge
         buffers, marks = [np.zeros(size, plane.dtype) for plane in planes], np.empty(size, np.uint8)
-        for y, x in tiles[first::workers]:
-            fill(buffers, planes, (y - rim, x - rim))
+        for y in range(first * rows, height, rows * workers):
+            y0, y1 = max(y - rim, 0), min(y + rows + rim, height)
+            for buffer, plane in zip(buffers, planes, strict=True):
+                for i in range(n):  # as `resample` does: frame by frame into the tile
+                    target = buffer[i, rim - (y - y0) : rim + y1 - y, rim:-rim]
+                    if isinstance(plane, np.ndarray):
+                        target[:] = plane[i, y0:y1]
+                    else:
+                        plane.fill(target, i, y0, y1)
             done = reject_tile(tuple(buffers), weights, options, sums=np.zeros(2), marks=marks)
-            here = slice(y, min(y + rows, height)), slice(x, min(x + columns, width))
-            part = slice(0, here[0].stop - y), slice(0, here[1].stop - x)
+            here = slice(y, min(y + rows, height))
+            part = slice(0, here.stop - here.start)
             image[here], spread[here], bits[here] = done.image[part], done.variance[part], done.quality[part]
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(strip, range(workers)))
     return image, spread, bits
-
-
-def fill(buffers, planes, corner):
-    """Copy what lies at `corner` of the frames, frame by frame as `resample` does; beyond them is nothing."""
-    (n, rows, columns), (_, height, width) = buffers[0].shape, planes[0].shape
-    y0, x0 = (max(start, 0) for start in corner)
-    y1, x1 = min(corner[0] + rows, height), min(corner[1] + columns, width)
-    there = slice(y0 - corner[0], y1 - corner[0]), slice(x0 - corner[1], x1 - corner[1])
-    for buffer, plane in zip(buffers, planes, strict=True):
-        if (y1 - y0, x1 - x0) != (rows, columns):
-            buffer[:] = 0
-        for i in range(n):
-            if isinstance(plane, np.ndarray):
-                buffer[i, *there] = plane[i, y0:y1, x0:x1]
-            else:
-                plane.fill(buffer[i, *there], i, slice(y0, y1), slice(x0, x1))
 
 
 def timed(function, repeats):
