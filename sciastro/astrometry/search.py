@@ -186,7 +186,7 @@ def by_pattern(
         depths.append(len(sky))
         sky = sky.take(np.arange(min(len(sky), PATTERN_SKY)))
         plane = project(sky.ra, sky.dec, ra, dec) * 3600 / pointing.scale
-        ahead = np.flatnonzero(np.isfinite(plane).all(axis=1))  # a scale that is absurd puts stars behind the plane
+        ahead = np.flatnonzero(np.isfinite(plane).all(axis=1))  # absurd scales put some behind it
         sky, plane = sky.take(ahead), plane[ahead]
         plane[:, 0] *= -1 if pointing.parity != -1 else 1  # x to the west: the sky as seen
         try:
