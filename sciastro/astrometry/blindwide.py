@@ -24,7 +24,7 @@ from sciastro.astrometry.solution import ImageStars, Refined, Solution, finished
 from sciastro.core import transform
 from sciastro.kernels.widesearch import find_wide
 
-__all__ = ["Camera", "Tally", "camera_wcs", "grown", "solved_by", "wide_places"]
+__all__ = ["Camera", "Tally", "camera_wcs", "forget_large", "grown", "solved_by", "wide_places"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,6 +76,11 @@ def _large(index: QuadIndex) -> _Large:
             return large
     _LARGE[:] = [(index, _chosen(index))]
     return _LARGE[0][1]
+
+
+def forget_large() -> None:
+    """Let go of the index asked last and of its large quads."""
+    _LARGE.clear()
 
 
 def _chosen(index: QuadIndex) -> _Large:

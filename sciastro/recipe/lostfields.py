@@ -65,24 +65,27 @@ def solve_lost(
 
     # Numba and the index: rarely needed.
     from sciastro.core.scratch import release
-    from sciastro.recipe.context import return_free_memory
-    from sciastro.recipe.skyindex import MAKING_BYTES, forget_sky_index, sky_index, sky_index_is_kept
+    from sciastro.recipe import skyindex
+    from sciastro.recipe.context import resident_memory, return_free_memory
     from sciastro.recipe.solvereading import from_stars
     from sciastro.recipe.solving import Question, whole_sky
 
-    if not sky_index_is_kept():
-        if context.memory < MAKING_BYTES:
-            raise SolveError(
-                f"{why.rstrip('.')}; and to find it by its stars alone, an index is made once, which takes "
-                f"{MAKING_BYTES / 1e9:.1f} GB of memory, of which {context.memory / 1e9:.1f} are allowed.",
-                remedy="Run `sciastro solve` on one of its frames once, or allow more memory.",
-            )
-        context.progress.start("index", 1)
-        sky_index()
-        context.progress.finish("index")
-    sky_index()  # its making and compiling are not of the time of the search
     release()  # the index counts as memory of the process while it is searched
     return_free_memory()
+    kept = skyindex.sky_index_is_kept()
+    needed = resident_memory() + skyindex.SEARCHING_BYTES if kept else skyindex.MAKING_BYTES
+    if context.memory < needed:
+        doing = "searching for it by its stars alone" if kept else "making the index of star patterns, once,"
+        raise SolveError(
+            f"{why.rstrip('.')}; and {doing} takes {needed / 1e9:.1f} GB of memory, of which "
+            f"{context.memory / 1e9:.1f} are allowed.",
+            remedy="Run `sciastro solve` on one of its frames, or allow more memory.",
+        )
+    if not kept:
+        context.progress.start("index", 1)
+        skyindex.sky_index()
+        context.progress.finish("index")
+    skyindex.sky_index()  # its making and compiling are not of the time of the search
     field = replace(from_stars(stars, shape), year=epoch, catalog=catalog)
     begin = time.monotonic()
     try:
@@ -93,7 +96,7 @@ def solve_lost(
         raise SolveError(text, remedy=error.remedy) from error
     finally:
         context.searched += time.monotonic() - begin
-        forget_sky_index()
+        skyindex.forget_sky_index()
     if found is None:
         raise SolveError(why)
     ra, dec = center(found.wcs, shape)

@@ -7,14 +7,16 @@ from functools import lru_cache
 
 from sciastro.astrometry import quads
 from sciastro.astrometry.blind import compiled
+from sciastro.astrometry.blindwide import forget_large
 from sciastro.astrometry.quads import QuadIndex, build_index
 from sciastro.errors import OutputError
 from sciastro.io.reference import catalog_info, star_positions
 from sciastro.io.usercache import keep_arrays, kept_arrays
 
-__all__ = ["MAKING_BYTES", "forget_sky_index", "sky_index", "sky_index_is_kept"]
+__all__ = ["MAKING_BYTES", "SEARCHING_BYTES", "forget_sky_index", "sky_index", "sky_index_is_kept"]
 
 MAKING_BYTES = 1_600_000_000  # what the process takes while it makes the index; measured 1.50
+SEARCHING_BYTES = 450_000_000  # what it takes on top while the index is searched
 
 log = logging.getLogger(__name__)
 
@@ -60,3 +62,4 @@ def sky_index() -> QuadIndex:
 def forget_sky_index() -> None:
     """Let go of the index, whose pages count as memory of the process; the next call maps it again."""
     sky_index.cache_clear()
+    forget_large()

@@ -20,7 +20,7 @@ def phone(tmp_path_factory):
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     folder = tmp_path_factory.mktemp("phone")
-    session = module.simulated(folder / "session", 12, 4.0, 8.0)
+    session = module.simulated(folder / "session", 12, 4.0, 8.0, 2)
     summary = module.reduced(session, folder / "out", "2GB")
     return module.figures(session, folder / "out", summary), summary
 
