@@ -113,6 +113,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="registered-") as name:
         folder = Path(name)
         write_sequence(planes[0], folder)
+        os.sync()  # neither side reads while the system still writes
         files = timed(
             lambda: from_files(folder, asked.frames, planes, options, asked.band, asked.workers),
             asked.repeats,
