@@ -4,7 +4,7 @@
 (extra "tetra3rs", MIT) needs a database, which is made from our own catalog once; fields of 8 to 40 degrees.
 """
 
-import importlib.util
+import importlib.metadata
 import json
 import struct
 import sys
@@ -41,8 +41,12 @@ Stars = Callable[[], tuple[Floats, Floats, Floats]]
 
 
 def has_extra(name: str) -> bool:
-    """Return whether a package is installed; it is not imported."""
-    return importlib.util.find_spec(name) is not None
+    """Return whether a package is installed; a mere folder of that name is none, and nothing is imported."""
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def ask_astrometry(query: PlateQuery, *, until: float, folders: Sequence[str] = INDEX_FOLDERS) -> "WCS":
