@@ -7,6 +7,7 @@ sum of the aperture's weights over the variance plane with the correlation that 
 error of the sky under the aperture, plus the star-to-star scatter of the aperture correction.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 from sciastro.photometry.coarse import pixel_scatter
+from sciastro.photometry.errorterms import Relative
 from sciastro.photometry.flags import SourceFlag, flag_meanings
+from sciastro.photometry.fluxes import Aperture, add_apertures, aperture_of
 from sciastro.photometry.growth import Growth, contamination, growth, pick_bright
 from sciastro.photometry.growthmap import GrowthMap, growth_map
-from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels, make_plane
+from sciastro.photometry.plane import Plane, Profile, SkyLevels, make_plane
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -29,8 +32,9 @@ __all__ = ["ApertureOptions", "measure_sources"]
 
 Floats = npt.NDArray[np.float64]
 
-_MAG_PER_NEPER = 2.5 / np.log(10)  # sigma_m = 1.0857 sigma_F / F
 _GOOD_GROWTH = 0.01  # relative error of the correction beyond which a smaller total radius is tried
+_OPTIMAL_RADIUS = 2.0  # where the weights end, in fwhm
+_BETAS = (0.0, 4.0, 2.5)  # profiles that are tried: a Gaussian, Moffat profiles
 _STEPS = np.array([0.7, 0.85, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.3, 2.6, 3.0])  # radii that are tried, in fwhm
 
 
@@ -56,9 +60,13 @@ class ApertureOptions(Options):
     crowded_share: float = option(
         0.05, "Flux of neighbors over the source's own that counts as crowded.", low=0.0, high=10.0
     )
+    optimal: bool = option(
+        False, "Weight pixels by the profile of stars (Naylor 1998); plain apertures then follow."
+    )
 
 
 DEFAULTS = ApertureOptions()
+NOTHING_ELSE = Relative()
 
 
 def measure_sources(
@@ -71,6 +79,10 @@ def measure_sources(
     noise_correlation: float = 1.0,
     autocorrelation: Floats | None = None,
     flux_scatter: float = 0.0,
+    radii: Sequence[float] = (),
+    relative: Relative = NOTHING_ELSE,
+    terms: bool = False,
+    unit: str = "electron / s",
     options: ApertureOptions = DEFAULTS,
 ) -> "Table":
     """Measure every source of an image.
@@ -92,6 +104,14 @@ def measure_sources(
         `noise_correlation` then follows from it. None makes a model of it from `noise_correlation`.
     flux_scatter
         Relative scatter of fluxes that noise does not explain: what coarse samples make of them.
+    radii
+        More apertures [pixel]; their columns are ``flux_2``, ``flux_err_2`` and so on.
+    relative
+        Errors that grow with the flux: scintillation and flat fields.
+    terms
+        Whether every term of the errors is a column, see `errorterms.TERMS`.
+    unit
+        Of the image.
 
     Returns
     -------
@@ -109,6 +129,8 @@ def measure_sources(
     DatasetError
         If the planes differ in shape or `fwhm` is not a positive number.
     """
+    from astropy import units as u
+
     _check(image, variance, quality, fwhm, options)
     x, y = stars["x"].astype(np.float64), stars["y"].astype(np.float64)
     plane = make_plane(
@@ -120,12 +142,19 @@ def measure_sources(
     )
     curve, bright = _curve(plane, x, y, sky, fwhm, options)
     radius = float(curve.radius[_choose(plane, x, y, sky, curve, fwhm)])
-    field = growth_map(plane, x, y, sky, bright, radius, curve.total) if curve.n_stars >= 3 else None
-    scatter = max(field.scatter if field is not None else 0.0, pixel_scatter(float(fwhm), radius))
-    scatter = float(np.hypot(scatter, flux_scatter))
-    table = _table(stars, plane.sums(x, y, radius), sky, field, scatter, options)
-    table.meta |= _correction(field, radius, curve.total)
-    near = contamination(x, y, table["flux"].value, radius, fwhm)
+    bright = bright if curve.n_stars >= 3 else np.empty(0, np.intp)
+    first = Aperture(radius=radius, total=radius)
+    if len(bright):
+        growth_of_first = growth_map(plane, x, y, sky, bright, radius, curve.total)
+        first = Aperture(radius=radius, growth=growth_of_first, total=curve.total)
+    others = [aperture_of(plane, x, y, sky, bright, one, curve.total) for one in radii]
+    apertures = [first, *others]
+    if options.optimal:
+        apertures.insert(0, _optimal(plane, x, y, sky, bright, curve.total, fwhm))
+    relative = replace(relative, coarse=np.hypot(relative.coarse, flux_scatter))
+    table = _table(stars, plane, sky, apertures, relative, (options, float(fwhm), u.Unit(unit), terms))
+    table.meta |= _correction(apertures[0].growth, apertures[0].radius, apertures[0].total)
+    near = contamination(x, y, table["flux"].value, apertures[0].radius, fwhm)
     table["flags"] |= np.where(near > options.crowded_share, np.uint32(SourceFlag.CROWDED), np.uint32(0))
     table.meta |= {
         "fwhm": float(fwhm),
@@ -221,45 +250,53 @@ def _choose(plane: Plane, x: Floats, y: Floats, sky: SkyLevels, curve: Growth, f
     return int(np.argmax(merit))
 
 
+def _optimal(
+    plane: Plane, x: Floats, y: Floats, sky: SkyLevels, bright: npt.NDArray[np.intp], total: float,
+    fwhm: float,
+) -> Aperture:  # fmt: skip
+    """Return the weights of an optimal extraction: of the profiles tried, the one of best S/N of faint stars.
+
+    The weights are those of stars whose noise is the sky's, for all stars alike, so that the correction to
+    all the light holds at every brightness (Naylor 1998, MNRAS 296, 339, section 3).
+    """
+    radius, scores = _OPTIMAL_RADIUS * fwhm, []
+    some = np.arange(0, len(x), max(1, len(x) // 400))
+    for beta in _BETAS:
+        profile = Profile(float(fwhm), beta)
+        one = aperture_of(plane, x, y, sky, bright, radius, total, profile)
+        sums = plane.weighted(x[some], y[some], radius, profile)
+        noise = one.correction(x[some], y[some]) * np.sqrt(sums.variance)
+        good = np.isfinite(noise) & (noise > 0)
+        scores.append((float(np.mean(np.log(noise[good]))) if good.any() else np.inf, one))
+    return min(scores, key=lambda entry: entry[0])[1]
+
+
 def _table(
     stars: StarArray,
-    sums: ApertureSums,
+    plane: Plane,
     sky: SkyLevels,
-    field: GrowthMap | None,
-    scatter: float,
-    options: ApertureOptions,
+    apertures: Sequence[Aperture],
+    relative: Relative,
+    how: "tuple[ApertureOptions, float, Any, bool]",
 ) -> "Table":
     from astropy import units as u
     from astropy.table import Table
 
-    x, y = stars["x"].astype(np.float64), stars["y"].astype(np.float64)
-    correction = field.at(x, y) if field is not None else np.ones(len(stars))
-    usable = (sums.lost == 0) & np.isfinite(sky.level)
-    flux = np.where(usable, correction * (sums.total - sums.area * sky.level), np.nan)
-    random = correction**2 * (sums.variance + (sums.area * sky.err) ** 2)
-    err = np.where(usable, np.sqrt(random + (scatter * flux) ** 2), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        snr = flux / err
-        bright = flux >= max(options.least_snr, 1e-6) * np.sqrt(random)
-        mag = np.where(bright, -2.5 * np.log10(np.where(bright, flux, 1.0)), np.nan)
-        mag_err = np.where(bright, _MAG_PER_NEPER / snr, np.nan)
-    flags = sums.bits.astype(np.uint32)
-    flags[sums.lost > 0] |= np.uint32(SourceFlag.CUT)
-    flags[sums.moved > 0] |= np.uint32(SourceFlag.MIRRORED)
-    flags[sky.poor] |= np.uint32(SourceFlag.POOR_SKY)
-    rate = u.electron / u.s
+    options, fwhm, unit, terms = how
     table = Table()
     table["id"] = np.arange(1, len(stars) + 1, dtype=np.int32)
     for name in ("x", "y", "x_err", "y_err"):
         table[name] = stars[name].astype(np.float64) * u.pix
-    table["flux"], table["flux_err"] = flux * rate, err * rate
-    table["mag_inst"], table["mag_inst_err"] = mag * u.mag, mag_err * u.mag
-    table["snr"] = snr
+    add_apertures(
+        table, plane, sky, apertures, relative, fwhm=fwhm, least_snr=options.least_snr, unit=unit,
+        terms=terms,
+    )  # fmt: skip
     table["fwhm"] = stars["fwhm"].astype(np.float64) * u.pix
-    table["flags"] = flags
-    table["sky"], table["sky_err"] = sky.level * rate, sky.err * rate
+    table["sky"], table["sky_err"] = sky.level * unit, sky.err * unit
     table["n_sky"] = sky.count.astype(np.int32)
-    table["area"] = sums.area * u.pix
+    names = ("id", "x", "y", "x_err", "y_err", "flux", "flux_err", "mag_inst", "mag_inst_err", "snr", "fwhm",
+             "flags", "sky", "sky_err", "n_sky", "area")  # fmt: skip
+    table = table[[*names, *(name for name in table.colnames if name not in names)]]
     table.meta["flag_meanings"] = flag_meanings()
     return table
 

@@ -5,9 +5,12 @@ The low 16 bits are those of `core.quality.Quality`; the bits above are ours.
 
 from enum import IntFlag
 
+import numpy as np
+import numpy.typing as npt
+
 from sciastro.core.quality import QUALITY_MEANINGS
 
-__all__ = ["SourceFlag", "flag_meanings"]
+__all__ = ["SourceFlag", "flag_meanings", "flag_words", "flags_text"]
 
 
 class SourceFlag(IntFlag):
@@ -17,6 +20,10 @@ class SourceFlag(IntFlag):
     CUT = 1 << 17
     MIRRORED = 1 << 18
     POOR_SKY = 1 << 19
+    OFF_IMAGE = 1 << 20
+    BAD_POSITION = 1 << 21
+    FAINT = 1 << 22
+    NO_STAR = 1 << 23
 
 
 _OWN = {
@@ -24,6 +31,10 @@ _OWN = {
     SourceFlag.CUT: "pixels are missing that nothing could replace; no flux",
     SourceFlag.MIRRORED: "missing pixels were replaced by their mirror image through the center",
     SourceFlag.POOR_SKY: "too few free pixels around it: the sky level includes pixels of other sources",
+    SourceFlag.OFF_IMAGE: "the position is outside the image; no flux",
+    SourceFlag.BAD_POSITION: "the position is no number, or nothing puts it on the image; no flux",
+    SourceFlag.FAINT: "too little light for a magnitude; the flux and its error hold",
+    SourceFlag.NO_STAR: "wider, narrower or longer than stars are: a blend, a galaxy or an artifact",
 }
 
 
@@ -31,3 +42,19 @@ def flag_meanings() -> dict[str, str]:
     """Return "value NAME" -> meaning of every bit that ``flags`` may hold."""
     pairs: list[tuple[IntFlag, str]] = [*QUALITY_MEANINGS.items(), *_OWN.items()]
     return {f"{int(bit)} {bit.name}": meaning for bit, meaning in pairs}
+
+
+def flag_words(value: int) -> list[str]:
+    """Return the names of the bits set in `value`, lowest first; unknown ones as BIT_n."""
+    known: dict[int, str] = {}
+    for bit in (*QUALITY_MEANINGS, *_OWN):
+        known[int(bit)] = str(bit.name)
+    bits = [1 << n for n in range(32) if int(value) >> n & 1]
+    return [known.get(bit, f"BIT_{bit.bit_length() - 1}") for bit in bits]
+
+
+def flags_text(flags: npt.ArrayLike) -> npt.NDArray[np.str_]:
+    """Return the words of every entry of `flags`, joined by spaces; "" where no bit is set."""
+    values = np.asarray(flags).astype(np.int64)
+    words = {int(value): " ".join(flag_words(int(value))) for value in np.unique(values)}
+    return np.array([words[int(value)] for value in values.ravel()], dtype=np.str_).reshape(values.shape)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.photometry.growth import flux_ratio
-from sciastro.photometry.plane import Plane, SkyLevels
+from sciastro.photometry.plane import Plane, Profile, SkyLevels
 from sciastro.photometry.robust import LinearFit, fit_linear
 
 __all__ = ["GrowthMap", "growth_map"]
@@ -73,8 +73,11 @@ def growth_map(
     stars: npt.NDArray[np.intp],
     radius: float,
     total: float,
+    profile: Profile | None = None,
 ) -> GrowthMap | None:
     """Fit the flux within `total` over that within `radius` [pixel] of the `stars` (indices).
+
+    With a `profile`, over the flux that its weights give within `radius`.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def growth_map(
         None where fewer than three stars have a ratio.
     """
     chosen = sky.at(stars)
-    part = plane.sums(x[stars], y[stars], radius)
+    part = plane.weighted(x[stars], y[stars], radius, profile)
     ratio, err = flux_ratio(plane.sums(x[stars], y[stars], total), part, chosen)
     near, near_err = flux_ratio(plane.sums(x[stars], y[stars], 2 * radius), part, chosen)
     good = np.isfinite(ratio) & np.isfinite(near) & (ratio > 0)
@@ -95,9 +98,9 @@ def growth_map(
     terms = len(fit.coefficients)
     design = _design(u, v, terms)
     middle = design[fit.used].mean(axis=0)
-    profile = fit_linear(design, near[good], near_err[good], kappa=3.0)
-    relative = near[good] / (design @ profile.coefficients) - 1
-    relative_err = near_err[good] / (design @ profile.coefficients)
+    alike = fit_linear(design, near[good], near_err[good], kappa=3.0)
+    relative = near[good] / (design @ alike.coefficients) - 1
+    relative_err = near_err[good] / (design @ alike.coefficients)
     mad = 1.4826 * float(np.median(np.abs(relative - np.median(relative))))
     return GrowthMap(
         coefficients=fit.coefficients,

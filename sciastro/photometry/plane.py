@@ -8,14 +8,37 @@ import numpy.typing as npt
 
 from sciastro.core.correlation import large_factor, plane_correlation
 from sciastro.core.quality import Quality, unusable
-from sciastro.kernels.aperture import annulus_sky, aperture_sums, stamp_discs
+from sciastro.kernels.aperture import annulus_sky, aperture_sums, profile_sums, stamp_discs
 
-__all__ = ["ApertureSums", "Plane", "SkyLevels", "make_plane", "source_radii"]
+__all__ = ["ApertureSums", "Plane", "Profile", "SkyLevels", "make_plane", "source_radii"]
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
 
 _MOFFAT_BETA = 2.5  # wings of long exposures; sets only how far the light of bright stars is avoided
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Weights of an optimal extraction: a Moffat profile, or a Gaussian where `beta` is 0.
+
+    Attributes
+    ----------
+    fwhm
+        Full width at half maximum [pixel].
+    beta
+        Exponent of the Moffat profile, above 1; 0 is a Gaussian.
+    """
+
+    fwhm: float
+    beta: float = 0.0
+
+    @property
+    def alpha2(self) -> float:
+        """Square of the width that `kernels.aperture.profile_sums` takes [pixel2]."""
+        if self.beta > 0:
+            return self.fwhm**2 / (4 * (2 ** (1 / self.beta) - 1))
+        return self.fwhm**2 / (8 * float(np.log(2)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +71,18 @@ class Plane:
             self.image, self.variance, self.missing, self.quality, x, y, float(radius), self.autocorrelation
         )
         return ApertureSums(*results)
+
+    def weighted(self, x: Floats, y: Floats, radius: float, profile: "Profile | None") -> "ApertureSums":
+        """Return sums weighted by `profile` within `radius` [pixel], for all its light; None: as `sums`."""
+        if profile is None:
+            return self.sums(x, y, radius)
+        *results, share = profile_sums(
+            self.image, self.variance, self.missing, self.quality, x, y, float(radius), self.autocorrelation,
+            profile.alpha2, profile.beta,
+        )  # fmt: skip
+        total, variance, area, moved, lost, bits = results
+        with np.errstate(divide="ignore", invalid="ignore"):  # no weight: everything is lost
+            return ApertureSums(total / share, variance / share**2, area / share, moved, lost, bits)
 
     def sky(self, x: Floats, y: Floats, inner: float, outer: float, kappa: float, fewest: int) -> "SkyLevels":
         """Return the sky in annuli; where fewer than `fewest` free pixels are left, sources are let in."""
