@@ -13,7 +13,7 @@ from sciastro.astrometry.refine import propagate
 from sciastro.astrometry.register import RegisterOptions, Registration, register
 from sciastro.astrometry.sky import within
 from sciastro.astrometry.solve import Hint, Solution, SolveOptions, solve_field
-from sciastro.core import transform
+from sciastro.core import timescales, transform
 from sciastro.core.lift import run_tasks
 from sciastro.core.stars import StarArray
 from sciastro.core.wcs import celestial_from_header, center, resampled, wcs_to_text
@@ -87,7 +87,7 @@ def julian_year(lights: Sequence[Light]) -> float | None:
     stamps = [light.facts.time.timestamp() for light in lights if light.facts.time is not None]
     if not stamps:
         return None
-    return 1970.0 + float(np.mean(stamps)) / (365.25 * 86400)
+    return timescales.julian_year(float(np.mean(stamps)))
 
 
 def choose_reference(members: Sequence[Light]) -> list[Light]:

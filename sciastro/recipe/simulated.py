@@ -15,6 +15,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
 
+from sciastro.core.timescales import julian_year
 from sciastro.errors import OptionError, OutputError
 from sciastro.recipe.context import Progress, Silent
 from sciastro.simulate.camera import saturation_adu, stored_cfa
@@ -161,7 +162,7 @@ def write_night(
 
 
 def _julian_year(day: str) -> float:
-    return 2000.0 + (date.fromisoformat(day[:10]) - date(2000, 1, 1)).days / 365.25
+    return julian_year((date.fromisoformat(day[:10]) - date(1970, 1, 1)).days * 86400.0)
 
 
 @contextmanager

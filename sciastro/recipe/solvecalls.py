@@ -21,6 +21,7 @@ from sciastro.astrometry.solve import SolveOptions
 from sciastro.core import vocabulary as v
 from sciastro.core.history import record
 from sciastro.core.stars import STAR_DTYPE, StarArray
+from sciastro.core.timescales import julian_year
 from sciastro.core.vocabulary import require
 from sciastro.core.wcs import resampled, text_to_wcs, wcs_to_text
 from sciastro.errors import DatasetError, SolveError, UsageError
@@ -349,9 +350,7 @@ def _year(frames: "xr.Dataset", k: int) -> float | None:
     time = np.asarray(frames["time"].values)[k]
     if np.isnat(time):
         return None
-    return 2000.0 + float((time - np.datetime64("2000-01-01T12:00:00")) / np.timedelta64(1, "s")) / (
-        365.25 * 86400
-    )
+    return julian_year(float((time - np.datetime64("1970-01-01")) / np.timedelta64(1, "s")))
 
 
 def _wcs_of(text: Any) -> WCS | None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 
 from sciastro.core.stars import StarArray
+from sciastro.core.timescales import julian_year
 from sciastro.core.wcs import celestial_from_header, resampled
 from sciastro.errors import FileError
 from sciastro.io.fits import FitsReader
@@ -76,7 +77,7 @@ class Field:
         if self.year is not None:
             return self.year
         when = self.facts.time if self.facts is not None else None
-        return YEAR if when is None else 1970.0 + when.timestamp() / (365.25 * 86400)
+        return YEAR if when is None else julian_year(when.timestamp())
 
     def stars(self, width: float | None = None) -> StarArray:
         """Return the stars, found with a width [pixel] of theirs (None measures it); found once."""

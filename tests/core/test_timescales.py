@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from astropy.time import Time
 
-from sciastro.core.timescales import dut1, julian_utc, scale_of, tdb_minus_tt, to_utc, tt_of, utc_of
+from sciastro.core.timescales import (
+    dut1,
+    julian_utc,
+    julian_year,
+    scale_of,
+    tdb_minus_tt,
+    to_utc,
+    tt_of,
+    utc_of,
+)
 
 DATES = np.array(
     ["1961-01-01T00:00:00", "1965-03-01T12:34:56.789", "1972-01-01", "2000-01-01T11:58:55.816",
@@ -90,3 +99,12 @@ def test_tdb_swings_by_1_7_ms_in_a_year():
     swing = tdb_minus_tt((days, np.zeros_like(days)))
     assert 1.6e-3 < swing.max() < 1.75e-3
     assert -1.75e-3 < swing.min() < -1.6e-3
+
+
+@pytest.mark.parametrize(
+    "shown", ["1910-04-01T00:00:00", "1999-12-31T23:58:55", "2000-01-01T12:00:00", "2026-11-26T09:00:00"]
+)
+def test_julian_years_are_those_of_astropy(shown):
+    # JD 2451545.0 is 2000.0; before, 1970.0 + seconds / year put noon of that day at 1999.99932, a quarter day off.
+    seconds = datetime.fromisoformat(shown).replace(tzinfo=UTC).timestamp()
+    assert julian_year(seconds) == pytest.approx(Time(shown, scale="utc").jyear, abs=1e-8)
