@@ -13,6 +13,7 @@ __all__ = [
     "MatchError",
     "OptionError",
     "OutputError",
+    "RegionError",
     "SciastroError",
     "SolveError",
     "UsageError",
@@ -86,6 +87,12 @@ class SolveError(SciastroError):
 
 class CatalogError(SciastroError):
     """A catalog is missing, unreadable or has unusable columns."""
+
+
+class RegionError(CatalogError):
+    """The center or the radius that a caller gives is none."""
+
+    exit_code = 2
 
 
 class ClusterError(SciastroError):

@@ -22,6 +22,7 @@ import erfa
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.checks import numbers
 from sciastro.core.timescales import DAY, Julian, julian_utc, tdb_minus_tt, tt_of
 from sciastro.errors import DatasetError, FileError, OptionError
 
@@ -29,6 +30,7 @@ __all__ = ["GEOCENTER_ERROR", "Site", "bjd_tdb", "hjd_utc", "julian_date", "ligh
 
 Floats = npt.NDArray[np.float64]
 
+MOMENT = "Give UTC as datetime64, datetime or ISO text (2026-11-26T21:04:05), or an astropy Time."
 AU_KM = 149597870.7
 LIGHT_KM_S = 299792.458
 AU_SECONDS = AU_KM / LIGHT_KM_S
@@ -55,8 +57,11 @@ class Site:
         OptionError
             If an angle is out of its range or a number is none.
         """
-        numbers = (self.latitude, self.longitude, self.height or 0.0)
-        if not all(map(math.isfinite, numbers)) or abs(self.latitude) > 90 or abs(self.longitude) > 360:
+        try:
+            values = [float(one) for one in (self.latitude, self.longitude, self.height or 0.0)]
+        except (TypeError, ValueError):
+            values = [math.nan]
+        if not all(map(math.isfinite, values)) or abs(values[0]) > 90 or abs(values[1]) > 360:
             raise OptionError(
                 f"is latitude {self.latitude}, longitude {self.longitude}, height {self.height}.",
                 where="site",
@@ -72,7 +77,7 @@ class Site:
 
 def julian_date(time: npt.ArrayLike) -> Floats:
     """Return the Julian date (UTC) [d] of UTC (datetime64); a float keeps 40 microseconds. NaN where NaT."""
-    whole, fraction = julian_utc(time)
+    whole, fraction = julian_utc(_moments(time))
     return np.asarray(whole + fraction)
 
 
@@ -90,7 +95,7 @@ def bjd_tdb(
     Parameters
     ----------
     time
-        Mid-exposure, UTC, as datetime64; NaT gives NaN.
+        Mid-exposure, UTC, as datetime64, datetime, ISO text or astropy `Time`; NaT (None) gives NaN.
     ra, dec
         ICRS at the date, proper motion applied [deg]; broadcast against `time`.
     site
@@ -110,9 +115,12 @@ def bjd_tdb(
     FileError
         If the kernel cannot be read or does not hold the date.
     DatasetError
-        If directions are no angles.
+        If times are none (Julian dates, too), directions are no angles, or lengths do not fit.
+    OptionError
+        If angles or the parallax are no numbers, or the site is no `Site`.
     """
     known, when = _known(time)
+    _check_lengths(when, ra, dec, parallax)
     whole, fraction = _tdb(when, site)
     delay = light_travel_time(when, ra, dec, site, parallax=parallax, ephemeris=ephemeris)
     return np.where(known, whole + (fraction + delay / DAY), np.nan)
@@ -125,6 +133,7 @@ def hjd_utc(time: npt.ArrayLike, ra: npt.ArrayLike, dec: npt.ArrayLike, site: Si
     second (69 s behind TDB today): only for comparison with old data.
     """
     known, when = _known(time)
+    _check_lengths(when, ra, dec)
     whole, fraction = julian_utc(when)
     where = _epv00(_tdb(when, site))[0]
     if site is not None:
@@ -144,13 +153,16 @@ def light_travel_time(
 ) -> Floats:
     """Return what is added to TDB at the observer for TDB at the barycenter [s]; arguments of `bjd_tdb`."""
     known, when = _known(time)
+    _check_lengths(when, ra, dec, parallax)
     tdb = _tdb(when, site)
     where = _from_kernel(tdb, ephemeris) if ephemeris is not None else _epv00(tdb)[1]
     if site is not None:
         where = where + _site_vector(when, site)
     n = _direction(ra, dec)
     along = np.sum(where * n, axis=-1)
-    angle = np.radians(np.asarray(parallax, np.float64) / 3.6e6)  # 1 / distance in au
+    angle = np.radians(
+        numbers(parallax, where="parallax", remedy="Give milliarcseconds.") / 3.6e6
+    )  # 1 / distance in au
     curved = (np.sum(where * where, axis=-1) - along**2) * angle / 2
     return np.where(known, (along - curved) * AU_SECONDS, np.nan)
 
@@ -172,14 +184,52 @@ def meaning_of(site: Site | None, ephemeris: Path | None = None) -> dict[str, st
     }
 
 
+def _moments(time: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
+    """Return times as datetime64.
+
+    Raises
+    ------
+    DatasetError
+        If they are none. A bare number is refused: days or seconds, and since when, nobody says.
+    """
+    utc = getattr(time, "utc", None)  # astropy's Time, in whatever scale
+    try:
+        given = np.asarray(time if utc is None else utc.datetime64)
+        if given.dtype.kind not in "biufc":
+            return given.astype("datetime64[us]")
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(f"is {time!r}.", where="time", remedy=MOMENT) from error
+    raise DatasetError(f"is {time!r}, a number.", where="time", remedy=MOMENT)
+
+
+def _check_lengths(time: npt.ArrayLike, *others: npt.ArrayLike) -> None:
+    """Check that times, directions and parallaxes fit together.
+
+    Raises
+    ------
+    DatasetError
+        If they do not.
+    """
+    shapes = [np.shape(one) for one in (time, *others)]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        text = ", ".join(str(shape) for shape in shapes)
+        raise DatasetError(
+            f"have shapes {text}.", where="time, ra, dec", remedy="Give one direction, or one for each time."
+        ) from None
+
+
 def _known(time: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.datetime64]]:
     """Return where there is a time, and the times with some other in the place of NaT."""
-    when = np.asarray(time, dtype="datetime64[us]")
+    when = _moments(time)
     known = ~np.isnat(when)
     return known, np.where(known, when, np.datetime64("2000-01-01", "us"))
 
 
 def _tdb(time: npt.ArrayLike, site: Site | None) -> Julian:
+    if site is not None and not isinstance(site, Site):
+        raise OptionError(f"is {site!r}.", where="site", remedy="Give Site(latitude, longitude, height).")
     tt = tt_of(time)
     ut = julian_utc(time)[1]
     einstein = tdb_minus_tt(tt, ut, site.geocentric()) if site is not None else tdb_minus_tt(tt)
@@ -194,12 +244,12 @@ def _direction(ra: npt.ArrayLike, dec: npt.ArrayLike) -> Floats:
     DatasetError
         If a declination is beyond a pole.
     """
-    d = np.asarray(dec, np.float64)
+    a, d = (numbers(value, where=name, remedy="Give degrees.") for name, value in (("ra", ra), ("dec", dec)))
     if np.any(np.abs(d) > 90):
         raise DatasetError(
             f"goes to {np.nanmax(np.abs(d))}.", where="declination", remedy="Give degrees from -90 to 90."
         )
-    return np.asarray(erfa.ufunc.s2c(np.radians(np.asarray(ra, np.float64)), np.radians(d)))
+    return np.asarray(erfa.ufunc.s2c(np.radians(a), np.radians(d)))
 
 
 def _epv00(tdb: Julian) -> tuple[Floats, Floats]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sciastro.core.checks import finite_number
 from sciastro.core.wcs import celestial_from_header, center, footprint_radius
 from sciastro.errors import CatalogError, FileError, UsageError
 from sciastro.io import reference
@@ -61,8 +62,10 @@ def regions_of(words: Sequence[str], radius: float | None) -> list[Wanted]:
     ------
     UsageError
         If there are no words, or they are none of these.
+    RegionError
+        If numbers are no region.
     CatalogError
-        If a name is not known, or a region is none.
+        If a name is not known.
     FileError
         If a file or folder says nothing of where it is.
     """
@@ -78,7 +81,7 @@ def regions_of(words: Sequence[str], radius: float | None) -> list[Wanted]:
             raise UsageError(
                 f"has {len(numbers)} numbers.", where="REGION", remedy="Give RA DEC RADIUS, in degrees."
             )
-        size = numbers[2] if len(numbers) == 3 else radius or 0.5
+        size = numbers[2] if len(numbers) == 3 else _size(radius)
         return [Wanted(" ".join(words), Region(numbers[0] % 360, numbers[1], size))]
     strange = next((word for word in words if word.startswith("-") and _numbers([word]) is None), None)
     if strange is not None:
@@ -101,7 +104,11 @@ def regions_of(words: Sequence[str], radius: float | None) -> list[Wanted]:
         if network_off():
             raise
         named = resolve(" ".join(words), online=True)  # SIMBAD knows many more names
-    return [Wanted(named.name, Region(float(named.coord.ra.deg), float(named.coord.dec.deg), radius or 0.5))]
+    return [Wanted(named.name, Region(float(named.coord.ra.deg), float(named.coord.dec.deg), _size(radius)))]
+
+
+def _size(radius: float | None) -> float:
+    return 0.5 if radius is None else radius
 
 
 def _numbers(words: Sequence[str]) -> list[float] | None:
@@ -148,7 +155,7 @@ def _of_header(
         ra, dec = (float(value) for value in wcs.wcs.crval)
     else:
         ra, dec = center(wcs, shape)
-    size = radius or min(MARGIN * footprint_radius(wcs, shape), 180.0)
+    size = min(MARGIN * footprint_radius(wcs, shape), 180.0) if radius is None else radius
     return Wanted(path.name, Region(ra % 360, dec, size))
 
 
@@ -190,7 +197,7 @@ def _of_frame(folder: Path, frame: FrameFacts, radius: float | None) -> Wanted |
     if frame.pointing is None:
         return None
     half = math.hypot(*frame.shape[:2]) / 2 * (frame.scale or 0.0) / 3600
-    size = radius or (1.2 * half if half else 1.0)  # where a telescope says it points is not exact
+    size = (1.2 * half or 1.0) if radius is None else radius  # where a telescope says it points is not exact
     return Wanted(Path(frame.path).name, Region(frame.pointing[0] % 360, frame.pointing[1], min(size, 180.0)))
 
 
@@ -225,6 +232,8 @@ def fetch_lines(
             remedy=f"Choose from {', '.join(source_names())}.",
         )
     source = source_of(catalog)
+    if faintest is not None:
+        faintest = finite_number(faintest, where="--faintest", remedy="Give a magnitude, such as 17.")
     depth = None if faintest is None else float(math.ceil(faintest))
     for wanted in regions_of(words, radius):
         start, region = time.monotonic(), wanted.region

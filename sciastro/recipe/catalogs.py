@@ -11,7 +11,7 @@ one takes its place, and a warning says so and what is lost.
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.errors import CatalogError, OptionError
+from sciastro.core.checks import finite_number, whole_number
+from sciastro.core.userconfig import user_config
+from sciastro.errors import CatalogError, OptionError, RegionError
 from sciastro.io import reference
 from sciastro.io.usercatalog import read_user_catalog
-from sciastro.io.userconfig import user_config
 from sciastro.recipe.naming import resolve
 from sciastro.recipe.starchoice import (
     at_epoch,
@@ -33,7 +34,7 @@ from sciastro.recipe.starchoice import (
     only_columns,
 )
 from sciastro.recipe.tiling import Answer, joined, joined_names, queries_of, tiles_of
-from sciastro.remote.catalogs import source_of
+from sciastro.remote.catalogs import source_names, source_of
 from sciastro.remote.columns import COLUMNS, Region, Source, star_table
 from sciastro.remote.counts import depth_for
 from sciastro.remote.limits import offline as switched_off
@@ -51,6 +52,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 MagLimit: TypeAlias = "float | tuple[float | None, float | None] | None"
 
 EMBEDDED = "embedded"
+YEARS = "Give a Julian year from 1000 to 3000, such as 2026.5."
+MAGNITUDES = "Give the faintest magnitude, or (brightest, faintest)."
 FASTEST = 0.0030  # deg / yr: Barnard's star, the fastest of all, moves 0.00288
 SIZE = "SCIASTRO_CATALOG_GB"  # environment: gigabytes that the cache may have
 STEP, DEEP = 2.0, 20.0  # magnitudes deeper, where too few stars came; from here on: everything
@@ -128,14 +131,21 @@ def cone(
     Raises
     ------
     OptionError
-        For a catalog, band or column that does not exist.
+        For a catalog, band or column that does not exist, and an epoch, limit or number that is none.
+    RegionError
+        For a center or radius that is none; it is a `CatalogError`, too.
     CatalogError
-        For a center or radius that is none; without `fallback`, if a remote catalog cannot be had.
+        For a name that is not known; without `fallback`, if a remote catalog cannot be had.
     """
     region = region_of(center, radius)
     low, high = _range(mag_limit)
-    if epoch is not None and not 1000 < epoch < 3000:
-        raise CatalogError(f"is {epoch}.", where="epoch", remedy="Give a Julian year, such as 2026.5.")
+    if epoch is not None:
+        epoch = finite_number(epoch, where="epoch", remedy=YEARS, low=1000, high=3000)
+    if brightest is not None:
+        brightest = whole_number(
+            brightest, where="brightest", remedy="Give how many stars, such as 500.", low=1
+        )
+    columns = _names(columns)
     lost = ""
     if is_remote(catalog):
         source = source_of(str(catalog))
@@ -167,6 +177,10 @@ def is_remote(catalog: str | Path) -> bool:
     OptionError
         If it is no name that is known, and no file either.
     """
+    if not isinstance(catalog, str | Path):
+        raise OptionError(
+            f"is {catalog!r}.", where="catalog", remedy=f"Choose from {', '.join(source_names())}."
+        )
     if isinstance(catalog, Path) or catalog == EMBEDDED or Path(catalog).is_file():
         return False
     if os.sep in catalog or Path(catalog).suffix:
@@ -179,8 +193,10 @@ def region_of(center: "SkyCoord | tuple[Any, Any] | str", radius: "float | u.Qua
 
     Raises
     ------
+    RegionError
+        If the center or the radius is none.
     CatalogError
-        If the center or the radius is none, or the name is not known.
+        If the name is not known.
     """
     from astropy import units as u
     from astropy.coordinates import SkyCoord
@@ -195,7 +211,7 @@ def region_of(center: "SkyCoord | tuple[Any, Any] | str", radius: "float | u.Qua
             ra, dec = (float(u.Quantity(x, u.deg).value) for x in center)
         size = float(u.Quantity(radius, u.deg).value)
     except (TypeError, ValueError, AttributeError, u.UnitConversionError) as error:
-        raise CatalogError(
+        raise RegionError(
             f"is center={center!r}, radius={radius!r}.",
             where="cone",
             remedy="Give cone((ra, dec), radius) in degrees, or a SkyCoord and a Quantity.",
@@ -204,16 +220,29 @@ def region_of(center: "SkyCoord | tuple[Any, Any] | str", radius: "float | u.Qua
 
 
 def _range(limit: MagLimit) -> tuple[float | None, float | None]:
-    low, high = limit if isinstance(limit, tuple) else (None, limit)
-    for value in (low, high):
-        if value is not None and not np.isfinite(value):
-            raise OptionError(f"is {limit}.", where="mag_limit", remedy="Give magnitudes.")
+    pair = tuple(limit) if isinstance(limit, tuple | list) else (None, limit)
+    if len(pair) != 2:
+        raise OptionError(f"is {limit!r}.", where="mag_limit", remedy=MAGNITUDES)
+    low, high = (
+        None if value is None else finite_number(value, where="mag_limit", remedy=MAGNITUDES)
+        for value in pair
+    )
     return low, high
+
+
+def _names(columns: Sequence[str] | None) -> list[str] | None:
+    """Return names of columns; a single text is one name."""
+    if columns is None or isinstance(columns, str):
+        return None if columns is None else [columns]
+    found = list(columns) if isinstance(columns, Iterable) else [columns]
+    if not all(isinstance(name, str) for name in found):
+        raise OptionError(f"is {columns!r}.", where="columns", remedy='Give names, such as ["ra", "dec"].')
+    return found
 
 
 def network_off(offline: bool | None = None) -> bool:
     """Return whether nothing may be fetched: as the caller, the environment or config.toml says."""
-    return bool(offline) or switched_off() or user_config().offline
+    return bool(offline) or switched_off()
 
 
 def cache_limit() -> int:

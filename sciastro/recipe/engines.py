@@ -21,13 +21,13 @@ from sciastro.astrometry.sky import StarsAt
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import Hint, SolveOptions, solve_field
 from sciastro.core.platequery import PlateQuery
+from sciastro.core.userconfig import user_config
 from sciastro.core.wcs import center, pixel_scale
 from sciastro.engines.extras import INDEX_FOLDERS, TETRA_FAINTEST, ask_astrometry, ask_tetra, has_extra
 from sciastro.engines.solvefield import ask_solve_field, has_solve_field
 from sciastro.errors import OutputError, SolveError, UsageError
 from sciastro.io.reference import catalog_info, cone
 from sciastro.io.usercache import Notes, cache_folder
-from sciastro.io.userconfig import user_config
 from sciastro.recipe.solvereading import Field
 from sciastro.remote.nova import KEY_NAME, NOVA, ask_nova
 

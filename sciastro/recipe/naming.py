@@ -7,7 +7,7 @@ where SIMBAD then does not answer, or does not know the name, the embedded table
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sciastro.errors import CatalogError
+from sciastro.errors import CatalogError, OptionError
 from sciastro.io.skydata import TYPES, NamedStar, SkyObject, find
 
 if TYPE_CHECKING:
@@ -55,7 +55,11 @@ def resolve(name: str, *, online: bool = False) -> Named:
     ------
     CatalogError
         If nobody who was asked knows it.
+    OptionError
+        If it is no text.
     """
+    if not isinstance(name, str):
+        raise OptionError(f"is {name!r}.", where="name", remedy='Give a text, such as "M 13".')
     if not online:
         return _embedded(name, "")
     from sciastro.remote.names import resolve as ask_simbad

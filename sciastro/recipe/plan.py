@@ -15,8 +15,8 @@ import tomli_w
 
 from sciastro.core.history import package_version
 from sciastro.core.options import Options, describe
+from sciastro.core.userconfig import user_config
 from sciastro.errors import FileError, OptionError
-from sciastro.io.userconfig import user_config
 from sciastro.recipe.steps import STEPS
 
 __all__ = ["SCHEMA", "Recipe", "describe_steps", "load_recipe", "recipe_text"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.errors import CatalogError
+from sciastro.errors import RegionError
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -56,7 +56,7 @@ class Region:
 
     Raises
     ------
-    CatalogError
+    RegionError
         If it is none.
     """
 
@@ -68,7 +68,7 @@ class Region:
         """Check the numbers."""
         numbers = (self.ra, self.dec, self.radius)
         if not all(math.isfinite(x) for x in numbers) or abs(self.dec) > 90 or not 0 < self.radius <= 180:
-            raise CatalogError(
+            raise RegionError(
                 f"is ra={self.ra}, dec={self.dec}, radius={self.radius}.",
                 where="cone",
                 remedy="Give degrees: dec from -90 to 90, radius above 0 and up to 180.",

@@ -1,15 +1,16 @@
 """How long, how often and how much: the bounds of every request, and the switch that forbids them all.
 
-Reads the environment variable ``SCIASTRO_OFFLINE``; writes nothing.
+Reads the environment variable ``SCIASTRO_OFFLINE`` and the user's config.toml; writes nothing.
 """
 
 import os
 from dataclasses import dataclass
 
 from sciastro.core.options import Options, option
+from sciastro.core.userconfig import user_config
 from sciastro.errors import CatalogError
 
-__all__ = ["DEFAULTS", "Limits", "offline", "refuse_offline"]
+__all__ = ["DEFAULTS", "OFF", "Limits", "offline", "refuse_offline"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,11 +38,17 @@ class Limits(Options):
 
 
 DEFAULTS = Limits()
+OFF = "was not asked: the network is switched off (--offline, SCIASTRO_OFFLINE, or `offline` in config.toml)."
 
 
 def offline() -> bool:
-    """Return whether the user has switched the network off (``SCIASTRO_OFFLINE`` is set, and not to 0)."""
-    return os.environ.get("SCIASTRO_OFFLINE", "").strip().lower() not in {"", "0", "no", "false", "off"}
+    """Return whether the user has switched the network off.
+
+    ``SCIASTRO_OFFLINE`` is set, and not to 0 (``--offline`` sets it), or config.toml says ``offline = true``
+    under ``[catalogs]``. Where both speak, either of them is enough.
+    """
+    text = os.environ.get("SCIASTRO_OFFLINE", "").strip().lower()
+    return text not in {"", "0", "no", "false", "off"} or user_config().offline
 
 
 def refuse_offline(where: str) -> None:
@@ -54,7 +61,7 @@ def refuse_offline(where: str) -> None:
     """
     if offline():
         raise CatalogError(
-            "was not asked: SCIASTRO_OFFLINE switches the network off.",
+            OFF,
             where=where,
-            remedy="Unset SCIASTRO_OFFLINE, or use the embedded catalog.",
+            remedy="Switch it on, or use the embedded catalog.",
         )

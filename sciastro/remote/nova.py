@@ -18,8 +18,8 @@ from astropy.utils.exceptions import AstropyWarning
 
 from sciastro.core.platequery import PlateQuery
 from sciastro.core.wcs import celestial_from_header
-from sciastro.errors import CatalogError, SolveError
-from sciastro.remote.limits import Limits, refuse_offline
+from sciastro.errors import SolveError
+from sciastro.remote.limits import OFF, Limits, offline
 from sciastro.remote.trouble import excerpt, shown
 from sciastro.remote.wire import LOGIN, LOOPBACK, title_of
 
@@ -81,6 +81,12 @@ def ask_nova(
         If there is no key, no network, no sensible answer, no solution, or no time left. The message never
         holds the key.
     """
+    if offline():
+        raise SolveError(
+            OFF,
+            where=WHERE,
+            remedy="Switch it on, or use another --engine.",
+        )
     own = urlsplit(url).hostname in LOOPBACK
     if not key and not own:
         raise SolveError(
@@ -89,10 +95,6 @@ def ask_nova(
             remedy=f"Get one at {NOVA}/api_help and put it into the environment as {KEY_NAME}, or into the "
             "configuration file as key under [nova].",
         )
-    try:
-        refuse_offline(WHERE)
-    except CatalogError as error:
-        raise SolveError(error.found, where=WHERE, remedy="Unset SCIASTRO_OFFLINE.") from error
     link = _Link(url.rstrip("/"), "local" if own else str(key), until)
     name = f"nova-{query.digest()}"
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sciastro.core.checks import finite_number
 from sciastro.remote.asu import asu_form, check_places, is_whole, mirrors, nothing_there, numbers, texts
 from sciastro.remote.columns import Region
 from sciastro.remote.limits import DEFAULTS, Limits
@@ -62,7 +63,13 @@ def variables(
     ------
     CatalogError
         If the region is none, or no mirror gives a whole and sensible answer.
+    OptionError
+        If a number is none.
     """
+    ra, dec, radius = (
+        finite_number(value, where=name, remedy="Give degrees.")
+        for name, value in (("ra", ra), ("dec", dec), ("radius", radius))
+    )
     region = Region(ra % 360, dec, radius)
     where = f"VSX ({TABLE}) within {radius:.4g} deg of RA {region.ra:.5f}, Dec {dec:+.5f}"
     form = asu_form(TABLE, tuple(UNITS), region, MOST, {"V": "<2"})  # not: constant, or a duplicate

@@ -171,3 +171,32 @@ def test_a_column_says_what_it_is():
     assert meaning_of(TOLOLO)["scale"] == "tdb"
     assert "22 ms" in meaning_of(None)["accuracy"]
     assert "-30.16928" in meaning_of(TOLOLO)["site"]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: bjd_tdb("yesterday", 1, 2), DatasetError, "time: is 'yesterday'. Give UTC"),
+        (lambda: hjd_utc("yesterday", 1, 2), DatasetError, "time: is 'yesterday'"),
+        (lambda: julian_date("yesterday"), DatasetError, "time: is 'yesterday'"),
+        (lambda: bjd_tdb(2459000, 1, 2), DatasetError, "2459000, a number. Give UTC"),  # not in 1970
+        (lambda: bjd_tdb(NIGHT, 1, None), OptionError, "dec: is None. Give degrees"),  # not NaN
+        (lambda: bjd_tdb(NIGHT, "10h", 2), OptionError, "ra: is '10h'. Give degrees"),
+        (lambda: bjd_tdb(NIGHT, np.inf, 2), OptionError, "ra: is inf"),
+        (lambda: bjd_tdb(NIGHT, 1, 2, (28, -16, 2400)), OptionError, "site: is .* Give Site"),
+        (lambda: bjd_tdb(NIGHT, 1, 2, parallax="near"), OptionError, "parallax: is 'near'"),
+        (lambda: bjd_tdb(np.repeat(NIGHT, 3), [1, 2], [1, 2]), DatasetError, "have shapes"),
+        (lambda: Site("La Palma", 0), OptionError, "latitude La Palma.* Give degrees"),
+    ],
+)
+def test_what_is_no_time_and_no_direction_is_told(call, error, words):
+    with pytest.raises(error, match=words) as caught:
+        call()
+    assert caught.value.where and caught.value.remedy
+
+
+def test_times_of_astropy_are_taken_in_their_scale():
+    time = Time(["2020-01-01T00:00:00", "2021-06-01T12:00:00"], scale="utc")
+    plain = bjd_tdb(time.datetime64, 10.0, 20.0)
+    assert np.array_equal(bjd_tdb(time, 10.0, 20.0), plain)
+    assert np.abs(bjd_tdb(time.tdb, 10.0, 20.0) - plain).max() < 1e-9

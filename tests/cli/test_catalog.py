@@ -2,19 +2,24 @@
 
 import json
 import os
+import time
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from small_nights import command, reduce
 
+from sciastro.core.platequery import PlateQuery
 from sciastro.core.wcs import tan_wcs
-from sciastro.errors import CatalogError
+from sciastro.errors import CatalogError, SolveError
 from sciastro.io import reference
 from sciastro.io.raster import write_png
 from sciastro.recipe import catalogkeeping, catalogs
 from sciastro.recipe.catalogkeeping import regions_of
+from sciastro.recipe.naming import resolve
 from sciastro.remote.columns import COLUMNS, star_table
+from sciastro.remote.nova import ask_nova
+from sciastro.remote.variables import variables
 
 
 class Archive:
@@ -100,12 +105,32 @@ def test_nothing_is_fetched_offline(archive, monkeypatch):
     assert "network: switched off" in told("status") and archive.asked == []
 
 
+def test_the_configuration_switches_the_network_off_for_everybody(archive, tmp_path, monkeypatch):
+    config = tmp_path / "config.toml"
+    config.write_text("[catalogs]\noffline = true\n")
+    monkeypatch.setenv("SCIASTRO_CONFIG", str(config))
+    monkeypatch.delenv("SCIASTRO_OFFLINE", raising=False)
+    assert "the network is switched off" in told("fetch", "M42", code=3)
+    found = resolve("M 13", online=True)
+    assert found.source == "embedded" and "config.toml" in found.note
+    with pytest.raises(CatalogError, match=r"VSX.*was not asked: the network is switched off"):
+        variables(250.4, 36.5, 0.1)
+    stars = PlateQuery(x=np.arange(9.0), y=np.arange(9.0), flux=np.ones(9), shape=(9, 9))
+    with pytest.raises(SolveError, match=r"nova.*was not asked.*Switch it on, or use another --engine"):
+        ask_nova(stars, key=None, until=time.monotonic() + 5)
+    assert archive.asked == []
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
         (("fetch",), 2, "REGION: is missing"),
         (("fetch", "1", "2", "3", "4"), 2, "has 4 numbers"),
-        (("fetch", "1", "-95", "3"), 3, "Give degrees"),
+        (("fetch", "10", "95", "1"), 2, "Give degrees"),
+        (("fetch", "1", "-95", "3"), 2, "Give degrees"),
+        (("fetch", "M42", "--radius", "0"), 2, "radius=0"),
+        (("fetch", "M42", "--faintest", "nan"), 2, "--faintest: is nan"),
+        (("--ra", "10", "--dec", "95"), 2, "Give degrees"),
         (("fetch", "M42", "--nix"), 2, "is no option: '--nix'"),
         (("fetch", "nosuch.fits"), 3, "does not exist"),
         (("fetch", "Nosuchthing 7"), 3, "Nosuchthing 7"),

@@ -457,3 +457,28 @@ def test_100_000_stars_are_read_again_at_once(sky):
     assert again.meta["fetched"] == 0 and len(again) == len(first)
     # 50 ms is the promise; 0.035 s of CPU were measured. A machine of CI may be slower, and is never alone.
     assert min(spent) < 0.15, spent
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"epoch": "now"}, "epoch: is 'now'. Give a Julian year"),
+        ({"epoch": [2000, 2001]}, "epoch: is .*2001"),
+        ({"epoch": 3001}, "epoch: is 3001"),
+        ({"mag_limit": "bright"}, "mag_limit: is 'bright'. Give the faintest"),
+        ({"mag_limit": (3,)}, "mag_limit: is"),
+        ({"brightest": -1}, "brightest: is -1. Give how many"),
+        ({"brightest": 2.5}, "brightest: is 2.5"),
+        ({"columns": 3}, "columns: is 3. Give names"),
+        ({"catalog": None}, "catalog: is None. Choose from"),
+    ],
+)
+def test_arguments_that_are_none_are_told(words, told):
+    with pytest.raises(OptionError, match=told) as caught:
+        cone((10.0, 20.0), 0.1, **words)
+    assert caught.value.where and caught.value.remedy
+
+
+def test_a_list_is_a_pair_and_a_text_is_a_name():
+    one = cone((10.0, 20.0), 1.0, mag_limit=[8, 11], columns="mag")
+    assert one.colnames == ["mag"] and 8 <= one["mag"].value.min() <= one["mag"].value.max() <= 11

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sciastro.errors import CatalogError
+from sciastro.errors import CatalogError, OptionError
 from sciastro.recipe.naming import resolve
 from sciastro.remote import names
 from sciastro.remote.names import NamedObject
@@ -53,3 +53,9 @@ def test_an_outage_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     assert "SCIASTRO_OFFLINE" in found.note
     with pytest.raises(CatalogError, match=r"SIMBAD, 'HD 189733': was not asked"):
         resolve("HD 189733", online=True)
+
+
+@pytest.mark.parametrize("name", [13, None, b"M 13", ["M 13"]])
+def test_what_is_no_text_is_no_name(name: object) -> None:
+    with pytest.raises(OptionError, match=r"name: is .* Give a text"):
+        resolve(name)

@@ -31,7 +31,7 @@ class UserConfig:
     nova_key, nova_url
         API key of nova.astrometry.net and its address (``[nova] key``, ``url``); empty: none, the usual one.
     offline, catalog_gigabytes
-        Whether catalogs are never fetched, and how much of them is kept (``[catalogs] offline``,
+        Whether nothing is asked over the network, and how much of catalogs is kept (``[catalogs] offline``,
         ``gigabytes``).
     site
         Latitude, longitude, height of the observatory, as text (``[site] place``); empty: unknown.
