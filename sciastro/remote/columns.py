@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.errors import RegionError
+from sciastro.errors import CatalogError, RegionError
 
 if TYPE_CHECKING:
     from astropy.table import QTable
