@@ -401,7 +401,7 @@ def test_centers_come_in_many_forms():
             cone(wrong, 0.0)
     with pytest.raises(CatalogError, match=r"Give cone\(\(ra, dec\), radius\) in degrees"):
         cone(83.8, -5.4)
-    with pytest.raises(CatalogError, match="Julian year"):
+    with pytest.raises(OptionError, match="Julian year"):
         cone((1, 2), 1, epoch=26.5)
 
 
