@@ -13,6 +13,7 @@ from sciastro.cli import (
     doctor,
     inspect,
     movers,
+    photometry,
     reduce,
     select,
     simulate,
@@ -38,6 +39,7 @@ app.command("reduce")(reduce.reduce)
 app.command("select")(select.select)
 app.command("solve")(solve.solve)
 app.command("movers")(movers.movers)
+app.command("photometry")(photometry.photometry)
 # A negative declination is no option.
 app.command("catalog", context_settings={"ignore_unknown_options": True})(catalog.catalog)
 app.command("annotate")(annotate.annotate)

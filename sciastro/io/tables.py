@@ -4,6 +4,7 @@ Both hold the same rows; every column has a unit where it has a dimension, and a
 written as NaN, never masked. The meaning of each flag bit travels in the header.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy as np
 from astropy.io import fits
 
 from sciastro.core.history import package_version
-from sciastro.errors import FileError, OutputError
+from sciastro.errors import FileError, OptionError, OutputError
 from sciastro.io.paths import atomic_path
 from sciastro.io.product_cards import ProductFacts, ascii_text, fact_cards, put
 from sciastro.io.products import write_hdus
@@ -20,7 +21,7 @@ from sciastro.io.products import write_hdus
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["read_sources", "read_table", "write_sources", "write_table"]
+__all__ = ["export_table", "read_sources", "read_table", "write_sources", "write_table"]
 
 REQUIRED = (
     "id", "x", "y", "x_err", "y_err", "ra", "dec", "ra_err", "dec_err", "flux", "flux_err", "mag", "mag_err",
@@ -116,6 +117,62 @@ def write_table(path: Path, table: "Table") -> Path:
         else:
             table.write(part, format="ascii.ecsv", overwrite=True)
     return path
+
+
+def export_table(path: Path, table: "Table", kind: str) -> Path:
+    """Write a table of photometry as "ecsv", "fits", "csv", "parquet" or "votable"; whole or not at all.
+
+    NaN stays NaN. CSV has no units: they stand in the names of the other formats' columns alone.
+
+    Raises
+    ------
+    OptionError
+        For Parquet without the package `pyarrow`.
+    OutputError
+        If the file cannot be written.
+    """
+    from astropy.table import Table
+
+    plain = Table(table)  # quantities become columns with units
+    plain.meta = {**_plain(dict(table.meta)), "software": f"sciastro {package_version()}"}
+    with atomic_path(path) as part:
+        if kind == "fits":
+            write_hdus(part, fits.HDUList([fits.PrimaryHDU(), _table_hdu(plain)]))
+        elif kind == "csv":
+            plain.meta = {}
+            plain.write(part, format="ascii.csv", overwrite=True)
+        elif kind == "votable":
+            _write_votable(part, plain)
+        elif kind == "parquet":
+            _need_pyarrow()
+            plain.write(part, format="parquet", overwrite=True)
+        else:
+            plain.write(part, format="ascii.ecsv", overwrite=True)
+    return path
+
+
+def _need_pyarrow() -> None:
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise OptionError(
+            "needs the package `pyarrow`, which is not installed.", where="--format parquet",
+            remedy="Install it with `pip install sciastro[parquet]`, or choose another format.",
+        ) from error  # fmt: skip
+
+
+def _write_votable(path: Path, table: "Table") -> None:
+    from astropy.io.votable import from_table, writeto
+
+    table.meta = {}  # a VOTable has no place for nested values, nor for unsigned integers
+    for name in table.colnames:
+        if table[name].dtype.kind == "u":
+            about = table[name].info.description
+            table[name] = np.asarray(table[name]).astype(np.int64)
+            table[name].info.description = about
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its list of units has no electron; readers take it all the same
+        writeto(from_table(table), str(path))
 
 
 def read_table(path: Path) -> "Table":

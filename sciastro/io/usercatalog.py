@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from astropy import units as u
     from astropy.table import QTable, Table
 
-__all__ = ["read_user_catalog"]
+__all__ = [
+    "DEC",
+    "IDS",
+    "RA",
+    "angle_column",
+    "first_column",
+    "number_column",
+    "read_any",
+    "read_user_catalog",
+]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -100,9 +109,9 @@ def read_user_catalog(path: str | Path, *, band: str | None = None) -> "QTable":
     from astropy.table import QTable
 
     path = Path(path)
-    table = _read(path)
+    table = read_any(path)
     names = {name.lower().lstrip("_"): name for name in reversed(table.colnames)}
-    ra_name, dec_name = _first(names, RA), _first(names, DEC)
+    ra_name, dec_name = first_column(names, RA), first_column(names, DEC)
     if ra_name is None or dec_name is None:
         raise CatalogError(
             f"has no columns for right ascension and declination among {', '.join(table.colnames)}.",
@@ -111,21 +120,25 @@ def read_user_catalog(path: str | Path, *, band: str | None = None) -> "QTable":
         )
     if len(table) == 0:
         raise CatalogError("has no rows.", where=str(path), remedy="Give a catalog with at least one star.")
-    ra, dec = _angle(table, ra_name, path, hours=True), _angle(table, dec_name, path, hours=False)
+    ra, dec = angle_column(table, ra_name, path, hours=True), angle_column(table, dec_name, path, hours=False)
     _check_range(ra, dec, path)
     magnitudes = _magnitudes(table)
+    yearly = u.mas / u.yr
     columns: dict[str, Any] = {
         "id": _identifiers(table, names),
         "ra": ra % 360 * u.deg,
         "dec": dec * u.deg,
-        "ra_err": _scaled(table, _first(names, RA_ERR), u.arcsec, _small_unit(table)) * u.arcsec,
-        "dec_err": _scaled(table, _first(names, DEC_ERR), u.arcsec, _small_unit(table)) * u.arcsec,
-        "pm_ra_cosdec": _scaled(table, _first(names, PM_RA), u.mas / u.yr, u.mas / u.yr) * (u.mas / u.yr),
-        "pm_dec": _scaled(table, _first(names, PM_DEC), u.mas / u.yr, u.mas / u.yr) * (u.mas / u.yr),
-        "pm_ra_err": _scaled(table, _first(names, PM_RA_ERR), u.mas / u.yr, u.mas / u.yr) * (u.mas / u.yr),
-        "pm_dec_err": _scaled(table, _first(names, PM_DEC_ERR), u.mas / u.yr, u.mas / u.yr) * (u.mas / u.yr),
-        "parallax": _scaled(table, _first(names, PARALLAX), u.mas, u.mas) * u.mas,
-        "parallax_err": _scaled(table, _first(names, PARALLAX_ERR), u.mas, u.mas) * u.mas,
+        "ra_err": _scaled(table, first_column(names, RA_ERR), u.arcsec, _small_unit(table)) * u.arcsec,
+        "dec_err": _scaled(table, first_column(names, DEC_ERR), u.arcsec, _small_unit(table)) * u.arcsec,
+        "pm_ra_cosdec": _scaled(table, first_column(names, PM_RA), u.mas / u.yr, u.mas / u.yr)
+        * (u.mas / u.yr),
+        "pm_dec": _scaled(table, first_column(names, PM_DEC), yearly, yearly) * yearly,
+        "pm_ra_err": _scaled(table, first_column(names, PM_RA_ERR), u.mas / u.yr, u.mas / u.yr)
+        * (u.mas / u.yr),
+        "pm_dec_err": _scaled(table, first_column(names, PM_DEC_ERR), u.mas / u.yr, u.mas / u.yr)
+        * (u.mas / u.yr),
+        "parallax": _scaled(table, first_column(names, PARALLAX), u.mas, u.mas) * u.mas,
+        "parallax_err": _scaled(table, first_column(names, PARALLAX_ERR), u.mas, u.mas) * u.mas,
     }
     chosen = _choose(magnitudes, band, path)
     missing = np.full(len(table), np.nan)
@@ -148,7 +161,8 @@ def read_user_catalog(path: str | Path, *, band: str | None = None) -> "QTable":
     return out[np.argsort(out["mag"].value, kind="stable")]
 
 
-def _read(path: Path) -> "Table":
+def read_any(path: Path) -> "Table":
+    """Return the table in a CSV, ECSV, FITS, VOTable or VizieR file, as it is."""
     if not path.is_file():
         raise CatalogError("does not exist.", where=str(path), remedy="Check the path of the catalog.")
     with warnings.catch_warnings():
@@ -206,11 +220,12 @@ def _index(names: list[str], wanted: Iterable[str]) -> int:
     return next(low.index(x) for x in wanted if x in low)
 
 
-def _first(names: dict[str, str], aliases: Iterable[str]) -> str | None:
+def first_column(names: dict[str, str], aliases: Iterable[str]) -> str | None:
+    """Return the first of `aliases` among `names` (lower case to as written); None without one."""
     return next((names[a] for a in aliases if a in names), None)
 
 
-def _numbers(table: "Table", name: str | None) -> Floats:
+def number_column(table: "Table", name: str | None) -> Floats:
     """Return a column as float64, NaN where masked, empty or not a number."""
     if name is None:
         return np.full(len(table), np.nan)
@@ -228,12 +243,12 @@ def _number(text: object) -> float:
         return np.nan
 
 
-def _angle(table: "Table", name: str, path: Path, *, hours: bool) -> Floats:
+def angle_column(table: "Table", name: str, path: Path, *, hours: bool) -> Floats:
     """Return degrees from numbers, in the column's unit, or from sexagesimal text."""
     from astropy import units as u
     from astropy.coordinates import Angle
 
-    values, unit = _numbers(table, name), table[name].unit
+    values, unit = number_column(table, name), table[name].unit
     if np.any(np.isfinite(values)):
         if hours and ("hour" in name.lower() or unit == u.hourangle or unit == u.hour):
             return values * 15
@@ -276,7 +291,7 @@ def _magnitudes(table: "Table") -> dict[str, tuple[Floats, Floats]]:
             label = label.upper()
         label = "mag" if label.lower() in ("mag", "magnitude") else label
         error_name = _error_name(table.colnames, name, found["band"])
-        value, error = _numbers(table, name), _numbers(table, error_name)
+        value, error = number_column(table, name), number_column(table, error_name)
         value = np.where(np.isfinite(value) & (value > _BRIGHT) & (value < _FAINT), value, np.nan)
         no_error = ~np.isfinite(error) | (error <= 0) | (error >= 9)
         zeros = value == 0
@@ -309,7 +324,7 @@ def _choose(magnitudes: dict[str, tuple[Floats, Floats]], band: str | None, path
 
 def _color(table: "Table", names: dict[str, str], magnitudes: dict[str, tuple[Floats, Floats]]) -> Floats:
     """Return B-V [mag]: as given, or from B and V, or 0.850 (BT - VT) (ESA 1997, vol. 1, sect. 1.3)."""
-    given = _numbers(table, _first(names, COLOR))
+    given = number_column(table, first_column(names, COLOR))
     if np.any(np.isfinite(given)):
         return np.where(np.abs(given) < 9, given, np.nan)
     for blue, red, factor in (("B", "V", 1.0), ("BT", "VT", 0.850)):
@@ -327,7 +342,7 @@ def _scaled(table: "Table", name: str | None, unit: "u.UnitBase", default: "u.Un
         factor = (own or default).to(unit)
     except (u.UnitConversionError, AttributeError):
         factor = default.to(unit)
-    return np.asarray(_numbers(table, name) * factor, dtype=np.float64)
+    return np.asarray(number_column(table, name) * factor, dtype=np.float64)
 
 
 def _small_unit(table: "Table") -> "u.UnitBase":
@@ -338,7 +353,7 @@ def _small_unit(table: "Table") -> "u.UnitBase":
 
 
 def _identifiers(table: "Table", names: dict[str, str]) -> npt.NDArray[np.str_]:
-    name = _first(names, IDS)
+    name = first_column(names, IDS)
     if name is None:
         return np.array([str(k + 1) for k in range(len(table))], dtype=np.str_)
     texts = [x.decode() if isinstance(x, bytes) else str(x) for x in table[name]]
@@ -347,6 +362,6 @@ def _identifiers(table: "Table", names: dict[str, str]) -> npt.NDArray[np.str_]:
 
 def _epoch(table: "Table", names: dict[str, str]) -> float | None:
     """Return the one Julian year of all positions, or None if the table does not say or they differ."""
-    values = _numbers(table, _first(names, EPOCH))
+    values = number_column(table, first_column(names, EPOCH))
     same = np.all(np.isfinite(values)) and np.all(values == values[0]) and 1800 < values[0] < 2200
     return float(values[0]) if same else None

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.wcs import pixel_scale
+from sciastro.photometry.errorterms import TERMS
 from sciastro.photometry.zeropoint import ZeroPoint
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def source_table(
     catalog_id: npt.NDArray[np.str_] | None = None,
     color: Floats | None = None,
 ) -> "Table":
-    """Return the table of sources as it is published.
+    """Return the table of sources as it is published; columns beyond `COLUMNS` follow these.
 
     Parameters
     ----------
@@ -112,9 +113,15 @@ def source_table(
     )
     mag, mag_err, facts = _calibrated(table, hue, zeropoint)
     table["mag"], table["mag_err"] = mag * u.mag, mag_err * u.mag
-    table = table[[name for name in COLUMNS if name in table.colnames]]
+    more = [name for name in table.colnames if name not in COLUMNS]
+    for name in [one for one in more if one.startswith("mag_inst_") and one[9:].isdigit()]:
+        end = name.removeprefix("mag_inst")
+        other, other_err, _ = _calibrated(table, hue, zeropoint, end)
+        table[f"mag{end}"], table[f"mag_err{end}"] = other * u.mag, other_err * u.mag
+        more += [f"mag{end}", f"mag_err{end}"]
+    table = table[[name for name in COLUMNS if name in table.colnames] + more]
     for name in table.colnames:
-        table[name].info.description = COLUMNS[name]
+        table[name].info.description = table[name].info.description or _description(name)
     if zeropoint is None:
         table["mag"].info.description = "INSTRUMENTAL magnitude -2.5 log10(flux); no zero point was found"
     else:
@@ -123,10 +130,20 @@ def source_table(
     return table
 
 
+def _description(name: str) -> str:
+    """Return what a column says; ``flux_2`` is the flux through the second aperture, and so on."""
+    if name in COLUMNS:
+        return COLUMNS[name]
+    stem, _, number = name.rpartition("_")
+    if number.isdigit() and (stem in COLUMNS or stem in TERMS):
+        return f"{COLUMNS.get(stem) or TERMS[stem]}; aperture {number}"
+    return TERMS.get(name, "")
+
+
 def _calibrated(
-    table: "Table", hue: Floats, zeropoint: ZeroPoint | None
+    table: "Table", hue: Floats, zeropoint: ZeroPoint | None, end: str = ""
 ) -> tuple[Floats, Floats, dict[str, Any]]:
-    inst, inst_err = table["mag_inst"].value, table["mag_inst_err"].value
+    inst, inst_err = table[f"mag_inst{end}"].value, table[f"mag_inst_err{end}"].value
     if zeropoint is None:
         return inst, inst_err, {"mag_system": "instrumental"}
     reference = zeropoint.color_reference

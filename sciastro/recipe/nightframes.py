@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.calibrate.correct import CorrectOptions, correct
-from sciastro.calibrate.debayer import DebayerOptions, split_window
-from sciastro.core.cfa import cell_center, cell_side
+from sciastro.calibrate.debayer import DebayerOptions, band_name, phase_offset, split_window
+from sciastro.core.cfa import COLORS, cell_center, cell_side
 from sciastro.core.wcs import text_to_wcs
 from sciastro.errors import FileError
 from sciastro.io.reader import probe
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from astropy.wcs import WCS
 
-__all__ = ["NightFrame", "calibrated", "night_stores", "open_night"]
+__all__ = ["BandPlane", "NightFrame", "calibrated", "calibrated_bands", "night_stores", "open_night"]
 
 Floats = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.float32]
@@ -171,6 +171,57 @@ def calibrated(
     FileError
         If the pixels or a master cannot be read.
     """
+    for one, plane, _, quality in _corrected(out, store, frames):
+        if not one.cfa:
+            yield one, plane, quality
+            continue
+        colors, _, bits = split_window(plane, np.empty((0, 0), np.float32), quality, one.cfa)
+        light, every = light_of_cells(colors, bits, one.cfa)
+        yield one, np.asarray(light, np.float32), np.asarray(every, np.uint16)
+
+
+@dataclass(frozen=True, slots=True)
+class BandPlane:
+    """One band of one frame, calibrated.
+
+    Attributes
+    ----------
+    frame, band
+        The frame, and the filter; of a mosaic the color, too ("OSC-R").
+    signal, variance, quality
+        (y, x) [electron], [electron2], bits. Of a mosaic one pixel per cell, in electrons of a cell whose
+        every pixel has the color, so that fluxes are those of the products.
+    shift
+        (dx, dy): what is at (x, y) of the frame's calibrated plane lies at (x - dx, y - dy) of this one.
+    """
+
+    frame: NightFrame
+    band: str
+    signal: Plane
+    variance: Plane
+    quality: Bits
+    shift: tuple[float, float]
+
+
+def calibrated_bands(out: Path, store: Path, frames: Sequence[NightFrame]) -> Iterator[BandPlane]:
+    """Yield each band of each frame with signal, variance and quality; as `calibrated` in all else."""
+    for one, signal, variance, quality in _corrected(out, store, frames):
+        if not one.cfa:
+            yield BandPlane(one, one.band, signal, variance, quality, (0.0, 0.0))
+            continue
+        planes, noise, bits = split_window(signal, variance, quality, one.cfa)
+        area = np.float32(cell_side(one.cfa) ** 2 if one.side > 1 else 1)
+        for k, color in enumerate(COLORS):
+            yield BandPlane(
+                one, band_name(one.band, color), planes[k] * area, noise[k] * area**2, bits[k],
+                phase_offset(one.cfa, color),
+            )  # fmt: skip
+
+
+def _corrected(
+    out: Path, store: Path, frames: Sequence[NightFrame]
+) -> Iterator[tuple[NightFrame, Plane, Plane, Bits]]:
+    """Yield each frame with its calibrated signal, variance and quality (y, x)."""
     masters = _master_files(out, store)
     by_need: dict[tuple[str, str, float], list[NightFrame]] = {}
     for one in frames:
@@ -186,11 +237,12 @@ def calibrated(
             planes = _masters_for(masters, band, exposure, shape, some[0].cfa)
             for one in some:
                 done = correct(ds.isel(frame=[one.index]), masters=planes, options=options)
-                signal, quality = done["signal"].values[0], done["quality"].values[0]
-                if one.cfa:
-                    colors, _, bits = split_window(signal, np.empty((0, 0), np.float32), quality, one.cfa)
-                    signal, quality = light_of_cells(colors, bits, one.cfa)
-                yield one, np.asarray(signal, np.float32), np.asarray(quality, np.uint16)
+                planes_of = (done[name].values[0] for name in ("signal", "variance", "quality"))
+                signal, variance, quality = planes_of
+                yield (
+                    one, np.asarray(signal, np.float32), np.asarray(variance, np.float32),
+                    np.asarray(quality, np.uint16),
+                )  # fmt: skip
         finally:
             ds.close()
 

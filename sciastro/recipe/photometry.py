@@ -1,0 +1,449 @@
+"""Photometry of one image: its own sources, or the light at given positions, with magnitudes and errors.
+
+Reads a `photometryimages.Target` and, where asked, positions; gives a `QTable`, one row per source or per
+position in their order. Method: `photometry.aperture` and `photometry.forced`; the zero point is that of the
+file, else fitted to catalog stars over the image.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sciastro.astrometry.airmass import airmass
+from sciastro.core.options import Options, option
+from sciastro.core.wcs import center, footprint_radius, pixel_scale
+from sciastro.errors import DatasetError, OptionError
+from sciastro.io.positions import Positions
+from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
+from sciastro.photometry.aperture import ApertureOptions, measure_sources
+from sciastro.photometry.errorterms import Relative
+from sciastro.photometry.flags import SourceFlag, flags_text
+from sciastro.photometry.fluxes import shape_flags
+from sciastro.photometry.forced import ForcedOptions, forced_photometry
+from sciastro.photometry.scintillation import ScintillationOptions, scintillation_variance
+from sciastro.photometry.sources import add_positions, source_table
+from sciastro.photometry.steps import BandCalibration, calibrate_bands, published
+from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions
+from sciastro.recipe.catalogs import cone
+from sciastro.recipe.photometryimages import Given, Target, from_arrays, from_dataset, read_targets
+from sciastro.recipe.photometryplaces import OnImage, gather, on_image
+from sciastro.recipe.photometryradii import pixels_of, radii_from
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.table import QTable, Table
+
+__all__ = ["Measured", "PhotometryOptions", "aperture_photometry", "epoch_of", "measure_target"]
+
+ZEROPOINTS = ("auto", "header", "catalog", "none")
+SYSTEM = 20_000  # catalog stars that may calibrate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhotometryOptions(Options):
+    """What is measured on an image, and how."""
+
+    radius: str = option(
+        "", "Aperture radii, such as '4px,2.5arcsec,1.5fwhm', the first for `flux`; empty: of best S/N."
+    )
+    optimal: bool = option(False, "Weight pixels by the profile of stars (Naylor 1998).")
+    sky_inner: float = option(4.5, "Inner radius of the sky annulus.", unit="fwhm", low=0.5, high=50.0)
+    sky_outer: float = option(8.0, "Outer radius of the sky annulus.", unit="fwhm", low=1.0, high=100.0)
+    correct: bool = option(True, "Whether fluxes are corrected to all the light by the stars' growth.")
+    fwhm: float | None = option(None, "Width of stars; none measures it.", unit="pixel", low=0.8, high=100.0)
+    threshold: float = option(5.0, "Least significance of a star.", unit="sigma", low=2.0, high=1000.0)
+    max_stars: int = option(20_000, "Most stars of an image.", low=1, high=1_000_000)
+    error_terms: bool = option(False, "Whether every term of the errors is a column.")
+    flag_words: bool = option(False, "Whether flags are a column of words, too.")
+    zeropoint: str = option("auto", "Where the zero point is from.", choices=ZEROPOINTS)
+    zeropoint_catalog: str = option("embedded", "Catalog that calibrates.")
+    scintillation: float = option(
+        1.5, "Coefficient of scintillation (Osborn et al. 2015); 1 is Young (1967), 0 leaves it out.",
+        low=0.0, high=20.0,
+    )  # fmt: skip
+    flat_noise: float = option(
+        0.0, "Relative error of the flat field at the scale of a star.", low=0.0, high=1.0
+    )
+    flat_pixel_noise: float = option(
+        0.0, "Relative error of the flat field from pixel to pixel, beyond the variance plane.", low=0.0,
+        high=1.0,
+    )  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Measured:
+    """What came of one image.
+
+    Attributes
+    ----------
+    target, table
+        The image, and one row per source or position.
+    stars
+        What was found on it.
+    fwhm
+        Of stars [pixel].
+    zeropoint
+        None where there is none.
+    notes
+        What the user should know.
+    """
+
+    target: Target
+    table: "QTable"
+    stars: PlaneMeasure
+    fwhm: float
+    zeropoint: ZeroPoint | None
+    notes: list[str] = field(default_factory=list)
+
+
+DEFAULTS = PhotometryOptions()
+
+
+def measure_target(
+    target: Target,
+    positions: Positions | None = None,
+    *,
+    options: PhotometryOptions = DEFAULTS,
+    zeropoint: ZeroPoint | None = None,
+) -> Measured:
+    """Measure the sources of an image, or the light at positions.
+
+    Parameters
+    ----------
+    target
+        The image.
+    positions
+        None measures what is found on it.
+    options
+        What and how.
+    zeropoint
+        Of the image, where the caller knows it.
+
+    Raises
+    ------
+    OptionError
+        If the radii or the positions need what the image does not tell (scale, width of stars, world
+        coordinates).
+    DatasetError
+        If the image has no usable pixel.
+    """
+    notes = list(target.notes)
+    stars = _find(target, options)
+    fwhm = options.fwhm or stars.fwhm
+    if not math.isfinite(fwhm):
+        if positions is not None:
+            raise OptionError(
+                "shows no star that tells the width of stars.", where=target.name,
+                remedy="Give it with --fwhm (pixel).",
+            )  # fmt: skip
+        notes.append("no star was found")
+    scale = pixel_scale(target.wcs) if target.wcs is not None else target.scale
+    radii = pixels_of(radii_from(options.radius or None), fwhm=fwhm, scale=scale, where=target.name)
+    relative, more = _relative(target, options)
+    notes += more
+    found = _sources(target, stars, fwhm, radii, relative, options, terms=positions is None)
+    fit, told = _zeropoint(target, found, options, zeropoint)
+    notes += told
+    if positions is None:
+        table = _published(target, found, fit, options)
+        _mark_shapes(table, stars, fwhm)
+    else:
+        if not radii:
+            radii = [float(found.meta.get("aperture_radius", 1.5 * fwhm))]
+        table = _forced(target, positions, stars, fwhm, radii, relative, fit, options)
+    return Measured(
+        target=target, table=_dressed(table, target, fwhm, options, notes), stars=stars, fwhm=float(fwhm),
+        zeropoint=fit.zeropoint, notes=notes,
+    )  # fmt: skip
+
+
+def _find(target: Target, options: PhotometryOptions) -> PlaneMeasure:
+    if not np.isfinite(target.image).any():
+        raise DatasetError("holds no finite pixel.", where=target.name, remedy="Give another image.")
+    width = None if options.fwhm is None else float(np.clip(options.fwhm, 1.0, 50.0))
+    how = DetectOptions(threshold=options.threshold, max_stars=options.max_stars, fwhm=width)
+    image, variance = _scaled(target)
+    return measure_plane(image, target.quality, gain_noise=variance, options=how)
+
+
+def _scaled(target: Target) -> tuple[Any, Any]:
+    """Return image and variance in a unit in which the noise of a pixel is far from the limits of float32."""
+    known = target.variance[np.isfinite(target.variance) & (target.variance > 0)]
+    noise = float(np.sqrt(np.median(known[:: max(1, known.size // 100_000)]))) if known.size else 1.0
+    if 1e-6 < noise < 1e6:
+        return target.image, target.variance
+    return target.image / np.float32(noise), target.variance / np.float32(noise) / np.float32(noise)
+
+
+def _relative(target: Target, options: PhotometryOptions) -> tuple[Relative, list[str]]:
+    """Return the errors that grow with the flux, and what could not be told of them."""
+    notes, twinkle = [], float("nan")
+    lacking = []
+    if options.scintillation > 0:
+        air = target.airmass if math.isfinite(target.airmass) else _airmass(target)
+        if not math.isfinite(target.diameter):
+            lacking.append("the aperture of the telescope (--aperture-diameter)")
+        if not math.isfinite(target.exposure):
+            lacking.append("the exposure (--exposure)")
+        if not math.isfinite(air):
+            lacking.append("the airmass (--airmass, or --site and world coordinates)")
+        if lacking:
+            notes.append(f"scintillation is left out of the errors: unknown is {', '.join(lacking)}")
+        else:
+            height = (target.site[2] or 0.0) if target.site is not None else 0.0
+            twinkle = float(
+                np.sqrt(
+                    scintillation_variance(
+                        target.exposure, air, target.diameter, height,
+                        options=ScintillationOptions(coefficient=options.scintillation),
+                    )
+                )
+            )  # fmt: skip
+    return Relative(
+        scintillation=twinkle, flat=options.flat_noise, flat_pixel=options.flat_pixel_noise
+    ), notes
+
+
+def _airmass(target: Target) -> float:
+    """Return the airmass of the middle of an image at its mid-exposure; NaN unknown."""
+    if target.site is None or target.wcs is None or not target.time:
+        return float("nan")
+    ra, dec = center(target.wcs, (target.image.shape[0], target.image.shape[1]))
+    try:
+        when = np.datetime64(target.time[:26].removesuffix("Z"), "us")
+    except ValueError:
+        return float("nan")
+    return float(np.squeeze(airmass([ra], [dec], target.site[0], target.site[1], [when])))
+
+
+def epoch_of(target: Target) -> float | None:
+    """Return the Julian year of an image; None unknown."""
+    try:
+        when = np.datetime64(target.time[:26].removesuffix("Z"), "s")
+    except ValueError:
+        return None
+    if np.isnat(when):
+        return None
+    return 2000.0 + float((when - np.datetime64("2000-01-01T12:00:00")) / np.timedelta64(1, "s")) / 31557600.0
+
+
+def _sources(
+    target: Target, stars: PlaneMeasure, fwhm: float, radii: Sequence[float], relative: Relative,
+    options: PhotometryOptions, *, terms: bool,
+) -> "Table":  # fmt: skip
+    """Return the measured table of what was found."""
+    width = fwhm if math.isfinite(fwhm) else 3.0
+    total = max(4.0, 1.6 * max(radii) / width) if radii else 4.0
+    how = ApertureOptions(
+        radius=float(np.clip(radii[0] / width, 0.5, 5.0)) if radii else None,
+        sky_inner=options.sky_inner, sky_outer=options.sky_outer, optimal=options.optimal,
+        total_radius=min(total, 10.0),
+    )  # fmt: skip
+    table = measure_sources(
+        target.image, target.variance, target.quality, stars.stars, fwhm=width,
+        noise_correlation=target.correlation, autocorrelation=target.autocorrelation, radii=radii[1:],
+        relative=relative, terms=options.error_terms and terms, unit=target.unit, options=how,
+    )  # fmt: skip
+    table.meta["band"] = target.band
+    return add_positions(table, target.wcs) if target.wcs is not None else table
+
+
+def _zeropoint(
+    target: Target, found: "Table", options: PhotometryOptions, known: ZeroPoint | None
+) -> tuple[BandCalibration, list[str]]:
+    """Return the zero point of the caller or the file, else of catalog stars, and what is to be told."""
+    if known is not None:
+        return BandCalibration(zeropoint=known, reason="", matches=None), []
+    if options.zeropoint == "none":
+        return BandCalibration(zeropoint=None, reason="none was asked for", matches=None), []
+    if options.zeropoint in ("auto", "header") and target.zeropoint:
+        return BandCalibration(zeropoint=_from_header(target), reason="", matches=None), []
+    if options.zeropoint == "header":
+        return BandCalibration(zeropoint=None, reason="the file names none", matches=None), [
+            "no zero point: the file names none; magnitudes are instrumental"
+        ]
+    fit = _fitted(target, found, options)
+    return fit, [] if fit.zeropoint else [f"no zero point: {fit.reason}; magnitudes are instrumental"]
+
+
+def _from_header(target: Target) -> ZeroPoint:
+    facts = dict(target.zeropoint)
+    unknown = float("nan")
+    err = float(facts.get("err", unknown))
+    return ZeroPoint(
+        mag=float(facts["mag"]), err=err, color_term=float(facts.get("color_term", 0.0)),
+        color_term_err=float(facts.get("color_term_err", unknown)),
+        covariance=((err**2, 0.0), (0.0, 0.0)), scatter=float(facts.get("scatter", unknown)), rms=unknown,
+        chi2=unknown, n_stars=int(facts.get("n_stars", 0)), n_rejected=0,
+        system=str(facts.get("system", "")), catalog=str(facts.get("catalog", "")),
+        color_name=str(facts.get("color_name", "")),
+        color_reference=float(facts.get("color_reference", unknown)), note="from the header of the file",
+        used=np.empty(0, bool),
+    )  # fmt: skip
+
+
+def _fitted(target: Target, found: "Table", options: PhotometryOptions) -> BandCalibration:
+    if target.wcs is None:
+        return BandCalibration(zeropoint=None, reason="the image has no world coordinates", matches=None)
+    if not target.band:
+        return BandCalibration(zeropoint=None, reason="the filter is unknown (give --filter)", matches=None)
+    shape = (target.image.shape[0], target.image.shape[1])
+    stars = cone(
+        center(target.wcs, shape), min(1.05 * footprint_radius(target.wcs, shape), 180.0),
+        catalog=options.zeropoint_catalog, epoch=epoch_of(target), brightest=SYSTEM,
+    )  # fmt: skip
+    if not len(stars) or not len(found):
+        return BandCalibration(zeropoint=None, reason="no catalog star is on the image", matches=None)
+    return calibrate_bands({target.band: found}, stars, options=ZeroPointOptions())[target.band]
+
+
+def _published(target: Target, found: "Table", fit: BandCalibration, options: PhotometryOptions) -> "Table":
+    if fit.matches is None:
+        return source_table(found, wcs=target.wcs, zeropoint=fit.zeropoint)
+    shape = (target.image.shape[0], target.image.shape[1])
+    assert target.wcs is not None
+    stars = cone(
+        center(target.wcs, shape), min(1.05 * footprint_radius(target.wcs, shape), 180.0),
+        catalog=options.zeropoint_catalog, epoch=epoch_of(target), brightest=SYSTEM,
+    )  # fmt: skip
+    return published(found, fit, stars)
+
+
+def _mark_shapes(table: "Table", stars: PlaneMeasure, fwhm: float) -> None:
+    """Flag what is no star by its shape."""
+    if len(table) == len(stars.stars) and math.isfinite(fwhm):
+        odd = shape_flags(
+            np.asarray(stars.stars["fwhm"], np.float64), np.asarray(stars.stars["eccentricity"], np.float64),
+            np.asarray(stars.stars["snr"], np.float64), fwhm,
+        )  # fmt: skip
+        table["flags"] = np.asarray(table["flags"]) | odd
+
+
+def _forced(
+    target: Target, positions: Positions, stars: PlaneMeasure, fwhm: float, radii: Sequence[float],
+    relative: Relative, fit: BandCalibration, options: PhotometryOptions,
+) -> "Table":  # fmt: skip
+    """Return the table of the light at positions."""
+    from astropy import units as u
+    from astropy.table import Table
+
+    places = on_image(positions, target)
+    sound = stars.stars[(stars.stars["quality"] & 1) == 0]
+    how = ForcedOptions(
+        sky_inner=options.sky_inner, sky_outer=options.sky_outer, correct=options.correct,
+        optimal=options.optimal, total_radius=min(max(4.0, 1.6 * max(radii) / fwhm), 20.0),
+    )  # fmt: skip
+    table = Table(
+        forced_photometry(
+            target.image, target.variance, target.quality, places.x, places.y, radius=list(radii),
+            fwhm=fwhm, stars=(sound["x"], sound["y"]), correlation=target.correlation,
+            autocorrelation=target.autocorrelation, relative=relative, terms=options.error_terms,
+            unit=target.unit, options=how,
+        )
+    )  # fmt: skip
+    _mark_off(table, places)
+    table["ra"], table["dec"] = places.ra * u.deg, places.dec * u.deg
+    for name in ("ra_err", "dec_err"):
+        table[name] = np.full(len(table), np.nan) * u.arcsec
+    table.meta["band"] = target.band
+    if target.wcs is not None:
+        table.meta["pixel_scale"] = pixel_scale(target.wcs)
+    out = source_table(table, zeropoint=fit.zeropoint)
+    out["name"] = places.names
+    out["name"].info.description = "Name of the position, as given"
+    out.meta["positions"] = positions.source
+    return out
+
+
+def _mark_off(table: "Table", places: OnImage) -> None:
+    """Tell places beyond the image, which have no pixel, from those that are no places."""
+    beyond = places.off & ~np.isfinite(places.x)
+    flags = np.asarray(table["flags"])
+    flags[beyond] = np.uint32(int(SourceFlag.OFF_IMAGE | SourceFlag.CUT))
+    table["flags"] = flags
+
+
+def _dressed(
+    table: "Table", target: Target, fwhm: float, options: PhotometryOptions, notes: Sequence[str]
+) -> "QTable":
+    """Return the table with flags in words on request, and what belongs to the whole image in its meta."""
+    from astropy.table import QTable
+
+    if options.flag_words:
+        table["flags_text"] = flags_text(table["flags"])
+        table["flags_text"].info.description = "Names of the bits of flags"
+    table.meta |= {
+        "image": target.name, "target": target.target, "band": target.band, "exposure": target.exposure,
+        "time": target.time, "unit": target.unit, "n_frames": target.n_frames, "notes": list(notes),
+        "scintillation_coefficient": options.scintillation,
+    }  # fmt: skip
+    return QTable(table)
+
+
+def aperture_photometry(
+    image: "xr.Dataset | str | Path | Any",
+    positions: Any = None,
+    *,
+    variance: Any = None,
+    quality: Any = None,
+    wcs: Any = None,
+    unit: str = "electron / s",
+    radius: Any = None,
+    band: str | None = None,
+    given: Given | None = None,
+    options: PhotometryOptions | None = None,
+) -> "QTable | list[QTable]":
+    """Measure the sources of an image, or the light at positions, by apertures.
+
+    Parameters
+    ----------
+    image
+        An image file (ours or another's), a dataset of `sciastro.open`, or an array (y, x).
+    positions
+        None measures what is found. Else a file of positions, "RA DEC", the name of an object, a table with
+        ``ra, dec`` or ``x, y``, a `SkyCoord`, or a list of these: one row for each, in their order.
+    variance, quality, wcs, unit
+        Of an array: variance in `unit` squared (None makes it from the noise), bits of `Quality`, world
+        coordinates, unit of the pixels.
+    radius
+        Aperture radii: numbers (pixel), quantities, or text such as "4px,2.5arcsec,1.5fwhm"; the first is
+        that of ``flux``, the next that of ``flux_2``. None takes that of best S/N.
+    band
+        Filter, where the image does not say it.
+    given
+        Gain, exposure, telescope, site, where the image does not say them.
+    options
+        Everything else.
+
+    Returns
+    -------
+    QTable or list of QTable
+        One per image: a list where the dataset has several bands or frames. Columns as in
+        `photometry.sources.COLUMNS`, with units; ``to_pandas()`` after ``to_table()`` or at once.
+
+    Raises
+    ------
+    SciastroError
+        If the image or the positions cannot be used; the message says how to mend it.
+    """
+    import xarray as xr
+
+    given = given or Given()
+    given = replace(given, band=band or given.band)
+    options = options or DEFAULTS
+    if radius is not None:
+        text = ",".join(f"{value!r}{kind}" for value, kind in radii_from(radius))
+        options = replace(options, radius=text)
+    places = gather(positions)
+    if isinstance(image, xr.Dataset):
+        targets = list(from_dataset(image, given))
+    elif isinstance(image, str | Path):
+        targets = list(read_targets(Path(image), given))
+    else:
+        targets = [from_arrays(image, variance, quality, wcs=wcs, unit=unit, given=given)]
+    tables = [measure_target(one, places, options=options).table for one in targets]
+    return tables[0] if len(tables) == 1 else tables

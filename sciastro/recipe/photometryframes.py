@@ -1,0 +1,224 @@
+"""The light at given positions on every frame of a finished run: one long table per target and band.
+
+Each frame is measured on its own pixels, calibrated again, at the places that its own world coordinates give:
+nothing is resampled. Its zero point comes from the sources of the stack, whose magnitudes are known.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.wcs import moved, resampled
+from sciastro.errors import MatchError, SciastroError
+from sciastro.io.positions import Positions, on_sky
+from sciastro.io.tables import read_table
+from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, fit_zeropoint
+from sciastro.recipe.movers import read_summary
+from sciastro.recipe.nightframes import BandPlane, NightFrame, calibrated_bands, night_stores, open_night
+from sciastro.recipe.photometry import Measured, PhotometryOptions, measure_target
+from sciastro.recipe.photometryimages import Given, Target, read_targets
+from sciastro.recipe.photometryplaces import of_catalog
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = ["frame_tables", "frame_target"]
+
+CALIBRATORS = 300  # sources of the stack that set a frame's zero point
+BRIGHT = 30.0  # their least S/N on the stack
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """One image of the run: its row of the summary, its sources."""
+
+    row: dict[str, Any]
+    sources: "Table | None"
+
+
+def frame_target(plane: BandPlane, given: Given) -> Target:
+    """Return one band of one frame as what is measured [electron / s].
+
+    Raises
+    ------
+    MatchError
+        If the frame has no world coordinates.
+    """
+    frame = plane.frame
+    if not frame.wcs:
+        raise MatchError(
+            "has no world coordinates, so positions cannot be put on it.", where=frame.name,
+            remedy="Run `sciastro reduce` with --ra, --dec and --scale.",
+        )  # fmt: skip
+    side = frame.side
+    origin = (frame.first[0] - (side - 1) / 2, frame.first[1] - (side - 1) / 2)
+    factor = np.float32(1 / frame.exposure)
+    world = moved(resampled(frame.world(), origin, 1 / side), *plane.shift)
+    world.pixel_shape = (plane.signal.shape[1], plane.signal.shape[0])
+    when = datetime.fromtimestamp(frame.time, UTC).isoformat() if np.isfinite(frame.time) else ""
+    return Target(
+        name=frame.name, image=plane.signal * factor, variance=plane.variance * factor**2,
+        quality=plane.quality, unit="electron / s", wcs=world, band=plane.band, target=frame.target,
+        exposure=frame.exposure, time=when.replace("+00:00", ""),
+        diameter=given.aperture_diameter or float("nan"), site=given.site,
+        airmass=float("nan") if given.airmass is None else given.airmass,
+    )  # fmt: skip
+
+
+def frame_tables(
+    run: Path, positions: Positions | None, catalog: str | None, faintest: float | None,
+    options: PhotometryOptions, given: Given, warn: Callable[[str], None],
+) -> "Iterator[tuple[Measured, str]]":  # fmt: skip
+    """Yield a table per target and band with every position on every frame, and its name.
+
+    Parameters
+    ----------
+    run
+        Folder of a finished run.
+    positions
+        None takes the stars of `catalog`, else the sources of the stack.
+    warn
+        Hears of frames that are left out.
+
+    Raises
+    ------
+    FileError
+        If the run cannot be read.
+    MatchError
+        If no frame could be measured.
+    """
+    summary = read_summary(run)
+    stacks = [_Stack(row, _sources(run, row)) for row in summary.get("products", [])
+              if row.get("image") and not row.get("shows")]  # fmt: skip
+    found: dict[tuple[str, str], list[Measured]] = {}
+    for store in night_stores(run):
+        for target, frames in _by_target(open_night(run, store)).items():
+            for plane in calibrated_bands(run, store, frames):
+                stack = next(
+                    (one for one in stacks if (one.row["target"], one.row["band"]) == (target, plane.band)),
+                    None,
+                )
+                try:
+                    measured = _measure(run, plane, stack, positions, catalog, faintest, options, given)
+                except SciastroError as error:
+                    warn(f"{plane.frame.name} {plane.band}: left out: {error}")
+                    continue
+                found.setdefault((target, plane.band), []).append(measured)
+    if not found:
+        raise MatchError(
+            "has no frame that could be measured.", where=str(run), remedy="See what was told of each."
+        )
+    for (target, band), every in found.items():
+        yield _joined(every), f"{target}_{band}_frames"
+
+
+def _by_target(frames: Sequence[NightFrame]) -> dict[str, list[NightFrame]]:
+    """Return the frames that the run took, by target."""
+    out: dict[str, list[NightFrame]] = {}
+    for one in frames:
+        if one.use and one.exposure > 0:
+            out.setdefault(one.target, []).append(one)
+    return out
+
+
+def _sources(run: Path, row: dict[str, Any]) -> "Table | None":
+    name = row.get("sources")
+    return read_table(run / name) if name else None
+
+
+def _measure(
+    run: Path, plane: BandPlane, stack: _Stack | None, positions: Positions | None, catalog: str | None,
+    faintest: float | None, options: PhotometryOptions, given: Given,
+) -> Measured:  # fmt: skip
+    target = frame_target(plane, given)
+    if positions is None and catalog is not None:
+        image = next(iter(read_targets(run / stack.row["image"], given))) if stack is not None else target
+        positions = of_catalog(image, catalog, faintest=faintest, epoch=None)
+    if positions is None:
+        positions = _of_stack(stack, target)
+    zero = _zeropoint(target, stack, options) if options.zeropoint != "none" else None
+    return measure_target(target, positions, options=options, zeropoint=zero)
+
+
+def _of_stack(stack: _Stack | None, target: Target) -> Positions:
+    """Return the sources of the stack."""
+    if stack is None or stack.sources is None:
+        raise MatchError(
+            "has no stack with sources.", where=f"{target.target} {target.band}",
+            remedy="Give positions with --at or --catalog.",
+        )  # fmt: skip
+    table = stack.sources
+    return on_sky(_column(table, "ra"), _column(table, "dec"), table["id"], "sources of the stack")
+
+
+def _column(table: "Table", name: str) -> npt.NDArray[np.float64]:
+    return np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)
+
+
+def _zeropoint(target: Target, stack: _Stack | None, options: PhotometryOptions) -> ZeroPoint | None:
+    """Return the zero point of a frame from the magnitudes of the stack's sources on it."""
+    table = stack.sources if stack is not None else None
+    if stack is None or table is None or stack.row.get("zeropoint") is None:
+        return None
+    snr, flags = np.asarray(table["snr"], np.float64), np.asarray(table["flags"])
+    mag = _column(table, "mag")
+    good = np.flatnonzero((snr > BRIGHT) & (flags == 0) & np.isfinite(mag))
+    good = good[np.argsort(mag[good], kind="stable")][:CALIBRATORS]
+    chosen = on_sky(
+        _column(table, "ra")[good], _column(table, "dec")[good], [""] * len(good), "sources of the stack"
+    )
+    how = replace(options, zeropoint="none", error_terms=False, flag_words=False)
+    on_frame = measure_target(target, chosen, options=how).table
+    sound = (np.asarray(on_frame["flags"]) == 0) & np.isfinite(on_frame["mag_inst"].value)
+    fit, _ = fit_zeropoint(
+        on_frame["mag_inst"].value[sound], on_frame["mag_inst_err"].value[sound], mag[good][sound],
+        _column(table, "mag_err")[good][sound],
+        np.full(int(sound.sum()), np.nan), system=str(stack.row["zeropoint"].get("system", "")),
+        catalog="sources of the stack", options=ZeroPointOptions(),
+    )  # fmt: skip
+    return fit
+
+
+def _joined(every: Sequence[Measured]) -> Measured:
+    """Return the tables of many frames as one, in order of time, with the facts of each frame."""
+    from astropy import units as u
+    from astropy.table import QTable, vstack
+
+    parts = []
+    ordered = sorted(every, key=lambda one: (one.target.time, one.target.name))
+    for number, one in enumerate(ordered, start=1):
+        part = one.table.copy()
+        n = len(part)
+        zero = one.zeropoint
+        part.add_column(np.full(n, number, np.int32), index=0, name="frame")
+        part["frame_name"] = np.array([one.target.name] * n, dtype=np.str_)
+        part["time"] = np.array([one.target.time] * n, dtype=np.str_)
+        part["exposure"] = np.full(n, one.target.exposure) * u.s
+        part["frame_fwhm"] = np.full(n, one.fwhm) * u.pix
+        part["frame_zeropoint"] = np.full(n, zero.mag if zero else np.nan) * u.mag
+        part["frame_zeropoint_err"] = np.full(n, zero.err if zero else np.nan) * u.mag
+        part.meta = {}
+        parts.append(part)
+    table = vstack(parts, metadata_conflicts="silent") if len(parts) > 1 else parts[0]
+    last = ordered[-1]
+    notes = list(dict.fromkeys(note for one in ordered for note in one.notes))
+    table.meta = {**last.table.meta, "n_frames": len(ordered), "notes": notes, "image": "frames"}
+    for name, text in (
+        ("frame", "Number of the frame, in order of time, from 1"),
+        ("frame_name", "Path of the frame in the session"),
+        ("time", "Middle of the exposure, UTC"),
+        ("exposure", "Exposure of the frame"),
+        ("frame_fwhm", "Full width at half maximum of the stars of the frame"),
+        ("frame_zeropoint", "Magnitude of 1 electron / s on the frame"),
+        ("frame_zeropoint_err", "Standard error of frame_zeropoint"),
+    ):
+        table[name].info.description = text
+    name = f"{last.target.target}_{last.target.band}_frames"
+    return replace(
+        last, table=QTable(table), notes=notes, zeropoint=None, target=replace(last.target, name=name)
+    )

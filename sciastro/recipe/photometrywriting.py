@@ -1,0 +1,103 @@
+"""Tables of photometry as files, in the formats that were asked for, and the summary of what was measured."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sciastro.core.history import package_version
+from sciastro.errors import OptionError
+from sciastro.io.paths import atomic_path
+from sciastro.io.positions import write_regions
+from sciastro.io.tables import export_table
+
+if TYPE_CHECKING:
+    from sciastro.recipe.photometry import Measured
+
+__all__ = ["FORMATS", "formats_from", "one_line", "row_of", "write_measured", "write_summary"]
+
+FORMATS = ("ecsv", "fits", "csv", "parquet", "votable")
+SUFFIXES = {"votable": "xml"}
+
+
+def formats_from(text: str) -> tuple[str, ...]:
+    """Return the formats in a text such as "ecsv,csv".
+
+    Raises
+    ------
+    OptionError
+        For one that is not known.
+    """
+    chosen = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    for one in chosen:
+        if one not in FORMATS:
+            raise OptionError(f"is '{one}'.", where="--format", remedy=f"Choose from {', '.join(FORMATS)}.")
+    if not chosen:
+        raise OptionError("is empty.", where="--format", remedy=f"Choose from {', '.join(FORMATS)}.")
+    return chosen
+
+
+def write_measured(
+    folder: Path, stem: str, measured: "Measured", formats: Sequence[str], *, regions: bool = False
+) -> list[Path]:
+    """Write the table of one image in every format, and ds9 regions on request; return the files."""
+    paths = [
+        export_table(folder / f"{stem}.{SUFFIXES.get(one, one)}", measured.table, one) for one in formats
+    ]
+    if regions:
+        radius = float(measured.table.meta.get("aperture_radius", 1.5 * measured.fwhm))
+        paths.append(write_regions(folder / f"{stem}.reg", measured.table, radius=radius))
+    return paths
+
+
+def row_of(measured: "Measured", files: Sequence[Path]) -> dict[str, Any]:
+    """Return what the summary says of one image."""
+    table, target = measured.table, measured.target
+    flux = np.asarray(table["flux"].value, dtype=np.float64)
+    flags = np.asarray(table["flags"])
+    meta = table.meta
+    zero = measured.zeropoint
+    return {
+        "image": str(target.path or target.name), "target": target.target, "band": target.band,
+        "n_sources": len(table), "n_measured": int(np.isfinite(flux).sum()),
+        "n_flagged": int((flags != 0).sum()), "unit": target.unit, "fwhm_px": measured.fwhm,
+        "apertures": list(meta.get("apertures", [])),
+        "zeropoint": None if zero is None else {
+            "mag": zero.mag, "err": zero.err, "n_stars": zero.n_stars, "system": zero.system,
+            "catalog": zero.catalog, "color_term": zero.color_term, "color_name": zero.color_name,
+            "color_reference": zero.color_reference,
+        },
+        "files": [str(path) for path in files], "notes": list(measured.notes),
+    }  # fmt: skip
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON has it: NaN is null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_summary(path: Path, rows: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> dict[str, Any]:
+    """Write ``photometry.json`` and return what is in it."""
+    summary = {
+        "schema": 1, "version": package_version(), "status": "partial" if warnings else "ok",
+        "images": [plain(row) for row in rows], "warnings": list(warnings),
+    }  # fmt: skip
+    with atomic_path(path) as part:
+        part.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return summary
+
+
+def one_line(summary: Mapping[str, Any]) -> str:
+    """Return a summary as one line of JSON."""
+    return json.dumps(summary, allow_nan=False)
