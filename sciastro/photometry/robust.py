@@ -1,8 +1,9 @@
 """Robust linear fits with an intrinsic scatter: the one estimator behind every calibration constant here.
 
-Method: median start (Theil-Sen for a line), then alternate clipping at kappa, weighted least squares and
-the scatter ``s`` that solves ``sum r_i^2 / (e_i^2 + s^2) = n - p`` (Paule & Mandel 1982, J. Res. NBS 87,
-377), which, unlike the plain maximum of the likelihood, is not low for few stars.
+Method: median start (Theil-Sen for a line, least absolute deviations for more terms), then alternate
+clipping at kappa, weighted least squares and the scatter ``s`` that solves
+``sum r_i^2 / (e_i^2 + s^2) = n - p`` (Paule & Mandel 1982, J. Res. NBS 87, 377), which, unlike the plain
+maximum of the likelihood, is not low for few stars.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LinearFit", "fit_linear"]
+__all__ = ["LinearFit", "fit_linear", "jackknife"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,15 +69,68 @@ def _scatter(design: Floats, y: Floats, err: Floats) -> float:
 
 
 def _start(design: Floats, y: Floats) -> Floats:
-    """Return first coefficients from medians: a constant, or a line; further terms start at 0."""
-    if design.shape[1] != 2:
-        return np.array([np.median(y), *np.zeros(design.shape[1] - 1)])
+    """Return first coefficients: a median, Theil and Sen's line, or least absolute deviations."""
+    if design.shape[1] == 1:
+        return np.array([np.median(y)])
+    if design.shape[1] > 2:
+        return _least_absolute(design, y)
     step = max(1, len(y) // 500)
     x, z = design[::step, 1], y[::step]
     i, j = np.triu_indices(len(x), 1)
     apart = np.abs(x[j] - x[i]) > 0.1 * np.ptp(x)
     slope = float(np.median((z[j] - z[i])[apart] / (x[j] - x[i])[apart])) if apart.any() else 0.0
     return np.array([np.median(y - slope * design[:, 1]), slope])
+
+
+def _least_absolute(design: Floats, y: Floats) -> Floats:
+    """Return the coefficients of the least sum of absolute residuals, by weights 1 / |residual|."""
+    weight = np.ones(len(y))
+    coefficients = np.zeros(design.shape[1])
+    for _ in range(30):
+        root = np.sqrt(weight)
+        coefficients = np.linalg.lstsq(design * root[:, None], y * root, rcond=None)[0]
+        size = np.abs(y - design @ coefficients)
+        weight = 1 / np.maximum(size, 1e-3 * max(float(np.median(size)), _FLOOR))
+    return np.asarray(coefficients, dtype=np.float64)
+
+
+def jackknife(
+    design: Floats, y: Floats, variance: Floats, groups: npt.NDArray[np.int64] | None = None
+) -> Floats:
+    """Return the covariance of weighted least squares from leaving out one group after the other.
+
+    It asks the residuals, not the quoted errors, how well the coefficients are known, and holds where the
+    samples of a group (frames of one star) err together. Leaving a group out is done exactly, without
+    another fit: ``-(X'WX)^-1 X_g' W_g (1 - H_g)^-1 r_g``.
+
+    Parameters
+    ----------
+    design, y, variance
+        As the fit had them, (sample, term) and (sample,).
+    groups
+        (sample,) number of the group; None takes each sample for one.
+
+    Returns
+    -------
+    float64 (term, term)
+        NaN where there are not more groups than terms.
+    """
+    terms = design.shape[1]
+    names = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    count = int(names.max()) + 1 if len(names) else 0
+    if count <= terms:
+        return np.full((terms, terms), np.nan)
+    scaled, target = design / np.sqrt(variance)[:, None], y / np.sqrt(variance)
+    inverse = np.linalg.inv(scaled.T @ scaled)
+    residual = target - scaled @ (inverse @ (scaled.T @ target))
+    order = np.argsort(names, kind="stable")
+    changes = np.empty((count, terms))
+    for k, rows in enumerate(np.split(order, np.cumsum(np.bincount(names))[:-1])):
+        part = scaled[rows]
+        kept = np.eye(len(rows)) - part @ inverse @ part.T
+        changes[k] = inverse @ part.T @ np.linalg.lstsq(kept, residual[rows], rcond=None)[0]
+    changes -= changes.mean(axis=0)
+    return np.asarray((count - 1) / count * changes.T @ changes)
 
 
 def _threshold(kappa: float, degrees: int) -> float:

@@ -1,19 +1,23 @@
 """Which catalog magnitude calibrates which filter: a table of bands and published transformations.
 
-A catalog that carries the band itself (``mag_<band>``) always wins. Otherwise the magnitude is a line in
-B-V from Johnson V, valid over a stated range of color and with a stated scatter, which goes into the error.
+A catalog that carries the band itself (``mag_<band>``) always wins. Otherwise Gaia's or Pan-STARRS' own bands
+lead to it by a published polynomial (`transformations`), else the magnitude is a line in B-V from Johnson V.
+Each is valid over a stated range of color and has a stated scatter, which goes into the error.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.photometry.transformations import column as _column
+from sciastro.photometry.transformations import from_catalog, is_pan_starrs, relation_of
+
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["BANDS", "BandSystem", "CatalogMagnitude", "band_system", "catalog_magnitudes"]
+__all__ = ["BANDS", "SYSTEMS", "BandSystem", "CatalogMagnitude", "band_system", "catalog_magnitudes"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -98,6 +102,17 @@ _ALIASES = {
     "cousinsr": "Rc", "cousinsi": "Ic", "rc": "Rc", "ic": "Ic",
 }  # fmt: skip
 
+_OWN = {"i": "SDSS i", "z": "SDSS z", "u": "SDSS u", "y": "Pan-STARRS y", "U": "Johnson U", "BP": "Gaia BP",
+        "RP": "Gaia RP", "BT": "Tycho BT", "VT": "Tycho VT"}  # fmt: skip
+"""Systems of filters that V and B-V say nothing about."""
+
+SYSTEMS = {
+    "Johnson U": "U", "Johnson B": "B", "Johnson V": "V", "Cousins R": "R", "Cousins I": "I",
+    **{f"SDSS {band}": band for band in "ugriz"}, **{f"Pan-STARRS {band}": band for band in "grizy"},
+    "Gaia G": "G", "Gaia BP": "BP", "Gaia RP": "RP", "Tycho BT": "BT", "Tycho VT": "VT",
+}  # fmt: skip
+"""Every system that may be asked for -> the catalog column ``mag_<band>`` that holds it."""
+
 # How catalogs name the column. A green filter is no Gaia G: it goes by V.
 _COLUMN = {"Bj": "B", "Rc": "R", "Ic": "I", "L": "V", "Clear": "V", "G": "V"}
 
@@ -126,6 +141,8 @@ class CatalogMagnitude:
         (the fitted scatter then takes it).
     system, color_name, note
         Names for the record; `note` says what was transformed and how well.
+    outside
+        (star) the color is known, but beyond the validity; empty where nothing was transformed.
     """
 
     mag: Floats
@@ -134,17 +151,10 @@ class CatalogMagnitude:
     system: str
     color_name: str
     note: str
+    outside: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
 
 
-def _column(catalog: "Table", name: str) -> Floats:
-    if name not in catalog.colnames:
-        return np.full(len(catalog), np.nan)
-    column = catalog[name]
-    values = np.ma.filled(np.ma.asarray(getattr(column, "value", column), dtype=np.float64), np.nan)
-    return np.asarray(np.where(np.abs(values) < 90, values, np.nan), dtype=np.float64)
-
-
-def catalog_magnitudes(catalog: "Table", band: str) -> CatalogMagnitude | None:
+def catalog_magnitudes(catalog: "Table", band: str, system: str = "") -> CatalogMagnitude | None:
     """Return the magnitudes that calibrate `band`, or None where the catalog has none for it.
 
     Parameters
@@ -154,23 +164,80 @@ def catalog_magnitudes(catalog: "Table", band: str) -> CatalogMagnitude | None:
         ``mag_<band>_err``; 99 and more is unknown.
     band
         Filter name; case counts (G is not g).
+    system
+        One of `SYSTEMS` to calibrate to; empty takes the one that the filter is named for.
     """
+    if system:
+        return _in_system(catalog, band, system)
     canonical = _canonical(band)
     name = _COLUMN.get(canonical, canonical)
     if f"mag_{name}" in catalog.colnames:
-        color, color_name = _own_color(catalog, name)
-        system = BANDS[canonical].name if canonical in BANDS else name
-        return CatalogMagnitude(
-            mag=_column(catalog, f"mag_{name}"),
-            mag_err=np.nan_to_num(_column(catalog, f"mag_{name}_err")),
-            color=color,
-            system=system,
-            color_name=color_name,
-            note=f"column mag_{name} of the catalog",
-        )
+        return _own(catalog, name, _system_of(catalog, canonical, name))
     line = BANDS.get(canonical)
-    if line is None:
+    target = line.name if line is not None else _OWN.get(canonical, "")
+    if line is None or "mag_BP" in catalog.colnames or is_pan_starrs(catalog):
+        found = _related(catalog, target)
+        if found is not None:
+            rough = "the filter only resembles this band" if line is not None and line.approximate else ""
+            return replace(found, note="; ".join(text for text in (found.note, rough) if text))
+    return None if line is None else _by_line(catalog, line)
+
+
+def _in_system(catalog: "Table", band: str, system: str) -> CatalogMagnitude | None:
+    """Return magnitudes of a system that was asked for; `band` is only for the words."""
+    name = SYSTEMS.get(system)
+    if name is None:
         return None
+    found = None
+    if f"mag_{name}" in catalog.colnames and _system_of(catalog, name, name) == system:
+        found = _own(catalog, name, system)
+    found = _related(catalog, system) if found is None else found
+    if found is None:
+        line = next((one for one in BANDS.values() if one.name == system and not one.approximate), None)
+        found = None if line is None else _by_line(catalog, line)
+    return None if found is None else replace(found, note=f"filter {band} to {system}; {found.note}")
+
+
+def _system_of(catalog: "Table", canonical: str, name: str) -> str:
+    """Return the system that a column ``mag_<name>`` is in."""
+    if name in "grizy" and is_pan_starrs(catalog):
+        return f"Pan-STARRS {name}"
+    if canonical in BANDS and name != "G":
+        return BANDS[canonical].name
+    return _OWN.get(name, "Gaia G" if name == "G" else name)
+
+
+def _own(catalog: "Table", name: str, system: str) -> CatalogMagnitude:
+    color, color_name = _own_color(catalog, name)
+    return CatalogMagnitude(
+        mag=_column(catalog, f"mag_{name}"),
+        mag_err=np.nan_to_num(_column(catalog, f"mag_{name}_err")),
+        color=color,
+        system=system,
+        color_name=color_name,
+        note=f"column mag_{name} of the catalog",
+    )
+
+
+def _related(catalog: "Table", system: str) -> CatalogMagnitude | None:
+    """Return magnitudes by a published polynomial in Gaia's or Pan-STARRS' bands."""
+    relation = relation_of(catalog, system)
+    if relation is None:
+        return None
+    found = from_catalog(catalog, relation)
+    left = f"{int(found.outside.sum())} stars beyond it are left out" if found.outside.any() else ""
+    return CatalogMagnitude(
+        mag=found.mag,
+        mag_err=np.nan_to_num(found.mag_err),
+        color=found.color,
+        system=system,
+        color_name=relation.color_name,
+        note="; ".join(text for text in (relation.words(), left) if text),
+        outside=found.outside,
+    )
+
+
+def _by_line(catalog: "Table", line: BandSystem) -> CatalogMagnitude | None:
     if "mag" in catalog.colnames and _is_v(catalog):
         v, color, note = _johnson_v(catalog)
         found = _transformed(line, v, _column(catalog, "mag_err"), color)
@@ -195,7 +262,11 @@ def _johnson_v(catalog: "Table") -> tuple[Floats, Floats, str]:
 
 
 def _own_color(catalog: "Table", name: str) -> tuple[Floats, str]:
-    for first, second in (("g", "r"), ("g", "i"), ("r", "i"), ("B", "V"), ("V", "R")):
+    if name in ("G", "BP", "RP") and {"mag_BP", "mag_RP"} <= set(catalog.colnames):
+        return _column(catalog, "mag_BP") - _column(catalog, "mag_RP"), "BP-RP"
+    for first, second in (
+        ("g", "r"), ("g", "i"), ("r", "i"), ("i", "z"), ("B", "V"), ("V", "R"), ("V", "I"), ("BT", "VT"),
+    ):  # fmt: skip
         columns = f"mag_{first}", f"mag_{second}"
         if name in (first, second) and all(column in catalog.colnames for column in columns):
             return _column(catalog, columns[0]) - _column(catalog, columns[1]), f"{first}-{second}"

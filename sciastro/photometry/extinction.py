@@ -1,0 +1,371 @@
+"""Extinction from the frames of a night: zero point, color term and k with their covariance.
+
+Three steps, each with what it alone can tell. (1) Magnitudes of the same stars in all frames give zero points
+of the frames relative to each other, whatever the catalog says: ``m_ij = A_i - z_j``, weighted least squares
+with clipping. (2) Their run with airmass gives ``z_j = b - k (X_j - X)``; clouds and haze are the scatter
+between frames, and frames beyond it are clipped. (3) The star means A_i against the catalog give zero point
+and color term (`zeropoint.fit_zeropoint`). Errors of the catalog are common to all frames, so they do not
+shrink with their number, and do not blur k.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.options import Options, option
+from sciastro.errors import DatasetError
+from sciastro.photometry.robust import fit_linear, jackknife
+from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, fit_zeropoint, matrix
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+__all__ = ["ExtinctionOptions", "Night", "fit_extinction", "relative_zeropoints"]
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+_NEEDED = ("frame", "star", "airmass", "mag_inst", "mag_inst_err", "mag_cat", "mag_cat_err", "color")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtinctionOptions(Options):
+    """When a night tells its extinction."""
+
+    min_frames: int = option(5, "Fewest frames.", low=3, high=10000)
+    min_range: float = option(0.2, "Least range of airmass.", unit="1", low=0.02, high=5.0)
+    kappa: float = option(3.5, "Clipping threshold, of measurements and of frames.", unit="sigma", low=1.5)
+
+
+_DEFAULTS = ExtinctionOptions()
+_DEFAULT_ZEROPOINT = ZeroPointOptions()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Night:
+    """What the frames of a night tell together.
+
+    Attributes
+    ----------
+    zeropoint
+        Holds at ``zeropoint.airmass``; terms "zeropoint", "color", "airmass" (-k). Without a k of its own the
+        airmass term is missing, and `reason` says why.
+    above
+        Zero point above the atmosphere and its error [mag]; NaN without k.
+    scatter
+        Of the frames about the line, beyond their errors [mag].
+    frames
+        Table: ``frame``, ``airmass``, ``zeropoint`` [mag], ``zeropoint_err`` [mag, of the frame alone],
+        ``residual`` [mag, about the line], ``n_stars``, ``use``.
+    reason
+        Why there is no extinction; empty where there is.
+    """
+
+    zeropoint: ZeroPoint
+    above: tuple[float, float]
+    scatter: float
+    frames: "QTable"
+    reason: str
+
+
+def fit_extinction(
+    table: "QTable",
+    *,
+    system: str = "",
+    catalog: str = "",
+    color_name: str = "B-V",
+    note: str = "",
+    zeropoint: ZeroPointOptions = _DEFAULT_ZEROPOINT,
+    options: ExtinctionOptions = _DEFAULTS,
+) -> tuple[Night | None, str]:
+    """Fit zero point, color term and extinction of a night.
+
+    Parameters
+    ----------
+    table
+        One row per star and frame: ``frame``, ``star`` (names or numbers), ``airmass``, ``mag_inst``,
+        ``mag_inst_err``, ``mag_cat``, ``mag_cat_err``, ``color`` [mag]; NaN unknown.
+    system, catalog, color_name, note
+        For the record.
+    zeropoint
+        How the catalog is fitted; its `extinction`, where given, is used where the night tells none.
+
+    Returns
+    -------
+    night, reason
+        None and why, where not even a zero point can be had.
+
+    Raises
+    ------
+    DatasetError
+        If a column is missing.
+    """
+    from astropy.table import QTable
+
+    values = _columns(table)
+    frame_names, frame = np.unique(np.asarray(table["frame"]), return_inverse=True)
+    star_names, star = np.unique(np.asarray(table["star"]), return_inverse=True)
+    good = np.isfinite(values["mag_inst"]) & np.isfinite(values["mag_inst_err"])
+    if not good.any():
+        return None, "no star has a usable magnitude in any frame"
+    relative = relative_zeropoints(
+        values["mag_inst"][good], values["mag_inst_err"][good], star[good], frame[good],
+        (len(star_names), len(frame_names)), kappa=options.kappa,
+    )  # fmt: skip
+    mass = _per(values["airmass"], frame, len(frame_names))
+    run, k_reason = _run(relative, mass, options)
+    per_star = {
+        name: _per(values[name], star, len(star_names)) for name in ("mag_cat", "mag_cat_err", "color")
+    }
+    fixed = zeropoint.extinction if k_reason else None
+    zero, reason = fit_zeropoint(
+        relative.stars, relative.stars_err, per_star["mag_cat"], per_star["mag_cat_err"], per_star["color"],
+        system=system, catalog=catalog, color_name=color_name, note=note,
+        options=replace(zeropoint, extinction=None, spatial="none"),
+    )  # fmt: skip
+    if zero is None:
+        return None, reason
+    zero, above = _joined(zero, run, fixed)
+    frames = QTable(
+        {
+            "frame": frame_names, "airmass": mass, "zeropoint": relative.frames + zero.mag - run.level,
+            "zeropoint_err": relative.frames_err, "residual": run.residual, "n_stars": relative.n_stars,
+            "use": run.used,
+        }
+    )  # fmt: skip
+    for name in ("zeropoint", "zeropoint_err", "residual"):
+        frames[name].unit = "mag"
+    return Night(zeropoint=zero, above=above, scatter=run.scatter, frames=QTable(frames), reason=k_reason), ""
+
+
+def _columns(table: "QTable") -> dict[str, Floats]:
+    missing = [name for name in _NEEDED if name not in table.colnames]
+    if missing:
+        raise DatasetError(
+            f"has no column {', '.join(missing)}.",
+            where="the table of the night",
+            remedy=f"Give {', '.join(_NEEDED)}.",
+        )
+    return {
+        name: np.ma.filled(
+            np.ma.asarray(getattr(table[name], "value", table[name]), dtype=np.float64), np.nan
+        )
+        for name in _NEEDED[2:]
+    }
+
+
+def _per(values: Floats, group: Integers, count: int) -> Floats:
+    """Return the mean of the finite values of each group, NaN without any."""
+    known = np.isfinite(values)
+    total = np.bincount(group[known], values[known], count)
+    number = np.bincount(group[known], minlength=count)
+    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relative:
+    """Frames against each other.
+
+    Attributes
+    ----------
+    frames, frames_err
+        (frame,) zero point, with the mean 0, and its error [mag]; NaN for frames that share no star.
+    stars, stars_err
+        (star,) mean instrumental magnitude at the mean zero point of the frames, and its error [mag].
+    n_stars
+        (frame,) measurements used.
+    scatter
+        Of single measurements beyond their errors [mag].
+    used
+        (measurement,) whether it passed the clip.
+    """
+
+    frames: Floats
+    frames_err: Floats
+    stars: Floats
+    stars_err: Floats
+    n_stars: Integers
+    scatter: float
+    used: npt.NDArray[np.bool_]
+
+
+def relative_zeropoints(
+    mag: Floats, err: Floats, star: Integers, frame: Integers, shape: tuple[int, int], *, kappa: float = 3.5
+) -> Relative:
+    """Fit ``m_ij = A_i - z_j`` to magnitudes of the same stars in many frames; a missing star loses no frame.
+
+    Parameters
+    ----------
+    mag, err
+        (measurement,) finite [mag].
+    star, frame
+        (measurement,) numbers from 0.
+    shape
+        Numbers of stars and frames.
+    kappa
+        Clipping threshold.
+    """
+    stars, frames = shape
+    residual = mag - _medians(mag, star, frame, shape)
+    scatter = max(1.4826 * float(np.median(np.abs(residual))), 1e-6)
+    used = np.abs(residual) < 6 * np.hypot(scatter, err)
+    z, z_err, a, a_err = _solve(mag, err, star, frame, shape, used)
+    for _ in range(10):
+        residual = mag - (a[star] - z[frame])
+        scatter = _beyond(residual[used], err[used], int(used.sum()) - stars - frames + 1)
+        keep = np.abs(residual) <= kappa * np.hypot(err, scatter)
+        z, z_err, a, a_err = _solve(mag, np.hypot(err, scatter), star, frame, shape, keep)
+        if np.array_equal(keep, used):
+            break
+        used = keep
+    return Relative(
+        frames=z, frames_err=z_err, stars=a, stars_err=a_err, scatter=scatter, used=used,
+        n_stars=np.bincount(frame[used], minlength=frames),
+    )  # fmt: skip
+
+
+def _medians(mag: Floats, star: Integers, frame: Integers, shape: tuple[int, int]) -> Floats:
+    """Return star median minus frame median of each measurement, three times alternated."""
+    a, z = np.zeros(shape[0]), np.zeros(shape[1])
+    for _ in range(3):
+        for values, group, other in ((a, star, -z[frame]), (z, frame, None)):
+            left = mag - other if other is not None else a[star] - mag
+            order = np.argsort(group, kind="stable")
+            ends = np.cumsum(np.bincount(group, minlength=len(values)))[:-1]
+            for k, rows in enumerate(np.split(order, ends)):
+                values[k] = np.median(left[rows]) if len(rows) else 0.0
+    return np.asarray(a[star] - z[frame])
+
+
+def _solve(
+    mag: Floats, err: Floats, star: Integers, frame: Integers, shape: tuple[int, int],
+    used: npt.NDArray[np.bool_],
+) -> tuple[Floats, Floats, Floats, Floats]:  # fmt: skip
+    """Return z, its errors, A, its errors: normal equations of the frames, stars eliminated, mean z = 0."""
+    stars, frames = shape
+    weight = np.zeros((stars, frames))
+    value = np.zeros((stars, frames))
+    w = 1 / np.maximum(err[used], 1e-6) ** 2
+    np.add.at(weight, (star[used], frame[used]), w)
+    np.add.at(value, (star[used], frame[used]), w * mag[used])
+    total = weight.sum(axis=1)
+    share = weight / np.maximum(total, 1e-300)[:, None]
+    mean = value.sum(axis=1) / np.maximum(total, 1e-300)
+    normal = np.diag(weight.sum(axis=0)) - share.T @ weight
+    inverse = np.linalg.pinv(normal, hermitian=True, rcond=1e-10)
+    z = -inverse @ (value.sum(axis=0) - weight.T @ mean)
+    seen = weight.sum(axis=0) > 0
+    z = np.where(seen, z - z[seen].mean(), np.nan)
+    a = np.where(total > 0, mean + share @ np.nan_to_num(z), np.nan)
+    # Of A: its own noise, and that of the frames' zero points that it was corrected with.
+    a_err = np.sqrt(1 / np.maximum(total, 1e-300) + np.einsum("ij,jk,ik->i", share, inverse, share))
+    return (
+        z,
+        np.where(seen, np.sqrt(np.maximum(np.diag(inverse), 0)), np.nan),
+        a,
+        np.where(total > 0, a_err, np.nan),
+    )
+
+
+def _beyond(residual: Floats, err: Floats, degrees: int) -> float:
+    """Return the scatter that makes chi-square equal to the degrees of freedom, 0 where it is smaller."""
+    if degrees < 1:
+        return 0.0
+    low, high = 0.0, float(np.ptp(residual)) + 1e-9
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        more = float(np.sum(residual**2 / (err**2 + middle**2 + 1e-18))) > degrees
+        low, high = (middle, high) if more else (low, middle)
+    return low
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """The zero points of frames against airmass.
+
+    Attributes
+    ----------
+    level, k
+        ``z = level - k (X - airmass)`` [mag]; k is NaN where it was not fitted.
+    covariance, empirical
+        Of (level, k).
+    airmass
+        Mean of the frames used.
+    scatter, residual, used
+        As `Night` has them.
+    """
+
+    level: float
+    k: float
+    covariance: Floats
+    empirical: Floats
+    airmass: float
+    scatter: float
+    residual: Floats
+    used: npt.NDArray[np.bool_]
+
+
+def _run(relative: Relative, mass: Floats, options: ExtinctionOptions) -> tuple[Run, str]:
+    """Fit the run with airmass; where it cannot be told, the mean of the frames and why."""
+    known = np.isfinite(relative.frames)
+    reason = ""
+    if not np.isfinite(mass[known]).any():
+        reason = "no extinction: the airmass is unknown (place and time are needed)"
+    else:
+        known = known & np.isfinite(mass)
+        spread = float(np.ptp(mass[known]))
+        if known.sum() < options.min_frames:
+            reason = f"no extinction: {int(known.sum())} frames, {options.min_frames} are needed"
+        elif spread < options.min_range:
+            reason = f"no extinction: airmass spans {spread:.2f}, {options.min_range:g} are needed"
+    z, err = relative.frames[known], relative.frames_err[known]
+    middle = float(np.nanmean(mass[known])) if np.isfinite(mass[known]).any() else float("nan")
+    design = np.ones((len(z), 1)) if reason else np.column_stack([np.ones(len(z)), -(mass[known] - middle)])
+    fit = fit_linear(design, z, err, kappa=options.kappa)
+    terms = design.shape[1]
+    covariance, empirical = np.zeros((2, 2, 2))
+    covariance[:terms, :terms] = fit.covariance
+    empirical[:terms, :terms] = jackknife(
+        design[fit.used], z[fit.used], err[fit.used] ** 2 + fit.scatter**2 + 1e-18
+    )
+    residual, used = np.full(len(relative.frames), np.nan), np.zeros(len(relative.frames), np.bool_)
+    residual[known], used[known] = z - design @ fit.coefficients, fit.used
+    found = Run(
+        level=float(fit.coefficients[0]), k=float(fit.coefficients[1]) if terms == 2 else float("nan"),
+        covariance=covariance, empirical=empirical, airmass=middle, scatter=fit.scatter, residual=residual,
+        used=used,
+    )  # fmt: skip
+    return found, reason
+
+
+def _joined(zero: ZeroPoint, run: Run, fixed: float | None) -> tuple[ZeroPoint, tuple[float, float]]:
+    """Return the zero point with the airmass term, and the one above the atmosphere.
+
+    The catalog's part (Z, C) and the night's part (level, k) rest on different residuals: their covariances
+    add. A k that was given has no error.
+    """
+    k = run.k if np.isfinite(run.k) else (float("nan") if fixed is None else fixed)
+    out, both = [], (zero.covariance, zero.covariance_empirical)
+    for of_catalog, of_night in zip(both, (run.covariance, run.empirical), strict=True):
+        total = np.zeros((3, 3))
+        total[:2, :2] = np.array(of_catalog)
+        total[0, 0] += of_night[0, 0]
+        total[2, 2] = of_night[1, 1]
+        total[0, 2] = total[2, 0] = -of_night[0, 1]  # the coefficient is minus k
+        out.append(total)
+    mag = zero.mag + run.level
+    known = bool(np.isfinite(k))
+    size = 3 if known else 2
+    coefficients = (mag, zero.color_term, -k)[:size]
+    joined = replace(
+        zero, mag=mag, err=float(np.sqrt(out[0][0, 0])), err_empirical=float(np.sqrt(out[1][0, 0])),
+        terms=("zeropoint", "color", "airmass")[:size], coefficients=coefficients,
+        covariance=matrix(out[0][:size, :size]), covariance_empirical=matrix(out[1][:size, :size]),
+        extinction=k, extinction_err=float(np.sqrt(run.covariance[1, 1])) if known else float("nan"),
+        airmass=run.airmass,
+    )  # fmt: skip
+    step = np.array([1.0, 0.0, -run.airmass])
+    above = (mag + k * run.airmass, float(np.sqrt(step @ out[0] @ step)))
+    return joined, above if known else (float("nan"), float("nan"))
