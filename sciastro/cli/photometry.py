@@ -52,6 +52,28 @@ def photometry(
     zeropoint: Annotated[
         str, typer.Option(metavar="auto|header|catalog|none", help="Where the zero point is from.")
     ] = "auto",
+    zeropoint_catalog: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="Catalog that calibrates: embedded, gaia-dr3, refcat2, ..."),
+    ] = "embedded",
+    system: Annotated[
+        str,
+        typer.Option(
+            metavar="SYSTEM", help="'Johnson V', 'Cousins R', 'SDSS r', 'Pan-STARRS i', 'Gaia G', 'Tycho VT'."
+        ),
+    ] = "",
+    spatial: Annotated[
+        str, typer.Option(metavar="none|auto|1|2|3", help="Degree of the zero point over the field.")
+    ] = "auto",
+    extinction: Annotated[
+        float | None, typer.Option(help="Magnitudes per airmass, if known.", min=0.0, max=3.0)
+    ] = None,
+    limit_sigma: Annotated[
+        float, typer.Option(help="Significance of the limits of what is below S/N 5.", min=0.5, max=20.0)
+    ] = 3.0,
+    surface_brightness: Annotated[
+        bool, typer.Option("--surface-brightness", help="Columns of mag / arcsec2.")
+    ] = False,
     band: Annotated[
         str | None, typer.Option("--filter", help="Filter of the images, if their headers do not say it.")
     ] = None,
@@ -109,6 +131,8 @@ def photometry(
             request=Request(catalog=catalog, faintest=faintest, frames=frames, regions=regions),
             options=_options(
                 sky, radius=radius, optimal=optimal, correct=correct, zeropoint=zeropoint, fwhm=fwhm,
+                zeropoint_catalog=zeropoint_catalog, system=system, spatial=spatial, extinction=extinction,
+                limit_sigma=limit_sigma, surface_brightness=surface_brightness,
                 threshold=threshold, scintillation=scintillation, flat_noise=flat_noise,
                 flat_pixel_noise=flat_pixel_noise, error_terms=error_terms, flag_words=flag_words,
             ),

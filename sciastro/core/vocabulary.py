@@ -131,6 +131,13 @@ FRAME_CORRELATION = _spec(
 ZEROPOINT = _spec("zeropoint", "band", "f", "mag", "Magnitude of 1 electron / s; NaN uncalibrated.")
 ZEROPOINT_ERR = _spec("zeropoint_err", "band", "f", "mag", "Its standard error.")
 COLOR_TERM = _spec("color_term", "band", "f", "1", "Coefficient of the catalog color.")
+ZEROPOINT_COVARIANCE = _spec(
+    "zeropoint_covariance",
+    "band term term_2",
+    "f",
+    "mag2",
+    "Covariance of zero point, color term and further terms, named in its attribute `terms`.",
+)
 NOISE_CORRELATION = _spec(
     "noise_correlation",
     "band",

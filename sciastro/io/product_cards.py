@@ -156,7 +156,9 @@ def _photometry(header: fits.Header, facts: ProductFacts) -> None:
     for keyword, name, comment in (
         ("MAGZP", "mag", "[mag] magnitude of 1 electron/s"),
         ("MAGZPERR", "err", "[mag] standard error of MAGZP"),
+        ("MAGZPEMP", "err_empirical", "[mag] the same from leaving out stars"),
         ("PHOTSYS", "system", "photometric system of MAGZP"),
+        ("MAGTYPE", "kind", "AB or Vega"),
         ("PHOTCAT", "catalog", "catalog of the stars"),
         ("MAGNSTAR", "n_stars", "stars used for MAGZP"),
         ("MAGSCAT", "scatter", "[mag] scatter from star to star beyond errors"),
@@ -164,8 +166,13 @@ def _photometry(header: fits.Header, facts: ProductFacts) -> None:
         ("COLTERR", "color_term_err", "standard error of COLTERM"),
         ("COLNAME", "color_name", "catalog color"),
         ("COLREF", "color_reference", "[mag] color that MAGZP holds for"),
+        ("EXTCOEF", "extinction", "[mag] extinction per airmass"),
+        ("EXTCERR", "extinction_err", "[mag] standard error of EXTCOEF"),
+        ("EXTAIRM", "airmass", "airmass that MAGZP holds at"),
     ):
         put(header, keyword, fit.get(name), comment)
+    if fit.get("spatial"):
+        put(header, "ZPDEGREE", fit["spatial"], "degree of the zero point over the field")
     put(header, "DEPTH5", facts.depth, "[mag] 5-sigma limit for point sources")
     put(header, "COLGAIN", facts.color_gain, "factor of this band in a picture, not applied")
     put(header, "COLGERR", facts.color_gain_err, "standard error of COLGAIN")

@@ -108,9 +108,10 @@ def degree_of_field(
         return 0, f"{n} stars cannot show how the zero point changes over the field"
     part = np.random.default_rng(seed).permutation(n) % PARTS
     full = np.column_stack([design, terms[:, : counts[allowed[-1]]]])
-    scatter = fit_linear(full, y, err, kappa=kappa).scatter
+    fit = fit_linear(full, y, err, kappa=kappa)  # its outliers do not teach, and its scatter weighs
+    variance = err**2 + fit.scatter**2 + 1e-12
     models = [np.column_stack([design, terms[:, : counts[d]]]) for d in allowed]
-    losses = np.array([_left_out(model, y, err, scatter, part, kappa) for model in models])
+    losses = np.array([_left_out(model, y, variance, part, fit.used) for model in models])
     best = 0
     for k in range(1, len(allowed)):
         gain = losses[best] - losses[k]
@@ -126,12 +127,13 @@ def degree_of_field(
 
 
 def _left_out(
-    design: Floats, y: Floats, err: Floats, scatter: float, part: npt.NDArray[np.int64], kappa: float
+    design: Floats, y: Floats, variance: Floats, part: npt.NDArray[np.int64], sound: npt.NDArray[np.bool_]
 ) -> Floats:
-    """Return the squared normalized residual of every star, predicted by the stars of the other parts."""
+    """Return the squared normalized residual of every star, predicted by the sound stars of other parts."""
+    scaled, target = design / np.sqrt(variance)[:, None], y / np.sqrt(variance)
     loss = np.empty(len(y))
     for k in range(PARTS):
-        out = part == k
-        fit = fit_linear(design[~out], y[~out], err[~out], kappa=kappa)
-        loss[out] = (y[out] - design[out] @ fit.coefficients) ** 2 / (err[out] ** 2 + scatter**2 + 1e-12)
+        out, teach = part == k, (part != k) & sound
+        coefficients = np.linalg.lstsq(scaled[teach], target[teach], rcond=None)[0]
+        loss[out] = (target[out] - scaled[out] @ coefficients) ** 2
     return np.minimum(loss, _LARGEST)

@@ -24,6 +24,7 @@ class SourceFlag(IntFlag):
     BAD_POSITION = 1 << 21
     FAINT = 1 << 22
     NO_STAR = 1 << 23
+    COLOR_BEYOND = 1 << 24
 
 
 _OWN = {
@@ -34,6 +35,7 @@ _OWN = {
     SourceFlag.OFF_IMAGE: "the position is outside the image; no flux",
     SourceFlag.BAD_POSITION: "the position is no number, or nothing puts it on the image; no flux",
     SourceFlag.FAINT: "too little light for a magnitude; the flux and its error hold",
+    SourceFlag.COLOR_BEYOND: "its color is beyond those of the stars that set the color term",
     SourceFlag.NO_STAR: "wider, narrower or longer than stars are: a blend, a galaxy or an artifact",
 }
 

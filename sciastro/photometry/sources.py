@@ -146,10 +146,7 @@ def _calibrated(
     inst, inst_err = table[f"mag_inst{end}"].value, table[f"mag_inst_err{end}"].value
     if zeropoint is None:
         return inst, inst_err, {"mag_system": "instrumental"}
-    reference = zeropoint.color_reference
-    away = (
-        np.where(np.isfinite(hue), hue - reference, 0.0) if np.isfinite(reference) else np.zeros(len(table))
-    )
-    mag = inst + zeropoint.mag + zeropoint.color_term * away
+    x, y = (np.asarray(table[name].value, dtype=np.float64) for name in ("x", "y"))
+    mag = inst + zeropoint.at(zeropoint.design(hue, x, y))[0]
     fit = zeropoint.as_dict() | {"covariance": [list(row) for row in zeropoint.covariance]}
     return mag, inst_err, {"mag_system": zeropoint.system, "zeropoint": fit}

@@ -1,13 +1,13 @@
 """Photometry as pure steps on an integrated dataset.
 
 `measure_bands` reads ``image``, ``image_variance`` and ``image_quality`` (dims band, y, x) and gives a table
-per band. `calibrate_photometry` writes ``zeropoint`` [mag], ``zeropoint_err`` [mag] and ``color_term`` [1];
-`calibrate_color` writes ``color_gain`` and ``color_gain_err`` [1], all on `band`. NaN where the stars do not
-suffice, with the reason in the variable's ``details`` attribute (JSON).
+per band. `calibrate_photometry` writes ``zeropoint`` [mag], ``zeropoint_err`` [mag], ``color_term`` [1] and
+``zeropoint_covariance``; `calibrate_color` writes ``color_gain`` and ``color_gain_err`` [1], all on `band`.
+NaN where the stars do not suffice, with the reason in the variable's ``details`` attribute (JSON).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from sciastro.photometry.color import ColorCalibration, ColorOptions, color_gain
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.matching import Matches, match_catalog
 from sciastro.photometry.sources import add_positions, source_table
-from sciastro.photometry.systems import catalog_magnitudes
+from sciastro.photometry.systems import SYSTEMS, catalog_magnitudes
 from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, fit_zeropoint
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def measure_bands(
             flux_scatter=flux_scatter.get(band, 0.0),
             options=options,
         )
-        table.meta["band"] = band
+        table.meta |= {"band": band, "shape": list(ds["image"].shape[1:])}
         tables[band] = add_positions(table, wcs) if wcs is not None else table
     return tables
 
@@ -156,17 +156,25 @@ def _calibrate(band: str, table: "Table", catalog: "Table", options: ZeroPointOp
     if "ra" not in table.colnames:
         return BandCalibration(zeropoint=None, reason="the image has no world coordinates", matches=None)
     matches = _match(table, catalog, options.match_radius)
-    truth = catalog_magnitudes(catalog, band)
+    truth = catalog_magnitudes(catalog, band, options.system)
     if truth is None:
         reason = f"the catalog has no magnitude for filter {band!r}"
+        if options.system:
+            reason = f"the catalog does not lead to {options.system!r}; known are {', '.join(SYSTEMS)}"
         return BandCalibration(zeropoint=None, reason=reason, matches=matches)
     rows, stars = _calibrators(table, matches, options)
+    if not len(rows):
+        return BandCalibration(zeropoint=None, reason=_lost(table, matches), matches=matches)
     zeropoint, reason = fit_zeropoint(
         table["mag_inst"].value[rows],
         table["mag_inst_err"].value[rows],
         truth.mag[stars],
         truth.mag_err[stars],
         truth.color[stars],
+        x=table["x"].value[rows],
+        y=table["y"].value[rows],
+        shape=table.meta.get("shape"),
+        airmass=table.meta.get("airmass"),
         system=truth.system,
         catalog=str(catalog.meta.get("catalog", "")),
         color_name=truth.color_name,
@@ -187,6 +195,19 @@ def _calibrators(
     alone = sound & matches.lonely & (flags[matches.source] & int(SourceFlag.CROWDED) == 0)
     keep = alone if alone.sum() >= max(options.min_stars, 5) else sound
     return matches.source[keep], matches.star[keep]
+
+
+def _lost(table: "Table", matches: Matches) -> str:
+    """Return why no star can calibrate."""
+    if not len(matches.source):
+        return "no source is where a catalog star is"
+    flags = np.asarray(table["flags"])[matches.source]
+    counts = {
+        "saturated": int((flags & int(Quality.SATURATED) != 0).sum()),
+        "cut by the border or holes": int((flags & int(SourceFlag.CUT | SourceFlag.MIRRORED) != 0).sum()),
+    }
+    told = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    return f"none of {len(flags)} matched stars is sound" + (f" ({told})" if told else "")
 
 
 def _own_snr(table: "Table") -> npt.NDArray[np.float64]:
@@ -213,8 +234,13 @@ def published(table: "Table", calibration: BandCalibration | None, catalog: "Tab
     catalog_id = np.full(len(table), "", dtype=names.dtype if names.dtype.itemsize else "U1")
     catalog_id[matches.source] = names[matches.star]
     color = np.full(len(table), np.nan)
-    truth = catalog_magnitudes(catalog, str(table.meta.get("band", "")))
-    if truth is not None:
+    fit = calibration.zeropoint
+    truth = catalog_magnitudes(
+        catalog,
+        str(table.meta.get("band", "")),
+        fit.system if fit is not None and fit.system in SYSTEMS else "",
+    )
+    if truth is not None and (fit is None or truth.color_name == fit.color_name):
         color[matches.source] = truth.color[matches.star]
     return source_table(table, zeropoint=calibration.zeropoint, catalog_id=catalog_id, color=color)
 
@@ -231,8 +257,9 @@ def calibrate_photometry(
     Returns
     -------
     Dataset
-        With ``zeropoint``, ``zeropoint_err`` [mag] and ``color_term`` [1] on `band`; NaN without a zero
-        point. Attribute ``details`` of ``zeropoint``: JSON, band -> fit, or the reason why there is none.
+        With ``zeropoint``, ``zeropoint_err`` [mag], ``color_term`` [1] and ``zeropoint_covariance`` (band,
+        term, term) on `band`; NaN without a zero point, and for terms that a band has not. Attribute
+        ``details`` of ``zeropoint``: JSON, band -> fit, or the reason why there is none.
     """
     require(ds, v.IMAGE, v.BAND)
     fits = calibrate_bands(sources, catalog, options=options)
@@ -255,6 +282,19 @@ def _with_zeropoints(ds: "xr.Dataset", fits: Mapping[str, BandCalibration]) -> "
         {spec.name: labeled(spec, np.array(values, np.float64)) for spec, values in columns.items()}
     )
     out["zeropoint"].attrs["details"] = _json(details)
+    return out.assign(zeropoint_covariance=_covariance(found))
+
+
+def _covariance(found: Sequence[ZeroPoint | None]) -> "xr.DataArray":
+    """Return the covariance matrices of all bands over the terms that any of them has."""
+    terms = list(dict.fromkeys(name for z in found if z is not None for name in z.terms)) or ["zeropoint"]
+    values = np.full((len(found), len(terms), len(terms)), np.nan)
+    for k, zero in enumerate(found):
+        if zero is not None:
+            at = [terms.index(name) for name in zero.terms]
+            values[k][np.ix_(at, at)] = zero.covariance
+    out = labeled(v.ZEROPOINT_COVARIANCE, values)
+    out.attrs["terms"] = " ".join(terms)
     return out
 
 

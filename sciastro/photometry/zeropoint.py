@@ -8,7 +8,7 @@ than three stars give no zero point.
 """
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 from sciastro.photometry.fieldterm import Field, degree_of_field, field_of, powers
+from sciastro.photometry.references import kind_of
 from sciastro.photometry.robust import LinearFit, fit_linear, jackknife
 
 __all__ = ["ZeroPoint", "ZeroPointOptions", "fit_zeropoint"]
@@ -108,6 +109,8 @@ class ZeroPoint:
         extinction. Above the atmosphere the zero point is ``mag + k airmass``.
     airmass
         That `mag` holds at: the mean of the stars; NaN unknown.
+    kind
+        "AB" or "Vega"; empty where the system is not known.
     spatial, spatial_note
         Degree of the field term, and why.
     place
@@ -139,6 +142,7 @@ class ZeroPoint:
     extinction: float = _NAN
     extinction_err: float = _NAN
     airmass: float = _NAN
+    kind: str = ""
     spatial: int = 0
     spatial_note: str = ""
     place: Field | None = None
@@ -151,23 +155,40 @@ class ZeroPoint:
             out["place"] = {item.name: getattr(self.place, item.name) for item in fields(self.place)}
         return out
 
+    def brief(self) -> dict[str, Any]:
+        """Return what a summary's row says of it: what is assumed, what is fitted, and how well."""
+        names = (
+            "mag", "err", "err_empirical", "n_stars", "n_rejected", "system", "kind", "catalog", "color_term",
+            "color_term_err", "color_name", "color_reference", "scatter", "extinction", "extinction_err",
+            "airmass", "spatial", "spatial_note", "terms", "coefficients", "covariance",
+            "covariance_empirical", "note",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
+    def at(self, design: Floats) -> tuple[Floats, Floats]:
+        """Return the zero points of rows of `design`, and their errors, which rows have in common [mag]."""
+        values = np.array(self.coefficients or (self.mag, self.color_term))
+        covariance = np.array(self.covariance)
+        return design @ values, np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", design, covariance, design), 0.0))
+
     def design(
         self, color: npt.ArrayLike, x: npt.ArrayLike = _NAN, y: npt.ArrayLike = _NAN,
         airmass: npt.ArrayLike = _NAN,
     ) -> Floats:  # fmt: skip
         """Return the factors of `coefficients` for sources, (source, term).
 
-        An unknown color counts as `color_reference`, an unknown position as the mean of the field. With an
-        extinction, an unknown airmass gives NaN.
+        An unknown color counts as `color_reference`, an unknown position as the mean of the field, an unknown
+        airmass as that of the zero point.
         """
+        reference = self.color_reference if math.isfinite(self.color_reference) else 0.0
         hue, px, py, mass = (
             np.asarray(values, dtype=np.float64).ravel()
             for values in np.broadcast_arrays(color, x, y, airmass)
         )
-        away = np.where(np.isfinite(hue), hue - self.color_reference, 0.0)
+        away = np.where(np.isfinite(hue), hue - reference, 0.0)
         columns = [np.ones(hue.size), away]
         if "airmass" in self.terms:
-            columns.append(mass - self.airmass)
+            columns.append(np.where(np.isfinite(mass), mass - self.airmass, 0.0))
         if self.place is not None and self.spatial:
             columns.extend(np.nan_to_num(self.place.terms(px, py, self.spatial)).T)
         return np.column_stack(columns)
@@ -217,9 +238,12 @@ def fit_zeropoint(
     )
     good = np.isfinite(inst) & np.isfinite(inst_err) & np.isfinite(cat)
     if options.extinction is not None:
-        if not np.isfinite(mass).any():
-            return None, "an extinction is given, but the airmass is unknown (place and time are needed)"
-        good &= np.isfinite(mass)
+        known = np.isfinite(mass)
+        if not known.any():
+            note = "; ".join(text for text in (note, "extinction is left in: the airmass is unknown") if text)
+            options = replace(options, extinction=None)
+        good &= known | ~known.any()
+    if options.extinction is not None:
         inst = inst - options.extinction * (mass - _mean(mass[good]))
     if options.spatial != "none":
         good &= np.isfinite(px) & np.isfinite(py)
@@ -245,7 +269,7 @@ def fit_zeropoint(
     used = np.zeros(n, dtype=np.bool_)
     used[np.flatnonzero(chosen)[fit.used]] = True
     facts: dict[str, Any] = {
-        "system": system, "catalog": catalog, "color_name": color_name,
+        "system": system, "kind": kind_of(system), "catalog": catalog, "color_name": color_name,
         "note": "; ".join(text for text in (note, refusal, unknown) if text),
         "color_reference": reference, "used": used, "color_range": _range(hue[used]),
         "airmass": _mean(mass[good]),

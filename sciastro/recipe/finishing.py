@@ -27,6 +27,7 @@ from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.color import ColorCalibration, ColorOptions
 from sciastro.photometry.depth import Depth, DepthOptions, depth
+from sciastro.photometry.references import surface_brightness
 from sciastro.photometry.steps import (
     BandCalibration,
     calibrate_bands,
@@ -297,6 +298,8 @@ def product_facts(stacked: Stacked, finished: Finished | None, recipe: Recipe) -
     for axis, begin_at in zip("12", stacked.canvas.origin, strict=True):
         extra[f"CANVORG{axis}"] = (begin_at, "[pixel] corner on the reference frame")
     extra |= bjd_card(stacked.lights, middle, _middle_of(stacked))
+    if (sky := sky_of(stacked, finished)) is not None:
+        extra["SKYMAG"] = (round(sky, 4), "[mag/arcsec2] sky of the image")
     measured = [light.measured for light in stacked.lights if light.measured is not None]
     if measured:
         extra["EGAIN"] = (float(np.mean([one.gain for one in measured])), "[electron/adu] gain used, mean")
@@ -346,6 +349,7 @@ def product_row(
         "wcs": _wcs_row(stacked, solution),
         "zeropoint": None,
         "depth_mag_5sigma": None,
+        "sky_mag_arcsec2": None,
         "noise_e_s": None,
         "fwhm_px": None,
         "noise_correlation": stacked.noise_correlation,
@@ -357,12 +361,23 @@ def product_row(
         row["fwhm_px"], row["noise_e_s"] = finished.measured.fwhm, finished.measured.noise
         zero = finished.calibration.zeropoint if finished.calibration is not None else None
         if zero is not None:
-            names = ("mag", "err", "n_stars", "system", "catalog", "color_term", "color_term_err", "scatter")
-            row["zeropoint"] = {name: getattr(zero, name) for name in names}
+            row["zeropoint"] = zero.brief()
+            row["sky_mag_arcsec2"] = sky_of(stacked, finished)
             row["depth_mag_5sigma"] = finished.limit.mag if finished.limit is not None else None
         if unknown := _unknown(stacked, finished, row):
             row["unknown"] = unknown
     return row
+
+
+def sky_of(stacked: Stacked, finished: Finished | None) -> float | None:
+    """Return the surface brightness of the sky that the stack still has [mag / arcsec2]; None unknown."""
+    zero = (
+        finished.calibration.zeropoint if finished is not None and finished.calibration is not None else None
+    )
+    if finished is None or zero is None or stacked.wcs is None:
+        return None
+    found = float(surface_brightness(finished.measured.sky, zero.mag, pixel_scale(stacked.wcs)))
+    return found if np.isfinite(found) else None
 
 
 def _unknown(stacked: Stacked, finished: Finished, row: dict[str, Any]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from sciastro.photometry.errorterms import Relative
 from sciastro.photometry.flags import SourceFlag, flags_text
 from sciastro.photometry.fluxes import shape_flags
 from sciastro.photometry.forced import ForcedOptions, forced_photometry
+from sciastro.photometry.magnitudes import LimitOptions, add_brightness, add_limits
 from sciastro.photometry.scintillation import ScintillationOptions, scintillation_variance
 from sciastro.photometry.sources import add_positions, source_table
 from sciastro.photometry.steps import BandCalibration, calibrate_bands, published
@@ -61,6 +62,16 @@ class PhotometryOptions(Options):
     flag_words: bool = option(False, "Whether flags are a column of words, too.")
     zeropoint: str = option("auto", "Where the zero point is from.", choices=ZEROPOINTS)
     zeropoint_catalog: str = option("embedded", "Catalog that calibrates.")
+    system: str = option("", "Photometric system, such as 'Johnson V'; empty goes by filter and catalog.")
+    spatial: str = option(
+        "auto", "Zero point over the field, where it is fitted.", choices=("none", "auto", "1", "2", "3")
+    )
+    extinction: float | None = option(
+        None, "Extinction per airmass, taken as known.", unit="mag", low=0.0, high=3.0
+    )
+    limit_snr: float = option(5.0, "S/N below which a source has a limit, no magnitude.", low=0.0, high=100.0)
+    limit_sigma: float = option(3.0, "Significance of limits, one-sided.", unit="sigma", low=0.5, high=20.0)
+    surface_brightness: bool = option(False, "Whether columns of mag / arcsec2 are given.")
     scintillation: float = option(
         1.5, "Coefficient of scintillation (Osborn et al. 2015); 1 is Young (1967), 0 leaves it out.",
         low=0.0, high=20.0,
@@ -155,6 +166,8 @@ def measure_target(
         if not radii:
             radii = [float(found.meta.get("aperture_radius", 1.5 * fwhm))]
         table = _forced(target, positions, stars, fwhm, radii, relative, fit, options)
+    notes += _told(fit.zeropoint, options)
+    table = _calibrated(table, fit.zeropoint, scale, options)
     return Measured(
         target=target, table=_dressed(table, target, fwhm, options, notes), stars=stars, fwhm=float(fwhm),
         zeropoint=fit.zeropoint, notes=notes,
@@ -184,7 +197,7 @@ def _relative(target: Target, options: PhotometryOptions) -> tuple[Relative, lis
     notes, twinkle = [], float("nan")
     lacking = []
     if options.scintillation > 0:
-        air = target.airmass if math.isfinite(target.airmass) else _airmass(target)
+        air = _air_of(target)
         if not math.isfinite(target.diameter):
             lacking.append("the aperture of the telescope (--aperture-diameter)")
         if not math.isfinite(target.exposure):
@@ -260,11 +273,13 @@ def _zeropoint(
         return BandCalibration(zeropoint=known, reason="", matches=None), []
     if options.zeropoint == "none":
         return BandCalibration(zeropoint=None, reason="none was asked for", matches=None), []
-    if options.zeropoint in ("auto", "header") and target.zeropoint:
+    other = bool(options.system) and str(target.zeropoint.get("system", "")) != options.system
+    if options.zeropoint in ("auto", "header") and target.zeropoint and not other:
         return BandCalibration(zeropoint=_from_header(target), reason="", matches=None), []
     if options.zeropoint == "header":
-        return BandCalibration(zeropoint=None, reason="the file names none", matches=None), [
-            "no zero point: the file names none; magnitudes are instrumental"
+        lacks = f"the file names none in {options.system}" if other else "the file names none"
+        return BandCalibration(zeropoint=None, reason=lacks, matches=None), [
+            f"no zero point: {lacks}; magnitudes are instrumental"
         ]
     fit = _fitted(target, found, options)
     return fit, [] if fit.zeropoint else [f"no zero point: {fit.reason}; magnitudes are instrumental"]
@@ -274,14 +289,17 @@ def _from_header(target: Target) -> ZeroPoint:
     facts = dict(target.zeropoint)
     unknown = float("nan")
     err = float(facts.get("err", unknown))
+    slope = float(np.nan_to_num(facts.get("color_term_err", 0.0)))
     return ZeroPoint(
         mag=float(facts["mag"]), err=err, color_term=float(facts.get("color_term", 0.0)),
         color_term_err=float(facts.get("color_term_err", unknown)),
-        covariance=((err**2, 0.0), (0.0, 0.0)), scatter=float(facts.get("scatter", unknown)), rms=unknown,
-        chi2=unknown, n_stars=int(facts.get("n_stars", 0)), n_rejected=0,
+        covariance=((err**2, 0.0), (0.0, slope**2)), scatter=float(facts.get("scatter", unknown)),
+        rms=unknown, chi2=unknown, n_stars=int(facts.get("n_stars", 0)), n_rejected=0,
         system=str(facts.get("system", "")), catalog=str(facts.get("catalog", "")),
         color_name=str(facts.get("color_name", "")),
         color_reference=float(facts.get("color_reference", unknown)), note="from the header of the file",
+        err_empirical=float(facts.get("err_empirical", unknown)), kind=str(facts.get("kind", "")),
+        extinction=float(facts.get("extinction", unknown)), airmass=float(facts.get("airmass", unknown)),
         used=np.empty(0, bool),
     )  # fmt: skip
 
@@ -298,7 +316,13 @@ def _fitted(target: Target, found: "Table", options: PhotometryOptions) -> BandC
     )  # fmt: skip
     if not len(stars) or not len(found):
         return BandCalibration(zeropoint=None, reason="no catalog star is on the image", matches=None)
-    return calibrate_bands({target.band: found}, stars, options=ZeroPointOptions())[target.band]
+    found.meta |= {"shape": list(shape), "airmass": _air_of(target)}
+    how = ZeroPointOptions(system=options.system, spatial=options.spatial, extinction=options.extinction)
+    return calibrate_bands({target.band: found}, stars, options=how)[target.band]
+
+
+def _air_of(target: Target) -> float:
+    return target.airmass if math.isfinite(target.airmass) else _airmass(target)
 
 
 def _published(target: Target, found: "Table", fit: BandCalibration, options: PhotometryOptions) -> "Table":
@@ -357,6 +381,30 @@ def _forced(
     out["name"].info.description = "Name of the position, as given"
     out.meta["positions"] = positions.source
     return out
+
+
+def _calibrated(table: "Table", zero: ZeroPoint | None, scale: float, options: PhotometryOptions) -> "Table":
+    """Return the table with limits and shared errors, where there is a zero point."""
+    if zero is not None:
+        how = LimitOptions(least_snr=options.limit_snr, sigma=options.limit_sigma)
+        table = add_limits(table, zero, options=how)
+    return add_brightness(table, zero, scale) if options.surface_brightness else table
+
+
+def _told(zero: ZeroPoint | None, options: PhotometryOptions) -> list[str]:
+    """Return what a zero point that was fitted here assumes."""
+    if zero is None:
+        return []
+    notes = []
+    if zero.color_term == 0.0 and not math.isfinite(zero.color_term_err):
+        notes.append("magnitudes have no color term: they hold for stars of the mean color")
+    if options.extinction is not None and not math.isfinite(zero.extinction):
+        notes.append(
+            "the extinction that was given is not used: the airmass is unknown, or the zero point given"
+        )
+    if zero.spatial:
+        notes.append(f"zero point over the field of degree {zero.spatial}: {zero.spatial_note}")
+    return notes
 
 
 def _mark_off(table: "Table", places: OnImage) -> None:

@@ -149,7 +149,9 @@ def _with_header(target: Target, path: Path, given: Given) -> Target:
     facts = facts_from_header(header, path.name, target.image.shape, "float32")
     keys = {"mag": "MAGZP", "err": "MAGZPERR", "system": "PHOTSYS", "catalog": "PHOTCAT",
             "n_stars": "MAGNSTAR", "scatter": "MAGSCAT", "color_term": "COLTERM",
-            "color_term_err": "COLTERR", "color_name": "COLNAME", "color_reference": "COLREF"}  # fmt: skip
+            "color_term_err": "COLTERR", "color_name": "COLNAME", "color_reference": "COLREF",
+            "err_empirical": "MAGZPEMP", "kind": "MAGTYPE", "extinction": "EXTCOEF",
+            "airmass": "EXTAIRM"}  # fmt: skip
     zero = {name: header[key] for name, key in keys.items() if key in header}
     out = _with_facts(target, facts, given)
     return replace(

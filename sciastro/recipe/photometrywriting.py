@@ -65,11 +65,8 @@ def row_of(measured: "Measured", files: Sequence[Path]) -> dict[str, Any]:
         "n_sources": len(table), "n_measured": int(np.isfinite(flux).sum()),
         "n_flagged": int((flags != 0).sum()), "unit": target.unit, "fwhm_px": measured.fwhm,
         "apertures": list(meta.get("apertures", [])),
-        "zeropoint": None if zero is None else {
-            "mag": zero.mag, "err": zero.err, "n_stars": zero.n_stars, "system": zero.system,
-            "catalog": zero.catalog, "color_term": zero.color_term, "color_name": zero.color_name,
-            "color_reference": zero.color_reference,
-        },
+        "zeropoint": None if zero is None else zero.brief(),
+        "n_limits": int(np.isfinite(table["mag_limit"].value).sum()) if "mag_limit" in table.colnames else 0,
         "files": [str(path) for path in files], "notes": list(measured.notes),
     }  # fmt: skip
 

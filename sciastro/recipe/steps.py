@@ -197,8 +197,8 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             options=ZeroPointOptions,
             function=calibrate_photometry,
             reads=_names("image band"),
-            writes=_names("zeropoint zeropoint_err color_term"),
-            in_memory=_names("zeropoint zeropoint_err color_term"),
+            writes=_names("zeropoint zeropoint_err color_term zeropoint_covariance"),
+            in_memory=_names("zeropoint zeropoint_err color_term zeropoint_covariance"),
         ),
         "photometry.depth": Step(options=DepthOptions),
         "photometry.color": Step(

@@ -237,6 +237,8 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
         ("Rejected", [_rejected(p) for p in products], "share of samples, against the other frames"),
         ("Zero point", [_zero(zero) for zero in zeros], f"magnitude of 1 {RATE}"),
         ("System", [Cell(_system(zero)) for zero in zeros], "magnitudes and the catalog they rest on"),
+        ("Color term", [Cell(_color_term(zero)) for zero in zeros], "and the color that it holds for"),
+        ("Sky", [_number(p, "sky_mag_arcsec2", unit=" mag/arcsec2") for p in products], "surface brightness"),
         ("Depth", [_number(p, "depth_mag_5sigma", unit=" mag") for p in products], "5 sigma, point source"),
         ("Center", [_center(wcs) for wcs in solutions], "right ascension and declination, ICRS"),
         ("Scale", [_scale_cell(wcs) for wcs in solutions], "per pixel"),
@@ -305,6 +307,18 @@ def _zero(zero: Row) -> Cell:
     return Cell(plus_minus(get_number(zero, "mag"), get_number(zero, "err")) + suffix)
 
 
+def _color_term(zero: Row) -> str:
+    """Return the color term with its color, and the color that is assumed where a source has none."""
+    if get_number(zero, "mag") is None:
+        return DASH
+    color, reference = clean(zero.get("color_name"), 12), get_number(zero, "color_reference")
+    at = f" at {color} = {reference:.2f}" if reference is not None else ""
+    error = get_number(zero, "color_term_err")
+    if error is None:
+        return f"none fitted{at}"
+    return f"{plus_minus(get_number(zero, 'color_term'), error)} x {color}{at}"
+
+
 def _center(wcs: Row) -> Cell:
     center = wcs.get("center_deg")
     if not isinstance(center, Sequence) or len(center) != 2:
@@ -335,7 +349,8 @@ def _file(product: Row, key: str) -> Cell:
 
 
 def _system(zero: Row) -> str:
-    parts = (clean(zero.get("system"), 30), clean(zero.get("catalog"), 40))
+    kind = f"({clean(zero.get('kind'), 4)})" if zero.get("kind") else ""
+    parts = (f"{clean(zero.get('system'), 30)} {kind}".strip(), clean(zero.get("catalog"), 40))
     return ", ".join(part for part in parts if part) or DASH
 
 
