@@ -1,0 +1,195 @@
+"""Which stars teach the PSF, and how its light is tied to that of large apertures."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.quality import Quality
+from sciastro.kernels.aperture import aperture_sums
+from sciastro.photometry.psffit import FitPlane, StarFit, saturated_cores
+from sciastro.photometry.psfmodel import PsfModel
+from sciastro.photometry.robust import fit_linear
+
+__all__ = ["choose_stars", "normalized"]
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
+
+CELLS = 6  # of the grid that the stars are spread over
+SPOILED = int(
+    Quality.SATURATED | Quality.DO_NOT_USE | Quality.NO_DATA | Quality.EDGE | Quality.TRAIL | Quality.DEAD
+    | Quality.COSMIC_RAY | Quality.HOT
+)  # fmt: skip
+SHARES = (1.0, 0.8, 0.6, 0.45)  # of the total radius that are tried
+GOOD = 0.003  # relative error of the normalization beyond which a smaller radius is tried
+
+
+def choose_stars(
+    plane: FitPlane,
+    model: PsfModel,
+    stars: StarFit,
+    columns: dict[str, Floats],
+    bits: npt.NDArray[np.uint16],
+    *,
+    least_snr: float,
+    most: int,
+) -> Rows:
+    """Return the stars to learn from: bright, whole, alone or nearly so, like one another, over the field.
+
+    Parameters
+    ----------
+    columns, bits
+        Of `psffit.errors_of`.
+    least_snr
+        A tenth as many stars as wanted suffice before fainter ones, down to a third of it, are taken.
+    """
+    width, (rows, columns_) = model.fwhm, plane.variance.shape
+    with np.errstate(invalid="ignore", divide="ignore"):
+        snr = stars.flux / np.sqrt(columns["alone_var"])
+    margin = 2.5 * width
+    good = (stars.loose == 2) & np.isfinite(snr) & (columns["light"] > 0.995) & (bits & SPOILED == 0)
+    good &= ~saturated_cores(plane, stars, 2 * width) & (snr > least_snr / 3)
+    good &= (stars.x > margin) & (stars.y > margin)
+    good &= (stars.x < columns_ - 1 - margin) & (stars.y < rows - 1 - margin)
+    company = _company(stars, width)
+    for limit in (0.02, 0.08, 0.25):
+        alone = good & (company < limit)
+        bright = alone & (snr > least_snr)
+        if bright.sum() >= max(most // 4, 12):
+            alone = bright
+            break
+        if alone.sum() >= max(most // 2, 12):
+            break
+    alone = _alike(alone, columns, snr)
+    return _spread(stars, snr, np.flatnonzero(alone), (rows, columns_), most)
+
+
+def _company(stars: StarFit, width: float) -> Floats:
+    """Return the light of neighbors, less the farther they are, over the star's own."""
+    from scipy.spatial import cKDTree
+
+    out = np.zeros(stars.size)
+    good = np.flatnonzero(np.isfinite(stars.x) & np.isfinite(stars.y))
+    if good.size < 2:
+        return out
+    points = np.column_stack([stars.x[good], stars.y[good]])
+    pairs = cKDTree(points).query_pairs(4.0 * width, output_type="ndarray")
+    distance = np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T) / width
+    part = np.where(distance < 1.5, 1.0, (1.5 / np.maximum(distance, 0.1)) ** 3)
+    i, j = good[pairs[:, 0]], good[pairs[:, 1]]
+    light = np.maximum(stars.flux, 0)
+    near = np.bincount(i, part * light[j], stars.size) + np.bincount(j, part * light[i], stars.size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(near > 0, near / light, 0.0))
+
+
+def _alike(chosen: npt.NDArray[np.bool_], columns: dict[str, Floats], snr: Floats) -> npt.NDArray[np.bool_]:
+    """Leave out those of odd width or bad fit."""
+    out = chosen.copy()
+    for name in ("sharpness", "chi2"):
+        value = np.log(np.maximum(columns[name], 1e-6)) if name == "chi2" else columns[name]
+        for _ in range(2):
+            if out.sum() < 8:
+                return out
+            here = value[out]
+            if name == "chi2":  # what is bright shows the model's errors: compare like with like
+                line = np.polyfit(np.log(snr[out]), here, 1)
+                value = value - np.polyval(line, np.log(np.maximum(snr, 1)))
+                here = value[out]
+            center = np.median(here)
+            scale = 1.4826 * np.median(np.abs(here - center))
+            out &= np.abs(value - center) < 4 * max(scale, 0.02)
+    return out
+
+
+def _spread(stars: StarFit, snr: Floats, rows: Rows, shape: tuple[int, int], most: int) -> Rows:
+    """Return the brightest of every cell of the field, in turns, until there are enough."""
+    order = rows[np.argsort(-snr[rows], kind="stable")]
+    cell = (stars.y[order] * CELLS / shape[0]).astype(int) * CELLS + (stars.x[order] * CELLS / shape[1]).astype(int)
+    turn = np.zeros(order.size, int)
+    count: dict[int, int] = {}
+    for k, c in enumerate(cell):
+        turn[k] = count.get(int(c), 0)
+        count[int(c)] = turn[k] + 1
+    return np.asarray(order[np.lexsort((np.arange(order.size), turn))][:most], dtype=np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tie:
+    """Light in the total radius over the PSF's flux: mean, error, scatter, stars."""
+
+    mean: float
+    err: float
+    scatter: float
+    n: int
+    radius: float
+
+
+def normalized(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, total_radius: float) -> PsfModel:
+    """Return the model scaled so that a fitted flux is the light within `total_radius` [pixel].
+
+    Measured where all stars are subtracted, so that crowding does no harm: the light that the residual holds
+    in the circle about each PSF star, its local sky taken off, over its flux.
+    """
+    best: _Tie | None = None
+    for share in SHARES:
+        tie = _tie(plane, model, stars, rows, share * total_radius)
+        if tie is None:
+            continue
+        if best is None or tie.err < best.err:
+            best = tie
+        if tie.err < GOOD:
+            best = tie
+            break
+    if best is None:
+        return replace(
+            model, note="; ".join(filter(None, [model.note, "fluxes are not tied to apertures: too few stars"]))
+        )
+    made = model.scaled(1 / best.mean)
+    return replace(
+        made, total_radius=best.radius, normalization_err=best.err / best.mean, scatter=best.scatter / best.mean
+    )
+
+
+def _tie(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, radius: float) -> _Tie | None:
+    x, y, flux, sky = stars.x[rows], stars.y[rows], stars.flux[rows], stars.sky[rows]
+    missing = plane.unusable
+    near = 1.5 * model.fwhm
+
+    def sums(r: float) -> tuple[Floats, ...]:
+        return aperture_sums(
+            plane.residual, plane.variance, missing, plane.quality, x, y, float(r), plane.autocorrelation
+        )
+
+    wide, core = sums(radius), sums(near)
+    own_wide, own_core = (_own(model, x, y, r) for r in (radius, near))
+    usable = (wide[3] == 0) & (wide[4] == 0) & (flux > 0)
+    if usable.sum() < 3:
+        return None
+    ratio = own_wide + (wide[0] - wide[2] * sky) / flux
+    err = np.sqrt(np.maximum(wide[1] - 0.7 * core[1], 0) + (wide[2] * stars.sky_err[rows]) ** 2) / flux
+    fit = fit_linear(np.ones((int(usable.sum()), 1)), ratio[usable], err[usable], kappa=3.0)
+    inner = own_core + (core[0] - core[2] * sky) / flux
+    inner_err = np.sqrt(core[1]) / flux * 0.5
+    close = fit_linear(np.ones((int(usable.sum()), 1)), inner[usable], inner_err[usable], kappa=3.5)
+    return _Tie(
+        float(fit.coefficients[0]), float(np.sqrt(fit.covariance[0, 0])), close.scatter, int(usable.sum()), radius
+    )
+
+
+def _own(model: PsfModel, x: Floats, y: Floats, radius: float) -> Floats:
+    """Return the model's own light within `radius` of each star."""
+    half = int(np.ceil(max(model.radius, radius))) + 2
+    side = 2 * half + 1
+    blank = np.zeros((side, side), np.uint16)
+    out = np.empty(x.size)
+    for k in range(x.size):
+        image = model.stamp(float(x[k]), float(y[k]), half).astype(np.float32)
+        fx, fy = x[k] - np.floor(x[k] + 0.5), y[k] - np.floor(y[k] + 0.5)
+        got = aperture_sums(
+            image, np.ones_like(image), blank > 0, blank, np.array([half + fx]), np.array([half + fy]),
+            float(radius), np.ones((1, 1)),
+        )  # fmt: skip
+        out[k] = got[0][0]
+    return out

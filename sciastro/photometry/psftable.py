@@ -1,0 +1,137 @@
+"""The table of PSF photometry: fluxes, errors, quality of the fits, flags."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.quality import Quality
+from sciastro.photometry.flags import SourceFlag, flag_meanings
+from sciastro.photometry.psffit import FitPlane, StarFit, saturated_cores
+from sciastro.photometry.psfmodel import UNDERSAMPLED, PsfModel
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = ["COLUMNS", "fit_table"]
+
+Floats = npt.NDArray[np.float64]
+
+MAG_PER_NEPER = 2.5 / np.log(10)
+LEAST_LIGHT = 0.1  # share of the profile that must be seen for a flux
+WHOLE = 0.9  # share below which a star counts as cut
+UNSETTLED = 0.3  # sigma of the last step
+
+COLUMNS: dict[str, str] = {
+    "chi2": "Reduced chi square of the fit over the pixels of its disc",
+    "qfit": "Sum of absolute residuals over the flux",
+    "cfit": "Residual of the central pixel over the flux; NaN where it is missing",
+    "sharpness": "Relative excess of the width over that of the PSF: 0 star, below sharp, above extended",
+    "sharpness_err": "Standard error of sharpness",
+    "light": "Share of the profile in the fitted disc that usable pixels hold",
+    "group_size": "Stars within the width of a PSF, itself included",
+    "found_in": "Search that found it: 0 given, then those of the residual",
+}
+
+
+def fit_table(
+    plane: FitPlane,
+    model: PsfModel,
+    stars: StarFit,
+    columns: dict[str, Floats],
+    bits: npt.NDArray[np.uint16],
+    least_snr: float,
+    free_snr: float,
+) -> "Table":
+    """Return one row per star.
+
+    Returns
+    -------
+    Table
+        Columns of `aperture.measure_sources` (without ``area``) and those of `COLUMNS`. NaN is unknown: a star
+        of which too little is seen has no flux. ``flux_err`` counts noise, neighbors that are fit with it, the
+        local sky and the scatter of profiles; not the error of the normalization, common to all rows, which is
+        in ``meta``.
+    """
+    from astropy import units as u
+    from astropy.table import Table
+
+    seen = (columns["light"] >= LEAST_LIGHT) & np.isfinite(columns["flux_var"]) & (stars.loose > 0)
+    flux = np.where(seen, stars.flux, np.nan)
+    sky = (columns["sky_weight"] * stars.sky_err) ** 2
+    err = np.sqrt(columns["flux_var"] + sky + (model.scatter * flux) ** 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        snr = flux / err
+        bright = snr >= least_snr
+        mag = np.where(bright, -2.5 * np.log10(np.where(bright, flux, 1.0)), np.nan)
+        mag_err = np.where(bright, MAG_PER_NEPER / snr, np.nan)
+    n = stars.size
+    held = stars.loose < 2
+    rate = u.electron / u.s
+    table = Table()
+    table["id"] = np.arange(1, n + 1)
+    table["x"], table["y"] = stars.x * u.pix, stars.y * u.pix
+    table["x_err"] = np.where(held, np.nan, np.sqrt(columns["x_var"])) * u.pix
+    table["y_err"] = np.where(held, np.nan, np.sqrt(columns["y_var"])) * u.pix
+    table["flux"], table["flux_err"] = flux * rate, err * rate
+    table["mag_inst"], table["mag_inst_err"] = mag * u.mag, mag_err * u.mag
+    table["snr"] = snr
+    table["fwhm"] = np.where(bright, model.fwhm * (1 + columns["sharpness"]), np.nan) * u.pix
+    near, closest = _company(stars, model.fwhm)
+    table["flags"] = _flags(plane, model, stars, columns, bits, seen, closest)
+    table["sky"], table["sky_err"] = stars.sky * rate, stars.sky_err * rate
+    table["n_sky"] = stars.n_sky.astype(np.int32)
+    for name in ("chi2", "qfit", "cfit", "sharpness", "sharpness_err", "light"):
+        table[name] = columns[name]
+    table["group_size"] = near
+    table["found_in"] = stars.round
+    for name, meaning in COLUMNS.items():
+        table[name].info.description = meaning
+    table.meta |= model.facts() | {
+        "fwhm": model.fwhm,
+        "noise_correlation": plane.correlation,
+        "aperture_correction_scatter": model.scatter,
+        "flag_meanings": flag_meanings(),
+    }
+    return table
+
+
+def _company(stars: StarFit, fwhm: float) -> tuple[npt.NDArray[np.int32], Floats]:
+    """Return stars within the width, itself included, and the distance of the nearest [pixel]."""
+    from scipy.spatial import cKDTree
+
+    count, closest = np.ones(stars.size, np.int32), np.full(stars.size, np.inf)
+    good = np.flatnonzero(np.isfinite(stars.x) & np.isfinite(stars.y))
+    if good.size > 1:
+        tree = cKDTree(np.column_stack([stars.x[good], stars.y[good]]))
+        count[good] = [len(row) for row in tree.query_ball_point(tree.data, fwhm)]
+        closest[good] = tree.query(tree.data, k=2)[0][:, 1]
+    return count, closest
+
+
+def _flags(
+    plane: FitPlane,
+    model: PsfModel,
+    stars: StarFit,
+    columns: dict[str, Floats],
+    bits: npt.NDArray[np.uint16],
+    seen: npt.NDArray[np.bool_],
+    closest: Floats,
+) -> npt.NDArray[np.uint32]:
+    flags = bits.astype(np.uint32)
+
+    def mark(where: npt.NDArray[np.bool_], flag: int) -> None:
+        flags[where] |= np.uint32(flag)
+
+    saturated = saturated_cores(plane, stars, model.fwhm)
+    mark(saturated, int(Quality.SATURATED))
+    mark(saturated & seen, int(SourceFlag.WINGS))
+    mark(~seen, int(SourceFlag.CUT))
+    mark(seen & ~saturated & (columns["light"] < WHOLE), int(SourceFlag.PARTLY))
+    mark(closest < model.fwhm, int(SourceFlag.BLENDED))
+    mark(seen & ~(stars.moved < UNSETTLED), int(SourceFlag.UNSETTLED))
+    mark(stars.loose == 1, int(SourceFlag.HELD))
+    mark(stars.n_sky < 20, int(SourceFlag.POOR_SKY))
+    if model.fwhm < UNDERSAMPLED:
+        mark(np.ones(stars.size, bool), int(SourceFlag.UNDERSAMPLED))
+    return flags
