@@ -25,6 +25,12 @@ class SourceFlag(IntFlag):
     FAINT = 1 << 22
     NO_STAR = 1 << 23
     COLOR_BEYOND = 1 << 24
+    BLENDED = 1 << 25
+    WINGS = 1 << 26
+    PARTLY = 1 << 27
+    UNSETTLED = 1 << 28
+    HELD = 1 << 29
+    UNDERSAMPLED = 1 << 30
 
 
 _OWN = {
@@ -37,6 +43,12 @@ _OWN = {
     SourceFlag.FAINT: "too little light for a magnitude; the flux and its error hold",
     SourceFlag.COLOR_BEYOND: "its color is beyond those of the stars that set the color term",
     SourceFlag.NO_STAR: "wider, narrower or longer than stars are: a blend, a galaxy or an artifact",
+    SourceFlag.BLENDED: "another star is nearer than the width of a star; both are fit together",
+    SourceFlag.WINGS: "its core is saturated: fit from its wings",
+    SourceFlag.PARTLY: "part of it is missing or off the image; fit from the rest",
+    SourceFlag.UNSETTLED: "the fit did not come to rest; the errors do not hold",
+    SourceFlag.HELD: "too faint to tell its position: it was kept as given",
+    SourceFlag.UNDERSAMPLED: "stars are narrower than two pixels: the fit leans on the model of the PSF",
 }
 
 
