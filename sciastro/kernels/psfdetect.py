@@ -65,8 +65,9 @@ def filter_peaks(snr, threshold, most):
                 continue
             cx = 2.0 * v - snr[j, i - 1] - snr[j, i + 1]
             cy = 2.0 * v - snr[j - 1, i] - snr[j + 1, i]
-            x[n] = i + (0.5 * (snr[j, i + 1] - snr[j, i - 1]) / cx if cx > 0.0 else 0.0)
-            y[n] = j + (0.5 * (snr[j + 1, i] - snr[j - 1, i]) / cy if cy > 0.0 else 0.0)
+            ax = 0.5 * (snr[j, i + 1] - snr[j, i - 1]) / cx if cx > 0.0 else 0.0
+            ay = 0.5 * (snr[j + 1, i] - snr[j - 1, i]) / cy if cy > 0.0 else 0.0
+            x[n], y[n] = i + min(max(ax, -0.5), 0.5), j + min(max(ay, -0.5), 0.5)
             s[n] = v
             n += 1
     return x[:n], y[:n], s[:n]

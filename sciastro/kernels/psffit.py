@@ -13,6 +13,8 @@ from sciastro.kernels.psf import add_models, field_terms, psf_stamp
 
 __all__ = ["cholesky", "cholesky_solve", "fit_groups", "pair_sums", "prepare"]
 
+DAMPING = 1e-3  # of the diagonal: stars that coincide share their light
+DARKEST = 3.0  # sigma: no flux is fainter
 STEEP = 4.0  # sigma: how far a pixel's deviation may pull its variance along
 
 
@@ -123,7 +125,8 @@ def pair_sums(g1, w1, x1, y1, h1, g2, x2, y2, h2, out):
 @njit(nogil=True, cache=True, error_model="numpy")
 def fit_groups(
     residual, variance, shot, blur, tables, field, step,
-    x, y, flux, sky, radius, reach, loose, start, member, largest_step, tether, moved, light,
+    x, y, flux, sky, radius, reach, loose, start, member, home_x, home_y, tether, step_x, step_y, clamp,
+    largest_step, moved, light,
 ):  # fmt: skip
     """Take one Gauss-Newton step for each group, in place.
 
@@ -143,10 +146,13 @@ def fit_groups(
         uint8[star]: 0 nothing is fit, 1 the flux, 2 the position too.
     start, member
         int64: group k has the stars ``member[start[k]:start[k + 1]]``.
+    home_x, home_y, tether
+        float64[star]: where a star came from, and how far from there it may be (1 sigma of a prior) [pixel].
+    step_x, step_y, clamp
+        float64[star]: last step, and the largest that the next may be [pixel]; follow. A star that turns
+        back is held tighter, as in ALLSTAR (Stetson 1987).
     largest_step
-        Of a position [pixel].
-    tether
-        Standard deviation of the prior on how far a step moves a position [pixel].
+        Upper limit of `clamp` [pixel].
     moved, light
         float64[star]: the step, in units of the errors; share of the profile seen.
     """
@@ -160,7 +166,7 @@ def fit_groups(
     work, terms = np.empty((n_nodes, n_nodes)), np.empty(tables.shape[0])
     gradient, weight = np.empty((most, 3, side, side)), np.empty((most, side, side))
     normal, rhs = np.zeros((3 * most, 3 * most)), np.zeros(3 * most)
-    diagonal, pair = np.zeros(3 * most), np.empty((3, 3))
+    diagonal, scale, pair = np.zeros(3 * most), np.zeros(3 * most), np.empty((3, 3))
     cx, cy, half = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
     one_x, one_y, one_f, one_r = np.empty(2), np.empty(2), np.empty(2), np.empty(2)
     for k in range(start.size - 1):
@@ -208,27 +214,49 @@ def fit_groups(
                     diagonal[r] = 0.0
                 else:
                     diagonal[r] = normal[r, r]
-                    normal[r, r] *= 1.0 + 1e-9
+                    normal[r, r] *= 1.0 + DAMPING
                     if a > 0:
-                        normal[r, r] += 1.0 / (tether * tether)
+                        pull = 1.0 / (tether[s] * tether[s])
+                        normal[r, r] += pull
+                        rhs[r] += pull * (home_x[s] - x[s] if a == 1 else home_y[s] - y[s])
+        for r in range(3 * n):  # fluxes and positions are of very different size
+            scale[r] = 1.0 / np.sqrt(normal[r, r])
+        for r in range(3 * n):
+            rhs[r] *= scale[r]
+            for q in range(r + 1):
+                normal[r, q] *= scale[r] * scale[q]
         if not cholesky(normal, 3 * n):
             for m in range(n):
                 moved[member[start[k] + m]] = np.inf
             continue
         cholesky_solve(normal, 3 * n, rhs)
+        for r in range(3 * n):
+            rhs[r] = rhs[r] * scale[r] if np.isfinite(rhs[r]) else 0.0
         for m in range(n):
             s = member[start[k] + m]
             one_x[0], one_y[0], one_f[0] = x[s], y[s], flux[s]
-            size = np.hypot(rhs[3 * m + 1], rhs[3 * m + 2])
-            short = min(1.0, largest_step / size) if size > 0.0 else 1.0
-            x[s] += short * rhs[3 * m + 1]
-            y[s] += short * rhs[3 * m + 2]
-            flux[s] += rhs[3 * m]
+            if loose[s] == 2:
+                dx, dy, df = rhs[3 * m + 1], rhs[3 * m + 2], rhs[3 * m]
+                if dx * step_x[s] + dy * step_y[s] < 0.0:
+                    clamp[s] *= 0.5
+                else:
+                    clamp[s] = min(1.5 * clamp[s], largest_step)
+                size = np.hypot(dx, dy)
+                short = min(1.0, clamp[s] / size) if size > 0.0 else 1.0
+                step_x[s], step_y[s] = short * dx, short * dy
+                x[s] += step_x[s]
+                y[s] += step_y[s]
+                if flux[s] > 0.0:  # with a place that is wrong by far the step means little
+                    df = min(max(df, -0.84 * flux[s]), 5.3 * flux[s])
+                flux[s] += df
+            else:
+                flux[s] += rhs[3 * m]
+            if diagonal[3 * m] > 0.0:  # two stars must not cancel each other: below 0 by noise, no more
+                flux[s] = max(flux[s], -DARKEST / np.sqrt(diagonal[3 * m]))
             one_x[1], one_y[1], one_f[1] = x[s], y[s], -flux[s]
             one_r[0] = one_r[1] = reach[s]
             if one_f[0] != flux[s] or one_x[0] != x[s] or one_y[0] != y[s]:
                 add_models(residual, tables, field, step, one_x, one_y, one_f, one_r)
-            change = 0.0
-            for a in range(3):
-                change = max(change, abs(rhs[3 * m + a]) * np.sqrt(diagonal[3 * m + a]))
-            moved[s] = change
+            change = abs(flux[s] - one_f[0]) * np.sqrt(diagonal[3 * m])
+            change = max(change, abs(x[s] - one_x[0]) * np.sqrt(diagonal[3 * m + 1]))
+            moved[s] = max(change, abs(y[s] - one_y[0]) * np.sqrt(diagonal[3 * m + 2]))

@@ -23,7 +23,7 @@ from sciastro.photometry.psfmodel import (
     taper,
 )
 
-__all__ = ["Cutouts", "choose_order", "cut_out", "fit_analytic", "improve"]
+__all__ = ["Cutouts", "choose_order", "cut_out", "fit_analytic", "improve", "pixel_blur", "sound_stars"]
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -304,6 +304,20 @@ def choose_order(model: PsfModel, cut: Cutouts, most: int, inside: float) -> int
         if np.mean(change) < np.std(change) / np.sqrt(change.size):
             return k
     return best
+
+
+def sound_stars(model: PsfModel, cut: Cutouts) -> npt.NDArray[np.bool_]:
+    """Return which stars look like the model: misfit over their light not far above that of the others."""
+    profile = _evaluate(model, cut)
+    half = cut.data.shape[1] // 2
+    grid = np.arange(-half, half + 1)
+    near = np.hypot(grid[None], grid[:, None]) <= 2 * model.fwhm
+    use = (cut.weight > 0) & near
+    excess = np.where(use, (cut.data - profile) ** 2 - np.where(use, cut.noise, 0), 0).sum(axis=(1, 2))
+    misfit = np.sqrt(np.maximum(excess, 0) / np.where(use, profile**2, 0).sum(axis=(1, 2)))
+    typical = float(np.median(misfit))
+    spread = 1.4826 * float(np.median(np.abs(misfit - typical)))
+    return np.asarray(misfit <= typical + 3 * max(spread, 0.003))
 
 
 def pixel_blur(model: PsfModel, cut: Cutouts) -> float:

@@ -28,7 +28,8 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Tell = Callable[[str], None]
 
-SETTLED = 0.02  # sigma: a star that moves less in a sweep rests
+TETHER = 0.35  # fwhm: 1 sigma of how far positions are from where stars were seen
+SETTLED = 0.03  # sigma: a star that moves less in a sweep rests
 CHUNK = 4000  # groups between two signs of life
 WING_RADIUS = 3.5  # fwhm: disc of stars whose cores are saturated
 SKY_KAPPA = 3.5
@@ -41,7 +42,7 @@ class FitOptions(Options):
     radius: float = option(1.5, "Radius of the disc that is fit.", unit="fwhm", low=0.6, high=5.0)
     link: float = option(1.3, "Stars nearer than this are fit at once.", unit="fwhm", low=0.0, high=5.0)
     largest_group: int = option(20, "Most stars that are fit at once.", low=1, high=60)
-    sweeps: int = option(25, "Most rounds over all stars.", low=1, high=500)
+    sweeps: int = option(20, "Most rounds over all stars.", low=1, high=500)
     sky_inner: float = option(4.5, "Inner radius of the sky annulus.", unit="fwhm", low=0.0, high=20.0)
     sky_outer: float = option(8.0, "Outer radius of the sky annulus.", unit="fwhm", low=1.0, high=40.0)
     free_snr: float = option(
@@ -258,6 +259,8 @@ def sweep(
     )
     group = np.repeat(np.arange(start.size - 1), np.diff(start))
     active = np.ones(start.size - 1, bool)
+    step_x, step_y, clamp = np.zeros(stars.size), np.zeros(stars.size), np.full(stars.size, 0.3 * model.fwhm)
+    tether = np.full(stars.size, TETHER * model.fwhm)
     limit = options.sweeps if sweeps is None else sweeps
     number = 0
     for number in range(1, limit + 1):
@@ -274,7 +277,8 @@ def sweep(
             fit_groups(
                 plane.residual, plane.variance, plane.shot, model.blur, model.tables, model.frame, model.step,
                 stars.x, stars.y, stars.flux, stars.sky, stars.radius, stars.reach, loose, begin, rows,
-                0.3 * model.fwhm, 0.5 * model.fwhm, stars.moved, stars.light,
+                stars.start_x, stars.start_y, tether, step_x, step_y, clamp, 0.3 * model.fwhm, stars.moved,
+                stars.light,
             )  # fmt: skip
             if tell is not None and chosen.size > CHUNK:
                 tell(f"round {number}: {min(first + CHUNK, chosen.size)} of {chosen.size} groups")

@@ -18,7 +18,7 @@ from sciastro.core.options import option
 from sciastro.core.quality import Quality
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
-from sciastro.photometry.psfbuild import choose_order, cut_out, fit_analytic, improve, pixel_blur
+from sciastro.photometry.psfbuild import choose_order, cut_out, fit_analytic, improve, pixel_blur, sound_stars
 from sciastro.photometry.psffind import find_more
 from sciastro.photometry.psffit import (
     FitOptions,
@@ -91,6 +91,9 @@ class PsfResult:
     model: PsfModel
     residual: Singles
     sky: Singles
+
+
+MOST_BLUR = 0.05  # beyond it, pixels far from the center would decide (DAOPHOT, too, takes 5 %)
 
 
 def no_sky(image: Singles, quality: npt.NDArray[np.uint16]) -> Singles:
@@ -298,8 +301,12 @@ def _learn(
         if order < 0:
             order = choose_order(model, cut, options.order, inside) if k < rounds else model.order
         made = improve(model, cut, order, inside)
+        sound = sound_stars(made, cut)
+        if sound.sum() >= 5 and not sound.all():  # doubles, galaxies, hits
+            chosen, cut = chosen[sound], cut.take(sound)
+            made = improve(model, cut, order, inside)
         made = replace(
-            made, blur=pixel_blur(made, cut), n_stars=int(chosen.size),
+            made, blur=min(pixel_blur(made, cut), MOST_BLUR), n_stars=int(chosen.size),
             stars=np.column_stack([fit.x[chosen], fit.y[chosen]]),
         )  # fmt: skip
         _swap(plane, model, made, fit, options)
