@@ -103,6 +103,33 @@ def photometry(
         bool, typer.Option("--error-terms", help="A column for each term of the errors.")
     ] = False,
     flag_words: Annotated[bool, typer.Option("--flag-words", help="A column of flags in words.")] = False,
+    psf: Annotated[
+        bool,
+        typer.Option(
+            "--psf",
+            help="Fit the point spread function instead of apertures: for crowded fields. Also "
+            "writes the PSF and the image without its stars.",
+        ),
+    ] = False,
+    psf_model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A PSF that --psf wrote, instead of learning it.")
+    ] = None,
+    psf_order: Annotated[
+        int, typer.Option(help="Highest polynomial of the PSF over the field.", min=0, max=3)
+    ] = 3,
+    searches: Annotated[
+        int, typer.Option(help="With --psf: searches of the residual for more stars.", min=0, max=10)
+    ] = 2,
+    inject: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="With --psf: put N artificial stars in, and tell how many are found and how "
+            "true their fluxes are.",
+            min=0,
+        ),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of the artificial stars.", min=0)] = 1,
     formats: Annotated[
         str, typer.Option("--format", metavar="F[,F...]", help="ecsv, fits, csv, parquet, votable.")
     ] = "ecsv,fits",
@@ -136,12 +163,28 @@ def photometry(
                 threshold=threshold, scintillation=scintillation, flat_noise=flat_noise,
                 flat_pixel_noise=flat_pixel_noise, error_terms=error_terms, flag_words=flag_words,
             ),
-            given=given, formats=formats_from(formats), tell=tell,
+            given=given, psf=_psf(psf, psf_model, psf_order, searches, inject, seed),
+            formats=formats_from(formats), tell=tell,
         )  # fmt: skip
         if as_json:
             typer.echo(one_line(summary))
     if summary["status"] == "partial":
         raise typer.Exit(4)
+
+
+def _psf(psf: bool, model: Path | None, order: int, searches: int, inject: int, seed: int) -> Any:
+    """Return what --psf and its options ask for; None without it. --inject implies it."""
+    from sciastro.recipe.photometrypsf import PsfRequest
+
+    if not psf and not inject and model is None:
+        return None
+    return PsfRequest(
+        model=str(model) if model is not None else "",
+        order=order,
+        searches=searches,
+        inject=inject,
+        seed=seed,
+    )
 
 
 def _given(

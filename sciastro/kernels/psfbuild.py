@@ -44,7 +44,10 @@ def project(tables, terms, step, fx, fy, weight, out):
     wx, wy, slope = np.empty(4), np.empty(4), np.empty(4)
     for s in range(fx.size):
         combine(tables, terms[s], 0, n, 0, n, work)
-        left, top = _corner(fx[s], middle, step, half, wx, slope), _corner(fy[s], middle, step, half, wy, slope)
+        left, top = (
+            _corner(fx[s], middle, step, half, wx, slope),
+            _corner(fy[s], middle, step, half, wy, slope),
+        )
         for j in range(side):
             for i in range(side):
                 out[s, j, i] = 0.0
@@ -70,7 +73,10 @@ def gather(values, terms, step, fx, fy, weight, out):
     out[:] = 0.0
     for s in range(fx.size):
         work[:] = 0.0
-        left, top = _corner(fx[s], middle, step, half, wx, slope), _corner(fy[s], middle, step, half, wy, slope)
+        left, top = (
+            _corner(fx[s], middle, step, half, wx, slope),
+            _corner(fy[s], middle, step, half, wy, slope),
+        )
         for j in range(side):
             for i in range(side):
                 a, b = left + i * step, top + j * step
@@ -99,7 +105,10 @@ def squares(terms, step, fx, fy, weight, out):
     wx, wy, slope = np.empty(4), np.empty(4), np.empty(4)
     out[:] = 0.0
     for s in range(fx.size):
-        left, top = _corner(fx[s], middle, step, half, wx, slope), _corner(fy[s], middle, step, half, wy, slope)
+        left, top = (
+            _corner(fx[s], middle, step, half, wx, slope),
+            _corner(fy[s], middle, step, half, wy, slope),
+        )
         for j in range(side):
             for i in range(side):
                 a, b = left + i * step, top + j * step

@@ -57,9 +57,7 @@ def filter_peaks(snr, threshold, most):
             best = True
             for b in range(-1, 2):
                 for a in range(-1, 2):
-                    if (b < 0 or (b == 0 and a < 0)) and snr[j + b, i + a] >= v:
-                        best = False
-                    elif (b > 0 or (b == 0 and a > 0)) and snr[j + b, i + a] > v:
+                    if ((b < 0 or (b == 0 and a < 0)) and snr[j + b, i + a] >= v) or ((b > 0 or (b == 0 and a > 0)) and snr[j + b, i + a] > v):
                         best = False
             if not best or n >= most:
                 continue

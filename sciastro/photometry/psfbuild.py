@@ -68,7 +68,9 @@ class Cutouts:
         return Cutouts(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
-def cut_out(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, everything: npt.NDArray[np.float32]) -> Cutouts:
+def cut_out(
+    plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, everything: npt.NDArray[np.float32]
+) -> Cutouts:
     """Return the pixels of the stars `rows` with all others subtracted.
 
     Parameters
@@ -78,7 +80,11 @@ def cut_out(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, everyt
     """
     half = int(np.ceil(model.radius))
     side, n = 2 * half + 1, rows.size
-    data, weight, noise = np.zeros((n, side, side)), np.zeros((n, side, side)), np.full((n, side, side), np.inf)
+    data, weight, noise = (
+        np.zeros((n, side, side)),
+        np.zeros((n, side, side)),
+        np.full((n, side, side), np.inf),
+    )
     grid = np.arange(-half, half + 1)
     height, width = plane.residual.shape
     fx, fy = np.empty(n), np.empty(n)
@@ -90,7 +96,10 @@ def cut_out(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, everyt
         own = np.where(drawn, own, 0.0)
         j = slice(max(0, y0 - half), min(height, y0 + half + 1))
         i = slice(max(0, x0 - half), min(width, x0 + half + 1))
-        into = (slice(j.start - y0 + half, j.stop - y0 + half), slice(i.start - x0 + half, i.stop - x0 + half))
+        into = (
+            slice(j.start - y0 + half, j.stop - y0 + half),
+            slice(i.start - x0 + half, i.stop - x0 + half),
+        )
         v = plane.variance[j, i].astype(np.float64)
         good = v > 0
         deviation = plane.residual[j, i] - stars.sky[s]
@@ -147,7 +156,9 @@ def fit_analytic(model: PsfModel, cut: Cutouts, inside: float) -> PsfModel:
             rest.append(value - design @ np.linalg.lstsq(design, value, rcond=None)[0])
         return np.concatenate(rest)
 
-    found = least_squares(misfit, np.array([0.0, 0.0, 0.0, 0.6]), loss="soft_l1", f_scale=3.0, max_nfev=25, diff_step=1e-3)
+    found = least_squares(
+        misfit, np.array([0.0, 0.0, 0.0, 0.6]), loss="soft_l1", f_scale=3.0, max_nfev=25, diff_step=1e-3
+    )
     best = table(found.x)
     return replace(best, fwhm=table_fwhm(best), kind="moffat", n_stars=int(bright.x.size))
 
@@ -246,7 +257,9 @@ def _sampled(c: Floats, axis_y: Floats, axis_x: Floats) -> Floats:
     """Return coefficients filtered by three taps along each axis."""
     from scipy.ndimage import correlate1d
 
-    return np.asarray(correlate1d(correlate1d(c, axis_y, axis=-2, mode="constant"), axis_x, axis=-1, mode="constant"))
+    return np.asarray(
+        correlate1d(correlate1d(c, axis_y, axis=-2, mode="constant"), axis_x, axis=-1, mode="constant")
+    )
 
 
 def _settled(model: PsfModel, inside: float) -> PsfModel:
@@ -262,7 +275,11 @@ def _settled(model: PsfModel, inside: float) -> PsfModel:
         base = _sampled(tables[0], value, value)
         for axis, (wy, wx) in (((x), (value, slope)), ((y), (slope, value))):
             moment = float(np.sum(window * axis * _sampled(tables[0], wy, wx)))
-            shift = np.asarray(_sampled(tables[0], *((np.array([0, 1, 0]), slope) if axis is x else (slope, np.array([0, 1, 0])))))
+            shift = np.asarray(
+                _sampled(
+                    tables[0], *((np.array([0, 1, 0]), slope) if axis is x else (slope, np.array([0, 1, 0])))
+                )
+            )
             for k in range(len(tables) if round_ == 2 else 1):
                 off = float(np.sum(window * axis * _sampled(tables[k], value, value)))
                 tables[k] -= (off / moment) * shift
@@ -298,7 +315,9 @@ def choose_order(model: PsfModel, cut: Cutouts, most: int, inside: float) -> int
         return max(top, 0)
     held = np.arange(cut.x.size) % 4 == 3
     scores = [_score(improve(model, cut.take(~held), k, inside), cut.take(held)) for k in range(top + 1)]
-    best = int(np.argmin([np.median(score) + np.mean(np.minimum(score, 5 * np.median(score))) for score in scores]))
+    best = int(
+        np.argmin([np.median(score) + np.mean(np.minimum(score, 5 * np.median(score))) for score in scores])
+    )
     for k in range(best):
         change = scores[k] - scores[best]
         if np.mean(change) < np.std(change) / np.sqrt(change.size):
@@ -334,5 +353,7 @@ def pixel_blur(model: PsfModel, cut: Cutouts) -> float:
         return 0.0
     for _ in range(30):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if np.median(square / (noise + (middle * profile) ** 2)) > 0.455 else (low, middle)
+        low, high = (
+            (middle, high) if np.median(square / (noise + (middle * profile) ** 2)) > 0.455 else (low, middle)
+        )
     return 0.5 * (low + high)

@@ -254,9 +254,7 @@ def sweep(
     tell
         Is told how far it is.
     """
-    start, member = groups_of(
-        stars.x, stars.y, stars.flux, options.link * model.fwhm, options.largest_group
-    )
+    start, member = groups_of(stars.x, stars.y, stars.flux, options.link * model.fwhm, options.largest_group)
     group = np.repeat(np.arange(start.size - 1), np.diff(start))
     active = np.ones(start.size - 1, bool)
     step_x, step_y, clamp = np.zeros(stars.size), np.zeros(stars.size), np.full(stars.size, 0.3 * model.fwhm)
@@ -315,7 +313,14 @@ def _restless(stars: StarFit, cell: float) -> npt.NDArray[np.bool_]:
 def put(plane: FitPlane, model: PsfModel, stars: StarFit, sign: float) -> None:
     """Add (`sign` 1) or take away (-1) the models of all stars from the residual."""
     add_models(
-        plane.residual, model.tables, model.frame, model.step, stars.x, stars.y, sign * stars.flux, stars.reach
+        plane.residual,
+        model.tables,
+        model.frame,
+        model.step,
+        stars.x,
+        stars.y,
+        sign * stars.flux,
+        stars.reach,
     )
 
 

@@ -106,6 +106,12 @@ class PsfModel:
         psf_stamp(self.tables, self.terms(x, y), self.step, fx, fy, half, False, np.empty((n, n)), out)
         return out[0]
 
+    def values(self, x: float, y: float, across: Floats, down: Floats) -> Floats:
+        """Return the PSF of a star at x, y at offsets from it [pixel]: all of `down` by all of `across`."""
+        n = self.tables.shape[1]
+        rows, columns = (_basis(offsets, self.step, n) for offsets in (down, across))
+        return np.asarray(rows @ self.at(x, y) @ columns.T)
+
     def render(self, shape: tuple[int, int], x: Floats, y: Floats, flux: Floats) -> npt.NDArray[np.float32]:
         """Return the image of stars on nothing, float32 `shape`, in the unit of `flux`."""
         out = np.zeros(shape, np.float32)
@@ -135,6 +141,13 @@ class PsfModel:
             "psf_blur": self.blur,
             "psf_note": self.note,
         }
+
+
+def _basis(offsets: Floats, step: int, n: int) -> Floats:
+    """Return the cubic B-splines of `n` nodes at offsets from the middle one [pixel], (offset, node)."""
+    distance = np.abs(np.asarray(offsets, np.float64)[:, None] * step + (n - 1) // 2 - np.arange(n)[None])
+    near = (4 - 6 * distance**2 + 3 * distance**3) / 6
+    return np.asarray(np.where(distance < 1, near, np.where(distance < 2, (2 - distance) ** 3 / 6, 0.0)))
 
 
 def node_offsets(radius: float, step: int) -> Floats:

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from sciastro.core.correlation import large_factor, plane_correlation
 from sciastro.core.options import option
-from sciastro.core.quality import Quality
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 from sciastro.photometry.psfbuild import choose_order, cut_out, fit_analytic, improve, pixel_blur, sound_stars
@@ -268,7 +267,9 @@ def _first_model(plane: FitPlane, fit: StarFit, fwhm: float, options: PsfOptions
         tell("no star is fit to tell the PSF: a round Moffat of the measured width is used")
         return model
     everything = model.render(plane.residual.shape, fit.x, fit.y, fit.flux)
-    analytic = fit_analytic(model, cut_out(plane, model, fit, chosen, everything), options.total_radius * fwhm)
+    analytic = fit_analytic(
+        model, cut_out(plane, model, fit, chosen, everything), options.total_radius * fwhm
+    )
     analytic = replace(analytic, note="", stars=np.column_stack([fit.x[chosen], fit.y[chosen]]))
     _swap(plane, model, analytic, fit, options)
     sweep(plane, analytic, fit, options, sweeps=4)
@@ -277,9 +278,7 @@ def _first_model(plane: FitPlane, fit: StarFit, fwhm: float, options: PsfOptions
 
 def _choose(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions) -> npt.NDArray[np.intp]:
     columns, bits = errors_of(plane, model, fit, options)
-    return choose_stars(
-        plane, model, fit, columns, bits, least_snr=options.psf_snr, most=options.psf_stars
-    )
+    return choose_stars(plane, model, fit, columns, bits, least_snr=options.psf_snr, most=options.psf_stars)
 
 
 def _learn(
@@ -289,7 +288,9 @@ def _learn(
     chosen = _choose(plane, model, fit, options)
     if chosen.size < 5:
         if model.kind == "moffat":
-            note = f"{chosen.size} PSF stars are too few for tables (5 needed): an elliptical Moffat fit to them"
+            note = (
+                f"{chosen.size} PSF stars are too few for tables (5 needed): an elliptical Moffat fit to them"
+            )
             model = replace(model, note=note, n_stars=int(chosen.size))
             tell(note)
         return model, chosen

@@ -106,7 +106,9 @@ def _alike(chosen: npt.NDArray[np.bool_], columns: dict[str, Floats], snr: Float
 def _spread(stars: StarFit, snr: Floats, rows: Rows, shape: tuple[int, int], most: int) -> Rows:
     """Return the brightest of every cell of the field, in turns, until there are enough."""
     order = rows[np.argsort(-snr[rows], kind="stable")]
-    cell = (stars.y[order] * CELLS / shape[0]).astype(int) * CELLS + (stars.x[order] * CELLS / shape[1]).astype(int)
+    cell = (stars.y[order] * CELLS / shape[0]).astype(int) * CELLS + (
+        stars.x[order] * CELLS / shape[1]
+    ).astype(int)
     turn = np.zeros(order.size, int)
     count: dict[int, int] = {}
     for k, c in enumerate(cell):
@@ -144,11 +146,15 @@ def normalized(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, tot
             break
     if best is None:
         return replace(
-            model, note="; ".join(filter(None, [model.note, "fluxes are not tied to apertures: too few stars"]))
+            model,
+            note="; ".join(filter(None, [model.note, "fluxes are not tied to apertures: too few stars"])),
         )
     made = model.scaled(1 / best.mean)
     return replace(
-        made, total_radius=best.radius, normalization_err=best.err / best.mean, scatter=best.scatter / best.mean
+        made,
+        total_radius=best.radius,
+        normalization_err=best.err / best.mean,
+        scatter=best.scatter / best.mean,
     )
 
 
@@ -174,7 +180,11 @@ def _tie(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, radius: f
     inner_err = np.sqrt(core[1]) / flux * 0.5
     close = fit_linear(np.ones((int(usable.sum()), 1)), inner[usable], inner_err[usable], kappa=3.5)
     return _Tie(
-        float(fit.coefficients[0]), float(np.sqrt(fit.covariance[0, 0])), close.scatter, int(usable.sum()), radius
+        float(fit.coefficients[0]),
+        float(np.sqrt(fit.covariance[0, 0])),
+        close.scatter,
+        int(usable.sum()),
+        radius,
     )
 
 

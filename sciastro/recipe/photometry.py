@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from astropy.table import QTable, Table
 
+    from sciastro.recipe.photometrypsf import PsfWork
+
 __all__ = ["Measured", "PhotometryOptions", "aperture_photometry", "epoch_of", "measure_target"]
 
 ZEROPOINTS = ("auto", "header", "catalog", "none")
@@ -120,6 +122,7 @@ def measure_target(
     *,
     options: PhotometryOptions = DEFAULTS,
     zeropoint: ZeroPoint | None = None,
+    psf: "PsfWork | None" = None,
 ) -> Measured:
     """Measure the sources of an image, or the light at positions.
 
@@ -133,6 +136,8 @@ def measure_target(
         What and how.
     zeropoint
         Of the image, where the caller knows it.
+    psf
+        Measures what is found by its PSF instead of apertures.
 
     Raises
     ------
@@ -156,12 +161,17 @@ def measure_target(
     radii = pixels_of(radii_from(options.radius or None), fwhm=fwhm, scale=scale, where=target.name)
     relative, more = _relative(target, options)
     notes += more
-    found = _sources(target, stars, fwhm, radii, relative, options, terms=positions is None)
+    found = (
+        psf.table(target, stars, fwhm, options.threshold)
+        if psf is not None
+        else _sources(target, stars, fwhm, radii, relative, options, terms=positions is None)
+    )
     fit, told = _zeropoint(target, found, options, zeropoint)
     notes += told
     if positions is None:
         table = _published(target, found, fit, options)
-        _mark_shapes(table, stars, fwhm)
+        if psf is None:
+            _mark_shapes(table, stars, fwhm)
     else:
         if not radii:
             radii = [float(found.meta.get("aperture_radius", 1.5 * fwhm))]

@@ -14,6 +14,7 @@ from sciastro.recipe.photometry import Measured, PhotometryOptions, epoch_of, me
 from sciastro.recipe.photometryframes import frame_tables
 from sciastro.recipe.photometryimages import Given, Target, read_targets
 from sciastro.recipe.photometryplaces import gather, of_catalog
+from sciastro.recipe.photometrypsf import PsfRequest, PsfWork
 from sciastro.recipe.photometrywriting import row_of, write_measured, write_summary
 
 __all__ = ["Request", "photometry_run"]
@@ -53,6 +54,7 @@ def photometry_run(
     request: Request | None = None,
     options: PhotometryOptions | None = None,
     given: Given | None = None,
+    psf: PsfRequest | None = None,
     formats: Sequence[str] = ("ecsv", "fits"),
     tell: Callable[[str], None] = log.info,
 ) -> dict[str, Any]:
@@ -68,6 +70,8 @@ def photometry_run(
         Positions (see `photometryplaces.gather`); empty measures what is found.
     request, options, given
         What is asked for, how it is measured, and what headers do not say.
+    psf
+        Measure by the PSF of each image, not by apertures, and write it and the image without its stars.
     formats
         Of `photometrywriting.FORMATS`.
     tell
@@ -83,6 +87,11 @@ def photometry_run(
         raise UsageError("is missing.", where="TARGET", remedy="Name images, or the folder of a run.")
     if at and request.catalog:
         raise OptionError("do not go together.", where="--at and --catalog", remedy="Give one of them.")
+    if psf is not None and (at or request.catalog or request.frames):
+        raise OptionError(
+            "measures what is found on images; it does not go with --at, --catalog or --frames.",
+            where="--psf", remedy="Leave out --psf for forced apertures.",
+        )  # fmt: skip
     runs = [path for path in paths if path.is_dir()]
     if request.frames and not runs:
         raise OptionError(
@@ -101,10 +110,16 @@ def photometry_run(
                     found = of_catalog(
                         target, request.catalog, faintest=request.faintest, epoch=epoch_of(target)
                     )
-                measured = measure_target(target, found, options=options)
-                stem = unlike(safe_name(f"{target.name}_photometry"), taken)
+                work = PsfWork(psf, tell) if psf is not None else None
+                measured = measure_target(target, found, options=options, psf=work)
+                end = "psf_photometry" if work is not None else "photometry"
+                stem = unlike(safe_name(f"{target.name}_{end}"), taken)
                 files = write_measured(folder, stem, measured, formats, regions=request.regions)
-                rows.append(row_of(measured, files))
+                if work is not None:
+                    files += work.write(
+                        folder, stem.removesuffix("_psf_photometry"), measured, tuple(formats)
+                    )
+                rows.append(row_of(measured, files) | (work.facts() if work is not None else {}))
                 _tell(measured, files, tell)
         except SciastroError as error:
             failed.append(error)

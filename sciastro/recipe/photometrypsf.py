@@ -1,0 +1,202 @@
+"""PSF photometry of images and runs: tables, PSF models, residual images, artificial stars.
+
+Joins `photometry.psfphotometry` with detection, sky maps, world coordinates, zero points and files.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.correlation import large_factor
+from sciastro.core.options import Options, option
+from sciastro.io.paths import atomic_path
+from sciastro.io.psffiles import SAMPLES, read_psf_tables, write_psf_tables, write_residual
+from sciastro.io.tables import export_table
+from sciastro.measure.background import BackgroundOptions, background
+from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
+from sciastro.photometry.psfinject import Field, Injection, InjectOptions, inject_stars
+from sciastro.photometry.psfmodel import PsfModel
+from sciastro.photometry.psfphotometry import PsfOptions, PsfResult, psf_photometry
+from sciastro.photometry.sources import add_positions
+from sciastro.recipe.photometryimages import Target
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from sciastro.recipe.photometry import Measured
+
+__all__ = ["PsfRequest", "PsfWork", "read_model", "sample_model", "write_model"]
+
+Singles = npt.NDArray[np.float32]
+Tell = Callable[[str], None]
+
+GRID = 5  # places along each axis at which the file samples a PSF that varies
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PsfRequest(Options):
+    """What `sciastro photometry --psf` is asked to do."""
+
+    model: str = option("", "File of a PSF to use; empty learns it.")
+    inject: int = option(0, "Artificial stars to put in.", low=0, high=1_000_000)
+    seed: int = option(1, "Seed of the artificial stars.", low=0)
+    order: int = option(3, "Highest polynomial of the PSF over the field.", low=0, high=3)
+    searches: int = option(2, "Times that the residual is searched for more stars.", low=0, high=10)
+
+
+class PsfWork:
+    """Measures the stars of images by their PSF and keeps what comes of it beside the table."""
+
+    def __init__(self, request: PsfRequest, tell: Tell) -> None:
+        self.request, self.tell = request, tell
+        self.options = PsfOptions(order=request.order, searches=request.searches)
+        self.result: PsfResult | None = None
+        self.injection: Injection | None = None
+
+    def table(self, target: Target, stars: PlaneMeasure, fwhm: float, threshold: float) -> "Table":
+        """Return the table of an image, as `photometry.aperture.measure_sources` would."""
+        from sciastro.photometry.flags import flag_meanings
+
+        model = read_model(Path(self.request.model)) if self.request.model else None
+        field = self._field(target, stars, threshold)
+        options = replace(self.options, threshold=threshold)
+        width = fwhm if np.isfinite(fwhm) else 3.0
+        self.result = psf_photometry(
+            field.image, field.variance, field.quality, stars.stars, fwhm=width,
+            noise_correlation=target.correlation, autocorrelation=target.autocorrelation,
+            sky_map=field.sky_map, model=model, options=options, tell=self.tell,
+        )  # fmt: skip
+        table = self.result.table
+        self.injection = None
+        if self.request.inject:
+            self.injection = inject_stars(
+                field, self.result.model, table, residual=self.result.residual,
+                options=InjectOptions(number=self.request.inject, seed=self.request.seed), fit=options,
+                tell=self.tell,
+            )  # fmt: skip
+        from astropy import units as u
+
+        for name in ("flux", "flux_err", "sky", "sky_err"):
+            table[name].unit = u.Unit(target.unit)
+        table.meta |= {"band": target.band, "flag_meanings": flag_meanings()}
+        return add_positions(table, target.wcs) if target.wcs is not None else table
+
+    def _field(self, target: Target, stars: PlaneMeasure, threshold: float) -> Field:
+        box = int(np.clip(16 * stars.fwhm if np.isfinite(stars.fwhm) else 64, 32, 256))
+
+        def sky_map(image: Singles, quality: npt.NDArray[np.uint16]) -> Singles:
+            return background(image, quality, BackgroundOptions(box=box)).level_map()
+
+        def find(image: Singles, variance: Singles, quality: npt.NDArray[np.uint16]) -> Any:
+            how = DetectOptions(threshold=threshold, max_stars=self.options.max_stars, fwhm=_width(stars))
+            return measure_plane(image, quality, gain_noise=variance, options=how).stars
+
+        kernel = target.autocorrelation
+        known = kernel is not None and np.isfinite(kernel).all()
+        return Field(
+            image=target.image, variance=target.variance, quality=target.quality, find=find, sky_map=sky_map,
+            autocorrelation=kernel,
+            noise_correlation=large_factor(kernel) if known and kernel is not None else target.correlation,
+        )  # fmt: skip
+
+    def write(self, folder: Path, stem: str, measured: "Measured", formats: tuple[str, ...]) -> list[Path]:
+        """Write the PSF, the residual image and what artificial stars told; return the files."""
+        if self.result is None:
+            return []
+        target, model = measured.target, self.result.model
+        facts = {
+            "OBJECT": target.target or None, "FILTER": target.band or None, "EXPTIME": target.exposure,
+            "IMAGE": target.name, "PSFFWHM": model.fwhm, "NSTARS": len(measured.table),
+        }  # fmt: skip
+        shape = (target.image.shape[0], target.image.shape[1])
+        paths = [
+            write_model(folder / f"{stem}_psf.fits", model, shape),
+            write_residual(
+                folder / f"{stem}_residual.fits", self.result.residual, self.result.sky, unit=target.unit,
+                wcs=target.wcs, facts=facts,
+            ),
+        ]  # fmt: skip
+        if self.injection is not None:
+            paths += self._injected(folder, stem, measured, formats)
+        return paths
+
+    def _injected(
+        self, folder: Path, stem: str, measured: "Measured", formats: tuple[str, ...]
+    ) -> list[Path]:
+        from sciastro.report.injection import draw_injection
+
+        assert self.injection is not None
+        zero = measured.zeropoint.mag if measured.zeropoint is not None else 0.0
+        for one in (self.injection.stars, self.injection.bins):
+            for name in [key for key in one.colnames if key.startswith("mag_inst")]:
+                one[name.replace("_inst", "")] = one[name] + zero * one[name].unit
+            one.meta |= {
+                "zeropoint": zero if measured.zeropoint is not None else None, "image": measured.target.name,
+                "limit_90_mag": one.meta["limit_90"] + zero, "limit_50_mag": one.meta["limit_50"] + zero,
+            }  # fmt: skip
+        first = formats[0] if formats else "ecsv"
+        end = {"votable": "xml"}.get(first, first)
+        paths = [
+            export_table(folder / f"{stem}_injected.{end}", self.injection.stars, first),
+            export_table(folder / f"{stem}_completeness.{end}", self.injection.bins, first),
+        ]
+        picture = folder / f"{stem}_completeness.png"
+        with atomic_path(picture) as part:
+            draw_injection(part, self.injection.stars, self.injection.bins, measured.target.name)
+        bins = self.injection.bins
+        self.tell(
+            f"artificial stars: 90 % found to {bins.meta['limit_90_mag']:.2f} mag, 50 % to "
+            f"{bins.meta['limit_50_mag']:.2f} mag; {int(np.maximum(bins['false'], 0).sum())} false detections "
+            "in the residual turned upside down"
+        )
+        return [*paths, picture]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the summary says of the PSF and the artificial stars."""
+        if self.result is None:
+            return {}
+        out: dict[str, Any] = {"psf": self.result.model.facts()}
+        if self.injection is not None:
+            meta = self.injection.bins.meta
+            out["injected"] = {
+                name: meta.get(name) for name in ("number", "seed", "limit_90_mag", "limit_50_mag")
+            }
+        return out
+
+
+def _width(stars: PlaneMeasure) -> float | None:
+    return float(np.clip(stars.fwhm, 1.0, 50.0)) if np.isfinite(stars.fwhm) else None
+
+
+def sample_model(model: PsfModel, shape: tuple[int, int]) -> tuple[Any, tuple[Any, Any]]:
+    """Return PSFs at `SAMPLES` per pixel on a grid of places (place, y, x), and the grid's lines."""
+    number = 2 if model.order == 0 else GRID
+    lines = [
+        np.unique(np.rint(np.linspace(0, size - 1, max(2, min(number, size))))).astype(int) for size in shape
+    ]
+    half = int(np.ceil(model.radius)) * SAMPLES
+    offsets = np.arange(-half, half + 1) / SAMPLES
+    samples = [model.values(float(x), float(y), offsets, offsets) for y in lines[0] for x in lines[1]]
+    return np.array(samples), (lines[1], lines[0])
+
+
+def write_model(path: Path, model: PsfModel, shape: tuple[int, int]) -> Path:
+    """Write a PSF; `shape` (rows, columns) of its image."""
+    samples, grid = sample_model(model, shape)
+    facts = {name: getattr(model, name) for name in ("step", "fwhm", "radius", "total_radius", "normalization_err",
+             "scatter", "blur", "n_stars", "kind", "note")}  # fmt: skip
+    facts |= dict(zip(("x0", "y0", "scale"), model.field, strict=True))
+    return write_psf_tables(path, model.tables, facts, model.stars, samples, grid)
+
+
+def read_model(path: Path) -> PsfModel:
+    """Return a PSF that `write_model` wrote."""
+    tables, facts, stars = read_psf_tables(path)
+    place = tuple(float(facts.pop(name)) for name in ("x0", "y0", "scale"))
+    return PsfModel(
+        tables=np.ascontiguousarray(tables), field=(place[0], place[1], place[2]), stars=stars, **facts
+    )
