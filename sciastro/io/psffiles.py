@@ -1,7 +1,7 @@
 """PSF models and what is left of an image without its stars, as FITS files.
 
 A model file begins with the cube that STScI's STDPSF format has (PSFs on a grid of places, 4 samples per
-pixel), which ``photutils.psf.GriddedPSFModel.read`` opens; the extension TABLES holds the model itself, exact.
+pixel), which ``photutils.psf.GriddedPSFModel.read`` opens; the extension TABLES holds the model itself.
 """
 
 from collections.abc import Mapping
@@ -121,7 +121,7 @@ def write_residual(
     primary = fits.PrimaryHDU()
     primary.header["PRODUCT"] = ("RESIDUAL", "image less its stars and its smooth sky")
     for key, value in facts.items():
-        if value is not None and value == value:
+        if value is not None and not (isinstance(value, float) and np.isnan(value)):
             primary.header[key] = ascii_text(value) if isinstance(value, str) else value
     hdus = [primary]
     for name, plane in (("SCI", residual), ("SKY", sky)):

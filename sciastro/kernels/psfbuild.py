@@ -126,8 +126,8 @@ def squares(terms, step, fx, fy, weight, out):
 def roughness(tables, stiffness, pull, out):
     """Add the gradient of the prior to float64[term, node, node] `out`.
 
-    The prior is ``sum stiffness (second difference)^2 + pull c^2`` along both axes; ``stiffness`` and ``pull``
-    float64[term, node, node].
+    The prior is ``sum stiffness (second difference)^2 + pull c^2`` along both axes; ``stiffness`` and
+    ``pull`` float64[term, node, node].
     """
     terms, n, _ = tables.shape
     for k in range(terms):

@@ -12,7 +12,7 @@ def matched_filter(residual, variance, light, share, template, out):
 
     ``S/N = sum(P r / V) / sqrt(sum(P^2 / V))`` over the template P; pixels of variance 0 do not enter, and
     where they leave less than half of P^2 the S/N is 0. ``light`` float32[row, column] is what was
-    subtracted: `share` of it is taken as the error of the subtraction.
+    subtracted: `share` of it, all pixels alike, is taken as the error of the subtraction.
     """
     rows, columns = residual.shape
     side = template.shape[0]
@@ -24,8 +24,9 @@ def matched_filter(residual, variance, light, share, template, out):
     top = np.empty(columns, np.float32)
     bottom = np.empty(columns, np.float32)
     held = np.empty(columns, np.float32)
+    wrong = np.empty(columns, np.float32)
     for y in range(rows):
-        top[:], bottom[:], held[:] = 0.0, 0.0, 0.0
+        top[:], bottom[:], held[:], wrong[:] = 0.0, 0.0, 0.0, 0.0
         for j in range(max(0, half - y), min(side, rows + half - y)):
             row = y + j - half
             for i in range(side):
@@ -33,14 +34,15 @@ def matched_filter(residual, variance, light, share, template, out):
                 shift = i - half
                 for x in range(max(0, -shift), min(columns, columns - shift)):
                     v = variance[row, x + shift]
-                    e = np.float32(share) * light[row, x + shift]
-                    w = p / (v + e * e) if v > 0.0 else np.float32(0.0)
+                    w = p / v if v > 0.0 else np.float32(0.0)
+                    wrong[x] += w * light[row, x + shift]
                     top[x] += w * residual[row, x + shift]
                     bottom[x] += w * p
                     held[x] += p * p if v > 0.0 else np.float32(0.0)
         for x in range(columns):
             good = held[x] > 0.5 * strength and bottom[x] > 0.0
-            out[y, x] = top[x] / np.sqrt(bottom[x]) if good else np.float32(0.0)
+            e = np.float32(share) * wrong[x]
+            out[y, x] = top[x] / np.sqrt(bottom[x] + e * e) if good else np.float32(0.0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -57,7 +59,9 @@ def filter_peaks(snr, threshold, most):
             best = True
             for b in range(-1, 2):
                 for a in range(-1, 2):
-                    if ((b < 0 or (b == 0 and a < 0)) and snr[j + b, i + a] >= v) or ((b > 0 or (b == 0 and a > 0)) and snr[j + b, i + a] > v):
+                    later = b > 0 or (b == 0 and a > 0)
+                    other = snr[j + b, i + a]
+                    if (a != 0 or b != 0) and (other > v or (other == v and not later)):
                         best = False
             if not best or n >= most:
                 continue

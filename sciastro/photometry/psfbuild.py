@@ -128,7 +128,7 @@ def _terms(model: PsfModel, cut: Cutouts) -> Floats:
 
 
 def fit_analytic(model: PsfModel, cut: Cutouts, inside: float) -> PsfModel:
-    """Return an elliptical Moffat fit to the stars: width, elongation and exponent, one for the whole field."""
+    """Return an elliptical Moffat fit to the stars: width, elongation, exponent, one for the whole field."""
     from scipy.optimize import least_squares
 
     step = grid_step(model.fwhm)
@@ -164,7 +164,7 @@ def fit_analytic(model: PsfModel, cut: Cutouts, inside: float) -> PsfModel:
 
 
 def table_fwhm(model: PsfModel) -> float:
-    """Return the width of the PSF in the middle of the field: of the circle of half the peak's area [pixel]."""
+    """Return the width in the middle of the field: of a circle as large as what is above half the peak."""
     from scipy.ndimage import zoom
 
     coefficients = model.at(model.field[0], model.field[1])
@@ -340,7 +340,7 @@ def sound_stars(model: PsfModel, cut: Cutouts) -> npt.NDArray[np.bool_]:
 
 
 def pixel_blur(model: PsfModel, cut: Cutouts) -> float:
-    """Return the relative error of the profile per pixel that makes the stars' residuals as large as they are."""
+    """Return the relative error of the profile per pixel that explains the stars' residuals."""
     profile = _evaluate(model, cut)
     noise = cut.noise - (TRUST * profile) ** 2
     use = np.isfinite(noise) & (noise > 0) & (profile > 5 * np.sqrt(np.maximum(noise, 0)))

@@ -14,7 +14,6 @@ Floats = npt.NDArray[np.float64]
 
 LEAST_SHARE = 0.04  # of subtracted light that may be wrong
 CLOSE = 0.6  # fwhm: nearer to a known star nothing new is believed
-WORTH = 0.03  # of the light of a brighter star within a width or so that a new one must have
 
 
 def significance(plane: FitPlane, model: PsfModel, light: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -42,11 +41,6 @@ def find_more(
         tree = cKDTree(np.column_stack([stars.x[good], stars.y[good]]))
         distance, _ = tree.query(np.column_stack([x, y]))
         keep = distance > CLOSE * model.fwhm
-        # Rings about bright stars: what is found within two widths must be more than errors of the profile.
-        j, i = np.rint(y).astype(int), np.rint(x).astype(int)
-        noise = np.sqrt(np.maximum(plane.variance[j, i], 1e-30))
-        keep &= plane.residual[j, i] > WORTH * light[j, i]
-        keep &= np.isfinite(noise)
         x, y, s = x[keep], y[keep], s[keep]
     if not x.size:
         return stars, 0

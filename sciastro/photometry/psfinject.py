@@ -4,6 +4,7 @@ What comes back tells how complete the table is, and whether fluxes and their er
 Stars are put on a jittered lattice, wide enough that they do not crowd one another, round after round.
 """
 
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -314,7 +315,7 @@ def _bins(stars: "Table", false: Floats | None, options: InjectOptions) -> "Tabl
     edges = np.arange(first, mag.max() + options.width, options.width)
     rows = []
     wrong = -2.5 * np.log10(false) if false is not None else np.empty(0)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         here = (mag >= low) & (mag < high)
         n, seen = int(here.sum()), here & found
         k = int(seen.sum())
@@ -359,7 +360,7 @@ def _quality(stars: "Table") -> tuple[float, ...]:
 
 
 def limit_of(bins: "Table", share: float) -> float:
-    """Return the instrumental magnitude down to which at least `share` of the stars are found; NaN unknown."""
+    """Return the instrumental magnitude to which at least `share` of the stars are found; NaN unknown."""
     known = np.asarray(bins["n"]) > 0
     mag, complete = np.asarray(bins["mag_inst"])[known], np.asarray(bins["completeness"])[known]
     below = np.flatnonzero(complete < share)

@@ -51,7 +51,7 @@ class PsfModel:
         A star's flux is the light within this radius, as that of aperture photometry; NaN where the tables
         themselves are of unit sum (no star could tell).
     normalization_err, scatter
-        Relative error of that, common to all stars; relative star-to-star scatter that noise does not explain.
+        Relative error of that, common to all stars; relative scatter of fluxes that noise does not explain.
     blur
         Relative error of the profile per pixel.
     n_stars, kind, note

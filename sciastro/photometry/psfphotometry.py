@@ -217,8 +217,11 @@ def _begin(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions) 
 
 def _refit(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions, tell: Tell | None) -> None:
     """Fit all stars until they rest, with the sky of the residual."""
-    _hold_faint(plane, model, fit, options)
+    fresh = fit.flux == 0
+    if fresh.any():  # stars without light have no position to fit yet
+        sweep(plane, model, fit, options, sweeps=2, hold=True)
     sweep(plane, model, fit, options, sweeps=6, tell=tell)
+    _hold_faint(plane, model, fit, options)
     put(plane, model, fit, 1.0)
     set_reach(plane, model, fit, options)
     put(plane, model, fit, -1.0)
@@ -227,12 +230,15 @@ def _refit(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions, 
 
 
 def _hold_faint(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions) -> None:
-    """Send stars back to where they came from, and hold them, if they are too faint or ran away."""
+    """Send stars that are too faint or ran away back to where they came from and hold them; free others."""
     columns, _ = errors_of(plane, model, fit, options)
     with np.errstate(invalid="ignore", divide="ignore"):
         snr = fit.flux / np.sqrt(columns["alone_var"])
         away = np.hypot(fit.x - fit.start_x, fit.y - fit.start_y)
-    back = (fit.loose == 2) & (~(snr >= options.free_snr) | (away > 1.5 * model.fwhm))
+    faint = ~(snr >= options.free_snr)
+    if not options.fixed:
+        fit.loose[(fit.loose == 1) & ~faint & (away == 0) & np.isfinite(fit.x)] = 2
+    back = (fit.loose == 2) & (faint | (away > 1.5 * model.fwhm))
     if not back.any():
         return
     put(plane, model, fit, 1.0)

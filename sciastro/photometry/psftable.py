@@ -48,10 +48,10 @@ def fit_table(
     Returns
     -------
     Table
-        Columns of `aperture.measure_sources` (without ``area``) and those of `COLUMNS`. NaN is unknown: a star
-        of which too little is seen has no flux. ``flux_err`` counts noise, neighbors that are fit with it, the
-        local sky and the scatter of profiles; not the error of the normalization, common to all rows, which is
-        in ``meta``.
+        Columns of `aperture.measure_sources` (without ``area``) and those of `COLUMNS`. NaN is unknown: a
+        star of which too little is seen has no flux. ``flux_err`` counts noise, neighbors that are fit with
+        it, the local sky and the scatter of profiles; not the error of the normalization, common to all
+        rows, which is in ``meta``.
     """
     from astropy import units as u
     from astropy.table import Table

@@ -34,6 +34,10 @@ __all__ = ["PsfRequest", "PsfWork", "read_model", "sample_model", "write_model"]
 Singles = npt.NDArray[np.float32]
 Tell = Callable[[str], None]
 
+KEPT = (
+    "step", "fwhm", "radius", "total_radius", "normalization_err", "scatter", "blur", "n_stars", "kind",
+    "note",
+)  # fmt: skip
 GRID = 5  # places along each axis at which the file samples a PSF that varies
 
 
@@ -150,8 +154,8 @@ class PsfWork:
         bins = self.injection.bins
         self.tell(
             f"artificial stars: 90 % found to {bins.meta['limit_90_mag']:.2f} mag, 50 % to "
-            f"{bins.meta['limit_50_mag']:.2f} mag; {int(np.maximum(bins['false'], 0).sum())} false detections "
-            "in the residual turned upside down"
+            f"{bins.meta['limit_50_mag']:.2f} mag; {int(np.maximum(bins['false'], 0).sum())} false "
+            "detections in the residual turned upside down"
         )
         return [*paths, picture]
 
@@ -187,8 +191,7 @@ def sample_model(model: PsfModel, shape: tuple[int, int]) -> tuple[Any, tuple[An
 def write_model(path: Path, model: PsfModel, shape: tuple[int, int]) -> Path:
     """Write a PSF; `shape` (rows, columns) of its image."""
     samples, grid = sample_model(model, shape)
-    facts = {name: getattr(model, name) for name in ("step", "fwhm", "radius", "total_radius", "normalization_err",
-             "scatter", "blur", "n_stars", "kind", "note")}  # fmt: skip
+    facts: dict[str, Any] = {name: getattr(model, name) for name in KEPT}
     facts |= dict(zip(("x0", "y0", "scale"), model.field, strict=True))
     return write_psf_tables(path, model.tables, facts, model.stars, samples, grid)
 

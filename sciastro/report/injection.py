@@ -13,7 +13,7 @@ __all__ = ["draw_injection"]
 
 
 def draw_injection(path: Path, stars: "Table", bins: "Table", title: str) -> None:
-    """Draw a PNG to `path`; `stars` and `bins` of `photometry.psfinject` with magnitudes ``mag``, ``mag_in``."""
+    """Draw a PNG to `path`; `stars` and `bins` of `photometry.psfinject` with ``mag``, ``mag_in``."""
     figure = Figure(figsize=(8, 9), layout="constrained")
     top, middle, low = figure.subplots(3, 1, sharex=True)
     mag = np.asarray(bins["mag"])
@@ -41,8 +41,8 @@ def draw_injection(path: Path, stars: "Table", bins: "Table", title: str) -> Non
         middle.plot(mag, sign * bins["error"], "--", color="C1", lw=0.8)
     middle.set_ylabel("flux / put in - 1")
     middle.set_ylim(-0.6, 0.6)
-    low.errorbar(mag, bins["pull_mean"], yerr=bins["pull_std"] / np.sqrt(np.maximum(bins["n_found"], 1)), fmt="o",
-                 color="C0", label="mean")  # fmt: skip
+    err = bins["pull_std"] / np.sqrt(np.maximum(bins["n_found"], 1))
+    low.errorbar(mag, bins["pull_mean"], yerr=err, fmt="o", color="C0", label="mean")
     low.plot(mag, bins["pull_std"], "s-", color="C2", label="standard deviation")
     low.axhline(0, color="0.8", lw=0.8)
     low.axhline(1, color="0.8", lw=0.8)
