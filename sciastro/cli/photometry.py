@@ -71,6 +71,12 @@ def photometry(
     limit_sigma: Annotated[
         float, typer.Option(help="Significance of the limits of what is below S/N 5.", min=0.5, max=20.0)
     ] = 3.0,
+    bunit: Annotated[
+        str,
+        typer.Option(
+            metavar="Jy|nJy|erg|erg-hz", help="Also write our images in a physical unit (erg: per angstrom)."
+        ),
+    ] = "none",
     surface_brightness: Annotated[
         bool, typer.Option("--surface-brightness", help="Columns of mag / arcsec2.")
     ] = False,
@@ -155,7 +161,7 @@ def photometry(
         given = _given(gain, read_noise, saturation, exposure, aperture_diameter, site, airmass, band)
         summary = photometry_run(
             targets, out, at=at or [],
-            request=Request(catalog=catalog, faintest=faintest, frames=frames, regions=regions),
+            request=Request(catalog=catalog, faintest=faintest, frames=frames, regions=regions, bunit=bunit),
             options=_options(
                 sky, radius=radius, optimal=optimal, correct=correct, zeropoint=zeropoint, fwhm=fwhm,
                 zeropoint_catalog=zeropoint_catalog, system=system, spatial=spatial, extinction=extinction,

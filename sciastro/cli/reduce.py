@@ -88,6 +88,13 @@ def reduce(
         str | None,
         typer.Option(metavar="sip|tpv", help="Form of distortion in the products; TPV for SCAMP and SWarp."),
     ] = None,
+    bunit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="Jy|nJy|erg|erg-hz",
+            help="Also write each calibrated image in a physical unit (erg: per angstrom).",
+        ),
+    ] = None,
     keep: Annotated[
         str,
         typer.Option(
@@ -122,6 +129,7 @@ def reduce(
     from sciastro.recipe.run import RunRequest, reduce_session
 
     form = [] if distortion is None else [f"solve.distortion={distortion.lower()}"]
+    form += [] if bunit is None else [f"photometry.units.bunit={bunit}"]
     with guarded(resumable=True), offline_if(offline):
         with output_errors(out):  # even looking may be forbidden
             own = out / "recipe.toml" if add and (out / "recipe.toml").is_file() else None

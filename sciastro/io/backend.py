@@ -25,7 +25,7 @@ from sciastro.errors import FileError
 from sciastro.io import accessor as _accessor  # noqa: F401  (registers ``ds.sky``)
 from sciastro.io.headers import FrameFacts, facts_from_header
 from sciastro.io.probe import Probe
-from sciastro.io.products import NOISE_NAME, assemble, is_product, quality_in_our_bits
+from sciastro.io.products import NOISE_NAME, assemble, is_product, quality_in_our_bits, variance_type
 from sciastro.io.reader import is_image, open_rows, probe, read_pixels
 
 __all__ = ["SciastroBackend"]
@@ -92,6 +92,10 @@ class LazyFrames(BackendArray):
 
 def _square(pixels: Any) -> Any:
     return pixels.astype(np.float32) ** 2
+
+
+def _square_wide(pixels: Any) -> Any:
+    return pixels.astype(np.float64) ** 2
 
 
 class _Bits:
@@ -174,12 +178,12 @@ def _open_product(images: list[Probe]) -> xr.Dataset:
             kernel = np.array(hdus[NOISE_NAME].data, dtype=np.float64) if NOISE_NAME in hdus else None
     elif NOISE_NAME in planes:
         kernel = read_pixels(images[0].path, planes[NOISE_NAME].hdu).astype(np.float64)
-    coverage = planes.get("COVERAGE")
+    coverage, wide = planes.get("COVERAGE"), variance_type(primary)
     ds = assemble(
         planes["SCI"].header,
         primary,
         _lazy(planes["SCI"], np.float32),
-        _lazy(planes["ERR"], np.float32, _square),
+        _lazy(planes["ERR"], wide, _square if wide is np.float32 else _square_wide),
         _lazy(planes["DQ"], np.uint16, _Bits(planes["DQ"].header)),
         None if coverage is None else _lazy(coverage, np.float32),
     )

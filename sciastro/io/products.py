@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 __all__ = [
+    "FLUX",
     "NOISE_NAME",
     "ProductFacts",
     "assemble",
@@ -58,6 +59,8 @@ Plane = npt.NDArray[Any]
 
 NOISE_NAME = "NOISEACF"
 NOISE_RADII = (1.5, 2.0, 3.0, 5.0, 10.0)  # of apertures whose noise factor the header tells [pixel]
+
+FLUX = "FLUX"  # kind of an image product in a physical unit
 
 _KINDS = {"image": "IMAGE", "master": "MASTER", "frame": "FRAME"}
 
@@ -295,7 +298,7 @@ def _image_hdu(data: Plane, header: fits.Header, name: str, compress: bool) -> A
 
 def is_product(header: fits.Header) -> bool:
     """Return whether a primary header is that of one of our files."""
-    kinds = (*_KINDS.values(), "CONTEXT", "REJECTION")
+    kinds = (*_KINDS.values(), "CONTEXT", "REJECTION", FLUX)
     return header.get("PRODUCT") in kinds and str(header.get("SOFTWARE", "")).startswith("sciastro")
 
 
@@ -336,7 +339,7 @@ def read_product(path: Path) -> "xr.Dataset":
             f"cannot be read as a product ({error}).", where=str(path), remedy="Write it again."
         ) from error
     image = planes["SCI"].astype(np.float32)[None]
-    variance = (planes["ERR"].astype(np.float32) ** 2)[None]
+    variance = (planes["ERR"].astype(variance_type(header)) ** 2)[None]
     coverage = planes["COVERAGE"].astype(np.float32)[None] if "COVERAGE" in planes else None
     ds = assemble(headers["SCI"], header, image, variance, quality[None], coverage)
     if NOISE_NAME in planes:
@@ -344,6 +347,11 @@ def read_product(path: Path) -> "xr.Dataset":
             noise_autocorrelation=labeled(v.NOISE_AUTOCORRELATION, planes[NOISE_NAME][None].astype(float))
         )
     return ds
+
+
+def variance_type(primary: fits.Header) -> Any:
+    """Return the type that the squares of ERR fit into: physical units may be far from 1."""
+    return np.float64 if primary.get("PRODUCT") == FLUX else np.float32
 
 
 def quality_in_our_bits(quality: Plane, header: fits.Header) -> npt.NDArray[np.uint16]:
@@ -374,13 +382,16 @@ def assemble(
 
     flags = flag_attributes()
     unit = str(sci.get("BUNIT", "1"))
-    if primary["PRODUCT"] == "IMAGE":
+    if primary["PRODUCT"] in ("IMAGE", FLUX):
         variables = {
             "image": labeled(v.IMAGE, image),
             "image_variance": labeled(v.IMAGE_VARIANCE, variance),
             "image_quality": labeled(v.IMAGE_QUALITY, quality),
         }
         variables["image_quality"].attrs |= flags
+        if primary["PRODUCT"] == FLUX:
+            variables["image"].attrs["units"] = unit
+            variables["image_variance"].attrs["units"] = f"({unit})2"
         if coverage is not None:
             variables["coverage"] = labeled(v.COVERAGE, coverage)
         return product_attributes(xr.Dataset(variables), sci, primary)
@@ -410,7 +421,7 @@ def product_attributes(ds: "xr.Dataset", sci: fits.Header, primary: fits.Header)
     lines = _history(primary)
     if lines:
         attrs[KEY] = lines
-    if primary["PRODUCT"] != "IMAGE":
+    if primary["PRODUCT"] not in ("IMAGE", FLUX):
         facts = {"wcs": ("frame", [text]), "filter": ("frame", [band])}
         return ds.assign_coords(facts).assign_attrs(attrs)
     numbers = {

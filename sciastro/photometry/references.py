@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.options import Options, option
 from sciastro.errors import OptionError
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "UNITS",
     "FluxScale",
     "Reference",
+    "UnitOptions",
     "flux_scale",
     "kind_of",
     "surface_brightness",
@@ -112,6 +114,17 @@ UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Choice of ``--bunit`` -> unit text, and what it is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnitOptions(Options):
+    """Which physical unit products are also written in."""
+
+    bunit: str = option(
+        "none",
+        "Unit of a copy of each image that has a zero point: Jy, nJy, erg (per angstrom) or erg-hz.",
+        choices=("none", *UNITS),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

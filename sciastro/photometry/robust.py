@@ -84,14 +84,15 @@ def _start(design: Floats, y: Floats) -> Floats:
 
 def _least_absolute(design: Floats, y: Floats) -> Floats:
     """Return the coefficients of the least sum of absolute residuals, by weights 1 / |residual|."""
-    weight = np.ones(len(y))
-    coefficients = np.zeros(design.shape[1])
+    weight: Floats = np.ones(len(y))
+    coefficients: Floats = np.zeros(design.shape[1])
     for _ in range(30):
         root = np.sqrt(weight)
-        coefficients = np.linalg.lstsq(design * root[:, None], y * root, rcond=None)[0]
+        found = np.linalg.lstsq(design * root[:, None], y * root, rcond=None)[0]
+        coefficients = np.asarray(found, dtype=np.float64)
         size = np.abs(y - design @ coefficients)
         weight = 1 / np.maximum(size, 1e-3 * max(float(np.median(size)), _FLOOR))
-    return np.asarray(coefficients, dtype=np.float64)
+    return coefficients
 
 
 def jackknife(

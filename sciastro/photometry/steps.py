@@ -285,7 +285,7 @@ def _with_zeropoints(ds: "xr.Dataset", fits: Mapping[str, BandCalibration]) -> "
     return out.assign(zeropoint_covariance=_covariance(found))
 
 
-def _covariance(found: Sequence[ZeroPoint | None]) -> "xr.DataArray":
+def _covariance(found: Sequence[ZeroPoint | None]) -> "xr.Variable":
     """Return the covariance matrices of all bands over the terms that any of them has."""
     terms = list(dict.fromkeys(name for z in found if z is not None for name in z.terms)) or ["zeropoint"]
     values = np.full((len(found), len(terms), len(terms)), np.nan)

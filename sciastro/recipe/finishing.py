@@ -27,7 +27,7 @@ from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.color import ColorCalibration, ColorOptions
 from sciastro.photometry.depth import Depth, DepthOptions, depth
-from sciastro.photometry.references import surface_brightness
+from sciastro.photometry.references import UnitOptions, surface_brightness
 from sciastro.photometry.steps import (
     BandCalibration,
     calibrate_bands,
@@ -38,6 +38,7 @@ from sciastro.photometry.steps import (
 from sciastro.photometry.zeropoint import ZeroPointOptions
 from sciastro.recipe.aligning import SkyHint, julian_year
 from sciastro.recipe.context import Context
+from sciastro.recipe.physical import flux_copy
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.rejected import rejection_row, write_maps
 from sciastro.recipe.stacking import Stacked
@@ -266,7 +267,15 @@ def write_band(
     if finished is not None and len(finished.sources):
         write_sources(folder / f"{stem}_sources", finished.sources, facts=facts)
         sources = f"products/{stem}_sources.ecsv"
-    return product_row(stacked, finished, solution, f"products/{stem}.fits", sources)
+    row = product_row(stacked, finished, solution, f"products/{stem}.fits", sources)
+    unit = recipe.of(UnitOptions).bunit
+    if finished is not None and unit != "none":
+        fit = finished.calibration
+        copy = flux_copy(
+            folder / f"{stem}.fits", unit, fit.zeropoint if fit is not None else None, folder, context.warn
+        )
+        row["physical"] = None if copy is None else {**copy, "image": f"products/{copy['image']}"}
+    return row
 
 
 def _written_wcs(

@@ -18,7 +18,7 @@ from sciastro.core.quality import Quality
 from sciastro.core.wcs import celestial_from_header, text_to_wcs
 from sciastro.errors import DatasetError, FileError, OptionError
 from sciastro.io.headers import FrameFacts, facts_from_header
-from sciastro.io.products import is_product, quality_in_our_bits, read_product
+from sciastro.io.products import FLUX, is_product, quality_in_our_bits, read_product
 from sciastro.io.reader import probe, read_pixels
 from sciastro.measure.background import background
 
@@ -153,6 +153,13 @@ def _with_header(target: Target, path: Path, given: Given) -> Target:
             "err_empirical": "MAGZPEMP", "kind": "MAGTYPE", "extinction": "EXTCOEF",
             "airmass": "EXTAIRM"}  # fmt: skip
     zero = {name: header[key] for name, key in keys.items() if key in header}
+    if header.get("PRODUCT") == FLUX:  # back to electron / s, whose numbers are near 1
+        factor = float(header["CALFAC"])
+        target = replace(
+            target, image=(target.image / factor).astype(np.float32), unit="electron / s",
+            variance=(target.variance / factor**2).astype(np.float32),
+        )  # fmt: skip
+        zero["mag"] = header["MAGZPEL"]
     out = _with_facts(target, facts, given)
     return replace(
         out, zeropoint=zero if "mag" in zero else {}, time=str(header.get("DATE-AVG", out.time)),

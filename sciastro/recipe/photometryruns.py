@@ -9,6 +9,7 @@ from typing import Any
 from sciastro.core.options import Options, option
 from sciastro.errors import FileError, OptionError, SciastroError, UsageError
 from sciastro.io.paths import ensure_writable, safe_name, unlike
+from sciastro.photometry.references import UNITS
 from sciastro.recipe.movers import read_summary
 from sciastro.recipe.photometry import Measured, PhotometryOptions, epoch_of, measure_target
 from sciastro.recipe.photometryframes import frame_tables
@@ -16,6 +17,7 @@ from sciastro.recipe.photometryimages import Given, Target, read_targets
 from sciastro.recipe.photometryplaces import gather, of_catalog
 from sciastro.recipe.photometrypsf import PsfRequest, PsfWork
 from sciastro.recipe.photometrywriting import row_of, write_measured, write_summary
+from sciastro.recipe.physical import flux_copy
 
 __all__ = ["Request", "photometry_run"]
 
@@ -32,6 +34,7 @@ class Request(Options):
     faintest: float | None = option(None, "Faintest star of that catalog.", unit="mag")
     frames: bool = option(False, "Also measure every frame of a run.")
     regions: bool = option(False, "Also write ds9 regions.")
+    bunit: str = option("none", "Also write images in this physical unit.", choices=("none", *UNITS))
 
 
 @dataclass
@@ -121,6 +124,7 @@ def photometry_run(
                     )
                 rows.append(row_of(measured, files) | (work.facts() if work is not None else {}))
                 _tell(measured, files, tell)
+                rows[-1]["physical"] = _physical(measured, request.bunit, folder, told)
         except SciastroError as error:
             failed.append(error)
             told.warn(f"{where}: left out: {error}")
@@ -141,6 +145,14 @@ def photometry_run(
             )
         )
     return write_summary(folder / "photometry.json", rows, told.warnings)
+
+
+def _physical(measured: Measured, unit: str, folder: Path, told: _Told) -> dict[str, Any] | None:
+    """Write the copy of an image in a physical unit, where it was asked for."""
+    path = measured.target.path
+    if unit == "none" or path is None:
+        return None
+    return flux_copy(path, unit, measured.zeropoint, folder, told.warn)
 
 
 def _targets(paths: Sequence[Path], given: Given) -> Iterator[tuple[str, Callable[[], Iterator[Target]]]]:

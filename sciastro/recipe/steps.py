@@ -41,6 +41,7 @@ from sciastro.measure.trails import TrailOptions
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.color import ColorOptions
 from sciastro.photometry.depth import DepthOptions
+from sciastro.photometry.references import UnitOptions
 from sciastro.photometry.steps import calibrate_color, calibrate_photometry
 from sciastro.photometry.zeropoint import ZeroPointOptions
 from sciastro.recipe.matching import MatchOptions
@@ -200,6 +201,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             writes=_names("zeropoint zeropoint_err color_term zeropoint_covariance"),
             in_memory=_names("zeropoint zeropoint_err color_term zeropoint_covariance"),
         ),
+        "photometry.units": Step(options=UnitOptions),
         "photometry.depth": Step(options=DepthOptions),
         "photometry.color": Step(
             options=ColorOptions,
