@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 __all__ = [
+    "SPOILED",
     "BandCalibration",
     "calibrate_bands",
     "calibrate_color",
@@ -47,7 +48,7 @@ _DEFAULT_APERTURE = ApertureOptions()
 _DEFAULT_ZEROPOINT = ZeroPointOptions()
 _DEFAULT_COLOR = ColorOptions()
 
-_SPOILED = int(
+SPOILED = int(
     Quality.SATURATED
     | Quality.DO_NOT_USE
     | Quality.NO_DATA
@@ -189,7 +190,7 @@ def _calibrators(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the matched rows that are fit to calibrate; crowded ones only where too few others are left."""
     flags, snr = np.asarray(table["flags"]), _own_snr(table)
-    sound = flags[matches.source] & _SPOILED == 0
+    sound = flags[matches.source] & SPOILED == 0
     bright = sound & (snr[matches.source] >= options.least_snr)
     sound = bright if bright.sum() >= options.min_stars else sound
     alone = sound & matches.lonely & (flags[matches.source] & int(SourceFlag.CROWDED) == 0)
@@ -320,7 +321,7 @@ def color_of_bands(
     for k, band in enumerate(rgb):
         table = sources[band]
         matches = _match(table, catalog, options.match_radius)
-        sound = np.asarray(table["flags"])[matches.source] & _SPOILED == 0
+        sound = np.asarray(table["flags"])[matches.source] & SPOILED == 0
         sound &= _own_snr(table)[matches.source] >= options.least_snr
         flux[matches.star[sound], k] = table["flux"].value[matches.source[sound]]
         err[matches.star[sound], k] = table["flux_err"].value[matches.source[sound]]

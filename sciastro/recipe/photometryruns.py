@@ -6,14 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from astropy.io import fits
+
 from sciastro.core.options import Options, option
 from sciastro.errors import FileError, OptionError, SciastroError, UsageError
 from sciastro.io.paths import ensure_writable, safe_name, unlike
+from sciastro.io.tables import export_table
 from sciastro.photometry.references import UNITS
 from sciastro.recipe.movers import read_summary
 from sciastro.recipe.photometry import Measured, PhotometryOptions, epoch_of, measure_target
 from sciastro.recipe.photometryframes import frame_tables
 from sciastro.recipe.photometryimages import Given, Target, read_targets
+from sciastro.recipe.photometrynight import night_of
 from sciastro.recipe.photometryplaces import gather, of_catalog
 from sciastro.recipe.photometrypsf import PsfRequest, PsfWork
 from sciastro.recipe.photometrywriting import row_of, write_measured, write_summary
@@ -133,9 +137,11 @@ def photometry_run(
             found = positions
             for measured, stem in frame_tables(run, found, request.catalog, request.faintest, options, given,
                                                told.warn):  # fmt: skip
-                files = write_measured(folder, unlike(safe_name(stem), taken), measured, formats)
+                name = unlike(safe_name(stem), taken)
+                files = write_measured(folder, name, measured, formats)
                 rows.append(row_of(measured, files))
                 _tell(measured, files, tell)
+                rows[-1]["night"] = _night(measured, run, given, options, folder / f"{name}_night.ecsv", told)
     if not rows:
         raise (
             failed[0]
@@ -145,6 +151,38 @@ def photometry_run(
             )
         )
     return write_summary(folder / "photometry.json", rows, told.warnings)
+
+
+def _night(
+    measured: Measured, run: Path, given: Given, options: PhotometryOptions, path: Path, told: _Told
+) -> dict[str, Any]:
+    """Tell the extinction of the night, and write the zero points of its frames."""
+    band = str(measured.table.meta.get("band", ""))
+    found = night_of(measured.table, band, given.site or _site_of(run), options)
+    row = found.as_dict()
+    if found.night is not None:
+        frames = found.night.frames.copy()
+        frames.meta |= {name: row[name] for name in ("extinction", "extinction_err", "above_atmosphere")}
+        row["frames"] = str(export_table(path, frames, "ecsv"))
+    if row["extinction"] is not None:
+        told.tell(
+            f"  extinction {row['extinction']:.3f} +- {row['extinction_err']:.3f} mag per airmass, zero point "
+            f"above the atmosphere {row['above_atmosphere'][0]:.3f} +- {row['above_atmosphere'][1]:.3f} mag"
+        )
+    else:
+        told.tell(f"  {found.reason}")
+    return row
+
+
+def _site_of(run: Path) -> tuple[float, float, float | None] | None:
+    """Return the site that the products of a run tell."""
+    for row in read_summary(run).get("products", []):
+        path = run / str(row.get("image"))
+        if path.suffix == ".fits" and path.is_file():
+            header = fits.getheader(path, 0)
+            if "SITELAT" in header and "SITELONG" in header:
+                return float(header["SITELAT"]), float(header["SITELONG"]), header.get("SITEELEV")
+    return None
 
 
 def _physical(measured: Measured, unit: str, folder: Path, told: _Told) -> dict[str, Any] | None:
