@@ -165,9 +165,10 @@ def _night(
         frames.meta |= {name: row[name] for name in ("extinction", "extinction_err", "above_atmosphere")}
         row["frames"] = str(export_table(path, frames, "ecsv"))
     if row["extinction"] is not None:
+        k, k_err, (above, err) = row["extinction"], row["extinction_err"], row["above_atmosphere"]
         told.tell(
-            f"  extinction {row['extinction']:.3f} +- {row['extinction_err']:.3f} mag per airmass, zero point "
-            f"above the atmosphere {row['above_atmosphere'][0]:.3f} +- {row['above_atmosphere'][1]:.3f} mag"
+            f"  extinction {k:.3f} +- {k_err:.3f} mag per airmass, zero point above the atmosphere "
+            f"{above:.3f} +- {err:.3f} mag"
         )
     else:
         told.tell(f"  {found.reason}")

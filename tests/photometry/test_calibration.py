@@ -1,5 +1,6 @@
 """Zero point, color term, extinction and field term against simulated truth; limits, units, real catalogs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable, Table
 
+from sciastro.core.quality import Quality
 from sciastro.errors import DatasetError, OptionError
 from sciastro.photometry.extinction import fit_extinction
 from sciastro.photometry.flags import SourceFlag
@@ -14,6 +16,7 @@ from sciastro.photometry.magnitudes import LimitOptions, calibrate_table, upper_
 from sciastro.photometry.matching import match_catalog
 from sciastro.photometry.references import AB_JY, flux_scale, surface_brightness
 from sciastro.photometry.robust import fit_linear, jackknife
+from sciastro.photometry.steps import calibrate_bands, calibrate_photometry
 from sciastro.photometry.systems import catalog_magnitudes
 from sciastro.photometry.zeropoint import ZeroPointOptions, fit_zeropoint
 
@@ -260,6 +263,73 @@ def test_bad_stars_are_refused_or_told():
     at, err = fit.at(fit.design(np.array([0.3, np.nan])))
     assert (at == fit.mag).all()
     assert err == pytest.approx(fit.err)
+
+
+def measured(n=40, *, flags=0, seed=1):
+    """Return a measured table and the catalog of the same stars, zero point 22.5, one arcmin apart."""
+    rng = np.random.default_rng(seed)
+    mag, color = rng.uniform(9, 13, n), rng.uniform(0.2, 1.4, n)
+    inst = mag - Z - C * (color - 0.7) + rng.normal(0, 0.01, n)
+    flux = 10 ** (-0.4 * inst)
+    places = {"ra": (10 + np.arange(n) / 60) * u.deg, "dec": np.zeros(n) * u.deg}
+    table = QTable(
+        {**places, "x": np.arange(n) * 1.0 * u.pix, "y": np.arange(n) * 1.0 * u.pix,
+         "flux": flux * u.electron / u.s, "flux_err": 0.01 * flux * u.electron / u.s,
+         "mag_inst": inst * u.mag, "mag_inst_err": np.full(n, 0.01) * u.mag,
+         "flags": np.full(n, flags, np.uint32)},
+        meta={"band": "V"},
+    )  # fmt: skip
+    catalog = QTable(
+        {**places, "mag": mag * u.mag, "mag_err": np.full(n, 0.01) * u.mag, "color": color * u.mag},
+        meta={"catalog": "stars", "system": "Johnson V"},
+    )
+    return table, catalog
+
+
+def test_why_there_is_no_zero_point():
+    table, catalog = measured()
+    assert calibrate_bands({"V": table}, catalog)["V"].zeropoint.mag == pytest.approx(Z, abs=0.02)
+    for band in ("Ha", "unheard of"):
+        assert f"no magnitude for filter {band!r}" in calibrate_bands({band: table}, catalog)[band].reason
+    lost = calibrate_bands({"V": table}, catalog, options=ZeroPointOptions(system="SDSS z"))["V"]
+    assert "the catalog does not lead to 'SDSS z'; known are Johnson U" in lost.reason
+    full, _ = measured(flags=int(Quality.SATURATED))
+    found = calibrate_bands({"V": full}, catalog)["V"]
+    assert found.reason == "none of 40 matched stars is sound (40 saturated)"
+    elsewhere = catalog.copy()
+    elsewhere["dec"] = elsewhere["dec"] + 1 * u.deg
+    assert calibrate_bands({"V": table}, elsewhere)["V"].reason == "no source is where a catalog star is"
+    blind = QTable(table[[name for name in table.colnames if name not in ("ra", "dec")]])
+    assert calibrate_bands({"V": blind}, catalog)["V"].reason == "the image has no world coordinates"
+    two = calibrate_bands({"V": table[:2]}, catalog)["V"]
+    assert two.reason == "2 matched stars have usable magnitudes; a zero point needs 3"
+    plain = catalog.copy()
+    plain["color"] = np.nan * u.mag
+    flat = calibrate_bands({"V": table}, plain)["V"].zeropoint
+    assert "no color term: 0 stars have colors" in flat.note
+    dark = table.copy()
+    dark["flux"], dark["mag_inst"] = -dark["flux"], np.nan * u.mag
+    assert "0 matched stars have usable magnitudes" in calibrate_bands({"V": dark}, catalog)["V"].reason
+
+
+def test_the_covariance_is_in_the_dataset_and_its_json():
+    import xarray as xr
+
+    table, catalog = measured()
+    ds = xr.Dataset(
+        {"image": (("band", "y", "x"), np.ones((2, 4, 5), "float32"), {"units": "electron / s"})},
+        coords={"band": ["V", "Ha"]},
+    )
+    out = calibrate_photometry(ds, sources={"V": table, "Ha": table}, catalog=catalog)
+    matrix = out["zeropoint_covariance"]
+    assert (matrix.attrs["units"], matrix.attrs["terms"]) == ("mag2", "zeropoint color")
+    told = json.loads(out["zeropoint"].attrs["details"])
+    np.testing.assert_array_equal(matrix.values[0], told["V"]["covariance"])
+    assert matrix.values[0, 0, 0] == pytest.approx(float(out["zeropoint_err"][0]) ** 2)
+    assert np.isnan(matrix.values[1]).all()
+    assert told["V"]["kind"] == "Vega"
+    assert told["V"]["err_empirical"] == pytest.approx(told["V"]["err"], rel=0.5)
+    assert "Ha" in told["Ha"]["reason"]
 
 
 # --- real catalogs ------------------------------------------------------------------------------
