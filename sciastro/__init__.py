@@ -16,6 +16,8 @@ __all__ = [
     "bjd_tdb",
     "calibrate_color",
     "calibrate_photometry",
+    "calibrate_sources",
+    "calibrate_table",
     "collect_masters",
     "compose",
     "cone",
@@ -23,6 +25,7 @@ __all__ = [
     "debayer",
     "examine",
     "find_sources",
+    "fit_extinction",
     "flag_cosmics",
     "flatten",
     "grade",
@@ -37,6 +40,7 @@ __all__ = [
     "resolve",
     "solve",
     "stack",
+    "transform_table",
     "variables",
 ]
 
@@ -50,6 +54,8 @@ _HOMES = {
     "bjd_tdb": "sciastro.astrometry.timing",
     "calibrate_color": "sciastro.photometry.steps",
     "calibrate_photometry": "sciastro.photometry.steps",
+    "calibrate_sources": "sciastro.photometry.calibrating",
+    "calibrate_table": "sciastro.photometry.magnitudes",
     "collect_masters": "sciastro.recipe.byhand",
     "compose": "sciastro.render.compose",
     "cone": "sciastro.recipe.catalogs",
@@ -57,6 +63,7 @@ _HOMES = {
     "debayer": "sciastro.calibrate.debayer",
     "examine": "sciastro.recipe.run",
     "find_sources": "sciastro.recipe.byhand",
+    "fit_extinction": "sciastro.photometry.extinction",
     "flag_cosmics": "sciastro.calibrate.cosmic",
     "flatten": "sciastro.render.background",
     "grade": "sciastro.integrate.grade",
@@ -71,6 +78,7 @@ _HOMES = {
     "resolve": "sciastro.recipe.naming",
     "solve": "sciastro.recipe.solvecalls",
     "stack": "sciastro.integrate.stack",
+    "transform_table": "sciastro.photometry.transformations",
     "variables": "sciastro.remote.variables",
 }
 

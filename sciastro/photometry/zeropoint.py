@@ -245,8 +245,9 @@ def fit_zeropoint(
         good &= known | ~known.any()
     if options.extinction is not None:
         inst = inst - options.extinction * (mass - _mean(mass[good]))
-    if options.spatial != "none":
-        good &= np.isfinite(px) & np.isfinite(py)
+    placed = np.isfinite(px) & np.isfinite(py)
+    if options.spatial != "none" and placed.any():
+        good &= placed
     if good.sum() < options.min_stars:
         return (
             None,
@@ -288,6 +289,8 @@ def _over_field(
     nothing = np.empty((len(values), 0))
     if options.spatial == "none":
         return None, 0, "", nothing
+    if not np.isfinite(x).all():
+        return None, 0, "the positions of the stars are unknown", nothing
     place = field_of(x, y, shape)
     if options.spatial == "auto":
         degree, why = degree_of_field(design, place.terms(x, y, 3), values, err, most=3, kappa=options.kappa)

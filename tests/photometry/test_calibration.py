@@ -8,8 +8,9 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable, Table
 
+import sciastro
 from sciastro.core.quality import Quality
-from sciastro.errors import DatasetError, OptionError
+from sciastro.errors import DatasetError, MatchError, OptionError
 from sciastro.photometry.extinction import fit_extinction
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.magnitudes import LimitOptions, calibrate_table, upper_limits
@@ -310,6 +311,28 @@ def test_why_there_is_no_zero_point():
     dark = table.copy()
     dark["flux"], dark["mag_inst"] = -dark["flux"], np.nan * u.mag
     assert "0 matched stars have usable magnitudes" in calibrate_bands({"V": dark}, catalog)["V"].reason
+
+
+def test_tables_in_tables_out():
+    table, catalog = measured(60)
+    catalog["id"] = [f"star {k}" for k in range(60)]
+    plain = QTable(table[["ra", "dec", "flux", "flux_err"]])
+    plain["flux"][0], plain["flux"][1] = 3 * plain["flux_err"][0], -plain["flux"][1]
+    out = sciastro.calibrate_sources(plain, catalog, band="V")
+    assert plain.colnames == ["ra", "dec", "flux", "flux_err"]
+    off = (out["mag"] - catalog["mag"]).value[2:]
+    assert np.abs(off).max() < 0.06
+    assert out.meta["zeropoint"]["system"] == "Johnson V"
+    assert list(out["catalog_id"][:2]) == ["star 0", "star 1"]
+    assert not out["calibrates"][:2].any()
+    assert out["calibrates"][2:].sum() >= 55
+    assert np.isfinite(out["mag_limit"][:2].value).all()
+    assert out["mag"].unit == u.mag
+    assert len(out.to_pandas()) == 60
+    with pytest.raises(MatchError, match="no magnitude for filter 'Ha'"):
+        sciastro.calibrate_sources(plain, catalog, band="Ha")
+    with pytest.raises(DatasetError, match="has no column flux_err"):
+        sciastro.calibrate_sources(QTable(plain[["ra", "dec", "flux"]]), catalog, band="V")
 
 
 def test_the_covariance_is_in_the_dataset_and_its_json():
