@@ -1,13 +1,14 @@
 """Solve rate, speed and false solutions, side by side with `solve-field` (astrometry.net), blind.
 
-    python benchmarks/solve.py [--only WORD] [--no-peer] [--cpulimit 60]     the table of real images
+    python benchmarks/solve.py [--only WORD] [--no-peer] [--cpulimit 60] [--jobs 1]     table of real images
     python benchmarks/solve.py --false 200                                   images that show no sky
     python benchmarks/solve.py --fields 150 [--degrees 1.0]                  star lists of random places
     python benchmarks/solve.py --hinted                                      24 megapixels with a hint
 
 Real images are those of ../shared/data whose place is known. Headers are stripped of everything that tells
 the place; both programs get the same files, one at a time, as processes of their own with everything that a
-process costs. Times are CPU times (user and system, children included).
+process costs. Times are CPU times (user and system, children included). The peer gets `--cpulimit` seconds of
+CPU per image for its search. With `--jobs` several images are worked at, each by one program at a time.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +102,7 @@ def timed(words, folder):
         return out.read().decode(errors="replace"), usage.ru_utime + usage.ru_stime
 
 
-def ours(case, room):
+def ours(case):
     """Return center or None, CPU seconds, and the answer."""
     words = [sys.executable, "-m", "sciastro", "solve", "--json", "--blind", "--no-write", str(case.path)]
     text, seconds = timed(words, Path.cwd())
@@ -110,8 +112,7 @@ def ours(case, room):
 
 def peer(case, room, limit):
     """Return the center that solve-field finds, or None, and CPU seconds."""
-    target = room / "peer.wcs"
-    target.unlink(missing_ok=True)
+    target = room / f"{case.path.stem}.peer.wcs"
     words = ["solve-field", "--no-plots", "--overwrite", "--cpulimit", str(limit), "--dir", str(room)]
     words += ["--new-fits", "none", "--solved", "none", "--match", "none", "--rdls", "none"]
     words += ["--corr", "none", "--index-xyls", "none", "--wcs", str(target), str(case.path)]
@@ -133,23 +134,27 @@ def told(found, case):
 
 def table(options):
     """Print the table of real images."""
-    rates, times, both = [0, 0], ([], []), []
+    rates, times, both, only = [0, 0], ([], []), [], []
     print(
         "| image | field [deg] | ours: error [arcsec] | CPU [s] | search [s] | engine | peer: error | CPU |"
     )
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         room = Path(name)
-        for case in cases(room):
-            if options.only and options.only not in case.name:
-                continue
-            mine, seconds, answer = ours(case, room)
+        todo = [case for case in cases(room) if options.only in case.name]
+
+        def work(case):
+            return ours(case), (None if options.no_peer else peer(case, room, options.cpulimit))
+
+        pool = ThreadPoolExecutor(options.jobs)
+        for case, done in zip(todo, pool.map(work, todo), strict=True):
+            mine, seconds, answer = done[0]
             text, right = told(mine, case)
             line = f"| {case.name} | {case.degrees:.2f} | {text} | {seconds:.1f} | {answer['seconds']:.1f} | "
             line += f"{answer['engine'] or answer['reason'][:60]} |"
             rates[0] += right
             if not options.no_peer:
-                theirs, other = peer(case, room, options.cpulimit)
+                theirs, other = done[1]
                 text, good = told(theirs, case)
                 rates[1] += good
                 line += f" {text} | {other:.1f} |"
@@ -157,8 +162,10 @@ def table(options):
                 times[1].append(other)
                 if right and good:
                     both.append((seconds, other))
+                if good and not right:
+                    only.append(case.name)
             print(line, flush=True)
-    print(f"solved: ours {rates[0]}, peer {rates[1]}")
+    print(f"right places: ours {rates[0]}, peer {rates[1]} of {len(todo)}; the peer alone: {only or 'none'}")
     for word, pairs in (("all", list(zip(*times, strict=True))), ("solved by both", both)):
         if pairs:
             a, b = np.median(np.array(pairs), axis=0)
@@ -172,6 +179,7 @@ def main():
     parser.add_argument("--only", default="", help="part of a file name")
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--cpulimit", type=int, default=60)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--false", type=int, default=0, dest="false_count")
     parser.add_argument("--seconds", type=float, default=60.0, help="allowed per picture without sky")
     parser.add_argument("--fields", type=int, default=0)

@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-from sciastro.astrometry.blindwide import SPENDING, Tally, grown, solved_by, wide_places
+from sciastro.astrometry.blindwide import Tally, grown, solved_by, wide_places
 from sciastro.astrometry.quads import QuadIndex
-from sciastro.astrometry.sky import Hint, StarsAt, catalog_stars
+from sciastro.astrometry.sky import Hint, StarsAt, catalog_stars, pixels_of
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import DEFAULTS, SolveOptions, image_stars, solve_field
+from sciastro.astrometry.verdict import SPENDING, log_chance
 from sciastro.core.stars import StarArray
+from sciastro.core.wcs import center, footprint_radius
 from sciastro.errors import SolveError
 from sciastro.kernels.quadsearch import find_places
 
@@ -39,7 +41,9 @@ FEWEST_WIDE = 20  # stars of a wide picture
 BRIGHT_SKY = 3000  # stars that its camera is fitted to
 CELLS = 4  # per axis, from which the stars are taken in turn
 Looks: TypeAlias = tuple[tuple[float, float], ...]
-LOOKS: Looks = ((0.01, 1.5), (0.025, 4.0))  # distance of alike codes, error of a star [pixel]: plain, bent
+# Distance of alike codes, error of a star [pixel]. Sharp, plain, bent pictures: the sharper, the fewer
+# candidates there are, and the fewer stars it takes to rule out chance.
+LOOKS: Looks = ((0.004, 1.5), (0.01, 1.5), (0.025, 4.0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,7 +214,7 @@ def solve_blind(
                 if isinstance(found, Solution):
                     return found
                 failed = f"; {found}"
-            if time.monotonic() > until:
+            if time.monotonic() > search.until:
                 raise _unsolved(kept, f"{failed}; the time was over", "Give more time (--seconds), or a")
     raise _unsolved(kept, failed)
 
@@ -223,17 +227,21 @@ def _unsolved(kept: Sequence[tuple[StarArray, Floats]], why: str, advice: str = 
     )
 
 
-def compiled(index: QuadIndex) -> QuadIndex:
-    """Return the index when all that searches it is compiled: seconds, once, that no search should pay."""
+def compiled(index: QuadIndex, *, thoroughly: bool = False) -> QuadIndex:
+    """Return the index when what searches it is compiled: seconds, once, that no search should pay.
+
+    `thoroughly` includes what only wide pictures need, which loads for a moment even where it is compiled.
+    """
     nothing = np.zeros((4, 2))  # makes no quads
     list(places(nothing[:3], (1, 1), index, Where(), first=2, last=3))
-    list(wide_places(nothing, (1, 1), index, first=0, last=1, goal=GOAL, tally=Tally(), until=0.0))
+    if thoroughly:
+        list(wide_places(nothing, (1, 1), index, first=0, last=1, goal=GOAL, tally=Tally(), until=0.0))
     return index
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Search:
-    """What all parts of a search share."""
+    """What all parts of a search share; compiling, where it comes to that, puts `until` off."""
 
     shape: tuple[int, int]
     index: QuadIndex
@@ -262,7 +270,7 @@ class _Search:
                     except SolveError as error:
                         yield f"a place with {odds} did not hold: {error.found}"
                         continue
-                    log_p = _log_alarm(found, self.tally)
+                    log_p = self._log_alarm(found, points)
                     if log_p > np.log10(self.options.false_alarm):
                         yield f"a place with {odds} may be chance (log10 p <= {log_p:.1f})"
                         continue
@@ -273,10 +281,33 @@ class _Search:
             if time.monotonic() > self.until:
                 return
 
+    def _log_alarm(self, found: Solution, points: Floats) -> float:
+        """Return a bound on log10 of the probability that a search like this one gives a false solution.
+
+        Two tests, which pay for each other: the bound of `solve_field`, which lets the fit bring three
+        coincidences about, so that one factor of its product is taken back for the quad, which brings four;
+        and `verdict.log_chance` of the brightest stars. What remains is multiplied by the candidates weighed
+        so far, k, and by `SPENDING`: the sum of ``false_alarm / (SPENDING k)`` over a search is at most the
+        false alarm that was asked for.
+        """
+        one = found.log_false_alarm * max(found.n_stars - 4, 0) / max(found.n_stars - 3, 1)
+        ra, dec = center(found.wcs, self.shape)
+        around = catalog_stars(
+            self.stars_at(ra, dec, footprint_radius(found.wcs, self.shape) * 1.02), self.epoch
+        )
+        there = pixels_of(found.wcs, around)
+        with np.errstate(invalid="ignore"):
+            on = np.all((there >= 0) & (there <= np.array([self.shape[1], self.shape[0]]) - 1), axis=1)
+        other = log_chance(there[on], points, self.shape, found.order)
+        return min(one, other) + float(np.log10(2 * SPENDING * max(self.tally.weighed, 1)))
+
     def wide(self, stars: StarArray, points: Floats, first: int, last: int) -> Iterator[Solution | str]:
         """Yield a solution of a wide distorted picture, or why a camera is none."""
         if self.where.radius < 180.0 or len(points) < FEWEST_WIDE:
             return
+        begin = time.monotonic()
+        compiled(self.index, thoroughly=True)
+        self.until += time.monotonic() - begin
         image = image_stars(stars, self.shape, self.options)
         sky = np.asarray(self.index.xyz[:BRIGHT_SKY], dtype=np.float64)
         for camera in wide_places(
@@ -293,18 +324,6 @@ class _Search:
                 better, image, around, self.tally, false_alarm=self.options.false_alarm, epoch=self.epoch
             )
             yield found or f"a camera with odds e^{camera.log_odds:.0f} did not hold"
-
-
-def _log_alarm(found: Solution, tally: Tally) -> float:
-    """Return a bound on log10 of the probability that a search like this one gives a false solution.
-
-    The bound of `solve_field` lets the fit bring three coincidences about; a quad that was looked for brings
-    four, so that one factor of its product is taken back. What remains is multiplied by the candidates
-    weighed so far, k, and by `SPENDING`: the sum of ``false_alarm / (SPENDING k)`` over a search is at most
-    the false alarm that was asked for.
-    """
-    free = max(found.n_stars - 4, 0) / max(found.n_stars - 3, 1)
-    return found.log_false_alarm * free + float(np.log10(SPENDING * max(tally.weighed, 1)))
 
 
 def _brightest(stars: StarArray) -> Floats:

@@ -21,15 +21,15 @@ from sciastro.astrometry.refine import fit_wcs
 from sciastro.astrometry.robust import Fit
 from sciastro.astrometry.sky import CatalogStars, pixels_of
 from sciastro.astrometry.solution import ImageStars, Refined, Solution, finished
+from sciastro.astrometry.verdict import SPENDING
 from sciastro.core import transform
 from sciastro.kernels.widesearch import find_wide
 
-__all__ = ["Camera", "Tally", "camera_wcs", "forget_large", "grown", "solved_by", "wide_places"]
+__all__ = ["Camera", "Tally", "camera_wcs", "grown", "solved_by", "wide_places"]
 
 Floats = npt.NDArray[np.float64]
 
 BENDS = (-0.08, -0.16, -0.04, -0.12, -0.2, -0.24, 0.0, -0.28, -0.32, 0.05)  # the likeliest first
-SMALLEST = 3.0  # degree: diameter of the quads compared
 NARROW, WIDE = np.radians(12.0), np.radians(62.0)  # half diagonals
 LENS_ROOM = 0.14  # bend that distortion may add to that of a gnomonic picture
 TOLERANCE, SIGMA, SHARE = 0.03, 3.0, 0.4
@@ -39,7 +39,6 @@ ORDER = 5  # of SIP
 FEWEST = 12  # pairs of a camera
 AROUND = 7  # stars around a place that are combined
 PAIR = 4.0  # pixel: between a star and its prediction
-SPENDING = 16.0  # sum of 1 / k up to nine million candidates
 
 
 @dataclass(slots=True)
@@ -56,40 +55,6 @@ class Camera:
     lens: Lens
     rotation: Floats
     log_odds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Large:
-    """The large quads of an index."""
-
-    codes: npt.NDArray[np.int16]
-    quads: npt.NDArray[np.int32]
-    slot_start: npt.NDArray[np.int64]
-
-
-_LARGE: list[tuple[QuadIndex, _Large]] = []  # of the index asked last: choosing them reads all of it
-
-
-def _large(index: QuadIndex) -> _Large:
-    for known, large in _LARGE:
-        if known is index:
-            return large
-    _LARGE[:] = [(index, _chosen(index))]
-    return _LARGE[0][1]
-
-
-def forget_large() -> None:
-    """Let go of the index asked last and of its large quads."""
-    _LARGE.clear()
-
-
-def _chosen(index: QuadIndex) -> _Large:
-    keep = index.level_low[index.level_of] >= SMALLEST
-    before = np.concatenate([[0], np.cumsum(keep)])
-    return _Large(
-        np.ascontiguousarray(index.codes[keep]), np.ascontiguousarray(index.quads[keep]),
-        before[index.slot_start],
-    )  # fmt: skip
 
 
 def wide_places(
@@ -110,7 +75,6 @@ def wide_places(
     tally
         Counts what is weighed.
     """
-    large = _large(index)
     half = np.array([shape[1], shape[0]]) / 2
     radius = float(np.hypot(*half))
     middle = half - 0.5
@@ -128,8 +92,8 @@ def wide_places(
                     place = np.zeros(11)
                     done = find_wide(
                         x, y, faintest, half[0], half[1], bend, TOLERANCE, SIGMA, SHARE, low, high,
-                        large.codes, large.quads, large.slot_start, index.xyz, min(SKY, len(index.xyz)), goal,
-                        place,
+                        index.large_codes, index.large_quads, index.large_slot_start, index.xyz,
+                        min(SKY, len(index.xyz)), goal, place,
                     )  # fmt: skip
                     tally.weighed += int(place[10])
                     if done:

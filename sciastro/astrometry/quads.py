@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.kernels.quads import PLENTY, SIDES, UNIT, list_quads, sort_codes
+from sciastro.kernels.quads import SIDES, list_quads, sort_codes
 from sciastro.kernels.skycells import sort_cells, thin_out
 
 __all__ = ["LOWEST", "QuadIndex", "build_index"]
@@ -20,9 +20,10 @@ Floats = npt.NDArray[np.float64]
 
 LOWEST, HIGHEST = 0.2, 26.0  # degree: least diameters of the smallest and the largest quads
 FINE, PER_FINE = 0.5, 2  # side of a thinning cell over the diameter, and stars kept of each
-CROWD, REUSE = 10, 8  # stars around a place that are combined; how often a star may be used
+CROWD, PLENTY = 10, 3  # stars around a place that are combined; times as many quads and uses in a sparse one
 SPARSE = 40.0  # stars per square degree below which their combinations are listed more fully
-FORMAT = 2
+LARGE = 3.0  # degree: least diameter of the quads that wide pictures are compared with
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class QuadIndex:
         (level + 1) first entry of every level; (entry) stars of the level, cell by cell.
     first_band, bands, first_cell, cell_start
         Cells on the sky, level by level: (level + 1) first entry, first cell of every band, and so on.
+    large_codes, large_quads, large_slot_start
+        `codes`, `quads` and `slot_start` of the quads of `LARGE` and more alone.
     """
 
     level_low: Floats
@@ -58,6 +61,9 @@ class QuadIndex:
     first_cell: npt.NDArray[np.int64]
     cell_start: npt.NDArray[np.int32]
     cell_star: npt.NDArray[np.int32]
+    large_codes: npt.NDArray[np.int16]
+    large_quads: npt.NDArray[np.int32]
+    large_slot_start: npt.NDArray[np.int32]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything by name, to be stored."""
@@ -77,7 +83,12 @@ def _bands(side: float) -> npt.NDArray[np.int64]:
 
 def quads_per_place(low: float) -> int:
     """Return how many quads a cell gets: few where there are very many cells."""
-    return 5 if low < 0.5 else 6 if low < 1.2 else 10
+    return 5 if low < 0.25 else 10 if low < 0.6 else 6 if low < 1.2 else 10
+
+
+def _reuse(low: float) -> int:
+    """Return how often a star may be used: most for quads of half the smallest frames, which show few."""
+    return 16 if 0.25 < low < 0.6 else 8
 
 
 def _sparse(low: float) -> int:
@@ -105,15 +116,21 @@ def build_index(
     parts: list[dict[str, npt.NDArray[Any]]] = []
     for low in lows:
         parts.append(_level(ra, dec, float(low)))
-    codes, quads, cell_star = (_all(parts, name) for name in ("codes", "quads", "cell_star"))
     level = np.repeat(np.arange(len(lows), dtype=np.uint8), [len(part["codes"]) for part in parts])
+    codes, quads = (_all(parts, name) for name in ("codes", "quads"))
+    for part in parts:  # gigabytes, with all that is made of them below
+        del part["codes"], part["quads"]
     start = np.zeros(int(np.prod(SIDES)) + 1, np.int32)
     slots = np.empty(len(codes), np.int32)
     sort_codes(codes, start, slots)
+    codes, quads, level = codes[slots], quads[slots], level[slots]
+    large = lows[level] >= LARGE
+    before = np.concatenate([[0], np.cumsum(large)]).astype(np.int32)
     return QuadIndex(
-        level_low=lows, codes=np.round(codes[slots] * UNIT).astype(np.int16), quads=quads[slots],
-        level_of=level[slots], slot_start=start, xyz=_vectors(ra, dec).astype(np.float32),
-        first_star=_first(parts, "cell_star"), cell_star=cell_star, first_band=_first(parts, "bands"),
+        large_codes=codes[large], large_quads=quads[large], large_slot_start=before[start],
+        level_low=lows, codes=codes, quads=quads, level_of=level, slot_start=start,
+        xyz=_vectors(ra, dec).astype(np.float32), first_star=_first(parts, "cell_star"),
+        cell_star=_all(parts, "cell_star"), first_band=_first(parts, "bands"),
         bands=_all(parts, "bands"), first_cell=_first(parts, "cell_start"),
         cell_start=_all(parts, "cell_start"),
     )  # fmt: skip
@@ -142,8 +159,8 @@ def _level(ra: Floats, dec: Floats, low: float) -> dict[str, npt.NDArray[Any]]:
     start, star = np.empty(int(bands[-1]) + 1, np.int32), np.empty(rows.size, np.int32)
     sort_cells(ra, dec, low, bands, start, star)
     most = quads_per_place(low)
-    room = int(min(PLENTY * most * bands[-1], 12 * ra.size))
-    quads, codes = np.empty((room, 4), np.int32), np.empty((room, 4), np.float32)
+    room = int(min(PLENTY * most * bands[-1], 20 * ra.size))
+    quads, codes = np.empty((room, 4), np.int32), np.empty((room, 4), np.int16)
     n = list_quads(
         ra,
         dec,
@@ -155,8 +172,9 @@ def _level(ra: Floats, dec: Floats, low: float) -> dict[str, npt.NDArray[Any]]:
         star,
         most,
         CROWD,
-        REUSE,
+        _reuse(low),
         _sparse(low),
+        PLENTY,
         quads,
         codes,
     )

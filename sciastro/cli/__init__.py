@@ -60,7 +60,9 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
-    # Looking for circles of garbage while libraries are loaded takes a tenth of the loading.
+    # Looking for circles of garbage while libraries are loaded takes a tenth of the loading: none until the
+    # work begins (`common.guarded`), and seldom then.
+    gc.disable()
     gc.set_threshold(100_000, 20, 50)
     # Nor is it worth half a second, in the end, to look through all that goes with the process anyway.
     atexit.register(gc.freeze)

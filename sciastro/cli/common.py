@@ -1,5 +1,6 @@
 """What the commands share: exit codes, progress bars, logs."""
 
+import gc
 import json
 import logging
 import os
@@ -9,22 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from sciastro.errors import SciastroError
 from sciastro.io.paths import output_errors
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 __all__ = [
     "Bars",
@@ -52,6 +47,8 @@ def guarded(*, resumable: bool = False) -> Iterator[None]:
     resumable
         Whether the same command can go on with ``--resume``.
     """
+    gc.freeze()  # what is loaded stays
+    gc.enable()
     try:
         yield
     except SciastroError as error:
@@ -149,6 +146,15 @@ class Bars:
     """
 
     def __init__(self, *, quiet: bool) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
         self._bars = Progress(
             TextColumn("{task.description:<26}"),
             BarColumn(bar_width=32),

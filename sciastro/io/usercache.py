@@ -4,11 +4,14 @@ The folder is ``$SCIASTRO_CACHE``, else ``$XDG_CACHE_HOME/sciastro``, else ``~/.
 in it can be deleted at any time; it is made again when it is needed.
 """
 
+import contextlib
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,12 @@ import numpy.typing as npt
 
 from sciastro.io.paths import atomic_path, output_errors
 
-__all__ = ["Notes", "cache_folder", "kept_arrays", "keep_arrays"]
+__all__ = ["Notes", "cache_folder", "keep_arrays", "kept_arrays", "one_at_a_time"]
+
+log = logging.getLogger(__name__)
+
+LONGEST = 300.0  # seconds that one process waits for another
+POLL = 0.1
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -76,6 +84,48 @@ def keep_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
         finally:
             shutil.rmtree(room, ignore_errors=True)
     return target
+
+
+@contextlib.contextmanager
+def one_at_a_time(name: str, *, longest: float = LONGEST) -> Iterator[None]:
+    """Hold `name` for this process inside the block; who comes second waits, and looks for what is kept.
+
+    The system lets go when the holder ends, however it ends. Nothing is held where the folder cannot be
+    written, where the file system (or Windows) knows no such locks, and when `longest` [s] is over: what is
+    made twice is only slow.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    path = cache_folder() / f".{name}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
+        yield
+        return
+    try:
+        until = time.monotonic() + longest
+        said = False
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    break
+                if not said:
+                    log.warning("another process is making %s: waiting for it", name)
+                said = True
+                time.sleep(POLL)
+                continue
+            except OSError:  # no locks on this file system
+                pass
+            break
+        yield
+    finally:
+        os.close(descriptor)  # the file stays: removing it would let two processes lock two files of one name
 
 
 class Notes:

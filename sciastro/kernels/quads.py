@@ -11,7 +11,6 @@ CELL = 0.03  # side of a cell of the code space
 SIDES = (34, 60, 34, 60)  # cells along x and y of C and D: x from 0 to 1, y from -0.9 to 0.9
 LOW = -0.9
 UNIT = 30000.0  # of the integers that codes are stored as
-PLENTY = 3
 AMBIGUOUS = 0.985  # two sides this equal cannot be told apart
 
 
@@ -73,7 +72,7 @@ def _slot(code):
     b = int((code[1] - LOW) / CELL)
     c = int(code[2] / CELL)
     d = int((code[3] - LOW) / CELL)
-    if a < 0 or b < 0 or c < 0 or d < 0:
+    if a < 0 or b < 0 or c < 0 or d < 0 or code[1] < LOW or code[3] < LOW:
         return -1
     if a >= SIDES[0] or b >= SIDES[1] or c >= SIDES[2] or d >= SIDES[3]:
         return -1
@@ -81,7 +80,9 @@ def _slot(code):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse, sparse, quads, codes):
+def list_quads(
+    ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse, sparse, plenty, quads, codes
+):
     """List quads of stars over the whole sky, the brightest of every cell, `low` to `low` sqrt(2) wide.
 
     Parameters
@@ -98,13 +99,13 @@ def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse,
         Brightest stars around a cell that are combined.
     reuse
         How often a star may be used.
-    sparse
-        Where fewer stars than this lie around a cell, there are `PLENTY` times as many quads and uses: a
+    sparse, plenty
+        Where fewer stars than this lie around a cell, there are so many times as many quads and uses: a
         frame shows few of the stars there, and must hold all four of a quad.
     quads
         Output int32[quad, 4]: stars A, B, C, D.
     codes
-        Output float32[quad, 4].
+        Output int16[quad, 4] in 1 / `UNIT`.
 
     Returns
     -------
@@ -126,7 +127,7 @@ def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse,
             if n < 4:
                 continue
             _insertion(near, n)
-            plenty = PLENTY if n < sparse else 1
+            times = plenty if n < sparse else 1
             n = min(n, crowd)
             cd, sd = np.cos(np.radians(dec0)), np.sin(np.radians(dec0))
             for k in range(n):
@@ -139,13 +140,13 @@ def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse,
                 for k in range(2, last):
                     for j in range(1, k):
                         for i in range(j):
-                            if made >= most * plenty or count >= quads.shape[0]:
+                            if made >= most * times or count >= quads.shape[0]:
                                 break
                             pick[0], pick[1], pick[2], pick[3] = i, j, k, last
                             spent = False
                             for m in range(4):
                                 px[m], py[m] = qx[pick[m]], qy[pick[m]]
-                                spent = spent or used[near[pick[m]]] >= reuse * plenty
+                                spent = spent or used[near[pick[m]]] >= reuse * times
                             if spent:
                                 continue
                             length = quad_code(px, py, code, corner, True)
@@ -157,7 +158,7 @@ def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse,
                                 continue
                             for m in range(4):
                                 quads[count, m] = near[pick[corner[m]]]
-                                codes[count, m] = code[m]
+                                codes[count, m] = np.int16(np.round(code[m] * UNIT))
                                 used[near[pick[m]]] += 1
                             count += 1
                             made += 1
@@ -166,14 +167,19 @@ def list_quads(ra, dec, xyz, low, side, bands, start, order, most, crowd, reuse,
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def sort_codes(codes, start, order):
-    """Sort codes into the cells of the code space; `start` int32[cell + 1], `order` int32[quad]."""
+    """Sort codes (1 / `UNIT`) into cells of the code space; `start` int32[cell + 1], `order` int32[quad]."""
     start[:] = 0
+    code = np.empty(4)
     for q in range(codes.shape[0]):
-        start[_slot(codes[q]) + 1] += 1
+        for m in range(4):
+            code[m] = codes[q, m] / UNIT
+        start[max(_slot(code), 0) + 1] += 1
     for c in range(start.size - 1):
         start[c + 1] += start[c]
     fill = start[:-1].copy()
     for q in range(codes.shape[0]):
-        c = _slot(codes[q])
+        for m in range(4):
+            code[m] = codes[q, m] / UNIT
+        c = max(_slot(code), 0)  # rounded over the edge: found by nobody
         order[fill[c]] = q
         fill[c] += 1

@@ -29,7 +29,6 @@ from sciastro.errors import OutputError, SolveError, UsageError
 from sciastro.io.reference import catalog_info, cone
 from sciastro.io.usercache import Notes, cache_folder
 from sciastro.recipe.solvereading import Field
-from sciastro.remote.nova import KEY_NAME, NOVA, ask_nova
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -49,6 +48,8 @@ Engine = Callable[[PlateQuery, float], "WCS"]
 
 
 def _nova(query: PlateQuery, until: float) -> "WCS":
+    from sciastro.remote.nova import KEY_NAME, NOVA, ask_nova  # and what HTTPS needs
+
     config = user_config()
     key = os.environ.get(KEY_NAME, "").strip() or config.nova_key
     return ask_nova(query, key=key, until=until, memory=_Memory(), url=config.nova_url or NOVA)

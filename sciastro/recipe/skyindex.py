@@ -7,11 +7,10 @@ from functools import lru_cache
 
 from sciastro.astrometry import quads
 from sciastro.astrometry.blind import compiled
-from sciastro.astrometry.blindwide import forget_large
 from sciastro.astrometry.quads import QuadIndex, build_index
 from sciastro.errors import OutputError
 from sciastro.io.reference import catalog_info, star_positions
-from sciastro.io.usercache import keep_arrays, kept_arrays
+from sciastro.io.usercache import Arrays, keep_arrays, kept_arrays, one_at_a_time
 
 __all__ = ["MAKING_BYTES", "SEARCHING_BYTES", "forget_sky_index", "sky_index", "sky_index_is_kept"]
 
@@ -31,35 +30,44 @@ def _name() -> str:
 
 def sky_index_is_kept() -> bool:
     """Return whether the index is there already, so that nobody has to wait for it."""
-    return kept_arrays(_name(), tuple(field.name for field in fields(QuadIndex))) is not None
+    return _kept() is not None
 
 
 @lru_cache(maxsize=1)
 def sky_index() -> QuadIndex:
     """Return the index, ready to be searched; the first call ever takes about 15 s and 300 MB of disk.
 
-    Every kernel that searches it is compiled then, too. Where the cache cannot be written the index lives in
-    memory, and the log says so.
+    Every kernel that searches it is compiled then, too. Of several processes that need it at once, one makes
+    it and the others wait. Where the cache cannot be written the index lives in memory, and the log says so.
     """
-    names = tuple(field.name for field in fields(QuadIndex))
-    kept = kept_arrays(_name(), names)
-    if kept is None:
-        log.warning("building the index of star patterns: about 15 s, once")
-        index = build_index(*star_positions())
-        try:
-            keep_arrays(_name(), index.arrays())
-        except OutputError as error:
-            log.warning("%s", error)
-            for array in index.arrays().values():
-                array.flags.writeable = False  # one signature of the kernels, mapped or not
-            return compiled(index)
-        kept = kept_arrays(_name(), names)
-        if kept is None:
-            return compiled(index)
-    return compiled(QuadIndex(**kept))
+    kept = _kept()
+    if kept is not None:
+        return compiled(QuadIndex(**kept))
+    with one_at_a_time(_name()):
+        kept = _kept()  # another process may have been faster
+        index = _made() if kept is None else QuadIndex(**kept)
+    return compiled(index, thoroughly=True)
+
+
+def _kept() -> Arrays | None:
+    return kept_arrays(_name(), tuple(field.name for field in fields(QuadIndex)))
+
+
+def _made() -> QuadIndex:
+    """Return the index after making it; memory-mapped where it can be kept."""
+    log.warning("building the index of star patterns: about 15 s, once")
+    index = build_index(*star_positions())
+    for array in index.arrays().values():
+        array.flags.writeable = False  # one signature of the kernels, mapped or not
+    try:
+        keep_arrays(_name(), index.arrays())
+    except OutputError as error:
+        log.warning("%s", error)
+        return index
+    kept = _kept()
+    return index if kept is None else QuadIndex(**kept)
 
 
 def forget_sky_index() -> None:
     """Let go of the index, whose pages count as memory of the process; the next call maps it again."""
     sky_index.cache_clear()
-    forget_large()

@@ -15,7 +15,6 @@ from sciastro.errors import FileError
 from sciastro.io.fits import FitsReader
 from sciastro.io.fitscube import read_brightness
 from sciastro.io.headers import FrameFacts, facts_from_header
-from sciastro.io.raster import read_raster
 from sciastro.io.reader import probe, read_pixels
 from sciastro.measure.stars import DetectOptions, measure_plane
 
@@ -136,6 +135,8 @@ def read_field(path: Path) -> Field:
 
 def _picture(path: Path) -> Field:
     """Return the brightness of a picture in levels of 8 bits, about what its noise is counted in."""
+    from sciastro.io.raster import read_raster  # and Pillow with it, which FITS can do without
+
     plane = 255.0 * read_raster(path).mean(axis=2, dtype=np.float32)
     return from_pixels(plane, top_down=True, where=str(path))
 
