@@ -4,7 +4,7 @@ Reads ``image`` (band, y, x), or ``signal`` or ``raw`` (frame, y, x); writes the
 or a star list it returns the solution. The ways are those of the command: hints first, then the whole sky.
 """
 
-import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +24,10 @@ from sciastro.core.stars import STAR_DTYPE, StarArray
 from sciastro.core.timescales import julian_year
 from sciastro.core.vocabulary import require
 from sciastro.core.wcs import resampled, text_to_wcs, wcs_to_text
-from sciastro.errors import DatasetError, SolveError, UsageError
+from sciastro.errors import DatasetError, UsageError
 from sciastro.measure.stars import DetectOptions, measure_plane
 from sciastro.recipe.solveanswer import file_wcs
+from sciastro.recipe.solveframes import solve_frames
 from sciastro.recipe.solvereading import Field, by_twos, from_stars, read_field
 from sciastro.recipe.solving import Question, solve_one
 
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     Place: TypeAlias = Hint | WCS | SkyCoord | Solution | Sequence[float]
 
 __all__ = ["solve"]
-
-log = logging.getLogger(__name__)
 
 # Columns of `Solution.matched` in pixels: of the grid, and lengths on it.
 PLACES, LENGTHS = ("x", "y", "x_fit", "y_fit"), ("dx", "dy", "radius", "sigma", "error")
@@ -92,7 +91,8 @@ def solve(
     -------
     Dataset or Solution
         Of a dataset with ``image``: itself with the scalar coordinate ``wcs`` (rms [arcsec], number of stars
-        and engine in its attributes). Of frames: with ``wcs`` per frame, empty where one cannot be solved.
+        and engine in its attributes). Of frames: with ``wcs`` per frame, empty where one cannot be solved;
+        one frame is solved and the others by their registration to it, each refined by its own stars.
         Of a file or a table: the solution; its ``wcs`` is on the pixels of the file.
 
     Raises
@@ -292,32 +292,32 @@ def _solve_frames(
     epoch: float | None,
     catalog: "QTable | None",
 ) -> "xr.Dataset":
-    """Give every frame its own world coordinates; each is a hint for the next."""
+    """Give every frame its own world coordinates: one is solved, the others by their registration to it."""
     name = v.SIGNAL.name if v.SIGNAL.name in frames.variables else v.RAW.name
     require(frames, v.SIGNAL if name == v.SIGNAL.name else v.RAW)
     count = frames.sizes["frame"]
     before = np.asarray(frames["wcs"].values).astype(str) if "wcs" in frames.variables else [""] * count
-    texts: list[str] = []
-    last: WCS | None = None
-    problem: SolveError | None = None
+    given = question.given.wcs if question.given is not None else None
+    fields, questions = list[Field](), list[Question]()
     for k in range(count):
         field = _frame_field(frames, name, k, detect)
         field = replace(field, year=epoch or _year(frames, k), catalog=catalog)
-        known = last or (question.given.wcs if question.given is not None else None) or _wcs_of(before[k])
-        asked = question if known is None else replace(question, given=Hint(wcs=known))
-        try:
-            solution = solve_one(_with_wcs(field, asked), asked)
-        except SolveError as error:
-            log.warning("frame %d: %s", k, error)
-            problem = error
-            texts.append("")
-            continue
-        last = file_wcs(solution, field)
-        texts.append(wcs_to_text(last))
+        known = given or _wcs_of(before[k])
+        questions.append(question if known is None else replace(question, given=Hint(wcs=known)))
+        fields.append(_with_wcs(field, questions[k]))
+    places = solve_frames(fields, questions)
+    texts = [
+        "" if place.wcs is None else wcs_to_text(resampled(place.wcs, scale=float(field.step)))
+        for place, field in zip(places, fields, strict=True)
+    ]
+    problem = next((place.reason for place in places if place.reason is not None), None)
     if problem is not None and not any(texts):
         raise problem
     out = frames.assign_coords(wcs=v.labeled(v.WCS, np.array(texts, dtype=np.str_)))
-    return record(out, "astrometry.solve", question.options, n_frames=sum(map(bool, texts)))
+    how = Counter(place.how for place in places)
+    return record(
+        out, "astrometry.solve", question.options, n_frames=sum(map(bool, texts)), n_carried=how["carried"]
+    )
 
 
 def _frame_field(frames: "xr.Dataset", name: str, k: int, detect: DetectOptions | None) -> Field:

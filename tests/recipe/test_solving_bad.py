@@ -9,7 +9,7 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable
 from no_skies import KINDS, picture
-from PIL import Image
+from PIL import Image, ImageFilter
 from small_nights import command
 
 from sciastro.astrometry import blind
@@ -206,6 +206,70 @@ def test_a_series_goes_on_from_the_frame_before(plane, tmp_path):
     first, second = solve_files(paths, Question(write=False, seconds=20.0))
     assert (first.engine, second.engine) == ("blind", "previous")
     assert second.solved and second.center_deg != first.center_deg
+
+
+def lines(image, rng):
+    """Three satellites: two steady, one that tumbles; brighter than most stars, from edge to edge."""
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    for number in range(3):
+        angle, middle = rng.uniform(0, np.pi), rng.uniform(0.3, 0.7, 2) * SHAPE
+        across = (columns - middle[1]) * np.sin(angle) - (rows - middle[0]) * np.cos(angle)
+        along = (columns - middle[1]) * np.cos(angle) + (rows - middle[0]) * np.sin(angle)
+        light = 400.0 if number < 2 else 500.0 * (np.sin(along / 12.0) > 0.3)
+        image = image + light * np.exp(-(across**2) / (2 * 1.6**2))
+    return image
+
+
+def planet(image, rng):
+    """A saturated disk with its glow, a bleeding column and four moons in a row."""
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    away = np.hypot(columns - 300, rows - 180)
+    image = image + 3e5 * (away < 20) + 4000.0 / (1 + (away / 20) ** 3)
+    image[60:320, 298:303] += 9e4
+    for x in (235, 262, 352, 390):
+        image = image + 1e4 * np.exp(-((columns - x) ** 2 + (rows - 190) ** 2) / 3.2)
+    return np.minimum(image, 65535.0)
+
+
+def nebula(image, rng):
+    """A nebula with knots that look like wide stars, and a star with spikes that saturates."""
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    for _ in range(25):
+        x, y, width = rng.uniform(100, 400), rng.uniform(80, 320), rng.uniform(6, 50)
+        image = image + rng.uniform(20, 150) * np.exp(
+            -((columns - x) ** 2 + (rows - y) ** 2) / (2 * width**2)
+        )
+    x, y = np.abs(columns - 150), np.abs(rows - 250)
+    image = image + 2e5 / (1 + (np.hypot(x, y) / 3) ** 3)
+    return np.minimum(image + 3e3 * ((x < 1.5) & (y < 70) | (y < 1.5) & (x < 70)), 65535.0)
+
+
+def hot(image, rng):
+    """Three hundred hot pixels and two bad columns."""
+    image = image.copy()
+    image.ravel()[rng.integers(0, image.size, 300)] += rng.uniform(300, 5e4, 300)
+    image[:, [77, 411]] += 2000
+    return image
+
+
+@pytest.mark.parametrize("name", ["fits", "jpeg"])
+@pytest.mark.parametrize("disturbed", [lines, planet, nebula, hot], ids=lambda one: one.__name__)
+def test_satellites_planets_nebulae_and_hot_pixels_hide_no_field(disturbed, name, plane, tmp_path):
+    """As FITS, and as a picture that was stretched, denoised and compressed."""
+    image = disturbed(plane.astype(np.float64), np.random.default_rng(7)).astype(np.float32)
+    path = tmp_path / f"a.{name}"
+    if name == "fits":
+        fits.PrimaryHDU(image).writeto(path)
+    else:
+        shown = np.arcsinh((image - 190.0) / 60.0)
+        shown = np.clip(255 * shown / shown.max(), 0, 255).astype(np.uint8)
+        picture = Image.fromarray(shown[::-1]).filter(ImageFilter.MedianFilter(3))  # first row on top
+        picture.save(path, quality=80)
+    one = solved(path)
+    assert one.solved, one.reason
+    east = (one.center_deg[0] - RA) * np.cos(np.radians(DEC))
+    assert np.hypot(east, one.center_deg[1] - DEC) * 3600 < 1.5 * SCALE
+    assert one.scale_arcsec_px == pytest.approx(SCALE, rel=3e-3) and one.log_odds > 7
 
 
 def test_an_index_that_cannot_be_kept_lives_in_memory(monkeypatch, tmp_path, sky, caplog):
