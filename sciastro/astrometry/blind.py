@@ -37,6 +37,8 @@ DEPTHS = (3, 14, 26, 44)  # image stars that are combined to quads: all lists to
 VOTERS = 60  # image stars that vote
 SHARE = 0.4  # of the image stars that are in no catalog
 FEW = 30  # brightest image stars of a second judgement, which a field of few catalog stars needs
+LONG = 0.9  # eccentricity of what is no round star: axes as 1 to 2.3
+FEW_LONG, ENOUGH_ROUND = 5, 12  # long ones that may hide the others, and round ones to go on with
 FEWEST_WIDE = 20  # stars of a wide picture
 BRIGHT_SKY = 3000  # stars that its camera is fitted to
 CELLS = 4  # per axis, from which the stars are taken in turn
@@ -199,28 +201,38 @@ def solve_blind(
         Where no place is beyond doubt; says what was tried. A guess is never returned.
     """
     tally, bounds = Tally(), where or Where()
-    kept: list[tuple[StarArray, Floats]] = []
+    made: list[list[tuple[StarArray, Floats]]] = []
     failed = ""
     search = _Search(shape, index, stars_at, epoch, bounds, until, options, tally)
     for first, last in pairwise(DEPTHS):
         for number, make in enumerate(lists):
-            if number == len(kept):
-                stars = make()
-                kept.append((stars, _brightest(stars)))
-            stars, points = kept[number]
-            for found in chain(
-                search.narrow(stars, points, first, last), search.wide(stars, points, first, last)
-            ):
-                if isinstance(found, Solution):
-                    return found
-                failed = f"; {found}"
-            if time.monotonic() > search.until:
-                raise _unsolved(kept, f"{failed}; the time was over", "Give more time (--seconds), or a")
-    raise _unsolved(kept, failed)
+            if number == len(made):
+                made.append([(stars, _brightest(stars)) for stars in _with_and_without_trails(make())])
+            for stars, points in made[number]:
+                for found in chain(
+                    search.narrow(stars, points, first, last), search.wide(stars, points, first, last)
+                ):
+                    if isinstance(found, Solution):
+                        return found
+                    failed = f"; {found}"
+                if time.monotonic() > search.until:
+                    raise _unsolved(made, f"{failed}; the time was over", "Give more time (--seconds), or a")
+    raise _unsolved(made, failed)
 
 
-def _unsolved(kept: Sequence[tuple[StarArray, Floats]], why: str, advice: str = "Give a") -> SolveError:
-    most = max(len(points) for _, points in kept)
+def _with_and_without_trails(stars: StarArray) -> list[StarArray]:
+    """Return the list, before it that of its round stars where satellites (or columns) may hide them.
+
+    A trail is found as a row of very long stars, brighter than most. Where all stars are long, they trailed.
+    """
+    long = stars["eccentricity"] > LONG
+    if long.sum() < FEW_LONG or (~long).sum() < max(ENOUGH_ROUND, 0.1 * stars.size):
+        return [stars]
+    return [stars[~long], stars]
+
+
+def _unsolved(made: Sequence[list[tuple[StarArray, Floats]]], why: str, advice: str = "Give a") -> SolveError:
+    most = max(len(points) for lists in made for _, points in lists)
     return SolveError(
         f"the field is not solved: {most} image stars, no pattern of the sky is beyond doubt{why}.",
         remedy=f"{advice} rough center and scale (--ra, --dec, --scale), or a longer exposure.",

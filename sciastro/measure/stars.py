@@ -38,6 +38,7 @@ LOOK_ROWS = 0.18  # share of the rows of the first look
 LOOK_STARS = 150  # stars that set the width of the frame
 LADDER = (2.0, 3.0, 4.5, 6.5, 9.0, 13.0)  # widths tried where few stars tell theirs [pixel]
 ENOUGH = 25  # stars below which the first look takes the whole frame
+LONG, TRAILS, TRAILED = 0.9, 0.2, 0.1  # eccentricity; shares of long and of round ones that tell trails
 COLUMN = {name: i for i, name in enumerate(COLUMNS)}
 
 
@@ -258,6 +259,7 @@ def _first_look(plane: _Plane, options: DetectOptions) -> float:
         )
         if not good.any():
             return fwhm
+        good = _but_trails(stars, good)
         before, fwhm = fwhm, float(np.clip(np.median(stars["fwhm"][good]), 1.2, 30.0))
         if abs(fwhm / before - 1) < 0.06:
             break
@@ -349,12 +351,24 @@ def _believed(
         if loose or ok.sum() < 5:
             return np.asarray(ok)
         saturated = (stars["quality"] & int(Quality.SATURATED)) != 0
-        typical = np.median(stars["fwhm"][ok & ~saturated]) if (ok & ~saturated).any() else fwhm
+        usual = _but_trails(stars, ok & ~saturated)
+        typical = np.median(stars["fwhm"][usual]) if usual.any() else fwhm
         spurious = (stars["fwhm"] < 0.6 * typical) & (
             stars["snr"] > 10
         )  # cosmic rays are sharper than the optics
         spurious |= ((stars["fwhm"] > 3.0 * typical) & ~saturated) | (stars["fwhm"] < 0.3 * typical)
     return np.asarray(ok & ~spurious)
+
+
+def _but_trails(stars: StarArray, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return `good` without the peaks along satellites, where those are many: their width is not the stars'.
+
+    Where nearly all are long, the stars themselves trailed.
+    """
+    long = good & (stars["eccentricity"] > LONG)
+    few = long.sum() < TRAILS * good.sum()
+    trailed = (good & ~long).sum() < max(5, TRAILED * good.sum())
+    return good if few or trailed else good & ~long
 
 
 def _typical(stars: StarArray) -> float:
