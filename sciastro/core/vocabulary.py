@@ -81,6 +81,11 @@ GAIN = _spec("gain", "frame", "f", "electron / adu", "Conversion gain; NaN unkno
 READ_NOISE = _spec("read_noise", "frame", "f", "electron", "Read noise per pixel; NaN unknown.")
 TEMPERATURE = _spec("temperature", "frame", "f", "deg_C", "Sensor temperature; NaN unknown.")
 AIRMASS = _spec("airmass", "frame", "f", "1", "Airmass at mid-exposure; NaN unknown.")
+GAIN_SOURCE = _spec("gain_source", "frame", "UOT", "", "Where gain and read noise come from.")
+SITE_LATITUDE = _spec("site_latitude", "frame", "f", "deg", "Latitude of the site, north; NaN unknown.")
+SITE_LONGITUDE = _spec("site_longitude", "frame", "f", "deg", "Longitude of the site, east; NaN unknown.")
+SITE_HEIGHT = _spec("site_height", "frame", "f", "m", "Height of the site; NaN unknown.")
+TELESCOPE_APERTURE = _spec("telescope_aperture", "frame", "f", "m", "Diameter; NaN unknown.")
 SATURATION = _spec("saturation", "frame", "f", "adu", "Level at which pixels saturate.")
 CFA = _spec("cfa", "frame", "UOT", "", "Color filter array as stored (y up), such as RGGB; empty for mono.")
 

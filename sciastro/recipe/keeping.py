@@ -120,6 +120,10 @@ def header_facts(lights: Sequence[Light]) -> dict[VariableSpec, np.ndarray]:
         v.TEMPERATURE: number([one.temperature for one in facts]),
         v.CFA: _text([one.cfa for one in facts]),
         v.AIRMASS: np.array([airmass_of(light) for light in lights]),
+        v.SITE_LATITUDE: number([one.site[0] if one.site else None for one in facts]),
+        v.SITE_LONGITUDE: number([one.site[1] if one.site else None for one in facts]),
+        v.SITE_HEIGHT: number([one.site[2] if one.site else None for one in facts]),
+        v.TELESCOPE_APERTURE: number([one.aperture and one.aperture / 1000 for one in facts]),
     }
 
 
@@ -164,6 +168,9 @@ def _measured_facts(lights: Sequence[Light]) -> dict[VariableSpec, np.ndarray]:
         v.GAIN: values("gain"),
         v.READ_NOISE: values("read_noise"),
         v.SATURATION: values("saturation"),
+        v.GAIN_SOURCE: _text(
+            [light.measured.gain_source if light.measured is not None else "" for light in lights]
+        ),
         v.SHA256: _text([light.measured.sha256 if light.measured is not None else "" for light in lights]),
         v.TRANSPARENCY: np.array([light.transparency for light in lights]),
         v.WEIGHT: np.array([light.weight for light in lights]),

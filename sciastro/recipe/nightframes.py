@@ -60,6 +60,14 @@ class NightFrame:
         Header text on the grid of the run; "" unsolved.
     side, first
         A pixel of the plane that `calibrated` gives lies at ``side * x + first`` on that grid.
+    reason
+        Why the run left it out or weighted it down; "" if neither.
+    site
+        Latitude, longitude (east) [deg], height [m] (NaN unknown); None unknown.
+    telescope
+        Diameter [m]; NaN unknown.
+    gain_source
+        Where gain and read noise come from; "" in stores of earlier versions.
     """
 
     name: str
@@ -75,6 +83,10 @@ class NightFrame:
     wcs: str
     side: float = 1.0
     first: tuple[float, float] = (0.0, 0.0)
+    reason: str = ""
+    site: tuple[float, float, float] | None = None
+    telescope: float = float("nan")
+    gain_source: str = ""
 
     def world(self) -> "WCS":
         """Return its world coordinates; parse them once."""
@@ -155,8 +167,22 @@ def _frames(group: str, ds: "xr.Dataset", *, stepped: bool) -> Iterator[NightFra
             exposure=float(ds["exposure"].values[i]), band=str(ds["filter"].values[i]),
             target=str(ds["target"].values[i]), cfa=cfa, use=bool(ds["use"].values[i]),
             transparency=float(ds["transparency"].values[i]), wcs=str(ds["wcs"].values[i]),
-            side=grid[0], first=grid[1],
+            side=grid[0], first=grid[1], reason=_text(ds, "reason", i), site=_site(ds, i),
+            telescope=_number(ds, "telescope_aperture", i), gain_source=_text(ds, "gain_source", i),
         )  # fmt: skip
+
+
+def _text(ds: "xr.Dataset", name: str, i: int) -> str:
+    return str(ds[name].values[i]) if name in ds.variables else ""
+
+
+def _number(ds: "xr.Dataset", name: str, i: int) -> float:
+    return float(ds[name].values[i]) if name in ds.variables else float("nan")
+
+
+def _site(ds: "xr.Dataset", i: int) -> tuple[float, float, float] | None:
+    place = _number(ds, "site_latitude", i), _number(ds, "site_longitude", i), _number(ds, "site_height", i)
+    return place if np.isfinite(place[:2]).all() else None
 
 
 def calibrated(
@@ -171,7 +197,7 @@ def calibrated(
     FileError
         If the pixels or a master cannot be read.
     """
-    for one, plane, _, quality in _corrected(out, store, frames):
+    for one, plane, _, quality, _ in _corrected(out, store, frames):
         if not one.cfa:
             yield one, plane, quality
             continue
@@ -193,6 +219,9 @@ class BandPlane:
         every pixel has the color, so that fluxes are those of the products.
     shift
         (dx, dy): what is at (x, y) of the frame's calibrated plane lies at (x - dx, y - dy) of this one.
+    zero
+        Whether a bias or dark tells the level of zero light. If not, `variance` counts the camera's offset as
+        light.
     """
 
     frame: NightFrame
@@ -201,27 +230,28 @@ class BandPlane:
     variance: Plane
     quality: Bits
     shift: tuple[float, float]
+    zero: bool = True
 
 
 def calibrated_bands(out: Path, store: Path, frames: Sequence[NightFrame]) -> Iterator[BandPlane]:
     """Yield each band of each frame with signal, variance and quality; as `calibrated` in all else."""
-    for one, signal, variance, quality in _corrected(out, store, frames):
+    for one, signal, variance, quality, zero in _corrected(out, store, frames):
         if not one.cfa:
-            yield BandPlane(one, one.band, signal, variance, quality, (0.0, 0.0))
+            yield BandPlane(one, one.band, signal, variance, quality, (0.0, 0.0), zero)
             continue
         planes, noise, bits = split_window(signal, variance, quality, one.cfa)
         area = np.float32(cell_side(one.cfa) ** 2 if one.side > 1 else 1)
         for k, color in enumerate(COLORS):
             yield BandPlane(
                 one, band_name(one.band, color), planes[k] * area, noise[k] * area**2, bits[k],
-                phase_offset(one.cfa, color),
+                phase_offset(one.cfa, color), zero,
             )  # fmt: skip
 
 
 def _corrected(
     out: Path, store: Path, frames: Sequence[NightFrame]
-) -> Iterator[tuple[NightFrame, Plane, Plane, Bits]]:
-    """Yield each frame with its calibrated signal, variance and quality (y, x)."""
+) -> Iterator[tuple[NightFrame, Plane, Plane, Bits, bool]]:
+    """Yield each frame with its calibrated signal, variance and quality (y, x), and whether zero is known."""
     masters = _master_files(out, store)
     by_need: dict[tuple[str, str, float], list[NightFrame]] = {}
     for one in frames:
@@ -235,13 +265,14 @@ def _corrected(
         try:
             shape = (ds.sizes["y"], ds.sizes["x"])
             planes = _masters_for(masters, band, exposure, shape, some[0].cfa)
+            zero = planes is not None and ("bias" in planes or "dark" in planes)
             for one in some:
                 done = correct(ds.isel(frame=[one.index]), masters=planes, options=options)
                 planes_of = (done[name].values[0] for name in ("signal", "variance", "quality"))
                 signal, variance, quality = planes_of
                 yield (
                     one, np.asarray(signal, np.float32), np.asarray(variance, np.float32),
-                    np.asarray(quality, np.uint16),
+                    np.asarray(quality, np.uint16), zero,
                 )  # fmt: skip
         finally:
             ds.close()

@@ -1,0 +1,244 @@
+"""Light of a star behind an opaque disk: quadratic limb darkening, and the likelihood of a transit.
+
+Equations: Mandel & Agol 2002, ApJ 580, L171 (uniform source eq. 1, quadratic law eq. 7, their Table 1), with
+Bulirsch's complete elliptic integral for K, E and Pi.
+"""
+
+import numpy as np
+from numba import njit
+
+__all__ = ["log_likelihood", "separation", "transit_flux"]
+
+NEAR = 1e-9  # of a special case of the equations; between them nothing is gained by going closer
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _cel(kc, p, a, b):
+    """Return Bulirsch's general complete elliptic integral (1969); `p` > 0."""
+    kc = abs(kc)
+    if kc < 1e-14:
+        kc = 1e-14
+    em = 1.0
+    p = np.sqrt(p)
+    b /= p
+    f = a
+    a += b / p
+    g = kc / p
+    b = 2.0 * (b + f * g)
+    p += g
+    g = em
+    em += kc
+    qc = kc
+    for _ in range(30):
+        if abs(g - kc) <= g * 1e-13:
+            break
+        kc = 2.0 * np.sqrt(qc)
+        qc = kc * em
+        f = a
+        a += b / p
+        g = qc / p
+        b = 2.0 * (b + f * g)
+        p += g
+        g = em
+        em += kc
+    return 0.5 * np.pi * (b + a * em) / (em * (em + p))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _one(z, p, u1, u2):
+    """Return the flux with a disk of radius `p` at `z` from the center, in radii of the star."""
+    if z >= 1.0 + p or p <= 0.0:
+        return 1.0
+    if z <= p - 1.0:
+        return 0.0
+    if z > NEAR and abs(z - p) < NEAR:  # the edge of the disk through the center: Pi has a pole there
+        z = p + NEAR
+    if abs(z - abs(1.0 - p)) < NEAR:
+        z = abs(1.0 - p) + NEAR if p > 1.0 else 1.0 - p - NEAR
+    z2, p2 = z * z, p * p
+    # uniform part and the part of r squared
+    if z <= 1.0 - p:
+        uniform = p2
+        square = 0.5 * p2 * (p2 + 2.0 * z2)
+    else:
+        k1 = np.arccos(min(max((1.0 - p2 + z2) / (2.0 * z), -1.0), 1.0))
+        k0 = np.arccos(min(max((p2 + z2 - 1.0) / (2.0 * p * z), -1.0), 1.0))
+        area = np.sqrt(max((4.0 * z2 - (1.0 + z2 - p2) ** 2) / 4.0, 0.0))
+        uniform = (p2 * k0 + k1 - area) / np.pi
+        root = np.sqrt(max((1.0 - (z - p) ** 2) * ((z + p) ** 2 - 1.0), 0.0))
+        square = (k1 + p2 * (p2 + 2.0 * z2) * k0 - 0.25 * (1.0 + 5.0 * p2 + z2) * root) / (2.0 * np.pi)
+    # the part of sqrt(1 - r squared)
+    if z <= NEAR:
+        linear = -2.0 / 3.0 * (1.0 - p2) ** 1.5 + 2.0 / 3.0
+    else:
+        a, b, q = (z - p) ** 2, (z + p) ** 2, p2 - z2
+        if z > 1.0 - p:
+            kc = np.sqrt(max(1.0 - (1.0 - a) / (4.0 * z * p), 0.0))
+            k = _cel(kc, 1.0, 1.0, 1.0)
+            e = _cel(kc, 1.0, 1.0, kc * kc)
+            pi = _cel(kc, 1.0 / a, 1.0, 1.0)
+            linear = (
+                ((1.0 - b) * (2.0 * b + a - 3.0) - 3.0 * q * (b - 2.0)) * k
+                + 4.0 * p * z * (z2 + 7.0 * p2 - 4.0) * e
+                - 3.0 * q / a * pi
+            ) / (9.0 * np.pi * np.sqrt(p * z))
+        else:
+            kc = np.sqrt(max(1.0 - 4.0 * z * p / (1.0 - a), 0.0))
+            k = _cel(kc, 1.0, 1.0, 1.0)
+            e = _cel(kc, 1.0, 1.0, kc * kc)
+            pi = _cel(kc, b / a, 1.0, 1.0)
+            linear = (
+                2.0
+                * (
+                    (1.0 - 5.0 * z2 + p2 + q * q) * k
+                    + (1.0 - a) * (z2 + 7.0 * p2 - 4.0) * e
+                    - 3.0 * q / a * pi
+                )
+                / (9.0 * np.pi * np.sqrt(1.0 - a))
+            )
+        if z < p:
+            linear += 2.0 / 3.0
+    omega = 1.0 - u1 / 3.0 - u2 / 6.0
+    dark = u1 + 2.0 * u2
+    return 1.0 - ((1.0 - dark) * uniform + dark * linear + u2 * square) / omega
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def transit_flux(z, p, u1, u2, out):
+    """Fill float64[n] `out` with the flux at separations float64[n] `z`, in radii of the star.
+
+    Parameters
+    ----------
+    p
+        Radius of the planet over that of the star.
+    u1, u2
+        ``I(mu) / I(1) = 1 - u1 (1 - mu) - u2 (1 - mu)^2``.
+    """
+    for i in range(z.size):
+        out[i] = _one(z[i], p, u1, u2) if np.isfinite(z[i]) else np.nan
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def separation(time, t0, period, a, b, out):
+    """Fill `out` with the separation of centers on a circular orbit; beyond the star it is large.
+
+    Parameters
+    ----------
+    time, t0, period
+        [d]; `period` 0 is a straight line with `a` radii of the star per day.
+    a
+        Half axis over the radius of the star, or speed.
+    b
+        Impact parameter.
+    """
+    for i in range(time.size):
+        if period <= 0.0:
+            out[i] = np.sqrt(b * b + (a * (time[i] - t0)) ** 2)
+            continue
+        phase = 2.0 * np.pi * (time[i] - t0) / period
+        if np.cos(phase) <= 0.0:  # behind the star
+            out[i] = 1e3
+        else:
+            out[i] = np.sqrt((a * np.sin(phase)) ** 2 + (b * np.cos(phase)) ** 2)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _model(time, exposure, steps, t0, k, duration, b, u1, u2, period, out):
+    """Fill `out` with the flux, averaged over exposures; False where no orbit is like that."""
+    chord = (1.0 + k) ** 2 - b * b
+    if not (chord > 0.0 and duration > 0.0 and k > 0.0 and b >= 0.0):
+        return False
+    if period > 0.0:
+        if duration >= 0.5 * period:
+            return False
+        a = np.sqrt(chord / np.sin(np.pi * duration / period) ** 2 + b * b)
+        if a <= 1.0 + k:  # the planet would touch the star
+            return False
+    else:
+        a = 2.0 * np.sqrt(chord) / duration
+    shifted, z, flux = np.empty(time.size), np.empty(time.size), np.empty(time.size)
+    out[:] = 0.0
+    for s in range(steps):
+        part = (s + 0.5) / steps - 0.5
+        for i in range(time.size):
+            shifted[i] = time[i] + part * exposure[i]
+        separation(shifted, t0, period, a, b, z)
+        transit_flux(z, k, u1, u2, flux)
+        for i in range(time.size):
+            out[i] += flux[i] / steps
+    return True
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def log_likelihood(time, exposure, steps, flux, weight, basis, shape, period, coefficients, model):
+    """Return ln L of a transit times a linear baseline that is integrated out (flat priors).
+
+    ``flux = T(shape) * (basis @ c)``; with A the normal matrix of the design ``T basis`` and c its solution,
+    ``ln L = -chi2(c) / 2 - ln det A / 2`` up to a constant.
+
+    Parameters
+    ----------
+    time, exposure
+        float64[n] [d].
+    steps
+        Points at which an exposure is sampled.
+    flux, weight
+        float64[n]; weights are 1 / variance.
+    basis
+        float64[n, m].
+    shape
+        float64[6]: t0, k, duration (first to fourth contact) [d], b, u1, u2.
+    period
+        [d]; 0 is a straight line.
+    coefficients, model
+        Output float64[m], float64[n].
+
+    Returns
+    -------
+    float
+        -inf where no orbit is like that, or the baseline is not determined.
+    """
+    n, m = basis.shape
+    if not _model(
+        time, exposure, steps, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], period, model
+    ):
+        return -np.inf
+    normal, right = np.zeros((m, m)), np.zeros(m)
+    for i in range(n):
+        for j in range(m):
+            left = weight[i] * model[i] * basis[i, j]
+            right[j] += left * flux[i]
+            for l in range(j + 1):
+                normal[j, l] += left * model[i] * basis[i, l]
+    # Cholesky, in place
+    logdet = 0.0
+    for j in range(m):
+        for l in range(j + 1):
+            total = normal[j, l]
+            for q in range(l):
+                total -= normal[j, q] * normal[l, q]
+            if j == l:
+                if not total > 0.0:
+                    return -np.inf
+                normal[j, j] = np.sqrt(total)
+                logdet += np.log(total)
+            else:
+                normal[j, l] = total / normal[l, l]
+    for j in range(m):
+        total = right[j]
+        for q in range(j):
+            total -= normal[j, q] * coefficients[q]
+        coefficients[j] = total / normal[j, j]
+    for j in range(m - 1, -1, -1):
+        total = coefficients[j]
+        for q in range(j + 1, m):
+            total -= normal[q, j] * coefficients[q]
+        coefficients[j] = total / normal[j, j]
+    chi2 = 0.0
+    for i in range(n):
+        base = 0.0
+        for j in range(m):
+            base += basis[i, j] * coefficients[j]
+        model[i] *= base
+        chi2 += weight[i] * (flux[i] - model[i]) ** 2
+    return -0.5 * chi2 - 0.5 * logdet
