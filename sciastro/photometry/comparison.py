@@ -17,7 +17,7 @@ from sciastro.errors import MatchError
 from sciastro.photometry.ensemble import NEPER, Ensemble, solve_ensemble
 from sciastro.photometry.flags import SourceFlag
 
-__all__ = ["SPOILED", "Chosen", "CompareOptions", "Light", "choose", "usable"]
+__all__ = ["SPOILED", "Chosen", "CompareOptions", "Light", "choose", "photon_factor", "usable"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -50,6 +50,11 @@ class Light:
     flux: Floats
     variance: Floats
     flags: Flags
+
+    def with_photons(self, factor: float) -> "Light":
+        """Return the light with the shot noise of the stars multiplied by `factor`."""
+        shot = np.nan_to_num(np.maximum(self.flux, 0.0))
+        return Light(self.flux, self.variance + (factor - 1) * np.minimum(shot, self.variance), self.flags)
 
     def magnitudes(self, relative_variance: Floats | float = 0.0) -> tuple[Floats, Floats]:
         """Return instrumental magnitudes of unspoiled stars, and their variances; NaN for all else.
@@ -249,3 +254,26 @@ def _enough(found: Ensemble, variance: Floats, options: CompareOptions) -> npt.N
     total = np.cumsum(weight[order])
     count = int(np.searchsorted(total, 0.9 * total[-1])) + 1  # 5 % of sigma are 10 % of weight
     return np.asarray(order[: min(max(count, min(8, order.size)), options.most)], np.intp)
+
+
+def photon_factor(light: Light, chosen: Chosen) -> tuple[float, float]:
+    """Return by what the shot noise of starlight must be multiplied to explain comparison stars, and its error.
+
+    Where nobody knows the gain, fluxes are in adu and one over the gain is this factor; it holds what
+    else grows with the light. The median over the stars of ``(mean r^2 - noise of the sky) / shot noise``.
+    """
+    found, flux = chosen.ensemble, light.flux[chosen.stars]
+    ok = np.isfinite(found.alone) & (flux > 0)
+    flux = np.where(ok, flux, np.nan)
+    shot = NEPER**2 / flux
+    sky = NEPER**2 * np.maximum(light.variance[chosen.stars] - flux, 0.0) / flux**2
+    around = found.alone_variance - NEPER**2 * light.variance[chosen.stars] / flux**2  # of the zero points
+    rest = np.nanmean(found.alone**2 - sky, axis=1) / np.nanmean(shot, axis=1)
+    share = np.nanmean(np.maximum(around, 0.0), axis=1) / np.nanmean(shot, axis=1)
+    each = rest / (1 + share)  # zero points are made of the same noise
+    good = each[np.isfinite(each)]
+    if not good.size:
+        return 1.0, float("nan")
+    middle = float(np.median(good))
+    err = 1.2533 * 1.4826 * float(np.median(np.abs(good - middle))) / np.sqrt(good.size)
+    return max(middle, 1e-3), err

@@ -27,16 +27,15 @@ NEPER = 2.5 / np.log(10)
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """Solution of ``m_ij = M_i + Z_j``.
+    """Solution of ``m_ij = M_i + U_i . Z_j``.
 
     Attributes
     ----------
     mag
         (star) M [mag]; the weighted mean of Z is zero.
-    zero, zero_err
-        (frame) Z and its standard error [mag]; NaN where no star of the ensemble was measured.
-    covariance
-        (star, star) of M [mag2].
+    terms, terms_covariance
+        (term, frame), (frame, term, term) Z at the origin of the places, and its slopes where there are any;
+        NaN where no star of the ensemble was measured. The covariance holds that of M.
     weight
         (star, frame) of each measurement; 0 where it is not used.
     excess
@@ -44,14 +43,13 @@ class Ensemble:
     frame_excess
         (frame) variance that stars of a frame share no more [mag2] (patchy cloud); 0 where there is none.
     residual, alone
-        (star, frame) residual; residual about the zero point of all others, with its expected variance
-        without excess in `alone_variance` [mag], [mag2].
+        (star, frame) residual; residual about the solution of all others, with its expected variance
+        without the star's own excess in `alone_variance` [mag], [mag2].
     """
 
     mag: Floats
-    zero: Floats
-    zero_err: Floats
-    covariance: Floats
+    terms: Floats
+    terms_covariance: Floats
     weight: Floats
     excess: Floats
     frame_excess: Floats
@@ -64,16 +62,43 @@ class Ensemble:
         """Number of stars in every frame."""
         return np.asarray((self.weight > 0).sum(axis=0), np.int64)
 
+    @property
+    def zero(self) -> Floats:
+        """(frame) zero point at the origin of the places [mag]."""
+        return self.terms[0]
 
-def solve_ensemble(mag: Floats, variance: Floats, *, fixed: Floats | None = None) -> Ensemble:
+    @property
+    def zero_err(self) -> Floats:
+        """(frame) its standard error [mag]."""
+        return np.sqrt(self.terms_covariance[:, 0, 0])
+
+    def zero_at(self, place: Floats | None) -> tuple[Floats, Floats]:
+        """Return zero points and their variances (place, frame) at places (place, 2); None: the origin."""
+        if place is None or self.terms.shape[0] == 1:
+            n = 1 if place is None else len(place)
+            shape = (n, self.zero.size)
+            return (
+                np.broadcast_to(self.zero, shape).copy(),
+                np.broadcast_to(self.terms_covariance[:, 0, 0], shape).copy(),
+            )
+        u = _design(len(place), place)
+        return u @ self.terms, np.einsum("sp,fpq,sq->sf", u, self.terms_covariance, u)
+
+
+def _design(n: int, place: Floats | None) -> Floats:
+    return np.ones((n, 1)) if place is None else np.column_stack([np.ones(n), place])
+
+
+def solve_ensemble(mag: Floats, variance: Floats, *, place: Floats | None = None) -> Ensemble:
     """Solve for the zero point of every frame.
 
     Parameters
     ----------
     mag, variance
         (star, frame) [mag], [mag2]; NaN is missing.
-    fixed
-        (star) excess variances that are known [mag2]; None measures them.
+    place
+        (star, 2) on the sky from the target, in any unit: zero points may then slope over the field, frame by
+        frame. Slopes are held near zero, by as much as they scatter, where few stars tell them.
 
     Raises
     ------
@@ -87,20 +112,34 @@ def solve_ensemble(mag: Floats, variance: Floats, *, fixed: Floats | None = None
             remedy="Give other comparison stars (--comp), or a wider field.",
         )  # fmt: skip
     _connected(good)
-    excess = np.zeros(mag.shape[0]) if fixed is None else np.asarray(fixed, np.float64).copy()
-    extra = np.zeros(mag.shape[1])
-    found = _linear(mag, variance, good, excess, extra)
+    u = _design(mag.shape[0], place)
+    free = np.append(0.0, np.full(u.shape[1] - 1, 1e-12))
+    excess, extra = np.zeros(mag.shape[0]), np.zeros(mag.shape[1])
+    found, hold = _linear(mag, variance, good, excess, extra, u, free), free
     for _ in range(ROUNDS):
         before = excess.copy()
-        good = good & ~_outliers(found, variance, excess, extra, good)
-        if fixed is None:
-            excess = excess_of(np.where(good, found.alone, np.nan), found.alone_variance)
+        good = good & ~_outliers(found, excess, good)
+        excess = excess_of(np.where(good, found.alone, np.nan), found.alone_variance)
         extra = _frame_excess(found, variance, excess, good)
-        found = _linear(mag, variance, good, excess, extra)
+        if place is not None:
+            hold = _hold(_linear(mag, variance, good, excess, extra, u, free), free)
+        found = _linear(mag, variance, good, excess, extra, u, hold)
         scale = np.nanmax(np.append(np.nan_to_num(excess), 1e-12))
         if np.nanmax(np.abs(np.nan_to_num(excess - before))) <= SETTLED * scale:
             break
     return found
+
+
+def _hold(found: Ensemble, hold: Floats) -> Floats:
+    """Return the weight with which slopes are held at zero: one over their variance beyond errors."""
+    out = hold.copy()
+    for k in range(1, found.terms.shape[0]):
+        own = found.terms_covariance[:, k, k]
+        ok = np.isfinite(own) & (found.n_stars >= found.terms.shape[0] + 2)
+        if ok.sum() > 3:
+            spread = float(np.var(found.terms[k, ok])) - float(np.median(own[ok]))
+            out[k] = 1 / max(spread, 0.05 * float(np.median(own[ok])), 1e-12)
+    return out
 
 
 def _connected(good: Bools) -> None:
@@ -120,45 +159,46 @@ def _connected(good: Bools) -> None:
         )  # fmt: skip
 
 
-def _linear(mag: Floats, variance: Floats, good: Bools, excess: Floats, extra: Floats) -> Ensemble:
+def _linear(
+    mag: Floats, variance: Floats, good: Bools, excess: Floats, extra: Floats, u: Floats, hold: Floats
+) -> Ensemble:
     """Solve with known variances; the frames' unknowns are eliminated, stars are few."""
     total = variance + np.nan_to_num(excess)[:, None] + extra[None, :]
     weight = np.where(good, 1 / np.where(good, total, 1.0), 0.0)
     m = np.where(good, mag, 0.0)
-    of_frame = weight.sum(axis=0)
-    seen = of_frame > 0
-    inverse = np.where(seen, 1 / np.where(seen, of_frame, 1.0), 0.0)
-    share = weight * inverse  # (star, frame), sums to 1 in every frame
-    normal = np.diag(weight.sum(axis=1)) - share @ weight.T
-    right = (weight * m).sum(axis=1) - share @ (weight * m).sum(axis=0)
-    used = weight.sum(axis=1) > 0
-    star_weight = weight.sum(axis=1) / weight.sum()
-    # The gauge: sum of weight times M is zero; it fixes the one direction that the data leave open.
-    scale = float(np.trace(normal)) or 1.0
-    closed = normal + scale * np.outer(star_weight, star_weight) + np.diag(np.where(used, 0.0, scale))
-    inner = np.linalg.inv(closed)
-    star = inner @ right
-    # In the gauge the covariance is that of contrasts: what the gauge itself adds is taken out.
-    project = np.eye(star.size) - np.outer(np.ones(star.size), star_weight)
-    covariance = project @ np.linalg.pinv(normal, hermitian=True) @ project.T
-    zero = np.where(seen, (share * (m - star[:, None])).sum(axis=0), np.nan)
-    level = float(np.average(zero[seen], weights=of_frame[seen]))
-    star, zero = star + level, zero - level
-    star[~used] = np.nan
-    zero_variance = inverse + np.einsum("if,ik,kf->f", share, covariance, share)
-    residual = np.where(good, mag - star[:, None] - zero[None, :], np.nan)
-    rest = np.maximum(of_frame[None, :] - weight, 0.0)
-    alone_ok = good & (rest > 1e-9 * of_frame[None, :])
+    seen = good.any(axis=0)
+    w = weight.T  # (frame, star)
+    normal = np.einsum("fi,ip,iq->fpq", w, u, u) + np.diag(hold) + np.where(seen, 0, 1)[:, None, None] * np.eye(len(hold))
+    inverse = np.linalg.inv(normal)
+    hat = np.einsum("fpq,iq,fi->fpi", inverse, u, w)  # (frame, term, star): Z_j = hat (m_j - M)
+    wu = w[:, :, None] * u[None]  # (frame, star, term)
+    star_normal = np.diag(w.sum(axis=0)) - np.einsum("fip,fpk->ik", wu, hat)
+    fitted = np.einsum("fpi,fi->fp", hat, m.T)
+    right = (w * m.T).sum(axis=0) - np.einsum("fip,fp->i", wu, fitted)
+    covariance = np.linalg.pinv((star_normal + star_normal.T) / 2, rcond=1e-10, hermitian=True)
+    star = covariance @ right
+    used = w.sum(axis=0) > 0
+    terms = (fitted - np.einsum("fpi,i->fp", hat, star)).T
+    of_frame = w.sum(axis=1)
+    for k in range(terms.shape[0]):  # the level, and mean slopes, belong to the stars
+        level = float(np.average(terms[k, seen], weights=of_frame[seen]))
+        terms[k] -= level
+        star = star + level * u[:, k]
+    star = np.where(used, star, np.nan)
+    terms[:, ~seen] = np.nan
+    spread = inverse + np.einsum("fpi,ik,fqk->fpq", hat, covariance, hat)
+    spread[~seen] = np.nan
+    residual = np.where(good, mag - star[:, None] - u @ terms, np.nan)
+    leverage = np.einsum("ip,fpq,iq->if", u, inverse, u)  # variance of the zero point at the star
+    rest = 1 - weight * leverage
+    alone_ok = good & (rest > 1e-6)
     with np.errstate(divide="ignore", invalid="ignore"):
-        alone = np.where(alone_ok, residual * of_frame[None, :] / rest, np.nan)
-        alone_variance = np.where(alone_ok, variance + extra[None, :] + 1 / rest, np.nan)
-    return Ensemble(
-        star, zero, np.where(seen, np.sqrt(zero_variance), np.nan), covariance, weight, excess, extra,
-        residual, alone, alone_variance,
-    )  # fmt: skip
+        alone = np.where(alone_ok, residual / rest, np.nan)
+        alone_variance = np.where(alone_ok, variance + extra[None, :] + leverage / rest, np.nan)
+    return Ensemble(star, terms, spread, weight, excess, extra, residual, alone, alone_variance)
 
 
-def _outliers(found: Ensemble, variance: Floats, excess: Floats, extra: Floats, good: Bools) -> Bools:
+def _outliers(found: Ensemble, excess: Floats, good: Bools) -> Bools:
     """Return single measurements far from the rest of their star's."""
     expected = found.alone_variance + np.nan_to_num(excess)[:, None]
     with np.errstate(invalid="ignore"):
