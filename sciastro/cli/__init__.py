@@ -12,6 +12,7 @@ from sciastro.cli import (
     demo,
     doctor,
     inspect,
+    lightcurve,
     movers,
     photometry,
     reduce,
@@ -42,6 +43,7 @@ app.command("movers")(movers.movers)
 app.command("photometry")(photometry.photometry)
 # A negative declination is no option.
 app.command("catalog", context_settings={"ignore_unknown_options": True})(catalog.catalog)
+app.command("lightcurve", context_settings={"ignore_unknown_options": True})(lightcurve.lightcurve)
 app.command("annotate")(annotate.annotate)
 app.command("config")(config.config)
 

@@ -208,22 +208,22 @@ def log_likelihood(time, exposure, steps, flux, weight, basis, shape, period, co
         for j in range(m):
             left = weight[i] * model[i] * basis[i, j]
             right[j] += left * flux[i]
-            for l in range(j + 1):
-                normal[j, l] += left * model[i] * basis[i, l]
+            for k in range(j + 1):
+                normal[j, k] += left * model[i] * basis[i, k]
     # Cholesky, in place
     logdet = 0.0
     for j in range(m):
-        for l in range(j + 1):
-            total = normal[j, l]
-            for q in range(l):
-                total -= normal[j, q] * normal[l, q]
-            if j == l:
+        for k in range(j + 1):
+            total = normal[j, k]
+            for q in range(k):
+                total -= normal[j, q] * normal[k, q]
+            if j == k:
                 if not total > 0.0:
                     return -np.inf
                 normal[j, j] = np.sqrt(total)
                 logdet += np.log(total)
             else:
-                normal[j, l] = total / normal[l, l]
+                normal[j, k] = total / normal[k, k]
     for j in range(m):
         total = right[j]
         for q in range(j):

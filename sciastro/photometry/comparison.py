@@ -257,7 +257,7 @@ def _enough(found: Ensemble, variance: Floats, options: CompareOptions) -> npt.N
 
 
 def photon_factor(light: Light, chosen: Chosen) -> tuple[float, float]:
-    """Return by what the shot noise of starlight must be multiplied to explain comparison stars, and its error.
+    """Return the factor of starlight's shot noise that explains comparison stars, and its error.
 
     Where nobody knows the gain, fluxes are in adu and one over the gain is this factor; it holds what
     else grows with the light. The median over the stars of ``(mean r^2 - noise of the sky) / shot noise``.

@@ -65,12 +65,12 @@ class Ensemble:
     @property
     def zero(self) -> Floats:
         """(frame) zero point at the origin of the places [mag]."""
-        return self.terms[0]
+        return np.asarray(self.terms[0])
 
     @property
     def zero_err(self) -> Floats:
         """(frame) its standard error [mag]."""
-        return np.sqrt(self.terms_covariance[:, 0, 0])
+        return np.asarray(np.sqrt(self.terms_covariance[:, 0, 0]))
 
     def zero_at(self, place: Floats | None) -> tuple[Floats, Floats]:
         """Return zero points and their variances (place, frame) at places (place, 2); None: the origin."""
@@ -168,7 +168,11 @@ def _linear(
     m = np.where(good, mag, 0.0)
     seen = good.any(axis=0)
     w = weight.T  # (frame, star)
-    normal = np.einsum("fi,ip,iq->fpq", w, u, u) + np.diag(hold) + np.where(seen, 0, 1)[:, None, None] * np.eye(len(hold))
+    normal = (
+        np.einsum("fi,ip,iq->fpq", w, u, u)
+        + np.diag(hold)
+        + np.where(seen, 0, 1)[:, None, None] * np.eye(len(hold))
+    )
     inverse = np.linalg.inv(normal)
     hat = np.einsum("fpq,iq,fi->fpi", inverse, u, w)  # (frame, term, star): Z_j = hat (m_j - M)
     wu = w[:, :, None] * u[None]  # (frame, star, term)
@@ -242,5 +246,7 @@ def _frame_excess(found: Ensemble, variance: Floats, excess: Floats, good: Bools
     limit = chi2.isf(1e-3, np.maximum(freedom, 1))
     rows = np.flatnonzero((freedom >= 3) & (square > limit))
     if rows.size:
-        out[rows] = np.nan_to_num(excess_of(np.where(good, found.residual, np.nan)[:, rows].T, total[:, rows].T))
+        out[rows] = np.nan_to_num(
+            excess_of(np.where(good, found.residual, np.nan)[:, rows].T, total[:, rows].T)
+        )
     return out

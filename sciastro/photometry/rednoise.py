@@ -1,8 +1,8 @@
 """How much of a light curve's scatter does not average out.
 
-Method: time averaging (Pont, Zucker & Queloz 2006, MNRAS 373, 231; Winn et al. 2008, ApJ 683, 1076). Residuals
-are averaged over N points in a row; white noise falls as ``sigma_1 / sqrt(N) sqrt(M / (M - 1))`` for M bins,
-and beta is how much larger the scatter of the averages is. Gaps end a bin.
+Method: time averaging (Pont, Zucker & Queloz 2006, MNRAS 373, 231; Winn et al. 2008, ApJ 683, 1076).
+Residuals are averaged over N points in a row; white noise falls as ``sigma_1 / sqrt(N)``, and beta is how
+much larger the scatter of the averages is. Gaps end a bin.
 """
 
 from dataclasses import dataclass
@@ -69,9 +69,7 @@ def red_noise(time: Floats, residual: Floats, *, low: float = SCALES[0], high: f
     if t.size < 2 * FEWEST or not step > 0:
         sigma = float(np.std(r, ddof=1)) if r.size > 1 else float("nan")
         none = float("nan")
-        return RedNoise(
-            np.empty(0, np.int64), nothing, nothing, nothing, none, none, sigma, none, low, high
-        )
+        return RedNoise(np.empty(0, np.int64), nothing, nothing, nothing, none, none, sigma, none, low, high)
     run = np.cumsum(np.append(0, np.diff(t) > 3 * step))
     first = float(np.std(r, ddof=1))
     rows = []

@@ -99,9 +99,7 @@ def sample(
             break
     chain, values = chain[:length], values[:length]
     times = autocorrelation_time(chain)
-    return Draws(
-        chain, values, taken / (length * walkers), times, bool(length >= lengths * np.max(times))
-    )
+    return Draws(chain, values, taken / (length * walkers), times, bool(length >= lengths * np.max(times)))
 
 
 def autocorrelation_time(chain: Floats) -> Floats:

@@ -31,8 +31,12 @@ FEWEST = 12  # points
 class TransitOptions(Options):
     """How a transit is looked for and fitted."""
 
-    transit: str = option("auto", "Whether to fit one; auto: where BIC asks for it.", choices=("auto", "yes", "no"))
-    period: float | None = option(None, "Orbital period; none: a straight chord.", unit="d", low=0.05, high=1e5)
+    transit: str = option(
+        "auto", "Whether to fit one; auto: where BIC asks for it.", choices=("auto", "yes", "no")
+    )
+    period: float | None = option(
+        None, "Orbital period; none: a straight chord.", unit="d", low=0.05, high=1e5
+    )
     t0: float | None = option(None, "A mid-transit time, BJD_TDB.", unit="d", low=0.0)
     duration: float | None = option(None, "Duration to begin with.", unit="h", low=0.05, high=100.0)
     limb_darkening: str = option("0.40,0.25", "u1,u2 of the quadratic law: center of their prior.")
@@ -191,15 +195,11 @@ def _search(
         shape, chi2 = _refine(data, basis, richest[0])
         found[names] = (chi2 / unit + (basis.shape[1] + 4) * np.log(n), shape)
     chosen = min(found, key=lambda names: found[names][0])
-    bic_flat = min(
-        chi2 / unit + trends.basis(names).shape[1] * np.log(n) for names, chi2 in flat.items()
-    )
+    bic_flat = min(chi2 / unit + trends.basis(names).shape[1] * np.log(n) for names, chi2 in flat.items())
     return chosen, found[chosen][1], float(found[chosen][0]), float(bic_flat)
 
 
-def _worth(
-    every: list[tuple[str, ...]], data: _Data, trends: Trends, shape: Floats
-) -> list[tuple[str, ...]]:
+def _worth(every: list[tuple[str, ...]], data: _Data, trends: Trends, shape: Floats) -> list[tuple[str, ...]]:
     """Return the twelve sets of causes of lowest BIC with a shape that is held; the others cannot win."""
     n = data.time.size
     rows = []
@@ -237,7 +237,9 @@ def _start(
         times = times + np.linspace(-0.03, 0.03, 7)
     else:
         times = np.linspace(data.time[0], data.time[-1], int(np.clip(span * 1440 / 8, 20, 400)))
-    lengths = np.array([options.duration / 24]) if options.duration else np.array([1, 1.5, 2.2, 3.2, 4.5]) / 24
+    lengths = (
+        np.array([options.duration / 24]) if options.duration else np.array([1, 1.5, 2.2, 3.2, 4.5]) / 24
+    )
     best, value = None, np.inf
     for length in lengths[lengths < max(1.2 * span, 1.1 * float(lengths[0]))]:
         for t0 in times:
@@ -319,7 +321,9 @@ def _result(
     table = _derived(flat, data, options)
     values = {name: float(np.median(column)) for name, column in table.items()}
     spread = {
-        name: float(np.diff(np.percentile(column, [15.865, 84.135]))[0] / 2) if draws is not None else float("nan")
+        name: float(np.diff(np.percentile(column, [15.865, 84.135]))[0] / 2)
+        if draws is not None
+        else float("nan")
         for name, column in table.items()
     }
     notes = []

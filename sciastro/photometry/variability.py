@@ -1,8 +1,9 @@
 """Does a star vary? Indices over all stars of a field.
 
-Reads relative magnitudes (star, frame) with errors. Formulas as collected by Sokolovsky et al. 2017 (MNRAS 464,
-274): reduced chi2 about the weighted mean, median absolute deviation (scaled to sigma), interquartile range,
-von Neumann's eta (1941; 2 for white noise, small for slow changes), Stetson's J (1996) of pairs in a row.
+Reads relative magnitudes (star, frame) with errors. Formulas as collected by Sokolovsky et al. 2017 (MNRAS
+464, 274): reduced chi2 about the weighted mean, median absolute deviation (scaled to sigma), interquartile
+range, von Neumann's eta (1941; 2 for white noise, small for slow changes), Stetson's J (1996) of pairs in a
+row.
 """
 
 import numpy as np
@@ -63,7 +64,11 @@ def _of_star(m: Floats, e: Floats, t: Floats, reach: float) -> dict[str, float]:
     alone = np.flatnonzero(~np.append(pair, False) & ~np.append(False, pair))
     terms = np.append(product, delta[alone] ** 2 - 1)
     weights = np.append(np.ones(product.size), np.full(alone.size, 0.5))
-    j = float(np.sum(weights * np.sign(terms) * np.sqrt(np.abs(terms))) / np.sum(weights)) if terms.size else 0.0
+    j = (
+        float(np.sum(weights * np.sign(terms) * np.sqrt(np.abs(terms))) / np.sum(weights))
+        if terms.size
+        else 0.0
+    )
     return {
         "mean_mag": mean,
         "scatter": float(np.sqrt(variance)),

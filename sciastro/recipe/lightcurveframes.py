@@ -1,7 +1,7 @@
 """All stars of a field in all frames of a run: what light curves are made of.
 
-Reads a finished run frame by frame (`nightframes`); finds the stars on some of its frames, and measures all of
-them in every frame at places that the frames' world coordinates give, in every aperture that is tried.
+Reads a finished run frame by frame (`nightframes`); finds the stars on some of its frames, and measures all
+of them in every frame at places that the frames' world coordinates give, in every aperture that is tried.
 """
 
 import logging
@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.calibrate.debayer import band_name
+from sciastro.core.cfa import COLORS
 from sciastro.core.wcs import pixel_scale
 from sciastro.errors import MatchError
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.series import SeriesOptions, StarsOfFrame, measure_frame, noise_of_light, shift_of
-from sciastro.calibrate.debayer import band_name
-from sciastro.core.cfa import COLORS
 from sciastro.recipe.nightframes import BandPlane, NightFrame, calibrated_bands, night_stores, open_night
 
 __all__ = ["FieldSeries", "Tried", "frames_of_band", "measure_field"]
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 LOOKED_AT = 7  # frames on which stars are looked for
 HELD = 400 * 10**6  # byte of measurements
 REACH = 3.0  # pixel within which a star is where it should be
-MOST = 2000  # stars of a field
+MOST = 1000  # stars of a field
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +182,8 @@ def _clock(some: Sequence[tuple[Path, NightFrame]]) -> list[str]:
     back = int(np.sum(np.diff(named) < 0))
     if back:
         notes.append(
-            f"the clock runs backwards {back} time{'s' * (back > 1)} in the order of the files' names; frames "
-            "are taken in order of their times. Check DATE-OBS"
+            f"the clock runs backwards {back} time{'s' * (back > 1)} in the order of the files' names; "
+            "frames are taken in order of their times. Check DATE-OBS"
         )
     same = int(times.size - np.unique(times).size)
     if same:
@@ -257,7 +257,10 @@ def _unplaced(frame: NightFrame) -> str:
 
 
 def _stars(
-    out: Path, band: str, fit: Sequence[_Placed], places: Sequence[tuple[float, float]],
+    out: Path,
+    band: str,
+    fit: Sequence[_Placed],
+    places: Sequence[tuple[float, float]],
     tell: Callable[[str], None],
 ) -> tuple[Floats, Floats, float, float, list[str]]:
     """Return ra, dec of the stars (named places first, then by brightness), FWHM and scale, notes."""
@@ -292,7 +295,9 @@ def _angles(ra: Floats, dec: Floats) -> Floats:
     return np.column_stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
 
 
-def _near(ra: Floats, dec: Floats, among_ra: Floats, among_dec: Floats, arcsec: float) -> npt.NDArray[np.bool_]:
+def _near(
+    ra: Floats, dec: Floats, among_ra: Floats, among_dec: Floats, arcsec: float
+) -> npt.NDArray[np.bool_]:
     """Return which places have one of the others within an angle [arcsec]."""
     from scipy.spatial import cKDTree
 
@@ -348,7 +353,9 @@ def _measured(
     options: SeriesOptions,
 ) -> StarsOfFrame:  # fmt: skip
     variance = one.variance
-    if not one.zero:  # the camera's offset is no light: the noise is that of the sky, and of the light above it
+    if (
+        not one.zero
+    ):  # the camera's offset is no light: the noise is that of the sky, and of the light above it
         sky = found.background
         variance = noise_of_light(one.signal, sky.level_map(), sky.rms_map())
     return measure_frame(one.signal, variance, one.quality, x, y, radii=radii, fwhm=fwhm, options=options)

@@ -1,0 +1,138 @@
+"""``sciastro lightcurve``: how bright a star was, frame by frame."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["lightcurve"]
+
+
+def lightcurve(
+    session: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SESSION", help="Folder of raw frames of one or several nights, or of a finished run."
+        ),
+    ],
+    target: Annotated[
+        str, typer.Option("--target", metavar="NAME|'RA DEC'", help="The star: a name, or its place.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the products.")],
+    comp: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--comp",
+            metavar="NAME|'RA DEC'",
+            help="A comparison star, taken as it is; may be repeated. None: they are chosen.",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call the star in products and exports.")] = "",
+    filter_: Annotated[str | None, typer.Option("--filter", help="Filter; else that of most frames.")] = None,
+    transit: Annotated[
+        str, typer.Option(metavar="auto|yes|no", help="Fit a transit; auto: where the data ask for it.")
+    ] = "auto",
+    period: Annotated[float | None, typer.Option(help="Orbital period in days.")] = None,
+    t0: Annotated[float | None, typer.Option(help="A mid-transit time, BJD (TDB).")] = None,
+    limb_darkening: Annotated[
+        str, typer.Option(metavar="U1,U2", help="Quadratic limb darkening, center of its prior.")
+    ] = "0.40,0.25",
+    detrend: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|NAMES",
+            help="Causes of a transit's baseline: airmass,fwhm,x,y,sky,time,night; auto: chosen by BIC.",
+        ),
+    ] = "auto",
+    radii: Annotated[
+        str, typer.Option(metavar="R[,R...]", help="Aperture radii that are tried, in FWHM.")
+    ] = "",
+    site: Annotated[
+        str | None, typer.Option(metavar="LATITUDE,LONGITUDE[,HEIGHT]", help="Where headers are silent.")
+    ] = None,
+    telescope: Annotated[
+        float | None, typer.Option(help="Diameter in meters, for scintillation.", min=0.001)
+    ] = None,
+    ra: Annotated[float | None, typer.Option(help="Of the field, degrees, where headers are silent.")] = None,
+    dec: Annotated[float | None, typer.Option(help="Of the field, degrees.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Of the field, arcsec per pixel.")] = None,
+    memory: Annotated[str, typer.Option(help="Bound on peak memory.")] = "2GB",
+    workers: Annotated[int, typer.Option(help="Threads; 0: one per processor.", min=0)] = 0,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nothing over the network; kept catalogs still serve.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one line of JSON.")] = False,
+) -> None:
+    """Measure a light curve: lightcurve.ecsv, .h5 (all stars), .png and summary.json in OUT.
+
+    Exit code 4: done, but frames are left out, each with its reason in summary.json.
+    """
+    from sciastro.cli.common import console, error_console, guarded, offline_if
+
+    def tell(text: str) -> None:
+        (error_console if as_json else console).print(text, markup=False, highlight=False, soft_wrap=True)
+
+    with guarded(), offline_if(offline):
+        import json
+
+        from sciastro.io.paths import ensure_writable
+        from sciastro.recipe.lightcurve import light_curve
+        from sciastro.recipe.lightcurvewriting import write_light_curve
+
+        request = _request(
+            session, out, target, comp or [], filter_, site, radii,
+            {"transit": transit, "period": period, "t0": t0, "limb_darkening": limb_darkening,
+             "detrend": detrend},
+            telescope=telescope, name=name, ra=ra, dec=dec, scale=scale, memory=memory, workers=workers,
+            offline=offline,
+        )  # fmt: skip
+        ensure_writable(out)
+        summary = write_light_curve(light_curve(request, tell=tell))
+        if as_json:
+            typer.echo(json.dumps(summary, allow_nan=False))
+        else:
+            for line in _closing(summary, out):
+                tell(line)
+    if summary["status"] != "ok":
+        raise typer.Exit(4)
+
+
+def _request(
+    session: Path, out: Path, target: str, comp: list[str], band: str | None, site: str | None, radii: str,
+    transit: dict[str, Any], **rest: Any,
+) -> Any:  # fmt: skip
+    from sciastro.astrometry.timing import Site
+    from sciastro.photometry.series import SeriesOptions
+    from sciastro.photometry.transit import TransitOptions
+    from sciastro.recipe.clocks import site_from_text
+    from sciastro.recipe.lightcurve import LightCurveRequest
+
+    place = site_from_text(site or "", "--site")
+    series = SeriesOptions(radii=radii) if radii else SeriesOptions()
+    return LightCurveRequest(
+        session=session, out=out, target=target, comparisons=tuple(comp), band=band,
+        site=Site(*place) if place is not None else None, series=series, transit=TransitOptions(**transit),
+        **rest,
+    )  # fmt: skip
+
+
+def _closing(summary: dict[str, Any], out: Path) -> list[str]:
+    beta = summary["red_noise"]["beta"]
+    lines = [
+        f"{summary['n_used']} of {summary['n_frames']} frames, {len(summary['comparison_stars'])} comparison "
+        f"stars, scatter {100 * summary['scatter']:.2f} %"
+        + (f", red noise beta {beta:.2f}" if beta is not None else "")
+    ]
+    fit = summary["transit"]
+    if fit is not None:
+        lines.append(
+            f"transit: mid {fit['t0']:.5f} +- {fit['t0_err']:.5f} BJD_TDB, depth {100 * fit['depth']:.2f} +- "
+            f"{100 * fit['depth_err']:.2f} %, duration {fit['duration']:.2f} +- {fit['duration_err']:.2f} h"
+        )
+    left = summary["left_out"]
+    lines += [f"  left out: {name}: {reason}" for name, reason in list(left.items())[:5]]
+    if len(left) > 5:
+        lines.append(f"  left out: {len(left) - 5} more, see summary.json")
+    lines += [f"  note: {text}" for text in summary["warnings"]]
+    lines.append(f"written: {out / 'lightcurve.ecsv'}, lightcurve.h5, lightcurve.png, summary.json")
+    return lines

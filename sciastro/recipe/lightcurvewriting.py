@@ -1,0 +1,335 @@
+"""What a light curve leaves behind: ``lightcurve`` as .h5, .ecsv and .png, and ``summary.json``."""
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.history import package_version
+from sciastro.io.paths import atomic_path
+from sciastro.io.tables import write_table
+from sciastro.photometry.comparison import SPOILED
+from sciastro.photometry.ensemble import NEPER
+from sciastro.photometry.flags import flag_meanings
+from sciastro.photometry.rednoise import RedNoise
+from sciastro.photometry.transit import TransitFit
+from sciastro.photometry.variability import INDICES, variability
+from sciastro.recipe.lightcurve import LightCurve
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.table import QTable
+
+__all__ = ["COLUMNS", "dataset_of", "summary_of", "table_of", "write_light_curve"]
+
+Floats = npt.NDArray[np.float64]
+
+SCHEMA = 1
+FAINT = 3.0  # S/N below which there is no magnitude
+COLUMNS = {
+    "time_bjd_tdb": ("d", "Barycentric Julian date (TDB) of the middle of the exposure"),
+    "flux_rel": ("", "Flux over that of the comparison stars, 1 at the median, or out of transit"),
+    "flux_rel_err": ("", "Standard error: pixels, sky, scintillation, zero point, scatter of like stars"),
+    "mag": ("mag", "-2.5 log10 flux_rel + mag_reference; NaN below 3 sigma"),
+    "mag_err": ("mag", "Standard error of mag, without that of mag_reference"),
+    "airmass": ("", "Airmass of the target"),
+    "fwhm": ("pix", "Median full width at half maximum of the stars of the frame"),
+    "sky": ("electron / pix", "Sky beside the target"),
+    "x": ("pix", "Column of the target; 0 is the center of the first pixel"),
+    "y": ("pix", "Row of the target"),
+    "flags": ("", "Bits of the target, see flag_meanings"),
+    "use": ("", "Whether the point counts"),
+    "reason": ("", "Why it does not"),
+    "flux_detrended": ("", "flux_rel over the baseline that was fitted with the transit"),
+    "baseline": ("", "The baseline"),
+    "model": ("", "The transit alone; NaN where there is none"),
+    "exposure": ("s", "Exposure time"),
+    "time_utc": ("", "Middle of the exposure, UTC"),
+    "frame": ("", "File"),
+}
+"""Columns of ``lightcurve.ecsv``: unit and meaning."""
+
+
+def write_light_curve(lc: LightCurve) -> dict[str, Any]:
+    """Write every product of a light curve; return the content of ``summary.json``.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    from sciastro.report.lightcurves import draw_light_curve
+
+    out = lc.request.out
+    write_table(out / "lightcurve.ecsv", table_of(lc))
+    with atomic_path(out / "lightcurve.h5") as part:
+        dataset_of(lc).to_netcdf(part, engine="h5netcdf")
+    with atomic_path(out / "lightcurve.png") as part:
+        draw_light_curve(lc, part)
+    summary = summary_of(lc)
+    with atomic_path(out / "summary.json") as part:
+        part.write_text(json.dumps(summary, indent=1, allow_nan=False), encoding="utf-8")
+    return summary
+
+
+# -------------------------------------------------------------------------------------------- table
+def reference_magnitude(lc: LightCurve) -> float:
+    """Return the magnitude of relative flux 1 against the summed light of the comparison stars."""
+    stars = lc.curves.ensemble.mag
+    together = -2.5 * math.log10(float(np.nansum(10 ** (-0.4 * stars))))
+    return float(lc.curves.mag[0]) - together
+
+
+def level_of(lc: LightCurve) -> float:
+    """Return the relative flux that is called 1: out of transit, or the median of what counts."""
+    if lc.transit is not None:
+        return float(np.mean(lc.baseline[lc.use]))
+    return float(np.median(lc.flux[lc.use]))
+
+
+def magnitudes(flux: Floats, err: Floats) -> tuple[Floats, Floats]:
+    """Return magnitudes and errors of relative fluxes; NaN below `FAINT` sigma."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        clear = flux > FAINT * err
+        mag = np.where(clear, -2.5 * np.log10(np.where(clear, flux, 1.0)), np.nan)
+        return mag, np.where(clear, NEPER * err / flux, np.nan)
+
+
+def table_of(lc: LightCurve) -> "QTable":
+    """Return the light curve as ``lightcurve.ecsv`` has it."""
+    from astropy import units as u
+    from astropy.table import QTable
+
+    level, reference = level_of(lc), reference_magnitude(lc)
+    level = level if level > 0 else 1.0
+    flux, err = lc.flux / level, lc.err / level
+    mag, mag_err = magnitudes(flux, err)
+    reference -= 2.5 * math.log10(level)
+    columns: dict[str, Any] = {
+        "time_bjd_tdb": lc.bjd, "flux_rel": flux, "flux_rel_err": err, "mag": mag + reference,
+        "mag_err": mag_err, "airmass": lc.airmass, "fwhm": lc.series.fwhm, "sky": lc.series.sky[0],
+        "x": lc.series.x[0], "y": lc.series.y[0], "flags": lc.flags, "use": lc.use,
+        "reason": np.array(lc.reason, dtype=np.str_), "flux_detrended": lc.flux / lc.baseline,
+        "baseline": lc.baseline / level, "model": lc.model,
+        "exposure": np.array([one.exposure for one in lc.series.frames]),
+        "time_utc": np.array([str(one) for one in lc.time], dtype=np.str_),
+        "frame": np.array([one.name for one in lc.series.frames], dtype=np.str_),
+    }  # fmt: skip
+    table = QTable()
+    for name, (unit, meaning) in COLUMNS.items():
+        table[name] = columns[name] * u.Unit(unit) if unit else columns[name]
+        table[name].info.description = meaning
+    table.meta = {
+        "target": lc.target.name, "ra_deg": lc.target.ra, "dec_deg": lc.target.dec, "filter": lc.series.band,
+        "time": {**lc.time_meaning}, "mag_system": "differential: against all comparison stars' light",
+        "mag_reference": reference, "aperture": str(lc.series.tried[lc.curves.aperture]),
+        "comparison_stars": [star["id"] for star in comparison_rows(lc)],
+        "detrending": detrending(lc.transit), "notes": list(lc.notes), "flag_meanings": flag_meanings(),
+        "software": f"sciastro {package_version()}",
+    }  # fmt: skip
+    return table
+
+
+# ------------------------------------------------------------------------------------------ dataset
+def star_names(lc: LightCurve) -> list[str]:
+    """Return a name per star: target, C1 ... for comparison stars by weight, S<number> for all others."""
+    names = [f"S{i}" for i in range(lc.series.ra.size)]
+    names[0] = "target"
+    for k, i in enumerate(lc.curves.chosen.stars, start=1):
+        names[int(i)] = f"C{k}"
+    return names
+
+
+def dataset_of(lc: LightCurve) -> "xr.Dataset":
+    """Return every star in every frame, labeled (star, time)."""
+    import xarray as xr
+
+    series, curves = lc.series, lc.curves
+    k = curves.aperture
+    flags = series.flags[k].copy()
+    flags[0] = lc.flags
+    mag, mag_err = magnitudes(curves.flux, curves.err)
+    good = ((flags & np.uint32(SPOILED)) == 0) & np.isfinite(mag) & lc.use[None, :]
+    indices = variability(np.where(good, mag, np.nan), mag_err, lc.bjd)
+    both, star, time = ("star", "time"), ("star",), ("time",)
+    variables = {
+        "flux": (both, series.flux[k], "electron", "Light in the aperture"),
+        "flux_err": (both, np.sqrt(series.variance[k]), "electron", "Noise of pixels and sky"),
+        "flux_rel": (both, curves.flux, "1", "Relative flux, median 1"),
+        "flux_rel_err": (both, curves.err, "1", "Its standard error"),
+        "mag": (both, mag + curves.mag[:, None], "mag", "Instrumental magnitude, zero points taken out"),
+        "mag_err": (both, mag_err, "mag", "Its standard error"),
+        "flags": (both, flags, "1", "Bits, see flag_meanings"),
+        "x": (both, series.x, "pixel", "Column"),
+        "y": (both, series.y, "pixel", "Row"),
+        "sky": (both, series.sky, "electron / pixel", "Sky beside the star"),
+        "zero_point": (time, curves.ensemble.zero, "mag", "Zero point of the frame at the target"),
+        "zero_point_err": (time, curves.ensemble.zero_err, "mag", "Its standard error"),
+        "n_comparison": (time, curves.ensemble.n_stars, "1", "Comparison stars of the frame"),
+        "baseline": (time, lc.baseline, "1", "Baseline of the target"),
+        "model": (time, lc.model, "1", "Transit of the target"),
+        **{f"index_{name}": (star, indices[name], "1", text) for name, text in INDICES.items()},
+        **{f"error_{name}": (time, v, "1", f"Error by {name}") for name, v in curves.terms.items()},
+    }  # fmt: skip
+
+    coordinates = {
+        "star": (star, np.array(star_names(lc), dtype=object), "", "Name"),
+        "time": (time, lc.time.astype("datetime64[ns]"), "", "Middle of the exposure, UTC"),
+        "bjd_tdb": (time, lc.bjd, "d", "Barycentric Julian date (TDB) for the target's direction"),
+        "ra": (star, series.ra, "deg", "Right ascension, ICRS"),
+        "dec": (star, series.dec, "deg", "Declination, ICRS"),
+        "mag_mean": (star, curves.mag, "mag", "Instrumental magnitude of relative flux 1"),
+        "comparison": (star, _mask(n_stars=series.ra.size, rows=curves.chosen.stars), "1", "Comparison star"),
+        "left_out": (star, _reasons(lc), "", "Why it is no comparison star"),
+        "airmass": (time, lc.airmass, "1", "Of the target"),
+        "fwhm": (time, series.fwhm, "pixel", "Of the stars"),
+        "sky_level": (time, series.level, "electron / pixel", "Median of the frame"),
+        "exposure": (time, np.array([one.exposure for one in series.frames]), "s", "Exposure time"),
+        "use": (time, lc.use.astype(np.int8), "1", "Whether the frame counts for the target"),
+        "reason": (time, np.array(lc.reason, dtype=object), "", "Why it does not"),
+        "frame": (time, np.array([one.name for one in series.frames], dtype=object), "", "File"),
+        "night": (time, lc.night.astype(np.int32), "1", "Number of the night"),
+    }  # fmt: skip
+    return xr.Dataset(
+        {name: _variable(*entry) for name, entry in variables.items()},
+        coords={name: _variable(*entry) for name, entry in coordinates.items()},
+        attrs={
+            "title": f"Light curves around {lc.target.name}", "source": f"sciastro {package_version()}",
+            "summary": json.dumps(summary_of(lc), allow_nan=False), "filter": series.band,
+            "flag_meanings": json.dumps(flag_meanings()),
+        },
+    )  # fmt: skip
+
+
+def _variable(dims: tuple[str, ...], data: Any, unit: str, meaning: str) -> Any:
+    attrs = {"long_name": meaning} | ({"units": unit} if unit else {})
+    return dims, data, attrs
+
+
+def _mask(*, n_stars: int, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int8]:
+    out = np.zeros(n_stars, np.int8)
+    out[rows] = 1
+    return out
+
+
+def _reasons(lc: LightCurve) -> npt.NDArray[np.object_]:
+    return np.array([lc.curves.chosen.reasons.get(i, "") for i in range(lc.series.ra.size)], dtype=object)
+
+
+# ------------------------------------------------------------------------------------------ summary
+def comparison_rows(lc: LightCurve) -> list[dict[str, Any]]:
+    """Return what is told of each comparison star."""
+    found = lc.curves.ensemble
+    rows = []
+    total = float(found.weight.sum())
+    for k, i in enumerate(lc.curves.chosen.stars):
+        alone = found.alone[k][np.isfinite(found.alone[k])]
+        rows.append(
+            {
+                "id": f"C{k + 1}", "ra": float(lc.series.ra[i]), "dec": float(lc.series.dec[i]),
+                "mag_inst": number(found.mag[k]), "n_frames": int((found.weight[k] > 0).sum()),
+                "scatter_mag": number(np.std(alone)) if alone.size > 1 else None,
+                "excess_mag": number(np.sqrt(found.excess[k])),
+                "weight": number(found.weight[k].sum() / total),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def number(value: Any) -> float | None:
+    """Return a float that JSON can hold; None where it is none."""
+    out = float(value)
+    return out if math.isfinite(out) else None
+
+
+def red_noise_of(noise: RedNoise) -> dict[str, Any]:
+    """Return what is told of red noise."""
+    return {
+        "beta": number(noise.beta), "beta_err": number(noise.beta_err), "minutes": [noise.low, noise.high],
+        "sigma_white": number(noise.sigma_white), "sigma_red": number(noise.sigma_red),
+    }  # fmt: skip
+
+
+def detrending(fit: TransitFit | None) -> dict[str, Any]:
+    """Return causes and coefficients of the baseline."""
+    if fit is None:
+        return {"causes": [], "coefficients": {}}
+    return {
+        "causes": list(fit.causes),
+        "coefficients": {name: [value, err] for name, (value, err) in fit.coefficients.items()},
+    }
+
+
+def transit_of(fit: TransitFit | None) -> dict[str, Any] | None:
+    """Return what is told of a transit, None without one."""
+    if fit is None:
+        return None
+    out: dict[str, Any] = {}
+    for name, value in fit.values.items():
+        out[name], out[f"{name}_err"] = number(value), number(fit.errors[name])
+    out |= {
+        "duration": number(24 * fit.values["duration"]), "duration_err": number(24 * fit.errors["duration"]),
+        "units": {"t0": "BJD_TDB", "duration": "h", "depth": "rp_rs squared", "inclination": "deg"},
+        "period": fit.period, "bic": number(fit.bic), "bic_without": number(fit.bic_flat),
+        "chi2_reduced": number(fit.chi2_reduced), "error_scale": number(fit.scale),
+        "error_scale_red": number(fit.noise.factor), "detrending": detrending(fit),
+        "model": "Mandel & Agol 2002, quadratic limb darkening, circular orbit",
+    }  # fmt: skip
+    if fit.draws is not None:
+        out["sampler"] = {
+            "method": "affine-invariant walkers (Goodman & Weare 2010)",
+            "walkers": fit.draws.chain.shape[1], "steps": fit.draws.chain.shape[0],
+            "acceptance": number(fit.draws.acceptance),
+            "autocorrelation": number(np.max(fit.draws.autocorrelation)),
+            "effective_draws": number(fit.draws.effective), "converged": fit.draws.converged,
+        }  # fmt: skip
+    return out
+
+
+def summary_of(lc: LightCurve) -> dict[str, Any]:
+    """Return the content of ``summary.json``."""
+    k = lc.curves.aperture
+    left: dict[str, str] = {
+        frame.name: text for frame, text in zip(lc.series.frames, lc.reason, strict=True) if text
+    }
+    excluded: dict[str, int] = {}
+    for text in lc.curves.chosen.reasons.values():
+        excluded[text] = excluded.get(text, 0) + 1
+    with np.errstate(invalid="ignore"):
+        typical = float(np.nanmedian(lc.err[lc.use])) / level_of(lc)
+    return {
+        "schema": SCHEMA, "version": package_version(),
+        "status": "ok" if lc.use.all() else "partial",
+        "target": {
+            "name": lc.target.name, "ra": lc.target.ra, "dec": lc.target.dec, "source": lc.target.source,
+            "measured_ra": float(lc.series.ra[0]), "measured_dec": float(lc.series.dec[0]),
+        },
+        "filter": lc.series.band, "n_frames": len(lc.series.frames), "n_used": int(lc.use.sum()),
+        "n_nights": int(np.unique(lc.night[lc.use]).size),
+        "comparison_stars": comparison_rows(lc), "not_comparison": excluded,
+        "aperture": {
+            "radius": str(lc.series.tried[k]),
+            "radius_px": number(np.nanmedian(np.sqrt(lc.series.area[k] / np.pi))),
+            "chosen_by": "least scatter of comparison stars as bright as the target",
+            "tried": {str(one): number(v) for one, v in zip(lc.series.tried, lc.curves.tried, strict=True)},
+        },
+        "zero_points": "slope over the field, frame by frame" if lc.curves.sloping else "one per frame",
+        "scatter": number(lc.scatter / level_of(lc)),
+        "scatter_neighbors": number(lc.scatter_points / level_of(lc)),
+        "typical_error": number(typical),
+        "error_terms": {name: number(np.nanmedian(v[lc.use])) for name, v in lc.curves.terms.items()},
+        "photon_factor": None if lc.curves.photons == 1.0 else number(lc.curves.photons),
+        "red_noise": red_noise_of(lc.noise), "transit": transit_of(lc.transit),
+        "time": {**lc.time_meaning, "first": _first(lc), "last": _last(lc)},
+        "left_out": left, "warnings": list(lc.notes),
+    }  # fmt: skip
+
+
+def _first(lc: LightCurve) -> float | None:
+    return number(np.nanmin(lc.bjd)) if np.isfinite(lc.bjd).any() else None
+
+
+def _last(lc: LightCurve) -> float | None:
+    return number(np.nanmax(lc.bjd)) if np.isfinite(lc.bjd).any() else None
