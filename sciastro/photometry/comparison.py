@@ -16,6 +16,7 @@ from sciastro.core.quality import Quality
 from sciastro.errors import MatchError
 from sciastro.photometry.ensemble import NEPER, Ensemble, solve_ensemble
 from sciastro.photometry.flags import SourceFlag
+from sciastro.photometry.missing import mean_of, median_of
 
 __all__ = ["SPOILED", "Chosen", "CompareOptions", "Light", "choose", "photon_factor", "usable"]
 
@@ -159,7 +160,7 @@ def _median_snr(light: Light) -> Floats:
         snr = np.where(good, light.flux / np.sqrt(light.variance), np.nan)
     some = good.any(axis=1)
     out = np.full(good.shape[0], np.nan)
-    out[some] = np.nanmedian(snr[some], axis=1)
+    out[some] = median_of(snr[some], axis=1)
     return out
 
 
@@ -230,14 +231,14 @@ def _variable(found: Ensemble, options: CompareOptions) -> Bools:
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         n = np.isfinite(found.alone).sum(axis=1)
-        noise = np.nanmean(np.where(np.isfinite(found.alone), found.alone_variance, np.nan), axis=1)
-        actual = np.nanmean(found.alone**2, axis=1)
-    common = float(np.nanmedian(np.maximum(actual - noise, 0.0)))
+        noise = mean_of(np.where(np.isfinite(found.alone), found.alone_variance, np.nan), axis=1)
+        actual = mean_of(found.alone**2, axis=1)
+    common = float(median_of(np.maximum(actual - noise, 0.0)))
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.log(actual / (noise + common)) / 2  # of scatters
-    width = 1.4826 * float(np.nanmedian(np.abs(ratio - np.nanmedian(ratio))))
+    width = 1.4826 * float(median_of(np.abs(ratio - median_of(ratio))))
     width = float(np.hypot(width, 1 / np.sqrt(2 * max(float(np.median(n)), 1.0))))
-    far = (ratio - np.nanmedian(ratio)) / width
+    far = (ratio - median_of(ratio)) / width
     bad = np.asarray(np.nan_to_num(far) > options.variable) & (ratio > np.log(1.5))
     if found.mag.size < 3 or not bad.any():
         return np.zeros(found.mag.size, bool)
@@ -248,7 +249,7 @@ def _variable(found: Ensemble, options: CompareOptions) -> Bools:
 
 def _enough(found: Ensemble, variance: Floats, options: CompareOptions) -> npt.NDArray[np.intp]:
     """Return the stars by weight, as many as bring the zero points within 5 per cent of what all would."""
-    typical = np.nanmedian(variance, axis=1) + np.nan_to_num(found.excess)
+    typical = median_of(variance, axis=1) + np.nan_to_num(found.excess)
     weight = np.where(np.isfinite(typical), 1 / typical, 0.0)
     order = np.argsort(-weight, kind="stable")
     total = np.cumsum(weight[order])
@@ -268,8 +269,8 @@ def photon_factor(light: Light, chosen: Chosen) -> tuple[float, float]:
     shot = NEPER**2 / flux
     sky = NEPER**2 * np.maximum(light.variance[chosen.stars] - flux, 0.0) / flux**2
     around = found.alone_variance - NEPER**2 * light.variance[chosen.stars] / flux**2  # of the zero points
-    rest = np.nanmean(found.alone**2 - sky, axis=1) / np.nanmean(shot, axis=1)
-    share = np.nanmean(np.maximum(around, 0.0), axis=1) / np.nanmean(shot, axis=1)
+    rest = mean_of(found.alone**2 - sky, axis=1) / mean_of(shot, axis=1)
+    share = mean_of(np.maximum(around, 0.0), axis=1) / mean_of(shot, axis=1)
     each = rest / (1 + share)  # zero points are made of the same noise
     good = each[np.isfinite(each)]
     if not good.size:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.errors import MatchError
+from sciastro.photometry.missing import median_of
 
 __all__ = ["Ensemble", "excess_of", "solve_ensemble"]
 
@@ -208,15 +209,15 @@ def _outliers(found: Ensemble, excess: Floats, good: Bools) -> Bools:
     with np.errstate(invalid="ignore"):
         pull = np.abs(found.alone) / np.sqrt(expected)
         # Before excesses are known every measurement of an unstable star would be one: its own scale counts.
-        own = np.nanmedian(np.where(good, pull, np.nan), axis=1, keepdims=True) / 0.6745
+        own = median_of(np.where(good, pull, np.nan), axis=1, keepdims=True) / 0.6745
         return np.asarray(good & (pull > OUTLIER * np.maximum(np.nan_to_num(own, nan=1.0), 1.0)))
 
 
 def excess_of(residual: Floats, expected: Floats) -> Floats:
     """Return the variance beyond `expected` that makes residuals as large as they are, row by row.
 
-    The root of ``sum r^2 / (v + s) = n - 1`` (one mean was fitted), 0 where the noise is enough; NaN below 3
-    residuals.
+    The root of ``sum r^2 / (v + s) = n - 1`` (one mean was fitted), 0 where the noise is enough (5 per cent
+    level); NaN below 3 residuals.
 
     Parameters
     ----------
@@ -231,7 +232,9 @@ def excess_of(residual: Floats, expected: Floats) -> Floats:
         middle = (low + high) / 2
         more = (r2 / (v + middle[:, None])).sum(axis=1) > freedom
         low, high = np.where(more, middle, low), np.where(more, high, middle)
-    enough = (r2 / v).sum(axis=1) <= freedom
+    # Chance makes residuals larger in every second star: only what one in twenty shows is believed, or the
+    # errors of constant stars would grow by 5 per cent.
+    enough = (r2 / v).sum(axis=1) <= freedom + 1.645 * np.sqrt(2 * np.maximum(freedom, 0))
     return np.where(freedom < 2, np.nan, np.where(enough, 0.0, (low + high) / 2))
 
 

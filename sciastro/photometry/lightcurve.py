@@ -22,6 +22,7 @@ from sciastro.photometry.comparison import (
     usable,
 )
 from sciastro.photometry.ensemble import NEPER, Ensemble, solve_ensemble
+from sciastro.photometry.missing import mean_of, median_of
 
 __all__ = ["Curves", "RawLight", "make_curves"]
 
@@ -175,7 +176,7 @@ def _typical(light: Light, star: int, frames: Bools) -> float:
 def _like(light: Light, stars: npt.NDArray[np.intp], target: float) -> npt.NDArray[np.intp]:
     """Return which of `stars` (positions in it) are as bright as the target; at least five, the nearest."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        flux = np.array([np.nanmedian(np.where(usable(light)[i], light.flux[i], np.nan)) for i in stars])
+        flux = np.array([median_of(np.where(usable(light)[i], light.flux[i], np.nan)) for i in stars])
         away = np.abs(np.log(np.maximum(flux, 1e-30) / max(target, 1e-30)))
     if not np.isfinite(target):
         return np.arange(stars.size)
@@ -192,10 +193,10 @@ def _merit(raw: RawLight, k: int, chosen: Chosen, target: float, photons: float)
     if stars.size == 1 or not np.isfinite(mag[stars]).any():
         # Nothing to compare the one star with: the aperture of best S/N.
         values = np.sqrt(variance[stars])
-        return float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
+        return float(median_of(values)) if np.isfinite(values).any() else float("nan")
     found = solve_ensemble(mag[stars], variance[stars])
     rows = found.alone[_like(light, stars, target)]
-    return float(np.nanmedian([_robust(row) for row in rows]))
+    return float(median_of([_robust(row) for row in rows]))
 
 
 def _robust(values: Floats) -> float:
@@ -207,8 +208,8 @@ def _robust(values: Floats) -> float:
 
 def _scatter(found: Ensemble) -> float:
     with np.errstate(invalid="ignore"):
-        each = np.sqrt(np.nanmean(found.alone**2, axis=1))
-    return float(np.nanmedian(each))
+        each = np.sqrt(mean_of(found.alone**2, axis=1))
+    return float(median_of(each))
 
 
 def _common_excess(found: Ensemble, light: Light, stars: npt.NDArray[np.intp], target: float) -> float:
@@ -217,10 +218,10 @@ def _common_excess(found: Ensemble, light: Light, stars: npt.NDArray[np.intp], t
         return 0.0
     rows = _like(light, stars, target)
     with np.errstate(invalid="ignore"):
-        beyond = np.nanmean(found.alone[rows] ** 2, axis=1) - np.nanmean(
+        beyond = mean_of(found.alone[rows] ** 2, axis=1) - mean_of(
             np.where(np.isfinite(found.alone[rows]), found.alone_variance[rows], np.nan), axis=1
         )
-    return max(float(np.nanmedian(beyond)), 0.0)
+    return max(float(median_of(beyond)), 0.0)
 
 
 def _curves(

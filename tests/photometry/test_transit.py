@@ -1,0 +1,151 @@
+"""The light of a transit against batman and against integration; the fit against truth."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from scipy.integrate import quad
+
+from sciastro.kernels.transit import separation, transit_flux
+from sciastro.photometry.sampler import sample
+from sciastro.photometry.transit import TransitOptions, fit_transit
+from sciastro.photometry.trends import make_trends
+
+BATMAN = Path(__file__).parents[2].parent / "shared/data/reference/batman_reference_lightcurves.ecsv"
+
+
+def flux_at(z, p, u1=0.4, u2=0.25):
+    out = np.empty(1)
+    transit_flux(np.array([float(z)]), p, u1, u2, out)
+    return out[0]
+
+
+def twin(z, p, u1=0.4, u2=0.25):
+    """Return the flux by integration over rings of the star: I(r) times the hidden part of the ring."""
+
+    def hidden(r):
+        if r <= p - z:
+            return np.pi
+        if r <= abs(z - p) or r >= z + p:
+            return 0.0
+        return np.arccos(np.clip((z * z + r * r - p * p) / (2 * z * r), -1, 1))
+
+    def light(r):
+        mu = np.sqrt(max(1 - r * r, 0))
+        return 1 - u1 * (1 - mu) - u2 * (1 - mu) ** 2
+
+    edges = [0.0, *sorted({e for e in (abs(z - p), z + p) if 0 < e < 1}), 1.0]
+    total = 0.0
+    for a, b in pairwise(edges):
+
+        def ring(theta, a=a, b=b):  # smooth at both ends
+            r = (a + b) / 2 - (b - a) / 2 * np.cos(theta)
+            return 2 * r * hidden(r) * light(r) * (b - a) / 2 * np.sin(theta)
+
+        total += quad(ring, 0, np.pi, epsabs=1e-12, limit=200)[0]
+    return 1 - total / (np.pi * (1 - u1 / 3 - u2 / 6))
+
+
+@pytest.mark.parametrize("p", [0.01, 0.149, 0.5, 1.0, 1.3])
+def test_transit_light_is_that_of_integration_also_at_special_places(p):
+    # z = 0, the edge of the disk at the center of the star, inner and outer contact and just beside them.
+    places = [0.0, 1e-6, 0.3, p, p + 1e-7, abs(1 - p), abs(1 - p) + 1e-5, 1.0, 1 + p - 1e-4, 1 + p, 3.0]
+    for z in places:
+        assert flux_at(z, p) == pytest.approx(twin(z, p), abs=2e-8), z
+
+
+def test_transit_light_is_that_of_batman():
+    if not BATMAN.is_file():
+        pytest.skip("the reference light curves are not here")
+    table = Table.read(BATMAN, format="ascii.ecsv")
+    for case in table.meta["cases"]:
+        rows = table[table["case"] == case["name"]]
+        z, flux = np.empty(len(rows)), np.empty(len(rows))
+        b = case["a"] * np.cos(np.radians(case["inc"]))
+        separation(np.asarray(rows["time"]), case["t0"], case["period"], case["a"], b, z)
+        transit_flux(z, case["rp"], case["u1"], case["u2"], flux)
+        assert np.abs(flux - rows["flux"]).max() < 2e-8  # batman's own accuracy
+        assert flux.min() < 0.9986
+
+
+def test_no_transit_behind_the_star():
+    z = np.empty(2)
+    separation(np.array([0.0, 1.5]), 0.0, 3.0, 8.0, 0.1, z)
+    assert z[0] == pytest.approx(0.1)
+    assert z[1] > 2
+
+
+def night(seed, *, k=0.12, b=0.35, duration=0.12, period=3.0, sigma=0.003, trend=0.004, n=150):
+    """Return points of a night with a transit and a trend of airmass, and the truth."""
+    rng = np.random.default_rng(seed)
+    time = 2459000.0 + np.linspace(0.4, 0.68, n)
+    t0 = 2459000.54 + rng.uniform(-0.02, 0.02)
+    a = np.sqrt(((1 + k) ** 2 - b**2) / np.sin(np.pi * duration / period) ** 2 + b**2)
+    z, flux = np.empty(n), np.empty(n)
+    separation(time, t0, period, a, b, z)
+    transit_flux(z, k, 0.42, 0.22, flux)
+    causes = {
+        "airmass": 1 + 32 * (time - time.mean() + 0.03) ** 2, "fwhm": rng.normal(3, 0.2, n),
+        "x": np.linspace(0, 20, n) + rng.normal(0, 0.5, n), "sky": rng.normal(100, 3, n),
+    }  # fmt: skip
+    trends = make_trends(causes, np.ones(n, bool), np.zeros(n, np.int64))
+    flux = 1.003 * flux * (1 + trend * trends.columns["airmass"][:, 0]) + rng.normal(0, sigma, n)
+    truth = {"t0": t0, "rp_rs": k, "duration": duration, "b": b, "depth": k**2, "a_rs": a}
+    return time, flux, np.full(n, sigma), np.full(n, 60 / 86400), trends, truth
+
+
+def test_transit_and_trend_are_found_and_the_errors_hold():
+    *points, truth = night(3)
+    fit = fit_transit(*points, options=TransitOptions(period=3.0, steps=800))
+    assert fit.causes == ("airmass",)
+    value, err = fit.coefficients["airmass"]
+    assert value == pytest.approx(0.004, abs=4 * err)
+    for name, true in truth.items():
+        assert abs(fit.values[name] - true) < 3 * fit.errors[name], name
+    assert 0.2 < fit.draws.acceptance < 0.6
+    assert fit.bic_flat - fit.bic > 300
+    assert fit.errors["depth"] < 0.002
+
+
+@pytest.mark.slow
+def test_transit_parameters_lie_within_their_errors_over_seeds():
+    pulls = []
+    for seed in range(12):
+        *points, truth = night(seed)
+        fit = fit_transit(*points, options=TransitOptions(period=3.0, steps=1200, seed=seed))
+        pulls.append([(fit.values[name] - true) / fit.errors[name] for name, true in truth.items()])
+    pulls = np.array(pulls)
+    assert (np.abs(pulls) < 3).all()
+    # 30 seeds gave 0.91 for t0, and 0.75 for Rp/Rs, whose prior of limb darkening is centered on the truth.
+    assert np.all(pulls.std(axis=0)[:3] < 1.4)
+    assert (np.abs(pulls[:, 0]) < 1).mean() > 0.4
+
+
+def test_a_flat_night_has_no_transit():
+    *points, _ = night(5, k=1e-6)
+    assert fit_transit(*points, options=TransitOptions(period=3.0)) is None
+
+
+def test_chord_without_a_period_gives_the_same_middle_and_depth():
+    *points, _ = night(7)
+    chord = fit_transit(*points, options=TransitOptions(), draw=False)
+    orbit = fit_transit(*points, options=TransitOptions(period=3.0), draw=False)
+    assert chord.values["t0"] == pytest.approx(orbit.values["t0"], abs=1e-4)
+    assert chord.values["depth"] == pytest.approx(orbit.values["depth"], rel=0.03)
+    assert "a_rs" not in chord.values
+
+
+def test_walkers_draw_a_correlated_gaussian():
+    covariance = np.array([[1.0, 0.8], [0.8, 2.0]])
+    inverse = np.linalg.inv(covariance)
+
+    def log_probability(x):
+        return -0.5 * np.einsum("ij,jk,ik->i", x, inverse, x)
+
+    rng = np.random.default_rng(0)
+    draws = sample(log_probability, rng.normal(size=(16, 2)), rng=rng, most=6000, lengths=1e9)
+    assert np.cov(draws.flat.T) == pytest.approx(covariance, rel=0.08)
+    assert draws.effective > 2000
+    assert 0.3 < draws.acceptance < 0.8
