@@ -8,10 +8,8 @@ import numpy.typing as npt
 
 from sciastro.errors import DatasetError, MatchError
 from sciastro.photometry.magnitudes import LimitOptions, calibrate_table
-from sciastro.photometry.matching import Matches
-from sciastro.photometry.steps import calibrate_bands
-from sciastro.photometry.systems import catalog_magnitudes
-from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions
+from sciastro.photometry.steps import BandCalibration, calibrate_bands
+from sciastro.photometry.zeropoint import ZeroPointOptions
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -75,7 +73,7 @@ def calibrate_sources(
             where=f"sources in {band}",
             remedy="Give a catalog with that band, more or fainter stars, or another system.",
         )
-    color, names = _of_stars(len(table), catalog, band, how.system, fit.zeropoint, fit.matches)
+    color, names = _of_stars(len(table), catalog, fit)
     out = calibrate_table(table, fit.zeropoint, color=color, airmass=airmass, options=limits)
     out["catalog_id"] = names
     used = np.zeros(len(out), np.bool_)
@@ -124,15 +122,13 @@ def _prepared(sources: "QTable") -> "QTable":
 
 
 def _of_stars(
-    n: int, catalog: "QTable", band: str, system: str, zeropoint: ZeroPoint, matches: Matches
+    n: int, catalog: "QTable", fit: BandCalibration
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.str_]]:
     """Return color and name of the matched star of every source."""
-    truth = catalog_magnitudes(catalog, band, system)
-    source, star = matches.source, matches.star
     color = np.full(n, np.nan)
-    if truth is not None and truth.color_name == zeropoint.color_name:
-        color[source] = truth.color[star]
     ids = np.asarray(catalog["id"]).astype(np.str_) if "id" in catalog.colnames else np.full(len(catalog), "")
     names = np.full(n, "", dtype=ids.dtype if ids.dtype.itemsize else "U1")
-    names[source] = ids[star]
+    if fit.matches is not None and fit.truth is not None:
+        color[fit.matches.source] = fit.truth.color[fit.matches.star]
+        names[fit.matches.source] = ids[fit.matches.star]
     return color, names

@@ -26,7 +26,7 @@ from sciastro.photometry.color import ColorCalibration, ColorOptions, color_gain
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.matching import Matches, match_catalog
 from sciastro.photometry.sources import add_positions, source_table
-from sciastro.photometry.systems import SYSTEMS, catalog_magnitudes
+from sciastro.photometry.systems import SYSTEMS, CatalogMagnitude, catalog_magnitudes
 from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, fit_zeropoint
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class BandCalibration:
         Pairs of rows of the source table and the catalog.
     source, star
         int64, the rows of both that were given to the fit; `ZeroPoint.used` says which entered.
+    truth
+        Magnitudes and colors of the catalog that it was fitted to; None where it comes from elsewhere.
     """
 
     zeropoint: ZeroPoint | None
@@ -77,6 +79,7 @@ class BandCalibration:
     matches: Matches | None
     source: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     star: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    truth: CatalogMagnitude | None = None
 
 
 def measure_bands(
@@ -182,7 +185,9 @@ def _calibrate(band: str, table: "Table", catalog: "Table", options: ZeroPointOp
         note=truth.note,
         options=options,
     )
-    return BandCalibration(zeropoint=zeropoint, reason=reason, matches=matches, source=rows, star=stars)
+    return BandCalibration(
+        zeropoint=zeropoint, reason=reason, matches=matches, source=rows, star=stars, truth=truth
+    )
 
 
 def _calibrators(
@@ -235,15 +240,19 @@ def published(table: "Table", calibration: BandCalibration | None, catalog: "Tab
     catalog_id = np.full(len(table), "", dtype=names.dtype if names.dtype.itemsize else "U1")
     catalog_id[matches.source] = names[matches.star]
     color = np.full(len(table), np.nan)
-    fit = calibration.zeropoint
-    truth = catalog_magnitudes(
-        catalog,
-        str(table.meta.get("band", "")),
-        fit.system if fit is not None and fit.system in SYSTEMS else "",
-    )
-    if truth is not None and (fit is None or truth.color_name == fit.color_name):
+    truth = calibration.truth or _of_color(catalog, str(table.meta.get("band", "")), calibration.zeropoint)
+    if truth is not None:
         color[matches.source] = truth.color[matches.star]
     return source_table(table, zeropoint=calibration.zeropoint, catalog_id=catalog_id, color=color)
+
+
+def _of_color(catalog: "Table", band: str, zeropoint: ZeroPoint | None) -> CatalogMagnitude | None:
+    """Return magnitudes of the catalog with the color that a zero point from elsewhere is for, or None."""
+    found = catalog_magnitudes(catalog, band)
+    if zeropoint is None or (found is not None and found.color_name == zeropoint.color_name):
+        return found
+    found = catalog_magnitudes(catalog, band, zeropoint.system) if zeropoint.system in SYSTEMS else None
+    return found if found is not None and found.color_name == zeropoint.color_name else None
 
 
 def calibrate_photometry(

@@ -191,6 +191,8 @@ def _in_system(catalog: "Table", band: str, system: str) -> CatalogMagnitude | N
     found = None
     if f"mag_{name}" in catalog.colnames and _system_of(catalog, name, name) == system:
         found = _own(catalog, name, system)
+    if found is None and system == "Johnson V" and "mag" in catalog.colnames and _is_v(catalog):
+        found = _by_line(catalog, _V)
     found = _related(catalog, system) if found is None else found
     if found is None:
         line = next((one for one in BANDS.values() if one.name == system and not one.approximate), None)

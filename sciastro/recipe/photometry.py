@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciastro.astrometry.airmass import airmass
 from sciastro.core.options import Options, option
-from sciastro.core.wcs import center, footprint_radius, pixel_scale
+from sciastro.core.wcs import pixel_scale
 from sciastro.errors import DatasetError, OptionError
 from sciastro.io.positions import Positions
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
@@ -24,15 +23,21 @@ from sciastro.photometry.errorterms import Relative
 from sciastro.photometry.flags import SourceFlag, flags_text
 from sciastro.photometry.fluxes import shape_flags
 from sciastro.photometry.forced import ForcedOptions, forced_photometry
-from sciastro.photometry.magnitudes import LimitOptions, add_brightness, add_limits
 from sciastro.photometry.scintillation import ScintillationOptions, scintillation_variance
-from sciastro.photometry.sources import add_positions, source_table
-from sciastro.photometry.steps import BandCalibration, calibrate_bands, published
-from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions
-from sciastro.recipe.catalogs import cone
+from sciastro.photometry.sources import add_positions
+from sciastro.photometry.zeropoint import ZeroPoint
 from sciastro.recipe.photometryimages import Given, Target, from_arrays, from_dataset, read_targets
 from sciastro.recipe.photometryplaces import OnImage, gather, on_image
 from sciastro.recipe.photometryradii import pixels_of, radii_from
+from sciastro.recipe.photometryzero import (
+    Zeroed,
+    air_of,
+    at_positions,
+    epoch_of,
+    with_limits,
+    with_magnitudes,
+    zeropoint_of,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -166,18 +171,18 @@ def measure_target(
         if psf is not None
         else _sources(target, stars, fwhm, radii, relative, options, terms=positions is None)
     )
-    fit, told = _zeropoint(target, found, options, zeropoint)
-    notes += told
+    zeroed = zeropoint_of(target, found, options, zeropoint)
+    fit = zeroed.fit
+    notes += zeroed.notes
     if positions is None:
-        table = _published(target, found, fit, options)
+        table = with_magnitudes(found, zeroed)
         if psf is None:
             _mark_shapes(table, stars, fwhm)
     else:
         if not radii:
             radii = [float(found.meta.get("aperture_radius", 1.5 * fwhm))]
-        table = _forced(target, positions, stars, fwhm, radii, relative, fit, options)
-    notes += _told(fit.zeropoint, options)
-    table = _calibrated(table, fit.zeropoint, scale, options)
+        table = _forced(target, positions, stars, fwhm, radii, relative, zeroed, options)
+    table = with_limits(table, fit.zeropoint, scale, options)
     return Measured(
         target=target, table=_dressed(table, target, fwhm, options, notes), stars=stars, fwhm=float(fwhm),
         zeropoint=fit.zeropoint, notes=notes,
@@ -207,7 +212,7 @@ def _relative(target: Target, options: PhotometryOptions) -> tuple[Relative, lis
     notes, twinkle = [], float("nan")
     lacking = []
     if options.scintillation > 0:
-        air = _air_of(target)
+        air = air_of(target)
         if not math.isfinite(target.diameter):
             lacking.append("the aperture of the telescope (--aperture-diameter)")
         if not math.isfinite(target.exposure):
@@ -231,29 +236,6 @@ def _relative(target: Target, options: PhotometryOptions) -> tuple[Relative, lis
     ), notes
 
 
-def _airmass(target: Target) -> float:
-    """Return the airmass of the middle of an image at its mid-exposure; NaN unknown."""
-    if target.site is None or target.wcs is None or not target.time:
-        return float("nan")
-    ra, dec = center(target.wcs, (target.image.shape[0], target.image.shape[1]))
-    try:
-        when = np.datetime64(target.time[:26].removesuffix("Z"), "us")
-    except ValueError:
-        return float("nan")
-    return float(np.squeeze(airmass([ra], [dec], target.site[0], target.site[1], [when])))
-
-
-def epoch_of(target: Target) -> float | None:
-    """Return the Julian year of an image; None unknown."""
-    try:
-        when = np.datetime64(target.time[:26].removesuffix("Z"), "s")
-    except ValueError:
-        return None
-    if np.isnat(when):
-        return None
-    return 2000.0 + float((when - np.datetime64("2000-01-01T12:00:00")) / np.timedelta64(1, "s")) / 31557600.0
-
-
 def _sources(
     target: Target, stars: PlaneMeasure, fwhm: float, radii: Sequence[float], relative: Relative,
     options: PhotometryOptions, *, terms: bool,
@@ -275,78 +257,6 @@ def _sources(
     return add_positions(table, target.wcs) if target.wcs is not None else table
 
 
-def _zeropoint(
-    target: Target, found: "Table", options: PhotometryOptions, known: ZeroPoint | None
-) -> tuple[BandCalibration, list[str]]:
-    """Return the zero point of the caller or the file, else of catalog stars, and what is to be told."""
-    if known is not None:
-        return BandCalibration(zeropoint=known, reason="", matches=None), []
-    if options.zeropoint == "none":
-        return BandCalibration(zeropoint=None, reason="none was asked for", matches=None), []
-    other = bool(options.system) and str(target.zeropoint.get("system", "")) != options.system
-    if options.zeropoint in ("auto", "header") and target.zeropoint and not other:
-        return BandCalibration(zeropoint=_from_header(target), reason="", matches=None), []
-    if options.zeropoint == "header":
-        lacks = f"the file names none in {options.system}" if other else "the file names none"
-        return BandCalibration(zeropoint=None, reason=lacks, matches=None), [
-            f"no zero point: {lacks}; magnitudes are instrumental"
-        ]
-    fit = _fitted(target, found, options)
-    return fit, [] if fit.zeropoint else [f"no zero point: {fit.reason}; magnitudes are instrumental"]
-
-
-def _from_header(target: Target) -> ZeroPoint:
-    facts = dict(target.zeropoint)
-    unknown = float("nan")
-    err = float(facts.get("err", unknown))
-    slope = float(np.nan_to_num(facts.get("color_term_err", 0.0)))
-    return ZeroPoint(
-        mag=float(facts["mag"]), err=err, color_term=float(facts.get("color_term", 0.0)),
-        color_term_err=float(facts.get("color_term_err", unknown)),
-        covariance=((err**2, 0.0), (0.0, slope**2)), scatter=float(facts.get("scatter", unknown)),
-        rms=unknown, chi2=unknown, n_stars=int(facts.get("n_stars", 0)), n_rejected=0,
-        system=str(facts.get("system", "")), catalog=str(facts.get("catalog", "")),
-        color_name=str(facts.get("color_name", "")),
-        color_reference=float(facts.get("color_reference", unknown)), note="from the header of the file",
-        err_empirical=float(facts.get("err_empirical", unknown)), kind=str(facts.get("kind", "")),
-        extinction=float(facts.get("extinction", unknown)), airmass=float(facts.get("airmass", unknown)),
-        used=np.empty(0, bool),
-    )  # fmt: skip
-
-
-def _fitted(target: Target, found: "Table", options: PhotometryOptions) -> BandCalibration:
-    if target.wcs is None:
-        return BandCalibration(zeropoint=None, reason="the image has no world coordinates", matches=None)
-    if not target.band:
-        return BandCalibration(zeropoint=None, reason="the filter is unknown (give --filter)", matches=None)
-    shape = (target.image.shape[0], target.image.shape[1])
-    stars = cone(
-        center(target.wcs, shape), min(1.05 * footprint_radius(target.wcs, shape), 180.0),
-        catalog=options.zeropoint_catalog, epoch=epoch_of(target), brightest=SYSTEM,
-    )  # fmt: skip
-    if not len(stars) or not len(found):
-        return BandCalibration(zeropoint=None, reason="no catalog star is on the image", matches=None)
-    found.meta |= {"shape": list(shape), "airmass": _air_of(target)}
-    how = ZeroPointOptions(system=options.system, spatial=options.spatial, extinction=options.extinction)
-    return calibrate_bands({target.band: found}, stars, options=how)[target.band]
-
-
-def _air_of(target: Target) -> float:
-    return target.airmass if math.isfinite(target.airmass) else _airmass(target)
-
-
-def _published(target: Target, found: "Table", fit: BandCalibration, options: PhotometryOptions) -> "Table":
-    if fit.matches is None:
-        return source_table(found, wcs=target.wcs, zeropoint=fit.zeropoint)
-    shape = (target.image.shape[0], target.image.shape[1])
-    assert target.wcs is not None
-    stars = cone(
-        center(target.wcs, shape), min(1.05 * footprint_radius(target.wcs, shape), 180.0),
-        catalog=options.zeropoint_catalog, epoch=epoch_of(target), brightest=SYSTEM,
-    )  # fmt: skip
-    return published(found, fit, stars)
-
-
 def _mark_shapes(table: "Table", stars: PlaneMeasure, fwhm: float) -> None:
     """Flag what is no star by its shape."""
     if len(table) == len(stars.stars) and math.isfinite(fwhm):
@@ -359,7 +269,7 @@ def _mark_shapes(table: "Table", stars: PlaneMeasure, fwhm: float) -> None:
 
 def _forced(
     target: Target, positions: Positions, stars: PlaneMeasure, fwhm: float, radii: Sequence[float],
-    relative: Relative, fit: BandCalibration, options: PhotometryOptions,
+    relative: Relative, zeroed: Zeroed, options: PhotometryOptions,
 ) -> "Table":  # fmt: skip
     """Return the table of the light at positions."""
     from astropy import units as u
@@ -386,35 +296,11 @@ def _forced(
     table.meta["band"] = target.band
     if target.wcs is not None:
         table.meta["pixel_scale"] = pixel_scale(target.wcs)
-    out = source_table(table, zeropoint=fit.zeropoint)
+    out = at_positions(table, zeroed)
     out["name"] = places.names
     out["name"].info.description = "Name of the position, as given"
     out.meta["positions"] = positions.source
     return out
-
-
-def _calibrated(table: "Table", zero: ZeroPoint | None, scale: float, options: PhotometryOptions) -> "Table":
-    """Return the table with limits and shared errors, where there is a zero point."""
-    if zero is not None:
-        how = LimitOptions(least_snr=options.limit_snr, sigma=options.limit_sigma)
-        table = add_limits(table, zero, options=how)
-    return add_brightness(table, zero, scale) if options.surface_brightness else table
-
-
-def _told(zero: ZeroPoint | None, options: PhotometryOptions) -> list[str]:
-    """Return what a zero point that was fitted here assumes."""
-    if zero is None:
-        return []
-    notes = []
-    if zero.color_term == 0.0 and not math.isfinite(zero.color_term_err):
-        notes.append("magnitudes have no color term: they hold for stars of the mean color")
-    if options.extinction is not None and not math.isfinite(zero.extinction):
-        notes.append(
-            "the extinction that was given is not used: the airmass is unknown, or the zero point given"
-        )
-    if zero.spatial:
-        notes.append(f"zero point over the field of degree {zero.spatial}: {zero.spatial_note}")
-    return notes
 
 
 def _mark_off(table: "Table", places: OnImage) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from sciastro.astrometry.solve import Solution
 from sciastro.core import transform
-from sciastro.photometry.systems import catalog_magnitudes
 from sciastro.recipe.context import Context
 from sciastro.recipe.doctor import diagnose
 from sciastro.recipe.finishing import Finished
@@ -121,7 +120,7 @@ def _zeropoint(stacked: Stacked, result: Finished) -> Plot | None:
     if fit is None or fit.zeropoint is None or not len(result.sources):
         return None
     zero = fit.zeropoint
-    truth = catalog_magnitudes(result.catalog, stacked.band) if result.catalog is not None else None
+    truth = fit.truth
     if truth is None:
         return None
     mine, error = (

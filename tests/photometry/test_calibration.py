@@ -1,6 +1,7 @@
 """Zero point, color term, extinction and field term against simulated truth; limits, units, real catalogs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from sciastro.photometry.magnitudes import LimitOptions, calibrate_table, upper_
 from sciastro.photometry.matching import match_catalog
 from sciastro.photometry.references import AB_JY, flux_scale, surface_brightness
 from sciastro.photometry.robust import fit_linear, jackknife
-from sciastro.photometry.steps import calibrate_bands, calibrate_photometry
+from sciastro.photometry.steps import BandCalibration, calibrate_bands, calibrate_photometry, published
 from sciastro.photometry.systems import catalog_magnitudes
 from sciastro.photometry.zeropoint import ZeroPointOptions, fit_zeropoint
 
@@ -333,6 +334,27 @@ def test_tables_in_tables_out():
         sciastro.calibrate_sources(plain, catalog, band="Ha")
     with pytest.raises(DatasetError, match="has no column flux_err"):
         sciastro.calibrate_sources(QTable(plain[["ra", "dec", "flux"]]), catalog, band="V")
+
+
+def test_published_magnitudes_take_the_color_of_their_star():
+    table, catalog = measured(60)
+    catalog["g_mag"], catalog["bp_rp"] = catalog["mag"], 1.2 * catalog["color"]
+    for name in ("sky", "sky_err", "n_sky", "area"):
+        table[name] = np.zeros(60)
+    for name, unit in (("ra_err", u.arcsec), ("dec_err", u.arcsec)):
+        table[name] = np.zeros(60) * unit
+    fit = calibrate_bands({"V": table}, catalog)["V"]
+    assert abs(fit.zeropoint.color_term) > 3 * fit.zeropoint.color_term_err
+    out = published(table, fit, catalog)
+    np.testing.assert_array_equal(out["color"].value, catalog["color"].value)
+    assert np.std((out["mag"] - catalog["mag"]).value) < 0.015
+    # The same zero point from a header finds the same color by its name, and none of another name.
+    again = BandCalibration(zeropoint=fit.zeropoint, reason="", matches=fit.matches)
+    np.testing.assert_allclose(published(table, again, catalog)["mag"].value, out["mag"].value)
+    other = BandCalibration(
+        zeropoint=replace(fit.zeropoint, color_name="g-r"), reason="", matches=fit.matches
+    )
+    assert np.isnan(published(table, other, catalog)["color"].value).all()
 
 
 def test_the_covariance_is_in_the_dataset_and_its_json():

@@ -182,3 +182,13 @@ def test_gaia_against_tycho():
         off = off[near & np.isfinite(off) & (np.abs(off) < 1)]
         assert len(off) > 300
         assert abs(np.median(off)) < 0.03
+
+
+def test_published_colors_are_those_of_the_fit():
+    # The embedded catalog has V, B-V and Gaia's bands: a color term in B-V takes B-V, whatever leads to V.
+    stars = cone(92.27, 24.34, 0.3)
+    found = catalog_magnitudes(stars, "G")
+    assert (found.system, found.color_name) == ("Johnson V", "B-V")
+    assert catalog_magnitudes(stars, "G", "Johnson V").color_name == "B-V"
+    np.testing.assert_array_equal(catalog_magnitudes(stars, "G", "Johnson V").mag, found.mag)
+    assert catalog_magnitudes(stars, "G", "SDSS i").color_name == "BP-RP"

@@ -1,0 +1,204 @@
+"""The zero point of an image that is measured, and what follows: magnitudes, limits, shared errors."""
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sciastro.astrometry.airmass import airmass
+from sciastro.core.wcs import center, footprint_radius
+from sciastro.photometry.magnitudes import LimitOptions, add_brightness, add_limits
+from sciastro.photometry.matching import Matches, match_catalog
+from sciastro.photometry.sources import source_table
+from sciastro.photometry.steps import BandCalibration, calibrate_bands, published
+from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions
+from sciastro.recipe.catalogs import cone
+from sciastro.recipe.photometryimages import Target
+
+if TYPE_CHECKING:
+    from astropy.table import QTable, Table
+
+    from sciastro.recipe.photometry import PhotometryOptions
+
+__all__ = ["Zeroed", "air_of", "at_positions", "epoch_of", "with_limits", "with_magnitudes", "zeropoint_of"]
+
+SYSTEM = 20_000  # catalog stars that may calibrate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Zeroed:
+    """The zero point of an image.
+
+    Attributes
+    ----------
+    fit
+        Zero point, or the reason why there is none.
+    stars
+        Catalog over the image, for names and colors; None where it was not needed.
+    notes
+        What the user should know.
+    """
+
+    fit: BandCalibration
+    stars: "QTable | None" = None
+    notes: list[str] = field(default_factory=list)
+
+
+def zeropoint_of(
+    target: Target, found: "Table", options: "PhotometryOptions", known: ZeroPoint | None
+) -> Zeroed:
+    """Return the zero point of the caller or the file, else of catalog stars.
+
+    Parameters
+    ----------
+    target, found
+        The image, and what was measured on it.
+    options
+        Where the zero point is from, and how it is fitted.
+    known
+        The caller's.
+    """
+    if known is not None:
+        return Zeroed(fit=BandCalibration(zeropoint=known, reason="", matches=None))
+    if options.zeropoint == "none":
+        return Zeroed(fit=BandCalibration(zeropoint=None, reason="none was asked for", matches=None))
+    other = bool(options.system) and str(target.zeropoint.get("system", "")) != options.system
+    if options.zeropoint in ("auto", "header") and target.zeropoint and not other:
+        zero = _from_header(target)
+        stars = _stars(target, options) if zero.color_term and target.wcs is not None else None
+        matches = _matches(found, stars)
+        fit = BandCalibration(zeropoint=zero, reason="", matches=matches)
+        return Zeroed(fit=fit, stars=stars, notes=_told(zero, options))
+    if options.zeropoint == "header":
+        lacks = f"the file names none in {options.system}" if other else "the file names none"
+        fit, stars = BandCalibration(zeropoint=None, reason=lacks, matches=None), None
+    else:
+        fit, stars = _fitted(target, found, options)
+    if fit.zeropoint is None:
+        return Zeroed(
+            fit=fit, stars=stars, notes=[f"no zero point: {fit.reason}; magnitudes are instrumental"]
+        )
+    return Zeroed(fit=fit, stars=stars, notes=_told(fit.zeropoint, options))
+
+
+def _from_header(target: Target) -> ZeroPoint:
+    facts = dict(target.zeropoint)
+    unknown = float("nan")
+    err = float(facts.get("err", unknown))
+    slope = float(np.nan_to_num(facts.get("color_term_err", 0.0)))
+    return ZeroPoint(
+        mag=float(facts["mag"]), err=err, color_term=float(facts.get("color_term", 0.0)),
+        color_term_err=float(facts.get("color_term_err", unknown)),
+        covariance=((err**2, 0.0), (0.0, slope**2)), scatter=float(facts.get("scatter", unknown)),
+        rms=unknown, chi2=unknown, n_stars=int(facts.get("n_stars", 0)), n_rejected=0,
+        system=str(facts.get("system", "")), catalog=str(facts.get("catalog", "")),
+        color_name=str(facts.get("color_name", "")),
+        color_reference=float(facts.get("color_reference", unknown)), note="from the header of the file",
+        err_empirical=float(facts.get("err_empirical", unknown)), kind=str(facts.get("kind", "")),
+        extinction=float(facts.get("extinction", unknown)), airmass=float(facts.get("airmass", unknown)),
+        used=np.empty(0, bool),
+    )  # fmt: skip
+
+
+def _stars(target: Target, options: "PhotometryOptions") -> "QTable":
+    """Return the catalog over an image, at its epoch."""
+    assert target.wcs is not None
+    shape = (target.image.shape[0], target.image.shape[1])
+    return cone(
+        center(target.wcs, shape), min(1.05 * footprint_radius(target.wcs, shape), 180.0),
+        catalog=options.zeropoint_catalog, epoch=epoch_of(target), brightest=SYSTEM,
+    )  # fmt: skip
+
+
+def _matches(table: "Table", stars: "QTable | None") -> Matches | None:
+    """Return which rows are which stars, within 1.5 pixels or 1.5 arcsec."""
+    if stars is None or not len(stars) or not len(table) or "ra" not in table.colnames:
+        return None
+    return match_catalog(table, stars, 1.5 * max(1.0, float(table.meta.get("pixel_scale", 1.0))))
+
+
+def _fitted(
+    target: Target, found: "Table", options: "PhotometryOptions"
+) -> "tuple[BandCalibration, QTable | None]":
+    """Return the fit to catalog stars, and these."""
+    lacks = ""
+    if target.wcs is None:
+        lacks = "the image has no world coordinates"
+    elif not target.band:
+        lacks = "the filter is unknown (give --filter)"
+    if lacks:
+        return BandCalibration(zeropoint=None, reason=lacks, matches=None), None
+    stars = _stars(target, options)
+    if not len(stars) or not len(found):
+        return BandCalibration(zeropoint=None, reason="no catalog star is on the image", matches=None), stars
+    found.meta |= {"shape": [int(side) for side in target.image.shape], "airmass": air_of(target)}
+    how = ZeroPointOptions(system=options.system, spatial=options.spatial, extinction=options.extinction)
+    return calibrate_bands({target.band: found}, stars, options=how)[target.band], stars
+
+
+def with_magnitudes(found: "Table", zeroed: Zeroed) -> "Table":
+    """Return the published table of what was found on an image."""
+    if zeroed.fit.matches is None or zeroed.stars is None:
+        return source_table(found, zeropoint=zeroed.fit.zeropoint)
+    return published(found, zeroed.fit, zeroed.stars)
+
+
+def at_positions(table: "Table", zeroed: Zeroed) -> "Table":
+    """Return the published table of the light at positions; those of catalog stars get their colors."""
+    matches = _matches(table, zeroed.stars)
+    if matches is None or zeroed.fit.zeropoint is None:
+        return source_table(table, zeropoint=zeroed.fit.zeropoint)
+    fit = BandCalibration(zeropoint=zeroed.fit.zeropoint, reason="", matches=matches)
+    return published(table, fit, zeroed.stars)
+
+
+def with_limits(
+    table: "Table", zero: ZeroPoint | None, scale: float, options: "PhotometryOptions"
+) -> "Table":
+    """Return the table with limits and shared errors, where there is a zero point."""
+    if zero is not None:
+        how = LimitOptions(least_snr=options.limit_snr, sigma=options.limit_sigma)
+        table = add_limits(table, zero, options=how)
+    return add_brightness(table, zero, scale) if options.surface_brightness else table
+
+
+def _told(zero: ZeroPoint | None, options: "PhotometryOptions") -> list[str]:
+    """Return what a zero point that was fitted here assumes."""
+    if zero is None:
+        return []
+    notes = []
+    if zero.color_term == 0.0 and not math.isfinite(zero.color_term_err):
+        notes.append("magnitudes have no color term: they hold for stars of the mean color")
+    if options.extinction is not None and not math.isfinite(zero.extinction):
+        notes.append(
+            "the extinction that was given is not used: the airmass is unknown, or the zero point given"
+        )
+    if zero.spatial:
+        notes.append(f"zero point over the field of degree {zero.spatial}: {zero.spatial_note}")
+    return notes
+
+
+def air_of(target: Target) -> float:
+    """Return the airmass of an image: as given, else of its middle at mid-exposure; NaN unknown."""
+    if math.isfinite(target.airmass):
+        return target.airmass
+    if target.site is None or target.wcs is None or not target.time:
+        return float("nan")
+    ra, dec = center(target.wcs, (target.image.shape[0], target.image.shape[1]))
+    try:
+        when = np.datetime64(target.time[:26].removesuffix("Z"), "us")
+    except ValueError:
+        return float("nan")
+    return float(np.squeeze(airmass([ra], [dec], target.site[0], target.site[1], [when])))
+
+
+def epoch_of(target: Target) -> float | None:
+    """Return the Julian year of an image; None unknown."""
+    try:
+        when = np.datetime64(target.time[:26].removesuffix("Z"), "s")
+    except ValueError:
+        return None
+    if np.isnat(when):
+        return None
+    return 2000.0 + float((when - np.datetime64("2000-01-01T12:00:00")) / np.timedelta64(1, "s")) / 31557600.0
