@@ -19,10 +19,11 @@ from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 from sciastro.photometry.coarse import pixel_scatter
 from sciastro.photometry.errorterms import Relative
-from sciastro.photometry.flags import SourceFlag, flag_meanings
-from sciastro.photometry.fluxes import Aperture, add_apertures, aperture_of
+from sciastro.photometry.flags import flag_meanings
+from sciastro.photometry.fluxes import Aperture, add_apertures, aperture_of, less_own_light, mark_neighbors
 from sciastro.photometry.growth import Growth, contamination, growth, pick_bright
 from sciastro.photometry.growthmap import GrowthMap, growth_map
+from sciastro.photometry.neighbors import beta_of
 from sciastro.photometry.plane import Plane, Profile, SkyLevels, make_plane
 
 if TYPE_CHECKING:
@@ -143,6 +144,13 @@ def measure_sources(
     curve, bright = _curve(plane, x, y, sky, fwhm, options)
     radius = float(curve.radius[_choose(plane, x, y, sky, curve, fwhm)])
     bright = bright if curve.n_stars >= 3 else np.empty(0, np.intp)
+    if len(bright):
+        grown = float(curve.correction[int(np.argmin(np.abs(curve.radius - radius)))])
+        beta = beta_of(grown, radius, curve.total, fwhm)
+        ring = (options.sky_inner * fwhm, options.sky_outer * fwhm)
+        sky = less_own_light(
+            sky, plane.sums(x, y, radius), np.full(len(x), grown), ring, (curve.total, float(fwhm), beta)
+        )
     first = Aperture(radius=radius, total=radius)
     if len(bright):
         growth_of_first = growth_map(plane, x, y, sky, bright, radius, curve.total)
@@ -154,8 +162,9 @@ def measure_sources(
     relative = replace(relative, coarse=np.hypot(relative.coarse, flux_scatter))
     table = _table(stars, plane, sky, apertures, relative, (options, float(fwhm), u.Unit(unit), terms))
     table.meta |= _correction(apertures[0].growth, apertures[0].radius, apertures[0].total)
-    near = contamination(x, y, table["flux"].value, apertures[0].radius, fwhm)
-    table["flags"] |= np.where(near > options.crowded_share, np.uint32(SourceFlag.CROWDED), np.uint32(0))
+    mark_neighbors(
+        table, x, y, np.asarray(table["flux"].value), apertures[0], fwhm, share=options.crowded_share
+    )
     table.meta |= {
         "fwhm": float(fwhm),
         "sky_inner": float(options.sky_inner * fwhm),

@@ -17,9 +17,17 @@ import numpy.typing as npt
 from sciastro.core.options import Options, option
 from sciastro.errors import DatasetError, OptionError
 from sciastro.photometry.errorterms import Relative
-from sciastro.photometry.flags import SourceFlag, flag_meanings
-from sciastro.photometry.fluxes import Aperture, add_apertures, aperture_of
-from sciastro.photometry.growth import contamination, pick_bright
+from sciastro.photometry.flags import flag_meanings
+from sciastro.photometry.fluxes import (
+    Aperture,
+    add_apertures,
+    aperture_of,
+    fluxes,
+    less_own_light,
+    mark_neighbors,
+)
+from sciastro.photometry.growth import pick_bright
+from sciastro.photometry.neighbors import beta_of
 from sciastro.photometry.plane import Plane, Profile, SkyLevels, make_plane
 
 if TYPE_CHECKING:
@@ -134,7 +142,7 @@ def forced_photometry(
         fwhm=fwhm, noise_correlation=correlation, autocorrelation=autocorrelation,
     )  # fmt: skip
     apertures = _apertures(plane, star_x, star_y, radii, fwhm, options)
-    sky = _sky(plane, at_x, at_y, fwhm, options)
+    sky = _clean(plane, at_x, at_y, _sky(plane, at_x, at_y, fwhm, options), apertures[0], fwhm, options)
     table = Table()
     table["id"] = np.arange(1, len(xs) + 1, dtype=np.int32)
     unknown = np.full(len(xs), np.nan)
@@ -145,7 +153,7 @@ def forced_photometry(
         terms=terms,
     )  # fmt: skip
     table["x"], table["y"] = xs * u.pix, ys * u.pix
-    _flag(table, plane, (xs, ys), (at_x, at_y), (star_x, star_y), apertures[0].radius, fwhm, options)
+    _flag(table, plane, (at_x, at_y), (star_x, star_y), apertures[0], fwhm, options)
     table["fwhm"] = unknown * u.pix
     table["sky"], table["sky_err"] = sky.level * u.Unit(unit), sky.err * u.Unit(unit)
     table["n_sky"] = sky.count.astype(np.int32)
@@ -200,6 +208,21 @@ def _sky(plane: Plane, x: Floats, y: Floats, fwhm: float, options: ForcedOptions
     )
 
 
+def _clean(
+    plane: Plane, x: Floats, y: Floats, sky: SkyLevels, aperture: Aperture, fwhm: float,
+    options: ForcedOptions,
+) -> SkyLevels:  # fmt: skip
+    """Return the sky without the wings of the very stars that it is for, where their profile is known."""
+    if aperture.growth is None or aperture.profile is not None or not len(x):
+        return sky
+    correction = aperture.correction(x, y)
+    beta = beta_of(float(np.nanmedian(correction)), aperture.radius, aperture.total, fwhm)
+    ring = (options.sky_inner * fwhm, options.sky_outer * fwhm)
+    return less_own_light(
+        sky, plane.sums(x, y, aperture.radius), correction, ring, (aperture.total, float(fwhm), beta)
+    )
+
+
 def _apertures(
     plane: Plane, x: Floats, y: Floats, radii: Sequence[float], fwhm: float, options: ForcedOptions
 ) -> list[Aperture]:
@@ -222,6 +245,9 @@ def _apertures(
         )
         if len(bright) >= 5:
             break
+    if len(bright) >= 3:  # once more, now that the stars' wings are known
+        plain = aperture_of(plane, x, y, sky, bright, radii[0], total)
+        sky = _clean(plane, x, y, sky, plain, fwhm, options)
     return [
         aperture_of(plane, x, y, sky, bright, one, total, profile)
         for one, profile in zip(radii, profiles, strict=True)
@@ -229,27 +255,22 @@ def _apertures(
 
 
 def _flag(
-    table: Any, plane: Plane, given: tuple[Floats, Floats], at: tuple[Floats, Floats],
-    stars: tuple[Floats, Floats], radius: float, fwhm: float, options: ForcedOptions,
+    table: Any, plane: Plane, at: tuple[Floats, Floats],
+    stars: tuple[Floats, Floats], aperture: Aperture, fwhm: float, options: ForcedOptions,
 ) -> None:  # fmt: skip
     """Mark positions beside stars of the image, or beside each other, whose light is in the aperture."""
     n = len(at[0])
-    flux = np.nan_to_num(np.asarray(table["flux"].value, dtype=np.float64))
-    own = np.full(len(stars[0]), np.nan)
+    flux = np.asarray(table["flux"].value, dtype=np.float64)
+    own = np.empty(0)
     if len(stars[0]):
-        first = plane.sums(*stars, radius)
-        sky = _sky(plane, *stars, fwhm, options)
-        own = np.nan_to_num(first.total - first.area * sky.level)
+        own = fluxes(plane, *stars, _sky(plane, *stars, fwhm, options), aperture, Relative(), 0.0).flux
     x, y = np.concatenate([at[0], stars[0]]), np.concatenate([at[1], stars[1]])
-    light = np.concatenate([flux, own])
     # A star of the image that lies on a position is the same light, not a neighbor.
     keep = np.ones(len(x), dtype=bool)
     if n and len(stars[0]):
         keep[n:] = ~_beside(at, stars, 0.5 * fwhm)
-    near = contamination(x[keep], y[keep], light[keep], radius, fwhm)[:n]
-    table["flags"] = np.asarray(table["flags"]) | np.where(
-        near > options.crowded_share, np.uint32(SourceFlag.CROWDED), np.uint32(0)
-    )
+    light = np.concatenate([flux, own])[keep]
+    mark_neighbors(table, x[keep], y[keep], light, aperture, fwhm, share=options.crowded_share)
 
 
 def _beside(at: tuple[Floats, Floats], stars: tuple[Floats, Floats], reach: float) -> npt.NDArray[np.bool_]:

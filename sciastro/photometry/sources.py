@@ -42,6 +42,7 @@ COLUMNS: dict[str, str] = {
     "sky_err": "Standard error of sky",
     "n_sky": "Pixels that sky is from",
     "area": "Area of the aperture",
+    "crowding": "Light of known neighbors in the aperture over the source's own; estimated, not taken off",
 }
 """Column -> what it says, in the order of the published table."""
 

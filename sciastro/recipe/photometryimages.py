@@ -5,7 +5,9 @@ Where a file brings no errors, they are made from its noise and the gain, and `T
 """
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 
 from sciastro.core.quality import Quality
 from sciastro.core.wcs import celestial_from_header, text_to_wcs
@@ -138,9 +141,18 @@ def _ours(path: Path) -> bool:
     if ".fit" not in path.name.lower():
         return False
     try:
-        return is_product(fits.getheader(path, 0))
+        with _quietly():
+            return is_product(fits.getheader(path, 0))
     except (OSError, IndexError):
         return False
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep astropy from warning of cards that photometry does not need."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        yield
 
 
 def _with_header(target: Target, path: Path, given: Given) -> Target:
@@ -275,7 +287,7 @@ def _errors(path: Path, shape: tuple[int, int]) -> Plane | None:
 def _planes(path: Path, shape: tuple[int, int], names: tuple[str, ...]) -> Iterator[Any]:
     if ".fit" not in path.name.lower() and ".fts" not in path.name.lower():
         return
-    with fits.open(path, memmap=False) as hdus:
+    with _quietly(), fits.open(path, memmap=False) as hdus:
         for hdu in hdus:
             if hdu.name.upper() in names and getattr(hdu, "shape", None) == shape:
                 yield hdu
@@ -294,7 +306,7 @@ def _estimated(
     if not unit.startswith("electron"):
         return variance, [
             "errors are those of the sky's noise alone: without the gain the noise of the stars' own light "
-            "is unknown, and bright stars are better than stated here"
+            "is unknown, so the errors of bright stars are too small"
         ]
     light = np.maximum((pixels - sky.level_map()) * np.float32(factor), 0)
     seconds = (given.exposure or facts.exposure or 1.0) if unit.endswith("/ s") else 1.0

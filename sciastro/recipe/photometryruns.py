@@ -131,7 +131,10 @@ def photometry_run(
                 rows[-1]["physical"] = _physical(measured, request.bunit, folder, told)
         except SciastroError as error:
             failed.append(error)
-            told.warn(f"{where}: left out: {error}")
+            text = str(error) if where in str(error) else f"{where}: {error}"
+            told.warnings.append(f"{text} (left out)")
+            if len(paths) > 1 or runs:
+                tell(told.warnings[-1])
     if request.frames:
         for run in runs:
             found = positions

@@ -1,0 +1,110 @@
+"""How much light of its neighbors is in a source's aperture.
+
+Method: stars are Moffat profiles whose wings the curve of growth tells; the share of a neighbor's light that
+falls into a circle is integrated once per distance, and the own light of all sources solves the linear
+equations ``measured_i = own_i + sum_j share_ij own_j`` by iteration.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["USUAL_BETA", "beta_of", "enclosed", "foreign_light", "own_in_annulus"]
+
+Floats = npt.NDArray[np.float64]
+
+USUAL_BETA = 3.0  # of a Moffat profile where no curve of growth tells the wings
+_REACH = 8.0  # in fwhm beyond the aperture: neighbors farther off are in the sky annulus alike
+_ROUNDS = 8
+_STEPS = 160  # distances at which shares are integrated
+
+
+def enclosed(radius: npt.ArrayLike, fwhm: float, beta: float) -> Floats:
+    """Return the share of a Moffat star's light within `radius` [pixel]."""
+    alpha2 = fwhm**2 / (4 * (2 ** (1 / beta) - 1))
+    return np.asarray(1 - (1 + np.square(radius) / alpha2) ** (1 - beta))
+
+
+def beta_of(correction: float, radius: float, total: float, fwhm: float) -> float:
+    """Return the exponent of the Moffat profile that grows by `correction` from `radius` to `total` [pixel].
+
+    `USUAL_BETA` where the correction is none that such a profile has.
+    """
+    trial = np.linspace(1.6, 8.0, 65)
+    grown = np.array([enclosed(total, fwhm, b) / enclosed(radius, fwhm, b) for b in trial])
+    if not (np.isfinite(correction) and total > radius and grown.min() <= correction <= grown.max()):
+        return USUAL_BETA
+    return float(trial[int(np.argmin(np.abs(grown - correction)))])
+
+
+@lru_cache(maxsize=64)
+def _shares(radius: float, fwhm: float, beta: float) -> tuple[Floats, Floats]:
+    """Return distances [pixel] and the share of a star's light that a circle so far off holds."""
+    distance = np.linspace(0, radius + _REACH * fwhm, _STEPS)
+    alpha2 = fwhm**2 / (4 * (2 ** (1 / beta) - 1))
+    # The circle in rings about its own center; each ring in angles about it.
+    rings = (np.arange(60) + 0.5) / 60 * radius
+    angle = (np.arange(48) + 0.5) / 48 * np.pi
+    r2 = (
+        distance[:, None, None] ** 2 + rings[:, None] ** 2
+        + 2 * distance[:, None, None] * rings[:, None] * np.cos(angle)
+    )  # fmt: skip
+    profile = (beta - 1) / (np.pi * alpha2) * (1 + r2 / alpha2) ** -beta
+    share = 2 * np.pi * np.sum(profile.mean(axis=2) * rings, axis=1) * radius / 60
+    return distance, share
+
+
+def own_in_annulus(inner: npt.ArrayLike, outer: float, total: float, fwhm: float, beta: float) -> Floats:
+    """Return the mean light per pixel of a star in its own annulus, over its light within `total` [pixel].
+
+    Parameters
+    ----------
+    inner, outer
+        Radii [pixel] between which pixels count as sky.
+    """
+    first = np.minimum(np.asarray(inner, dtype=np.float64), 0.98 * outer)
+    ring = enclosed(outer, fwhm, beta) - enclosed(first, fwhm, beta)
+    return np.asarray(ring / (np.pi * (outer**2 - first**2)) / enclosed(total, fwhm, beta))
+
+
+def foreign_light(
+    x: Floats, y: Floats, flux: Floats, radius: float, fwhm: float, beta: float = USUAL_BETA
+) -> Floats:
+    """Return the light of its neighbors in the aperture of each source, in the unit of `flux`.
+
+    Parameters
+    ----------
+    x, y
+        [pixel]; NaN is nobody's neighbor.
+    flux
+        All the light of each source as measured, that of neighbors in it; NaN counts as none.
+    radius, fwhm, beta
+        Of the aperture and of stars [pixel]; exponent of their Moffat profile.
+    """
+    from scipy.sparse import coo_array
+    from scipy.spatial import cKDTree
+
+    foreign = np.zeros(len(x))
+    good = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    if len(good) < 2:
+        return foreign
+    points = np.column_stack([x[good], y[good]])
+    pairs = cKDTree(points).query_pairs(radius + _REACH * fwhm, output_type="ndarray")
+    if not len(pairs):
+        return foreign
+    distance = np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T)
+    # A source's own share of its light in the aperture is taken out: `flux` is corrected to all the light.
+    share = np.interp(distance, *_shares(float(radius), float(fwhm), float(beta)))
+    share /= float(enclosed(radius, fwhm, beta))
+    i, j = good[pairs[:, 0]], good[pairs[:, 1]]
+    n = len(x)
+    matrix = coo_array(
+        (np.concatenate([share, share]), (np.concatenate([i, j]), np.concatenate([j, i]))), shape=(n, n)
+    ).tocsr()
+    light = np.nan_to_num(np.maximum(flux, 0.0))
+    own = light.copy()
+    for _ in range(_ROUNDS):
+        foreign = matrix @ own
+        own = 0.5 * (own + np.maximum(light - foreign, 0.0))  # damped: close pairs would swing
+    return np.asarray(matrix @ own)
