@@ -2,22 +2,23 @@
 
 The degree is found by cross-validation: stars are left out in ten parts, predicted by the fit of the others,
 and a higher degree is taken only where its predictions are better by more than twice the standard error of
-the gain. Every polynomial has the mean 0 over the image, so the zero point stays that of the whole field.
+the gain. Every polynomial has the mean 0 over the stars, so the zero point stays that of their mean.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from sciastro.photometry.robust import fit_linear
 
-__all__ = ["PARTS", "STARS_PER_TERM", "Field", "degree_of_field", "field_of"]
+__all__ = ["MOST", "PARTS", "STARS_PER_TERM", "Field", "degree_of_field", "field_of"]
 
 Floats = npt.NDArray[np.float64]
 
 PARTS = 10
 STARS_PER_TERM = 8
+MOST = 3  # highest degree
 _PROOF = 2.0  # standard errors by which a higher degree must predict better
 _LARGEST = 9.0  # square of a normalized residual beyond which a star tells no more (3 sigma)
 
@@ -32,12 +33,15 @@ class Field:
         Middle and half sizes of the image [pixel].
     low, high
         Range of the scaled positions that stars cover; beyond, the value at the border counts.
+    means
+        Of each term over the stars, taken off; empty before they are known.
     """
 
     center: tuple[float, float]
     half: tuple[float, float]
     low: tuple[float, float]
     high: tuple[float, float]
+    means: tuple[float, ...] = ()
 
     def terms(self, x: npt.ArrayLike, y: npt.ArrayLike, degree: int) -> Floats:
         """Return ``P_i(u) P_j(v)``, 0 < i + j <= degree, (position, term); NaN positions give NaN."""
@@ -53,7 +57,8 @@ class Field:
                 np.polynomial.legendre.legval(at.ravel(), np.eye(degree + 1)[k]) for at, k in ((u, i), (v, j))
             )
             columns.append((of_u * of_v)[:, None])
-        return np.concatenate(columns, axis=1)
+        found = np.concatenate(columns, axis=1)
+        return found - np.array(self.means[: found.shape[1]]) if self.means else found
 
 
 def powers(degree: int) -> list[tuple[int, int]]:
@@ -78,7 +83,8 @@ def field_of(x: npt.ArrayLike, y: npt.ArrayLike, shape: tuple[int, int] | None =
             float(np.nanmax(scaled[1])),
         ),
     )
-    return Field(center=center, half=half, low=low, high=high)
+    plain = Field(center=center, half=half, low=low, high=high)
+    return replace(plain, means=tuple(float(mean) for mean in np.nanmean(plain.terms(xs, ys, MOST), axis=0)))
 
 
 def degree_of_field(

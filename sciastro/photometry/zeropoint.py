@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
-from sciastro.photometry.fieldterm import Field, degree_of_field, field_of, powers
+from sciastro.photometry.fieldterm import MOST, Field, degree_of_field, field_of, powers
 from sciastro.photometry.references import kind_of
 from sciastro.photometry.robust import LinearFit, fit_linear, jackknife
 
@@ -177,7 +177,7 @@ class ZeroPoint:
     ) -> Floats:  # fmt: skip
         """Return the factors of `coefficients` for sources, (source, term).
 
-        An unknown color counts as `color_reference`, an unknown position as the mean of the field, an unknown
+        An unknown color counts as `color_reference`, an unknown position as the mean of the stars, an unknown
         airmass as that of the zero point.
         """
         reference = self.color_reference if math.isfinite(self.color_reference) else 0.0
@@ -293,7 +293,9 @@ def _over_field(
         return None, 0, "the positions of the stars are unknown", nothing
     place = field_of(x, y, shape)
     if options.spatial == "auto":
-        degree, why = degree_of_field(design, place.terms(x, y, 3), values, err, most=3, kappa=options.kappa)
+        degree, why = degree_of_field(
+            design, place.terms(x, y, MOST), values, err, most=MOST, kappa=options.kappa
+        )
     else:
         degree, why = int(options.spatial), "asked for"
         if len(values) < 2 * (design.shape[1] + len(powers(degree))):

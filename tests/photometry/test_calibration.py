@@ -130,7 +130,11 @@ def test_the_field_term_is_found_where_it_is_and_only_there():
         assert fit.spatial == 2
         sigma = dict(zip(fit.terms, np.sqrt(np.diag(fit.covariance)), strict=True))
         value = dict(zip(fit.terms, fit.coefficients, strict=True))
-        truth = {"zeropoint": Z, "color": C, "x": 0.0, "y": -0.035, "x2": 0.05, "xy": 0.0, "y2": 0.0}
+        # The zero point is that of the mean star.
+        u_, v_ = (places["x"] - 499.5) / 499.5, (places["y"] - 399.5) / 399.5
+        middle = float(np.mean(0.05 * ((3 * u_**2 - 1) / 2 - 0.7 * v_)))
+        assert fit.err < 0.003
+        truth = {"zeropoint": Z + middle, "color": C, "x": 0.0, "y": -0.035, "x2": 0.05, "xy": 0.0, "y2": 0.0}
         pulls.append([(value[name] - truth[name]) / sigma[name] for name in truth])
     pulls = np.array(pulls)
     assert (np.abs(pulls) < 2).mean() > 0.91
@@ -484,3 +488,27 @@ def test_the_night_of_ey_uma_against_two_catalogs():
     assert refcat.mag - apass.mag == pytest.approx(off, abs=2.5 * np.hypot(apass.err, refcat.err))
     assert 0.02 < off < 0.08  # APASS is brighter here by that much: Gaia and Pan-STARRS agree against it
     assert refcat.rms < 0.05
+
+
+def test_a_cluster_with_missing_magnitudes_calibrates():
+    # NGC 2420 (An et al. 2008): 3,071 stars, 99.999 where a band is missing. Instrumental g of its own stars,
+    # made with a zero point, a color term and noise; the errors are the catalog's own, up to 0.3 mag.
+    t = Table.read(needs("catalogs/An2008_NGC2420_ugriz.csv"))
+    rng = np.random.default_rng(4)
+    catalog = QTable(meta={"catalog": "An 2008, NGC 2420"})
+    catalog["ra"], catalog["dec"] = np.array(t["ra"]) * u.deg, np.array(t["dec"]) * u.deg
+    for band in "gri":
+        catalog[f"mag_{band}"], catalog[f"mag_{band}_err"] = t[band] * u.mag, t[f"{band}Error"] * u.mag
+    mags = catalog_magnitudes(catalog, "g", "SDSS g")
+    assert 0 < (~np.isfinite(mags.color)).sum() < 600
+    inst = mags.mag - 24.0 - 0.1 * (mags.color - 0.6) + rng.normal(0, np.hypot(mags.mag_err, 0.01))
+    fit, reason = fit_zeropoint(
+        inst, np.full(len(inst), 0.01), mags.mag, mags.mag_err, mags.color, color_name=mags.color_name,
+        options=ZeroPointOptions(color_reference=0.6),
+    )  # fmt: skip
+    assert not reason
+    assert fit.color_name == "g-r"
+    assert fit.mag == pytest.approx(24.0, abs=3 * fit.err)
+    assert fit.color_term == pytest.approx(0.1, abs=3 * fit.color_term_err)
+    assert fit.err < 0.002
+    assert fit.err_empirical == pytest.approx(fit.err, rel=0.2)

@@ -138,3 +138,18 @@ def test_drifting_transit_series(tmp_path):
             a = SkyCoord(*theirs.all_pix2world(x.ravel(), y.ravel(), 0), unit="deg")
             b = SkyCoord(*ours.all_pix2world(x.ravel(), y.ravel(), 0), unit="deg")
             assert np.median(a.separation(b).arcsec) < 5.2  # one pixel
+
+
+def test_zero_points_of_m13_are_those_of_its_catalog(arcsat):
+    # An et al. 2008, apertures: issue figures speak of 0.12 mag of scatter by apertures, 0.06 by PSF.
+    _, _, summary = arcsat
+    for row in summary["products"]:
+        zero = row["zeropoint"]
+        assert zero["system"] == f"SDSS {row['band']}"
+        assert zero["kind"] == "AB"
+        assert zero["scatter"] < 0.06
+        assert zero["err"] < 0.01
+        assert zero["err_empirical"] == pytest.approx(zero["err"], rel=0.5)
+        assert abs(zero["color_term"]) < 0.15
+        assert zero["covariance"][0][0] == pytest.approx(zero["err"] ** 2)
+        assert 17 < row["sky_mag_arcsec2"] < 22
