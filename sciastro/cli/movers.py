@@ -46,6 +46,7 @@ def movers(
     focal_ratio: Annotated[float | None, typer.Option(help="Focal length over aperture.")] = None,
     star_catalog: Annotated[str | None, typer.Option(help="Its MPC name, such as Gaia3.")] = None,
     ades_version: Annotated[str, typer.Option(help="2022 or 2017.")] = "2022",
+    memory: Annotated[str, typer.Option(help="Bound on peak memory.")] = "2GB",
 ) -> None:
     """Find asteroids and comets in a run: products/movers.ecsv, their positions, and a picture of each."""
     from sciastro.cli.common import console, guarded
@@ -70,16 +71,21 @@ def movers(
         if not again:
             _only_report(request, orbits=orbits, site=site)
         else:
-            _search(out, (threshold, fastest, false_tracks), (orbits, site), tell)
+            _search(out, (threshold, fastest, false_tracks), (orbits, site), memory, tell)
         if request is not None:
             count = write_report(out, request)
             tell(f"{request.path}: {count} observations")
 
 
 def _search(
-    out: Path, how: tuple[float, float, float], known: tuple[Path | None, str | None], tell: Any
+    out: Path,
+    how: tuple[float, float, float],
+    known: tuple[Path | None, str | None],
+    memory: str,
+    tell: Any,
 ) -> None:
     from sciastro.recipe.clocks import site_from_text
+    from sciastro.recipe.context import parse_memory
     from sciastro.recipe.knownobjects import label_known
     from sciastro.recipe.moverfiles import sky_motion, write_movers
     from sciastro.recipe.movers import MoverOptions, find_movers
@@ -87,7 +93,7 @@ def _search(
 
     site = site_from_text(known[1] or "", "--site")
     options = MoverOptions(threshold=how[0], fastest=how[1], false_tracks=how[2])
-    found = find_movers(out, options, tell=tell)
+    found = find_movers(out, options, memory=parse_memory(memory), tell=tell)
     if known[0] is not None:
         found = label_known(found, known[0], site, tell)
     paths = write_movers(out, found)

@@ -146,6 +146,7 @@ COLUMNS: dict[str, Cell] = {
     "exp": lambda one, _: _number(one.exposure, 2, 6) if one.exposure > 0 else "",
     "rmsFit": lambda one, _: _error(one.fit_rms, 6) if one.fit_rms > 0 else "",
     "nStars": lambda one, _: str(one.n_stars) if 0 < one.n_stars < 1_000_000 else "",
+    "notes": lambda one, _: "I" if one.involved else "",
     "remarks": lambda one, _: one.remarks.replace("|", "/")[:WIDEST].strip(),
 }
 """Elements of an optical observation in the order of the schema."""

@@ -91,8 +91,9 @@ def write_line80(one: Observation, facts: ReportFacts) -> str:
     ra = _sexagesimal(one.ra / 15, _decimals(one.ra_err / (15 * cosine), 1, 3), 24)
     dec = _sexagesimal(abs(one.dec), _decimals(one.dec_err, 0, 2), None)
     sign = "-" if np.signbit(one.dec) else "+"
+    notes = f"{'I' if one.involved else ' '}{MODES[facts.mode]}"
     return (
-        f"{pack(one.designation)}  {MODES[facts.mode]}{date:<17}{ra:<12}{sign}{dec:<11}{'':9}"
+        f"{pack(one.designation)} {notes}{date:<17}{ra:<12}{sign}{dec:<11}{'':9}"
         f"{_magnitude(one)}{'':6}{facts.station}"
     )
 

@@ -60,6 +60,8 @@ class Observation:
         Motion [arcsec / min]; decides how finely the time is written.
     remarks
         Free text.
+    involved
+        Whether the light of a star is in it (note "I" of the MPC: involved with star).
     """
 
     designation: Designation
@@ -79,6 +81,7 @@ class Observation:
     n_stars: int = 0
     rate: float = 0.0
     remarks: str = ""
+    involved: bool = False
 
     def check(self) -> None:
         """Check that it can be reported.

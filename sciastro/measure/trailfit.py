@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FWHM", "JointFit", "Stamp", "TrailFit", "cut", "fit_together", "fit_trail"]
+__all__ = ["FWHM", "JointFit", "Stamp", "TrailFit", "cut", "fit_together", "fit_trail", "profile_slopes"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -159,8 +159,8 @@ def _profile(stamp: Stamp, x: float, y: float) -> Floats:
     return np.asarray(np.exp(-0.5 * (v / s) ** 2) / (np.sqrt(2 * np.pi) * s) * along)
 
 
-def _slopes(stamp: Stamp, x: float, y: float) -> tuple[Floats, Floats, Floats]:
-    """Return the profile and its derivatives by x and y."""
+def profile_slopes(stamp: Stamp, x: float, y: float) -> tuple[Floats, Floats, Floats]:
+    """Return the profile (n,) of total 1 at x, y [pixel], and its derivatives by x and y."""
     px = (_profile(stamp, x + STEP, y) - _profile(stamp, x - STEP, y)) / (2 * STEP)
     py = (_profile(stamp, x, y + STEP) - _profile(stamp, x, y - STEP)) / (2 * STEP)
     return _profile(stamp, x, y), px, py
@@ -175,7 +175,7 @@ def fit_trail(stamp: Stamp, x: float, y: float) -> TrailFit | None:
     limit = 2 * FWHM * stamp.sigma + float(np.hypot(*stamp.trail)) / 2
     normal, chi2 = np.eye(4), float("nan")
     for _ in range(ROUNDS):
-        shape, px, py = _slopes(stamp, at[0], at[1])
+        shape, px, py = profile_slopes(stamp, at[0], at[1])
         weight = 1 / (stamp.noise**2 + np.maximum(flux * shape, 0))
         flux, _ = _light(stamp.values, shape, weight)
         weight = 1 / (stamp.noise**2 + np.maximum(flux * shape, 0))
@@ -234,7 +234,7 @@ def fit_together(
         square, count = 0.0, 0
         for stamp, place, jacobian, scale in zip(stamps, places, jacobians, scales, strict=True):
             x, y = np.asarray(place) + jacobian @ offset
-            shape, px, py = _slopes(stamp, x, y)
+            shape, px, py = profile_slopes(stamp, x, y)
             weight = 1 / (stamp.noise**2 + np.maximum(light * scale * shape, 0))
             by_offset = np.stack([px, py], axis=1) @ jacobian * (light * scale)
             matrix = np.column_stack([by_offset, scale * shape])

@@ -44,6 +44,7 @@ MEANINGS = {
     "snr": "Signal over noise.",
     "chi2": "Of even motion, of both coordinates.",
     "dof": "Degrees of freedom of chi2.",
+    "star_beneath": "Light of a star under its way over its own, 0 for none: places on frames hold it, too.",
     "slow": "Moves by less than a few widths of a star in all.",
     "expected_false": "Tracks of as many sightings that chance makes in such a night.",
     "frame": "Path in the session.",
@@ -103,7 +104,7 @@ def mover_tables(found: Sequence[Found]) -> "tuple[QTable, QTable]":
                 "dec_err": dec_err, "corr": corr, "mag": mover.mag, "mag_err": mover.mag_err,
                 "snr": float(np.sqrt(np.sum([place.snr**2 for place in mover.good]))),
                 "chi2": mover.motion.chi2, "dof": mover.motion.dof, "slow": mover.slow,
-                "expected_false": mover.expected_false, "label": mover.label,
+                "star_beneath": mover.beneath, "expected_false": mover.expected_false, "label": mover.label,
             })  # fmt: skip
             for place in mover.places:
                 frame, look = one.frames[place.frame], one.looks[place.frame]
@@ -117,7 +118,7 @@ def mover_tables(found: Sequence[Found]) -> "tuple[QTable, QTable]":
                     "x": frame.side * place.pixel[0] + frame.first[0],
                     "y": frame.side * place.pixel[1] + frame.first[1], "band": frame.band,
                     "exposure": frame.exposure, "seeing": look.fwhm * frame.side * one.scale,
-                    "used": not place.blended,
+                    "used": not place.blended, "star_beneath": mover.beneath,
                 })  # fmt: skip
     return _table(movers, MOVER_COLUMNS), _table(places, PLACE_COLUMNS)
 
@@ -125,11 +126,11 @@ def mover_tables(found: Sequence[Found]) -> "tuple[QTable, QTable]":
 MOVER_COLUMNS = (
     "name", "label", "target", "night", "time", "n_frames", "n_blended", "rate", "rate_err", "angle",
     "angle_err", "ra", "dec", "ra_err", "dec_err", "corr", "mag", "mag_err", "snr", "chi2", "dof", "slow",
-    "expected_false",
+    "star_beneath", "expected_false",
 )  # fmt: skip
 PLACE_COLUMNS = (
     "name", "target", "night", "frame", "time", "ra", "dec", "ra_err", "dec_err", "corr", "mag", "mag_err",
-    "snr", "x", "y", "band", "exposure", "seeing", "used",
+    "snr", "x", "y", "band", "exposure", "seeing", "used", "star_beneath",
 )  # fmt: skip
 UNITS = {
     "rate": "arcsec / min", "rate_err": "arcsec / min", "angle": "deg", "angle_err": "deg", "ra": "deg",

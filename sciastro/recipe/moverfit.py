@@ -7,7 +7,7 @@ that a fit states holds at high signal; below, the measured law ``variance (1 + 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from sciastro.astrometry.evenmotion import Motion
 from sciastro.measure.background import background
 from sciastro.measure.trailfit import FWHM, JointFit, Stamp, cut, fit_together, fit_trail
 from sciastro.recipe.moverplaces import Errors, Guess, Mover, Path2, Place, consistent, even, through
+from sciastro.recipe.moverstars import Gathered, apart
 from sciastro.recipe.movingfield import FORBIDDEN, Field, Look, cleaned
 from sciastro.recipe.nightframes import calibrated
 
@@ -119,15 +120,18 @@ def measure_movers(one: Field, minutes: Floats, guesses: Sequence[Guess], errors
     }
     finals = {k: through(some, minutes) for k, some in used.items()}
     kept = {k: fit for k, fit in finals.items() if fit is not None}
-    joint = _together(one, minutes, kept, used, {k for k in kept if guesses[k].slow}, errors)
-    return [
-        Mover(
+    slow = {k for k in kept if guesses[k].slow}
+    parts = _gathered(one, minutes, kept, used, slow)
+    joint = {k: _joint(part, errors) for k, part in parts.items()}
+    movers = {
+        k: Mover(
             places=tuple(used[k]), motion=fit, together=joint[k][0], at=(fit.time, fit.x, fit.y),
             mag=joint[k][1], mag_err=joint[k][2], slow=guesses[k].slow,
             expected_false=guesses[k].expected_false,
         )
         for k, fit in kept.items()
-    ]  # fmt: skip
+    }  # fmt: skip
+    return [apart(made, parts[k], minutes, errors) if k in slow else made for k, made in movers.items()]
 
 
 def _own(one: Field, motion: Motion, minutes: Floats) -> Floats:
@@ -232,28 +236,16 @@ def _beside(
     return bool(np.any(pull > PULL * light[1]))
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """What the fit to all frames takes."""
-
-    stamps: list[Stamp] = field(default_factory=list)
-    spots: list[Path2] = field(default_factory=list)
-    slopes: list[Floats] = field(default_factory=list)
-    scales: list[float] = field(default_factory=list)
-    zeros: list[Path2] = field(default_factory=list)
-
-
-def _together(
+def _gathered(
     one: Field,
     minutes: Floats,
     motions: Mapping[int, Motion],
     places: Mapping[int, Sequence[Place]],
     slow: set[int],
-    errors: Errors,
-) -> dict[int, tuple[JointFit | None, float, float]]:
-    """Fit all frames at once, mover by mover; return the fit, magnitude and its error."""
+) -> dict[int, Gathered]:
+    """Return the pixels of each mover on the frames that show it without a star in it."""
     wanted = {k: {place.frame for place in places[k] if not place.blended} for k in motions}
-    parts = {k: _Gathered() for k in motions}
+    parts = {k: Gathered() for k in motions}
     for i, look in planes_of(one):
         for k, motion in motions.items():
             if i not in wanted[k]:
@@ -270,10 +262,12 @@ def _together(
             part.spots.append(found[1])
             part.slopes.append(found[2])
             part.scales.append(look.frame.exposure * float(clear))
-    return {k: _joint(part, errors) for k, part in parts.items()}
+            part.times.append(float(minutes[i]))
+    return parts
 
 
-def _joint(part: _Gathered, errors: Errors) -> tuple[JointFit | None, float, float]:
+def _joint(part: Gathered, errors: Errors) -> tuple[JointFit | None, float, float]:
+    """Return the fit to all frames, the magnitude and its error."""
     nothing = float("nan")
     fit = fit_together(part.stamps, part.spots, part.slopes, part.scales) if part.stamps else None
     if fit is None:

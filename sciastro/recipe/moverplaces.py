@@ -90,6 +90,11 @@ class Mover:
         Tracks as good as this one that chance makes in the night.
     name, label
         Name in its night; the known object that it is, if any.
+    beneath
+        Light of a star under its way over its own; 0 where none shows. Its places on single frames hold that
+        light, and their errors what it does to them.
+    apparent
+        The motion with such a star in it; None where there is no doubt.
     """
 
     places: tuple[Place, ...]
@@ -102,6 +107,8 @@ class Mover:
     expected_false: float
     name: str = ""
     label: str = ""
+    beneath: float = 0.0
+    apparent: Motion | None = None
 
     @property
     def good(self) -> tuple[Place, ...]:

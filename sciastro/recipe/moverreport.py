@@ -172,6 +172,10 @@ def _observation(row: Any, mover: Any, about: Mapping[str, Any], name: str) -> O
     band = band_code(str(about["mag_system"]))
     frames = int(mover["n_frames"])
     exposure = _number(row, "exposure") if per_frame else float("nan")
+    beneath = _number(mover, "star_beneath") if "star_beneath" in mover.colnames else 0.0
+    said = [] if per_frame else [f"Fit to {frames} frames along the motion"]
+    if beneath > 0:
+        said.append(f"a star of {beneath:.2g} times its light lies under its way")
     return Observation(
         designation=parse_designation(name),
         time=datetime.fromisoformat(str(row["time"])).replace(tzinfo=UTC),
@@ -181,7 +185,7 @@ def _observation(row: Any, mover: Any, about: Mapping[str, Any], name: str) -> O
         exposure=exposure, snr=_number(row, "snr"),
         seeing=_number(row, "seeing") if per_frame else float("nan"),
         fit_rms=float(about["fit_rms"]), n_stars=int(about["n_stars"]), rate=_number(mover, "rate"),
-        remarks="" if per_frame else f"Fit to {frames} frames along the motion",
+        remarks="; ".join(said), involved=beneath > 0,
     )  # fmt: skip
 
 

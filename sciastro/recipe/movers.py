@@ -20,6 +20,7 @@ from sciastro.astrometry.sightings import LEAST, Sightings, beside, settle, slow
 from sciastro.astrometry.tracklets import Linked, LinkOptions, link
 from sciastro.core.options import Options, option
 from sciastro.errors import FileError
+from sciastro.recipe.context import hand_back_arrays
 from sciastro.recipe.moverfit import measure_movers, star_errors
 from sciastro.recipe.moverplaces import Errors, Guess, Mover
 from sciastro.recipe.movingfield import Field, fields_of, look_at
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
+MEMORY = 2 * 10**9  # byte, as `sciastro reduce` takes
 FIXED = 0.5  # pixel: what stays so near one pixel of the sensor belongs to it
 SAME = 1.5  # widths of a star and ends of the night within which two movers are one
 FAR = 8.0  # widths of a star from which a mover hardly shows in the stack
@@ -91,7 +93,11 @@ def read_summary(out: Path) -> dict[str, Any]:
 
 
 def find_movers(
-    out: Path, options: MoverOptions | None = None, *, tell: Callable[[str], None] = log.info
+    out: Path,
+    options: MoverOptions | None = None,
+    *,
+    memory: int = MEMORY,
+    tell: Callable[[str], None] = log.info,
 ) -> list[Found]:
     """Return the movers of every target and night of a finished run.
 
@@ -99,6 +105,8 @@ def find_movers(
     ----------
     out
         The folder.
+    memory
+        Bound on that of this process [byte].
     tell
         Is told what happens, sentence by sentence.
 
@@ -108,13 +116,17 @@ def find_movers(
         If the folder is no finished run, or its pixels cannot be read.
     MatchError
         If no target has three frames of different times with world coordinates.
+    OptionError
+        If not even one frame can be looked at within `memory`.
     """
     options = MoverOptions() if options is None else options
+    hand_back_arrays()
     found: list[Found] = []
     for one in fields_of(out, read_summary(out)):
         for note in one.notes:
             tell(note)
-        found.append(_find(one, options, sum(len(night.movers) for night in found), tell))
+        before = sum(len(night.movers) for night in found)
+        found.append(_find(one, options, before, memory, tell))
     return found
 
 
@@ -123,9 +135,9 @@ def time_of(one: Field, minutes: float) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=one.frames[0].time + 60 * minutes)
 
 
-def _find(one: Field, options: MoverOptions, before: int, tell: Callable[[str], None]) -> Found:
+def _find(one: Field, options: MoverOptions, before: int, memory: int, tell: Callable[[str], None]) -> Found:
     tell(f"{one.target}: looking at {len(one.frames)} frames")
-    raw, beneath = look_at(one, options.threshold)
+    raw, beneath = look_at(one, options.threshold, memory)
     width = float(np.nanmedian([look.fwhm * look.frame.side for look in one.looks])) * one.scale
     settled = settle(raw, one.stars, width)
     seen, beneath = settled.apply(raw), settled.apply(beneath)
@@ -225,7 +237,7 @@ def _moves(one: Field, mover: Mover, minutes: Floats, width: float, tell: Callab
     seen = len({place.frame for place in good})
     if seen < (SHARE * len(one.frames) if mover.slow and _way(mover.motion, minutes) < 2 * width else 3):
         return False
-    motion = mover.motion
+    motion = mover.apparent or mover.motion
     if motion.chi2 > BAD_FIT * max(motion.dof, 1):
         return False
     speed = float(np.hypot(motion.vx, motion.vy))

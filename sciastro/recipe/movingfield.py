@@ -14,10 +14,11 @@ from sciastro.astrometry.sightings import Sightings, Stars
 from sciastro.core.quality import Quality
 from sciastro.core.stars import StarArray, empty_stars
 from sciastro.core.wcs import pixel_scale
-from sciastro.errors import FileError, MatchError
+from sciastro.errors import FileError, MatchError, OptionError
 from sciastro.io.tables import read_table
 from sciastro.measure.background import Background
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
+from sciastro.recipe.context import resident_memory
 from sciastro.recipe.difference import Template, open_template, without_stars
 from sciastro.recipe.nightframes import NightFrame, calibrated, night_stores, open_night
 
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float64]
 
 FEWEST = 3  # frames that show a motion
-HELD = 600 * 10**6  # byte of calibrated frames that are kept for the fits
+WORKING = 80  # byte per pixel that a calibrated frame takes beside itself until it is measured (76 measured)
 MOST = 20_000  # sightings of a frame
 FORBIDDEN = Quality.NO_DATA | Quality.DO_NOT_USE | Quality.SATURATED | Quality.HOT | Quality.DEAD
 
@@ -235,7 +236,7 @@ def _stars(out: Path, row: dict[str, Any], center: tuple[float, float]) -> tuple
     return stars, column("mag")[good] if known else np.full(int(good.sum()), np.nan)
 
 
-def look_at(one: Field, threshold: float) -> tuple[Sightings, Sightings]:
+def look_at(one: Field, threshold: float, memory: int) -> tuple[Sightings, Sightings]:
     """Find what every frame shows, fill `Field.looks`, and return it all on the plane.
 
     Returns sightings of the frames as they are, and of the frames without the stars of the stack.
@@ -244,15 +245,18 @@ def look_at(one: Field, threshold: float) -> tuple[Sightings, Sightings]:
     ----------
     threshold
         Least signal over noise of a sighting.
+    memory
+        Bound on that of this process [byte]; frames that do not fit beside the work are read again when they
+        are measured.
     """
     options = DetectOptions(threshold=threshold, max_stars=MOST)
     one.template = open_template(one.out, one.product)
-    held = 0
     plain: list[tuple[int, tuple[Floats, ...]]] = []
     clean: list[tuple[int, tuple[Floats, ...]]] = []
     number = {frame.name: i for i, frame in enumerate(one.frames)}
     looks: list[Look | None] = [None] * len(one.frames)
     for frame, signal, quality in calibrated(one.out, one.store, one.frames):
+        _check_memory(frame, signal.size, memory, kept=any(look is not None for look in looks))
         found = measure_plane(signal, quality, options=options)
         bad = (quality & np.uint16(int(FORBIDDEN))) != 0
         i = number[frame.name]
@@ -263,13 +267,29 @@ def look_at(one: Field, threshold: float) -> tuple[Sightings, Sightings]:
         plain.append((i, _sightings(one, look, found.stars)))
         if look.clean is not None and np.isfinite(found.fwhm):
             clean.append((i, _sightings(one, look, _beneath(look, signal, found, options))))
-        held += 2 * (signal.nbytes + bad.nbytes)
-        if held > HELD:
+        if resident_memory() + WORKING * signal.size > memory:
             look.planes = look.clean = None
         looks[i] = look
         log.info("%s: %d sightings, FWHM %.2f pixel", frame.name, found.stars.size, found.fwhm)
     one.looks = [look for look in looks if look is not None]
     return _joined(one, plain), _joined(one, clean)
+
+
+def _check_memory(frame: NightFrame, pixels: int, memory: int, *, kept: bool) -> None:
+    """Check, with the first frame, that one can be looked at within `memory` [byte].
+
+    Raises
+    ------
+    OptionError
+        If not; the message says what it takes.
+    """
+    need = resident_memory() + WORKING * pixels
+    if not kept and need > memory:
+        raise OptionError(
+            f"is {memory / 1e9:.2g} GB, and a frame of {pixels / 1e6:.3g} megapixels takes "
+            f"{need / 1e9:.2f} GB.",
+            where=f"--memory ({frame.name})", remedy=f"Give at least {need / 0.9e9:.1f}GB.",
+        )  # fmt: skip
 
 
 def cleaned(

@@ -15,7 +15,7 @@ from sciastro.astrometry.evenmotion import fit_motion
 from sciastro.errors import FileError, MatchError, OptionError
 from sciastro.io.observation80 import parse_line80
 from sciastro.io.tables import read_table, write_table
-from sciastro.recipe import moverfit
+from sciastro.recipe import moverfit, movingfield
 from sciastro.recipe.moverfiles import time_scale
 from sciastro.recipe.moverplaces import Mover, Place
 from sciastro.recipe.moverreport import read_facts
@@ -103,6 +103,20 @@ def test_asteroids_are_found_where_they_are(run):
     assert "chance makes" in said[-1]
 
 
+def test_memory_bounds_what_is_kept_and_changes_nothing(run, monkeypatch):
+    _, out = run
+    (kept,) = find_movers(out)
+    assert all(look.planes is not None for look in kept.field.looks)
+    said = iter([0])  # only the first frame finds memory
+    monkeypatch.setattr(movingfield, "resident_memory", lambda: next(said, 10**12))
+    (again,) = find_movers(out)
+    assert all(look.planes is None for look in again.field.looks)
+    places = [[(place.x, place.y, place.err) for place in one.places] for one in kept.movers]
+    assert [[(place.x, place.y, place.err) for place in one.places] for one in again.movers] == places
+    with pytest.raises(OptionError, match=r"--memory .*: is 0.3 GB, and a frame of .* Give at least 1"):
+        find_movers(out, memory=300_000_000)
+
+
 def test_tables_and_pictures(searched):
     _, out, told = searched
     movers, places = (read_table(out / f"products/{n}.ecsv") for n in ("movers", "movers_positions"))
@@ -129,6 +143,26 @@ def test_ades_report(searched, tmp_path):
     for row, k in zip(rows, used, strict=True):
         assert float(row.split("|")[6]) == pytest.approx(float(places["ra"][k]), abs=1e-6)
         assert row.split("|")[2].strip() == places["name"][k]
+
+
+def test_a_star_beneath_is_told_in_tables_and_reports(searched, tmp_path):
+    _, out, _ = searched
+    movers = read_table(out / "products/movers.ecsv")
+    assert "star_beneath" in movers.colnames and np.all(movers["star_beneath"] >= 0)
+    (tmp_path / "products").mkdir()
+    movers["star_beneath"] = np.where(np.arange(len(movers)) == 0, 0.4, 0.0)
+    write_table(tmp_path / "products/movers.ecsv", movers)
+    shutil.copy(out / "products/movers_positions.ecsv", tmp_path / "products")
+    for kind in ("ades", "mpc80"):
+        output = ("-o", tmp_path / kind, "--stacked")
+        assert command("movers", tmp_path, "--no-again", "--report", kind, *output, *FACTS).exit_code == 0
+    text = (tmp_path / "ades").read_text()
+    assert problems(text) == []
+    first, second = text[text.index("permID") :].splitlines()[1:3]
+    assert "|I" in first and "a star of 0.4 times its light lies under its way" in first
+    assert "|I" not in second and "lies under" not in second
+    records = [line for line in (tmp_path / "mpc80").read_text().splitlines() if len(line) == 80]
+    assert [line[13] for line in records] == ["I", *" " * (len(movers) - 1)]
 
 
 def test_records_report_of_one_object_from_all_frames(searched, tmp_path):
