@@ -152,6 +152,11 @@ def measure_target(
     DatasetError
         If the image has no usable pixel.
     """
+    if options.sky_outer <= options.sky_inner:
+        raise OptionError(
+            f"ends at {options.sky_outer:g} and begins at {options.sky_inner:g} FWHM.", where="sky annulus",
+            remedy="Let it end beyond its beginning, such as --sky 4.5,8.",
+        )  # fmt: skip
     notes = list(target.notes)
     stars = _find(target, options)
     fwhm = options.fwhm or stars.fwhm

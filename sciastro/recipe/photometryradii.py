@@ -38,8 +38,8 @@ def radii_from(given: Any) -> list[tuple[float, str]]:
         items = [part for part in given.split(",") if part.strip()]
         if not items:
             raise OptionError("is empty.", where="radius", remedy=HOW)
-    elif hasattr(given, "unit") and np.ndim(given.value):
-        items = list(given)
+    elif hasattr(given, "unit"):
+        items = list(given) if np.ndim(given.value) else [given]
     elif isinstance(given, list | tuple | np.ndarray):
         items = [part for one in given for part in (one.split(",") if isinstance(one, str) else [one])]
     else:
