@@ -18,6 +18,7 @@ from sciastro.core.options import Options, option
 from sciastro.photometry.fieldterm import MOST, Field, degree_of_field, field_of, powers
 from sciastro.photometry.references import kind_of
 from sciastro.photometry.robust import LinearFit, fit_linear, jackknife
+from sciastro.photometry.systems import SYSTEMS
 
 __all__ = ["ZeroPoint", "ZeroPointOptions", "fit_zeropoint"]
 
@@ -52,7 +53,9 @@ class ZeroPointOptions(Options):
         high=6.0,
     )
     system: str = option(
-        "", "Photometric system, such as 'Johnson V' or 'SDSS r'; empty goes by the filter and the catalog."
+        "",
+        "Photometric system, such as 'Johnson V' or 'SDSS r'; empty goes by the filter and the catalog.",
+        choices=("", *SYSTEMS),
     )
     spatial: str = option(
         "none",

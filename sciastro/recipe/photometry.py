@@ -25,6 +25,7 @@ from sciastro.photometry.fluxes import shape_flags
 from sciastro.photometry.forced import ForcedOptions, forced_photometry
 from sciastro.photometry.scintillation import ScintillationOptions, scintillation_variance
 from sciastro.photometry.sources import add_positions
+from sciastro.photometry.systems import SYSTEMS
 from sciastro.photometry.zeropoint import ZeroPoint
 from sciastro.recipe.photometryimages import Given, Target, from_arrays, from_dataset, read_targets
 from sciastro.recipe.photometryplaces import OnImage, gather, on_image
@@ -69,7 +70,10 @@ class PhotometryOptions(Options):
     flag_words: bool = option(False, "Whether flags are a column of words, too.")
     zeropoint: str = option("auto", "Where the zero point is from.", choices=ZEROPOINTS)
     zeropoint_catalog: str = option("embedded", "Catalog that calibrates.")
-    system: str = option("", "Photometric system, such as 'Johnson V'; empty goes by filter and catalog.")
+    system: str = option(
+        "", "Photometric system, such as 'Johnson V'; empty goes by filter and catalog.",
+        choices=("", *SYSTEMS),
+    )  # fmt: skip
     spatial: str = option(
         "auto", "Zero point over the field, where it is fitted.", choices=("none", "auto", "1", "2", "3")
     )

@@ -1,6 +1,7 @@
 """Extinction of a night from the light of catalog stars on every frame of a run."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from sciastro.photometry.matching import match_catalog
 from sciastro.photometry.steps import SPOILED
 from sciastro.photometry.systems import catalog_magnitudes
 from sciastro.photometry.zeropoint import ZeroPointOptions
-from sciastro.recipe.catalogs import cone
+from sciastro.recipe.catalogs import CatalogWarning, cone
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -120,7 +121,9 @@ def _catalog(places: "QTable", options: "PhotometryOptions") -> "QTable":
     vector /= np.linalg.norm(vector)
     ra, dec = np.rad2deg(np.arctan2(vector[1], vector[0])) % 360, np.rad2deg(np.arcsin(vector[2]))
     radius = float(at.separation(SkyCoord(ra, dec, unit="deg")).deg.max())
-    return cone((ra, dec), max(1.05 * radius, 0.02), catalog=options.zeropoint_catalog, brightest=20_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CatalogWarning)  # told with the zero point of the stack
+        return cone((ra, dec), max(1.05 * radius, 0.02), catalog=options.zeropoint_catalog, brightest=20_000)
 
 
 def _airmasses(ra: Any, dec: Any, time: Any, site: tuple[float, float, float | None] | None) -> Any:

@@ -1,6 +1,7 @@
 """The zero point of an image that is measured, and what follows: magnitudes, limits, shared errors."""
 
 import math
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from sciastro.photometry.matching import Matches, match_catalog
 from sciastro.photometry.sources import source_table
 from sciastro.photometry.steps import BandCalibration, calibrate_bands, published
 from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions
-from sciastro.recipe.catalogs import cone
+from sciastro.recipe.catalogs import CatalogWarning, cone
 from sciastro.recipe.photometryimages import Target
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def zeropoint_of(
         stars = _stars(target, options) if zero.color_term and target.wcs is not None else None
         matches = _matches(found, stars)
         fit = BandCalibration(zeropoint=zero, reason="", matches=matches)
-        return Zeroed(fit=fit, stars=stars, notes=_told(zero, options))
+        return Zeroed(fit=fit, stars=stars, notes=[*_fallen(stars), *_told(zero, options)])
     if options.zeropoint == "header":
         lacks = f"the file names none in {options.system}" if other else "the file names none"
         fit, stars = BandCalibration(zeropoint=None, reason=lacks, matches=None), None
@@ -77,9 +78,10 @@ def zeropoint_of(
         fit, stars = _fitted(target, found, options)
     if fit.zeropoint is None:
         return Zeroed(
-            fit=fit, stars=stars, notes=[f"no zero point: {fit.reason}; magnitudes are instrumental"]
-        )
-    return Zeroed(fit=fit, stars=stars, notes=_told(fit.zeropoint, options))
+            fit=fit, stars=stars,
+            notes=[*_fallen(stars), f"no zero point: {fit.reason}; magnitudes are instrumental"],
+        )  # fmt: skip
+    return Zeroed(fit=fit, stars=stars, notes=[*_fallen(stars), *_told(fit.zeropoint, options)])
 
 
 def _from_header(target: Target) -> ZeroPoint:
@@ -105,10 +107,18 @@ def _stars(target: Target, options: "PhotometryOptions") -> "QTable":
     """Return the catalog over an image, at its epoch."""
     assert target.wcs is not None
     shape = (target.image.shape[0], target.image.shape[1])
-    return cone(
-        center(target.wcs, shape), min(1.05 * footprint_radius(target.wcs, shape), 180.0),
-        catalog=options.zeropoint_catalog, epoch=epoch_of(target), brightest=SYSTEM,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CatalogWarning)  # `_fallen` tells it
+        return cone(
+            center(target.wcs, shape), min(1.05 * footprint_radius(target.wcs, shape), 180.0),
+            catalog=options.zeropoint_catalog, epoch=epoch_of(target), brightest=SYSTEM,
+        )  # fmt: skip
+
+
+def _fallen(stars: "QTable | None") -> list[str]:
+    """Return what took the place of a catalog that could not be had."""
+    lost = stars.meta.get("fallback") if stars is not None else None
+    return [str(lost)] if lost else []
 
 
 def _matches(table: "Table", stars: "QTable | None") -> Matches | None:
