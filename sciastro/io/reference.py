@@ -10,13 +10,12 @@ what is inside.
 import hashlib
 import tomllib
 from functools import lru_cache
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.datafiles import catalog_root
 from sciastro.core.motion import moved_vectors, places_of
 from sciastro.errors import CatalogError
 from sciastro.io.usercatalog import read_user_catalog
@@ -34,19 +33,6 @@ _TURN = 360 * _MAS
 _ZONES = 180
 _FASTEST = 0.0030  # deg / yr: Barnard's star, the fastest of all, moves 0.00288
 _PREFIXES = ("sciastro ", "Gaia DR3 ", "HIP ")
-
-
-def catalog_root() -> Path:
-    """Return the folder of the data files: the one inside the package, or beside it in a source tree."""
-    inside = Path(str(files("sciastro"))) / "catalogs"
-    root = inside if (inside / "manifest.toml").is_file() else inside.parent.parent / "catalogs"
-    if not (root / "manifest.toml").is_file():
-        raise CatalogError(
-            "holds no manifest.toml.",
-            where=str(root),
-            remedy="Install sciastro again: its data files are missing.",
-        )
-    return root
 
 
 @lru_cache(maxsize=1)
@@ -74,9 +60,11 @@ def verify() -> list[str]:
         One sentence per problem; empty if all is well.
     """
     problems = []
-    of_the_sky = catalog_root() / "sky" / "manifest.toml"
-    sky = tomllib.loads(of_the_sky.read_text(encoding="utf-8")) if of_the_sky.is_file() else {"files": {}}
-    for name, entry in {**catalog_info()["files"], **sky["files"]}.items():
+    entries = dict(catalog_info()["files"])
+    for folder in ("sky", "passbands"):
+        manifest = catalog_root() / folder / "manifest.toml"
+        entries |= tomllib.loads(manifest.read_text(encoding="utf-8"))["files"] if manifest.is_file() else {}
+    for name, entry in entries.items():
         path = catalog_root() / name
         if not path.is_file():
             problems.append(f"{name}: is missing.")

@@ -1,25 +1,49 @@
-"""Color calibration from stars of known B-V: the factor per band that makes a white star gray.
+"""Color calibration: the factor per band that makes a white reference gray, with its covariance.
 
-Two ways. *empirical*: a robust line of the measured log flux ratios against B-V, read off at the white
-reference; needs no knowledge of the camera. *blackbody*: the mean departure from the ratios of black bodies
-of temperature T(B-V) (Ballesteros 2012, EPL 97, 34008) at nominal band centers; for few stars. Gains
-are for the picture only; nothing measured is multiplied by them.
+Each star says what its light should be in each band by its spectrum through the response of the camera.
+Where the spectrum is from: *spectra*, measured ones (Gaia XP, a library); *locus*, the mean spectrum of
+stars of its BP-RP or B-V; *blackbody*, a black body of temperature T(B-V) (Ballesteros 2012, EPL 97,
+34008) at nominal band centers; *empirical*: nothing is assumed, a robust line of the flux ratios against
+B-V is read off at the white reference. How far the assumed response is bent to the data is left to stars
+that take no part (`colorstages`).
+
+Gains are for the picture only; nothing measured is multiplied by them.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
-from sciastro.photometry.robust import LinearFit, fit_linear
+from sciastro.errors import OptionError
+from sciastro.photometry.bandpass import load
+from sciastro.photometry.colorstages import STAGES, Choice, Problem, choose
+from sciastro.photometry.locus import bp_rp_from, color_of, locus_photons, locus_spectrum
+from sciastro.photometry.response import Response, photons_of
+from sciastro.photometry.spectra import Spectrum, white_spectrum
 
-__all__ = ["ColorCalibration", "ColorOptions", "blackbody_ratio", "color_gains", "temperature"]
+__all__ = [
+    "ColorCalibration",
+    "ColorFit",
+    "ColorOptions",
+    "ColorStars",
+    "blackbody_ratio",
+    "color_gains",
+    "solve_gains",
+    "temperature",
+    "white_reference",
+]
 
 Floats = npt.NDArray[np.float64]
 
 _HC_OVER_K = 1.438776877e7  # nm K
+_CENTERS = ("center_red", "center_green", "center_blue")
+
+MODEL_ERRORS = {"spectra": 0.005, "locus": 0.010, "empirical": 0.010, "blackbody": 0.05}
+"""What a method itself may be off in a gain [1]: not in `ColorCalibration.covariance`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +52,51 @@ class ColorOptions(Options):
 
     method: str = option(
         "auto",
-        "Line in B-V, black bodies, or the first where the stars allow it.",
-        choices=("auto", "empirical", "blackbody"),
+        "What a star's light should be: measured spectra, the mean spectrum of its color, a black body, "
+        "or no "
+        "assumption but a line in B-V; auto takes the first that the stars and curves allow.",
+        choices=("auto", "spectra", "locus", "empirical", "blackbody"),
     )
-    white: float = option(
-        0.65, "B-V of what shall look white; 0.65 is a star like the Sun.", unit="mag", low=-0.3, high=1.5
+    white: str = option(
+        "G2V",
+        "What shall look white: G2V (the Sun), spiral (average galaxy), Vega, flat (photons), the B-V of "
+        "a star, or "
+        "a file with a spectrum.",
+    )
+    sensor: str = option(
+        "",
+        "Response of the sensor: cmos, ccd, a file, or for color sensors bayer or a file with three "
+        "bands; empty "
+        "takes a generic one.",
+    )
+    filters: str = option(
+        "",
+        "Curves of the filters: dichroic, or BAND=NAME, BAND=FILE, BAND=CENTER/WIDTH [nm], separated by "
+        "commas; "
+        "a name or file without a band lies before all (a UV/IR cut, a light pollution filter).",
+    )
+    spectra: str = option(
+        "", "File of star spectra by Gaia DR3 source: XP continuous (needs the extra gaiaxp) or sampled."
+    )
+    narrow_width: float = option(
+        5.0, "Width of narrow bands that no curve is told for.", unit="nm", low=0.1, high=100.0
+    )
+    atmosphere: bool = option(True, "Count the color of the air where airmass is known.")
+    stage: str = option(
+        "auto",
+        "How far the response is bent to the data: scalar (one factor), line or curve in color, response "
+        "(piecewise linear); auto lets left-out stars decide.",
+        choices=("auto", *STAGES),
+    )
+    matrix: str = option(
+        "off",
+        "A 3 x 3 matrix to sRGB colors on top of the gains: off, or auto, which takes it only if left-out "
+        "stars "
+        "are foretold better.",
+        choices=("off", "auto"),
+    )
+    apply: bool = option(
+        False, "Also write the products times their gains, as PRODUCT_color.fits; the science files stay."
     )
     center_red: float = option(635.0, "Center of the red band.", unit="nm", low=300.0, high=1100.0)
     center_green: float = option(530.0, "Center of the green band.", unit="nm", low=300.0, high=1100.0)
@@ -57,38 +121,125 @@ _DEFAULTS = ColorOptions()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColorCalibration:
-    """Gains of red, green and blue.
+    """Gains of bands, the second of three (green) being 1.
 
     Attributes
     ----------
+    bands
+        Names, in the order of the gains.
     gains, errors
-        Factors to multiply the bands with, green is 1, and their standard errors.
+        Factors to multiply the bands with, and their standard errors.
     covariance
-        3 x 3, of the gains.
+        (band, band), of the gains; errors of the method itself (`model_error`) are not in it.
     slopes
-        Change of ln(R/G) and ln(B/G) per magnitude of B-V; NaN for the black body method.
+        Change of ln of each ratio per magnitude of `color_name`; NaN where no slope was fitted.
     scatter
-        Of single stars about the relation in ln(R/G), ln(B/G), beyond their errors.
-    n_stars
-        Stars used (the smaller number of the two ratios).
-    white
-        B-V that becomes gray [mag].
-    method
-        "empirical" or "blackbody".
+        Of single stars in ln of each ratio, beyond their errors.
+    n_stars, n_left_out
+        Stars used and stars clipped.
+    white, white_name
+        Color of what becomes gray [mag], and its name.
+    method, stage
+        How expected light was found, and how far the response was bent.
+    color_name
+        "BP-RP" or "B-V".
+    scores
+        Stage -> rms of the colors of left-out stars [mag]; empty where none was asked.
+    model_error
+        Typical error of a gain by the method itself [1].
+    chi2
+        Of the stars used by their errors alone, per degree of freedom.
+    matrix
+        3 x 3, on top of the gains; None unless asked for and left-out stars prefer it.
+    matrix_scores
+        rms of left-out stars' sRGB colors [mag] without and with it; None where it was not tried.
+    note
+        What else there is to say.
     """
 
-    gains: tuple[float, float, float]
-    errors: tuple[float, float, float]
+    bands: tuple[str, ...] = ("R", "G", "B")
+    gains: tuple[float, ...]
+    errors: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...]
-    slopes: tuple[float, float]
-    scatter: tuple[float, float]
+    slopes: tuple[float, ...]
+    scatter: tuple[float, ...]
     n_stars: int
+    n_left_out: int = 0
     white: float
+    white_name: str = ""
     method: str
+    stage: str = "scalar"
+    color_name: str = "B-V"
+    scores: dict[str, float] = field(default_factory=dict)
+    model_error: float = 0.0
+    chi2: float = float("nan")
+    matrix: tuple[tuple[float, ...], ...] | None = None
+    matrix_scores: tuple[float, float] | None = None
+    note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for a recipe or a report."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ColorStars:
+    """Stars that calibrate: fluxes in all bands, colors, and spectra where they are measured.
+
+    Attributes
+    ----------
+    flux, flux_err
+        (star, band) [electron / s]; NaN or not positive is left out.
+    b_v, bp_rp
+        (star) [mag]; NaN unknown.
+    photons
+        (star, wavelength) at `locus.WAVELENGTHS`, relative; rows of NaN without a measured spectrum; None
+        for none.
+    """
+
+    flux: Floats
+    flux_err: Floats
+    b_v: Floats
+    bp_rp: Floats
+    photons: Floats | None = None
+
+    @classmethod
+    def of(
+        cls,
+        flux: npt.ArrayLike,
+        flux_err: npt.ArrayLike,
+        *,
+        b_v: npt.ArrayLike | None = None,
+        bp_rp: npt.ArrayLike | None = None,
+        photons: npt.ArrayLike | None = None,
+    ) -> "ColorStars":
+        """Return them as float64, unknown colors as NaN."""
+        rate = np.asarray(flux, dtype=np.float64)
+        none = np.full(len(rate), np.nan)
+        return cls(
+            flux=rate,
+            flux_err=np.asarray(flux_err, dtype=np.float64),
+            b_v=none if b_v is None else np.asarray(b_v, dtype=np.float64),
+            bp_rp=none if bp_rp is None else np.asarray(bp_rp, dtype=np.float64),
+            photons=None if photons is None else np.asarray(photons, dtype=np.float64),
+        )
+
+    def sound(self) -> npt.NDArray[np.bool_]:
+        """Return which stars have positive fluxes and errors in every band."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(
+                (self.flux > 0).all(axis=1)
+                & np.isfinite(self.flux_err).all(axis=1)
+                & (self.flux_err > 0).all(axis=1)
+            )
+
+    def part(self, keep: npt.NDArray[np.bool_]) -> "ColorStars":
+        """Return some of the stars."""
+        photons = self.photons[keep] if self.photons is not None else None
+        return ColorStars(
+            flux=self.flux[keep], flux_err=self.flux_err[keep], b_v=self.b_v[keep], bp_rp=self.bp_rp[keep],
+            photons=photons,
+        )  # fmt: skip
 
 
 def temperature(b_v: npt.ArrayLike) -> Floats:
@@ -108,14 +259,58 @@ def blackbody_ratio(b_v: npt.ArrayLike, wavelength: float, reference: float) -> 
     return np.asarray(here - there)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ColorFit:
+    """A calibration and what it left of each star.
+
+    Attributes
+    ----------
+    calibration
+        The result.
+    star
+        int64, rows of the stars given that took part.
+    residuals
+        (star, ratio), measured less modeled ratio to the reference band [mag], of those rows.
+    used
+        Which of them passed the clip.
+    color
+        Of those rows [mag].
+    """
+
+    calibration: ColorCalibration
+    star: npt.NDArray[np.int64]
+    residuals: Floats
+    used: npt.NDArray[np.bool_]
+    color: Floats
+
+
+def white_reference(white: str) -> Spectrum | float:
+    """Return a white reference by name as a spectrum; a number is the B-V [mag] of a star on the locus.
+
+    Raises
+    ------
+    OptionError
+        For an unknown name or a color that no star has.
+    """
+    try:
+        b_v = float(white)
+    except ValueError:
+        return white_spectrum(white)
+    if not -0.3 <= b_v <= 1.5:
+        raise OptionError(
+            f"is {white}.", where="white reference", remedy="A B-V lies between -0.3 and 1.5 mag."
+        )
+    return b_v
+
+
 def color_gains(
     flux: npt.ArrayLike,
     flux_err: npt.ArrayLike,
     b_v: npt.ArrayLike,
     *,
-    options: ColorOptions = ColorOptions(),
+    options: ColorOptions = _DEFAULTS,
 ) -> tuple[ColorCalibration | None, str]:
-    """Return the gains that make a star of ``white`` B-V equally bright in red, green and blue.
+    """Return the gains of red, green and blue from stars of known B-V, nothing being known of the camera.
 
     Parameters
     ----------
@@ -129,78 +324,195 @@ def color_gains(
     calibration, reason
         None and why, where the stars are too few; else the calibration and an empty text.
     """
-    rate, err, hue = (np.asarray(values, dtype=np.float64) for values in (flux, flux_err, b_v))
-    good = (
-        (rate > 0).all(axis=1) & np.isfinite(err).all(axis=1) & np.isfinite(hue) & (hue > -0.4) & (hue < 2.2)
-    )
-    n = int(good.sum())
+    found, reason = solve_gains(ColorStars.of(flux, flux_err, b_v=b_v), options=options)
+    return (found.calibration if found is not None else None), reason
+
+
+def solve_gains(
+    stars: ColorStars,
+    *,
+    bands: Sequence[str] = ("R", "G", "B"),
+    response: Response | None = None,
+    white: Spectrum | float | None = None,
+    options: ColorOptions = _DEFAULTS,
+) -> tuple[ColorFit | None, str]:
+    """Return the gains that make `white` equally bright in every band.
+
+    Parameters
+    ----------
+    bands
+        Names of the columns of the fluxes; ratios are to the second of three, the first of two.
+    response
+        Of the camera, in the order of `bands`; without it only *empirical* and *blackbody* are possible.
+    white
+        Spectrum, or B-V [mag] of a star; `options.white` without it.
+
+    Returns
+    -------
+    fit, reason
+        None and why, where the stars are too few; else the fit and an empty text.
+
+    Raises
+    ------
+    OptionError
+        For a white reference that is unknown or does not cover the bands.
+    """
+    white = white_reference(options.white) if white is None else white
+    reference = 1 if len(bands) > 2 else 0
+    method, why = _method(stars, response, len(bands), options)
+    if not method:
+        return None, why
+    usable = stars.sound() & _colored(stars, method)
+    n = int(usable.sum())
     if n < options.min_stars:
+        what = {"spectra": "a spectrum", "locus": "a color that the model is told for"}.get(method, "B-V")
         return (
             None,
-            f"{n} stars have B-V and a sound flux in three bands (color.least_snr), and a calibration needs "
-            f"{options.min_stars}",
+            f"{n} stars have {what} and a sound flux in {_count(len(bands))} bands (color.least_snr), and a "
+            f"calibration needs {options.min_stars}",
         )
-    log, relative, hue = np.log(rate[good]), err[good] / rate[good], hue[good]
-    method = _method(hue, options)
-    fits = [_ratio(log, relative, hue, band, method, options) for band in (0, 2)]
-    return _calibration(fits, log, hue, method, options), ""
+    problem = _problem(stars.part(usable), method, response, white, reference, options)
+    choice = choose(
+        problem,
+        fixed="line" if method == "empirical" else "scalar" if method == "blackbody" else _fixed(options),
+        kappa=options.kappa,
+    )
+    calibration = _calibration(choice, problem, method, tuple(bands), white, options)
+    return ColorFit(
+        calibration=calibration, star=np.flatnonzero(usable), residuals=1.0857 * choice.fit.residuals,
+        used=choice.fit.used, color=problem.color,
+    ), ""  # fmt: skip
 
 
-def _method(hue: Floats, options: ColorOptions) -> str:
-    if options.method != "auto":
-        return options.method
-    wide = float(np.ptp(np.percentile(hue, [5, 95]))) >= options.min_color_range
-    return "empirical" if wide and len(hue) >= options.min_line_stars else "blackbody"
+def _count(n: int) -> str:
+    return {2: "two", 3: "three", 4: "four"}.get(n, str(n))
 
 
-def _design(hue: Floats, method: str, options: ColorOptions) -> Floats:
-    ones = np.ones(len(hue))
-    return np.column_stack([ones, hue - options.white]) if method == "empirical" else ones[:, None]
+def _fixed(options: ColorOptions) -> str:
+    return "" if options.stage == "auto" else options.stage
 
 
-def _measured(log: Floats, hue: Floats, band: int, method: str, options: ColorOptions) -> Floats:
-    """Return ln of band over green, for the black body method less what is expected relative to white."""
-    y = log[:, band] - log[:, 1]
-    if method == "empirical":
-        return y
-    center = options.center_red if band == 0 else options.center_blue
-    expected = blackbody_ratio(hue, center, options.center_green)
-    return np.asarray(y - (expected - blackbody_ratio(options.white, center, options.center_green)))
+def _locus_color(stars: ColorStars) -> Floats:
+    """Return BP-RP [mag] of each star, from B-V where Gaia's is unknown."""
+    own = stars.bp_rp
+    if np.isfinite(own).all():
+        return own
+    return np.asarray(np.where(np.isfinite(own), own, bp_rp_from(stars.b_v)))
 
 
-def _ratio(
-    log: Floats, relative: Floats, hue: Floats, band: int, method: str, options: ColorOptions
-) -> LinearFit:
-    err = np.hypot(relative[:, band], relative[:, 1])
-    y = _measured(log, hue, band, method, options)
-    return fit_linear(_design(hue, method, options), y, err, kappa=options.kappa)
+def _photons(stars: ColorStars) -> Floats:
+    photons = locus_photons(_locus_color(stars))
+    if stars.photons is None:
+        return photons
+    known = np.isfinite(stars.photons).all(axis=1)
+    return np.asarray(np.where(known[:, None], stars.photons, photons))
+
+
+def _colored(stars: ColorStars, method: str) -> npt.NDArray[np.bool_]:
+    if method in ("empirical", "blackbody"):
+        with np.errstate(invalid="ignore"):
+            return np.asarray((stars.b_v > -0.4) & (stars.b_v < 2.2))
+    color = np.isfinite(_locus_color(stars))
+    if method == "spectra" and stars.photons is not None:
+        return np.asarray(color & np.isfinite(stars.photons).all(axis=1))
+    return np.asarray(color & np.isfinite(_photons(stars)).all(axis=1))
+
+
+def _method(
+    stars: ColorStars, response: Response | None, bands: int, options: ColorOptions
+) -> tuple[str, str]:
+    """Return the method and, where there is none, why."""
+    chosen = options.method
+    if chosen in ("spectra", "locus") and response is None:
+        return "", f"color.method={chosen} needs the curves of the bands (color.filters, color.sensor)"
+    if chosen == "spectra" and stars.photons is None:
+        return "", "no star has a measured spectrum (color.spectra names the file)"
+    if chosen == "blackbody" and bands != 3:
+        return "", "color.method=blackbody needs three bands"
+    if chosen != "auto":
+        return chosen, ""
+    sound = stars.sound()
+    if response is not None:
+        enough = max(options.min_stars, 8)
+        if stars.photons is not None and (sound & np.isfinite(stars.photons).all(axis=1)).sum() >= enough:
+            return "spectra", ""
+        return "locus", ""
+    hue = stars.b_v[sound & _colored(stars, "empirical")]
+    wide = len(hue) > 1 and float(np.ptp(np.percentile(hue, [5, 95]))) >= options.min_color_range
+    return ("empirical" if (wide and len(hue) >= options.min_line_stars) or bands != 3 else "blackbody"), ""
+
+
+def _errors(stars: ColorStars, reference: int) -> tuple[Floats, Floats]:
+    """Return ln ratios (star, ratio) and their covariances (star, ratio, ratio)."""
+    log, relative = np.log(stars.flux), (stars.flux_err / stars.flux) ** 2
+    others = [band for band in range(log.shape[1]) if band != reference]
+    covariance = relative[:, others, None] * np.eye(len(others)) + relative[:, [reference], None]
+    return log[:, others] - log[:, [reference]], covariance
+
+
+def _problem(
+    stars: ColorStars,
+    method: str,
+    response: Response | None,
+    white: Spectrum | float,
+    reference: int,
+    options: ColorOptions,
+) -> Problem:
+    measured, error = _errors(stars, reference)
+    if method in ("empirical", "blackbody"):
+        white_color = (
+            white if isinstance(white, float) else color_of(white, load("bessell_B"), load("bessell_V"))
+        )
+        expected = np.zeros_like(measured)
+        if method == "blackbody":
+            centers = [getattr(options, name) for name in _CENTERS]
+            for row, band in enumerate((0, 2)):
+                here = blackbody_ratio(stars.b_v, centers[band], centers[1])
+                expected[:, row] = here - blackbody_ratio(white_color, centers[band], centers[1])
+        return Problem(
+            measured=measured, error=error, color=stars.b_v, white_color=white_color, expected=expected,
+            reference=reference,
+        )  # fmt: skip
+    spectrum = locus_spectrum(float(bp_rp_from(white))) if isinstance(white, float) else white
+    return Problem(
+        measured=measured, error=error, color=_locus_color(stars),
+        white_color=color_of(spectrum, load("gaia_BP"), load("gaia_RP")), photons=_photons(stars),
+        white_photons=photons_of(spectrum, response), response=response, reference=reference,
+    )  # fmt: skip
 
 
 def _calibration(
-    fits: list[LinearFit], log: Floats, hue: Floats, method: str, options: ColorOptions
+    choice: Choice,
+    problem: Problem,
+    method: str,
+    bands: tuple[str, ...],
+    white: Spectrum | float,
+    options: ColorOptions,
 ) -> ColorCalibration:
-    red, blue = fits
-    # Both ratios share green: the covariance of the two constants, from the residuals of the common stars.
-    both = red.used & blue.used
-    design = _design(hue, method, options)
-    left = [
-        _measured(log, hue, band, method, options) - design @ fit.coefficients
-        for band, fit in ((0, red), (2, blue))
-    ]
-    share = float(np.corrcoef(left[0][both], left[1][both])[0, 1]) if both.sum() > 3 else 0.5
-    share = share if np.isfinite(share) else 0.0
-    sigma = np.array([np.sqrt(red.covariance[0, 0]), 0.0, np.sqrt(blue.covariance[0, 0])])
-    correlation = np.array([[1.0, 0.0, share], [0.0, 1.0, 0.0], [share, 0.0, 1.0]])
-    gains = np.exp([-red.coefficients[0], 0.0, -blue.coefficients[0]])
-    covariance = np.outer(gains * sigma, gains * sigma) * correlation
-    line = method == "empirical"
+    m, fit = problem.measured.shape[1], choice.fit
+    log_gain = np.insert(-fit.coefficients[:m], problem.reference, 0.0)  # every other term is 0 for white
+    spread = np.insert(
+        np.insert(fit.covariance[:m, :m], problem.reference, 0, axis=0), problem.reference, 0, axis=1
+    )
+    gains = np.exp(log_gain)
+    covariance = np.outer(gains, gains) * spread
+    sloped = choice.stage in ("line", "curve")
     return ColorCalibration(
-        gains=(float(gains[0]), 1.0, float(gains[2])),
-        errors=(float(gains[0] * sigma[0]), 0.0, float(gains[2] * sigma[2])),
+        bands=bands,
+        gains=tuple(float(gain) for gain in gains),
+        errors=tuple(float(error) for error in np.sqrt(np.diag(covariance))),
         covariance=tuple(tuple(float(value) for value in row) for row in covariance),
-        slopes=(float(red.coefficients[1]), float(blue.coefficients[1])) if line else (float("nan"),) * 2,
-        scatter=(red.scatter, blue.scatter),
-        n_stars=int(min(red.used.sum(), blue.used.sum())),
-        white=options.white,
+        slopes=tuple(float(one) for one in fit.coefficients[m : 2 * m]) if sloped else (float("nan"),) * m,
+        scatter=tuple(float(one) for one in np.sqrt(np.diag(fit.scatter))),
+        n_stars=int(fit.used.sum()),
+        n_left_out=int((~fit.used).sum()),
+        white=problem.white_color,
+        white_name=f"B-V = {white:g}" if isinstance(white, float) else white.name,
         method=method,
+        stage=choice.stage,
+        color_name="B-V" if method in ("empirical", "blackbody") else "BP-RP",
+        scores={name: value for name, value in choice.scores.items() if np.isfinite(value)},
+        model_error=MODEL_ERRORS[method],
+        chi2=fit.chi2,
+        note=choice.note,
     )

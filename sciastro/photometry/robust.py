@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LinearFit", "fit_linear", "jackknife"]
+__all__ = ["LinearFit", "fit_linear", "jackknife", "threshold"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -134,7 +134,7 @@ def jackknife(
     return np.asarray((count - 1) / count * changes.T @ changes)
 
 
-def _threshold(kappa: float, degrees: int) -> float:
+def threshold(kappa: float, degrees: int) -> float:
     """Return the deviation that is as rare for Student's t as `kappa` is for a Gaussian, at most 6.
 
     The scatter of few samples is itself uncertain: `kappa` sigma of it would clip good ones and shrink it.
@@ -155,7 +155,7 @@ def fit_linear(design: Floats, y: Floats, err: Floats, *, kappa: float = 3.5, ro
         float64 (sample,), data and standard errors; finite, errors not negative.
     kappa
         Samples beyond `kappa` times the root of error squared plus scatter squared are left out; for few
-        samples the threshold is wider, see `_threshold`.
+        samples the threshold is wider, see `threshold`.
     rounds
         Most rounds of clipping.
 
@@ -171,7 +171,7 @@ def fit_linear(design: Floats, y: Floats, err: Floats, *, kappa: float = 3.5, ro
     """
     if len(y) < design.shape[1]:
         raise ValueError(f"{len(y)} samples cannot fix {design.shape[1]} terms")
-    kappa = _threshold(kappa, len(y) - design.shape[1])
+    kappa = threshold(kappa, len(y) - design.shape[1])
     coefficients = _start(design, y)
     residual = y - design @ coefficients
     mad = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))

@@ -27,7 +27,7 @@ def test_pulls_of_the_black_body_gains(n):
     rng = np.random.default_rng(n)
     pulls = []
     for _ in range(150):
-        fit, _ = color_gains(*stars(rng, n), options=ColorOptions(method="blackbody"))
+        fit, _ = color_gains(*stars(rng, n), options=ColorOptions(method="blackbody", white="0.65"))
         pulls.append([(fit.gains[k] - true_gains()[k]) / fit.errors[k] for k in (0, 2)])
     assert (np.std(pulls, axis=0) > 0.8).all() and (np.std(pulls, axis=0) < 1.2).all()
     assert (np.abs(np.mean(pulls, axis=0)) < 0.3).all()
@@ -43,7 +43,7 @@ def test_pulls_of_the_empirical_gains():
         blue = np.exp(-0.5 - 0.4 * (b_v - 0.65) + rng.normal(0, 0.02, 40))
         flux = 1e4 * np.stack([red, np.ones(40), blue], axis=1)
         flux += rng.normal(0, 100, flux.shape)
-        fit, _ = color_gains(flux, np.full(flux.shape, 100.0), b_v)
+        fit, _ = color_gains(flux, np.full(flux.shape, 100.0), b_v, options=ColorOptions(white="0.65"))
         assert fit.method == "empirical"
         pulls.append(
             [(fit.gains[0] - np.exp(0.3)) / fit.errors[0], (fit.gains[2] - np.exp(0.5)) / fit.errors[2]]
@@ -54,14 +54,16 @@ def test_pulls_of_the_empirical_gains():
 
 def test_empirical_and_black_body_agree_on_black_bodies():
     values = stars(np.random.default_rng(3), 200, scatter=0.0, snr=1e4, colors=(0.3, 1.0))
-    line, _ = color_gains(*values, options=ColorOptions(method="empirical"))
-    body, _ = color_gains(*values, options=ColorOptions(method="blackbody"))
+    line, _ = color_gains(*values, options=ColorOptions(method="empirical", white="0.65"))
+    body, _ = color_gains(*values, options=ColorOptions(method="blackbody", white="0.65"))
     assert line.gains == pytest.approx(body.gains, rel=0.01)
     assert body.gains == pytest.approx(true_gains(), rel=0.002)
 
 
 def test_a_white_star_becomes_gray():
-    fit, _ = color_gains(*stars(np.random.default_rng(3), 60, scatter=0.0, snr=1e5))
+    fit, _ = color_gains(
+        *stars(np.random.default_rng(3), 60, scatter=0.0, snr=1e5), options=ColorOptions(white="0.65")
+    )
     log = np.array([float(blackbody_ratio(0.65, center, 530.0)) for center in CENTERS])
     shown = RESPONSE * np.exp(log) * np.array(fit.gains)
     assert shown / shown[1] == pytest.approx([1, 1, 1], abs=0.02)
@@ -70,7 +72,7 @@ def test_a_white_star_becomes_gray():
 def test_outliers_do_no_harm():
     flux, err, b_v = stars(np.random.default_rng(3), 60)
     flux[:6, 0] *= 5
-    fit, _ = color_gains(flux, err, b_v, options=ColorOptions(method="blackbody"))
+    fit, _ = color_gains(flux, err, b_v, options=ColorOptions(method="blackbody", white="0.65"))
     assert abs(fit.gains[0] - true_gains()[0]) < 4 * fit.errors[0]
     assert fit.n_stars <= 54
 
