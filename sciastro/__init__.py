@@ -52,7 +52,7 @@ _HOMES = {
     "annotate": "sciastro.recipe.annotating:annotate_file",
     "aperture_photometry": "sciastro.recipe.photometry",
     "bjd_tdb": "sciastro.astrometry.timing",
-    "calibrate_color": "sciastro.photometry.steps",
+    "calibrate_color": "sciastro.photometry.colorsteps",
     "calibrate_photometry": "sciastro.photometry.steps",
     "calibrate_sources": "sciastro.photometry.calibrating",
     "calibrate_table": "sciastro.photometry.magnitudes",

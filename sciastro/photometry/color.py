@@ -88,6 +88,9 @@ class ColorOptions(Options):
         "(piecewise linear); auto lets left-out stars decide.",
         choices=("auto", *STAGES),
     )
+    narrow_picture: bool = option(
+        False, "Use the gains of narrow bands in pictures, too: stars gray, lines as strong as they are."
+    )
     matrix: str = option(
         "off",
         "A 3 x 3 matrix to sRGB colors on top of the gains: off, or auto, which takes it only if left-out "
@@ -334,6 +337,7 @@ def solve_gains(
     bands: Sequence[str] = ("R", "G", "B"),
     response: Response | None = None,
     white: Spectrum | float | None = None,
+    common: Sequence[float] = (),
     options: ColorOptions = _DEFAULTS,
 ) -> tuple[ColorFit | None, str]:
     """Return the gains that make `white` equally bright in every band.
@@ -346,6 +350,8 @@ def solve_gains(
         Of the camera, in the order of `bands`; without it only *empirical* and *blackbody* are possible.
     white
         Spectrum, or B-V [mag] of a star; `options.white` without it.
+    common
+        By band, the relative error that all its fluxes share (aperture corrections); none without it.
 
     Returns
     -------
@@ -377,7 +383,8 @@ def solve_gains(
         fixed="line" if method == "empirical" else "scalar" if method == "blackbody" else _fixed(options),
         kappa=options.kappa,
     )
-    calibration = _calibration(choice, problem, method, tuple(bands), white, options)
+    shared = np.asarray(common, dtype=np.float64) if len(common) else np.zeros(len(bands))
+    calibration = _calibration(choice, problem, method, tuple(bands), white, shared)
     return ColorFit(
         calibration=calibration, star=np.flatnonzero(usable), residuals=1.0857 * choice.fit.residuals,
         used=choice.fit.used, color=problem.color,
@@ -487,12 +494,14 @@ def _calibration(
     method: str,
     bands: tuple[str, ...],
     white: Spectrum | float,
-    options: ColorOptions,
+    shared: Floats,
 ) -> ColorCalibration:
     m, fit = problem.measured.shape[1], choice.fit
     log_gain = np.insert(-fit.coefficients[:m], problem.reference, 0.0)  # every other term is 0 for white
-    spread = np.insert(
-        np.insert(fit.covariance[:m, :m], problem.reference, 0, axis=0), problem.reference, 0, axis=1
+    others = [band for band in range(len(bands)) if band != problem.reference]
+    spread = np.zeros((len(bands), len(bands)))
+    spread[np.ix_(others, others)] = (
+        choice.covariance + np.diag(shared[others] ** 2) + shared[problem.reference] ** 2
     )
     gains = np.exp(log_gain)
     covariance = np.outer(gains, gains) * spread

@@ -77,6 +77,8 @@ class Choice:
         One of `STAGES`.
     fit
         Its constants come first, one per ratio.
+    covariance
+        (ratio, ratio), of the constants; the choice of the stage counts (`_spread`).
     scores
         Stage -> rms of left-out stars' colors [mag], clipped at 4 sigma; NaN for stages that were not tried.
     log_factor
@@ -89,6 +91,7 @@ class Choice:
 
     stage: str
     fit: JointFit
+    covariance: Floats
     scores: dict[str, float] = field(default_factory=dict)
     log_factor: Floats | None = None
     ridge: float = 0.0
@@ -213,36 +216,56 @@ def choose(problem: Problem, *, most: str = "response", fixed: str = "", kappa: 
     fixed
         Take this stage whatever the score, if the stars can fix it at all (else *scalar*).
     """
+    m = problem.measured.shape[1]
     if fixed:
         enough = len(problem.measured) > STAGES.index(fixed) + 1
         stage = fixed if enough and not (fixed == "response" and problem.response is None) else "scalar"
         model = _Model(stage, RIDGES[1] if stage == "response" else 0.0)
         fit, log_factor = _fit(problem, model, kappa)
-        return Choice(stage=stage, fit=fit, log_factor=log_factor, ridge=model.ridge)
+        return Choice(
+            stage=stage, fit=fit, covariance=fit.covariance[:m, :m], log_factor=log_factor, ridge=model.ridge
+        )
     models = _allowed(problem, most)
     scores: dict[str, float] = dict.fromkeys(STAGES, float("nan"))
     if len(models) == 1:
         fit, log_factor = _fit(problem, models[0], kappa)
-        return Choice(stage="scalar", fit=fit, scores=scores, note="too few stars or colors for more")
-    first, _ = _fit(problem, models[0], kappa)
-    best, losses, note = models[0], None, ""
-    for model in models:
-        left = _held_out(problem, model, kappa, first.scatter)
-        loss = np.minimum(distance(left, problem.error + first.scatter), 16.0)
-        rms = _clipped_rms(left)
-        scores[model.stage] = float(np.fmin(scores[model.stage], rms))
-        if losses is None:
-            losses = loss
-            continue
-        gain = losses - loss
-        if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)):
-            best, losses = model, loss
-    fit, log_factor = _fit(problem, best, kappa)
-    if best.stage != models[-1].stage:
-        note = f"left-out stars are foretold no better by more than the stage {best.stage!r}"
+        return Choice(
+            stage="scalar", fit=fit, covariance=fit.covariance[:m, :m], scores=scores,
+            note="too few stars or colors for more",
+        )  # fmt: skip
+    fits = [_fit(problem, model, kappa) for model in models]
+    best, losses, note = 0, [], ""
+    for k, model in enumerate(models):
+        left = _held_out(problem, model, kappa, fits[0][0].scatter)
+        losses.append(np.minimum(distance(left, problem.error + fits[0][0].scatter), 16.0))
+        scores[model.stage] = float(np.fmin(scores[model.stage], _clipped_rms(left)))
+        gain = losses[best] - losses[k]
+        if k and gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)):
+            best = k
+    fit, log_factor = fits[best]
+    if models[best].stage != models[-1].stage:
+        note = f"left-out stars are foretold no better by more than the stage {models[best].stage!r}"
+    every = np.array([one.coefficients[:m] for one, _ in fits])
+    spread = _spread(every, [one.covariance[:m, :m] for one, _ in fits], best, np.sum(losses, axis=1))
     return Choice(
-        stage=best.stage, fit=fit, scores=scores, log_factor=log_factor, ridge=best.ridge, note=note
+        stage=models[best].stage, fit=fit, covariance=spread, scores=scores, log_factor=log_factor,
+        ridge=models[best].ridge, note=note,
+    )  # fmt: skip
+
+
+def _spread(constants: Floats, covariances: list[Floats], best: int, losses: Floats) -> Floats:
+    """Return the covariance of the constants of the stage taken, other stages weighed in.
+
+    Each stage counts by how well it foretells left-out stars, ``exp(-loss / 2)`` (pseudo-BMA, Yao et al.
+    2018, Bayesian Analysis 13, 917), with its own covariance and its distance from the stage taken: the
+    choice among stages that the stars can hardly tell apart is part of the error.
+    """
+    weight = np.exp(-0.5 * (losses - losses.min()))
+    off = constants - constants[best]
+    total = sum(
+        w * (covariance + np.outer(d, d)) for w, covariance, d in zip(weight, covariances, off, strict=True)
     )
+    return np.asarray(total / weight.sum())
 
 
 def _clipped_rms(left: Floats) -> float:

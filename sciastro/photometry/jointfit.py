@@ -83,7 +83,7 @@ def _scatter(residuals: Floats, error: Floats, start: Floats, terms: float) -> F
     """Return the scatter matrix of stars about the model, by expectation and maximization."""
     n, m = residuals.shape
     grown = residuals * np.sqrt(n / max(n - terms / m, 1.0))
-    found = start
+    found = _weighted_moment(grown, error, start)
     for _ in range(_EM):
         gain = found @ np.linalg.inv(error + found)
         mean = np.matmul(gain, grown[..., None])[..., 0]
@@ -92,7 +92,34 @@ def _scatter(residuals: Floats, error: Floats, start: Floats, terms: float) -> F
         found = 0.5 * (again + again.T)
         if done:
             break
-    return np.asarray(found + _FLOOR * np.eye(m))
+    return _scaled(found, residuals, error, n * m - terms) + _FLOOR * np.eye(m)
+
+
+def _weighted_moment(residuals: Floats, error: Floats, start: Floats) -> Floats:
+    """Return what the spread of the residuals has beyond their errors, precise stars counting most."""
+    found, m = start, residuals.shape[1]
+    excess = residuals[:, :, None] * residuals[:, None, :] - error
+    for _ in range(3):
+        weight = np.trace(error + found, axis1=1, axis2=2) ** -2.0
+        values, vectors = np.linalg.eigh(np.tensordot(weight, excess, axes=1) / weight.sum())
+        floor = max(1e-3 * float(values[-1]), 1e-3 * float(np.trace(start)) / m)
+        found = (vectors * np.maximum(values, floor)) @ vectors.T
+    return np.asarray(found)
+
+
+def _scaled(scatter: Floats, residuals: Floats, error: Floats, degrees: float) -> Floats:
+    """Return the scatter times the factor that makes chi square equal to the degrees of freedom.
+
+    As Paule & Mandel 1982 for one quantity; the shape is kept, 0 where the errors explain the residuals.
+    """
+    low, high = 0.0, 16.0
+    if _distance(residuals, np.linalg.inv(error)).sum() <= degrees:
+        return 0.0 * scatter
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        more = _distance(residuals, np.linalg.inv(error + middle * scatter)).sum() > degrees
+        low, high = (middle, high) if more else (low, middle)
+    return 0.5 * (low + high) * scatter
 
 
 def _moment(residuals: Floats, error: Floats) -> Floats:

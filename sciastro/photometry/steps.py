@@ -2,8 +2,8 @@
 
 `measure_bands` reads ``image``, ``image_variance`` and ``image_quality`` (dims band, y, x) and gives a table
 per band. `calibrate_photometry` writes ``zeropoint`` [mag], ``zeropoint_err`` [mag], ``color_term`` [1] and
-``zeropoint_covariance``; `calibrate_color` writes ``color_gain`` and ``color_gain_err`` [1], all on `band`.
-NaN where the stars do not suffice, with the reason in the variable's ``details`` attribute (JSON).
+``zeropoint_covariance``, all on `band` (colors: `colorsteps`). NaN where the stars do not suffice, with the
+reason in the variable's ``details`` attribute (JSON).
 """
 
 import json
@@ -22,7 +22,6 @@ from sciastro.core.stars import StarArray
 from sciastro.core.vocabulary import labeled, require
 from sciastro.core.wcs import text_to_wcs
 from sciastro.photometry.aperture import ApertureOptions, measure_sources
-from sciastro.photometry.color import ColorCalibration, ColorOptions, color_gains
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.matching import Matches, match_catalog
 from sciastro.photometry.sources import add_positions, source_table
@@ -37,16 +36,16 @@ __all__ = [
     "SPOILED",
     "BandCalibration",
     "calibrate_bands",
-    "calibrate_color",
     "calibrate_photometry",
-    "color_of_bands",
     "measure_bands",
+    "json_text",
+    "match_sources",
+    "own_snr",
     "published",
 ]
 
 _DEFAULT_APERTURE = ApertureOptions()
 _DEFAULT_ZEROPOINT = ZeroPointOptions()
-_DEFAULT_COLOR = ColorOptions()
 
 SPOILED = int(
     Quality.SATURATED
@@ -134,7 +133,8 @@ def _wcs(ds: "xr.Dataset") -> Any:
     return text_to_wcs(text) if text else None
 
 
-def _match(table: "Table", catalog: "Table", radius: float | None) -> Matches:
+def match_sources(table: "Table", catalog: "Table", radius: float | None) -> Matches:
+    """Return pairs of sources and catalog stars within `radius` [arcsec]; none is 1.5 pixels or arcsec."""
     if radius is None:
         radius = 1.5 * max(1.0, float(table.meta.get("pixel_scale", 1.0)))
     return match_catalog(table, catalog, radius)
@@ -159,7 +159,7 @@ def calibrate_bands(
 def _calibrate(band: str, table: "Table", catalog: "Table", options: ZeroPointOptions) -> BandCalibration:
     if "ra" not in table.colnames:
         return BandCalibration(zeropoint=None, reason="the image has no world coordinates", matches=None)
-    matches = _match(table, catalog, options.match_radius)
+    matches = match_sources(table, catalog, options.match_radius)
     truth = catalog_magnitudes(catalog, band, options.system)
     if truth is None:
         reason = f"the catalog has no magnitude for filter {band!r}"
@@ -194,7 +194,7 @@ def _calibrators(
     table: "Table", matches: Matches, options: ZeroPointOptions
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the matched rows that are fit to calibrate; crowded ones only where too few others are left."""
-    flags, snr = np.asarray(table["flags"]), _own_snr(table)
+    flags, snr = np.asarray(table["flags"]), own_snr(table)
     sound = flags[matches.source] & SPOILED == 0
     bright = sound & (snr[matches.source] >= options.least_snr)
     sound = bright if bright.sum() >= options.min_stars else sound
@@ -216,7 +216,7 @@ def _lost(table: "Table", matches: Matches) -> str:
     return f"none of {len(flags)} matched stars is sound" + (f" ({told})" if told else "")
 
 
-def _own_snr(table: "Table") -> npt.NDArray[np.float64]:
+def own_snr(table: "Table") -> npt.NDArray[np.float64]:
     """Return flux over its photon and sky noise, (source,).
 
     The scatter of the aperture correction, which is in ``flux_err`` too, is the same for all stars: it tells
@@ -291,7 +291,7 @@ def _with_zeropoints(ds: "xr.Dataset", fits: Mapping[str, BandCalibration]) -> "
     out = ds.assign(
         {spec.name: labeled(spec, np.array(values, np.float64)) for spec, values in columns.items()}
     )
-    out["zeropoint"].attrs["details"] = _json(details)
+    out["zeropoint"].attrs["details"] = json_text(details)
     return out.assign(zeropoint_covariance=_covariance(found))
 
 
@@ -308,57 +308,6 @@ def _covariance(found: Sequence[ZeroPoint | None]) -> "xr.Variable":
     return out
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Return JSON in which NaN is null."""
     return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None), sort_keys=True)
-
-
-def color_of_bands(
-    sources: "Mapping[str, Table]",
-    catalog: "Table",
-    rgb: tuple[str, str, str] = ("R", "G", "B"),
-    *,
-    options: ColorOptions = _DEFAULT_COLOR,
-) -> tuple[ColorCalibration | None, str]:
-    """Return the gains of the bands in `rgb` from stars with B-V; None and why where there are too few."""
-    if any(band not in sources for band in rgb):
-        return None, f"there are no sources in all of {', '.join(rgb)}"
-    if any("ra" not in sources[band].colnames for band in rgb):
-        return None, "the image has no world coordinates"
-    n = len(catalog)
-    flux, err = np.full((n, 3), np.nan), np.full((n, 3), np.nan)
-    for k, band in enumerate(rgb):
-        table = sources[band]
-        matches = _match(table, catalog, options.match_radius)
-        sound = np.asarray(table["flags"])[matches.source] & SPOILED == 0
-        sound &= _own_snr(table)[matches.source] >= options.least_snr
-        flux[matches.star[sound], k] = table["flux"].value[matches.source[sound]]
-        err[matches.star[sound], k] = table["flux_err"].value[matches.source[sound]]
-    truth = catalog_magnitudes(catalog, "V")
-    b_v = truth.color if truth is not None else np.full(n, np.nan)
-    return color_gains(flux, err, b_v, options=options)
-
-
-def calibrate_color(
-    ds: "xr.Dataset",
-    *,
-    sources: "Mapping[str, Table]",
-    catalog: "Table",
-    rgb: tuple[str, str, str] = ("R", "G", "B"),
-    options: ColorOptions = _DEFAULT_COLOR,
-) -> "xr.Dataset":
-    """Return `ds` with ``color_gain`` and ``color_gain_err`` [1] on `band`; the image itself is not touched.
-
-    NaN for bands that are not in `rgb`, and for all where the stars do not suffice; attribute ``details`` of
-    ``color_gain``: JSON, the fit or the reason.
-    """
-    require(ds, v.IMAGE, v.BAND)
-    found, reason = color_of_bands(sources, catalog, rgb, options=options)
-    gain, err = np.full(ds.sizes["band"], np.nan), np.full(ds.sizes["band"], np.nan)
-    if found is not None:
-        for k, band in enumerate(str(name) for name in ds["band"].values):
-            if band in rgb:
-                gain[k], err[k] = found.gains[rgb.index(band)], found.errors[rgb.index(band)]
-    out = ds.assign(color_gain=labeled(v.COLOR_GAIN, gain), color_gain_err=labeled(v.COLOR_GAIN_ERR, err))
-    out["color_gain"].attrs["details"] = _json(found.as_dict() if found is not None else {"reason": reason})
-    return record(out, "photometry.color", options)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sciastro.core.cluster import Cluster
 from sciastro.errors import OptionError
@@ -92,6 +92,8 @@ class Context:
         What the user should know; also logged.
     searched
         Seconds spent on looking for fields over the whole sky, which one run may do for so long only.
+    colors
+        Records of color calibrations (`recipe.setcolor`).
     """
 
     out: Path
@@ -104,6 +106,7 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
     searched: float = 0.0
+    colors: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def work(self) -> Path:

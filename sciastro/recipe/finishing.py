@@ -31,16 +31,18 @@ from sciastro.photometry.references import UnitOptions, surface_brightness
 from sciastro.photometry.steps import (
     BandCalibration,
     calibrate_bands,
-    color_of_bands,
     measure_bands,
     published,
 )
 from sciastro.photometry.zeropoint import ZeroPointOptions
 from sciastro.recipe.aligning import SkyHint, julian_year
+from sciastro.recipe.colorcurves import Site
 from sciastro.recipe.context import Context
 from sciastro.recipe.physical import flux_copy
 from sciastro.recipe.plan import Recipe
+from sciastro.recipe.quality import airmass_of
 from sciastro.recipe.rejected import rejection_row, write_maps
+from sciastro.recipe.setcolor import SetColor, set_color, write_color
 from sciastro.recipe.stacking import Stacked
 from sciastro.recipe.timing import bjd_card, span_of
 
@@ -75,6 +77,8 @@ class Finished:
         Stars that calibrated it.
     color, color_index
         The set's color calibration, and which of its gains is this band's.
+    in_picture
+        Whether pictures use the gain.
     """
 
     measured: PlaneMeasure
@@ -82,8 +86,14 @@ class Finished:
     calibration: BandCalibration | None
     limit: Depth | None
     catalog: "QTable | None"
-    color: ColorCalibration | None
+    color: SetColor | None
     color_index: int
+    in_picture: bool = False
+
+    @property
+    def gains(self) -> ColorCalibration | None:
+        """Return the gains of the set, None where this band has none."""
+        return self.color.calibration if self.color is not None else None
 
 
 def catalog_of(stacked: Sequence[Stacked], hint: SkyHint, context: Context) -> "QTable | None":
@@ -141,11 +151,10 @@ def measure_set(
     fits: Mapping[str, BandCalibration] = {}
     if catalog is not None and len(catalog) and tables:
         fits = calibrate_bands(tables, catalog, options=recipe.of(ZeroPointOptions))
-    color, trio = _color(tables, catalog, recipe, context, stacked[0].stem)
+    by_band = {one.band: measured for one, measured in zip(stacked, found, strict=True)}
+    color = _color(tables, catalog, by_band, stacked, recipe, context)
     return [
-        _finished(
-            one, measured, tables.get(one.band), fits.get(one.band), catalog, color, trio, recipe, context
-        )
+        _finished(one, measured, tables.get(one.band), fits.get(one.band), catalog, color, recipe, context)
         for one, measured in zip(stacked, found, strict=True)
     ], catalog
 
@@ -195,19 +204,34 @@ def _apertures(stacked: Stacked, stars: StarArray, fwhm: float, recipe: Recipe) 
 
 
 def _color(
-    tables: "Mapping[str, Table]", catalog: "QTable | None", recipe: Recipe, context: Context, stem: str
-) -> tuple[ColorCalibration | None, tuple[str, ...]]:
-    for trio in (("R", "G", "B"), ("r", "g", "B"), ("R", "V", "B"), ("i", "r", "g")):
-        if all(band in tables for band in trio):
-            break
-    else:
-        return None, ()
-    if catalog is None:
-        return None, trio
-    color, reason = color_of_bands(tables, catalog, trio, options=recipe.of(ColorOptions))
+    tables: "Mapping[str, Table]",
+    catalog: "QTable | None",
+    found: Mapping[str, PlaneMeasure],
+    stacked: Sequence[Stacked],
+    recipe: Recipe,
+    context: Context,
+) -> SetColor | None:
+    if catalog is None or not tables:
+        return None
+    lights, options = stacked[0].lights, recipe.of(ColorOptions)
+    masses = [airmass_of(light) for light in lights]
+    site = lights[0].facts.site
+    place = Site(
+        airmass=float(np.mean(masses)) if np.isfinite(masses).all() else float("nan"),
+        altitude=float(site[2]) if site is not None and site[2] is not None else 0.0,
+    )
+    color = set_color(
+        tables, catalog, cfa=bool(lights[0].facts.cfa), site=place, options=options,
+        sky={band: one.sky for band, one in found.items()},
+    )  # fmt: skip
     if color is None:
-        context.warn(f"{stem}: no color calibration: {reason}")
-    return color, trio
+        return None
+    if color.fit is None:
+        context.warn(f"{stacked[0].stem}: no color calibration: {color.reason}")
+    folder = context.out / "products"
+    folder.mkdir(parents=True, exist_ok=True)
+    context.colors.append(write_color(color, folder, stacked[0].stem, options))
+    return color
 
 
 def _finished(
@@ -216,8 +240,7 @@ def _finished(
     table: "Table | None",
     fit: BandCalibration | None,
     catalog: "QTable | None",
-    color: ColorCalibration | None,
-    trio: tuple[str, ...],
+    color: SetColor | None,
     recipe: Recipe,
     context: Context,
 ) -> Finished:
@@ -237,9 +260,12 @@ def _finished(
             options=recipe.of(DepthOptions),
         )  # fmt: skip
     sources = published(table, fit, catalog) if table is not None else Table()
+    known = color is not None and color.fit is not None and stacked.band in color.bands
     return Finished(
-        measured=measured, sources=sources, calibration=fit, limit=limit, catalog=catalog, color=color,
-        color_index=trio.index(stacked.band) if stacked.band in trio else -1,
+        measured=measured, sources=sources, calibration=fit, limit=limit, catalog=catalog,
+        color=color if known else None,
+        color_index=color.bands.index(stacked.band) if color is not None and known else -1,
+        in_picture=color is not None and known and color.shown(recipe.of(ColorOptions)),
     )  # fmt: skip
 
 
@@ -314,6 +340,7 @@ def product_facts(stacked: Stacked, finished: Finished | None, recipe: Recipe) -
         extra["EGAIN"] = (float(np.mean([one.gain for one in measured])), "[electron/adu] gain used, mean")
         sources = dict.fromkeys(one.gain_source for one in measured)
         extra["GAINSRC"] = (" / ".join(sources), "")
+    extra |= _color_cards(finished)
     return ProductFacts(
         target=stacked.target, band=stacked.band, telescope=first.telescope, instrument=first.instrument,
         date_begin=begin, date_average=middle, date_end=end, exposure=stacked.exposure,
@@ -339,9 +366,25 @@ def _history(recipe: Recipe) -> str:
 
 
 def _gain(finished: Finished | None) -> tuple[float, float]:
-    if finished is None or finished.color is None or finished.color_index < 0:
+    if finished is None or finished.gains is None:
         return float("nan"), float("nan")
-    return finished.color.gains[finished.color_index], finished.color.errors[finished.color_index]
+    return finished.gains.gains[finished.color_index], finished.gains.errors[finished.color_index]
+
+
+def _color_cards(finished: Finished | None) -> dict[str, tuple[Any, str]]:
+    """Return how the gain came about, and its covariance with those of the other bands."""
+    if finished is None or finished.gains is None:
+        return {}
+    found = finished.gains
+    cards: dict[str, tuple[Any, str]] = {
+        "COLWHITE": (found.white_name[:60], "what becomes white"),
+        "COLMETH": (f"{found.method}, {found.stage}", "expected light, and how far bent to the data"),
+        "COLNSTAR": (found.n_stars, "stars of COLGAIN"),
+        "COLBANDS": (" ".join(found.bands), "bands of COLCOVn"),
+    }
+    for k, value in enumerate(found.covariance[finished.color_index]):
+        cards[f"COLCOV{k + 1}"] = (value, "covariance of COLGAIN with that of band n")
+    return cards
 
 
 def product_row(

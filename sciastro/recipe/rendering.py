@@ -79,9 +79,9 @@ def _picture_input(stacked: Sequence[Stacked], finished: Sequence[Finished], ste
 
     gains, errors = [], []
     for one in finished:
-        known = one.color is not None and one.color_index >= 0
-        gains.append(one.color.gains[one.color_index] if known and one.color is not None else np.nan)
-        errors.append(one.color.errors[one.color_index] if known and one.color is not None else np.nan)
+        found = one.gains if one.in_picture else None
+        gains.append(found.gains[one.color_index] if found is not None else np.nan)
+        errors.append(found.errors[one.color_index] if found is not None else np.nan)
     return xr.Dataset(
         {
             "image": labeled(v.IMAGE, planes("image")),

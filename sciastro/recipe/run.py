@@ -14,8 +14,10 @@ from sciastro.core.scratch import release
 from sciastro.errors import SciastroError
 from sciastro.io.lock import locked
 from sciastro.io.paths import REASONS, output_error
+from sciastro.photometry.color import ColorOptions
 from sciastro.recipe import stages
 from sciastro.recipe.beginning import Run, begin, refresh_rows
+from sciastro.recipe.colorcurves import check_color
 from sciastro.recipe.context import Context, Progress, Silent, hand_back_arrays, parse_memory
 from sciastro.recipe.doctor import diagnose
 from sciastro.recipe.growing import (
@@ -93,6 +95,7 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
 
 def _guarded(request: RunRequest, context: Context, summary: Summary) -> None:
     try:
+        check_color(request.recipe.of(ColorOptions))
         before = {} if request.add else products_now(context.out)
         with one_owner(), _cluster_of(request, context):
             _go(begin(request, context, summary), before)

@@ -40,9 +40,10 @@ from sciastro.measure.stars import DetectOptions
 from sciastro.measure.trails import TrailOptions
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.color import ColorOptions
+from sciastro.photometry.colorsteps import calibrate_color
 from sciastro.photometry.depth import DepthOptions
 from sciastro.photometry.references import UnitOptions
-from sciastro.photometry.steps import calibrate_color, calibrate_photometry
+from sciastro.photometry.steps import calibrate_photometry
 from sciastro.photometry.zeropoint import ZeroPointOptions
 from sciastro.recipe.matching import MatchOptions
 from sciastro.recipe.session import ScanOptions

@@ -84,6 +84,7 @@ class Summary:
                 "frames": self.frames,
                 "masters": self.masters,
                 "products": self.products,
+                "colors": context.colors,
                 "renders": self.renders,
                 "timings_s": {**timings, "total": round(total, 3)},
                 "peak_memory_bytes": peak_memory(),

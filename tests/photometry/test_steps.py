@@ -12,11 +12,12 @@ from star_fields import as_stars, field, star_image
 from sciastro.core import history, vocabulary
 from sciastro.core.vocabulary import require
 from sciastro.core.wcs import tan_wcs, wcs_to_text
+from sciastro.photometry.color import ColorOptions
+from sciastro.photometry.colorsteps import calibrate_color
 from sciastro.photometry.depth import depth
 from sciastro.photometry.sources import COLUMNS
 from sciastro.photometry.steps import (
     calibrate_bands,
-    calibrate_color,
     calibrate_photometry,
     measure_bands,
     published,
@@ -141,7 +142,8 @@ def test_without_wcs_there_is_a_reason(night):
 
 def test_color_gains_make_the_white_reference_gray(night, sources):
     ds, _, catalog, *_ = night
-    out = calibrate_color(ds, sources=sources, catalog=catalog)
+    options = ColorOptions(white="0.65")
+    out = calibrate_color(ds, sources=sources, catalog=catalog, options=options)
     require(out, vocabulary.COLOR_GAIN, vocabulary.COLOR_GAIN_ERR)
     # Flux ratio of a star of B-V = 0.65 to its G flux, by the zero points and colors put in.
     red = 10 ** (-0.4 * ((-0.021 - 0.556 * 0.65) - ZERO["R"] + ZERO["G"]))

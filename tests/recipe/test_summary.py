@@ -15,6 +15,7 @@ KEYS = {
     "frames",
     "masters",
     "products",
+    "colors",
     "renders",
     "timings_s",
     "peak_memory_bytes",

@@ -1,0 +1,173 @@
+"""The color of a set of bands: which make a picture, through which curves, by which stars; and the record.
+
+The record (``products/TARGET_color.json``, ``colors`` in ``summary.json``) and the table of stars beside it
+say how the gains came about; the products themselves are never multiplied by them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.io.paths import atomic_path
+from sciastro.io.tables import write_table
+from sciastro.io.xpspectra import read_star_spectra
+from sciastro.photometry.color import ColorCalibration, ColorFit, ColorOptions
+from sciastro.photometry.colorsteps import color_of_bands
+from sciastro.photometry.locus import WAVELENGTHS
+from sciastro.recipe.colorcurves import LINES, CameraCurves, Site, camera_curves, white_of
+from sciastro.recipe.summary import clean
+
+if TYPE_CHECKING:
+    from astropy.table import QTable, Table
+
+__all__ = ["SetColor", "bands_of_picture", "color_record", "set_color", "write_color"]
+
+TRIOS = (
+    ("R", "G", "B"), ("r", "g", "B"), ("R", "V", "B"), ("Rc", "V", "Bj"), ("I", "V", "B"), ("i", "r", "g"),
+    ("SII", "Ha", "OIII"), ("Ha", "OIII"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetColor:
+    """What color calibration found for one set of bands.
+
+    Attributes
+    ----------
+    bands
+        That make the picture.
+    fit, stars
+        None where there are too few stars; `reason` says why.
+    sky
+        Band -> level of the sky [electron / s / pixel], for the background of the picture.
+    """
+
+    bands: tuple[str, ...]
+    fit: ColorFit | None
+    stars: "QTable | None"
+    curves: CameraCurves
+    site: Site
+    sky: Mapping[str, float]
+    reason: str = ""
+
+    @property
+    def calibration(self) -> ColorCalibration | None:
+        """Return the gains; None where there are none."""
+        return self.fit.calibration if self.fit is not None else None
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the bands are narrow ones, whose stars show the continuum only."""
+        return any(band.rsplit("_", 1)[-1] in LINES for band in self.bands)
+
+    def shown(self, options: ColorOptions) -> bool:
+        """Return whether pictures use the gains."""
+        return self.fit is not None and (options.narrow_picture or not self.narrow)
+
+
+def bands_of_picture(bands: Sequence[str]) -> tuple[str, ...]:
+    """Return the bands that red, green and blue of a picture are from; empty where they make none."""
+    for trio in TRIOS:
+        if all(band in bands for band in trio):
+            return trio
+    for band in bands:
+        front = band.removesuffix("_R")
+        trio = (f"{front}_R", f"{front}_G", f"{front}_B")
+        if front != band and all(one in bands for one in trio):
+            return trio
+    return ()
+
+
+def set_color(
+    tables: "Mapping[str, Table]",
+    catalog: "QTable",
+    *,
+    cfa: bool,
+    site: Site,
+    sky: Mapping[str, float],
+    options: ColorOptions,
+) -> SetColor | None:
+    """Calibrate the colors of a set; None where its bands make no color picture.
+
+    Parameters
+    ----------
+    tables
+        Band -> sources with positions and fluxes.
+    cfa
+        Whether the bands are the colors of one sensor.
+
+    Raises
+    ------
+    OptionError, FileError
+        For curves, spectra or a white reference that the user named and that cannot be had.
+    """
+    bands = bands_of_picture(list(tables))
+    if not bands:
+        return None
+    white = white_of(options)
+    curves = camera_curves(bands, cfa=cfa, options=options, site=site)
+    photons = _measured_spectra(catalog, options)
+    fit, reason, stars = color_of_bands(
+        tables, catalog, bands, response=curves.response, white=white, photons=photons, options=options
+    )
+    if fit is None and curves.reason:
+        reason = f"{reason}; {curves.reason}"
+    return SetColor(bands=bands, fit=fit, stars=stars, curves=curves, site=site, sky=sky, reason=reason)
+
+
+def _measured_spectra(catalog: "QTable", options: ColorOptions) -> npt.NDArray[np.float64] | None:
+    """Return spectra of catalog stars by their Gaia DR3 source, (row, wavelength); None without a file."""
+    if not options.spectra:
+        return None
+    known = read_star_spectra(Path(options.spectra).expanduser(), np.asarray(WAVELENGTHS))
+    out = np.full((len(catalog), len(WAVELENGTHS)), np.nan)
+    for row, name in enumerate(np.asarray(catalog["id"]).astype(str) if "id" in catalog.colnames else ()):
+        found = known.get(name.rsplit(" ", 1)[-1])
+        if found is not None:
+            out[row] = found
+    return out
+
+
+def color_record(found: SetColor, options: ColorOptions) -> dict[str, Any]:
+    """Return what is to be known of a calibration, as plain values."""
+    row: dict[str, Any] = {"bands": list(found.bands), "reason": found.reason or None}
+    row["curves"] = {"bands": found.curves.told, "generic": list(found.curves.generic)}
+    row["airmass"] = found.site.airmass
+    calibration = found.calibration
+    if calibration is None:
+        return dict(clean(row))
+    row |= {name: value for name, value in calibration.as_dict().items() if name != "bands"}
+    row["applied"] = "to pictures only; products hold electron / s" if found.shown(options) else "nowhere"
+    row["sky"] = _sky(found, calibration)
+    return dict(clean(row))
+
+
+def _sky(found: SetColor, calibration: ColorCalibration) -> dict[str, Any]:
+    """Return the sky per band and its color against white [mag], which the picture is freed of."""
+    level = np.array([found.sky.get(band, np.nan) for band in calibration.bands])
+    shown = level * np.array(calibration.gains)
+    reference = shown[1 if len(shown) > 2 else 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        color = -2.5 * np.log10(np.where(shown > 0, shown, np.nan) / reference)
+    return {
+        "electron_s_pixel": dict(zip(calibration.bands, level.tolist(), strict=True)),
+        "color_mag": dict(zip(calibration.bands, color.tolist(), strict=True)),
+        "neutralized": "the picture's sky is subtracted band by band and shown gray",
+    }
+
+
+def write_color(found: SetColor, folder: Path, stem: str, options: ColorOptions) -> dict[str, Any]:
+    """Write ``STEM_color.json`` and, where there are stars, ``STEM_color.ecsv``; return the record."""
+    record = {"schema": 1, "target": stem, **color_record(found, options)}
+    if found.stars is not None:
+        write_table(folder / f"{stem}_color.ecsv", found.stars)
+        record["stars"] = f"products/{stem}_color.ecsv"
+    with atomic_path(folder / f"{stem}_color.json") as temporary:
+        text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        Path(temporary).write_text(text, encoding="utf-8")
+    return record
