@@ -58,10 +58,9 @@ class ColorOptions(Options):
         choices=("auto", "spectra", "locus", "empirical", "blackbody"),
     )
     white: str = option(
-        "G2V",
-        "What shall look white: G2V (the Sun), spiral (average galaxy), Vega, flat (photons), the B-V of "
-        "a star, or "
-        "a file with a spectrum.",
+        "",
+        "What shall look white: G2V (the Sun; also where this is empty), spiral (average galaxy), Vega, flat "
+        "(photons), the B-V of a star, or a file with a spectrum.",
     )
     sensor: str = option(
         "",
@@ -296,9 +295,9 @@ def white_reference(white: str) -> Spectrum | float:
         For an unknown name or a color that no star has.
     """
     try:
-        b_v = float(white)
+        b_v = float(white or "G2V")
     except ValueError:
-        return white_spectrum(white)
+        return white_spectrum(white or "G2V")
     if not -0.3 <= b_v <= 1.5:
         raise OptionError(
             f"is {white}.", where="white reference", remedy="A B-V lies between -0.3 and 1.5 mag."

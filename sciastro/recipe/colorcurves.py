@@ -243,7 +243,7 @@ def white_of(options: ColorOptions) -> Spectrum | float:
         For what is none of these.
     """
     path, column = split_name(options.white)
-    if not path.is_file():
+    if not options.white or not path.is_file():
         if path.suffix and not _is_number(options.white):
             raise FileError("does not exist.", where=str(path), remedy="Check the path in color.white.")
         return white_reference(options.white)
