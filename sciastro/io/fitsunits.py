@@ -41,7 +41,7 @@ NOT_PRINTABLE = re.compile(rb"[^\x20-\x7e]")
 WCS_CARD = re.compile(
     r"^(WCSAXES|WCSNAME|CTYPE[12]|CUNIT[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CROTA[12]|CRDER[12]|CSYER[12]"
     r"|CD\d_\d|PC\d_\d|PC00\d00\d|P[VS][12]_\d+|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX"
-    r"|[AB]P?_ORDER|[AB]P?_\d_\d|[AB]P?_DMAX|C[PQ]DIS[12]|C[PQ]ERR[12]|D[PQ][12](\..*)?|SIPREFD|TPVRESID)$"
+    r"|[AB]P?_ORDER|[AB]P?_\d_\d|[AB]P?_DMAX|C[PQ]DIS[12]|C[PQ]ERR[12]|D[PQ][12](\..*)?|SIPREFD|TPVRESID|LENSRES)$"
     r"|^TR[12]_\d+$"
 )
 """Cards of the primary celestial WCS and its distortion, not of alternate descriptions (CTYPE1A)."""

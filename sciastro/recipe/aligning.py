@@ -287,7 +287,19 @@ def register_set(members: StackSet, recipe: Recipe, context: Context, step: int)
 
 
 def frame_coordinates(members: StackSet, solution: Solution, context: Context, step: int) -> None:
-    """Give every registered frame of a set its own WCS; those of a camera model have theirs, or none."""
+    """Give every registered frame of a set its own WCS; those of a camera model have theirs, or none.
+
+    Parameters
+    ----------
+    members
+        Its lights; `Light.wcs` is written as header text, on the pixels that are registered.
+    solution
+        Of the reference, on the same pixels.
+    context
+        Is warned of frames that keep none.
+    step
+        Pixels of the file per registered pixel, along each axis.
+    """
     if members.reference is None:
         return
     rows, columns = members.reference.facts.shape

@@ -28,6 +28,7 @@ __all__ = ["Writing", "check_place", "header_of", "once", "write_solution"]
 log = logging.getLogger(__name__)
 
 MADE_BY = "solved by sciastro"
+LENS, LENS_COMMENT = "LENSRES", "[pixel] largest difference from the lens model"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +91,7 @@ def write_solution(
     note = f"{solution.n_stars} stars, rms {solution.rms_arcsec:.2f} arcsec, {solution.method}"
     if solution.deviation_px > 0:
         note += f", lens followed within {solution.deviation_px:.3f} pixel"
+        cards[LENS] = (round(solution.deviation_px, 4), LENS_COMMENT)
     target = check_place(path, how)
     if _in_header(path):
         hdu = field.facts.hdu if field.facts is not None else 0

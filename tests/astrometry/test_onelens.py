@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from star_lists import as_stars
 
 from sciastro.astrometry.lens import FISHEYE, RECTILINEAR, Lens
@@ -10,10 +11,11 @@ from sciastro.astrometry.sky import CatalogStars, Hint
 from sciastro.astrometry.solve import image_stars, solve_field
 from sciastro.astrometry.wide import directions_of, picture_wcs
 from sciastro.core.tpv import sip_to_tpv
-from sciastro.core.wcs import center
+from sciastro.core.wcs import celestial_from_header, center
 from sciastro.errors import HeaderError
 from sciastro.io.reference import cone
 from sciastro.recipe.lensing import with_lens
+from sciastro.recipe.solvewriting import header_of
 
 SHAPE = (3000, 4000)
 
@@ -70,6 +72,10 @@ def check(fov, bend, kind=RECTILINEAR, **where):
     off = error(better.wcs, lens, rotation)
     assert np.median(off) < 0.05 and np.percentile(off, 95) < 0.3
     assert better.deviation_px < 0.5 and better.n_stars > 300
+    # What is written is read again the same: the deviation that is stated holds for the file, too.
+    text = header_of(better.wcs).tostring(sep="\n")
+    again = error(celestial_from_header(fits.Header.fromstring(text, sep="\n")), lens, rotation)
+    np.testing.assert_allclose(again, off, atol=1e-4, equal_nan=True)
     assert better.rms_px == pytest.approx(0.1 * np.sqrt(2), rel=0.1)
     assert better.order > 3 and better.attempts[-1].startswith("a ")
     assert np.median(better.matched["error"].value) == pytest.approx(0.1, rel=0.15)

@@ -119,3 +119,14 @@ def test_a_file_that_cannot_be_written_is_told_before_it_is_solved(tmp_path):
 def test_an_engine_that_does_not_exist(picture):
     done = command("solve", picture, "--engine", "foo")
     assert done.exit_code == 2 and "tetra3rs" in done.stderr
+
+
+def test_how_well_sip_follows_a_lens_is_in_the_header(tmp_path, solution):
+    # A wide lens is fitted as such, and written as SIP; the card says by how much the two differ at most.
+    path = tmp_path / "wide.fits"
+    fits.PrimaryHDU(np.zeros(SHAPE, np.uint16)).writeto(path)
+    write_solution(path, read_field(path), replace(solution, deviation_px=0.01234), Writing())
+    header = fits.getheader(path)
+    assert header["LENSRES"] == 0.0123 and "lens model" in header.comments["LENSRES"]
+    write_solution(path, read_field(path), solution, Writing())  # solved again, without a lens
+    assert "LENSRES" not in fits.getheader(path)
