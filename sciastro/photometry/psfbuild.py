@@ -34,6 +34,7 @@ ROUGH = 0.02  # second difference of a correction between nodes, over the PSF th
 SIZE = 0.5  # a correction over the PSF
 VARYING = 0.5  # prior of a term that varies over the field, over that of the constant one
 TRUST = 0.005  # of the profile: no pixel weighs more than this error allows
+RING = 0.6  # of the radius of the tables: from there on the sky of a PSF star is told
 OUTLIER = 6.0  # sigma
 FOREIGN = 0.05  # of the light of neighbors that is taken as error of their subtraction
 STARS_PER_TERM = (5, 5, 7, 9)  # least stars per term for orders 0, 1, 2, 3
@@ -220,7 +221,7 @@ def _solve(model: PsfModel, cut: Cutouts) -> Floats:
     """Return the correction by preconditioned conjugate gradients."""
     terms = _terms(model, cut)
     stiffness, pull = _prior(model)
-    rest = cut.data - _evaluate(model, cut)
+    rest = _level(cut, cut.data - _evaluate(model, cut))
     b, ax, weighted = np.empty_like(model.tables), np.empty_like(model.tables), np.empty_like(cut.data)
     gather(rest, terms, model.step, cut.fx, cut.fy, cut.weight, b)
     roughness(model.tables * 0, stiffness, pull, b)
@@ -251,6 +252,27 @@ def _solve(model: PsfModel, cut: Cutouts) -> Floats:
         p = z + (new / rz) * p
         rz = new
     return x
+
+
+def _level(cut: Cutouts, rest: Floats) -> Floats:
+    """Return residuals of stars less their mean in an outer ring: an error of the sky is no wing of the PSF.
+
+    In a crowd the sky about a star and the wings of all stars are one for the other; what holds the wings is
+    the analytic profile, whose fit left the sky free.
+    """
+    half = rest.shape[1] // 2
+    grid = np.arange(-half, half + 1)
+    r = np.hypot(grid[None], grid[:, None])
+    ring = (r > RING * half) & (r <= half)
+    out = rest.copy()
+    for k in range(rest.shape[0]):
+        use = ring & (cut.weight[k] > 0)
+        if use.sum() < 10:
+            continue
+        value, w = rest[k][use], np.sqrt(cut.weight[k][use])
+        keep = np.abs(value - np.median(value)) * w < 4 * max(1.0, float(np.std(value * w)))
+        out[k] -= np.sum((value * w**2)[keep]) / np.sum((w**2)[keep])
+    return out
 
 
 def _sampled(c: Floats, axis_y: Floats, axis_x: Floats) -> Floats:

@@ -92,6 +92,7 @@ class PsfResult:
     sky: Singles
 
 
+SUSPECT, SUSPECT_REACH = 0.03, 2.5  # of a PSF star's light, within so many widths
 MOST_BLUR = 0.05  # beyond it, pixels far from the center would decide (DAOPHOT, too, takes 5 %)
 
 
@@ -161,6 +162,8 @@ def psf_photometry(
     for k in range(options.searches + 1):
         rounds = options.rounds if k == 0 else 1
         if given is None:
+            if 0 < k < options.searches:
+                fit = _without_suspects(plane, model, fit, chosen)
             model, chosen = _learn(plane, model, fit, options, rounds, tell)
         _refit(plane, model, fit, options, tell if fit.size > 5000 else None)
         if k == options.searches:
@@ -334,6 +337,27 @@ def _order_note(order: int, options: PsfOptions) -> str:
     if order >= options.order:
         return ""
     return f"order {order} over the field: more terms are not carried by the stars, or are not needed"
+
+
+def _without_suspects(
+    plane: FitPlane, model: PsfModel, fit: StarFit, chosen: npt.NDArray[np.intp]
+) -> StarFit:
+    """Take faint companions of PSF stars out again: what is real is found once more with a better PSF."""
+    from scipy.spatial import cKDTree
+
+    later = np.flatnonzero((fit.round > 0) & np.isfinite(fit.x))
+    if not later.size or not chosen.size:
+        return fit
+    tree = cKDTree(np.column_stack([fit.x[chosen], fit.y[chosen]]))
+    distance, index = tree.query(np.column_stack([fit.x[later], fit.y[later]]))
+    faint = (distance < SUSPECT_REACH * model.fwhm) & (fit.flux[later] < SUSPECT * fit.flux[chosen[index]])
+    if not faint.any():
+        return fit
+    gone = later[faint]
+    put(plane, model, fit.take(gone), 1.0)
+    keep = np.ones(fit.size, bool)
+    keep[gone] = False
+    return fit.take(np.flatnonzero(keep))
 
 
 def _weeded(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions) -> StarFit:
