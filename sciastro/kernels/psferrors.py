@@ -56,6 +56,7 @@ def fit_errors(
     work, terms = np.empty((n_nodes, n_nodes)), np.empty(tables.shape[0])
     gradient, weight = np.empty((most, 3, side, side)), np.empty((most, side, side))
     normal, row, pair = np.zeros((3 * most, 3 * most)), np.zeros(3 * most), np.empty((3, 3))
+    scale = np.empty(3 * most)
     cx, cy, half = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
     who, h = np.empty(most, np.int64), np.zeros((side, side))
     for s in range(x.size):
@@ -84,7 +85,17 @@ def fit_errors(
         for m in range(n):
             for q in range(m + 1):
                 pair_sums(
-                    gradient[m], weight[m], cx[m], cy[m], half[m], gradient[q], cx[q], cy[q], half[q], pair
+                    gradient[m],
+                    weight[m],
+                    cx[m],
+                    cy[m],
+                    half[m],
+                    gradient[q],
+                    weight[q],
+                    cx[q],
+                    cy[q],
+                    half[q],
+                    pair,
                 )
                 for a in range(3):
                     for b in range(3):
@@ -101,8 +112,15 @@ def fit_errors(
                             normal[q, r] = 0.0
                     normal[r, r] = 1.0
                 else:
-                    normal[r, r] *= 1.0 + 1e-9
-        if not alone > 0.0 or not cholesky(normal, 3 * n):
+                    normal[r, r] *= 1.0 + 1e-6
+        if not alone > 0.0:
+            continue
+        for r in range(3 * n):  # fluxes and positions are of very different size
+            scale[r] = 1.0 / np.sqrt(normal[r, r])
+        for r in range(3 * n):
+            for q in range(r + 1):
+                normal[r, q] *= scale[r] * scale[q]
+        if not cholesky(normal, 3 * n):
             continue
         out[s, 11] = 1.0 / alone
         size = 2 * half[0] + 1
@@ -110,8 +128,10 @@ def fit_errors(
             if a > 0 and loose[s] < 2:
                 continue
             row[: 3 * n] = 0.0
-            row[a] = 1.0
+            row[a] = scale[a]
             cholesky_solve(normal, 3 * n, row)
+            for r in range(3 * n):
+                row[r] *= scale[r]
             formal, sky_weight = row[a], 0.0
             for j in range(size):
                 for i in range(size):

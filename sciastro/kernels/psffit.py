@@ -106,7 +106,7 @@ def prepare(residual, variance, shot, blur, x0, y0, half, radius, fx, fy, sky, f
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def pair_sums(g1, w1, x1, y1, h1, g2, x2, y2, h2, out):
+def pair_sums(g1, w1, x1, y1, h1, g2, w2, x2, y2, h2, out):
     """Fill out[3, 3] with the sums of products of two stars' gradients over the pixels of both discs."""
     out[:] = 0.0
     for row in range(max(y1 - h1, y2 - h2), min(y1 + h1, y2 + h2) + 1):
@@ -114,7 +114,7 @@ def pair_sums(g1, w1, x1, y1, h1, g2, x2, y2, h2, out):
         for column in range(max(x1 - h1, x2 - h2), min(x1 + h1, x2 + h2) + 1):
             i1, i2 = column - x1 + h1, column - x2 + h2
             w = w1[j1, i1]
-            if w == 0.0:
+            if w == 0.0 or w2[j2, i2] == 0.0:
                 continue
             for a in range(3):
                 c = w * g1[a, j1, i1]
@@ -123,10 +123,25 @@ def pair_sums(g1, w1, x1, y1, h1, g2, x2, y2, h2, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def misfit(residual, weight, cx, cy, half, sky, stars):
+    """Return chi2 over the discs of a group's stars; pixels of two discs count twice."""
+    total = 0.0
+    for m in range(stars.size):
+        level = sky[stars[m]]
+        for j in range(2 * half[m] + 1):
+            for i in range(2 * half[m] + 1):
+                w = weight[m, j, i]
+                if w > 0.0:
+                    d = residual[cy[m] + j - half[m], cx[m] + i - half[m]] - level
+                    total += w * d * d
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def fit_groups(
     residual, variance, shot, blur, tables, field, step,
     x, y, flux, sky, radius, reach, loose, start, member, home_x, home_y, tether, step_x, step_y, clamp,
-    largest_step, moved, light,
+    largest_step, damping, moved, light,
 ):  # fmt: skip
     """Take one Gauss-Newton step for each group, in place.
 
@@ -153,6 +168,9 @@ def fit_groups(
         back is held tighter, as in ALLSTAR (Stetson 1987).
     largest_step
         Upper limit of `clamp` [pixel].
+    damping
+        float64[group], added to the diagonal (Levenberg-Marquardt); follows: a step that makes the fit worse
+        is taken back and the next is shorter.
     moved, light
         float64[star]: the step, in units of the errors; share of the profile seen.
     """
@@ -168,6 +186,7 @@ def fit_groups(
     normal, rhs = np.zeros((3 * most, 3 * most)), np.zeros(3 * most)
     diagonal, scale, pair = np.zeros(3 * most), np.zeros(3 * most), np.empty((3, 3))
     cx, cy, half = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    old_x, old_y, old_f = np.empty(most), np.empty(most), np.empty(most)
     one_x, one_y, one_f, one_r = np.empty(2), np.empty(2), np.empty(2), np.empty(2)
     for k in range(start.size - 1):
         n = start[k + 1] - start[k]
@@ -194,7 +213,17 @@ def fit_groups(
         for m in range(n):
             for q in range(m + 1):
                 pair_sums(
-                    gradient[m], weight[m], cx[m], cy[m], half[m], gradient[q], cx[q], cy[q], half[q], pair
+                    gradient[m],
+                    weight[m],
+                    cx[m],
+                    cy[m],
+                    half[m],
+                    gradient[q],
+                    weight[q],
+                    cx[q],
+                    cy[q],
+                    half[q],
+                    pair,
                 )
                 for a in range(3):
                     for b in range(3):
@@ -214,7 +243,7 @@ def fit_groups(
                     diagonal[r] = 0.0
                 else:
                     diagonal[r] = normal[r, r]
-                    normal[r, r] *= 1.0 + DAMPING
+                    normal[r, r] *= 1.0 + damping[k]
                     if a > 0:
                         pull = 1.0 / (tether[s] * tether[s])
                         normal[r, r] += pull
@@ -229,11 +258,13 @@ def fit_groups(
             for m in range(n):
                 moved[member[start[k] + m]] = np.inf
             continue
+        before = misfit(residual, weight, cx, cy, half, sky, member[start[k] : start[k + 1]])
         cholesky_solve(normal, 3 * n, rhs)
         for r in range(3 * n):
             rhs[r] = rhs[r] * scale[r] if np.isfinite(rhs[r]) else 0.0
         for m in range(n):
             s = member[start[k] + m]
+            old_x[m], old_y[m], old_f[m] = x[s], y[s], flux[s]
             one_x[0], one_y[0], one_f[0] = x[s], y[s], flux[s]
             if loose[s] == 2:
                 dx, dy, df = rhs[3 * m + 1], rhs[3 * m + 2], rhs[3 * m]
@@ -247,7 +278,7 @@ def fit_groups(
                 x[s] += step_x[s]
                 y[s] += step_y[s]
                 if flux[s] > 0.0:  # with a place that is wrong by far the step means little
-                    df = min(max(df, -0.84 * flux[s]), 5.3 * flux[s])
+                    df = min(max(df, -0.84 * flux[s]), 4.0 * flux[s])
                 flux[s] += df
             else:
                 flux[s] += rhs[3 * m]
@@ -260,3 +291,18 @@ def fit_groups(
             change = abs(flux[s] - one_f[0]) * np.sqrt(diagonal[3 * m])
             change = max(change, abs(x[s] - one_x[0]) * np.sqrt(diagonal[3 * m + 1]))
             moved[s] = max(change, abs(y[s] - one_y[0]) * np.sqrt(diagonal[3 * m + 2]))
+        after = misfit(residual, weight, cx, cy, half, sky, member[start[k] : start[k + 1]])
+        if after <= 1.02 * before + 2.0:
+            damping[k] = max(0.2 * damping[k], DAMPING)
+            continue
+        damping[k] = min(10.0 * damping[k], 1e6)
+        for m in range(n):
+            s = member[start[k] + m]
+            one_x[0], one_y[0], one_f[0] = x[s], y[s], flux[s]
+            one_x[1], one_y[1], one_f[1] = old_x[m], old_y[m], -old_f[m]
+            one_r[0] = one_r[1] = reach[s]
+            if one_f[0] != old_f[m] or one_x[0] != old_x[m] or one_y[0] != old_y[m]:
+                add_models(residual, tables, field, step, one_x, one_y, one_f, one_r)
+            x[s], y[s], flux[s] = old_x[m], old_y[m], old_f[m]
+            step_x[s], step_y[s] = 0.0, 0.0
+            moved[s] = max(moved[s], 1.0)

@@ -17,7 +17,7 @@ from sciastro.core.quality import Quality, unusable
 from sciastro.kernels.aperture import annulus_sky
 from sciastro.kernels.psf import add_models
 from sciastro.kernels.psferrors import FIT_COLUMNS, fit_errors
-from sciastro.kernels.psffit import fit_groups
+from sciastro.kernels.psffit import DAMPING, fit_groups
 from sciastro.photometry.plane import _clip_bias
 from sciastro.photometry.psfgroups import groups_of, neighbors_of
 from sciastro.photometry.psfmodel import PsfModel
@@ -258,6 +258,7 @@ def sweep(
     group = np.repeat(np.arange(start.size - 1), np.diff(start))
     active = np.ones(start.size - 1, bool)
     step_x, step_y, clamp = np.zeros(stars.size), np.zeros(stars.size), np.full(stars.size, 0.3 * model.fwhm)
+    damping = np.full(start.size - 1, DAMPING)
     tether = np.full(stars.size, TETHER * model.fwhm)
     limit = options.sweeps if sweeps is None else sweeps
     number = 0
@@ -267,6 +268,7 @@ def sweep(
         for first in range(0, chosen.size, CHUNK):
             some = chosen[first : first + CHUNK]
             begin = np.concatenate([[0], np.cumsum(np.diff(start)[some])]).astype(np.int64)
+            part = damping[some]
             rows = (
                 np.concatenate([member[start[k] : start[k + 1]] for k in some])
                 if some.size
@@ -275,9 +277,10 @@ def sweep(
             fit_groups(
                 plane.residual, plane.variance, plane.shot, model.blur, model.tables, model.frame, model.step,
                 stars.x, stars.y, stars.flux, stars.sky, stars.radius, stars.reach, loose, begin, rows,
-                stars.start_x, stars.start_y, tether, step_x, step_y, clamp, 0.3 * model.fwhm, stars.moved,
-                stars.light,
+                stars.start_x, stars.start_y, tether, step_x, step_y, clamp, 0.3 * model.fwhm, part,
+                stars.moved, stars.light,
             )  # fmt: skip
+            damping[some] = part
             if tell is not None and chosen.size > CHUNK:
                 tell(f"round {number}: {min(first + CHUNK, chosen.size)} of {chosen.size} groups")
         restless = _restless(stars, 4 * model.fwhm)

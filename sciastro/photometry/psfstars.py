@@ -179,10 +179,14 @@ def _tie(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, radius: f
     inner = own_core + (core[0] - core[2] * sky) / flux
     inner_err = np.sqrt(core[1]) / flux * 0.5
     close = fit_linear(np.ones((int(usable.sum()), 1)), inner[usable], inner_err[usable], kappa=3.5)
+    # The tables are as uncertain as their stars: the mean relative variance of a linear fit of p terms is p
+    # over the sum of the squares of S/N.
+    learned = model.tables.shape[0] / float(np.sum(flux[usable] ** 2 / core[1][usable]))
+    scatter = float(np.sqrt(close.scatter**2 + learned))
     return _Tie(
         float(fit.coefficients[0]),
         float(np.sqrt(fit.covariance[0, 0])),
-        close.scatter,
+        scatter,
         int(usable.sum()),
         radius,
     )
