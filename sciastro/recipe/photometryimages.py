@@ -163,7 +163,7 @@ def _with_header(target: Target, path: Path, given: Given) -> Target:
             "n_stars": "MAGNSTAR", "scatter": "MAGSCAT", "color_term": "COLTERM",
             "color_term_err": "COLTERR", "color_name": "COLNAME", "color_reference": "COLREF",
             "err_empirical": "MAGZPEMP", "kind": "MAGTYPE", "extinction": "EXTCOEF",
-            "airmass": "EXTAIRM"}  # fmt: skip
+            "airmass": "EXTAIRM", "spatial": "ZPDEGREE"}  # fmt: skip
     zero = {name: header[key] for name, key in keys.items() if key in header}
     if header.get("PRODUCT") == FLUX:  # back to electron / s, whose numbers are near 1
         factor = float(header["CALFAC"])

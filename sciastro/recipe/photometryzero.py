@@ -70,7 +70,13 @@ def zeropoint_of(
         stars = _stars(target, options) if zero.color_term and target.wcs is not None else None
         matches = _matches(found, stars)
         fit = BandCalibration(zeropoint=zero, reason="", matches=matches)
-        return Zeroed(fit=fit, stars=stars, notes=[*_fallen(stars), *_told(zero, options)])
+        notes = [*_fallen(stars), *_told(zero, options)]
+        if target.zeropoint.get("spatial"):
+            notes.append(
+                "the zero point of the header is that of the mean star: how it changes over the field is not "
+                "in the header; fit it again with --zeropoint catalog"
+            )
+        return Zeroed(fit=fit, stars=stars, notes=notes)
     if options.zeropoint == "header":
         lacks = f"the file names none in {options.system}" if other else "the file names none"
         fit, stars = BandCalibration(zeropoint=None, reason=lacks, matches=None), None
