@@ -3,12 +3,14 @@
 import copy
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sciastro.report import page
 from sciastro.report.figures import frame_quality, zeropoint
-from sciastro.report.page import render_page, write_page
+from sciastro.report.page import _environment, render_page, write_page
 from sciastro.report.pictures import map_picture, picture_from_array, picture_from_file
 from sciastro.report.tables import bands_table, frames_table
 
@@ -219,3 +221,13 @@ def test_picture_from_file_and_map_scale(tmp_path):
     assert made.colors[0] == "#000000"
     assert made.colors[-1] == "#ffffff"
     assert map_picture(np.full((5, 5), np.nan), title="empty") is None
+
+
+def test_only_the_page_that_sorts_tables_may_run_scripts():
+    templates = Path(page.__file__).parent / "templates"
+    head = _environment().get_template("head.html")
+    told = {one: head.render(scripts=one, title="A & B", version="1") for one in (True, False)}
+    assert "script-src 'unsafe-inline'" in told[True] and "script-src" not in told[False]
+    assert all("default-src 'none'" in text and "A &amp; B" in text for text in told.values())
+    for name, scripts in (("report.html", "true"), ("solution.html", "false")):
+        assert f"set scripts = {scripts}" in (templates / name).read_text(encoding="utf-8")
