@@ -1,10 +1,16 @@
-"""Checks of what the user types; nothing heavy is loaded before there is something to check."""
+"""Options that commands share, and checks of what the user types; nothing heavy is loaded for them."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-__all__ = ["catalog_name"]
+__all__ = ["Memory", "Offline", "catalog_name"]
+
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Ask nothing over the network; kept catalogs still serve.")
+]
+Memory = Annotated[str, typer.Option(help="Bound on peak memory.")]
 
 
 def catalog_name(value: str | None) -> str | None:

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sciastro.cli.arguments import Memory
+
 __all__ = ["movers"]
 
 
@@ -46,7 +48,7 @@ def movers(
     focal_ratio: Annotated[float | None, typer.Option(help="Focal length over aperture.")] = None,
     star_catalog: Annotated[str | None, typer.Option(help="Its MPC name, such as Gaia3.")] = None,
     ades_version: Annotated[str, typer.Option(help="2022 or 2017.")] = "2022",
-    memory: Annotated[str, typer.Option(help="Bound on peak memory.")] = "2GB",
+    memory: Memory = "2GB",
 ) -> None:
     """Find asteroids and comets in a run: products/movers.ecsv, their positions, and a picture of each."""
     from sciastro.cli.common import console, guarded

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sciastro.cli.arguments import catalog_name
+from sciastro.cli.arguments import Memory, Offline, catalog_name
 
 __all__ = ["reduce"]
 
@@ -74,9 +74,7 @@ def reduce(
             callback=catalog_name,
         ),
     ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Ask nothing over the network; kept catalogs still serve.")
-    ] = False,
+    offline: Offline = False,
     ra: Annotated[
         float | None, typer.Option(help="Right ascension of the field in degrees, where headers are silent.")
     ] = None,
@@ -102,7 +100,7 @@ def reduce(
             "several with commas."
         ),
     ] = "",
-    memory: Annotated[str, typer.Option(help="Bound on peak memory.")] = "2GB",
+    memory: Memory = "2GB",
     workers: Annotated[int, typer.Option(help="Threads; 0 takes one per processor.", min=0)] = 0,
     scheduler: Annotated[
         str,

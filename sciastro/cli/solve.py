@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sciastro.cli.arguments import catalog_name
+from sciastro.cli.arguments import Offline, catalog_name
 
 if TYPE_CHECKING:
     from sciastro.recipe.solveanswer import Answer
@@ -53,9 +53,7 @@ def solve(
             callback=catalog_name,
         ),
     ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Ask nothing over the network; kept catalogs still serve.")
-    ] = False,
+    offline: Offline = False,
     report: Annotated[
         Path | None,
         typer.Option(help="Write a page of how good the solutions are, and tables of residuals beside it."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sciastro.report import page
+from sciastro.report import page as reading
 from sciastro.report.figures import frame_quality, zeropoint
 from sciastro.report.page import _environment, render_page, write_page
 from sciastro.report.pictures import map_picture, picture_from_array, picture_from_file
@@ -224,7 +224,7 @@ def test_picture_from_file_and_map_scale(tmp_path):
 
 
 def test_only_the_page_that_sorts_tables_may_run_scripts():
-    templates = Path(page.__file__).parent / "templates"
+    templates = Path(reading.__file__).parent / "templates"
     head = _environment().get_template("head.html")
     told = {one: head.render(scripts=one, title="A & B", version="1") for one in (True, False)}
     assert "script-src 'unsafe-inline'" in told[True] and "script-src" not in told[False]
