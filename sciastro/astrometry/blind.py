@@ -17,6 +17,7 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 
 from sciastro.astrometry.blindwide import Tally, grown, solved_by, wide_places
+from sciastro.astrometry.match import mutual_pairs
 from sciastro.astrometry.quads import QuadIndex
 from sciastro.astrometry.sky import Hint, StarsAt, catalog_stars, pixels_of
 from sciastro.astrometry.solution import Solution
@@ -33,8 +34,9 @@ Floats = npt.NDArray[np.float64]
 
 GOAL = float(np.log(1e9))  # odds beyond which a place is refined (Lang et al. 2010, section 2.3)
 WIDE_DEPTHS = {3: 0, 14: 8, 26: 20, 44: 40}  # bright stars combined with their neighbors, of wide pictures
-DEPTHS = (3, 14, 26, 44)  # image stars that are combined to quads: all lists to one depth, then to the next
+DEPTHS = (3, 14, 26, 44)  # image stars that are combined to quads (`_rounds`)
 VOTERS = 60  # image stars that vote
+ALIKE, SAME = 1.5, 0.95  # pixel, share: voters of a list that are those of another one
 SHARE = 0.4  # of the image stars that are in no catalog
 FEW = 30  # brightest image stars of a second judgement, which a field of few catalog stars needs
 LONG = 0.9  # eccentricity of what is no round star: axes as 1 to 2.3
@@ -204,20 +206,48 @@ def solve_blind(
     made: list[list[tuple[StarArray, Floats]]] = []
     failed = ""
     search = _Search(shape, index, stars_at, epoch, bounds, until, options, tally)
-    for first, last in pairwise(DEPTHS):
+    for first, last, looks, wide in _rounds():
         for number, make in enumerate(lists):
             if number == len(made):
-                made.append([(stars, _brightest(stars)) for stars in _with_and_without_trails(make())])
+                made.append(_other_stars(make(), made))
             for stars, points in made[number]:
-                for found in chain(
-                    search.narrow(stars, points, first, last), search.wide(stars, points, first, last)
-                ):
+                ways = [search.narrow(stars, points, first, last, looks)]
+                ways += [search.wide(stars, points, first, last)] if wide else []
+                for found in chain.from_iterable(ways):
                     if isinstance(found, Solution):
                         return found
                     failed = f"; {found}"
                 if time.monotonic() > search.until:
                     raise _unsolved(made, f"{failed}; the time was over", "Give more time (--seconds), or a")
     raise _unsolved(made, failed)
+
+
+def _rounds() -> Iterator[tuple[int, int, Looks, bool]]:
+    """Yield first and last depth, looks, and whether wide pictures are tried, the cheap ones first.
+
+    Bent pictures have forty times as many candidates as plain ones: they wait until these were tried deeper.
+    """
+    depths = list(pairwise(DEPTHS))
+    for number in range(len(depths) + 1):
+        if number < len(depths):
+            yield *depths[number], LOOKS[:-1], True
+        if number > 0:
+            yield *depths[number - 1], LOOKS[-1:], False
+
+
+def _other_stars(
+    stars: StarArray, made: Sequence[list[tuple[StarArray, Floats]]]
+) -> list[tuple[StarArray, Floats]]:
+    """Return the list and its stars that vote, with and without trails; nothing that was there before."""
+    known = [points[:VOTERS] for lists in made for _, points in lists]
+    out: list[tuple[StarArray, Floats]] = []
+    for one in _with_and_without_trails(stars):
+        points = _brightest(one)
+        voters = points[:VOTERS]
+        alike = (mutual_pairs(voters, other, ALIKE)[0].size for other in known)
+        if not known or max(alike, default=0) < SAME * max(len(voters), 1):
+            out.append((one, points))
+    return out
 
 
 def _with_and_without_trails(stars: StarArray) -> list[StarArray]:
@@ -232,7 +262,7 @@ def _with_and_without_trails(stars: StarArray) -> list[StarArray]:
 
 
 def _unsolved(made: Sequence[list[tuple[StarArray, Floats]]], why: str, advice: str = "Give a") -> SolveError:
-    most = max(len(points) for lists in made for _, points in lists)
+    most = max((len(points) for lists in made for _, points in lists), default=0)
     return SolveError(
         f"the field is not solved: {most} image stars, no pattern of the sky is beyond doubt{why}.",
         remedy=f"{advice} rough center and scale (--ra, --dec, --scale), or a longer exposure.",
@@ -264,10 +294,12 @@ class _Search:
     options: SolveOptions
     tally: Tally
 
-    def narrow(self, stars: StarArray, points: Floats, first: int, last: int) -> Iterator[Solution | str]:
+    def narrow(
+        self, stars: StarArray, points: Floats, first: int, last: int, looks: Looks
+    ) -> Iterator[Solution | str]:
         """Yield a solution, or why a place is none; stars all over the frame, then the brightest ones."""
         loose = replace(self.options, false_alarm=self.options.false_alarm**0.5)
-        for look, spread in product(LOOKS, (True, False)):  # plain pictures are the most, and cost the least
+        for look, spread in product(looks, (True, False)):
             for place in places(
                 points, self.shape, self.index, self.where, first=first, last=last, until=self.until,
                 spread=spread, tally=self.tally, looks=(look,),
