@@ -5,7 +5,8 @@ Frames are made up: sky, stars, 0.1 % hits, each with noise of its own. Needs ``
 the comparison (`--no-siril` leaves it out) and disk for the float32 FITS files that Siril reads.
 
 ours     from arrays in memory: rejection (`--reject`, by default that of a run), mean, variance, quality
-         bits, counts; from FITS: the same, values read from the files that Siril gets (page cache warm)
+         bits, counts; from FITS: the same, values read from the files that Siril gets (page cache warm),
+         variance in the unit of those files
 Siril    ``stack r_pp_light rej 3 3 -norm=addscale -output_norm``, the time of that command as Siril's log
          has it (normalization, rejection and mean of values only; no variance)
 
@@ -26,35 +27,33 @@ import numpy as np
 from astropy.io import fits
 from registered_frames import combine_bands, make_frames, timed
 
-from sciastro.core.scratch import Scratch
 from sciastro.integrate.options import RULES, StackOptions
 from sciastro.io.reader import open_rows, probe
+
+UNIT = np.float32(65_535)  # of Siril's floating-point files, in adu
 
 
 def write_sequence(values, folder):
     for i, frame in enumerate(values):
-        fits.PrimaryHDU(frame / np.float32(65_535)).writeto(folder / f"r_pp_light_{i + 1:05d}.fit")
+        fits.PrimaryHDU(frame / UNIT).writeto(folder / f"r_pp_light_{i + 1:05d}.fit")
 
 
 def from_files(folder, frames, planes, options, rows, workers):
-    values = Rows([folder / f"r_pp_light_{i + 1:05d}.fit" for i in range(frames)], np.float32(65_535))
+    values = Rows([folder / f"r_pp_light_{i + 1:05d}.fit" for i in range(frames)])
     return combine_bands((values, *planes[1:]), options, rows, workers)
 
 
 class Rows:
     """Frames of files, with the look of an array (frame, y, x) as far as `combine_bands` needs it."""
 
-    def __init__(self, files, scale):
+    def __init__(self, files):
         probes = [probe(file)[0] for file in files]
-        self.readers, self.scale = [open_rows(one) for one in probes], scale
+        self.readers = [open_rows(one) for one in probes]
         self.shape, self.dtype = (len(files), *probes[0].shape), np.dtype(np.float32)
-        self.scratch = Scratch()
 
     def fill(self, target, i, first, last):
         """Write rows of frame i to `target`."""
-        whole = self.scratch.take("rows", (last - first, self.shape[2]), np.float32)
-        self.readers[i].into(first, last, whole)
-        np.multiply(whole, self.scale, out=target)
+        self.readers[i].into(first, last, target)
 
 
 def siril(folder, repeats):
@@ -113,9 +112,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="registered-") as name:
         folder = Path(name)
         write_sequence(planes[0], folder)
+        same = planes[0], planes[1] / (UNIT * UNIT), planes[2]
         os.sync()  # neither side reads while the system still writes
         files = timed(
-            lambda: from_files(folder, asked.frames, planes, options, asked.band, asked.workers),
+            lambda: from_files(folder, asked.frames, same, options, asked.band, asked.workers),
             asked.repeats,
         )
         print(f"ours, FITS files  wall {files[0]:7.2f} s   CPU {files[1]:7.2f} s")

@@ -82,7 +82,8 @@ class Buffers:
 
 def resampler_of(options: ResampleOptions) -> Resampler:
     """Return the interpolation that `options` ask for."""
-    clamp = options.clamp if options.kernel == "lanczos3" and options.clamp is not None else np.inf
+    rings = options.kernel in ("lanczos3", "mitchell")
+    clamp = options.clamp if rings and options.clamp is not None else np.inf
     return resampler(
         options.kernel,
         clamp=clamp,

@@ -63,7 +63,11 @@ def evaluate_grid(
     the edge of the box: an extrapolated polynomial could fold back into the frame.
     """
     c = np.ascontiguousarray(coefficients, dtype=np.float64)
-    columns, rows = np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.float64)
+    columns, rows = (
+        np.ascontiguousarray(x, dtype=np.float64).view(),
+        np.ascontiguousarray(y, dtype=np.float64).view(),
+    )
+    columns.flags.writeable = rows.flags.writeable = False  # as some are: the kernel is compiled once
     box = EVERYWHERE if domain is None else np.ascontiguousarray(domain, dtype=np.float64)
     out = np.empty((2, rows.size, columns.size))
     map_grid(c, degree_of(c.shape[1]), columns, rows, box, float(STEP), ORIGIN, SCALE, out)

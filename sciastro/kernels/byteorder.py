@@ -7,7 +7,7 @@ big-endian words. A word's value does not depend on how we store it, so the nati
 import numpy as np
 from numba import njit
 
-__all__ = ["swap_in_place", "swap_pairs", "swap_words"]
+__all__ = ["swap_in_place", "swap_pairs", "swap_rows", "swap_words", "swap_words_in_place"]
 
 
 @njit(nogil=True, cache=True)
@@ -65,3 +65,34 @@ def swap_in_place(numbers, flip):
     for i in range(numbers.size):
         x = numbers[i]
         numbers[i] = ((x << np.uint16(8)) | (x >> np.uint16(8))) ^ flip
+
+
+@njit(nogil=True, cache=True)
+def swap_words_in_place(words):
+    """Reverse the bytes of every number, uint32 (n,).
+
+    One array alone: two might overlap, and such a loop is not vectorized.
+    """
+    for i in range(words.size):
+        x = words[i]
+        words[i] = (x << 24) | ((x & 0xFF00) << 8) | ((x >> 8) & 0xFF00) | (x >> 24)
+
+
+@njit(nogil=True, cache=True)
+def swap_rows(source, columns, target, stride):
+    """Write whole rows of numbers with their bytes reversed to where they belong in a larger plane.
+
+    Parameters
+    ----------
+    source
+        uint32 (rows * columns,).
+    columns
+        Of a row.
+    target
+        uint32, flat, beginning with the place of the first number; rows begin `stride` numbers apart.
+    """
+    for y in range(source.size // columns):
+        row, out = source[y * columns : (y + 1) * columns], target[y * stride : y * stride + columns]
+        for i in range(columns):
+            x = row[i]
+            out[i] = (x << 24) | ((x & 0xFF00) << 8) | ((x >> 8) & 0xFF00) | (x >> 24)

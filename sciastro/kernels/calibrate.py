@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.counts import calibrate_lanes
+from sciastro.kernels.inner import inner
 from sciastro.kernels.lanes import LANES
 
 __all__ = ["calibrate_window", "repair_defects"]
@@ -104,7 +105,7 @@ def _is_dense(row):
     return row.strides[0] == row.itemsize
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _signal_row(raw, dark, flat, bad, g, saturation, signal, quality):
     # Two loops: with more arrays in one the compiler gives up proving that they do not overlap.
     for x in range(raw.size):
@@ -119,7 +120,7 @@ def _signal_row(raw, dark, flat, bad, g, saturation, signal, quality):
         quality[x] = bits
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _variance_row(raw, signal, dark_noise, flat, flat_noise, g, b, constant, variance):
     for x in range(raw.size):
         shot = max(g * (np.float32(raw[x]) - b), ZERO)
@@ -170,7 +171,7 @@ def repair_defects(
                     _repair_pixel(signal, variance, quality, avoid, around, y, x, values)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _repair_pixel(signal, variance, quality, avoid, around, y, x, values):
     """Repair one pixel (see `repair_defects`); `values` is float32[8] of scratch."""
     height, width = signal.shape

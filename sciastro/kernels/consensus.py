@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.lanes import LANES, bits_of_frames
 from sciastro.kernels.samples import LOW
 
@@ -86,7 +87,7 @@ def consensus(
             found[x] = bits
             odd = (here[x] ^ used) | low[x] | high[x] | (some_bits[x] & ~bits)
             special[x] = (odd != NONE) | (used == NONE)
-        number, short, left = 0, 0, 0
+        number, short, left = 0, 0, np.int64(0)
         for x in range(columns - 2 * rim):
             places[number] = x
             number += special[x]
@@ -119,7 +120,7 @@ def consensus(
             found[x] = bits
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _bits_of_row(quality, weight, y, any_bits, all_bits):
     """Write the OR and the AND of the bits of a row over all frames that have a weight."""
     n, rows, columns = quality.shape
@@ -136,7 +137,7 @@ def _bits_of_row(quality, weight, y, any_bits, all_bits):
                 all_bits[x] &= quality[i, y, x]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _lost(values, variance, quality, weight, share, y, places, left, rim, groups, counts, causes):
     """Count the `left` missing samples of some pixels of a row by what they carry.
 
@@ -164,7 +165,7 @@ def _lost(values, variance, quality, weight, share, y, places, left, rim, groups
                     causes[cause, y - rim, x - rim] += 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _shared(values, variance, quality, weight, share, y, x, candidates, flag_share, whole, carried):
     """Return the bits that more than a share of the weight of the present samples carries.
 

@@ -9,12 +9,13 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.drizzle import drop_reach, drop_weight
+from sciastro.kernels.inner import inner
 from sciastro.kernels.warp import PHASES, TAPS
 
 __all__ = ["drizzle_patches", "drizzle_shared", "warp_patches", "warp_shared"]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _shared(table, p, q):
     """Return sum_k w_k(p) w_k(q) of two positions in 1 / PHASES pixel."""
     apart = (q >> 10) - (p >> 10)
@@ -26,7 +27,7 @@ def _shared(table, p, q):
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _take(covariance, variance, out):
     """Add the correlation of a patch's pixels with its middle to `out`; return 1, or 0 without any."""
     k = out.shape[0] // 2

@@ -8,6 +8,8 @@ row and column. Missing samples (NaN) are left out of every average; where none 
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
+
 __all__ = ["average_pair", "superpixel"]
 
 ZERO, HALF, ONE, INF, NAN = (np.float32(value) for value in (0.0, 0.5, 1.0, np.inf, np.nan))
@@ -15,7 +17,7 @@ DO_NOT_USE, NO_DATA, CLEAR = np.uint16(1 << 0), np.uint16(1 << 13), np.uint16(0)
 FATAL = DO_NOT_USE | NO_DATA
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _pair_row(a, b, quality_a, quality_b, out, out_quality):
     for i in range(out.size):
         p, q = a[2 * i], b[2 * i]
@@ -26,7 +28,7 @@ def _pair_row(a, b, quality_a, quality_b, out, out_quality):
         out_quality[i] = bits & ~FATAL if has_p | has_q else bits | FATAL
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _pair_variance(a, b, variance_a, variance_b, one, out):
     share = ONE if one else HALF
     for i in range(out.size):

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.background import interpolate_nodes
+from sciastro.kernels.inner import inner
 
 __all__ = ["find_peaks", "list_flagged"]
 
@@ -21,7 +22,7 @@ GROUP = 4  # taps on each side that one pass takes
 MORE = 16  # lines beside those that a column needs: so seldom are they moved
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _four(mesh, last, first, ix, wx, start, size, rows):
     """Have the four mesh rows from `first` on in the ring `rows`, float32[4, x]; return the last one."""
     for node in range(max(last + 1, first), first + 4):
@@ -29,7 +30,7 @@ def _four(mesh, last, first, ix, wx, start, size, rows):
     return first + 3
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _clean(values, flags, checked, masks, rows, first, weight, out):
     """Write the pixels of one row minus sky into `out`; missing and forbidden ones become 0 (sky)."""
     a, b, c, d = weight[0], weight[1], weight[2], weight[3]
@@ -47,7 +48,7 @@ def _clean(values, flags, checked, masks, rows, first, weight, out):
         out[x] = value if (abs(value) < INF) & (not bad) else ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _over_noise(rows, first, weight, squares, out):
     """Divide filtered light by its noise."""
     a, b, c, d = weight[0], weight[1], weight[2], weight[3]
@@ -56,7 +57,7 @@ def _over_noise(rows, first, weight, squares, out):
         out[x] /= squares * (a * p[x] + b * q[x] + c * r[x] + d * s[x])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _convolve_row(row, taps, out):
     """Convolve one row with symmetric `taps` (center first, a multiple of `GROUP` beside it).
 
@@ -79,7 +80,7 @@ def _convolve_row(row, taps, out):
             )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _convolve_column(lines, taps, out):
     """Convolve along y: `lines` holds rows at distances of `STRIDE`; see `_convolve_row`."""
     half, n, w = taps.size - 1, out.size, STRIDE
@@ -99,7 +100,7 @@ def _convolve_column(lines, taps, out):
             )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _maxima(up, here, down, n, threshold, x0, y, out_x, out_y, out_s, count):
     """Add the local maxima of the first n pixels of `here`, which begins at column `x0`; return `count`.
 
@@ -175,7 +176,7 @@ def find_peaks(
     for k in range(1, taps.size):
         padded[k] = taps[k]
         squares += np.float32(2.0) * taps[k] * taps[k]
-    threshold, count, checked = np.float32(threshold), 0, quality.shape[0] > 1
+    threshold, count, checked = np.float32(threshold), np.int64(0), quality.shape[0] > 1
     depth = 2 * half + MORE
     lines, maps = np.empty(depth * STRIDE, np.float32), np.empty((3, STRIDE), np.float32)
     sky, noise = np.empty((4, BLOCK + 2 + 2 * half), np.float32), np.empty((4, STRIDE), np.float32)
@@ -187,7 +188,7 @@ def find_peaks(
         width, begin, end = right - left, max(left - half, 0), min(right + half, n)
         inner = row[begin - left + half : end - left + half]
         row[:], maps[:] = ZERO, -INF
-        sky_node = noise_node = -1
+        sky_node = noise_node = np.int64(-1)
         used = 0  # lines; the last one is that of row y
         for y in range(low - half, high + half):
             if used == depth:  # the oldest make room

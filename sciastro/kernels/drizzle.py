@@ -14,6 +14,8 @@ form (`_square_row`, vectorized along the row); other pixels, few for small rota
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
+
 __all__ = ["POINT", "SQUARE", "TURBO", "drizzle", "drop_reach", "drop_weight", "overlap"]
 
 SQUARE, TURBO, POINT = 0, 1, 2
@@ -32,7 +34,7 @@ F0, F1, HALF = np.float32(0.0), np.float32(1.0), np.float32(0.5)
 NAN = np.float32(np.nan)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _under_edge(x0, y0, x1, side, slope, inverse):
     """Return the area between an edge and the lower border of the box 0..side, 0..side, signed by dx.
 
@@ -79,13 +81,13 @@ def overlap(cx, cy, exx, exy, eyx, eyy, side):
     return min(max(-area / (exx * eyy - exy * eyx), 0.0), 1.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _shared(offset, drop):
     """Return the length that an interval of length `drop` at `offset` shares with -1/2..1/2."""
     return max(min(0.5, offset + 0.5 * drop) - max(-0.5, offset - 0.5 * drop), 0.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def drop_weight(kernel, fx, fy, exx, exy, eyx, eyy, pixfrac):
     """Return the overlap of a drop with an output pixel, whose center is (`fx`, `fy`) from the drop's."""
     if kernel == SQUARE:
@@ -99,7 +101,7 @@ def drop_weight(kernel, fx, fy, exx, exy, eyx, eyy, pixfrac):
     return 1.0 if 0 <= u < TIE and 0 <= v < TIE else 0.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def drop_reach(kernel, ex, ey, pixfrac):
     """Return how far from a pixel's center drops may lie along one axis of the frame [pixel]."""
     if kernel == SQUARE:
@@ -108,7 +110,7 @@ def drop_reach(kernel, ex, ey, pixfrac):
     return 0.5 * (abs(ex) + abs(ey)) * (1.0 + drop)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _pixel(packed, quality, x0, y0, kernel, cx, cy, exx, exy, eyx, eyy, pixfrac):
     """Return sum(a), sum(a x), sum(a2 V), sum(a V), quality bits and clean flag of one output pixel."""
     height, width = quality.shape
@@ -138,7 +140,7 @@ def _pixel(packed, quality, x0, y0, kernel, cx, cy, exx, exy, eyx, eyy, pixfrac)
     return share, total, noise, level, (causes if causes != CLEAR else NO_DATA) | DO_NOT_USE, False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _pack(signal, variance, quality, exclude, packed):
     """Write signal, variance and 1 of usable pixels, zeros for the others; return the OR of all bits."""
     found = CLEAR
@@ -152,7 +154,7 @@ def _pack(signal, variance, quality, exclude, packed):
     return found
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _corner(s, t, cut_s, cut_t, m, n, half_m, half_n, k):
     """Return the share of a unit pixel below two lines that run straight across."""
     u, v = k * (s - m * t) + HALF, k * (t - n * s) + HALF
@@ -161,7 +163,7 @@ def _corner(s, t, cut_s, cut_t, m, n, half_m, half_n, k):
     return both if cut_s & cut_t else a * b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _square_row(f, exx, exy, eyx, eyy, pixfrac, n):
     """Overlaps of `n` pixels with the four drops around their centers.
 
@@ -199,7 +201,7 @@ def _square_row(f, exx, exy, eyx, eyy, pixfrac, n):
     return marked > F0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _one_by_one(
     packed, quality, x0, y0, kernel, xa, ya, exx, exy, eyx, eyy, pixfrac, f, inside, r, first, n,
     factor, pedestal, offset, out_signal, out_variance, out_quality, out_share,
@@ -223,7 +225,7 @@ def _one_by_one(
             out_signal[r, at], out_variance[r, at] = NAN, NAN
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _rain(flat, stride, places, f, n):
     """Sum the four drops around each of `n` pixels; all of them lie in the window.
 
@@ -249,7 +251,7 @@ def _rain(flat, stride, places, f, n):
     return holes > F0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _bits_row(quality, packed, places, f, r, first, n, out_quality):
     """Write the OR of the quality bits of the drops that fall, or of the causes why none does."""
     width = quality.shape[1]

@@ -9,6 +9,7 @@ trail of one pixel is. Samples within `reach` of a large structure are rejected 
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.order import median
 from sciastro.kernels.samples import HIGH, LOW, median_factor
 
@@ -20,7 +21,7 @@ GROWN = np.uint8(4)
 F0, F1 = np.float32(0.0), np.float32(1.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _company(marks, side, sums):
     """Write the summed-area table of the marks of one side, int32 (y + 1, x + 1); return their number."""
     rows, columns = marks.shape

@@ -8,6 +8,8 @@ they vectorize; where a sample is missing, the pixel is redone from the samples 
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
+
 __all__ = ["interpolate"]
 
 ZERO, INF, NAN = (np.float32(value) for value in (0.0, np.inf, np.nan))
@@ -63,7 +65,7 @@ def interpolate(signal, variance, quality, weights, near, out, out_variance, out
                 )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _row(signal, variance, quality, spread, heavy, y, x0, out, noise, bits):
     side, n = spread.shape[0], out.size
     out[:], noise[:], bits[:] = ZERO, ZERO, CLEAR
@@ -84,7 +86,7 @@ def _row(signal, variance, quality, spread, heavy, y, x0, out, noise, bits):
         bits[x] &= ~FATAL
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _redo(signal, variance, quality, weights, near, y, x, out, out_variance, out_quality):
     side = weights.shape[0]
     middle = side // 2

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.calm import SLACK
+from sciastro.kernels.inner import inner
 from sciastro.kernels.reduce import CLIP_PLANES, SIGMA, WINSORIZED, reject_samples
 from sciastro.kernels.samples import (
     CENTER,
@@ -44,7 +45,7 @@ CALM_PLANES = 10
 ROUNDING = np.float32(SLACK)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _load_counts(raw, minus, scale, ceiling, start, m, ranked, f):
     """Fill `ranked` with (raw - minus) * scale, missing +inf, and COUNT."""
     f[:] = ZERO
@@ -61,7 +62,7 @@ def _load_counts(raw, minus, scale, ceiling, start, m, ranked, f):
             f[COUNT + p] += ONE if ok else ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _average_counts(raw, minus, scale, weight, ceiling, start, m, f):
     """Sum weighted differences from CENTER and their squares (SQUARE) over the survivors."""
     f[TOTAL : NOISE + TILE] = ZERO
@@ -80,7 +81,7 @@ def _average_counts(raw, minus, scale, weight, ceiling, start, m, f):
             f[NORM + p] += w if keep else ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _sum_counts(raw, minus, scale, weight, start, m, f):
     """Fill LEAST, MOST, and SUM and SQUARES of weighted differences from ORIGIN, the first sample."""
     f[:] = ZERO
@@ -106,7 +107,7 @@ def _sum_counts(raw, minus, scale, weight, start, m, f):
             f[SQUARES + p] += w * a * a + u * b * b
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _count_near(raw, scale, start, m, f):
     """Count the samples no lower than LOWEST and those no higher than HIGHEST."""
     last = raw.shape[0] - 1
@@ -124,7 +125,7 @@ def _count_near(raw, scale, start, m, f):
             )
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _average_calm(
     raw, minus, scale, weight, ceiling, noise, norm, low, high, start, m, f, out, out_variance, scatter,
     places, waiting,
@@ -225,16 +226,18 @@ def combine_counts(
     ranked, work = np.empty((n_frames, TILE), np.float32), np.empty((n_frames, TILE), np.float32)
     f, g = np.empty(PLANES * TILE, np.float32), np.empty(CLIP_PLANES * TILE, np.float32)
     k = np.empty((5, TILE), np.int32)
-    count, below, above = np.empty((3, TILE), np.int32)
+    three = np.empty((3, TILE), np.int32)
+    count, below, above = three[0], three[1], three[2]
     # Only doubtful pixels are sorted where others can be told: they are gathered into tiles of their own.
     # One loop for both ways: what it calls would be compiled twice otherwise.
     calm = method in (SIGMA, WINSORIZED)
-    width, places, done, waiting = TILE if calm else 0, np.empty(2 * TILE, np.int64), 0, 0
+    width, places = TILE if calm else 0, np.empty(2 * TILE, np.int64)
+    done, waiting, start = np.int64(0), np.int64(0), np.int64(0)
     some, taken = np.empty((n_frames, width), raw.dtype), np.empty(width if minus.size else 0, np.float32)
     h, results = np.empty(CALM_PLANES * width, np.float32), np.empty((3, width), np.float32)
     numbers = np.empty((3, width), np.uint16)
     noise = mean_scale2 * read, mean_scale * shot, read_sum * read, shot_sum * shot
-    x, b, start = raw, minus, 0
+    x, b = raw, minus
     mean_out, variance_out, scatter_out = out, out_variance, scatter
     kept_out, low_out, high_out = kept, rejected_low, rejected_high
     if calm:

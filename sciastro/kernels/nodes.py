@@ -3,10 +3,12 @@
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
+
 __all__ = ["map_grid"]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _map_points(coefficients, degree, x, y, origin, scale, rows, out):
     """Write where all `y` with all `x` lie: a polynomial in y for each power of x, then one in x."""
     for j in range(y.size):
@@ -44,16 +46,17 @@ def map_grid(coefficients, degree, x, y, domain, margin, origin, scale, out):
     out : float64[2, ny, nx]
         Written.
     """
-    rows = np.empty(degree + 1)
-    if not np.isfinite(domain).all():
-        _map_points(coefficients, degree, x, y, origin, scale, rows, out)
-        return
-    near_x, near_y = np.empty_like(x), np.empty_like(y)
+    rows, bounded = np.empty(degree + 1), True
+    for edge in domain:
+        bounded &= np.isfinite(edge)
+    near_x, near_y = np.empty(x.size), np.empty(y.size)
     for i in range(x.size):
-        near_x[i] = min(max(x[i], domain[0] - margin), domain[1] + margin)
+        near_x[i] = min(max(x[i], domain[0] - margin), domain[1] + margin) if bounded else x[i]
     for j in range(y.size):
-        near_y[j] = min(max(y[j], domain[2] - margin), domain[3] + margin)
+        near_y[j] = min(max(y[j], domain[2] - margin), domain[3] + margin) if bounded else y[j]
     _map_points(coefficients, degree, near_x, near_y, origin, scale, rows, out)
+    if not bounded:
+        return
     ends = np.empty((2, 2, 2))
     _map_points(coefficients, degree, domain[:2], domain[2:], origin, scale, rows, ends)
     width, height = max(domain[1] - domain[0], 1.0), max(domain[3] - domain[2], 1.0)

@@ -13,6 +13,7 @@ deviation, so that two clusters [0, 0, 7, 7] keep all four.
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.order import median
 from sciastro.kernels.samples import (
     CENTER,
@@ -53,7 +54,7 @@ def middle_image(values, variance, weight, share, pairs, out, half):
             half[start + p] = HALF * (ranked[(last + 1) // 2, p] - ranked[last // 2, p]) if there else ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def largest_steps(base, out):
     """Write the largest step of `base` to one of the four neighbors; NaN neighbors do not count."""
     rows, columns = base.shape
@@ -70,7 +71,7 @@ def largest_steps(base, out):
             target[x] = step
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _beyond(d, v, slack, low, high):
     """Return `LOW` or `HIGH` where a deviation is an outlier, else 0."""
     least = abs(d) - slack
@@ -126,7 +127,7 @@ def mark_outliers(values, variance, weight, share, base, half, edge, low, high, 
                     base, step, half, edge_2, low_2, high_2, marks[i])  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _beside(values, variance, share, shared, base, step, half, edge, low, high, marks):
     rows, columns = values.shape
     for y in range(rows):

@@ -88,7 +88,7 @@ def protect(
                 continue
             center = before[y, x]
             total, norm, square, noise = 0.0, 0.0, 0.0, 0.0
-            low, high, count = 0, 0, 0
+            low, high, count = 0, 0, np.int64(0)
             for f in range(n):
                 v, s = values[f, y, x], variance[f, y, x]
                 part = share[f, y, x] if shared else F1

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.skycells import stars_around
 
 __all__ = ["CELL", "LOW", "SIDES", "UNIT", "list_quads", "quad_code", "sort_codes"]
@@ -14,7 +15,7 @@ UNIT = 30000.0  # of the integers that codes are stored as
 AMBIGUOUS = 0.985  # two sides this equal cannot be told apart
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _insertion(values, n):
     """Sort the first n integers."""
     for i in range(1, n):
@@ -65,7 +66,7 @@ def quad_code(px, py, code, corner, strict):
     return np.sqrt(best)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _slot(code):
     """Return the cell of a code, -1 outside."""
     a = int(code[0] / CELL)

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.quads import CELL, LOW, SIDES, UNIT, quad_code
 from sciastro.kernels.skycells import stars_around
 
@@ -14,7 +15,7 @@ TUNINGS = 2  # such fits
 TIGHT = (1.0, 2.5)  # pixel: error of a star after that; the better one, at the price of the choice
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _frame(ra0, dec0, axes):
     """Write east, north and the direction itself as rows of `axes`."""
     a, d = np.radians(ra0), np.radians(dec0)
@@ -23,7 +24,7 @@ def _frame(ra0, dec0, axes):
     axes[2, 0], axes[2, 1], axes[2, 2] = np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _log_odds(ix, iy, n_image, rx, ry, n_ref, area, cx, cy, quad, sigma, share, bail, skip):
     """Return ln of the odds, for against chance, that the image stars are the predicted ones.
 
@@ -52,7 +53,7 @@ def _log_odds(ix, iy, n_image, rx, ry, n_ref, area, cx, cy, quad, sigma, share, 
     return best
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr, wi, rx, ry, gx, gy):
     """Write the plane [degree] and image [pixel] places of catalog stars on the frame; return how many."""
     inv = 1.0 / (ar * ar + ai * ai)
@@ -73,7 +74,7 @@ def _predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr
     return n_ref
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _tuned(
     x, y, n, mirror, width, height, near, found, xyz, axes, rx, ry, gx, gy, fit, quad, sigma, share, mine,
     qx, qy,
@@ -137,7 +138,7 @@ def _tuned(
     return best
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _weigh(
     q, level, mine, x, y, n, mirror, width, height, reach, sigma, share, scale_low, scale_high, ra_hint,
     dec_hint, radius_hint, quads, first_star, xyz, first_band, bands_all, first_cell, level_low, start_all,
@@ -217,7 +218,7 @@ def _weigh(
     return odds
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _span(value, low, count, tolerance):
     """Return the first cell that `value` +- tolerance touches, and the one after the last."""
     first = int(np.floor((value - tolerance - low) / CELL))

@@ -23,6 +23,7 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.calm import average_calm
+from sciastro.kernels.inner import inner
 from sciastro.kernels.lanes import LANES
 from sciastro.kernels.samples import (
     CENTER,
@@ -80,7 +81,7 @@ def _start_factors(size: int) -> np.ndarray:
 START = _start_factors(513)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _moments(rows, f, active):
     """Sum clamped differences from REF and of their squares, over the samples within the cuts."""
     n = rows.shape[0]
@@ -105,7 +106,7 @@ def _moments(rows, f, active):
             f[S2 + q] += d * d
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _judge(f, active, winsorize, low, high):
     """Update the scale. STATE: 0 goes on, 1 is finished (and stays so), 2 has samples to reject.
 
@@ -141,7 +142,7 @@ def _judge(f, active, winsorize, low, high):
     return int(going)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _start_pass(rows, f, q, a, b, low, high):
     """Set the samples a..b-1 of pixel q as the survivors and fill the state of the next pass."""
     middle_low, middle_high, s = rows[(a + b - 1) // 2, q], rows[(a + b) // 2, q], f[LEAST_SIGMA + q]
@@ -154,7 +155,7 @@ def _start_pass(rows, f, q, a, b, low, high):
     f[GUARD_HIGH + q] = max(middle_high, ref + high * s)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _suspects(ranked, count, f, low, high, max_iterations, m, column):
     """List the pixels with a sample that the noise does not explain; all others keep every sample."""
     suspects = 0
@@ -170,7 +171,7 @@ def _suspects(ranked, count, f, low, high, max_iterations, m, column):
     return suspects
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _start_clip(ranked, work, count, floor, winsorize, low, high, f, column, suspects, first, last, passes):
     """Gather the suspects into `work` and start from their order statistics."""
     for i in range(ranked.shape[0]):
@@ -180,7 +181,7 @@ def _start_clip(ranked, work, count, floor, winsorize, low, high, f, column, sus
         c = count[column[q]]
         first[q], last[q], passes[q] = 0, c, 0
         f[LEAST_SIGMA + q] = floor[column[q]]
-        _start_pass(work, f, q, 0, c, low, high)
+        _start_pass(work, f, q, np.int64(0), np.int64(c), low, high)
         j = max(1, c // 4)
         ref, s = f[REF + q], (work[c - 1 - j, q] - work[j, q]) * START[min(c, 512)] if c > 3 else ZERO
         s = max(s, f[LEAST_SIGMA + q])
@@ -191,7 +192,7 @@ def _start_clip(ranked, work, count, floor, winsorize, low, high, f, column, sus
             f[CUT_LOW + q], f[CUT_HIGH + q] = ref - CUTOFF * s, min(ref + CUTOFF * s, HUGE)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _reject(rows, f, active, winsorize, low, high, max_iterations, first, last, passes):
     """Move the ends of the pixels in STATE 2 inward and start their next pass."""
     for q in range(active):
@@ -212,10 +213,10 @@ def _reject(rows, f, active, winsorize, low, high, max_iterations, first, last, 
             f[STATE + q] = ONE
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _clip(ranked, work, count, f, g, k, winsorize, low, high, max_iterations, m, below, above):
     """Sigma and winsorized clipping: LOWER and UPPER of `f` and the numbers of rejected samples."""
-    column, first, last, passes, order = k
+    column, first, last, passes, order = k[0], k[1], k[2], k[3], k[4]  # unpacking takes long to compile
     active = _suspects(ranked, count, f, low, high, max_iterations, m, column)
     floor = f[FLOOR : FLOOR + TILE]
     _start_clip(ranked, work, count, floor, winsorize, low, high, g, column, active, first, last, passes)
@@ -246,7 +247,7 @@ def _clip(ranked, work, count, f, g, k, winsorize, low, high, max_iterations, m,
         active = left
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _simple_bounds(ranked, count, f, method, low, high, m, below, above):
     """Percentile and min/max: LOWER and UPPER of `f` and the numbers of rejected samples."""
     for p in range(m):
@@ -268,7 +269,7 @@ def _simple_bounds(ranked, count, f, method, low, high, m, below, above):
         below[p], above[p] = a, c - b
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def reject_samples(ranked, work, f, g, k, count, below, above, method, low, high, max_iterations, m):
     """Narrow LOWER and UPPER of `f` by the rule; count the samples rejected on each side."""
     below[:m], above[:m] = 0, 0
@@ -340,17 +341,19 @@ def combine(
     ranked, work = np.empty((n_frames, TILE), np.float32), np.empty((n_frames, TILE), np.float32)
     f, g = np.empty(PLANES * TILE, np.float32), np.empty(CLIP_PLANES * TILE, np.float32)
     k = np.empty((5, TILE), np.int32)
-    count, below, above = np.empty((3, TILE), np.int32)
+    three = np.empty((3, TILE), np.int32)
+    count, below, above = three[0], three[1], three[2]
     # Only doubtful pixels are sorted where others can be told (`kernels.calm`): they are gathered into tiles
     # of their own. One loop for both ways: what it calls would be compiled twice otherwise.
     calm = noise_floor and how == MEAN and method in (SIGMA, WINSORIZED)
     shared, width = share.size > 0, TILE if calm else 0
-    places, done, waiting = np.empty(2 * TILE, np.int64), 0, 0
+    places = np.empty(2 * TILE, np.int64)
+    done, waiting, start = np.int64(0), np.int64(0), np.int64(0)
     some, noise = np.empty((n_frames, width), np.float32), np.empty((n_frames, width), np.float32)
     parts = np.empty((n_frames, width if shared else 0), np.float32)
     results, numbers = np.empty((3, width), np.float32), np.empty((3, width), np.uint16)
     signs = np.zeros((n_frames, width), np.uint8)
-    x, v, s, start = values, variance, share, 0
+    x, v, s = values, variance, share
     o, ov, cov, lows, highs, there, signed = (
         out, out_variance, coverage, rejected_low, rejected_high, present, marks
     )  # fmt: skip
@@ -400,7 +403,7 @@ def combine(
                 places[q] = places[m + q]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _average(
     values, variance, weight, share, low, high, done, some, noise, parts, results, numbers, out,
     out_variance, coverage, present, places, waiting,

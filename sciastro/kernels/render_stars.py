@@ -10,13 +10,15 @@ pixel takes.
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
+
 __all__ = ["add_stars", "add_streak", "add_texture"]
 
 NODE3, END3, MID3 = 0.3872983346207417, 5.0 / 18.0, 8.0 / 18.0  # Gauss-Legendre on one pixel, 3 and 2 points
 NODE2 = 0.28867513459481287
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _pixel(dx, dy, a, b, c, table, nodes, weights):
     """Return the mean of the profile over the pixel centered at (dx, dy) from the star."""
     scale = table.size - 1

@@ -10,6 +10,7 @@ The middle samples always stay, so that no rule empties a pixel: [0, 0, 7, 7] ke
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.samples import (
     CENTER,
     FLOOR,
@@ -36,7 +37,7 @@ LINE_STEPS = 50
 LINE_SIGMA = 2.0  # mean absolute deviations from the line that are called one sigma
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _mad(x, a, b):
     """Return median and unbiased sigma by the MAD of the sorted x[a:b], three or more."""
     n = b - a
@@ -58,7 +59,7 @@ def _mad(x, a, b):
     return center, TO_SIGMA * factor * middle
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _by_mad(x, c, low, high, floor, max_iterations):
     """Clip about the median, sigma from the MAD of the survivors; until none is rejected."""
     a, b = 0, c
@@ -80,7 +81,7 @@ def _by_mad(x, c, low, high, floor, max_iterations):
     return a, b
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _by_esd(x, c, critical, fraction):
     """Generalized extreme Studentized deviate test (Rosner 1983), to the last passing step.
 
@@ -115,7 +116,7 @@ def _by_esd(x, c, critical, fraction):
     return best_a, best_b
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _steepest(x, a, b, pivot, slope, order):
     """Return the sample through which, and through `pivot`, the line of least absolute deviation goes."""
     n, total = 0, 0.0
@@ -137,7 +138,7 @@ def _steepest(x, a, b, pivot, slope, order):
     return order[n - 1]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _line(x, a, b, slope, order):
     """Return level at 0, slope and mean absolute deviation of the least-absolute-deviation line y(i).
 
@@ -159,7 +160,7 @@ def _line(x, a, b, slope, order):
     return best_level, best_slope, best / (b - a)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _by_line(x, c, low, high, slope, order, max_iterations):
     """Fit a line to the sorted samples; those at the ends that leave it are rejected, and it is fitted again.
 
@@ -183,7 +184,7 @@ def _by_line(x, c, low, high, slope, order, max_iterations):
     return a, b
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _bounds(
     ranked, count, f, rule, low, high, guard_low, guard_high, ratio, start, critical, fraction,
     max_iterations, x, slope, order, m, below, above,
@@ -286,7 +287,7 @@ def combine_by_rule(
         )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _middle_scatter(n):
     """Return the median of the sum of squares about the mean of n unit normals, extremes left out from 5 on.
 

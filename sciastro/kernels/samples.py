@@ -12,6 +12,8 @@ call get no Python wrapper: that is a quarter of the time to compile.
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
+
 __all__ = [
     "CENTER",
     "COUNT",
@@ -71,7 +73,7 @@ def median_factor(n):
     return np.float32(np.pi / 2 - 2.25 / n + 4.3 / (n * n))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def sort_rows(ranked, pairs, m):
     """Sort the first `m` columns of `ranked` along the frames by the network `pairs`, in place."""
     for q in range(pairs.shape[0]):
@@ -81,7 +83,7 @@ def sort_rows(ranked, pairs, m):
             low[p], high[p] = min(a, b), max(a, b)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _load(values, variance, weight, start, m, ranked, f):
     """Copy a tile; missing samples become +inf. Fills COUNT and FLOOR (sum of 1 / variance) of `f`."""
     f[:] = ZERO
@@ -98,7 +100,7 @@ def _load(values, variance, weight, start, m, ranked, f):
             f[FLOOR + p] += ONE / v[p] if ok else ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _load_shared(values, variance, weight, share, start, m, ranked, f):
     """Do as `_load`; samples of share 0 are missing too."""
     f[:] = ZERO
@@ -112,7 +114,7 @@ def _load_shared(values, variance, weight, share, start, m, ranked, f):
             f[FLOOR + p] += ONE / v[p] if ok else ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def fill_middle(ranked, f, m, count):
     """Fill CENTER (median) and the widest LOWER and UPPER of `f` from the sorted tile and COUNT."""
     n = ranked.shape[0]
@@ -134,7 +136,7 @@ def fill_middle(ranked, f, m, count):
         f[LOWER + p], f[UPPER + p] = ranked[0, p], ranked[last, p] if c > 0 else -INF
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _average(values, variance, weight, equal, start, m, f):
     """Sum differences from CENTER, weights, their squares, and weighted variances of the survivors."""
     f[TOTAL : NOISE + TILE] = ZERO
@@ -152,7 +154,7 @@ def _average(values, variance, weight, equal, start, m, f):
             f[NOISE + p] += w2 * v[p] if keep else ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _average_shared(values, variance, weight, share, equal, start, m, f):
     """Do as `_average` with a weight per sample: that of the frame times its share."""
     f[TOTAL : NOISE + TILE] = ZERO
@@ -169,7 +171,7 @@ def _average_shared(values, variance, weight, share, equal, start, m, f):
             f[NOISE + p] += w * w * v[p] if keep else ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def prepare_tile(values, variance, weight, share, pairs, noise_floor, start, m, ranked, f, count):
     """Load and sort a tile: `ranked`, and COUNT, FLOOR (sigma), CENTER and the widest LOWER, UPPER of `f`."""
     if share.size > 0:
@@ -182,7 +184,7 @@ def prepare_tile(values, variance, weight, share, pairs, noise_floor, start, m, 
     fill_middle(ranked, f, m, count)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _mark(values, variance, weight, share, start, m, f, below, above, marks):
     """Write `LOW` and `HIGH` into `marks` at the rejected samples of a tile."""
     for p in range(m):
@@ -198,7 +200,7 @@ def _mark(values, variance, weight, share, start, m, f, below, above, marks):
                 marks[i, at] = LOW if x < lower else HIGH
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def finish_tile(
     values,
     variance,

@@ -3,10 +3,12 @@
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
+
 __all__ = ["cell_of", "sort_cells", "stars_around", "thin_out"]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def cell_of(ra, dec, side, bands):
     """Return the cell of a direction [degree]: bands of declination, cut into columns about as wide.
 
@@ -61,7 +63,7 @@ def thin_out(ra, dec, side, bands, most, keep):
     return kept
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def stars_around(ra0, dec0, radius, xyz, side, bands, start, order, out):
     """Write the stars within `radius` [degree] to `out`; return how many (at most its size)."""
     z = np.sin(np.radians(dec0))

@@ -9,6 +9,7 @@ no cosmic ray is a streak, and none counts where the image is so steep that seei
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.noisemodel import largest_steps
 from sciastro.kernels.samples import (
     HIGH,
@@ -24,7 +25,7 @@ CLIP = np.float32(3.0)
 F0 = np.float32(0.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _tables(values, variance, share, shared, base, step, edge, total, number):
     """Write the summed-area tables (y + 1, x + 1) of the clipped residuals and of the samples that count."""
     rows, columns = values.shape
@@ -44,7 +45,7 @@ def _tables(values, variance, share, shared, base, step, edge, total, number):
             number[y + 1, x + 1] = number[y, x + 1] + count
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _in_box(table, y, x, half):
     rows, columns = table.shape
     top, bottom = max(y - half, 0), min(y + half + 1, rows - 1)

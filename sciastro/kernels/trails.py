@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.order import median
 
 __all__ = ["bin_residual", "cross_profiles", "hough", "mark_trails"]
@@ -65,14 +66,14 @@ def bin_residual(image, quality, forbidden, level, rms, size, clip, out):
             out[j, i] = light / (np.float32(noises[i]) * np.sqrt(number)) if good else np.float32(0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _clipped(value, most, good):
     """Return a residual of at most `most` either way, 0 where it is not good."""
     value = most if value > most else value
     return (-most if value < -most else value) if good else ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)
+@inner
 def _add_residuals(row, after, bits, bits_after, forbidden, sky, most, total, count):
     """Add the clipped residuals of two rows, and the pixels that have one.
 
@@ -125,7 +126,7 @@ def cross_profiles(image, x0, y0, x1, y1, reach, most, out):
     buffer = np.empty(samples, np.float32)
     for piece in range(pieces):
         for k in range(2 * reach + 1):
-            n = 0
+            n = np.int64(0)
             for s in range(samples):
                 along = piece + (s + 0.5) / samples
                 x = int(np.floor(x0 + along * dx + (k - reach) * nx + 0.5))

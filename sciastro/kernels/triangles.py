@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
+
 __all__ = ["list_triangles", "orientation_histogram", "vote"]
 
 SKINNY = 0.12  # shortest over longest side below which a triangle says little
@@ -64,7 +66,7 @@ def list_triangles(x, y, shortest, shape, size, angle, turn, corners):
     return count
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _grid(shape, n, start, order):
     """Sort triangles into cells of the shape plane (counting sort)."""
     start[:] = 0

@@ -16,6 +16,7 @@ are done again, one by one.
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.lanes import add_sums, filter_column
 from sciastro.kernels.mending import mend_column
 from sciastro.kernels.twopass_columns import cell_of_column, count_sums
@@ -48,7 +49,7 @@ DEEPEST = 144  # interpolated rows of a block
 CHUNK = 112  # output rows done from them, at most
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _aligned(rows, columns):
     """Return float32 (rows, columns) that begins with a cache line, so that vectors of 16 lie in one."""
     out = np.empty(rows * columns + 16, np.float32)
@@ -112,11 +113,11 @@ def two_pass(
     clamping, area = np.isfinite(clamp), areas_of(nodes_x, nodes_y, holds_flux)
     under, over, number = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32), 0
     flat_out, flat_spread, flat_flags = out_signal.ravel(), out_variance.ravel(), out_quality.ravel()
-    x0 = 0
+    x0 = np.int64(0)
     while x0 < width:
         node = (x0 + skip_x) // CELL
         shift = x0 + skip_x - node * CELL  # pixels of the first cell that lie before the block
-        n, r0 = min(BLOCK - shift, width - x0), 0
+        n, r0 = min(BLOCK - shift, width - x0), np.int64(0)
         cells = (shift + n + CELL - 1) // CELL
         while r0 < height:
             rows = min(CHUNK, height - r0)

@@ -4,8 +4,8 @@ Here are the cells that are not whole, not smooth or touch missing input; others
 """
 
 import numpy as np
-from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.twopass_nodes import (
     BLOCK,
     CELL,
@@ -29,7 +29,7 @@ __all__ = ["cell_of_column", "count_sums"]
 B1, B2, B3, B4, B5 = (np.uintp(k * BLOCK) for k in (1, 2, 3, 4, 5))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _cells_of_column(hs, hv, base, table, q, k, offset, start, stop, ramp, total, noise):
     """Interpolate the pixels of a run among their six rows, which begin at `base` of the flat planes."""
     at, rise = 0, np.int32(0)
@@ -77,7 +77,7 @@ def _cells_of_column(hs, hv, base, table, q, k, offset, start, stop, ramp, total
         k += 1 if start + at >= begin + CELL else 0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _lift(low, high, base, clamp, bits, any_bits, total, noise, n):
     """Lift values below the lowest of the central 4 x 4 inputs by more than the tolerance."""
     g, h = low[base + BLOCK :], high[base + BLOCK :]
@@ -99,7 +99,7 @@ def _lift(low, high, base, clamp, bits, any_bits, total, noise, n):
             total[p] = floor if total[p] < floor else total[p]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _mend(
     planes, touched, causes, state, mark, table, q, shift, start, level, max_excluded, wy, total, noise, oq, n
 ):
@@ -127,7 +127,7 @@ def _mend(
             total[p], noise[p] = total[p] / used, noise[p] / (used * used)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _gather_bits(bits, base, quality, n):
     """OR the bits of the central four rows."""
     for k in range(1, TAPS - 1):
@@ -135,7 +135,7 @@ def _gather_bits(bits, base, quality, n):
             quality[p] |= bits[base + k * BLOCK + p]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _gather_marks(touched, state, cell, base, level, mark, n):
     """OR the marks of the six rows that have any."""
     mark[:n] = 0
@@ -145,7 +145,7 @@ def _gather_marks(touched, state, cell, base, level, mark, n):
                 mark[p] |= touched[base + k * BLOCK + p]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def count_sums(below, crossing, shift, factor, variance, mark, scale, start, first, last, under, over):
     """Add clean pixels to the sums: input variance times scale**2 J, output variance; return their number.
 
@@ -175,7 +175,7 @@ def count_sums(below, crossing, shift, factor, variance, mark, scale, start, fir
     return number
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _write(total, noise, factor, pedestal, offset, out, out_variance, n):
     for p in range(n):
         out[p] = (total[p] - pedestal) * factor + offset
@@ -183,7 +183,7 @@ def _write(total, noise, factor, pedestal, offset, out, out_variance, n):
         out_variance[p] = noise[p] * factor * factor
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def cell_of_column(
     variance, planes, bits, touched, causes, state, table, q, crossings, cell, shift, first, last, n,
     ramp, wy, total, noise, mark, max_excluded, clamp, clamping, scale, factor, pedestal, offset,

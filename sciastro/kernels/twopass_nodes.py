@@ -1,8 +1,8 @@
 """Where a frame's rows and an output row's pixels lie between nodes, for `kernels.twopass`."""
 
 import numpy as np
-from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.warp import PHASES, TAPS
 
 __all__ = [
@@ -47,7 +47,7 @@ def padded_table(table: np.ndarray) -> np.ndarray:
     return out.ravel()
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _cross(nodes_x, nodes_y, y, i, k):
     """Return where output column node `i` crosses input row `y` [pixel]; node row `k` is where to look."""
     last = nodes_y.shape[0] - 2
@@ -59,14 +59,14 @@ def _cross(nodes_x, nodes_y, y, i, k):
     return nodes_x[k, i] + t * (nodes_x[k + 1, i] - nodes_x[k, i]), k
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _fixed(position, window):
     """Return a frame position in 1 / PHASES pixel of the window; rounded first: the same for every window."""
     position = min(max(position, -1e6), 1e6)
     return np.int32(np.int64(np.floor(position * PHASES + 0.5)) - window * PHASES)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def row_nodes_at(nodes_x, nodes_y, y, first, count, window_x0, near, out):
     """Write where column nodes cross input row `y`; `near` remembers the node rows."""
     k = min(near[first], nodes_y.shape[0] - 2)
@@ -88,7 +88,7 @@ def row_nodes_at(nodes_x, nodes_y, y, first, count, window_x0, near, out):
         out[i] = _fixed(x, window_x0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def pixel_nodes(nodes_y, row, first, count, window_y0, out):
     """Write the input y of the nodes of an output row; `row` counts from the node row that encloses it."""
     j = row // CELL + 1  # the nodes begin one row early
@@ -97,7 +97,7 @@ def pixel_nodes(nodes_y, row, first, count, window_y0, out):
         out[i - first] = _fixed(nodes_y[j, i] + t * (nodes_y[j + 1, i] - nodes_y[j, i]), window_y0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def is_smooth(qa, qb, rise):
     """Return whether the weights between two nodes are interpolated; `rise` is a whole cell, or 0."""
     change = qb - qa - rise
@@ -105,13 +105,13 @@ def is_smooth(qa, qb, rise):
     return -LITTLE <= change <= LITTLE and 0 <= after < PHASES
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def position_of(qa, qb, inside):
     """Return the position of a pixel between two nodes; exact where they are a whole cell apart."""
     return qa + (((qb - qa) * np.int32(inside) + np.int32(CELL // 2)) >> 4)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def weights_of(table, qa, qb, rise, inside, weights):
     """Write the six weights of one pixel between two nodes and return the input pixel below its position."""
     if is_smooth(qa, qb, rise):
@@ -127,7 +127,7 @@ def weights_of(table, qa, qb, rise, inside, weights):
     return q >> 10
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def run_of(q, k, cells, offset, start, n, rise):
     """Return where the run that begins at pixel `start` of cell `k` ends: pixel, cell, and if one phase.
 
@@ -156,7 +156,7 @@ def run_of(q, k, cells, offset, start, n, rise):
     return min(e * CELL - offset, n), e, level
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def span_of_rows(nodes_y, skip_y, r, rows, first, count, window_y0, q):
     """Return the first and last input row that a block of output rows needs."""
     low, high = np.int32(1 << 30), np.int32(-(1 << 30))
@@ -167,7 +167,7 @@ def span_of_rows(nodes_y, skip_y, r, rows, first, count, window_y0, q):
     return (low >> 10) - 2, (high >> 10) + 3
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def areas_of(nodes_x, nodes_y, holds_flux):
     """Return the Jacobian of the map in the middle of every cell; 1 for surface brightness."""
     area = np.ones((nodes_x.shape[0] - 1, nodes_x.shape[1] - 1), np.float32)

@@ -1,8 +1,8 @@
 """The first pass of `kernels.twopass`: input rows, interpolated where output columns cross them."""
 
 import numpy as np
-from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.lanes import filter_row
 from sciastro.kernels.mending import mend_row
 from sciastro.kernels.twopass_nodes import (
@@ -32,7 +32,7 @@ INPUTS = CELL + TAPS - 1  # of a cell of a row
 I1, I2, I3, I4, I5 = np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4), np.uintp(5)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _cells_of_row(s, v, table, q, k, offset, start, stop, ramp, hs, hv):
     """Interpolate the pixels of a run of one row, cell by cell.
 
@@ -74,7 +74,7 @@ def _cells_of_row(s, v, table, q, k, offset, start, stop, ramp, hs, hv):
         k += 1 if start + at >= begin + CELL else 0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _extremes_of_row(s, low, high, n):
     """Write lowest and highest of the central four inputs of each pixel."""
     for p in range(n):
@@ -87,14 +87,14 @@ def _extremes_of_row(s, low, high, n):
         high[p] = a if a > b else b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _is_bad(s, v, q, exclude):
     """Return whether a pixel must not be used: not finite, a negative variance, or an excluded bit."""
     # s - s and v - v are 0 for finite numbers, NaN otherwise.
     return not ((s - s == F0) & (v - v == F0) & (v >= F0) & ((q & exclude) == CLEAR))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _look_over(s, v, q, n):
     """Return whether any of n pixels has an unusable number, and the OR of their quality bits."""
     unfit, bits = np.int32(0), CLEAR
@@ -106,7 +106,7 @@ def _look_over(s, v, q, n):
     return unfit != 0, bits
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _mark(s, v, q, exclude, bad, touched, n):
     """Mark the pixels whose six inputs hold a bad one."""
     for p in range(n + TAPS - 1):
@@ -115,7 +115,7 @@ def _mark(s, v, q, exclude, bad, touched, n):
         touched[p] = bad[p] | bad[p + 1] | bad[p + 2] | bad[p + 3] | bad[p + 4] | bad[p + 5]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _patch(signal, variance, quality, exclude, table, row, qa, qb, inside, wx, i, planes, bits, causes):
     """Interpolate one pixel `i` of a row from what it has: the rest of its weight is dropped, and summed."""
     height, width = signal.shape
@@ -144,7 +144,7 @@ def _patch(signal, variance, quality, exclude, table, row, qa, qb, inside, wx, i
     bits[i], causes[i] = seen, why
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _patch_run(
     signal, variance, quality, exclude, table, row, q, offset, start, stop, wx, base, planes, bits, touched,
     causes,
@@ -160,7 +160,7 @@ def _patch_run(
             )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _mend_edge(signal, variance, quality, exclude, table, row, left, a, b, planes, bits, causes, touched, at):
     """Interpolate a cell whose inputs from `left` on are not all in the window: those beyond are missing."""
     s, v, q = np.empty(INPUTS, np.float32), np.empty(INPUTS, np.float32), np.empty(INPUTS, np.uint16)
@@ -174,7 +174,7 @@ def _mend_edge(signal, variance, quality, exclude, table, row, left, a, b, plane
     mend_row(s, v, q, 0, table, a, b, exclude, planes, planes.shape[1], bits, causes, touched, at)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def along_row(
     signal, variance, quality, exclude, table, row, q, cells, offset, base, planes, bits, touched, causes,
     state, bad, ramp, wx, n,
@@ -205,7 +205,7 @@ def along_row(
         )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def cell_of_row(
     signal, variance, quality, exclude, table, row, q, k, offset,
     base, planes, bits, touched, causes, bad, ramp, wx, n,

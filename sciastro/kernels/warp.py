@@ -2,7 +2,7 @@
 
 Input positions come from a coarse grid of nodes, bilinear in between. Every interpolation kernel is
 a table of 6 + 6 separable weights per sub-pixel phase (Lanczos-3: ``sinc(t) sinc(t / 3)`` for
-``|t| < 3``), normalized to sum 1 per axis, so that
+``|t| < 3``; Mitchell: a piecewise cubic for ``|t| < 2``), normalized to sum 1 per axis, so that
 a flat sky stays flat. Neighboring output pixels that fall between the same input rows and on
 consecutive input columns are done together (a "run"): all loops of a run go along the pixels and
 vectorize. Pixels that touch missing input are done again, one by one.
@@ -11,8 +11,11 @@ vectorize. Pixels that touch missing input are done again, one by one.
 import numpy as np
 from numba import njit
 
-__all__ = ["PHASES", "TAPS", "warp", "warp_table"]
+from sciastro.kernels.inner import inner
 
+__all__ = ["KERNELS", "PHASES", "TAPS", "warp", "warp_table"]
+
+KERNELS = "lanczos3", "mitchell", "bilinear", "nearest"
 PHASES = 1024  # sub-pixel phases of a table; a position is rounded to 1 / PHASES pixel
 TAPS = 6
 BLOCK = 256  # longest run: its scratch fits the first-level cache
@@ -32,30 +35,45 @@ def warp_table(name):
     Parameters
     ----------
     name
-        "lanczos3", "bilinear" or "nearest".
+        "lanczos3", "mitchell", "bilinear" or "nearest".
 
     Returns
     -------
     ndarray
         float32 (PHASES, 6): weight of input pixels ``floor(x) - 2 ... floor(x) + 3`` for each phase
-        ``x - floor(x)``; each row sums to 1. Phase 0 is exactly (0, 0, 1, 0, 0, 0).
+        ``x - floor(x)``; each row sums to 1. Phase 0 is exactly (0, 0, 1, 0, 0, 0), but for "mitchell",
+        which smooths at every phase alike: (0, 1, 16, 1, 0, 0) / 18.
     """
     phase = np.arange(PHASES) / PHASES
     distance = phase[:, None] - np.arange(-2, 4)[None, :]
     if name == "lanczos3":
         table = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)
+    elif name == "mitchell":
+        table = _mitchell(np.abs(distance))
     elif name == "bilinear":
         table = np.clip(1 - np.abs(distance), 0.0, None)
     elif name == "nearest":
         table = ((distance >= -0.5) & (distance < 0.5)).astype(float)
     else:
-        raise ValueError(f"unknown interpolation kernel {name!r}: use lanczos3, bilinear or nearest")
+        raise ValueError(f"unknown interpolation kernel {name!r}: use {', '.join(KERNELS)}")
     table = (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
-    table[0] = (0, 0, 1, 0, 0, 0)
+    if name != "mitchell":
+        table[0] = (0, 0, 1, 0, 0, 0)
     return table
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+def _mitchell(distance):
+    """Return the cubic of Mitchell & Netravali (1988, Computer Graphics 22, 221) with B = C = 1 / 3.
+
+    It is a third of the cubic B-spline and two thirds of the cubic through the samples (Catmull-Rom). The
+    second moment of its weights is 1 / 9 pixel2 at every phase: all stars of all frames are widened alike.
+    """
+    near = (7 * distance**3 - 12 * distance**2 + 16 / 3) / 6
+    far = (-7 / 3 * distance**3 + 12 * distance**2 - 20 * distance + 32 / 3) / 6
+    return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
+
+
+@inner
 def _mark_bad(signal, variance, quality, exclude, bad):
     """Set `bad` to 1 where a pixel must not be used, else 0."""
     for r in range(signal.shape[0]):
@@ -66,7 +84,7 @@ def _mark_bad(signal, variance, quality, exclude, bad):
             b[p] = 0 if fine else 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _positions(nodes_x, nodes_y, step, skip_x, row, window_y0, window_x0, holds_flux, qx, qy, jacobian):
     """Write input positions of one output row in 1 / PHASES pixel and the Jacobian of each cell."""
     width = qx.shape[0]
@@ -98,7 +116,7 @@ def _positions(nodes_x, nodes_y, step, skip_x, row, window_y0, window_x0, holds_
             jac[p] = area
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _one(signal, variance, quality, bad, table, qx, qy, max_excluded, clamp, clamping):
     """Return value, variance, quality and clean flag of one output pixel; for any surroundings.
 
@@ -143,7 +161,7 @@ def _one(signal, variance, quality, bad, table, qx, qy, max_excluded, clamp, cla
     return (floor if total < floor and clamping else total), noise, bits, dropped == F0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _run_length(qx, qy):
     """Return how many pixels from the first fall on consecutive input columns of one row."""
     column, row, breaks = qx[0] >> 10, qy[0] >> 10, 0
@@ -157,7 +175,7 @@ def _run_length(qx, qy):
     return n
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _weights(table, positions, weights, n):
     """Look up the six weights of each position; a run with one phase throughout needs one look."""
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
@@ -175,7 +193,7 @@ def _weights(table, positions, weights, n):
         w0[p], w1[p], w2[p], w3[p], w4[p], w5[p] = t[0], t[1], t[2], t[3], t[4], t[5]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _rows(signal, variance, column, row, wx, wy, total, noise, n):
     """Accumulate the six input rows of a run; see `_one` for the order of operations."""
     for p in range(n):
@@ -212,7 +230,7 @@ def _rows(signal, variance, column, row, wx, wy, total, noise, n):
             noise[p] += w[p] * w[p] * h
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _clamp(signal, column, row, clamp, total, noise, bits, lows, highs, n):
     """Lift values below the lowest of the central 4 x 4 inputs by more than the tolerance."""
     m = n + 3
@@ -239,7 +257,7 @@ def _clamp(signal, column, row, clamp, total, noise, bits, lows, highs, n):
         total[p] = floor if total[p] < floor else total[p]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _flags(quality, bad, column, row, bits, touched, columns_q, columns_b, n):
     """Write the OR of the central 4 x 4 quality values, and whether any of the 6 x 6 is bad."""
     m = n + 5

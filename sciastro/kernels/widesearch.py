@@ -8,6 +8,7 @@ radian] at `rho` from the axis, since ``r = 2 F tan(theta / 2)``.
 import numpy as np
 from numba import njit
 
+from sciastro.kernels.inner import inner
 from sciastro.kernels.quads import CELL, LOW, SIDES, UNIT, quad_code
 
 __all__ = ["find_wide"]
@@ -18,7 +19,7 @@ CURVED = 0.02  # error over the square of the distance, in half diagonals: the l
 BAIL = -15.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _alike(query, tolerance, codes, slot_start, hits):
     """Write the quads whose code is within `tolerance` of `query` to `hits`; return how many."""
     low, high = np.empty(4, np.int64), np.empty(4, np.int64)
@@ -42,7 +43,7 @@ def _alike(query, tolerance, codes, slot_start, hits):
     return n
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _stereographic(xyz, k, axes):
     """Return a star in the stereographic plane about the direction axes[2] as (-east) + i north [rad]."""
     depth = axes[2, 0] * xyz[k, 0] + axes[2, 1] * xyz[k, 1] + axes[2, 2] * xyz[k, 2]
@@ -51,7 +52,7 @@ def _stereographic(xyz, k, axes):
     return complex(-east, north) * (2.0 / (1.0 + depth)), depth
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _weigh_wide(
     q, mine, z, n, half_width, half_height, bend, sigma, share, low, high, quads, xyz, sky, place
 ):

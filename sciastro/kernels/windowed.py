@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from sciastro.kernels.background import rejected
+from sciastro.kernels.inner import inner
 from sciastro.kernels.order import select
 
 __all__ = ["COLUMNS", "NARROW", "WIDE", "measure_stars"]
@@ -21,7 +22,7 @@ SETTLED, UNSETTLED, LOST = 0, 1, 2  # ends of the search for a centroid
 NARROW, WIDE = 1.3, 1.7  # windows of the second moments, in widths of the point spread function
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _mesh_at(padded, y, x, iy, wy, ix, wx):
     """Return the interpolated mesh at one pixel (clamped to the image)."""
     y, x = min(max(y, 0), iy.size - 1), min(max(x, 0), ix.size - 1)
@@ -34,7 +35,7 @@ def _mesh_at(padded, y, x, iy, wy, ix, wx):
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _annulus_sky(image, quality, masks, cy, cx, plane, inner, outer, buffer):
     """Return the median of image minus the sky plane in an annulus, and how many pixels entered.
 
@@ -44,7 +45,7 @@ def _annulus_sky(image, quality, masks, cy, cx, plane, inner, outer, buffer):
     has_quality = quality.shape[0] > 1
     reach = int(np.ceil(outer))
     step = max(1, int(np.sqrt(np.pi * (outer * outer - inner * inner) / 200.0) + 0.5))
-    n = 0
+    n = np.int64(0)
     for y in range(cy - reach, cy + reach + 1, step):
         if y < 0 or y >= image.shape[0]:
             continue
@@ -67,13 +68,13 @@ def _annulus_sky(image, quality, masks, cy, cx, plane, inner, outer, buffer):
     median = select(buffer, n, n // 2)
     faint = select(buffer, n, int(0.1587 * n))  # -1 sigma of a Gaussian
     limit = median + 2.5 * (median - faint)
-    kept = 0
+    kept = np.int64(0)
     for i in range(n):
         if buffer[i] <= limit:
             buffer[kept] = buffer[i]
             kept += 1
     low = median - 2.5 * (median - faint)
-    n = 0
+    n = np.int64(0)
     for i in range(kept):
         if buffer[i] >= low:
             buffer[n] = buffer[i]
@@ -81,7 +82,7 @@ def _annulus_sky(image, quality, masks, cy, cx, plane, inner, outer, buffer):
     return select(buffer, n, n // 2), n
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _fill_stamp(image, quality, masks, variance, cy, cx, plane, sky, noise, stamp, power):
     """Cut out signal and variance about a pixel; return the share of pixels that were there."""
     has_quality, has_variance = quality.shape[0] > 1, variance.shape[0] > 1
@@ -111,7 +112,7 @@ def _fill_stamp(image, quality, masks, variance, cy, cx, plane, sky, noise, stam
     return good / total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _gauss(offset, sigma, radius, out):
     """Write exp(-(i - radius - offset)^2 / 2 sigma^2); return the range where it exceeds about 1e-3."""
     reach = 3.7 * sigma
@@ -123,7 +124,7 @@ def _gauss(offset, sigma, radius, out):
     return first, last + 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _windowed(stamp, dx, dy, sigma, gx, gy, out):
     """Write sums of w I, w I x, w I y, w I x2, w I y2, w I xy about (dx, dy) under a Gaussian window."""
     radius = stamp.shape[0] // 2
@@ -147,7 +148,7 @@ def _windowed(stamp, dx, dy, sigma, gx, gy, out):
         out[5] += gy[j] * s1 * v
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _window_errors(power, dx, dy, sigma, gx, gy):
     """Return sums of w2 V, w2 V x2 and w2 V y2 about (dx, dy)."""
     radius = power.shape[0] // 2
@@ -165,7 +166,7 @@ def _window_errors(power, dx, dy, sigma, gx, gy):
     return total, xx, yy
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _deconvolve(xx, yy, xy, sigma):
     """Return the star's second moments from windowed ones: C^-1 = M^-1 - W^-1 (product of two Gaussians)."""
     w = 1.0 / (sigma * sigma)
@@ -190,7 +191,7 @@ def _deconvolve(xx, yy, xy, sigma):
     return b / det, a / det, -c / det
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _aperture(stamp, power, dx, dy, radius_px):
     """Return sum, variance and area over a circle; border pixels are split into 5 x 5."""
     radius = stamp.shape[0] // 2
@@ -218,7 +219,7 @@ def _aperture(stamp, power, dx, dy, radius_px):
     return total, noise, area
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _core_bits(quality, cy, cx, radius):
     """Return the OR of the bits within `radius` pixels (squared distance)."""
     bits = np.uint16(0)
@@ -232,7 +233,7 @@ def _core_bits(quality, cy, cx, radius):
     return bits
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _sharpness(stamp):
     """Return the brightest pixel near the center, and the mean of its 4 neighbors over it (0: hot pixel)."""
     radius = stamp.shape[0] // 2
@@ -260,7 +261,7 @@ def _sky_plane(level, cy, cx, iy, wy, ix, wx):
     return plane
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _window_width(stamp, power, peak, noise, width):
     """Return the width (sigma, pixel) of the centroid's window, at least one pixel.
 
@@ -273,7 +274,7 @@ def _window_width(stamp, power, peak, noise, width):
     return max(np.sqrt(1.44 + (2.56 - 1.44) * beta / (beta + 4.0)) * width, 1.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _settle(stamp, dx, dy, window, factor, width, gx, gy, sums):
     """Move (dx, dy) to the windowed centroid; return it with SETTLED, UNSETTLED or LOST."""
     state = UNSETTLED
@@ -296,7 +297,7 @@ def _settle(stamp, dx, dy, window, factor, width, gx, gy, sums):
     return dx, dy, state
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _moments(stamp, dx, dy, sigma, gx, gy, sums):
     """Return the star's second moments xx, yy, xy, freed of a window of `sigma`; NaN without light."""
     _windowed(stamp, dx, dy, sigma, gx, gy, sums)
@@ -305,7 +306,7 @@ def _moments(stamp, dx, dy, sigma, gx, gy, sums):
     return _deconvolve(sums[3] / sums[0], sums[4] / sums[0], sums[5] / sums[0], sigma)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@inner
 def _fetch(image, quality, cy, cx, reach):
     """Touch every line of memory about a pixel, so that the processor waits for all of them at once."""
     y0, y1 = max(cy - reach, 0), min(cy + reach + 1, image.shape[0])

@@ -72,7 +72,7 @@ def test_the_stack_of_aligned_frames_is_the_stack_of_the_frames(night):
     np.testing.assert_allclose(by_frame["noise_correlation"], direct["noise_correlation"], rtol=0.002)
 
 
-@pytest.mark.parametrize("kernel", ["lanczos3", "bilinear"])
+@pytest.mark.parametrize("kernel", ["lanczos3", "mitchell", "bilinear"])
 @pytest.mark.parametrize("angle", [0.0, 0.03, np.pi - 0.01])
 @pytest.mark.parametrize("scale", [0.9, 1.0, 1.1])
 def test_noise_of_single_pixels_and_of_large_areas(kernel, angle, scale):

@@ -189,6 +189,20 @@ def test_a_file_that_shrinks_between_probe_and_read(tmp_path):
         rows(0, 50)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint16", "int32"])
+@pytest.mark.parametrize("chunk", [1, 1 << 19])
+def test_rows_into_a_wider_tile(tmp_path, monkeypatch, dtype, chunk):
+    image = np.random.default_rng(1).integers(0, 60000, (9, 7)).astype(dtype)
+    fits.PrimaryHDU(image).writeto(tmp_path / "a.fits")
+    monkeypatch.setattr("sciastro.io.fits.CHUNK", chunk)  # one row a time, or all
+    (found,) = probe(tmp_path / "a.fits")
+    tile = np.full((8, 12), 77, found.dtype)
+    open_rows(found).into(2, 8, tile[1:7, 3:10])
+    np.testing.assert_array_equal(tile[1:7, 3:10], image[2:8])
+    tile[1:7, 3:10] = 77
+    assert (tile == 77).all()
+
+
 def test_rows_out_of_the_image_are_refused(tmp_path):
     rows = open_rows(probe(plain(tmp_path, np.zeros((5, 5), np.uint16)))[0])
     assert rows(2, 2).shape == (0, 5)

@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 
 from sciastro.io.fitswrite import BATCH, CHUNK, can_stream, checksum_text, stream_hdus
-from sciastro.kernels.byteorder import swap_in_place, swap_pairs, swap_words
+from sciastro.kernels.byteorder import swap_in_place, swap_pairs, swap_rows, swap_words, swap_words_in_place
 
 
 def hdus(shape, seed=1):
@@ -89,6 +89,8 @@ def test_kernels_against_numpy(n):
     target = np.empty_like(words)
     assert swap_words(words, target) == words.sum(dtype=np.uint64)
     np.testing.assert_array_equal(target, words.byteswap())
+    swap_words_in_place(target)
+    np.testing.assert_array_equal(target, words)
     for flip in (0, 0x8000):
         target = np.zeros(n + n % 2, np.uint16)
         total = swap_pairs(pairs, target[:n], flip)
@@ -97,3 +99,11 @@ def test_kernels_against_numpy(n):
         back = target[:n].copy()
         swap_in_place(back, np.uint16(flip))
         np.testing.assert_array_equal(back, pairs)
+
+
+def test_swapped_rows_of_a_wider_plane():
+    words = np.arange(1, 13, dtype=np.uint32)
+    plane = np.zeros((4, 6), np.uint32)
+    swap_rows(words, 4, plane.reshape(-1)[7:], 6)  # from row 1, column 1 on
+    np.testing.assert_array_equal(plane[1:, 1:5], words.byteswap().reshape(3, 4))
+    assert not plane[0].any() and not plane[:, 0].any() and not plane[:, 5].any()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from sciastro.kernels.warp import PHASES, warp, warp_table
+from sciastro.kernels.warp import KERNELS, PHASES, warp, warp_table
 
 HOT, DEAD, SATURATED, NO_DATA, EDGE = 1 << 11, 1 << 10, 2, 1 << 13, 1 << 9
 EXCLUDE = 1 | HOT | DEAD | NO_DATA
@@ -75,12 +75,23 @@ def scene(rng, shape=(40, 52)):
     return signal, variance, quality
 
 
-@pytest.mark.parametrize("kernel", ["lanczos3", "bilinear", "nearest"])
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_table_sums_to_one_and_is_a_delta_on_pixels(kernel):
     table = warp_table(kernel)
     assert table.shape == (PHASES, 6)
     np.testing.assert_allclose(table.sum(axis=1, dtype=float), 1.0, atol=2e-7)
-    np.testing.assert_array_equal(table[0], [0, 0, 1, 0, 0, 0])
+    if kernel != "mitchell":
+        np.testing.assert_array_equal(table[0], [0, 0, 1, 0, 0, 0])
+
+
+def test_mitchell_smooths_every_phase_alike():
+    # By hand at phase 0: (6 - 2 B) / 6 = 16 / 18 in the middle, B / 6 = 1 / 18 beside it; the second moment
+    # of the cubic B-spline is 1 / 3 and that of the cubic through the samples 0, so a third of 1 / 3.
+    table = warp_table("mitchell").astype(float)
+    np.testing.assert_allclose(table[0], np.array([0, 1, 16, 1, 0, 0]) / 18, atol=1e-7)
+    distance = np.arange(PHASES)[:, None] / PHASES - np.arange(-2, 4)
+    np.testing.assert_allclose((table * distance).sum(axis=1), 0.0, atol=1e-6)
+    np.testing.assert_allclose((table * distance**2).sum(axis=1), 1 / 9, atol=1e-6)
 
 
 def test_lanczos_weights_at_half_a_pixel():
@@ -90,11 +101,11 @@ def test_lanczos_weights_at_half_a_pixel():
 
 
 def test_unknown_kernel():
-    with pytest.raises(ValueError, match="use lanczos3, bilinear or nearest"):
+    with pytest.raises(ValueError, match="use lanczos3, mitchell, bilinear, nearest"):
         warp_table("cubic")
 
 
-@pytest.mark.parametrize("kernel", ["lanczos3", "bilinear", "nearest"])
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("angle, scale", [(0.0, 1.0), (0.7, 1.0), (8.0, 1.1), (60.0, 0.95)])
 def test_same_as_slow_twin(kernel, angle, scale):
     rng = np.random.default_rng(7)
