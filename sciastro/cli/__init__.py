@@ -8,6 +8,7 @@ import typer
 from sciastro.cli import (
     annotate,
     catalog,
+    color,
     config,
     demo,
     doctor,
@@ -40,6 +41,7 @@ app.command("reduce")(reduce.reduce)
 app.command("select")(select.select)
 app.command("solve")(solve.solve)
 app.command("movers")(movers.movers)
+app.command("color")(color.color)
 app.command("photometry")(photometry.photometry)
 # A negative declination is no option.
 app.command("catalog", context_settings={"ignore_unknown_options": True})(catalog.catalog)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sciastro.cli.arguments import Memory, Offline, catalog_name
+from sciastro.cli.color import APPLY_HELP, FILTERS_HELP, SENSOR_HELP, WHITE_HELP, color_settings
 
 __all__ = ["reduce"]
 
@@ -93,6 +94,10 @@ def reduce(
             help="Also write each calibrated image in a physical unit (erg: per angstrom).",
         ),
     ] = None,
+    white_reference: Annotated[str | None, typer.Option(metavar="NAME|B-V|FILE", help=WHITE_HELP)] = None,
+    sensor: Annotated[str | None, typer.Option(metavar="NAME|FILE", help=SENSOR_HELP)] = None,
+    filters: Annotated[str | None, typer.Option(metavar="CURVES", help=FILTERS_HELP)] = None,
+    apply_color: Annotated[bool, typer.Option("--apply-color", help=APPLY_HELP)] = False,
     keep: Annotated[
         str,
         typer.Option(
@@ -128,13 +133,14 @@ def reduce(
 
     form = [] if distortion is None else [f"solve.distortion={distortion.lower()}"]
     form += [] if bunit is None else [f"photometry.units.bunit={bunit}"]
+    colors = color_settings(white_reference, sensor, filters, apply_color)
     with guarded(resumable=True), offline_if(offline):
         with output_errors(out):  # even looking may be forbidden
             own = out / "recipe.toml" if add and (out / "recipe.toml").is_file() else None
         request = RunRequest(
             session=session,
             out=out,
-            recipe=load_recipe(recipe or own, [*(set_ or []), *form]),
+            recipe=load_recipe(recipe or own, [*(set_ or []), *form, *colors]),
             until=until,
             resume=resume,
             add=add,

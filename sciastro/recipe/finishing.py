@@ -17,6 +17,7 @@ from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import center, footprint_radius, parity, pixel_scale, rotation, wcs_to_text
 from sciastro.errors import HeaderError
 from sciastro.integrate.coherence import at_random
+from sciastro.io.coloredproducts import colored_name, write_colored
 from sciastro.io.contexts import write_context
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_image_product
@@ -284,6 +285,12 @@ def write_band(
         folder / f"{stem}.fits", arrays.image, arrays.variance, arrays.quality, arrays.coverage,
         wcs=sky, facts=facts, autocorrelation=stacked.autocorrelation,
     )  # fmt: skip
+    if finished is not None and finished.gains is not None and recipe.of(ColorOptions).apply:
+        path, at = folder / f"{stem}.fits", finished.color_index
+        write_colored(
+            path, path.with_name(colored_name(path)), finished.gains.gains[at], finished.gains.errors[at],
+            finished.gains.white_name,
+        )  # fmt: skip
     if arrays.causes.size:
         write_maps(folder / f"{stem}_rejection.fits", arrays, wcs=sky, facts=facts)
     if arrays.context.size:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from sciastro.render.compose import ComposeOptions, compose, picture_recipe
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["render_set"]
+__all__ = ["render_set", "write_picture"]
 
 log = logging.getLogger(__name__)
 
@@ -46,29 +47,37 @@ def render_set(
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{stacked[0].stem}.png"
     try:
-        picture = compose(
-            flatten(ds, options=recipe.of(BackgroundOptions)), options=recipe.of(ComposeOptions)
+        write_picture(
+            ds, folder / name, recipe, title=stacked[0].target, top_down=stacked[0].top_down, binned=step
         )
     except SciastroError as error:
         context.warn(f"{stacked[0].stem}: no picture: {error}")
         return []
+    return [f"renders/{name}"]
+
+
+def write_picture(
+    ds: "xr.Dataset", path: Path, recipe: Recipe, *, title: str, top_down: bool, binned: int = 1
+) -> None:
+    """Compose bands of an image into a picture and write it, with its recipe beside it.
+
+    Raises
+    ------
+    SciastroError
+        If the bands make no picture, or it cannot be written.
+    """
+    picture = compose(flatten(ds, options=recipe.of(BackgroundOptions)), options=recipe.of(ComposeOptions))
     turned = {}
-    if stacked[0].top_down:  # else the sky would be shown mirrored, and a phone's landscape above it
+    if top_down:  # else the sky would be shown mirrored, and a phone's landscape above it
         picture = picture.isel(y=slice(None, None, -1))
         turned = {"orientation": "row 0 is the top; y of the image grows downward, as the frames were stored"}
     how: Mapping[str, object] = {
         **picture_recipe(picture),
         **turned,
-        "binned": step,
-        "bands": [one.band for one in stacked],
+        "binned": binned,
+        "bands": [str(band) for band in ds["band"].values],
     }
-    write_png(
-        folder / name,
-        picture,
-        recipe=how,
-        text={"Title": stacked[0].target, "Software": "sciastro"},
-    )
-    return [f"renders/{name}"]
+    write_png(path, picture, recipe=how, text={"Title": title, "Software": "sciastro"})
 
 
 def _picture_input(stacked: Sequence[Stacked], finished: Sequence[Finished], step: int) -> "xr.Dataset":

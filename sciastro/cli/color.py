@@ -1,0 +1,74 @@
+"""``sciastro color``: the colors of a finished run, calibrated again with other choices."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sciastro.cli.arguments import catalog_name
+
+__all__ = ["color"]
+
+
+def color_settings(
+    white_reference: str | None, sensor: str | None, filters: str | None, apply_color: bool
+) -> list[str]:
+    """Return the options of color calibration as ``step.option=value``."""
+    told = {"white": white_reference, "sensor": sensor, "filters": filters}
+    settings = [f"photometry.color.{name}={value}" for name, value in told.items() if value is not None]
+    return settings + (["photometry.color.apply=true"] if apply_color else [])
+
+
+WHITE_HELP = "What shall look white: G2V, spiral, Vega, flat, the B-V of a star, or a file with a spectrum."
+SENSOR_HELP = "Response of the sensor: cmos, ccd, bayer, or a file (FILE#COLUMN)."
+FILTERS_HELP = "Curves of filters: dichroic, or R=FILE,G=FILE#COLUMN,Ha=656.3/7; others lie before all bands."
+APPLY_HELP = "Also write the products times their gains, as PRODUCT_color.fits."
+
+
+def color(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", file_okay=False)],
+    white_reference: Annotated[str | None, typer.Option(metavar="NAME|B-V|FILE", help=WHITE_HELP)] = None,
+    sensor: Annotated[str | None, typer.Option(metavar="NAME|FILE", help=SENSOR_HELP)] = None,
+    filters: Annotated[str | None, typer.Option(metavar="CURVES", help=FILTERS_HELP)] = None,
+    spectra: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Gaia XP spectra of the stars, by source_id.")
+    ] = None,
+    catalog: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="Stars: embedded, gaia-dr3, ..., or your own file."),
+    ] = "embedded",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="STEP.OPTION=VALUE", help="Change one option; repeatable."),
+    ] = None,
+    apply_color: Annotated[bool, typer.Option("--apply-color", help=APPLY_HELP)] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing over the network.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON with the records.")] = False,
+) -> None:
+    """Calibrate the colors of a finished run again and make its pictures anew; the products stay."""
+    import json
+
+    from sciastro.cli.common import console, guarded, offline_if
+    from sciastro.recipe.recolor import recolor_run
+
+    with guarded(), offline_if(offline):
+        settings = color_settings(white_reference, sensor, filters, apply_color)
+        settings += [f"photometry.color.spectra={spectra}"] if spectra else []
+        chosen = catalog_name(catalog) or "embedded"
+        done = recolor_run(out, [*settings, *(set_ or [])], catalog=chosen)
+        for one in done:
+            line = json.dumps(one.record) if as_json else _words(one.record, one.picture)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            for name in () if as_json else one.files:
+                console.print(f"  {out / name}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _words(record: dict[str, object], picture: str) -> str:
+    bands, gains, errors = (list(record[name]) for name in ("bands", "gains", "errors"))  # type: ignore[call-overload]
+    told = ", ".join(
+        f"{band} {gain:.4f} +- {err:.4f}" for band, gain, err in zip(bands, gains, errors, strict=True)
+    )
+    return (
+        f"{record['target']}: {told}; white: {record['white_name']}; {record['method']}, {record['stage']}, "
+        f"{record['n_stars']} stars; {picture}"
+    )
