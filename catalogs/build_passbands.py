@@ -106,7 +106,7 @@ def measured(folders: dict[str, Path]) -> None:
     for group, (bands, citation) in SYSTEMS.items():
         for band in bands:
             table = Table.read(filters / f"{group}-{band}.ecsv")
-            wavelength, response = np.asarray(table["wavelength"]) / 10, np.asarray(table["response"])
+            wavelength, response = table["wavelength"].quantity.to_value("nm"), np.asarray(table["response"])
             if group == "bessell":  # defined for energy: photon counters need R / wavelength
                 response = response / wavelength
                 response = response / response.max()
