@@ -231,7 +231,7 @@ def _in_nm(table: "Table", column: str, path: Path) -> tuple[Floats, str]:
         factor, name = next((to for low, high, *to in _BY_SIZE if low <= middle < high), (0.0, ""))
         note = f"{path.name}: no unit of wavelength, {name} by its size"
     nm = values * factor
-    if not factor or not np.isfinite(nm).any() or np.nanmin(nm) < 50 or np.nanmax(nm) > 50_000:
+    if not factor or not np.isfinite(nm).any() or np.nanmin(nm) < 1 or not 100 < np.nanmedian(nm) < 50_000:
         said = f" {told}" if told else ""
         raise FileError(
             f"has wavelengths of {np.nanmin(values):g} to {np.nanmax(values):g}{said}.", where=str(path),
