@@ -171,11 +171,28 @@ def _photometry(header: fits.Header, facts: ProductFacts) -> None:
         ("EXTAIRM", "airmass", "airmass that MAGZP holds at"),
     ):
         put(header, keyword, fit.get(name), comment)
-    if fit.get("spatial"):
-        put(header, "ZPDEGREE", fit["spatial"], "degree of the zero point over the field")
+    _field_term(header, fit)
     put(header, "DEPTH5", facts.depth, "[mag] 5-sigma limit for point sources")
     put(header, "COLGAIN", facts.color_gain, "factor of this band in a picture, not applied")
     put(header, "COLGERR", facts.color_gain_err, "standard error of COLGAIN")
+
+
+def _field_term(header: fits.Header, fit: Mapping[str, Any]) -> None:
+    """Write how the zero point changes over the field: Legendre products of scaled positions."""
+    place = fit.get("place")
+    if not fit.get("spatial") or not place:
+        return
+    put(header, "ZPDEGREE", fit["spatial"], "degree of the zero point over the field")
+    for axis, k in (("X", 0), ("Y", 1)):
+        put(header, f"ZPFCEN{axis}", place["center"][k], "[pixel] from 0; u = (x - ZPFCEN) / ZPFHAL")
+        put(header, f"ZPFHAL{axis}", place["half"][k], "[pixel]")
+        put(header, f"ZPFLOW{axis}", place["low"][k], "least of u or v; beyond, the border counts")
+        put(header, f"ZPFHIG{axis}", place["high"][k], "largest of u or v")
+    terms = [name for name in fit["terms"] if name not in ("zeropoint", "color", "airmass")]
+    values = dict(zip(fit["terms"], fit["coefficients"], strict=True))
+    for k, name in enumerate(terms):
+        put(header, f"ZPFC{k + 1}", values[name], f"[mag] of the Legendre product {name}, less ZPFM{k + 1}")
+        put(header, f"ZPFM{k + 1}", place["means"][k], f"mean of {name} over the stars")
 
 
 def fact_cards(facts: ProductFacts) -> fits.Header:

@@ -1,8 +1,8 @@
 """A zero point that differs over the field: Legendre polynomials of position, of the degree that holds.
 
 The degree is found by cross-validation: stars are left out in ten parts, predicted by the fit of the others,
-and a higher degree is taken only where its predictions are better by more than twice the standard error of
-the gain. Every polynomial has the mean 0 over the stars, so the zero point stays that of their mean.
+and a higher degree is taken only where its predictions are better by more than the standard error of the
+gain. Every polynomial has the mean 0 over the stars, so the zero point stays that of their mean.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 PARTS = 10
 STARS_PER_TERM = 8
 MOST = 3  # highest degree
-_PROOF = 2.0  # standard errors by which a higher degree must predict better
+_PROOF = 1.0  # standard errors by which a higher degree must predict better
 _LARGEST = 9.0  # square of a normalized residual beyond which a star tells no more (3 sigma)
 
 

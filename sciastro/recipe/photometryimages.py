@@ -165,6 +165,8 @@ def _with_header(target: Target, path: Path, given: Given) -> Target:
             "err_empirical": "MAGZPEMP", "kind": "MAGTYPE", "extinction": "EXTCOEF",
             "airmass": "EXTAIRM", "spatial": "ZPDEGREE"}  # fmt: skip
     zero = {name: header[key] for name, key in keys.items() if key in header}
+    if "ZPDEGREE" in header:
+        zero["field"] = {name: header[name] for name in header if name.startswith("ZPF")}
     if header.get("PRODUCT") == FLUX:  # back to electron / s, whose numbers are near 1
         factor = float(header["CALFAC"])
         target = replace(

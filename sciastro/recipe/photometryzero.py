@@ -3,17 +3,18 @@
 import math
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sciastro.astrometry.airmass import airmass
 from sciastro.core.wcs import center, footprint_radius
+from sciastro.photometry.fieldterm import Field
 from sciastro.photometry.magnitudes import LimitOptions, add_brightness, add_limits
 from sciastro.photometry.matching import Matches, match_catalog
 from sciastro.photometry.sources import source_table
 from sciastro.photometry.steps import BandCalibration, calibrate_bands, published
-from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions
+from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, field_names, matrix
 from sciastro.recipe.catalogs import CatalogWarning, cone
 from sciastro.recipe.photometryimages import Target
 
@@ -71,11 +72,6 @@ def zeropoint_of(
         matches = _matches(found, stars)
         fit = BandCalibration(zeropoint=zero, reason="", matches=matches)
         notes = [*_fallen(stars), *_told(zero, options)]
-        if target.zeropoint.get("spatial"):
-            notes.append(
-                "the zero point of the header is that of the mean star: how it changes over the field is not "
-                "in the header; fit it again with --zeropoint catalog"
-            )
         return Zeroed(fit=fit, stars=stars, notes=notes)
     if options.zeropoint == "header":
         lacks = f"the file names none in {options.system}" if other else "the file names none"
@@ -95,18 +91,48 @@ def _from_header(target: Target) -> ZeroPoint:
     unknown = float("nan")
     err = float(facts.get("err", unknown))
     slope = float(np.nan_to_num(facts.get("color_term_err", 0.0)))
+    over_field = _field_of_header(facts) or {"covariance": ((err**2, 0.0), (0.0, slope**2))}
     return ZeroPoint(
         mag=float(facts["mag"]), err=err, color_term=float(facts.get("color_term", 0.0)),
         color_term_err=float(facts.get("color_term_err", unknown)),
-        covariance=((err**2, 0.0), (0.0, slope**2)), scatter=float(facts.get("scatter", unknown)),
+        scatter=float(facts.get("scatter", unknown)),
         rms=unknown, chi2=unknown, n_stars=int(facts.get("n_stars", 0)), n_rejected=0,
         system=str(facts.get("system", "")), catalog=str(facts.get("catalog", "")),
         color_name=str(facts.get("color_name", "")),
         color_reference=float(facts.get("color_reference", unknown)), note="from the header of the file",
         err_empirical=float(facts.get("err_empirical", unknown)), kind=str(facts.get("kind", "")),
         extinction=float(facts.get("extinction", unknown)), airmass=float(facts.get("airmass", unknown)),
-        used=np.empty(0, bool),
+        used=np.empty(0, bool), **over_field,
     )  # fmt: skip
+
+
+def _field_of_header(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return terms, coefficients and place of a zero point that changes over the field."""
+    cards = facts.get("field")
+    if not facts.get("spatial") or not cards:
+        return {}
+    degree = int(facts["spatial"])
+    names = field_names(degree)
+    try:
+        pairs = {
+            key: (float(cards[f"ZPF{word}X"]), float(cards[f"ZPF{word}Y"]))
+            for key, word in (("center", "CEN"), ("half", "HAL"), ("low", "LOW"), ("high", "HIG"))
+        }
+        values, means = (
+            tuple(float(cards[f"ZPF{letter}{k}"]) for k in range(1, len(names) + 1)) for letter in "CM"
+        )
+    except KeyError:
+        return {}
+    count = 2 + len(names)
+    covariance = np.zeros((count, count))
+    covariance[0, 0] = float(facts.get("err", 0.0)) ** 2
+    covariance[1, 1] = float(np.nan_to_num(facts.get("color_term_err", 0.0))) ** 2
+    return {
+        "spatial": degree, "spatial_note": "from the header of the file; errors of its terms are unknown",
+        "terms": ("zeropoint", "color", *names), "place": Field(**pairs, means=means),
+        "coefficients": (float(facts["mag"]), float(facts.get("color_term", 0.0)), *values),
+        "covariance": matrix(covariance),
+    }  # fmt: skip
 
 
 def _stars(target: Target, options: "PhotometryOptions") -> "QTable":

@@ -9,10 +9,11 @@ from astropy.table import QTable
 
 from sciastro.core.wcs import tan_wcs
 from sciastro.errors import OptionError
+from sciastro.io.products import ProductFacts, write_image_product
 from sciastro.io.reference import cone
 from sciastro.photometry.flags import SourceFlag
 from sciastro.recipe.photometry import PhotometryOptions, measure_target
-from sciastro.recipe.photometryimages import Target
+from sciastro.recipe.photometryimages import Given, Target, read_targets
 from sciastro.recipe.photometryplaces import gather
 
 SHAPE = (300, 340)
@@ -112,6 +113,25 @@ def test_the_zero_point_of_a_header_takes_colors_from_the_catalog(target):
     )
     assert lost.zeropoint is None
     assert "the file names none in SDSS r; magnitudes are instrumental" in lost.notes[-1]
+
+
+def test_the_field_term_goes_through_the_header(target, tmp_path):
+    fitted = measure_target(target, options=replace(OPTIONS, spatial="2"))
+    assert fitted.zeropoint.spatial == 2
+    facts = ProductFacts(
+        target="M 35", band="V", zeropoint=fitted.zeropoint.as_dict(), date_average=target.time, exposure=10.0
+    )
+    path = write_image_product(
+        tmp_path / "m35.fits", target.image, target.variance, target.quality, np.ones(SHAPE, "float32"),
+        wcs=target.wcs, facts=facts,
+    )  # fmt: skip
+    (read,) = read_targets(path, Given())
+    again = measure_target(read, options=PhotometryOptions(scintillation=0.0))
+    assert again.zeropoint.terms == fitted.zeropoint.terms
+    np.testing.assert_allclose(again.zeropoint.coefficients, fitted.zeropoint.coefficients)
+    both = np.isfinite(again.table["mag"].value) & np.isfinite(fitted.table["mag"].value)
+    assert both.sum() > 50
+    np.testing.assert_allclose(again.table["mag"].value[both], fitted.table["mag"].value[both], atol=2e-5)
 
 
 @pytest.mark.parametrize(
