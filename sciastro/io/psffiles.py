@@ -25,6 +25,7 @@ __all__ = ["SAMPLES", "read_psf_tables", "write_psf_tables", "write_residual"]
 
 Floats = npt.NDArray[np.float64]
 
+LONG = 30  # characters beside which a comment still fits
 SAMPLES = 4  # per pixel, of STDPSF
 _CARDS = {
     "step": ("PSFSTEP", "nodes per pixel of TABLES"),
@@ -74,7 +75,8 @@ def write_psf_tables(
         if isinstance(value, float) and not np.isfinite(value):
             continue
         if value is not None:
-            own.header[key] = (ascii_text(value) if isinstance(value, str) else value, comment)
+            text = isinstance(value, str)
+            own.header[key] = ascii_text(value) if text and len(value) > LONG else (value, comment)
     places = fits.BinTableHDU.from_columns(
         [
             fits.Column(name=name, format="D", unit="pixel", array=np.asarray(stars, np.float64)[:, k])

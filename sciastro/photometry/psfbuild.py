@@ -331,18 +331,18 @@ def _score(model: PsfModel, cut: Cutouts) -> Floats:
 
 
 def choose_order(model: PsfModel, cut: Cutouts, most: int, inside: float) -> int:
-    """Return the lowest order whose fit to held-out stars is as good as the best, within its error."""
+    """Return the lowest order whose fit to held-out stars is nearly as good as the best."""
     top = largest_order(int(0.75 * cut.x.size), most)
     if top <= 0:
         return max(top, 0)
     held = np.arange(cut.x.size) % 4 == 3
     scores = [_score(improve(model, cut.take(~held), k, inside), cut.take(held)) for k in range(top + 1)]
-    best = int(
-        np.argmin([np.median(score) + np.mean(np.minimum(score, 5 * np.median(score))) for score in scores])
-    )
+    limit = 5 * float(np.median(scores[-1]))  # a star that fits badly with all of them decides nothing
+    capped = [np.minimum(score, limit) for score in scores]
+    best = int(np.argmin([np.mean(score) for score in capped]))
     for k in range(best):
-        change = scores[k] - scores[best]
-        if np.mean(change) < np.std(change) / np.sqrt(change.size):
+        change = capped[k] - capped[best]
+        if np.mean(change) < 0.3 * np.std(change) / np.sqrt(change.size):
             return k
     return best
 
