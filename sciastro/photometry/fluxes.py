@@ -24,6 +24,7 @@ __all__ = [
     "aperture_of",
     "fluxes",
     "less_own_light",
+    "sampling_floor",
     "mark_neighbors",
     "shape_flags",
 ]
@@ -32,7 +33,8 @@ Floats = npt.NDArray[np.float64]
 
 _MAG_PER_NEPER = 2.5 / np.log(10)  # sigma_m = 1.0857 sigma_F / F
 _WIDE, _NARROW, _LONG = 1.4, 0.6, 0.75  # widths of the stars, eccentricity: beyond is no star
-_TELLS = 0.3  # light of neighbors over the error of the flux that is flagged
+_SAMPLED, _RESAMPLED = 3e-4, 8e-4  # see `sampling_floor`
+_TELLS = 0.1  # light of neighbors over the error of the flux that is flagged
 _SURE = 20.0  # S/N from which widths are good enough to tell
 
 
@@ -61,9 +63,9 @@ class Aperture:
         """Return the correction at positions [pixel]; 1 where it is unknown."""
         return np.ones(len(x)) if self.growth is None else self.growth.at(x, y)
 
-    def relative(self, fwhm: float, others: Relative) -> Relative:
-        """Return `others` with the scatter of this aperture, for stars of `fwhm` [pixel]."""
-        measured = 0.0 if self.growth is None else self.growth.scatter
+    def relative(self, fwhm: float, others: Relative, floor: float = 0.0) -> Relative:
+        """Return `others` with this aperture's scatter, `floor` at least, for stars of `fwhm` [pixel]."""
+        measured = max(0.0 if self.growth is None else self.growth.scatter, floor)
         # What the pixels do is in the measured scatter already.
         beyond = max(pixel_scatter(float(fwhm), float(self.radius)) ** 2 - measured**2, 0.0)
         return Relative(
@@ -163,6 +165,15 @@ def _flags(
     ):
         flags[where] |= np.uint32(flag)
     return flags
+
+
+def sampling_floor(plane: Plane) -> float:
+    """Return the relative scatter of fluxes that sampling alone makes, at least, whatever the noise.
+
+    Found on images without noise (FWHM 2.7 to 3.3 pixel, radius 1.25 FWHM): where in its pixel a star lies
+    changes its flux by 0.03 %, and by 0.08 % once 4 to 6 frames were resampled onto one grid.
+    """
+    return _RESAMPLED if abs(plane.correlation - 1) > 1e-3 else _SAMPLED
 
 
 def shape_flags(fwhm: Floats, eccentricity: Floats, snr: Floats, width: float) -> npt.NDArray[np.uint32]:
@@ -279,7 +290,7 @@ def add_apertures(
     x, y = (np.asarray(table[name].value, dtype=np.float64) for name in ("x", "y"))
     for number, aperture in enumerate(apertures, start=1):
         end = "" if number == 1 else f"_{number}"
-        own = aperture.relative(fwhm, relative)
+        own = aperture.relative(fwhm, relative, sampling_floor(plane))
         found = fluxes(plane, x, y, sky, aperture, own, least_snr)
         table[f"flux{end}"], table[f"flux_err{end}"] = found.flux * unit, found.err * unit
         table[f"mag_inst{end}"], table[f"mag_inst_err{end}"] = found.mag * u.mag, found.mag_err * u.mag
