@@ -11,7 +11,7 @@ Gains are for the picture only; nothing measured is multiplied by them.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from sciastro.core.options import Options, option
 from sciastro.errors import OptionError
 from sciastro.photometry.bandpass import load
+from sciastro.photometry.colormatrix import solve_matrix, srgb_of
 from sciastro.photometry.colorstages import STAGES, Choice, Problem, choose
 from sciastro.photometry.locus import bp_rp_from, color_of, locus_photons, locus_spectrum
 from sciastro.photometry.response import Response, photons_of
@@ -41,6 +42,8 @@ Floats = npt.NDArray[np.float64]
 
 _HC_OVER_K = 1.438776877e7  # nm K
 _CENTERS = ("center_red", "center_green", "center_blue")
+
+MATRIX_SNR, MATRIX_COLORS = 30.0, 0.5  # least S/N of stars in each band and spread of BP-RP [mag]
 
 MODEL_ERRORS = {"spectra": 0.005, "locus": 0.010, "empirical": 0.010, "blackbody": 0.05}
 """What a method itself may be off in a gain [1]: not in `ColorCalibration.covariance`."""
@@ -384,10 +387,38 @@ def solve_gains(
     )
     shared = np.asarray(common, dtype=np.float64) if len(common) else np.zeros(len(bands))
     calibration = _calibration(choice, problem, method, tuple(bands), white, shared)
+    if options.matrix == "auto":
+        calibration = _with_matrix(calibration, problem, stars.part(usable), choice.fit.used)
     return ColorFit(
         calibration=calibration, star=np.flatnonzero(usable), residuals=1.0857 * choice.fit.residuals,
         used=choice.fit.used, color=problem.color,
     ), ""  # fmt: skip
+
+
+def _with_matrix(
+    calibration: ColorCalibration, problem: Problem, stars: ColorStars, used: npt.NDArray[np.bool_]
+) -> ColorCalibration:
+    """Return the calibration with the matrix that left-out stars ask for, if they do."""
+    if problem.photons is None or problem.white_photons is None or len(calibration.bands) != 3:
+        return replace(calibration, note=_and(calibration.note, "a matrix needs spectra and three bands"))
+    # Noise of colors would be taken for a reason to blend the channels: bright stars only, of many colors.
+    bright = used & (stars.flux > MATRIX_SNR * stars.flux_err).all(axis=1)
+    hue = problem.color[bright]
+    wide = len(hue) > 1 and float(np.ptp(np.percentile(hue, [5, 95]))) >= MATRIX_COLORS
+    target = srgb_of(problem.photons[bright], problem.white_photons)
+    found = solve_matrix(stars.flux[bright], np.array(calibration.gains), target) if wide else None
+    if found is None:
+        few = "too few bright stars of different colors for a matrix"
+        return replace(calibration, note=_and(calibration.note, few))
+    told = "" if found.matrix is not None else "left-out stars are not foretold better by a matrix"
+    return replace(
+        calibration, matrix=found.matrix, matrix_scores=(found.before, found.after),
+        note=_and(calibration.note, told),
+    )  # fmt: skip
+
+
+def _and(*texts: str) -> str:
+    return "; ".join(text for text in texts if text)
 
 
 def _count(n: int) -> str:

@@ -27,7 +27,7 @@ from sciastro.recipe.catalogs import cone
 from sciastro.recipe.colorcurves import Site, check_color
 from sciastro.recipe.movers import read_summary
 from sciastro.recipe.plan import Recipe, load_recipe
-from sciastro.recipe.rendering import write_picture
+from sciastro.recipe.rendering import matrix_text, write_picture
 from sciastro.recipe.setcolor import SetColor, bands_of_picture, set_color, write_color
 from sciastro.recipe.summary import clean
 from sciastro.render.color import sky_level
@@ -189,7 +189,9 @@ def _with_gains(ds: "xr.Dataset", found: SetColor, options: ColorOptions) -> "xr
             if band in calibration.bands:
                 at = calibration.bands.index(band)
                 gain[k], err[k] = calibration.gains[at], calibration.errors[at]
-    return ds.assign(color_gain=labeled(v.COLOR_GAIN, gain), color_gain_err=labeled(v.COLOR_GAIN_ERR, err))
+    out = ds.assign(color_gain=labeled(v.COLOR_GAIN, gain), color_gain_err=labeled(v.COLOR_GAIN_ERR, err))
+    out["color_gain"].attrs["matrix"] = matrix_text(calibration) if np.isfinite(gain).any() else ""
+    return out
 
 
 def _picture(out: Path, stem: str, ds: "xr.Dataset", recipe: Recipe) -> str:

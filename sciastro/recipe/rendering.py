@@ -1,5 +1,6 @@
 """Pictures: one per set of bands, from the linear image, with the recipe that made it beside it."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from sciastro.core import vocabulary as v
 from sciastro.core.vocabulary import labeled
 from sciastro.errors import SciastroError
 from sciastro.io.raster import write_png
+from sciastro.photometry.color import ColorCalibration
 from sciastro.recipe.context import Context
 from sciastro.recipe.finishing import Finished
 from sciastro.recipe.plan import Recipe
@@ -21,7 +23,7 @@ from sciastro.render.compose import ComposeOptions, compose, picture_recipe
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["render_set", "write_picture"]
+__all__ = ["matrix_text", "render_set", "write_picture"]
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ def _picture_input(stacked: Sequence[Stacked], finished: Sequence[Finished], ste
         found = one.gains if one.in_picture else None
         gains.append(found.gains[one.color_index] if found is not None else np.nan)
         errors.append(found.errors[one.color_index] if found is not None else np.nan)
-    return xr.Dataset(
+    ds = xr.Dataset(
         {
             "image": labeled(v.IMAGE, planes("image")),
             "image_quality": labeled(v.IMAGE_QUALITY, planes("quality")),
@@ -101,6 +103,16 @@ def _picture_input(stacked: Sequence[Stacked], finished: Sequence[Finished], ste
         },
         coords={"band": [one.band for one in stacked]},
     )
+    shown = next((one.gains for one in finished if one.in_picture), None)
+    ds["color_gain"].attrs["matrix"] = matrix_text(shown)
+    return ds
+
+
+def matrix_text(calibration: ColorCalibration | None) -> str:
+    """Return the matrix of a calibration as JSON for the picture; empty without one."""
+    if calibration is None or calibration.matrix is None:
+        return ""
+    return json.dumps({"bands": calibration.bands, "matrix": calibration.matrix})
 
 
 def _binned(plane: np.ndarray, step: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from sciastro.recipe.positions import View, solution_plots
 from sciastro.recipe.session import Session
 from sciastro.recipe.stacking import Stacked
 from sciastro.report import figures
+from sciastro.report.colorfigure import color_residuals, trend_text
 from sciastro.report.page import render_page, write_page
 from sciastro.report.pictures import Picture, map_picture, picture_from_file
 from sciastro.report.plots import Plot
@@ -45,6 +46,7 @@ def write_report(
             plots += solution_plots(solution, key=str(number), view=_view(stacked.get(stem, ())))
     for stem, bands in stacked.items():
         plots += [_zeropoint(one, result) for one, result in zip(bands, finished.get(stem, ()), strict=False)]
+        plots.append(_colors(finished.get(stem, ()), stem, len(plots)))
     rows = sorted(summary["frames"], key=lambda row: (row["type"] != "light", str(row["path"])))
     page = render_page(
         {**summary, "frames": rows},
@@ -57,7 +59,13 @@ def write_report(
             for one in bands[:3]
             for name in ("coverage", "noise")
         ],
-        plan=[*diagnose(session, plan, recipe=recipe).lines(), "", *notes, *_placing(sets)],
+        plan=[
+            *diagnose(session, plan, recipe=recipe).lines(),
+            "",
+            *notes,
+            *_placing(sets),
+            *_color_lines(context),
+        ],
         recipe=recipe_text(recipe),
     )
     write_page(context.out / "report.html", page)
@@ -133,6 +141,53 @@ def _zeropoint(stacked: Stacked, result: Finished) -> Plot | None:
         color=truth.color[fit.star], used=zero.used,
         value=zero.mag, value_error=zero.err,
     )  # fmt: skip
+
+
+def _colors(finished: Sequence[Finished], stem: str, number: int) -> Plot | None:
+    """Return the residuals of the stars that calibrate the color of a set."""
+    found = next((one.color for one in finished if one.color is not None), None)
+    if found is None or found.stars is None or found.calibration is None:
+        return None
+    stars, calibration = found.stars, found.calibration
+    reference = str(stars.meta["reference_band"])
+    residuals = {
+        f"{name.removeprefix('residual_')} - {reference}": stars[name].value
+        for name in stars.colnames
+        if name.startswith("residual_")
+    }
+    along = [
+        (f"{calibration.color_name} [mag]", stars["color"].value),
+        ("catalog magnitude", stars["mag"].value),
+        ("x [pixel]", stars["x"].value),
+        ("y [pixel]", stars["y"].value),
+    ]
+    caption = (
+        f"Measured less modeled colors of {calibration.n_stars} stars ({calibration.n_left_out} left out, "
+        f"crosses); {calibration.method}, {calibration.stage}; white: {calibration.white_name}."
+    )
+    return color_residuals(
+        residuals, used=stars["used"], along=along, title=f"Color residuals {stem}"[:60], caption=caption,
+        key=str(number),
+    )  # fmt: skip
+
+
+def _color_lines(context: Context) -> Iterator[str]:
+    """Say the gains of each set, how they came about, and what the residuals still depend on."""
+    for row in context.colors:
+        if row.get("gains") is None:
+            continue
+        gains = ", ".join(
+            f"{band} {gain:.4f} +- {err:.4f}"
+            for band, gain, err in zip(row["bands"], row["gains"], row["errors"], strict=True)
+        )
+        yield f"{row['target']}: color gains {gains}; white: {row['white_name']}; in pictures only."
+        curves = ", ".join(f"{band} {name}" for band, name in row["curves"]["bands"].items())
+        scores = ", ".join(f"{stage} {score:.4f}" for stage, score in (row["scores"] or {}).items())
+        left = f"; left-out stars [mag]: {scores}" if scores else ""
+        yield f"{row['target']}: {row['method']}, {row['stage']}, {row['n_stars']} stars; {curves}{left}."
+        for ratio, trend in (row.get("trends") or {}).items():
+            if text := trend_text(trend):
+                yield f"{row['target']}: residuals of {ratio}: {text}."
 
 
 def _map(stacked: Stacked, kind: str) -> Picture | None:

@@ -25,7 +25,14 @@ from sciastro.recipe.summary import clean
 if TYPE_CHECKING:
     from astropy.table import QTable, Table
 
-__all__ = ["SetColor", "bands_of_picture", "color_record", "set_color", "write_color"]
+__all__ = [
+    "SetColor",
+    "bands_of_picture",
+    "color_record",
+    "color_trends",
+    "set_color",
+    "write_color",
+]
 
 TRIOS = (
     ("R", "G", "B"), ("r", "g", "B"), ("R", "V", "B"), ("Rc", "V", "Bj"), ("I", "V", "B"), ("i", "r", "g"),
@@ -144,7 +151,44 @@ def color_record(found: SetColor, options: ColorOptions) -> dict[str, Any]:
     row |= {name: value for name, value in calibration.as_dict().items() if name != "bands"}
     row["applied"] = "to pictures only; products hold electron / s" if found.shown(options) else "nowhere"
     row["sky"] = _sky(found, calibration)
+    row["trends"] = color_trends(found.stars) if found.stars is not None else {}
     return dict(clean(row))
+
+
+TRENDS = (
+    ("color", "per mag of color"),
+    ("mag", "per mag"),
+    ("x", "over the width"),
+    ("y", "over the height"),
+)
+
+
+def color_trends(stars: "QTable") -> dict[str, dict[str, dict[str, Any]]]:
+    """Return slopes of the residuals of the stars used, by ratio and quantity, with errors."""
+    used = np.asarray(stars["used"], dtype=bool)
+    reference = str(stars.meta["reference_band"])
+    out: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in (column for column in stars.colnames if column.startswith("residual_")):
+        y = np.asarray(stars[name].value, dtype=np.float64)
+        out[f"{name.removeprefix('residual_')} - {reference}"] = {
+            quantity: {**_slope(np.asarray(stars[quantity].value, float), y, used, quantity), "unit": unit}
+            for quantity, unit in TRENDS
+        }
+    return out
+
+
+def _slope(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], used: npt.NDArray[np.bool_], name: str
+) -> dict[str, float]:
+    good = used & np.isfinite(x) & np.isfinite(y)
+    if name in ("x", "y") and good.any():
+        x = x / max(float(np.ptp(x[good])), 1e-9)
+    if good.sum() < 5 or np.ptp(x[good]) <= 0:
+        return {"slope": float("nan"), "err": float("nan")}
+    design = np.column_stack([np.ones(good.sum()), x[good] - x[good].mean()])
+    left, *_ = np.linalg.lstsq(design, y[good], rcond=None)
+    scatter = float(np.sum((y[good] - design @ left) ** 2)) / (good.sum() - 2)
+    return {"slope": float(left[1]), "err": float(np.sqrt(scatter / np.sum(design[:, 1] ** 2)))}
 
 
 def _sky(found: SetColor, calibration: ColorCalibration) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def compose(ds: "xr.Dataset", *, options: ComposeOptions = DEFAULTS) -> "xr.Data
     rows, columns = _visible(ds, planes, index, options)
     planes = planes[:, rows, columns]
     recipe = _recipe_head(options, palette, rows, columns)
-    cube, light = _linear(planes, shown, palette, _gains(ds, index), options, recipe)
+    cube, light = _linear(planes, shown, palette, _gains(ds, index), options, recipe, _matrix(ds, shown))
     saturated = _saturated(ds, index, rows, columns)
     display = _stretched(cube, light, saturated, options, recipe)
     out = xr.Dataset(
@@ -211,6 +211,15 @@ def _gains(ds: "xr.Dataset", index: list[int]) -> npt.NDArray[np.float64] | None
     return gain if np.all(np.isfinite(gain) & (gain > 0)) else None
 
 
+def _matrix(ds: "xr.Dataset", shown: list[str]) -> npt.NDArray[np.float64] | None:
+    """Return the color matrix that the gains come with, for the bands shown; None without one."""
+    text = ds["color_gain"].attrs.get("matrix", "") if "color_gain" in ds else ""
+    told = json.loads(text) if text else {}
+    if not told or list(told["bands"]) != shown[:3] or len(shown) < 3:
+        return None
+    return np.array(told["matrix"], dtype=np.float64)
+
+
 def _saturated(
     ds: "xr.Dataset", index: list[int], rows: slice, columns: slice
 ) -> npt.NDArray[np.bool_] | None:
@@ -243,6 +252,7 @@ def _linear(
     gains: npt.NDArray[np.float64] | None,
     options: ComposeOptions,
     recipe: dict[str, Any],
+    matrix: npt.NDArray[np.float64] | None = None,
 ) -> tuple[Plane, Plane | None]:
     """Return the balanced linear picture (y, x, channel) with the sky at 0, and the luminance if any."""
     sky = [sky_level(plane) for plane in planes]
@@ -265,6 +275,9 @@ def _linear(
             "gain": [float(g) for g in gain] if gains is not None else [float(f) for f in factors],
         }
         cube *= factors.astype(np.float32)
+        if matrix is not None and gains is not None:
+            cube = np.asarray(cube @ matrix.T.astype(np.float32), dtype=np.float32)
+            recipe["white_balance"]["matrix"] = matrix.tolist()
         if not options.neutral_sky:  # give every channel the sky it had, as a color
             tint = np.array(
                 [

@@ -161,3 +161,37 @@ def test_the_scatter_matrix_is_found():
         pulls.append(fit.coefficients / np.sqrt(np.diag(fit.covariance)))
     assert np.mean(found, axis=0) == pytest.approx(true, rel=0.15)
     assert 0.75 < np.std(pulls) < 1.25
+
+
+def test_a_matrix_only_where_left_out_stars_ask_for_it():
+    truth = true_response("dichroic")
+    given, _ = stars(np.random.default_rng(4), 150, truth, snr=(100, 300), spread=0.003)
+    asked = ColorOptions(matrix="auto")
+    fit, _ = solve_gains(given, response=truth, options=asked)
+    found = fit.calibration
+    before, after = found.matrix_scores
+    assert found.matrix is not None  # filters without overlap see other colors than the eye
+    assert after < 0.7 * before
+    assert np.sum(found.matrix, axis=1) == pytest.approx(1.0)
+    noisy, _ = stars(np.random.default_rng(4), 60, truth, snr=(3, 4), colors=(0.75, 0.85))
+    fit, _ = solve_gains(noisy, response=truth, options=asked)
+    assert fit.calibration.matrix is None
+    assert "too few bright stars" in fit.calibration.note
+    few, _ = stars(np.random.default_rng(4), 12, truth)
+    fit, _ = solve_gains(few, response=truth, options=asked)
+    assert fit.calibration.matrix is None
+    assert "too few bright stars of different colors for a matrix" in fit.calibration.note
+
+
+def test_srgb_of_white_and_of_a_cool_body():
+    from sciastro.photometry.colormatrix import srgb_of
+    from sciastro.photometry.response import photons_of
+    from sciastro.photometry.spectra import black_body, white_spectrum
+
+    white = photons_of(white_spectrum("G2V"))
+    assert srgb_of(white[None], white)[0] == pytest.approx(1.0)
+    # CIE 1931 chromaticities (0.4369, 0.4041) of 3000 K and (0.3135, 0.3237) of 6500 K, by hand through the
+    # matrix of sRGB: G / R = 0.477 and 0.944, B / R = 0.154 and 0.992.
+    red = srgb_of(photons_of(black_body(3000))[None], photons_of(black_body(6500)))[0]
+    assert red[1] / red[0] == pytest.approx(0.477 / 0.944, rel=0.03)
+    assert red[2] / red[0] == pytest.approx(0.154 / 0.992, rel=0.03)
