@@ -24,7 +24,8 @@ from sciastro.recipe.kept import KeptSet, KeptStacks, load_stacks
 from sciastro.recipe.library import only_used, refused_library, with_library
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
 from sciastro.recipe.masterbank import MasterBank
-from sciastro.recipe.matching import FRAMES_OF, MasterPlan, MatchOptions, plan_masters
+from sciastro.recipe.masterplan import FRAMES_OF, MasterPlan, MatchOptions
+from sciastro.recipe.matching import plan_masters
 from sciastro.recipe.noting import Registered
 from sciastro.recipe.plan import Recipe, recipe_text
 from sciastro.recipe.request import UNTIL, RunRequest

@@ -32,7 +32,7 @@ from sciastro.recipe.detector import Detector, DetectorFacts
 from sciastro.recipe.hits import mark_hits
 from sciastro.recipe.lights import PROBED, Light
 from sciastro.recipe.masterbank import MasterBank
-from sciastro.recipe.matching import LightMatch
+from sciastro.recipe.masterplan import LightMatch
 from sciastro.recipe.phases import PLANES, apart, mark_phase, mean_of_phases, phase_of
 from sciastro.recipe.plan import Recipe
 

@@ -12,7 +12,7 @@ from sciastro.recipe.diagnosis import Diagnosis, Issue, Section, as_text, durati
 from sciastro.recipe.flats import FlatLevel, ReadRows, flat_levels
 from sciastro.recipe.forecast import foreseen, formats
 from sciastro.recipe.issues import find_issues, of_what
-from sciastro.recipe.matching import MasterPlan
+from sciastro.recipe.masterplan import MasterPlan
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import (
     LightGroup,

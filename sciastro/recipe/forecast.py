@@ -25,7 +25,7 @@ from sciastro.io.headers import FrameFacts
 from sciastro.recipe.diagnosis import Issue, Section
 from sciastro.recipe.drifting import WIDE
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets
-from sciastro.recipe.matching import MasterPlan
+from sciastro.recipe.masterplan import MasterPlan
 from sciastro.recipe.panels import find_panels
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import Session

@@ -9,8 +9,8 @@ from sciastro.recipe.clocks import backward_steps
 from sciastro.recipe.diagnosis import Issue, plain
 from sciastro.recipe.flats import FlatLevel
 from sciastro.recipe.forecast import is_wide, panel_issues
+from sciastro.recipe.masterplan import LightMatch, MasterPlan
 from sciastro.recipe.masterspecs import MasterSpec
-from sciastro.recipe.matching import LightMatch, MasterPlan
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import LightGroup, Product, Session
 

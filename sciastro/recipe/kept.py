@@ -28,7 +28,7 @@ from sciastro.integrate.weights import psf_signal
 from sciastro.io.headers import FrameFacts
 from sciastro.io.paths import atomic_path, output_errors
 from sciastro.recipe.lights import Light, Measured, StackSet
-from sciastro.recipe.matching import LightMatch
+from sciastro.recipe.masterplan import LightMatch
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import LightGroup
 from sciastro.recipe.stacking import Stacked

@@ -16,8 +16,8 @@ from sciastro.errors import FileError, UsageError
 from sciastro.io.paths import atomic_path, safe_name
 from sciastro.io.reader import sha256
 from sciastro.recipe.masterbank import MasterBank
+from sciastro.recipe.masterplan import MasterPlan
 from sciastro.recipe.masterspecs import MasterSpec
-from sciastro.recipe.matching import MasterPlan
 from sciastro.recipe.session import Session, scan
 
 __all__ = ["add_to_library", "from_library", "only_used", "refused_library", "with_library"]

@@ -12,7 +12,7 @@ from sciastro.core.stars import StarArray
 from sciastro.integrate.canvas import Canvas
 from sciastro.io.headers import FrameFacts
 from sciastro.io.paths import safe_name, unlike
-from sciastro.recipe.matching import LightMatch, MasterPlan
+from sciastro.recipe.masterplan import LightMatch, MasterPlan
 
 if TYPE_CHECKING:
     from astropy.table import QTable

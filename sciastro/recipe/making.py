@@ -22,8 +22,9 @@ from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.journal import Journal
 from sciastro.recipe.masterbank import LentMaster, MasterBank, Plane, lean, unit_of
 from sciastro.recipe.masterfiles import Writer, settings_of, write_made, write_now
+from sciastro.recipe.masterplan import MasterPlan
 from sciastro.recipe.mastersources import Rows, image_of, rows_of, sources_of
-from sciastro.recipe.matching import MasterPlan, MasterSpec
+from sciastro.recipe.masterspecs import MasterSpec
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import Session
 from sciastro.recipe.unpacked import scratch

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sciastro.calibrate.defects import DefectOptions, defects_from_dark, defects_from_flat, merge_defects
 from sciastro.io.headers import FrameFacts
 from sciastro.io.products import read_product
-from sciastro.recipe.matching import FRAMES_OF, LightMatch
+from sciastro.recipe.masterplan import FRAMES_OF, LightMatch
 from sciastro.recipe.reasons import SPARE
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from sciastro.io.products import write_master
 from sciastro.io.store import write_planes
 from sciastro.recipe.journal import Journal
 from sciastro.recipe.masterbank import LentMaster, MasterBank
-from sciastro.recipe.matching import MasterSpec
+from sciastro.recipe.masterspecs import MasterSpec
 
 __all__ = ["Writer", "settings_of", "store_master", "write_made", "write_now"]
 

@@ -12,7 +12,7 @@ from sciastro.recipe.context import Context
 from sciastro.recipe.doctor import diagnose
 from sciastro.recipe.finishing import Finished
 from sciastro.recipe.lights import Light, StackSet
-from sciastro.recipe.matching import MasterPlan
+from sciastro.recipe.masterplan import MasterPlan
 from sciastro.recipe.plan import Recipe, recipe_text
 from sciastro.recipe.positions import View, solution_plots
 from sciastro.recipe.session import Session

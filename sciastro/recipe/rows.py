@@ -6,7 +6,7 @@ from typing import Any
 from sciastro.io.headers import FrameFacts
 from sciastro.recipe.lights import Light, bands_of
 from sciastro.recipe.masterbank import MasterBank
-from sciastro.recipe.matching import MasterPlan
+from sciastro.recipe.masterplan import MasterPlan
 from sciastro.recipe.session import Session
 from sciastro.recipe.summary import frame_row
 

@@ -26,7 +26,8 @@ from sciastro.recipe.growing import (
 from sciastro.recipe.kept import save_stacks
 from sciastro.recipe.leftovers import State, name_leftovers, products_now
 from sciastro.recipe.lights import lights_of, stack_sets
-from sciastro.recipe.matching import MatchOptions, plan_masters
+from sciastro.recipe.masterplan import MatchOptions
+from sciastro.recipe.matching import plan_masters
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.request import RunRequest
 from sciastro.recipe.session import ScanOptions, scan

@@ -45,7 +45,7 @@ from sciastro.photometry.depth import DepthOptions
 from sciastro.photometry.references import UnitOptions
 from sciastro.photometry.steps import calibrate_photometry
 from sciastro.photometry.zeropoint import ZeroPointOptions
-from sciastro.recipe.matching import MatchOptions
+from sciastro.recipe.masterplan import MatchOptions
 from sciastro.recipe.session import ScanOptions
 from sciastro.render.background import BackgroundOptions, flatten
 from sciastro.render.compose import ComposeOptions, compose

@@ -23,7 +23,8 @@ from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.detector import DetectorFacts, _agree
 from sciastro.recipe.lights import Light, Measured, bands_of, lights_of, stack_sets
 from sciastro.recipe.masterbank import MasterBank, match_of_made
-from sciastro.recipe.matching import LightMatch, plan_masters
+from sciastro.recipe.masterplan import LightMatch
+from sciastro.recipe.matching import plan_masters
 from sciastro.recipe.plan import load_recipe
 from sciastro.recipe.session import scan
 

@@ -7,7 +7,8 @@ import pytest
 from session_frames import several
 
 from sciastro.errors import OptionError
-from sciastro.recipe.matching import MatchOptions, plan_masters
+from sciastro.recipe.masterplan import MatchOptions
+from sciastro.recipe.matching import plan_masters
 from sciastro.recipe.session import Session, scan
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
