@@ -23,7 +23,8 @@ from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import celestial_from_header, wcs_to_text
 from sciastro.errors import FileError
 from sciastro.io import accessor as _accessor  # noqa: F401  (registers ``ds.sky``)
-from sciastro.io.headers import FrameFacts, facts_from_header
+from sciastro.io.framefacts import FrameFacts
+from sciastro.io.headers import facts_from_header
 from sciastro.io.probe import Probe
 from sciastro.io.products import NOISE_NAME, assemble, is_product, quality_in_our_bits, variance_type
 from sciastro.io.reader import is_image, open_rows, probe, read_pixels

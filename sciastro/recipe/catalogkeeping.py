@@ -17,7 +17,8 @@ from sciastro.core.wcs import celestial_from_header, center, footprint_radius
 from sciastro.errors import CatalogError, FileError, UsageError
 from sciastro.io import reference
 from sciastro.io.fitsunits import integer, walk
-from sciastro.io.headers import FrameFacts, facts_from_header
+from sciastro.io.framefacts import FrameFacts
+from sciastro.io.headers import facts_from_header
 from sciastro.io.reader import probe
 from sciastro.io.skytiles import TileStore, tile_stores, tiles_folder
 from sciastro.recipe.catalogs import cache_limit, is_remote, network_off

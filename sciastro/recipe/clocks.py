@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from sciastro.astrometry.timing import Site
 from sciastro.errors import OptionError
 from sciastro.io.filenames import stem
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 
 __all__ = ["backward_steps", "site_from_text", "site_of"]
 

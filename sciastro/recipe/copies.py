@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
 from sciastro.errors import FileError
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.io.reader import sha256
 from sciastro.recipe.reasons import COPY
 

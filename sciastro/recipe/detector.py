@@ -13,7 +13,7 @@ from sciastro.calibrate.correct import CorrectOptions
 from sciastro.calibrate.gain import GainEstimate, measure_gain, measure_read_noise
 from sciastro.errors import SciastroError
 from sciastro.io.cards import squash
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.io.reader import probe, read_pixels
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light

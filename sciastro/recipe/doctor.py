@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from sciastro.io.cards import squash
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.recipe.diagnosis import Diagnosis, Issue, Section, as_text, duration, plain, seconds
 from sciastro.recipe.flats import FlatLevel, ReadRows, flat_levels
 from sciastro.recipe.forecast import foreseen, formats

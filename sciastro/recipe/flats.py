@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.errors import FileError
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.io.reader import open_rows, probe
 from sciastro.recipe.session import Session
 

@@ -21,7 +21,7 @@ from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.options import StackOptions
 from sciastro.io.filenames import stem
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.recipe.diagnosis import Issue, Section
 from sciastro.recipe.drifting import WIDE
 from sciastro.recipe.lights import Light, StackSet, lights_of, stack_sets

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from sciastro.core.history import history
 from sciastro.errors import FileError, OptionError
-from sciastro.io.headers import FrameFacts, facts_from_header
+from sciastro.io.framefacts import FrameFacts
+from sciastro.io.headers import facts_from_header
 from sciastro.io.products import is_product
 from sciastro.io.reader import is_image, probe
 from sciastro.io.reference import catalog_info

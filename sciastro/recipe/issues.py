@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.recipe.clocks import backward_steps
 from sciastro.recipe.diagnosis import Issue, plain
 from sciastro.recipe.flats import FlatLevel

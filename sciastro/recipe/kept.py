@@ -25,7 +25,7 @@ from sciastro.core.wcs import text_to_wcs, wcs_to_text
 from sciastro.errors import FileError, OptionError
 from sciastro.integrate.canvas import Canvas
 from sciastro.integrate.weights import psf_signal
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.io.paths import atomic_path, output_errors
 from sciastro.recipe.lights import Light, Measured, StackSet
 from sciastro.recipe.masterplan import LightMatch

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sciastro.calibrate.debayer import COLORS, band_name
 from sciastro.core.stars import StarArray
 from sciastro.integrate.canvas import Canvas
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.io.paths import safe_name, unlike
 from sciastro.recipe.masterplan import LightMatch, MasterPlan
 

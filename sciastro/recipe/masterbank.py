@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.calibrate.defects import DefectOptions, defects_from_dark, defects_from_flat, merge_defects
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.io.products import read_product
 from sciastro.recipe.masterplan import FRAMES_OF, LightMatch
 from sciastro.recipe.reasons import SPARE

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sciastro.core.lift import run_tasks
 from sciastro.errors import FileError, SciastroError
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.io.probe import Probe
 from sciastro.io.reader import open_rows, probe, read_pixels
 from sciastro.recipe.context import Context

@@ -9,7 +9,7 @@ from datetime import date
 from statistics import median
 
 from sciastro.io.cards import squash
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.io.paths import safe_name
 from sciastro.recipe.session import Session, exposure_key, median_temperature, temperature_bins
 

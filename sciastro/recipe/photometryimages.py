@@ -20,7 +20,8 @@ from astropy.utils.exceptions import AstropyWarning
 from sciastro.core.quality import Quality
 from sciastro.core.wcs import celestial_from_header, text_to_wcs
 from sciastro.errors import DatasetError, FileError, OptionError
-from sciastro.io.headers import FrameFacts, facts_from_header
+from sciastro.io.framefacts import FrameFacts
+from sciastro.io.headers import facts_from_header
 from sciastro.io.products import FLUX, is_product, quality_in_our_bits, read_product
 from sciastro.io.reader import probe, read_pixels
 from sciastro.measure.background import background

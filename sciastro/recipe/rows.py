@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.recipe.lights import Light, bands_of
 from sciastro.recipe.masterbank import MasterBank
 from sciastro.recipe.masterplan import MasterPlan

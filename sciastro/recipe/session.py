@@ -14,7 +14,8 @@ from pathlib import Path
 from sciastro.core.options import Options, option
 from sciastro.errors import FileError, UsageError
 from sciastro.io.cards import squash
-from sciastro.io.headers import FrameFacts, facts_from_header
+from sciastro.io.framefacts import FrameFacts
+from sciastro.io.headers import facts_from_header
 from sciastro.io.nights import night_of
 from sciastro.io.probe import Probe
 from sciastro.io.products import is_product

@@ -14,7 +14,8 @@ from sciastro.core.wcs import celestial_from_header, resampled
 from sciastro.errors import FileError
 from sciastro.io.fits import FitsReader
 from sciastro.io.fitscube import read_brightness
-from sciastro.io.headers import FrameFacts, facts_from_header
+from sciastro.io.framefacts import FrameFacts
+from sciastro.io.headers import facts_from_header
 from sciastro.io.reader import probe, read_pixels
 from sciastro.measure.stars import DetectOptions, measure_plane
 

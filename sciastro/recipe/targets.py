@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from sciastro.io.cards import squash
 from sciastro.io.filenames import facts_from_name
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 
 __all__ = ["field_of", "name_targets", "separation"]
 

@@ -10,7 +10,8 @@ from sciastro.io.cards import parse_angle, parse_date
 from sciastro.io.dialects import canonical_filter
 from sciastro.io.filenames import facts_from_name
 from sciastro.io.fits import header_from_bytes
-from sciastro.io.headers import KINDS, facts_from_header
+from sciastro.io.framefacts import KINDS
+from sciastro.io.headers import facts_from_header
 from sciastro.io.reader import probe
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 from astropy.io import fits
 
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 
 EVENING = datetime(2024, 3, 1, 20, 0, tzinfo=UTC)
 _COUNTER = iter(range(10**9))

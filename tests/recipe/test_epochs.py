@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.recipe import aligning, solvecalls
 from sciastro.recipe.solvereading import Field
 

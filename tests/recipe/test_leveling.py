@@ -14,7 +14,7 @@ from sciastro.integrate.grid import Tile
 from sciastro.integrate.local import LevelOptions
 from sciastro.integrate.normalize import terms
 from sciastro.integrate.options import StackOptions
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.measure.background import background
 from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.leveling import level_band

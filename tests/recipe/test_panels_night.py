@@ -12,7 +12,7 @@ from small_nights import Outcome, reduce
 
 from sciastro.errors import SolveError
 from sciastro.integrate.overlap import polynomial
-from sciastro.io.headers import FrameFacts
+from sciastro.io.framefacts import FrameFacts
 from sciastro.measure.stars import measure_plane
 from sciastro.recipe import aligning
 from sciastro.recipe.lights import Light
