@@ -47,6 +47,13 @@ def lightcurve(
     radii: Annotated[
         str, typer.Option(metavar="R[,R...]", help="Aperture radii that are tried, in FWHM.")
     ] = "",
+    export: Annotated[
+        str, typer.Option(metavar="F[,F...]", help="aavso, exoplanet, etd, csv, parquet, votable.")
+    ] = "",
+    obscode: Annotated[str, typer.Option(help="AAVSO code of the observer, for exports.")] = "",
+    planet: Annotated[str, typer.Option(help="Name of the planet, for --export exoplanet.")] = "",
+    binning: Annotated[str, typer.Option(help="Such as 1x1, where headers are silent.")] = "",
+    camera: Annotated[str, typer.Option(metavar="CCD|DSLR", help="For exports; CMOS counts as CCD.")] = "CCD",
     site: Annotated[
         str | None, typer.Option(metavar="LATITUDE,LONGITUDE[,HEIGHT]", help="Where headers are silent.")
     ] = None,
@@ -77,8 +84,17 @@ def lightcurve(
 
         from sciastro.io.paths import ensure_writable
         from sciastro.recipe.lightcurve import light_curve
+        from sciastro.recipe.lightcurveexports import (
+            ExportFacts,
+            check_exports,
+            export_light_curve,
+            exports_from,
+        )
         from sciastro.recipe.lightcurvewriting import write_light_curve
 
+        formats = exports_from(export)
+        facts = ExportFacts(observer=obscode, planet=planet, binning=binning, camera=camera.upper())
+        check_exports(formats, facts)
         request = _request(
             session, out, target, comp or [], filter_, site, radii,
             {"transit": transit, "period": period, "t0": t0, "limb_darkening": limb_darkening,
@@ -87,12 +103,16 @@ def lightcurve(
             offline=offline,
         )  # fmt: skip
         ensure_writable(out)
-        summary = write_light_curve(light_curve(request, tell=tell))
+        curve = light_curve(request, tell=tell)
+        summary = write_light_curve(curve)
+        exported = export_light_curve(curve, formats, facts)
         if as_json:
             typer.echo(json.dumps(summary, allow_nan=False))
         else:
             for line in _closing(summary, out):
                 tell(line)
+            for path in exported:
+                tell(f"exported: {path}")
     if summary["status"] != "ok":
         raise typer.Exit(4)
 

@@ -81,6 +81,7 @@ GAIN = _spec("gain", "frame", "f", "electron / adu", "Conversion gain; NaN unkno
 READ_NOISE = _spec("read_noise", "frame", "f", "electron", "Read noise per pixel; NaN unknown.")
 TEMPERATURE = _spec("temperature", "frame", "f", "deg_C", "Sensor temperature; NaN unknown.")
 AIRMASS = _spec("airmass", "frame", "f", "1", "Airmass at mid-exposure; NaN unknown.")
+BINNING = _spec("binning", "frame", "UOT", "", "Columns and rows of the sensor in a pixel, such as 1x1.")
 GAIN_SOURCE = _spec("gain_source", "frame", "UOT", "", "Where gain and read noise come from.")
 SITE_LATITUDE = _spec("site_latitude", "frame", "f", "deg", "Latitude of the site, north; NaN unknown.")
 SITE_LONGITUDE = _spec("site_longitude", "frame", "f", "deg", "Longitude of the site, east; NaN unknown.")

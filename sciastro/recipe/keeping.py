@@ -120,6 +120,7 @@ def header_facts(lights: Sequence[Light]) -> dict[VariableSpec, np.ndarray]:
         v.TEMPERATURE: number([one.temperature for one in facts]),
         v.CFA: _text([one.cfa for one in facts]),
         v.AIRMASS: np.array([airmass_of(light) for light in lights]),
+        v.BINNING: _text([f"{one.binning[0]}x{one.binning[1]}" for one in facts]),
         v.SITE_LATITUDE: number([one.site[0] if one.site else None for one in facts]),
         v.SITE_LONGITUDE: number([one.site[1] if one.site else None for one in facts]),
         v.SITE_HEIGHT: number([one.site[2] if one.site else None for one in facts]),

@@ -66,8 +66,8 @@ class NightFrame:
         Latitude, longitude (east) [deg], height [m] (NaN unknown); None unknown.
     telescope
         Diameter [m]; NaN unknown.
-    gain_source
-        Where gain and read noise come from; "" in stores of earlier versions.
+    gain_source, binning
+        Where gain and read noise come from; such as "1x1". "" in stores of earlier versions.
     """
 
     name: str
@@ -87,6 +87,7 @@ class NightFrame:
     site: tuple[float, float, float] | None = None
     telescope: float = float("nan")
     gain_source: str = ""
+    binning: str = ""
 
     def world(self) -> "WCS":
         """Return its world coordinates; parse them once."""
@@ -169,6 +170,7 @@ def _frames(group: str, ds: "xr.Dataset", *, stepped: bool) -> Iterator[NightFra
             transparency=float(ds["transparency"].values[i]), wcs=str(ds["wcs"].values[i]),
             side=grid[0], first=grid[1], reason=_text(ds, "reason", i), site=_site(ds, i),
             telescope=_number(ds, "telescope_aperture", i), gain_source=_text(ds, "gain_source", i),
+            binning=_text(ds, "binning", i),
         )  # fmt: skip
 
 
