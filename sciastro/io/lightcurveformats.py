@@ -108,8 +108,8 @@ def _short(value: str, what: str, limit: int, form: str) -> str:
     """Refuse a text that is too long where cutting would change its meaning."""
     if len(value) > limit:
         raise OptionError(
-            f"allows {limit} characters for {what}, and '{value}' has {len(value)}.", where=f"--export {form}",
-            remedy="Give a shorter one.",
+            f"allows {limit} characters for {what}, and '{value}' has {len(value)}.",
+            where=f"--export {form}", remedy="Give a shorter one.",
         )  # fmt: skip
     return value
 

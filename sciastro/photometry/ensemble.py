@@ -23,6 +23,7 @@ Bools = npt.NDArray[np.bool_]
 ROUNDS = 30
 SETTLED = 1e-3  # relative change of excess variances at which the rounds end
 OUTLIER = 5.0  # sigma, of a single measurement
+FREE = 1e-4  # weight of a slope of zero that holds nothing: of 100 mag / deg
 NEPER = 2.5 / np.log(10)
 
 
@@ -114,7 +115,7 @@ def solve_ensemble(mag: Floats, variance: Floats, *, place: Floats | None = None
         )  # fmt: skip
     _connected(good)
     u = _design(mag.shape[0], place)
-    free = np.append(0.0, np.full(u.shape[1] - 1, 1e-12))
+    free = np.append(0.0, np.full(u.shape[1] - 1, FREE))
     excess, extra = np.zeros(mag.shape[0]), np.zeros(mag.shape[1])
     found, hold = _linear(mag, variance, good, excess, extra, u, free), free
     for _ in range(ROUNDS):
@@ -123,7 +124,7 @@ def solve_ensemble(mag: Floats, variance: Floats, *, place: Floats | None = None
         excess = excess_of(np.where(good, found.alone, np.nan), found.alone_variance)
         extra = _frame_excess(found, variance, excess, good)
         if place is not None:
-            hold = _hold(_linear(mag, variance, good, excess, extra, u, free), free)
+            hold = _hold(_linear(mag, variance, good, excess, extra, u, free), u, free)
         found = _linear(mag, variance, good, excess, extra, u, hold)
         scale = np.nanmax(np.append(np.nan_to_num(excess), 1e-12))
         if np.nanmax(np.abs(np.nan_to_num(excess - before))) <= SETTLED * scale:
@@ -131,12 +132,18 @@ def solve_ensemble(mag: Floats, variance: Floats, *, place: Floats | None = None
     return found
 
 
-def _hold(found: Ensemble, hold: Floats) -> Floats:
-    """Return the weight with which slopes are held at zero: one over their variance beyond errors."""
+def _hold(found: Ensemble, u: Floats, hold: Floats) -> Floats:
+    """Return the weight with which slopes are held at zero: one over their variance beyond errors.
+
+    A slope that all frames share belongs to the stars; so only what each frame's own stars tell counts.
+    """
     out = hold.copy()
-    for k in range(1, found.terms.shape[0]):
-        own = found.terms_covariance[:, k, k]
-        ok = np.isfinite(own) & (found.n_stars >= found.terms.shape[0] + 2)
+    normal = np.einsum("if,ip,iq->fpq", found.weight, u, u)
+    ok = found.n_stars >= u.shape[1] + 2
+    each = np.full(normal.shape, np.nan)
+    each[ok] = np.linalg.inv(normal[ok])
+    for k in range(1, u.shape[1]):
+        own = each[:, k, k]
         if ok.sum() > 3:
             spread = float(np.var(found.terms[k, ok])) - float(np.median(own[ok]))
             out[k] = 1 / max(spread, 0.05 * float(np.median(own[ok])), 1e-12)
@@ -180,9 +187,9 @@ def _linear(
     star_normal = np.diag(w.sum(axis=0)) - np.einsum("fip,fpk->ik", wu, hat)
     fitted = np.einsum("fpi,fi->fp", hat, m.T)
     right = (w * m.T).sum(axis=0) - np.einsum("fip,fp->i", wu, fitted)
-    covariance = np.linalg.pinv((star_normal + star_normal.T) / 2, rcond=1e-10, hermitian=True)
-    star = covariance @ right
     used = w.sum(axis=0) > 0
+    covariance = _inverse((star_normal + star_normal.T) / 2, used)
+    star = covariance @ right
     terms = (fitted - np.einsum("fpi,i->fp", hat, star)).T
     of_frame = w.sum(axis=1)
     for k in range(terms.shape[0]):  # the level, and mean slopes, belong to the stars
@@ -201,6 +208,20 @@ def _linear(
         alone = np.where(alone_ok, residual / rest, np.nan)
         alone_variance = np.where(alone_ok, variance + extra[None, :] + leverage / rest, np.nan)
     return Ensemble(star, terms, spread, weight, excess, extra, residual, alone, alone_variance)
+
+
+def _inverse(normal: Floats, used: Bools) -> Floats:
+    """Return the pseudo-inverse of the stars' normal matrix, whose one open direction is a common level.
+
+    With g the unit vector of a common level, ``(N + s g g^T)^-1 = N^+ + g g^T / s``.
+    """
+    g = used / np.sqrt(max(int(used.sum()), 1))
+    scale = float(np.trace(normal)) / max(int(used.sum()), 1) or 1.0
+    inner = np.linalg.inv(normal + scale * np.outer(g, g) + np.diag(np.where(used, 0.0, scale)))
+    out = inner - np.outer(g, g) / scale
+    out[~used] = 0.0
+    out[:, ~used] = 0.0
+    return np.asarray(out)
 
 
 def _outliers(found: Ensemble, excess: Floats, good: Bools) -> Bools:

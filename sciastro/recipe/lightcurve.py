@@ -366,24 +366,27 @@ def _fitted(
         )
     night = _nights(bjd)
     exposure = np.array([one.exposure for one in series.frames]) / 86400
+    before = use.copy()
+    use = use & ~_spikes(curves.flux[0], curves.err[0], use) if request.transit.transit != "no" else use
     for _ in range(2):
         trends = make_trends(_causes(series, bjd, mass), use, night)
-        some = trends.take(use)
         fit = fit_transit(
-            bjd[use], curves.flux[0, use], curves.err[0, use], exposure[use], some, options=request.transit,
-            draw=False,
+            bjd[use], curves.flux[0, use], curves.err[0, use], exposure[use], trends.take(use),
+            options=request.transit, draw=False,
         )  # fmt: skip
-        far = np.zeros(use.size, bool)
-        if fit is not None:
-            residual = (curves.flux[0, use] - fit.model) / curves.err[0, use]
-            width = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
-            far[np.flatnonzero(use)[np.abs(residual) > OUTLIER * max(width, 1e-12)]] = True
+        if fit is None:  # what stands out may be the star's own
+            use = before
+            trends = make_trends(_causes(series, bjd, mass), use, night)
+            break
+        residual = (curves.flux[0, use] - fit.model) / curves.err[0, use]
+        width = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+        far = np.abs(residual) > OUTLIER * max(width, 1e-12)
+        use[np.flatnonzero(use)[far]] = False
         if not far.any():
             break
-        for j in np.flatnonzero(far):
-            flags[j] |= np.uint32(int(Quality.OUTLIER))
-            reason[j] = f"more than {OUTLIER:g} sigma from the fit"
-        use = use & ~far
+    for j in np.flatnonzero(before & ~use):
+        flags[j] |= np.uint32(int(Quality.OUTLIER))
+        reason[j] = f"more than {OUTLIER:g} sigma from the fit, or from its neighbors"
     if fit is not None:
         tell("a transit is fitted; drawing from its posterior")
         fit = fit_transit(
@@ -406,6 +409,21 @@ def _fitted(
         baseline=baseline, model=model, scatter=float(np.std(residual, ddof=1)) if residual.size > 1 else 0.0,
         scatter_points=points, time_meaning=meaning, notes=list(dict.fromkeys(notes)),
     )  # fmt: skip
+
+
+def _spikes(flux: Floats, err: Floats, use: Bools) -> Bools:
+    """Return single points far from the median of the two before and the two after."""
+    out = np.zeros(flux.size, bool)
+    rows = np.flatnonzero(use)
+    if rows.size < 7:
+        return out
+    f = flux[rows]
+    padded = np.pad(f, 2, mode="reflect")
+    around = np.median(np.stack([padded[k : k + f.size] for k in (0, 1, 3, 4)]), axis=0)
+    away = (f - around) / err[rows]
+    width = 1.4826 * float(np.median(np.abs(away - np.median(away))))
+    out[rows[np.abs(away) > 1.5 * OUTLIER * max(width, 1.0)]] = True
+    return out
 
 
 def _nights(bjd: Floats) -> npt.NDArray[np.int64]:

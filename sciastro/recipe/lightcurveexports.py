@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +16,6 @@ from sciastro.io.paths import atomic_path
 from sciastro.io.tables import export_table
 from sciastro.recipe.lightcurve import LightCurve
 from sciastro.recipe.lightcurvewriting import FAINT, level_of, magnitudes, reference_magnitude, table_of
-
-if TYPE_CHECKING:
-    from lightkurve import LightCurve as Lightkurve
 
 __all__ = ["EXPORTS", "ExportFacts", "export_light_curve", "exports_from", "to_lightkurve"]
 
@@ -172,7 +170,7 @@ def facts_of(lc: LightCurve, facts: ExportFacts) -> CurveFacts:
     )  # fmt: skip
 
 
-def to_lightkurve(lc: LightCurve) -> "Lightkurve":
+def to_lightkurve(lc: LightCurve) -> Any:
     """Return the points that count as a `lightkurve.LightCurve`, time in BJD (TDB).
 
     Raises
@@ -181,7 +179,7 @@ def to_lightkurve(lc: LightCurve) -> "Lightkurve":
         If the package lightkurve is not installed.
     """
     try:
-        from lightkurve import LightCurve as Made
+        package = import_module("lightkurve")
     except ImportError as error:
         raise SciastroError(
             "is not installed.", where="lightkurve", remedy="Install it: pip install lightkurve."
@@ -189,9 +187,8 @@ def to_lightkurve(lc: LightCurve) -> "Lightkurve":
     from astropy.time import Time
 
     table = table_of(lc)[lc.use]
-    made: Any = Made(
+    return package.LightCurve(
         time=Time(np.asarray(table["time_bjd_tdb"].value), format="jd", scale="tdb"),
         flux=np.asarray(table["flux_rel"]), flux_err=np.asarray(table["flux_rel_err"]),
         meta={"LABEL": lc.target.name, "RA": lc.target.ra, "DEC": lc.target.dec, "FILTER": lc.series.band},
     )  # fmt: skip
-    return made  # type: ignore[no-any-return]

@@ -65,12 +65,12 @@ def test_frames_without_a_common_star_are_refused():
     ids=["photons", "scintillation", "faint", "unknown gain", "slope", "three stars"],
 )  # fmt: skip
 def test_errors_of_light_curves_are_those_they_have(night):
-    # 40 seeds of each gave 0.976 to 1.012 (docs/numbers.md); here fewer.
+    # 24 seeds of each gave 0.96 to 1.03 (docs/numbers.md); here fewer.
     found = []
-    for seed in range(8):
+    for seed in range(5):
         raw, curve = field(seed, **night)
         found.append(pulls(raw, curve, curves(raw)))
-    assert np.std(found, ddof=1) == pytest.approx(1, abs=0.09)
+    assert np.std(found, ddof=1) == pytest.approx(1, abs=0.1)
 
 
 def test_scintillation_is_in_every_star_and_so_times_one_plus_one_over_n():

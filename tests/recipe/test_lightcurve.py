@@ -1,0 +1,334 @@
+"""Light curves of a simulated night with an eclipse, end to end, and of nights that are spoiled."""
+
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+from astropy.table import Table
+from curve_nights import make_curve_night
+from curve_rules import check_exoplanet, check_extended
+from small_nights import command
+
+from sciastro.astrometry.timing import Site, bjd_tdb
+from sciastro.core.quality import Quality
+from sciastro.errors import MatchError, OptionError, SciastroError
+from sciastro.io.lightcurveformats import CurveFacts, CurvePoints, aavso_exoplanet, aavso_extended, etd
+from sciastro.photometry.flags import SourceFlag
+from sciastro.photometry.transit import TransitOptions
+from sciastro.recipe.lightcurve import LightCurveRequest, curve_of, light_curve
+from sciastro.recipe.lightcurveexports import (
+    ExportFacts,
+    export_light_curve,
+    exports_from,
+    to_lightkurve,
+)
+from sciastro.recipe.lightcurveframes import _clock
+from sciastro.recipe.lightcurvetarget import Place, place_of
+from sciastro.recipe.lightcurvewriting import write_light_curve
+
+COLUMNS = [
+    "time_bjd_tdb", "flux_rel", "flux_rel_err", "mag", "mag_err", "airmass", "fwhm", "sky", "x", "y", "flags",
+    "use",
+]  # fmt: skip
+
+LIGHTS = 24
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("curve")
+    night = make_curve_night(folder / "night", lights=LIGHTS, overhead=440.0)
+    request = LightCurveRequest(
+        session=folder / "night", out=folder / "out", target=night.target, name="Sim 1", offline=True,
+        transit=TransitOptions(steps=400),
+    )  # fmt: skip
+    return night, light_curve(request, tell=lambda text: None)
+
+
+@pytest.fixture(scope="module")
+def written(measured):
+    _, lc = measured
+    return write_light_curve(lc), lc.request.out
+
+
+def again(lc, change=None, *, named=0, **options):
+    """Return the light curve of changed measurements."""
+    series = copy.copy(lc.series)
+    for name in ("flux", "variance", "flags", "reason", "frames", "x", "y"):
+        setattr(series, name, copy.deepcopy(getattr(series, name)))
+    if change is not None:
+        change(series)
+    request = replace(lc.request, transit=TransitOptions(**({"transit": "no"} | options)))
+    return curve_of(series, lc.target, named, request, [], lambda text: None)
+
+
+def test_the_eclipse_is_found_where_it_was(measured):
+    night, lc = measured
+    middle = np.datetime64(round(night.middle * 1e6), "us")
+    truth = bjd_tdb(middle, night.ra, night.dec, Site(28.3, -16.51, 2390.0))
+    fit = lc.transit
+    assert abs(fit.values["t0"] - truth) < 3 * fit.errors["t0"]
+    assert fit.errors["t0"] < 3 / 1440
+    assert abs(fit.values["rp_rs"] - night.k) < 3 * fit.errors["rp_rs"]
+    assert abs(fit.values["duration"] - night.duration) < 3 * fit.errors["duration"]
+    assert lc.use.all()
+
+
+def test_all_stars_have_the_errors_they_tell(measured):
+    _, lc = measured
+    curves, k = lc.curves, lc.curves.aperture
+    good = np.isfinite(curves.flux) & (curves.flux > 20 * curves.err) & (lc.series.flags[k] == 0)
+    good[0] = False  # the eclipsed star
+    pulls = []
+    for i in np.flatnonzero(good.all(axis=1)):
+        if "varies" not in curves.chosen.reasons.get(int(i), ""):  # close pairs do, with the seeing
+            flux, err = curves.flux[i], curves.err[i]
+            pulls.append(np.std((flux / np.average(flux, weights=1 / err**2) - 1) / err, ddof=1))
+    assert len(pulls) > 20
+    # Each from as few frames has a chance error of 15 per cent; neighbors' light makes some larger.
+    assert np.median(pulls) == pytest.approx(1, abs=0.08)
+
+
+def test_the_files_hold_what_is_promised(written):
+    summary, out = written
+    assert json.loads((out / "summary.json").read_text()) == summary
+    keys = ["target", "n_frames", "n_used", "comparison_stars", "scatter", "red_noise", "transit"]
+    assert [key for key in keys if key not in summary] == []
+    assert summary["n_frames"] == summary["n_used"] == LIGHTS
+    assert {"t0", "t0_err", "depth", "depth_err"} <= set(summary["transit"])
+    assert 0.1 < summary["transit"]["sampler"]["acceptance"] < 0.7
+    table = Table.read(out / "lightcurve.ecsv", format="ascii.ecsv")
+    assert table.colnames[:12] == COLUMNS
+    assert str(table["time_bjd_tdb"].unit) == "d"
+    assert (np.diff(table["time_bjd_tdb"]) > 0).all()
+    with xr.open_dataset(out / "lightcurve.h5", engine="h5netcdf") as ds:
+        assert ds["flux_rel"].dims == ("star", "time")
+        assert ds.sizes["time"] == LIGHTS
+        assert ds["flux_rel"].attrs["units"] == "1"
+        assert ds["index_von_neumann_eta"].dims == ("star",)
+        assert str(ds["star"].values[0]) == "target"
+        target = ds.sel(star="target")["flux_rel"].values
+        level = np.median(target / np.asarray(table["flux_rel"]))
+        assert target / level == pytest.approx(np.asarray(table["flux_rel"]), rel=1e-6)
+    assert (out / "lightcurve.png").stat().st_size > 50_000
+
+
+def test_exports_are_what_the_formats_ask_for_and_come_back(measured, tmp_path):
+    _, lc = measured
+    lc = replace(lc, request=replace(lc.request, out=tmp_path))
+    facts = ExportFacts(observer="TST", planet="Sim 1 b")
+    paths = export_light_curve(lc, exports_from("aavso,exoplanet,etd,csv,parquet,votable"), facts)
+    rows = check_extended(paths[0].read_text())
+    assert len(rows) == LIGHTS
+    assert {row["FILT"] for row in rows} == {"V"}
+    parameters, points = check_exoplanet(paths[1].read_text())
+    assert parameters["EXOPLANET_NAME"] == "Sim 1 b"
+    assert np.array(points)[:, 0] == pytest.approx(lc.bjd, abs=1e-8)
+    level = np.mean(lc.baseline)
+    assert np.array(points)[:, 1] == pytest.approx(lc.flux / level, abs=1e-8)
+    columns = np.loadtxt(paths[2])
+    assert columns.shape == (LIGHTS, 3)
+    assert columns[:, 1] == pytest.approx([float(row["MAG"]) for row in rows], abs=1e-4)
+    for path, form in zip(paths[3:], ("ascii.csv", "parquet", "votable"), strict=True):
+        table = Table.read(path, format=form)
+        assert np.asarray(table["flux_rel"]) == pytest.approx(lc.flux / level, rel=1e-12)
+
+
+def test_lightkurve_gets_the_points_where_it_is_installed(measured):
+    pytest.importorskip("lightkurve")
+    _, lc = measured
+    made = to_lightkurve(lc)
+    assert len(made.flux) == LIGHTS
+
+
+def test_without_lightkurve_it_says_so(measured, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "lightkurve", None)
+    with pytest.raises(SciastroError, match="lightkurve: is not installed"):
+        to_lightkurve(measured[1])
+
+
+POINTS = CurvePoints(
+    jd=np.array([2460000.5, 2460000.6]), bjd=np.array([2460000.501, 2460000.601]),
+    flux=np.array([1.0, -0.01]), flux_err=np.array([0.01, 0.02]), mag=np.array([12.3456, np.nan]),
+    mag_err=np.array([0.0109, np.nan]), limit=np.array([14.0, 15.25]), airmass=np.array([1.2, np.nan]),
+    check=np.array([11.0, 11.001]),
+)  # fmt: skip
+
+
+def test_a_star_not_seen_is_fainter_than():
+    rows = check_extended(aavso_extended(POINTS, CurveFacts(star="X Cyg", observer="TST", band="Clear")))
+    assert [row["MAG"] for row in rows] == ["12.3456", "<15.250"]
+    assert [row["MERR"] for row in rows] == ["0.0109", "na"]
+    assert [row["AMASS"] for row in rows] == ["1.2000", "na"]
+    assert rows[0]["FILT"] == "CV"
+    assert len(etd(POINTS, CurveFacts(star="X")).splitlines()) == 1
+
+
+def test_what_a_format_needs_and_nobody_tells_is_asked_for():
+    with pytest.raises(OptionError, match="--export aavso: needs the observer's AAVSO code"):
+        aavso_extended(POINTS, CurveFacts(star="X Cyg"))
+    with pytest.raises(OptionError, match="needs the binning"):
+        aavso_exoplanet(POINTS, CurveFacts(star="X", planet="X b", observer="TST", exposure=60.0))
+    with pytest.raises(OptionError, match="up to 600 s"):
+        facts = CurveFacts(star="X", planet="X b", observer="TST", exposure=900.0, binning="1x1")
+        aavso_exoplanet(POINTS, facts)
+    with pytest.raises(OptionError, match="allows 30 characters"):
+        aavso_extended(POINTS, CurveFacts(star="X" * 31, observer="TST"))
+    with pytest.raises(OptionError, match="Choose from aavso"):
+        exports_from("pdf")
+
+
+def test_texts_cannot_break_a_format():
+    facts = CurveFacts(star="X, Cyg\n#OBSCODE=EVIL", observer="TST", band="weird", notes="a,b\nc \u2603")
+    (row, _) = check_extended(aavso_extended(POINTS, facts))
+    assert row["FILT"] == "O"
+    assert "filter weird" in row["NOTES"]
+
+
+# ------------------------------------------------------------------------------------------ bad input
+def test_no_comparison_star(measured):
+    def only_target(series):
+        series.flux[:, 1:] = np.nan
+
+    with pytest.raises(MatchError, match=r"comparison stars: are none: .* not in the frame often enough"):
+        again(measured[1], only_target)
+
+
+def test_all_saturated(measured):
+    def saturate(series):
+        series.flags[:, 1:] |= np.uint32(int(Quality.SATURATED))
+
+    with pytest.raises(MatchError, match=r"saturated\. Expose shorter or defocus"):
+        again(measured[1], saturate)
+
+
+def test_a_saturated_target_is_flagged_and_not_used(measured):
+    def saturate(series):
+        series.flags[:, 0, :5] |= np.uint32(int(Quality.SATURATED))
+
+    lc = again(measured[1], saturate)
+    assert not lc.use[:5].any()
+    assert lc.use[5:].all()
+    assert lc.reason[0] == "the target is spoiled: SATURATED"
+    assert np.isfinite(lc.flux[:5]).all()  # nothing is dropped
+
+
+def test_a_target_that_leaves_the_field(measured):
+    def leave(series):
+        series.flux[:, 0, 18:] = np.nan
+        series.flags[:, 0, 18:] |= np.uint32(int(Quality.NO_DATA) | int(SourceFlag.CUT))
+
+    lc = again(measured[1], leave)
+    assert lc.use.sum() == 18
+    assert lc.reason[-1] == "the target is out of the frame"
+
+
+def test_a_target_that_is_never_in_the_field(measured):
+    def away(series):
+        series.flux[:, 0] = np.nan
+        series.flags[:, 0] |= np.uint32(int(Quality.NO_DATA))
+
+    with pytest.raises(MatchError, match=r"target Sim 1: is in none of the 24 frames"):
+        again(measured[1], away)
+
+
+def test_two_blended_stars_are_told(measured):
+    def blend(series):
+        series.flags[:, 0] |= np.uint32(int(SourceFlag.CROWDED))
+
+    lc = again(measured[1], blend)
+    assert any("the target is blended" in note and "arcsec away" in note for note in lc.notes)
+    assert lc.use.all()
+
+
+def test_negative_fluxes_have_no_magnitude_and_stay(measured, tmp_path):
+    def sink(series):
+        series.flux[:, 0, :8] *= -1
+
+    lc = again(measured[1], sink)
+    lc = replace(lc, request=replace(lc.request, out=tmp_path))
+    summary = write_light_curve(lc)
+    table = Table.read(tmp_path / "lightcurve.ecsv", format="ascii.ecsv")
+    assert (table["flux_rel"][:8] < 0).all()
+    assert np.isnan(np.asarray(table["mag"][:8].filled(np.nan) if table.masked else table["mag"][:8])).all()
+    assert any("not positive in 8 frames" in text for text in summary["warnings"])
+    assert summary["transit"] is None
+
+
+def test_without_a_site_times_are_geocentric_and_say_so(measured):
+    def nowhere(series):
+        series.frames = [replace(one, site=None) for one in series.frames]
+
+    lc = again(measured[1], nowhere)
+    assert any("geocenter, up to 21.3 ms off" in note for note in lc.notes)
+    assert "geocenter" in lc.time_meaning["site"]
+    assert np.isnan(lc.airmass).all()
+    assert np.abs(lc.bjd - measured[1].bjd).max() * 86400 < 0.0214
+    assert lc.trends.left_out["airmass"] == "unknown in some frames"
+
+
+def test_frames_that_the_run_left_out_are_measured_and_not_used(measured):
+    def leave_out(series):
+        series.frames[3] = replace(series.frames[3], use=False, reason="trailed")
+        series.reason[4] = "no place on the sky: it could not be registered"
+        series.flux[:, :, 4] = np.nan
+
+    lc = again(measured[1], leave_out)
+    assert lc.reason[3] == "the run left it out: trailed"
+    assert np.isfinite(lc.flux[3])
+    assert not lc.use[3:5].any()
+    assert "registered" in lc.reason[4]
+
+
+def test_a_wild_point_is_flagged_and_leaves_the_transit_alone(measured):
+    def hit(series):
+        series.flux[:, 0, 2] *= 1.2
+
+    lc = again(measured[1], hit, transit="auto", steps=200)
+    assert lc.flags[2] & int(Quality.OUTLIER)
+    assert "sigma from the fit" in lc.reason[2]
+    assert not lc.use[2]
+    assert abs(lc.transit.best[0] - measured[1].transit.best[0]) < 4 / 1440
+
+
+def test_named_comparison_stars_are_taken(measured):
+    lc = again(measured[1], named=2)
+    assert sorted(lc.curves.chosen.stars) == [1, 2]
+
+
+def test_a_clock_that_runs_backwards_is_told(measured):
+    frames = [(None, one) for one in measured[1].series.frames]
+    assert _clock(frames) == []
+    swapped = [(None, replace(one, time=-one.time)) for _, one in frames]
+    assert "the clock runs backwards 23 times" in _clock(swapped)[0]
+    same = [(None, replace(one, time=5.0)) for _, one in frames]
+    assert "23 frames have the time of another one" in _clock(same)[0]
+
+
+def test_unknown_names_offline():
+    with pytest.raises(OptionError, match=r"--target: is 'Nobody 17'.*the network is off.*Give its place"):
+        place_of("Nobody 17", "--target", offline=True)
+    assert place_of("02:04:10.28 +46:41:16.2", "--target").ra == pytest.approx(31.0428, abs=1e-4)
+    assert place_of("31.0428 46.6878", "--target", name="HAT-P-32") == Place(
+        "HAT-P-32", 31.0428, 46.6878, "given"
+    )
+
+
+def test_the_command_says_what_is_wrong(measured, tmp_path):
+    _, lc = measured
+    session, out = lc.request.out / "reduction", tmp_path / "out"
+    place = lc.request.target
+    assert command("lightcurve", session, "--target", "Nobody 17", "-o", out, "--offline").exit_code == 2
+    wrong = command("lightcurve", session, "--target", place, "-o", out, "--filter", "Q", "--offline")
+    assert wrong.exit_code == 3
+    assert "filter Q: has no frames; there are: V (24)" in " ".join(wrong.output.split())
+    nothing = command("lightcurve", tmp_path / "no", "--target", place, "-o", out, "--offline")
+    assert nothing.exit_code == 3
+    form = command("lightcurve", session, "--target", place, "-o", out, "--export", "aavso", "--offline")
+    assert form.exit_code == 2
+    assert not (out / "summary.json").exists()
