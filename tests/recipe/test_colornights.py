@@ -1,8 +1,11 @@
 """Whole nights of a color sensor of known response under known air, from raw frames to gains."""
 
+import json
+
 import numpy as np
 import pytest
-from small_nights import reduce
+from astropy.io import fits
+from small_nights import command, reduce
 
 from sciastro.io.reference import cone
 from sciastro.photometry.atmosphere import air
@@ -69,4 +72,33 @@ def test_gains_of_whole_nights(tmp_path, monkeypatch, seed):
     assert record["n_stars"] >= 20
     assert np.abs(off).max() < 0.005 + 2 * err.max()
     assert (np.abs(off[[0, 2]]) < 3 * err[[0, 2]]).all()
-    print(seed, record["n_stars"], record["stage"], off, err)  # noqa: T201
+
+
+@pytest.mark.slow
+def test_color_again_on_a_finished_run(tmp_path, monkeypatch):
+    session, catalog = color_night(tmp_path, 3, monkeypatch)
+    out = tmp_path / "out"
+    reduce(session, out, "--catalog", str(catalog), until="render")
+    products = {path: path.read_bytes() for path in out.glob("products/*_?.fits")}
+    assert len(products) == 3
+    again = command(
+        "color", out, "--catalog", catalog, "--white-reference", "Vega", "--sensor", "bayer", "--apply-color"
+    )
+    assert again.exit_code == 0
+    record = json.loads(next(out.glob("products/*_color.json")).read_text())
+    off = np.array(record["gains"]) / true_gains("Vega") - 1
+    err = np.array(record["errors"]) / np.array(record["gains"])
+    assert (np.abs(off[[0, 2]]) < 3.5 * err[[0, 2]]).all()
+    assert {path: path.read_bytes() for path in products} == products  # the science data stay
+    assert len(list(out.glob("renders/*_color.png"))) == 1
+    for path in products:
+        with fits.open(path) as plain, fits.open(path.with_name(f"{path.stem}_color.fits")) as colored:
+            gain = colored[0].header["COLGAIN"]
+            np.testing.assert_allclose(colored["SCI"].data, gain * plain["SCI"].data, rtol=1e-6)
+            assert colored[0].header["PRODUCT"] == "COLORED"
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["colors"][0]["white_name"] == record["white_name"]
+    bad = command("color", out, "--white-reference", "pink")
+    assert bad.exit_code == 2
+    nothing = command("color", tmp_path / "night")
+    assert nothing.exit_code == 3
