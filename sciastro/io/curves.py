@@ -224,11 +224,12 @@ def _in_nm(table: "Table", column: str, path: Path) -> tuple[Floats, str]:
     told = unit or next(iter(_NAMED.findall(column.lower().replace("_", " "))), "")
     for comment in table.meta.get("comments", ()) if not told else ():
         told = next(iter(_NAMED.findall(str(comment).lower())), told)
-    factor = next((factor for name, factor in _TO_NM.items() if told and told.startswith(name)), None)
+    factor = next((known for name, known in _TO_NM.items() if told and told.startswith(name)), 0.0)
     note = ""
-    if factor is None:
+    if not factor:
         middle = float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
-        factor, name = next((to for low, high, *to in _BY_SIZE if low <= middle < high), (0.0, ""))
+        fits = [(to, name) for low, high, to, name in _BY_SIZE if low <= middle < high]
+        factor, name = fits[0] if fits else (0.0, "")
         note = f"{path.name}: no unit of wavelength, {name} by its size"
     nm = values * factor
     if not factor or not np.isfinite(nm).any() or np.nanmin(nm) < 1 or not 100 < np.nanmedian(nm) < 50_000:

@@ -55,7 +55,7 @@ def optical_depth(
     there = np.asarray(wavelength, dtype=np.float64)
     haze = dust * np.exp(-max(altitude, 0.0) / 1500) * (there / 550) ** -1.3
     ozone = 0.041 * np.exp(-0.5 * ((there - 602) / 48) ** 2)
-    return rayleigh_depth(there, pressure) + haze + ozone
+    return np.asarray(rayleigh_depth(there, pressure) + haze + ozone)
 
 
 def air(

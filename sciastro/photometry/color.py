@@ -402,7 +402,7 @@ def _with_matrix(
     if problem.photons is None or problem.white_photons is None or len(calibration.bands) != 3:
         return replace(calibration, note=_and(calibration.note, "a matrix needs spectra and three bands"))
     # Noise of colors would be taken for a reason to blend the channels: bright stars only, of many colors.
-    bright = used & (stars.flux > MATRIX_SNR * stars.flux_err).all(axis=1)
+    bright = np.asarray(used & (stars.flux > MATRIX_SNR * stars.flux_err).all(axis=1))
     hue = problem.color[bright]
     wide = len(hue) > 1 and float(np.ptp(np.percentile(hue, [5, 95]))) >= MATRIX_COLORS
     target = srgb_of(problem.photons[bright], problem.white_photons)

@@ -118,5 +118,5 @@ def solve_matrix(flux: Floats, gains: Floats, target: Floats) -> ColorMatrix | N
     gain = losses[0.0] - losses[best]
     better = gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(n)
     before, after = (float(np.sqrt(losses[key].mean() / 2)) for key in (0.0, best))
-    matrix = tuple(tuple(float(v) for v in row) for row in _fit(colors, target, best)) if better else None
-    return ColorMatrix(matrix=matrix, before=before, after=after)
+    rows = tuple(tuple(float(v) for v in row) for row in _fit(colors, target, best)) if better else None
+    return ColorMatrix(matrix=rows, before=before, after=after)

@@ -49,7 +49,11 @@ class JointFit:
 
 def distance(residuals: Floats, covariance: Floats) -> Floats:
     """Return squared Mahalanobis distances, (star,), of residuals (star, m) by covariances (star, m, m)."""
-    return _distance(residuals, np.linalg.inv(covariance))
+    return _distance(residuals, _inverse(covariance))
+
+
+def _inverse(matrices: Floats) -> Floats:
+    return np.asarray(np.linalg.inv(matrices), dtype=np.float64)
 
 
 def _distance(residuals: Floats, precision: Floats) -> Floats:
@@ -61,13 +65,13 @@ def _solve(design: Floats, y: Floats, precision: Floats, prior: Floats) -> tuple
     terms = design.shape[2]
     weighted = np.matmul(precision, design).reshape(-1, terms)
     normal = weighted.T @ design.reshape(-1, terms) + np.diag(prior)
-    inverse = np.asarray(np.linalg.inv(normal), dtype=np.float64)
+    inverse = _inverse(normal)
     return inverse @ (weighted.T @ y.ravel()), inverse
 
 
 def _start(design: Floats, y: Floats, error: Floats, prior: Floats) -> Floats:
     """Return first coefficients by iterated weights that fall as 1 / distance beyond 1.5 sigma (Huber)."""
-    precision = np.linalg.inv(error)
+    precision = _inverse(error)
     soft = np.ones(len(y))
     coefficients = np.zeros(design.shape[2])
     for _ in range(6):
@@ -85,7 +89,7 @@ def _scatter(residuals: Floats, error: Floats, start: Floats, terms: float) -> F
     grown = residuals * np.sqrt(n / max(n - terms / m, 1.0))
     found = _weighted_moment(grown, error, start)
     for _ in range(_EM):
-        gain = found @ np.linalg.inv(error + found)
+        gain = found @ _inverse(error + found)
         mean = np.matmul(gain, grown[..., None])[..., 0]
         again = (mean.T @ mean + (found - gain @ found).sum(axis=0)) / n
         done = np.abs(again - found).max() < 1e-3 * np.trace(again) + _FLOOR
@@ -113,11 +117,11 @@ def _scaled(scatter: Floats, residuals: Floats, error: Floats, degrees: float) -
     As Paule & Mandel 1982 for one quantity; the shape is kept, 0 where the errors explain the residuals.
     """
     low, high = 0.0, 16.0
-    if _distance(residuals, np.linalg.inv(error)).sum() <= degrees:
+    if _distance(residuals, _inverse(error)).sum() <= degrees:
         return 0.0 * scatter
     for _ in range(20):
         middle = 0.5 * (low + high)
-        more = _distance(residuals, np.linalg.inv(error + middle * scatter)).sum() > degrees
+        more = _distance(residuals, _inverse(error + middle * scatter)).sum() > degrees
         low, high = (middle, high) if more else (low, middle)
     return 0.5 * (low + high) * scatter
 
@@ -172,19 +176,19 @@ def fit_joint(
     used = np.ones(n, dtype=bool)
     limit = _limit(kappa, n * m - free, m)
     for _ in range(_ROUNDS):
-        precision = np.linalg.inv(error + found)
+        precision = _inverse(error + found)
         again = _distance(left, precision) <= limit
         if again.sum() * m < free + m or again.sum() < n // 2:
             again = np.ones(n, dtype=bool)
         if scatter is None:
             found = _scatter(left[again], error[again], found, free)
-            precision = np.linalg.inv(error + found)
+            precision = _inverse(error + found)
         coefficients, _ = _solve(design[again], y[again], precision[again], ridge)
         left = y - design @ coefficients
         if np.array_equal(again, used):
             break
         used = again
-    coefficients, covariance = _solve(design[used], y[used], np.linalg.inv(error[used] + found), ridge)
+    coefficients, covariance = _solve(design[used], y[used], _inverse(error[used] + found), ridge)
     left = y - design @ coefficients
     degrees = int(used.sum()) - free / m
     chi2 = float(distance(left[used], error[used]).sum()) / (m * degrees) if degrees > 0 else float("nan")
