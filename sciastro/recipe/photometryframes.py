@@ -95,6 +95,9 @@ def frame_tables(
     summary = read_summary(run)
     stacks = [_Stack(row, _sources(run, row)) for row in summary.get("products", [])
               if row.get("image") and not row.get("shows")]  # fmt: skip
+    if given.site is None and stacks:  # where the run says that it was made
+        first = next(iter(read_targets(run / stacks[0].row["image"], given)))
+        given = replace(given, site=first.site)
     found: dict[tuple[str, str], list[Measured]] = {}
     for store in night_stores(run):
         for target, frames in _by_target(open_night(run, store)).items():

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from astropy.table import QTable
 from star_fields import field, star_image
 
 from sciastro.core.quality import Quality
 from sciastro.errors import DatasetError, OptionError
+from sciastro.photometry.aperturedim import apertures_dataset
 from sciastro.photometry.errorterms import TERMS, Relative
 from sciastro.photometry.flags import SourceFlag, flag_words, flags_text
 from sciastro.photometry.forced import ForcedOptions, forced_photometry
@@ -134,6 +136,19 @@ def test_several_radii_tell_the_same_light(stars):
     for name in ("flux", "flux_2", "flux_3"):
         assert np.mean(got[name].value[bright] / flux[bright]) == pytest.approx(1.0, abs=2e-3)
     assert got["area_3"].value[0] == pytest.approx(np.pi * 64)
+
+
+def test_several_radii_along_a_dimension(stars):
+    *_, x, y, _ = stars
+    got = measure(stars, x, y, radius=[3.0, 5.0])
+    ds = apertures_dataset(got)
+    assert ds["flux"].dims == ("source", "aperture")
+    np.testing.assert_array_equal(ds["flux"].values[:, 1], got["flux_2"].value)
+    assert ds["flux"].attrs["units"] == "electron / s"
+    assert ds["radius"].values.tolist() == [3.0, 5.0]
+    assert ds["x"].dims == ("source",)
+    with pytest.raises(DatasetError, match="apertures"):
+        apertures_dataset(QTable())
 
 
 def test_optimal_extraction_is_unbiased_and_sees_fainter():
