@@ -1,0 +1,69 @@
+"""The light at given places on every frame of a finished run, and in its stacks."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+from small_nights import assert_nothing_half_written, command
+
+
+@pytest.fixture(scope="module")
+def measured(good_run, tmp_path_factory):
+    """Tables of the stacks and of the frames, with a blank place and one off the image among the sources."""
+    out = tmp_path_factory.mktemp("frames")
+    stack = QTable.read(next(good_run.out.glob("products/*_G_sources.ecsv")))
+    ra, dec = stack["ra"].value, stack["dec"].value
+    bright = np.argsort(-stack["snr"])[:12]
+    rows = "".join(f"{ra[k]},{dec[k]}\n" for k in bright)
+    places = out / "places.csv"
+    places.write_text(f"ra,dec\n{rows}{ra.mean()},{dec.mean() + 40}\n,\n")
+    result = command(
+        "photometry", good_run.out, "-o", out, "--frames", "--at", places, "--format", "ecsv", "--offline",
+        "--radius", "1.5fwhm",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert_nothing_half_written(out)
+    return stack[bright], out
+
+
+def test_every_place_on_every_frame(measured):
+    _, out = measured
+    rows = json.loads((out / "photometry.json").read_text())["images"]
+    assert len(rows) == 4  # two bands: stacks and frames
+    (path,) = out.glob("*_G_frames.ecsv")
+    frames = QTable.read(path)
+    assert len(frames) == 3 * 14
+    assert sorted(set(frames["frame"])) == [1, 2, 3]
+    assert frames["time"][0] < frames["time"][-1]
+    lost = frames[np.asarray(frames["id"]) > 12]
+    assert np.isnan(lost["flux"].value).all()
+    assert (np.asarray(lost["flags"]) != 0).all()
+
+
+def test_frames_agree_with_the_stack_within_errors(measured):
+    stack, out = measured
+    frames = QTable.read(next(out.glob("*_G_frames.ecsv")))
+    clean = np.asarray(frames["flags"]) & ~np.uint32(1 << 22) == 0
+    pulls = []
+    for k in range(12):
+        mine = frames[(np.asarray(frames["id"]) == k + 1) & clean]
+        if not len(mine):
+            continue
+        err = np.hypot(mine["mag_err"].value, mine["frame_zeropoint_err"].value)
+        pulls += list((mine["mag"].value - stack["mag"].value[k]) / np.hypot(err, stack["mag_err"].value[k]))
+    pulls = np.array([one for one in pulls if np.isfinite(one)])
+    assert pulls.size >= 15
+    assert abs(np.median(pulls)) < 0.8
+    assert np.median(np.abs(pulls)) < 1.5
+
+
+def test_stack_at_places_is_the_stack_as_found(measured):
+    stack, out = measured
+    table = QTable.read(next(out.glob("*_G_photometry.ecsv")))
+    assert len(table) == 14
+    got, known = table["flux"].value[:12], stack["flux"].value
+    err = np.hypot(table["flux_err"].value[:12], stack["flux_err"].value)
+    clean = np.asarray(table["flags"])[:12] == 0
+    assert clean.sum() >= 5
+    assert np.median(np.abs((got - known) / err)[clean]) < 1.0
