@@ -30,7 +30,7 @@ Rows = npt.NDArray[np.intp]
 
 ROUNDS = 40  # of conjugate gradients
 ENOUGH = 1e-3  # residual of the normal equations over the first
-ROUGH = 0.02  # second difference of a correction between nodes, over the PSF there
+ROUGH = 0.05  # second difference of a correction between nodes, over the PSF there
 SIZE = 0.5  # a correction over the PSF
 VARYING = 0.5  # prior of a term that varies over the field, over that of the constant one
 TRUST = 0.005  # of the profile: no pixel weighs more than this error allows

@@ -1,0 +1,70 @@
+"""`sciastro photometry --psf` and `--inject`: what is written, and that a seed gives the same stars."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+from small_nights import assert_nothing_half_written, command
+
+from sciastro.simulate.psf import Psf, PsfOptions, draw_stars
+
+SHAPE = (180, 190)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    rng = np.random.default_rng(4)
+    line = np.arange(20.0, 175.0, 30.0)
+    x, y = (axis.ravel() for axis in np.meshgrid(line, line))
+    x, y = x + rng.uniform(-4, 4, x.size), y + rng.uniform(-4, 4, y.size)
+    flux = 10 ** rng.uniform(3.8, 4.9, x.size)
+    light = np.zeros(SHAPE, np.float32)
+    draw_stars(light, x, y, flux, Psf(fwhm=3.2, options=PsfOptions(beta=5.0)))
+    counts = rng.poisson(light + 100) + rng.normal(0, 4, SHAPE)
+    path = tmp_path_factory.mktemp("psf") / "field.fits"
+    hdu = fits.PrimaryHDU(counts.astype(np.float32))
+    hdu.header["BUNIT"], hdu.header["EXPTIME"] = "electron", 1.0
+    hdu.writeto(path)
+    return path, x, y, flux
+
+
+def test_psf_writes_table_model_residual_and_artificial_stars(picture, tmp_path):
+    path, x, _, flux = picture
+    out = tmp_path / "out"
+    base = ["photometry", str(path), "--zeropoint", "none", "--psf", "--searches", "0"]
+    done = command(*base, "--inject", "15", "--seed", "3", "-o", str(out))
+    assert done.returncode == 0, done.stderr
+    assert_nothing_half_written(out)
+    table = QTable.read(out / "field_psf_photometry.ecsv")
+    assert {"chi2", "qfit", "cfit", "sharpness", "light", "group_size"} <= set(table.colnames)
+    assert abs(len(table) - x.size) <= 1
+    assert table["flux"].value.max() == pytest.approx(flux.max(), rel=0.03)
+    with fits.open(out / "field_residual.fits") as hdus:
+        assert hdus["SCI"].data.shape == SHAPE
+        assert hdus["SCI"].data.std() < 1.5 * np.median(np.sqrt(hdus["SKY"].data + 16))
+    injected = QTable.read(out / "field_injected.ecsv")
+    assert len(injected) == 15
+    found = np.asarray(injected["found"])
+    bright = injected["flux_in"].value > 3000
+    assert found[bright].mean() > 0.7
+    bins = QTable.read(out / "field_completeness.ecsv")
+    assert bins["n"].sum() == 15
+    assert bins.meta["seed"] == 3
+    assert (out / "field_completeness.png").read_bytes().startswith(b"\x89PNG")
+    row = json.loads((out / "photometry.json").read_text())["images"][0]
+    assert row["psf"]["psf_kind"] == "empirical"
+    assert row["injected"]["number"] == 15
+    again = tmp_path / "again"
+    model = str(out / "field_psf.fits")
+    done = command(*base, "--inject", "15", "--seed", "3", "--psf-model", model, "-o", str(again))
+    assert done.returncode == 0, done.stderr
+    same = QTable.read(again / "field_injected.ecsv")
+    np.testing.assert_allclose(same["x_in"].value, injected["x_in"].value, atol=1e-6)
+
+
+def test_psf_and_positions_do_not_go_together(picture, tmp_path):
+    done = command("photometry", str(picture[0]), "--psf", "--at", "10 10", "-o", str(tmp_path / "no"))
+    assert done.returncode == 2
+    assert "--psf" in done.stderr
