@@ -31,11 +31,11 @@ def picture(tmp_path_factory):
 
 
 def test_psf_writes_table_model_residual_and_artificial_stars(picture, tmp_path):
-    path, x, _, flux = picture
+    path, x, y, flux = picture
     out = tmp_path / "out"
     base = ["photometry", str(path), "--zeropoint", "none", "--psf", "--searches", "0"]
     done = command(*base, "--inject", "15", "--seed", "3", "-o", str(out))
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     assert_nothing_half_written(out)
     table = QTable.read(out / "field_psf_photometry.ecsv")
     assert {"chi2", "qfit", "cfit", "sharpness", "light", "group_size"} <= set(table.colnames)
@@ -47,8 +47,12 @@ def test_psf_writes_table_model_residual_and_artificial_stars(picture, tmp_path)
     injected = QTable.read(out / "field_injected.ecsv")
     assert len(injected) == 15
     found = np.asarray(injected["found"])
-    bright = injected["flux_in"].value > 3000
-    assert found[bright].mean() > 0.7
+    apart = np.hypot(injected["x_in"].value[:, None] - x, injected["y_in"].value[:, None] - y).min(axis=1)
+    easy = (injected["flux_in"].value > 3000) & (
+        apart > 10
+    )  # without a search, what a neighbor hides is lost
+    assert easy.sum() >= 3
+    assert found[easy].all()
     bins = QTable.read(out / "field_completeness.ecsv")
     assert bins["n"].sum() == 15
     assert bins.meta["seed"] == 3
@@ -59,12 +63,12 @@ def test_psf_writes_table_model_residual_and_artificial_stars(picture, tmp_path)
     again = tmp_path / "again"
     model = str(out / "field_psf.fits")
     done = command(*base, "--inject", "15", "--seed", "3", "--psf-model", model, "-o", str(again))
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     same = QTable.read(again / "field_injected.ecsv")
     np.testing.assert_allclose(same["x_in"].value, injected["x_in"].value, atol=1e-6)
 
 
 def test_psf_and_positions_do_not_go_together(picture, tmp_path):
     done = command("photometry", str(picture[0]), "--psf", "--at", "10 10", "-o", str(tmp_path / "no"))
-    assert done.returncode == 2
-    assert "--psf" in done.stderr
+    assert done.exit_code == 2
+    assert "--psf" in done.output
