@@ -402,7 +402,8 @@ def _with_matrix(
     if problem.photons is None or problem.white_photons is None or len(calibration.bands) != 3:
         return replace(calibration, note=_and(calibration.note, "a matrix needs spectra and three bands"))
     # Noise of colors would be taken for a reason to blend the channels: bright stars only, of many colors.
-    bright = np.asarray(used & (stars.flux > MATRIX_SNR * stars.flux_err).all(axis=1))
+    sharp = np.all(stars.flux > MATRIX_SNR * stars.flux_err, axis=1)
+    bright = np.flatnonzero(used & sharp)
     hue = problem.color[bright]
     wide = len(hue) > 1 and float(np.ptp(np.percentile(hue, [5, 95]))) >= MATRIX_COLORS
     target = srgb_of(problem.photons[bright], problem.white_photons)
@@ -441,7 +442,7 @@ def _photons(stars: ColorStars) -> Floats:
     photons = locus_photons(_locus_color(stars))
     if stars.photons is None:
         return photons
-    known = np.isfinite(stars.photons).all(axis=1)
+    known = np.asarray(np.isfinite(stars.photons).all(axis=1), dtype=np.bool_)
     return np.asarray(np.where(known[:, None], stars.photons, photons))
 
 

@@ -58,8 +58,6 @@ def test_a_wrong_response_is_bent_and_the_gains_hold():
         ("narrow", {}),
         ("bayer", {"spectra": True, "white": "Vega"}),
         ("bayer", {"tilt": 0.2}),
-        ("dichroic", {"tilt": 0.3}),
-        ("bayer", {"grown": True}),
     ],
 )
 def test_100_seeds(kind, options):
