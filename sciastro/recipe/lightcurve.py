@@ -21,6 +21,7 @@ from sciastro.errors import CatalogError, MatchError
 from sciastro.photometry.comparison import SPOILED, CompareOptions
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.lightcurve import Curves, RawLight, make_curves
+from sciastro.photometry.periodogram import Periodogram, box_periodogram, wave_periodogram
 from sciastro.photometry.rednoise import RedNoise, red_noise
 from sciastro.photometry.scintillation import scintillation_variance
 from sciastro.photometry.series import SeriesOptions
@@ -123,6 +124,11 @@ class LightCurve:
     scatter_points: float
     time_meaning: dict[str, str]
     notes: list[str]
+
+    def periodograms(self) -> list[Periodogram]:
+        """Return what periods the points have that count: waves, and boxes where there are several nights."""
+        some = self.bjd[self.use], self.curves.flux[0, self.use], self.curves.err[0, self.use]
+        return [one for one in (wave_periodogram(*some), box_periodogram(*some)) if one is not None]
 
     @property
     def flux(self) -> Floats:

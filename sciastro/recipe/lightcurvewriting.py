@@ -13,6 +13,7 @@ from sciastro.io.tables import write_table
 from sciastro.photometry.comparison import SPOILED
 from sciastro.photometry.ensemble import NEPER
 from sciastro.photometry.flags import flag_meanings
+from sciastro.photometry.periodogram import Periodogram
 from sciastro.photometry.rednoise import RedNoise
 from sciastro.photometry.transit import TransitFit
 from sciastro.photometry.variability import INDICES, variability
@@ -171,6 +172,7 @@ def dataset_of(lc: LightCurve) -> "xr.Dataset":
         "baseline": (time, lc.baseline, "1", "Baseline of the target"),
         "model": (time, lc.model, "1", "Transit of the target"),
         **{f"index_{name}": (star, indices[name], "1", text) for name, text in INDICES.items()},
+        **_powers(lc.periodograms()),
         **{f"error_{name}": (time, v, "1", f"Error by {name}") for name, v in curves.terms.items()},
     }  # fmt: skip
 
@@ -201,6 +203,17 @@ def dataset_of(lc: LightCurve) -> "xr.Dataset":
             "flag_meanings": json.dumps(flag_meanings()),
         },
     )  # fmt: skip
+
+
+def _powers(found: list[Periodogram]) -> dict[str, Any]:
+    """Return periodograms as variables, each along its own frequencies."""
+    out: dict[str, Any] = {}
+    for one in found:
+        name = "bls" if one.method == "BLS" else "lomb_scargle"
+        dim = (f"{name}_frequency",)
+        out[dim[0]] = (dim, one.frequency, "1 / d", f"Frequencies of the {one.method} periodogram")
+        out[f"{name}_power"] = (dim, one.power, "1", f"{one.method} power of the target")
+    return out
 
 
 def _variable(dims: tuple[str, ...], data: Any, unit: str, meaning: str) -> Any:
@@ -322,9 +335,15 @@ def summary_of(lc: LightCurve) -> dict[str, Any]:
         "error_terms": {name: number(np.nanmedian(v[lc.use])) for name, v in lc.curves.terms.items()},
         "photon_factor": None if lc.curves.photons == 1.0 else number(lc.curves.photons),
         "red_noise": red_noise_of(lc.noise), "transit": transit_of(lc.transit),
+        "periods": [_period(one) for one in lc.periodograms()],
         "time": {**lc.time_meaning, "first": _first(lc), "last": _last(lc)},
         "left_out": left, "warnings": list(lc.notes),
     }  # fmt: skip
+
+
+def _period(found: Periodogram) -> dict[str, Any]:
+    names = ("period", "period_err", "false_alarm", "depth", "t0", "duration")
+    return {"method": found.method} | {name: number(getattr(found, name)) for name in names}
 
 
 def _first(lc: LightCurve) -> float | None:

@@ -99,6 +99,7 @@ def test_the_files_hold_what_is_promised(written):
     assert [key for key in keys if key not in summary] == []
     assert summary["n_frames"] == summary["n_used"] == LIGHTS
     assert {"t0", "t0_err", "depth", "depth_err"} <= set(summary["transit"])
+    assert summary["periods"][0]["method"] == "Lomb-Scargle"
     assert 0.1 < summary["transit"]["sampler"]["acceptance"] < 0.7
     table = Table.read(out / "lightcurve.ecsv", format="ascii.ecsv")
     assert table.colnames[:12] == COLUMNS
@@ -109,6 +110,7 @@ def test_the_files_hold_what_is_promised(written):
         assert ds.sizes["time"] == LIGHTS
         assert ds["flux_rel"].attrs["units"] == "1"
         assert ds["index_von_neumann_eta"].dims == ("star",)
+        assert ds["lomb_scargle_power"].dims == ("lomb_scargle_frequency",)
         assert str(ds["star"].values[0]) == "target"
         target = ds.sel(star="target")["flux_rel"].values
         level = np.median(target / np.asarray(table["flux_rel"]))
