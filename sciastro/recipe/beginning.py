@@ -32,7 +32,7 @@ from sciastro.recipe.request import UNTIL, RunRequest
 from sciastro.recipe.resuming import marks_of, open_journal
 from sciastro.recipe.rows import frame_rows
 from sciastro.recipe.session import ScanOptions, Session, scan
-from sciastro.recipe.stacking import Stacked
+from sciastro.recipe.stacked import Stacked
 from sciastro.recipe.summary import Summary
 
 __all__ = ["Run", "begin", "refresh_rows"]

@@ -32,12 +32,15 @@ from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays
 from sciastro.io.ephemeris import read_ephemeris
 from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.canvases import canvas_of
 from sciastro.recipe.cometway import way_of
 from sciastro.recipe.context import Context
 from sciastro.recipe.finishing import write_band
+from sciastro.recipe.following import Following
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
-from sciastro.recipe.stacking import Following, Stacked, canvas_of, stack_band
+from sciastro.recipe.stacked import Stacked
+from sciastro.recipe.stacking import stack_band
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

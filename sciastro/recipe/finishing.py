@@ -44,7 +44,7 @@ from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
 from sciastro.recipe.rejected import rejection_row, write_maps
 from sciastro.recipe.setcolor import SetColor, set_color, write_color
-from sciastro.recipe.stacking import Stacked
+from sciastro.recipe.stacked import Stacked
 from sciastro.recipe.timing import bjd_card, span_of
 
 if TYPE_CHECKING:

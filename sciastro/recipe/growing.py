@@ -39,13 +39,15 @@ from sciastro.io.paths import unlike
 from sciastro.io.reader import open_rows, probe, sha256
 from sciastro.recipe.aligning import SkyHint, choose_reference, solve_set, transparencies
 from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.canvases import canvas_of
 from sciastro.recipe.context import Context
 from sciastro.recipe.kept import KeptBand, KeptSet, KeptStacks
 from sciastro.recipe.lights import Light, StackSet, bands_of
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import group_facts
 from sciastro.recipe.session import Session
-from sciastro.recipe.stacking import Stacked, canvas_of, stack_band
+from sciastro.recipe.stacked import Stacked
+from sciastro.recipe.stacking import stack_band
 from sciastro.recipe.stacknoise import lattice_of
 
 __all__ = ["Growth", "added", "begin_growth", "forget_maps", "grade_added", "grow_band", "solve_again"]

@@ -31,7 +31,7 @@ from sciastro.recipe.lights import Light, Measured, StackSet
 from sciastro.recipe.masterplan import LightMatch
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import LightGroup
-from sciastro.recipe.stacking import Stacked
+from sciastro.recipe.stacked import Stacked
 
 __all__ = ["KeptBand", "KeptSet", "KeptStacks", "forget_stars", "keep_grown", "load_stacks", "save_stacks"]
 

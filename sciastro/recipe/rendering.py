@@ -16,7 +16,7 @@ from sciastro.photometry.color import ColorCalibration
 from sciastro.recipe.context import Context
 from sciastro.recipe.finishing import Finished
 from sciastro.recipe.plan import Recipe
-from sciastro.recipe.stacking import Stacked
+from sciastro.recipe.stacked import Stacked
 from sciastro.render.background import BackgroundOptions, flatten
 from sciastro.render.compose import ComposeOptions, compose, picture_recipe
 

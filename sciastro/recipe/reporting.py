@@ -16,7 +16,7 @@ from sciastro.recipe.masterplan import MasterPlan
 from sciastro.recipe.plan import Recipe, recipe_text
 from sciastro.recipe.positions import View, solution_plots
 from sciastro.recipe.session import Session
-from sciastro.recipe.stacking import Stacked
+from sciastro.recipe.stacked import Stacked
 from sciastro.report import figures
 from sciastro.report.colorfigure import color_residuals, trend_text
 from sciastro.report.page import render_page, write_page

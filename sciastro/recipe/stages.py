@@ -15,6 +15,7 @@ from sciastro.io.xisfproducts import copy_as_xisf
 from sciastro.recipe.aligning import grade_set, julian_year, register_set, solve_set
 from sciastro.recipe.beginning import Run
 from sciastro.recipe.calibrating import Calibrator
+from sciastro.recipe.canvases import place_canvas
 from sciastro.recipe.comets import find_comet, stack_comet, write_comet
 from sciastro.recipe.crossings import name_crossings
 from sciastro.recipe.detector import Detector
@@ -39,7 +40,8 @@ from sciastro.recipe.quality import write_quality
 from sciastro.recipe.readying import prepare_memory
 from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import master_rows
-from sciastro.recipe.stacking import Stacked, place_canvas, stack_band
+from sciastro.recipe.stacked import Stacked
+from sciastro.recipe.stacking import stack_band
 from sciastro.recipe.warming import loading_beside
 
 __all__ = ["integrate", "leave_masters", "masters", "pass_one", "photometry", "place", "render"]
