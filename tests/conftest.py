@@ -45,10 +45,10 @@ def old_run(good_run: Outcome, tmp_path: Path) -> Callable[[], Path]:
 def nowhere_on_the_sky(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not look for made-up stars all over the sky, half a minute each, unless a test asks for it."""
     from sciastro.errors import SolveError
-    from sciastro.recipe import aligning
+    from sciastro.recipe import setsolving
 
     def not_looked_for(*_: object, why: str, **__: object) -> None:
         raise SolveError(why)
 
     if request.node.get_closest_marker("whole_sky") is None:
-        monkeypatch.setattr(aligning, "solve_lost", not_looked_for)
+        monkeypatch.setattr(setsolving, "solve_lost", not_looked_for)

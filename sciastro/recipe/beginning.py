@@ -9,7 +9,6 @@ from sciastro.integrate.grade import GradeOptions
 from sciastro.integrate.moving import CometOptions
 from sciastro.io.paths import atomic_path, sweep
 from sciastro.io.probe import stamp_of
-from sciastro.recipe.aligning import SkyHint
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.comets import check_ends
 from sciastro.recipe.context import Context
@@ -32,6 +31,7 @@ from sciastro.recipe.request import UNTIL, RunRequest
 from sciastro.recipe.resuming import marks_of, open_journal
 from sciastro.recipe.rows import frame_rows
 from sciastro.recipe.session import ScanOptions, Session, scan
+from sciastro.recipe.setsolving import SkyHint
 from sciastro.recipe.stacked import Stacked
 from sciastro.recipe.summary import Summary
 

@@ -36,7 +36,6 @@ from sciastro.photometry.steps import (
     published,
 )
 from sciastro.photometry.zeropoint import ZeroPointOptions
-from sciastro.recipe.aligning import SkyHint, julian_year
 from sciastro.recipe.colorcurves import Site
 from sciastro.recipe.context import Context
 from sciastro.recipe.physical import flux_copy
@@ -44,6 +43,8 @@ from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
 from sciastro.recipe.rejected import rejection_row, write_maps
 from sciastro.recipe.setcolor import SetColor, set_color, write_color
+from sciastro.recipe.setreference import julian_year
+from sciastro.recipe.setsolving import SkyHint
 from sciastro.recipe.stacked import Stacked
 from sciastro.recipe.timing import bjd_card, span_of
 

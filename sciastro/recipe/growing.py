@@ -37,15 +37,17 @@ from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays, empty_stack
 from sciastro.io.paths import unlike
 from sciastro.io.reader import open_rows, probe, sha256
-from sciastro.recipe.aligning import SkyHint, choose_reference, solve_set, transparencies
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.canvases import canvas_of
 from sciastro.recipe.context import Context
+from sciastro.recipe.grading import transparencies
 from sciastro.recipe.kept import KeptBand, KeptSet, KeptStacks
 from sciastro.recipe.lights import Light, StackSet, bands_of
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import group_facts
 from sciastro.recipe.session import Session
+from sciastro.recipe.setreference import choose_reference
+from sciastro.recipe.setsolving import SkyHint, solve_set
 from sciastro.recipe.stacked import Stacked
 from sciastro.recipe.stacking import stack_band
 from sciastro.recipe.stacknoise import lattice_of
@@ -192,7 +194,7 @@ def solve_again(
 
 
 def grade_added(members: StackSet, old: KeptSet, recipe: Recipe, context: Context) -> None:
-    """Weigh the new frames on one scale with the old ones, which stay in; see `aligning.grade_set`."""
+    """Weigh the new frames on one scale with the old ones, which stay in; see `grading.grade_set`."""
     fit = [light for light in added(members).lights if light.from_reference is not None and not light.reason]
     reasons: dict[str, str] = {}
     for band in members.bands:

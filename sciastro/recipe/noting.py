@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sciastro.astrometry.solve import Solution
-from sciastro.recipe.aligning import SkyHint, frame_coordinates
+from sciastro.recipe.aligning import frame_coordinates
 from sciastro.recipe.context import Context
 from sciastro.recipe.keeping import store_facts
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.ownplaces import set_right
 from sciastro.recipe.plan import Recipe
+from sciastro.recipe.setsolving import SkyHint
 
 __all__ = ["MANY", "Registered", "noting"]
 

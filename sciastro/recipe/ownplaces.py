@@ -12,9 +12,10 @@ from sciastro.astrometry.solve import image_stars
 from sciastro.core.wcs import center, footprint_radius, pixel_scale, rotation, text_to_wcs, wcs_to_text
 from sciastro.errors import SciastroError
 from sciastro.io.tables import write_table
-from sciastro.recipe.aligning import SkyHint, julian_year, stars_near
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import CAMERA_MODEL, Light, StackSet
+from sciastro.recipe.setreference import julian_year
+from sciastro.recipe.setsolving import SkyHint, stars_near
 
 if TYPE_CHECKING:
     from astropy.table import Table

@@ -24,7 +24,7 @@ from sciastro.core.lift import run_tasks
 from sciastro.core.wcs import center, tan_wcs, wcs_to_text
 from sciastro.errors import MatchError, SolveError
 from sciastro.integrate.canvas import domain_box
-from sciastro.recipe import aligning
+from sciastro.recipe import aligning, setreference, setsolving
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
@@ -92,7 +92,7 @@ class _Panel:
 
 
 def register_mosaic(
-    members: StackSet, solution: Solution | None, hint: "aligning.SkyHint", recipe: Recipe, context: Context,
+    members: StackSet, solution: Solution | None, hint: setsolving.SkyHint, recipe: Recipe, context: Context,
     root: Path, step: int,
 ) -> Solution | None:  # fmt: skip
     """Register the lights of a mosaic onto one grid.
@@ -123,7 +123,7 @@ def register_mosaic(
     for panel in panels:
         for light in panel.lights:
             light.panel = panel.number
-    aimed = aligning.SkyHint(
+    aimed = setsolving.SkyHint(
         scale=scale, catalog=hint.catalog, deep=hint.deep
     )  # a given center is that of the whole
     for panel in panels:
@@ -140,26 +140,26 @@ def register_mosaic(
 
 
 def _solve_panel(
-    panel: _Panel, reference: Light, solution: Solution, hint: "aligning.SkyHint", recipe: Recipe, root: Path,
+    panel: _Panel, reference: Light, solution: Solution, hint: setsolving.SkyHint, recipe: Recipe, root: Path,
     step: int,
 ) -> None:  # fmt: skip
     """Find the frame that stands for a panel, and its world coordinates."""
     if any(light is reference for light in panel.lights):
         panel.anchor, panel.wcs, panel.error = reference, solution.wcs, _error(solution)
         return
-    candidates = aligning.choose_reference(panel.lights)
+    candidates = setreference.choose_reference(panel.lights)
     if not candidates:
         panel.reason = "no frame of it has stars"
         return
     panel.anchor = candidates[0]
-    epoch = aligning.julian_year(panel.lights)
+    epoch = setreference.julian_year(panel.lights)
     for light in candidates[:TRIES]:
-        place = aligning.hint_of(light, hint, root, step)
+        place = setsolving.hint_of(light, hint, root, step)
         if place is None:
             panel.reason = "neither headers nor options tell its scale (give --scale)"
             continue
         try:
-            found = aligning.solve_light(light, place, hint, epoch, recipe, step)
+            found = setsolving.solve_light(light, place, hint, epoch, recipe, step)
         except SolveError as error:
             panel.reason = str(error)
             continue

@@ -7,12 +7,12 @@ from pathlib import Path
 from sciastro.errors import OptionError
 from sciastro.io.paths import ensure_writable, output_errors
 from sciastro.io.usercatalog import read_user_catalog
-from sciastro.recipe.aligning import SkyHint
 from sciastro.recipe.catalogs import EMBEDDED, is_remote
 from sciastro.recipe.context import parse_memory
 from sciastro.recipe.deepcatalog import DeepCatalog
 from sciastro.recipe.kept import keep_grown
 from sciastro.recipe.plan import Recipe, load_recipe
+from sciastro.recipe.setsolving import SkyHint
 
 __all__ = ["KEEP", "UNTIL", "RunRequest"]
 

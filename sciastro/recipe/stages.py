@@ -12,7 +12,7 @@ from sciastro.integrate.moving import CometOptions
 from sciastro.integrate.run import empty_stack
 from sciastro.integrate.select import NOT_SELECTED
 from sciastro.io.xisfproducts import copy_as_xisf
-from sciastro.recipe.aligning import grade_set, julian_year, register_set, solve_set
+from sciastro.recipe.aligning import register_set
 from sciastro.recipe.beginning import Run
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.canvases import place_canvas
@@ -21,6 +21,7 @@ from sciastro.recipe.crossings import name_crossings
 from sciastro.recipe.detector import Detector
 from sciastro.recipe.drifting import register_camera
 from sciastro.recipe.finishing import Finished, measure_set, write_band
+from sciastro.recipe.grading import grade_set
 from sciastro.recipe.growing import (
     added,
     grade_added,
@@ -40,6 +41,8 @@ from sciastro.recipe.quality import write_quality
 from sciastro.recipe.readying import prepare_memory
 from sciastro.recipe.residuals import write_residuals
 from sciastro.recipe.rows import master_rows
+from sciastro.recipe.setreference import julian_year
+from sciastro.recipe.setsolving import solve_set
 from sciastro.recipe.stacked import Stacked
 from sciastro.recipe.stacking import stack_band
 from sciastro.recipe.warming import loading_beside

@@ -16,11 +16,11 @@ from sciastro.core.cfa import XTRANS, cell_center, cell_side, color_plane
 from sciastro.core.quality import Quality
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.io.products import ProductFacts, write_master
-from sciastro.recipe.aligning import grade_set
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.colors import averaged, light_of_cells, sky_of_colors
 from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.detector import DetectorFacts, _agree
+from sciastro.recipe.grading import grade_set
 from sciastro.recipe.lights import Light, Measured, bands_of, lights_of, stack_sets
 from sciastro.recipe.masterbank import MasterBank, match_of_made
 from sciastro.recipe.masterplan import LightMatch

@@ -14,7 +14,7 @@ from sciastro.errors import SolveError
 from sciastro.integrate.overlap import polynomial
 from sciastro.io.framefacts import FrameFacts
 from sciastro.measure.stars import measure_plane
-from sciastro.recipe import aligning
+from sciastro.recipe import setsolving
 from sciastro.recipe.lights import Light
 from sciastro.recipe.panels import find_panels
 from sciastro.recipe.targets import name_targets
@@ -210,7 +210,7 @@ def test_a_mosaic_in_color(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_panel_that_cannot_be_solved_hangs_on_its_neighbor(tmp_path, monkeypatch):
     mosaic = write_mosaic(tmp_path / "session", 2, 1, overlap=0.4, lights=3)
-    solve = aligning.solve_light
+    solve = setsolving.solve_light
     solved = []
 
     def once(light, *rest):
@@ -219,7 +219,7 @@ def test_a_panel_that_cannot_be_solved_hangs_on_its_neighbor(tmp_path, monkeypat
         solved.append(light.name.partition("/")[0])
         return solve(light, *rest)
 
-    monkeypatch.setattr(aligning, "solve_light", once)
+    monkeypatch.setattr(setsolving, "solve_light", once)
     outcome = reduce(mosaic.session, tmp_path / "out")
     assert outcome.code == 0
     assert outcome.images == {("M 99", "G"): 6}
