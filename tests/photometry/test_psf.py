@@ -96,6 +96,7 @@ def test_variance_from_counts_or_from_truth_gives_the_same(simple):
     assert abs(np.median(change)) < 0.05  # weights by noisy variances would be 0.1 to 0.5 sigma low
 
 
+@pytest.mark.slow
 def test_crowd_pulls_and_blends():
     x, y, flux = crowd(5, size=260, number=420)
     image, variance, quality = expose(x, y, flux, (260, 260), 5, elongation=0.0)

@@ -75,6 +75,7 @@ def test_edges_holes_and_positions_that_are_none():
     assert np.isfinite(table["flux"].value[[0, 1, 2]]).all()
 
 
+@pytest.mark.slow
 def test_undersampled_stars_are_flagged_and_right():
     x, y, flux = lattice(5, size=300, spacing=24, faint=3.8, bright=4.8)
     planes = expose(x, y, flux, (300, 300), 5, fwhm=1.4, elongation=0.0)

@@ -30,6 +30,7 @@ def picture(tmp_path_factory):
     return path, x, y, flux
 
 
+@pytest.mark.slow
 def test_psf_writes_table_model_residual_and_artificial_stars(picture, tmp_path):
     path, x, y, flux = picture
     out = tmp_path / "out"
