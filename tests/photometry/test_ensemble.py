@@ -56,6 +56,7 @@ def test_frames_without_a_common_star_are_refused():
         solve_ensemble(mag, np.full(mag.shape, 1e-4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "night",
     [
@@ -71,6 +72,14 @@ def test_errors_of_light_curves_are_those_they_have(night):
         raw, curve = field(seed, **night)
         found.append(pulls(raw, curve, curves(raw)))
     assert np.std(found, ddof=1) == pytest.approx(1, abs=0.1)
+
+
+def test_errors_of_a_light_curve_are_those_it_has():
+    found = []
+    for seed in range(3):
+        raw, curve = field(seed, twinkle=0.003)
+        found.append(pulls(raw, curve, curves(raw)))
+    assert np.std(found, ddof=1) == pytest.approx(1, abs=0.12)
 
 
 def test_scintillation_is_in_every_star_and_so_times_one_plus_one_over_n():
