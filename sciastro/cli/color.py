@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sciastro.cli.arguments import catalog_name
+from sciastro.cli.arguments import ApplyColor, Filters, Sensor, WhiteReference, catalog_name
 
 __all__ = ["color"]
 
@@ -19,17 +19,11 @@ def color_settings(
     return settings + (["photometry.color.apply=true"] if apply_color else [])
 
 
-WHITE_HELP = "What shall look white: G2V, spiral, Vega, flat, the B-V of a star, or a file with a spectrum."
-SENSOR_HELP = "Response of the sensor: cmos, ccd, bayer, or a file (FILE#COLUMN)."
-FILTERS_HELP = "Curves of filters: dichroic, or R=FILE,G=FILE#COLUMN,Ha=656.3/7; others lie before all bands."
-APPLY_HELP = "Also write the products times their gains, as PRODUCT_color.fits."
-
-
 def color(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", file_okay=False)],
-    white_reference: Annotated[str | None, typer.Option(metavar="NAME|B-V|FILE", help=WHITE_HELP)] = None,
-    sensor: Annotated[str | None, typer.Option(metavar="NAME|FILE", help=SENSOR_HELP)] = None,
-    filters: Annotated[str | None, typer.Option(metavar="CURVES", help=FILTERS_HELP)] = None,
+    white_reference: WhiteReference = None,
+    sensor: Sensor = None,
+    filters: Filters = None,
     spectra: Annotated[
         str | None, typer.Option(metavar="FILE", help="Gaia XP spectra of the stars, by source_id.")
     ] = None,
@@ -41,7 +35,7 @@ def color(
         list[str] | None,
         typer.Option("--set", metavar="STEP.OPTION=VALUE", help="Change one option; repeatable."),
     ] = None,
-    apply_color: Annotated[bool, typer.Option("--apply-color", help=APPLY_HELP)] = False,
+    apply_color: ApplyColor = False,
     offline: Annotated[bool, typer.Option("--offline", help="Ask nothing over the network.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON with the records.")] = False,
 ) -> None:

@@ -1,125 +1,65 @@
 """``sciastro reduce``: the whole way from a folder of raw frames to science, pictures and a report."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from sciastro.cli.arguments import Memory, Offline, catalog_name
-from sciastro.cli.color import APPLY_HELP, FILTERS_HELP, SENSOR_HELP, WHITE_HELP, color_settings
+from sciastro.cli.arguments import ApplyColor, Filters, Memory, Offline, Quiet, Sensor, WhiteReference
+from sciastro.cli.color import color_settings
+from sciastro.cli.reduceoptions import (
+    Add,
+    Bunit,
+    Distortion,
+    DryRun,
+    FieldDec,
+    FieldRa,
+    FieldScale,
+    JsonLog,
+    Keep,
+    Library,
+    LibraryAdd,
+    Out,
+    Raw,
+    RecipeFile,
+    Resume,
+    Scheduler,
+    Session,
+    Settings,
+    Stars,
+    Until,
+    Workers,
+)
 
 __all__ = ["reduce"]
 
-STEPS_HELP = (
-    "Stop after this stage: ingest, masters, calibrate, register, integrate, photometry, render or report."
-)
-
 
 def reduce(
-    session: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SESSION", help="Folder of raw frames, scanned recursively.", exists=True, file_okay=False
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for every product; made if it is not there.")
-    ],
-    until: Annotated[str, typer.Option(help=STEPS_HELP)] = "report",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a stopped run of the same recipe ended.")
-    ] = False,
-    add: Annotated[
-        bool,
-        typer.Option(
-            "--add",
-            help="Add the frames of SESSION to the stacks that an earlier run left in OUT, without reading "
-            "the old frames again; the recipe in OUT holds.",
-        ),
-    ] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="STEP.OPTION=VALUE",
-            help="Change one option, for instance stack.high=2.5; repeatable. `sciastro config` lists them.",
-        ),
-    ] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(help="A recipe.toml to follow.", exists=True, dir_okay=False)
-    ] = None,
-    raw: Annotated[
-        str,
-        typer.Option(
-            metavar="copy|link",
-            help="copy keeps raw pixels in frames.h5; link leaves them in SESSION, which saves as much disk.",
-        ),
-    ] = "copy",
-    library: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of finished masters that serve as well.",
-            exists=True,
-            file_okay=False,
-        ),
-    ] = None,
-    library_add: Annotated[
-        bool, typer.Option("--library-add", help="Copy the masters that are made into the library.")
-    ] = False,
-    catalog: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Stars for the WCS and the zero point: your own file (CSV, ECSV, FITS, VOTable), or "
-            "a catalog that is fetched once and kept: gaia-dr3, apass-dr9, refcat2, ps1, ...",
-            callback=catalog_name,
-        ),
-    ] = None,
+    session: Session,
+    out: Out,
+    until: Until = "report",
+    resume: Resume = False,
+    add: Add = False,
+    set_: Settings = None,
+    recipe: RecipeFile = None,
+    raw: Raw = "copy",
+    library: Library = None,
+    library_add: LibraryAdd = False,
+    catalog: Stars = None,
     offline: Offline = False,
-    ra: Annotated[
-        float | None, typer.Option(help="Right ascension of the field in degrees, where headers are silent.")
-    ] = None,
-    dec: Annotated[float | None, typer.Option(help="Declination of the field in degrees.")] = None,
-    scale: Annotated[
-        float | None, typer.Option(help="Pixel scale in arcsec per pixel, where headers are silent.")
-    ] = None,
-    distortion: Annotated[
-        str | None,
-        typer.Option(metavar="sip|tpv", help="Form of distortion in the products; TPV for SCAMP and SWarp."),
-    ] = None,
-    bunit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="Jy|nJy|erg|erg-hz",
-            help="Also write each calibrated image in a physical unit (erg: per angstrom).",
-        ),
-    ] = None,
-    white_reference: Annotated[str | None, typer.Option(metavar="NAME|B-V|FILE", help=WHITE_HELP)] = None,
-    sensor: Annotated[str | None, typer.Option(metavar="NAME|FILE", help=SENSOR_HELP)] = None,
-    filters: Annotated[str | None, typer.Option(metavar="CURVES", help=FILTERS_HELP)] = None,
-    apply_color: Annotated[bool, typer.Option("--apply-color", help=APPLY_HELP)] = False,
-    keep: Annotated[
-        str,
-        typer.Option(
-            help="Also write intermediate frames (calibrated, registered), or the products as XISF (xisf); "
-            "several with commas."
-        ),
-    ] = "",
+    ra: FieldRa = None,
+    dec: FieldDec = None,
+    scale: FieldScale = None,
+    distortion: Distortion = None,
+    bunit: Bunit = None,
+    white_reference: WhiteReference = None,
+    sensor: Sensor = None,
+    filters: Filters = None,
+    apply_color: ApplyColor = False,
+    keep: Keep = "",
     memory: Memory = "2GB",
-    workers: Annotated[int, typer.Option(help="Threads; 0 takes one per processor.", min=0)] = 0,
-    scheduler: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Let the workers of a dask.distributed scheduler do the work, such as tcp://host:8786. They "
-            "must see SESSION and OUT under the same paths; --memory then holds for each worker.",
-        ),
-    ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no closing words.")] = False,
-    json_log: Annotated[
-        bool, typer.Option("--json-log", help="Log as JSON lines to standard error.")
-    ] = False,
+    workers: Workers = 0,
+    scheduler: Scheduler = "",
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json_log: JsonLog = False,
 ) -> None:
     """Reduce every raw frame under SESSION; write products, pictures and a report to OUT.
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sciastro.cli.arguments import Quiet
+
 __all__ = ["simulate"]
 
 
@@ -31,7 +33,7 @@ def simulate(
             "--set", help="Any other option, NAME=VALUE: camera.gain=1.2, sky.nebula=cloud, trailed=3."
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no closing words.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a raw night (lights, darks, biases, flats) of real and invented stars to OUT, with its truth.
 

@@ -62,19 +62,13 @@ def solve(
 ) -> None:
     """Find where images look, with or without hints; a guess is never returned."""
     from sciastro.cli.common import console, guarded, offline_if
-    from sciastro.errors import UsageError
     from sciastro.io.paths import ensure_writable
-    from sciastro.recipe.engines import chosen_engines
     from sciastro.recipe.solvewriting import Writing
     from sciastro.recipe.solving import Question, solve_files
 
     unsolved = 0
     with guarded(), offline_if(offline):
-        if (ra is None) != (dec is None):
-            raise UsageError("go together.", where="--ra and --dec", remedy="Give both, or none.")
-        chosen_engines(engine)
-        if distortion.lower() not in ("sip", "tpv"):
-            raise UsageError(f"is {distortion!r}.", where="--distortion", remedy="Give sip or tpv.")
+        _check(ra, dec, engine, distortion)
         if report is not None:
             ensure_writable(report.parent)
         if output is not None and write:
@@ -95,6 +89,18 @@ def solve(
             write_solution_page(report, solved, title=_title(files))
     if unsolved:
         raise typer.Exit(3 if unsolved == len(files) else 4)
+
+
+def _check(ra: float | None, dec: float | None, engine: str | None, distortion: str) -> None:
+    """Raise where options do not go together or name what does not exist."""
+    from sciastro.errors import UsageError
+    from sciastro.recipe.engines import chosen_engines
+
+    if (ra is None) != (dec is None):
+        raise UsageError("go together.", where="--ra and --dec", remedy="Give both, or none.")
+    chosen_engines(engine)
+    if distortion.lower() not in ("sip", "tpv"):
+        raise UsageError(f"is {distortion!r}.", where="--distortion", remedy="Give sip or tpv.")
 
 
 def _title(files: list[Path]) -> str:
