@@ -6,18 +6,14 @@ magnitude of 1 BUNIT, and the zero point in electron / s stands in MAGZPEL.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from astropy.io import fits
 
-from sciastro.errors import FileError
-from sciastro.io.paths import atomic_path
-from sciastro.io.product_cards import put
-from sciastro.io.products import FLUX, is_product, write_hdus
+from sciastro.io.products import FLUX
+from sciastro.io.scaledcopies import Cards, write_scaled
 
 __all__ = ["PixelScale", "write_flux_product"]
 
@@ -65,38 +61,18 @@ def write_flux_product(source: Path, target: Path, scale: PixelScale) -> Path:
     OutputError
         If the file cannot be written.
     """
-    with fits.open(source, memmap=False) as hdus:
-        primary = hdus[0].header
-        if not is_product(primary) or primary.get("PRODUCT") != "IMAGE":
-            raise FileError(
-                f"is no image product in electron / s (PRODUCT = {primary.get('PRODUCT')!r}).",
-                where=str(source),
-                remedy="Give an image that `sciastro reduce` wrote.",
-            )
-        cards = _cards(primary, scale)
-        out = []
-        for hdu in hdus:
-            header = hdu.header.copy()
-            for name in ("CHECKSUM", "DATASUM"):
-                header.remove(name, ignore_missing=True)
-            if hdu.name in ("PRIMARY", "SCI"):
-                for keyword, (value, comment) in cards.items():
-                    put(header, keyword, value, comment)
-            if hdu.name == "PRIMARY":
-                header["PRODUCT"] = (FLUX, "what this file is")
-                out.append(fits.PrimaryHDU(header=header))
-                continue
-            data = np.asarray(hdu.data)
-            if hdu.name in ("SCI", "ERR"):
-                put(header, "BUNIT", scale.unit, scale.meaning)
-                data = (data.astype(np.float64) * scale.factor).astype(np.float32)
-            out.append(fits.ImageHDU(data, header=header, name=hdu.name))
-        with atomic_path(target) as part:
-            write_hdus(part, fits.HDUList(out))
-    return target
+    return write_scaled(
+        source,
+        target,
+        scale.factor,
+        product=FLUX,
+        bunit=(scale.unit, scale.meaning),
+        cards=lambda primary: _cards(primary, scale),
+        carriers=("PRIMARY", "SCI"),
+    )
 
 
-def _cards(primary: fits.Header, scale: PixelScale) -> Mapping[str, tuple[Any, str]]:
+def _cards(primary: fits.Header, scale: PixelScale) -> Cards:
     cards: dict[str, tuple[Any, str]] = {
         "MAGZP": (scale.zeropoint, "[mag] magnitude of 1 BUNIT"),
         "MAGZPEL": (primary.get("MAGZP"), "[mag] magnitude of 1 electron/s"),
