@@ -1,40 +1,35 @@
 """The bridge between stored raw pixels and calibrated windows, for both passes of a run.
 
 A `Calibrator` knows the store, the masters and the detector constants; it is shared by all threads.
-It keeps the planes of the few light groups that are being worked on, and reads the rest from the
-master files when they are wanted.
+What each light is calibrated with lies on a `planeshelf.PlaneShelf`.
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.calibrate.correct import CorrectOptions, Planes, correct_window, dark_plane, repair_margin
+from sciastro.calibrate.correct import CorrectOptions, Planes, correct_window, repair_margin
 from sciastro.calibrate.debayer import DebayerOptions, reach_of, split_window
-from sciastro.calibrate.defects import DefectOptions, defects_from_light, merge_defects
-from sciastro.calibrate.planes import plane_level
+from sciastro.calibrate.defects import DefectOptions
 from sciastro.core.cfa import COLORS, cell_origin, cell_side, pattern_of, rolled
 from sciastro.core.quality import Quality
 from sciastro.core.scratch import Scratch, spare_bytes
-from sciastro.errors import SciastroError
 from sciastro.io.linked import LinkedBlock, Original
-from sciastro.io.reader import read_pixels
 from sciastro.io.store import RawBlock, open_raw
 from sciastro.kernels.mosaic import keep_color
 from sciastro.kernels.trails import mark_trails
 from sciastro.recipe.context import Context, hand_back_arrays, resident_memory
-from sciastro.recipe.detector import Detector, DetectorFacts
+from sciastro.recipe.detector import Detector
 from sciastro.recipe.hits import mark_hits
-from sciastro.recipe.lights import PROBED, Light
+from sciastro.recipe.lights import Light
 from sciastro.recipe.masterbank import MasterBank
-from sciastro.recipe.masterplan import LightMatch
-from sciastro.recipe.phases import PLANES, apart, mark_phase, mean_of_phases, phase_of
+from sciastro.recipe.phases import mark_phase, mean_of_phases, phase_of
 from sciastro.recipe.plan import Recipe
+from sciastro.recipe.planeshelf import PlaneShelf
 
 __all__ = ["Calibrator"]
 
@@ -44,23 +39,9 @@ Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint16]
 
 BAND = 64  # rows of cells that are calibrated in one go
-KEPT = 2  # sets of planes that stay in memory in any case
-PLANES_SHARE = 0.35  # of the memory that more of them may take
 RESIDENT = 420 * 10**6  # the interpreter with every library loaded [byte]
 CANVAS_BYTES = 18  # per pixel: image, variance, coverage (4 each), quality and two counts (2 each)
 SMALLEST = 64 * 10**6  # byte that pass 2 may take whatever is left
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    dark: str | None
-    scale: float
-    bias: str | None
-    level: str | None
-    flat: str | None
-    cfa: str
-    group: str  # lights without a master of zero light show their defects themselves; "" otherwise
-    apart: bool  # the phases of a Bayer mosaic as planes of their own
 
 
 class Calibrator:
@@ -97,24 +78,24 @@ class Calibrator:
         blocks: Mapping[str, LinkedBlock] | None = None,
         originals: Mapping[str, Original] | None = None,
     ) -> None:
-        self._store, self._bank, self._detector, self._memory = store, bank, detector, context.memory
-        self._root, self._defect_options = root, recipe.of(DefectOptions)
+        self._store, self._memory = store, context.memory
         self._correct = recipe.of(CorrectOptions)
         self.debayer_method = recipe.of(DebayerOptions).method
         self._blocks: dict[str, RawBlock | LinkedBlock] = dict(blocks or {})
         self._originals = dict(originals or {})
-        self._planes: OrderedDict[_Key, tuple[Planes, ...]] = OrderedDict()
-        self._adapted: dict[tuple[_Key, str], tuple[DetectorFacts, list[Planes]]] = {}
+        self._shelf = PlaneShelf(
+            root, bank, detector, recipe.of(DefectOptions), self.debayer_method == "superpixel", self._memory
+        )
         self._lock = threading.Lock()
         self.scratch = Scratch()
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave the planes and the lock behind; where raw pixels lie goes along."""
-        return {**self.__dict__, "_planes": None, "_adapted": None, "_lock": None}
+        """Leave the lock behind, and the shelf its planes; where raw pixels lie goes along."""
+        return {**self.__dict__, "_lock": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
-        self._planes, self._adapted, self._lock = OrderedDict(), {}, threading.Lock()
+        self._lock = threading.Lock()
         hand_back_arrays()
 
     def step(self, cfa: str) -> int:
@@ -139,9 +120,8 @@ class Calibrator:
 
     def memory_left(self, canvas: tuple[int, int], beside: int = 0) -> int:
         """Return what pass 2 may allocate [byte] next to the canvas, the planes, the process and `beside`."""
-        planes = sum(_size(one) for one in self._planes.values())
         # What the frames' star lists and earlier bands take shows in the size of the process alone.
-        process = max(RESIDENT + planes, resident_memory() - spare_bytes())
+        process = max(RESIDENT + self._shelf.nbytes, resident_memory() - spare_bytes())
         taken = process + canvas[0] * canvas[1] * CANVAS_BYTES + beside
         return max(self._memory - taken, SMALLEST)
 
@@ -172,118 +152,18 @@ class Calibrator:
 
     def planes(self, light: Light) -> Planes:
         """Return what `light` is calibrated with; gain, read noise and saturation are its own."""
-        return self._parts(light, phases=False)[0]
+        return self._shelf.parts(light, phases=False)[0]
 
     def parts_of(self, light: Light, band: str) -> list[Planes]:
         """Return the planes of the raw pixels that make a pixel of `band`, one per phase of a cell."""
-        if not self._by_phase(light.facts.cfa):
-            return self._parts(light, phases=False)
-        phases = np.flatnonzero(pattern_of(light.facts.cfa).ravel() == COLORS.index(band[-1]))
-        parts = self._parts(light, phases=True)
-        return [parts[int(k)] for k in phases]
+        return self._shelf.parts_of(light, band)
 
     def holds(self, lights: Sequence[Light], *, mosaic: bool) -> bool:
         """Return whether all that windows of `lights` are calibrated with is in memory.
 
         `mosaic`: for `mosaic_window`, else for `window`.
         """
-        with self._lock:
-            return all(
-                _key_of(light, phases=not mosaic and self._by_phase(light.facts.cfa)) in self._planes
-                for light in lights
-            )
-
-    def _parts(self, light: Light, *, phases: bool) -> list[Planes]:
-        """Return the planes of `light`, of the whole mosaic or of its four phases."""
-        match, cfa, key = light.match, light.facts.cfa, _key_of(light, phases=phases)
-        facts, by_name = self._detector.of(light), (key, light.name)
-        with self._lock:
-            held = self._adapted.get(by_name)
-            if held is not None and held[0] == facts and key in self._planes:
-                self._planes.move_to_end(key)
-                return held[1]
-            parts = self._planes.get(key)
-            if parts is None:
-                while len(self._planes) >= KEPT and self._planes_bytes() > PLANES_SHARE * self._memory:
-                    self._planes.popitem(last=False)
-                self._adapted.clear()  # it holds on to planes
-                whole = self._load(match, cfa)
-                parts = self._planes[key] = apart(whole) if phases else (whole,)
-            self._planes.move_to_end(key)
-        full = facts.saturation - light.facts.pedestal  # `counts` has taken the pedestal out
-        level: float | None = None
-        if match.bias is None and match.level is None and light.facts.black_level is not None:
-            level = light.facts.black_level - light.facts.pedestal
-        adapted = [
-            replace(
-                one, gain=facts.gain, read_noise=facts.read_noise, saturation=full,
-                bias_level=one.bias_level if level is None else level,
-            )
-            for one in parts
-        ]  # fmt: skip
-        with self._lock:
-            if self._planes.get(key) is parts:
-                self._adapted[by_name] = facts, adapted
-        return adapted
-
-    def _by_phase(self, cfa: str) -> bool:
-        """Return whether the phases of a mosaic are calibrated apart."""
-        return cell_side(cfa) == 2 and self.debayer_method == "superpixel"
-
-    def _planes_bytes(self) -> float:
-        """Return what the planes in memory and one more like them take [byte]."""
-        sizes = [_size(one) for one in self._planes.values()]
-        return sum(sizes) * (1 + 1 / max(len(sizes), 1))
-
-    def _load(self, match: LightMatch, cfa: str) -> Planes:
-        bank = self._bank
-        # One master at a time, as far as they go: the sum of all would be the peak of the run.
-        defects = self._defects(match, cfa)
-        level_only = self._level(match)
-        dark, bias, flat = bank.load(match.dark), bank.load(match.bias), bank.load(match.flat)
-        bank.forget()
-        plane, variance, level = dark_plane(
-            dark.image if dark else None,
-            dark.variance if dark else None,
-            bias.image if bias else None,
-            bias.variance if bias else None,
-            scale=match.dark_scale if dark and bias else 1.0,
-        )
-        if level_only is not None:
-            level = level_only
-        return Planes(
-            dark=plane,
-            dark_variance=variance,
-            bias_level=level,
-            flat=flat.image if flat else None,
-            flat_variance=flat.variance if flat else None,
-            defects=defects,
-            gain=1.0,
-            read_noise=0.0,
-            cfa=cfa,
-        )
-
-    def _level(self, match: LightMatch) -> float | None:
-        """Return the level of a bias that is not subtracted; None if there is none."""
-        bias = self._bank.load(match.level) if match.level != match.bias else None
-        return plane_level(bias.image) if bias is not None else None
-
-    def _defects(self, match: LightMatch, cfa: str) -> Bits | None:
-        """Return the defects that masters tell; without dark and bias also what three lights share."""
-        found = self._bank.defects(match)
-        if match.dark or match.bias or match.level:
-            return found
-        options, common = self._defect_options, None
-        for frame in match.group.frames[:: max(len(match.group.frames) // PROBED, 1)][:PROBED]:
-            try:
-                raw = read_pixels(self._root / frame.path, frame.hdu)
-            except SciastroError:  # this frame will be left out with its reason in pass 1
-                continue
-            if raw.shape != frame.shape:
-                continue
-            one = defects_from_light(raw.astype(np.float32), cfa=cfa, options=options)
-            common = one if common is None else common & one
-        return merge_defects(found, common)
+        return self._shelf.holds(lights, mosaic=mosaic)
 
     def counts(self, light: Light, raw: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """Return raw pixels in adu without the pedestal that a program added; most are as stored."""
@@ -305,11 +185,11 @@ class Calibrator:
     def colors(self, light: Light, raw: npt.NDArray[np.generic]) -> tuple[Plane, Bits]:
         """Return the colors of the cells of a whole mosaic, (3, rows, columns) [electron], and their bits."""
         counts, cfa = self.counts(light, raw), light.facts.cfa
-        if not self._by_phase(cfa):
+        if not self._shelf.by_phase(cfa):
             signal, quality = self.plane(light, raw, self.planes(light))
             planes, _, bits = split_window(signal, NO_VARIANCE, quality, cfa)
             return planes, bits
-        parts, (rows, columns) = self._parts(light, phases=True), self.grid_shape(light)
+        parts, (rows, columns) = self._shelf.parts(light, phases=True), self.grid_shape(light)
         out, bits = np.empty((3, rows, columns), np.float32), np.empty((3, rows, columns), np.uint16)
         reach = repair_margin(parts[0], repair=self._correct.repair)
         for y0 in range(0, rows, BAND):  # as much as fits into the cache
@@ -337,14 +217,14 @@ class Calibrator:
         if not light.facts.cfa:
             planes = self._noise_from_sky(light, band, self.planes(light))
             return self._raw_window(light, planes, y0, y1, x0, x1)
-        if self._by_phase(light.facts.cfa):
+        if self._shelf.by_phase(light.facts.cfa):
             return self._superpixels(light, band, y0, y1, x0, x1)
         return self._debayered(light, band, y0, y1, x0, x1)
 
     def _superpixels(
         self, light: Light, band: str, y0: int, y1: int, x0: int, x1: int
     ) -> tuple[Plane, Plane, Bits]:
-        parts = self._parts(light, phases=True)
+        parts = self._shelf.parts(light, phases=True)
         rows, columns = self.grid_shape(light)
         reach = repair_margin(parts[0], repair=self._correct.repair)
         margin = (min(reach, y0), min(reach, rows - y1), min(reach, x0), min(reach, columns - x1))
@@ -450,14 +330,3 @@ class Calibrator:
             side = 1 if planes.cfa == light.facts.cfa else 2  # a phase, or the whole frame
             dark = np.zeros([length // side for length in light.facts.shape], np.float32)
         return replace(planes, dark=dark, bias_level=level, read_noise=noise)
-
-
-def _key_of(light: Light, *, phases: bool) -> _Key:
-    match, cfa = light.match, light.facts.cfa
-    group = "" if match.dark or match.bias or match.level else match.group.id
-    return _Key(match.dark, match.dark_scale, match.bias, match.level, match.flat, cfa, group, phases)
-
-
-def _size(parts: tuple[Planes, ...]) -> int:
-    arrays = [getattr(one, name) for one in parts for name in PLANES]
-    return sum(array.nbytes for array in arrays if array is not None)

@@ -233,7 +233,7 @@ def test_phases_apart_give_the_numbers_of_the_mosaic(tmp_path, band, monkeypatch
         tmp_path / "no.h5", tmp_path, MasterBank(DefectOptions()), detector_of(), RECIPE, context_in(tmp_path)
     )
     calibrator.block = lambda light: SimpleNamespace(rows=lambda index, y0, y1: raw[y0:y1])
-    monkeypatch.setattr(calibrator, "_load", lambda match, cfa: planes)
+    monkeypatch.setattr(calibrator._shelf, "_load", lambda match, cfa: planes)
     y, x = cells_
     fast = calibrator.window(light, band, y.start, y.stop, x.start, x.stop)
     slow = calibrator._debayered(light, band, y.start, y.stop, x.start, x.stop)
