@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sciastro.cli.arguments import ApplyColor, Filters, Sensor, WhiteReference, catalog_name
+from sciastro.cli.arguments import ApplyColor, Filters, Offline, Sensor, WhiteReference, catalog_name
 
 __all__ = ["color"]
 
@@ -36,7 +36,7 @@ def color(
         typer.Option("--set", metavar="STEP.OPTION=VALUE", help="Change one option; repeatable."),
     ] = None,
     apply_color: ApplyColor = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing over the network.")] = False,
+    offline: Offline = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON with the records.")] = False,
 ) -> None:
     """Calibrate the colors of a finished run again and make its pictures anew; the products stay."""
