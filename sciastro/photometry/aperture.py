@@ -24,7 +24,7 @@ from sciastro.photometry.fluxes import Aperture, add_apertures, aperture_of, les
 from sciastro.photometry.growth import Growth, contamination, growth, pick_bright
 from sciastro.photometry.growthmap import GrowthMap, growth_map
 from sciastro.photometry.neighbors import beta_of
-from sciastro.photometry.plane import Plane, Profile, SkyLevels, make_plane
+from sciastro.photometry.plane import Plane, Profile, SkyLevels, check_planes, make_plane
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -181,16 +181,7 @@ def _check(
     fwhm: float,
     options: ApertureOptions,
 ) -> None:
-    if image.ndim != 2 or variance.shape != image.shape or quality.shape != image.shape:
-        raise DatasetError(
-            f"has shape {image.shape}, its variance {variance.shape} and its quality {quality.shape}.",
-            where="image",
-            remedy="Give three planes (y, x) of one shape.",
-        )
-    if not (np.isfinite(fwhm) and fwhm > 0):
-        raise DatasetError(
-            f"is {fwhm}.", where="fwhm", remedy="Give the width of stars in pixels; detect stars first."
-        )
+    check_planes(image, variance, quality, fwhm)
     if options.sky_outer <= options.sky_inner:
         raise DatasetError(
             f"ends at {options.sky_outer} and begins at {options.sky_inner} fwhm.",

@@ -28,7 +28,7 @@ from sciastro.photometry.fluxes import (
 )
 from sciastro.photometry.growth import pick_bright
 from sciastro.photometry.neighbors import beta_of
-from sciastro.photometry.plane import Plane, Profile, SkyLevels, make_plane
+from sciastro.photometry.plane import Plane, Profile, SkyLevels, check_planes, make_plane
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -134,7 +134,7 @@ def forced_photometry(
 
     xs, ys = _places(x, y)
     radii = _radii(radius, fwhm, options)
-    _check(image, variance, quality)
+    check_planes(image, variance, quality)
     at_x, at_y = _near(xs, ys, image.shape)
     star_x, star_y = (np.asarray(one, dtype=np.float64) for one in stars)
     plane = make_plane(
@@ -184,14 +184,6 @@ def _radii(radius: float | Sequence[float], fwhm: float, options: ForcedOptions)
             remedy="Make `sky_outer` larger than `sky_inner`.",
         )  # fmt: skip
     return radii
-
-
-def _check(image: npt.NDArray[Any], variance: npt.NDArray[Any], quality: npt.NDArray[Any]) -> None:
-    if image.ndim != 2 or variance.shape != image.shape or quality.shape != image.shape:
-        raise DatasetError(
-            f"has shape {image.shape}, its variance {variance.shape} and its quality {quality.shape}.",
-            where="image", remedy="Give three planes (y, x) of one shape.",
-        )  # fmt: skip
 
 
 def _near(x: Floats, y: Floats, shape: tuple[int, ...]) -> tuple[Floats, Floats]:

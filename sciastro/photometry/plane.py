@@ -8,14 +8,37 @@ import numpy.typing as npt
 
 from sciastro.core.correlation import large_factor, plane_correlation
 from sciastro.core.quality import Quality, unusable
+from sciastro.errors import DatasetError
 from sciastro.kernels.aperture import annulus_sky, aperture_sums, profile_sums, stamp_discs
 
-__all__ = ["ApertureSums", "Plane", "Profile", "SkyLevels", "make_plane", "source_radii"]
+__all__ = ["ApertureSums", "Plane", "Profile", "SkyLevels", "check_planes", "make_plane", "source_radii"]
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
 
 _MOFFAT_BETA = 2.5  # wings of long exposures; sets only how far the light of bright stars is avoided
+
+
+def check_planes(
+    image: npt.NDArray[Any], variance: npt.NDArray[Any], quality: npt.NDArray[Any], fwhm: float | None = None
+) -> None:
+    """Raise unless three planes (y, x) have one shape, and stars a width [pixel] where one is given.
+
+    Raises
+    ------
+    DatasetError
+        If not.
+    """
+    if image.ndim != 2 or variance.shape != image.shape or quality.shape != image.shape:
+        raise DatasetError(
+            f"has shape {image.shape}, its variance {variance.shape} and its quality {quality.shape}.",
+            where="image",
+            remedy="Give three planes (y, x) of one shape.",
+        )
+    if fwhm is not None and not (np.isfinite(fwhm) and fwhm > 0):
+        raise DatasetError(
+            f"is {fwhm}.", where="fwhm", remedy="Give the width of stars in pixels; detect stars first."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sciastro.core.correlation import large_factor, plane_correlation
 from sciastro.core.options import option
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
+from sciastro.photometry.plane import check_planes
 from sciastro.photometry.psfbuild import choose_order, cut_out, fit_analytic, improve, pixel_blur, sound_stars
 from sciastro.photometry.psffind import find_more
 from sciastro.photometry.psffit import (
@@ -189,16 +190,7 @@ def psf_photometry(
 def _checked(
     image: npt.NDArray[Any], variance: npt.NDArray[Any], quality: npt.NDArray[Any], fwhm: float
 ) -> Singles:
-    if image.ndim != 2 or variance.shape != image.shape or quality.shape != image.shape:
-        raise DatasetError(
-            f"has shape {image.shape}, its variance {variance.shape} and its quality {quality.shape}.",
-            where="image",
-            remedy="Give three planes (y, x) of one shape.",
-        )
-    if not (np.isfinite(fwhm) and fwhm > 0):
-        raise DatasetError(
-            f"is {fwhm}.", where="fwhm", remedy="Give the width of stars in pixels; detect stars first."
-        )
+    check_planes(image, variance, quality, fwhm)
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     if not np.isfinite(pixels).any():
         raise DatasetError(
