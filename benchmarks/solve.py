@@ -1,6 +1,6 @@
 """Solve rate, speed and false solutions, side by side with `solve-field` (astrometry.net), blind.
 
-    python benchmarks/solve.py [--only WORD] [--no-peer] [--cpulimit 60] [--jobs 1]     table of real images
+    python benchmarks/solve.py [--only WORD,WORD] [--no-peer] [--cpulimit 60] [--jobs 1]  table of real images
     python benchmarks/solve.py --false 200                                   images that show no sky
     python benchmarks/solve.py --fields 150 [--degrees 1.0]                  star lists of random places
     python benchmarks/solve.py --hinted                                      24 megapixels with a hint
@@ -141,7 +141,8 @@ def table(options):
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         room = Path(name)
-        todo = [case for case in cases(room) if options.only in case.name]
+        words = options.only.split(",")
+        todo = [case for case in cases(room) if any(word in case.name for word in words)]
 
         def work(case):
             return ours(case), (None if options.no_peer else peer(case, room, options.cpulimit))
@@ -176,7 +177,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", default="", help="part of a file name")
+    parser.add_argument("--only", default="", help="part of a file name, or several with commas")
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--cpulimit", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=1)

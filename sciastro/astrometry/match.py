@@ -8,17 +8,14 @@ stars coincide than chance would bring together in any of the maps that could ha
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from sciastro.core import transform
+from sciastro.core.neighbors import log10_binomial_tail, nearest_within
 from sciastro.errors import MatchError
 from sciastro.kernels.triangles import list_triangles, orientation_histogram, vote
-
-if TYPE_CHECKING:
-    from scipy.spatial import cKDTree
 
 __all__ = ["Match", "NoMatchError", "chance", "match_stars", "mutual_pairs", "positions", "similarity"]
 
@@ -280,18 +277,9 @@ def _apply(coefficients: Floats, points: Floats) -> Floats:
     return np.column_stack(transform.evaluate(coefficients, points[:, 0], points[:, 1]))
 
 
-def mutual_pairs(
-    a: Floats, b: Floats, tolerance: float, tree: "cKDTree | None" = None
-) -> tuple[Indices, Indices]:
-    """Return the pairs of points (n, 2) that are each other's nearest within `tolerance`.
-
-    `tree` of `b` spares those who ask several times its making.
-    """
-    from scipy.spatial import cKDTree
-
-    if not len(a) or not len(b):
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    distance, nearest = (tree or cKDTree(b)).query(a, distance_upper_bound=tolerance)
+def mutual_pairs(a: Floats, b: Floats, tolerance: float) -> tuple[Indices, Indices]:
+    """Return the pairs of points (n, 2) that are each other's nearest within `tolerance`."""
+    distance, nearest = nearest_within(a, b, tolerance)
     index = np.flatnonzero(np.isfinite(distance))
     order = index[np.argsort(distance[index], kind="stable")]
     _, first = np.unique(nearest[order], return_index=True)
@@ -308,13 +296,10 @@ def _verify(
     trials: int,
 ) -> tuple[float, Floats]:
     """Polish a map on the bright stars; return log10 of the bound on chance, and the map."""
-    from scipy.spatial import cKDTree
-
     coefficients, parity = candidate
     a, b = pa[: max(VERIFY, sizes[0])], pb[: max(VERIFY, sizes[1])]
-    tree = cKDTree(b) if len(b) else None
     for _ in range(4):
-        i, j = mutual_pairs(_apply(coefficients, a), b, tolerance, tree)
+        i, j = mutual_pairs(_apply(coefficients, a), b, tolerance)
         if i.size < 3:
             return 0.0, coefficients
         coefficients = similarity(a[i], b[j], parity)
@@ -342,9 +327,6 @@ def chance(a: Floats, b: Floats, tolerance: float, *, maps: float, fixed: int) -
     The chance of one coincidence is the larger of the uniform one, ``n pi tolerance2 / area``, and
     that found when the map is displaced in `SHIFTS` directions, which knows of clusters.
     """
-    from scipy.spatial import cKDTree
-    from scipy.special import bdtrc
-
     inside = _within(a, b, tolerance)
     other = _within(b, a, tolerance)
     if inside.sum() > other.sum():
@@ -352,19 +334,16 @@ def chance(a: Floats, b: Floats, tolerance: float, *, maps: float, fixed: int) -
     points = a[inside]
     if len(points) <= fixed:
         return 0.0
-    tree = cKDTree(b)
-    hits = _coincidences(tree, points, tolerance)
+    hits = int(_coincidences(b, points, tolerance))
     extent = np.ptp(b, axis=0) + 2 * tolerance
     p = len(b) * np.pi * tolerance**2 / float(extent[0] * extent[1])
     angles = 2.399963 * np.arange(SHIFTS)  # golden angle: directions and lengths never align
     lengths = tolerance * (4 + 10 * np.arange(SHIFTS) / SHIFTS)
     shifts = (lengths * np.array([np.cos(angles), np.sin(angles)])).T
-    moved = _coincidences(tree, points + shifts[:, None], tolerance)
+    moved = _coincidences(b, points + shifts[:, None], tolerance)
     measured = (float(np.mean(moved)) + float(np.std(moved)) / np.sqrt(SHIFTS)) / len(points)
     p = min(max(p, measured, GUARD), 1.0)
-    # bdtrc(k, n, p) is the chance of more than k hits; importing scipy.stats for it would take 0.5 s.
-    with np.errstate(divide="ignore"):
-        tail = np.log10(bdtrc(hits - fixed - 1, max(len(points) - fixed, 1), p))
+    tail = log10_binomial_tail(hits - fixed - 1, max(len(points) - fixed, 1), p)
     return float(np.clip(tail + np.log10(max(maps, 1.0)), NEVER, 0.0))
 
 
@@ -373,23 +352,21 @@ def _within(a: Floats, b: Floats, margin: float) -> npt.NDArray[np.bool_]:
     return np.asarray(np.all((a >= low) & (a <= high), axis=1))
 
 
-def _coincidences(tree: "cKDTree", points: Floats, tolerance: float) -> Floats:
-    """Return how many different tree points are nearest to some point of (..., n, 2) within tolerance."""
-    _, nearest = tree.query(points, distance_upper_bound=tolerance)
-    found = np.sort(nearest, axis=-1)  # a point without neighbor has the number tree.n
+def _coincidences(b: Floats, points: Floats, tolerance: float) -> Floats:
+    """Return how many different points of b are nearest to some point of (..., n, 2) within tolerance."""
+    _, nearest = nearest_within(points.reshape(-1, 2), b, tolerance)
+    found = np.sort(nearest.reshape(points.shape[:-1]), axis=-1)  # without neighbor: the number len(b)
     first = np.ones(found.shape, bool)
     first[..., 1:] = found[..., 1:] != found[..., :-1]
-    return np.asarray(np.sum(first & (found < tree.n), axis=-1), dtype=np.float64)
+    return np.asarray(np.sum(first & (found < len(b)), axis=-1), dtype=np.float64)
 
 
 def _complete(
     pa: Floats, pb: Floats, coefficients: Floats, parity: int, tolerance: float, log_p: float
 ) -> Match:
     """Extend a verified map to all stars, letting it bend as far as the pairs show."""
-    from scipy.spatial import cKDTree
-
-    local, tree = coefficients, cKDTree(pb)
-    i, j = mutual_pairs(_apply(local, pa), pb, tolerance, tree)
+    local = coefficients
+    i, j = mutual_pairs(_apply(local, pa), pb, tolerance)
     residual = _apply(local, pa[i]) - pb[j]
     fitted: tuple[int, Indices] | None = None
     for degree in (1, 1, 2, 2):
@@ -402,7 +379,7 @@ def _complete(
         local = transform.fit(pa[i[keep], 0], pa[i[keep], 1], pb[j[keep], 0], pb[j[keep], 1], degree)
         residual = _apply(local, pa[i[keep]]) - pb[j[keep]]
         radius = float(np.clip(6 * np.sqrt(np.mean(residual**2)), 0.7, tolerance))
-        i, j = mutual_pairs(_apply(local, pa), pb, radius, tree)
+        i, j = mutual_pairs(_apply(local, pa), pb, radius)
         residual = _apply(local, pa[i]) - pb[j]
     rms = float(np.sqrt(np.mean(np.sum(residual**2, axis=1))))
     return Match(i, j, similarity(pa[i], pb[j], parity), rms, int(i.size), log_p, parity)

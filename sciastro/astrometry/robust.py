@@ -84,19 +84,34 @@ def coverage(points: Floats, shape: tuple[int, int], *, enough: float = math.inf
 
     A share above `enough` may be told too small, by that of the octagon inside the hull, but never below it.
     """
-    from scipy.spatial import ConvexHull, QhullError
-
     if len(points) < 3:
         return 0.0
     corners = _octagon(points)
     inside = _area(corners) / (shape[0] * shape[1])
     if inside >= enough:
         return inside
-    try:
-        area = float(ConvexHull(_outer(points, corners)).volume)
-    except QhullError:  # all on one line
-        return 0.0
-    return area / (shape[0] * shape[1])
+    hull = _hull(_outer(points, corners))
+    return _area(hull) / (shape[0] * shape[1]) if len(hull) > 2 else 0.0
+
+
+def _hull(points: Floats) -> Floats:
+    """Return the corners (n, 2) of the convex hull, counterclockwise.
+
+    The monotone chain of Andrew (1979, Information Processing Letters 9, 216); SciPy's takes 0.1 s to load.
+    """
+    rows = np.unique(points, axis=0).tolist()
+    corners: list[list[float]] = []
+    for way in (rows, rows[::-1]):
+        chain: list[list[float]] = []
+        for x, y in way:
+            while len(chain) > 1 and (
+                (chain[-1][0] - chain[-2][0]) * (y - chain[-2][1])
+                <= (chain[-1][1] - chain[-2][1]) * (x - chain[-2][0])
+            ):
+                chain.pop()
+            chain.append([x, y])
+        corners += chain[:-1]
+    return np.array(corners, dtype=np.float64)
 
 
 def _octagon(points: Floats) -> Floats:

@@ -11,6 +11,7 @@ from sciastro.astrometry.match import NoMatchError, chance, match_stars
 from sciastro.astrometry.plane import offset, project
 from sciastro.astrometry.sky import CatalogStars, StarsAt, catalog_stars, isolated, pixels_of
 from sciastro.core import transform
+from sciastro.core.neighbors import pairs_within
 from sciastro.errors import MatchError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ DEPTHS = (150, 600)  # stars of each list that a shift is sought with: catalogs 
 FEW = 30  # isolated catalog stars that are enough
 CONTRAST = 1.5  # magnitudes by which a neighbor must be fainter to be ignored
 MAX_CENTERS = 64  # trial centers of a pattern search
+MANY = 10_000  # shifts beyond which a tree counts them
 PATTERN_SKY = 400  # most catalog stars around one trial center
 
 
@@ -114,20 +116,23 @@ def _best_shift(
     image: Floats, predicted: Floats, reach: float, tolerance: float
 ) -> list[tuple[float, Floats]]:
     """Return the shift that most pairs agree on, with log10 of its chance; empty if no pair is near."""
-    from scipy.spatial import cKDTree
-
-    pairs = cKDTree(image).query_ball_tree(cKDTree(predicted), reach)
-    first = np.repeat(np.arange(len(image)), [len(near) for near in pairs])
-    second = np.concatenate([np.asarray(near, dtype=np.intp) for near in pairs])
+    first, second, _ = pairs_within(image, predicted, reach)
     difference = image[first] - predicted[second]
     if len(difference) < 3:
         return []
-    tree = cKDTree(difference)
-    fullest = int(np.argmax(tree.query_ball_point(difference, tolerance, return_length=True)))
-    shift = difference[fullest]
+    shift = difference[int(np.argmax(_crowd(difference, tolerance)))]
     for _ in range(3):
-        shift = difference[tree.query_ball_point(shift, tolerance)].mean(axis=0)
+        shift = difference[np.hypot(*(difference - shift).T) <= tolerance].mean(axis=0)
     return [(chance(predicted + shift, image, tolerance, maps=(reach / tolerance) ** 2, fixed=1), shift)]
+
+
+def _crowd(points: Floats, radius: float) -> npt.NDArray[np.intp]:
+    """Return how many points lie within `radius` of each."""
+    if len(points) < MANY:
+        return np.bincount(pairs_within(points, points, radius)[0], minlength=len(points))
+    from scipy.spatial import cKDTree  # slow to load, but it counts without listing
+
+    return np.asarray(cKDTree(points).query_ball_point(points, radius, return_length=True))
 
 
 def _moved(wcs: "WCS", shift: Floats) -> "WCS":

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sciastro.astrometry.motion import at_date, numbers
 from sciastro.astrometry.plane import project
+from sciastro.core.neighbors import close_pairs
 from sciastro.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -140,14 +141,8 @@ def pixels_of(wcs: "WCS", stars: CatalogStars) -> Floats:
 
 def isolated(points: Floats, magnitude: Floats, radius: float, contrast: float) -> npt.NDArray[np.bool_]:
     """Return which points have no neighbor within `radius` brighter than their magnitude plus `contrast`."""
-    from scipy.spatial import cKDTree
-
     good = np.ones(len(points), bool)
-    if len(points) < 2:
-        return good
-    finite = np.flatnonzero(np.isfinite(points).all(axis=1))
-    pairs = cKDTree(points[finite]).query_pairs(radius, output_type="ndarray")
-    first, second = finite[pairs[:, 0]], finite[pairs[:, 1]]
+    first, second = close_pairs(points, radius)
     good[first[~(magnitude[second] > magnitude[first] + contrast)]] = False
     good[second[~(magnitude[first] > magnitude[second] + contrast)]] = False
     return good

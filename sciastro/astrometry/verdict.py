@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.match import NEVER, mutual_pairs
+from sciastro.core.neighbors import log10_binomial_tail
 
 __all__ = ["SPENDING", "log_chance"]
 
@@ -51,20 +52,16 @@ def log_chance(there: Floats, seen: Floats, shape: tuple[int, int], order: int =
 
 def _tail(there: Floats, seen: Floats, radius: float, shape: tuple[int, int], free: int) -> float:
     """Return log10 of the chance of so many coincidences within `radius` pixels."""
-    from scipy.spatial import cKDTree
-    from scipy.special import bdtrc
-
     if min(len(there), len(seen)) <= free or len(seen) <= AROUND:
         return 0.0
-    tree = cKDTree(seen)
-    i, j = mutual_pairs(there, seen, radius, tree)
+    i, j = mutual_pairs(there, seen, radius)
     if i.size <= free or not _spread(seen[j], shape):
         return 0.0
-    far = tree.query(seen[j], k=AROUND + 1)[0][:, AROUND]  # the first is the star itself
+    apart = np.hypot(*(seen[j][:, None] - seen[None]).transpose(2, 0, 1))
+    far = np.partition(apart, AROUND, axis=1)[:, AROUND]  # the first is the star itself
     dense = float(np.mean(np.minimum((AROUND - 1) * radius**2 / np.maximum(far, radius) ** 2, 1.0)))
     p = max(len(seen) * np.pi * radius**2 / (shape[0] * shape[1]), dense, FLOOR)
-    with np.errstate(divide="ignore"):
-        return float(np.maximum(np.log10(bdtrc(i.size - free - 1, len(there) - free, min(p, 1.0))), NEVER))
+    return max(log10_binomial_tail(i.size - free - 1, len(there) - free, min(p, 1.0)), NEVER)
 
 
 def _spread(points: Floats, shape: tuple[int, int]) -> bool:

@@ -8,17 +8,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
-from rich.console import Console
 
 from sciastro.errors import SciastroError
 from sciastro.io.paths import output_errors
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import TaskID
 
 __all__ = [
@@ -32,8 +33,32 @@ __all__ = [
     "offline_if",
 ]
 
-console = Console()
-error_console = Console(stderr=True, soft_wrap=True)
+
+class _Console:
+    """A console of rich, loaded with the first word: a command that says one line does without."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+
+    @cached_property
+    def real(self) -> "Console":
+        """Return what rich knows."""
+        from rich.console import Console
+
+        return Console(**self._options)
+
+    def print(self, *words: object, **how: Any) -> None:
+        """Print as rich does."""
+        self.real.print(*words, **how)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Return whether somebody watches."""
+        return self.real.is_terminal
+
+
+console = _Console()
+error_console = _Console(stderr=True, soft_wrap=True)
 
 
 @contextmanager
@@ -161,7 +186,7 @@ class Bars:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=error_console,
+            console=error_console.real,
             disable=quiet or not error_console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}

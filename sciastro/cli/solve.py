@@ -1,5 +1,6 @@
 """``sciastro solve``: where images look."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,7 +62,8 @@ def solve(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
 ) -> None:
     """Find where images look, with or without hints; a guess is never returned."""
-    from sciastro.cli.common import console, guarded, offline_if
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its matrices are tiny: a second thread only waits
+    from sciastro.cli.common import guarded, offline_if
     from sciastro.io.paths import ensure_writable
     from sciastro.recipe.solvewriting import Writing
     from sciastro.recipe.solving import Question, solve_files
@@ -82,7 +84,7 @@ def solve(
         for answer in solve_files(files, question, solved=solved if report is not None else None):
             unsolved += not answer.solved
             text = answer.as_json() if as_json else _sentence(answer)
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            typer.echo(text)
         if report is not None:
             from sciastro.recipe.positions import write_solution_page
 

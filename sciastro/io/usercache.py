@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LONGEST = 300.0  # seconds that one process waits for another
 POLL = 0.1
+DIGEST = "[0-9a-f]{12}"
+DAY = 86_400.0  # seconds
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -62,6 +65,9 @@ def kept_arrays(name: str, wanted: tuple[str, ...]) -> Arrays | None:
 def keep_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
     """Keep arrays under `name`, all at once: a folder is filled beside it and then renamed.
 
+    What was kept under an older digest (``thing-`` and 12 hexadecimal digits) is removed, and what a maker
+    that was killed more than a day ago left.
+
     Raises
     ------
     OutputError
@@ -83,7 +89,25 @@ def keep_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
                     raise
         finally:
             shutil.rmtree(room, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another process sweeps, too
+        _sweep(target)
     return target
+
+
+def _sweep(kept: Path) -> None:
+    """Remove the forerunners of a folder; who still reads one has it until he ends."""
+    named = re.fullmatch(rf"(.+)-{DIGEST}", kept.name)
+    if named is None:
+        return
+    thing = re.escape(named[1])
+    for folder in kept.parent.iterdir():
+        if folder == kept or folder.is_symlink() or not folder.is_dir():
+            continue
+        older = re.fullmatch(rf"{thing}-{DIGEST}", folder.name)
+        left = re.fullmatch(rf"\.{thing}-{DIGEST}-.+", folder.name)
+        if older or (left and time.time() - folder.stat().st_mtime > DAY):
+            shutil.rmtree(folder, ignore_errors=True)  # Windows keeps what is in use
+            log.info("removed %s, of an older format", folder)
 
 
 @contextlib.contextmanager

@@ -33,16 +33,16 @@ def merge_saturated(
     x, y, width
         float64 starts, and the least window width (sigma, pixel) of each; 0 for unsaturated ones.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
-
     xs, ys, least = x.astype(np.float64), y.astype(np.float64), np.zeros(x.size)
     if quality.shape[0] <= 1 or not x.size:
         return xs, ys, least
     rows, columns = _flagged(quality, int(Quality.SATURATED))
     if not rows.size:
         return xs, ys, least
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
     points = np.column_stack([columns, rows]).astype(np.float64)
     links = cKDTree(points).query_pairs(1.5, output_type="ndarray")
     graph = coo_array(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.neighbors import close_pairs
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
 from sciastro.core.stars import STAR_DTYPE, StarArray, empty_stars
@@ -196,13 +197,10 @@ def _wings(stars: StarArray, table: Floats) -> float:
 
 def _alone(stars: StarArray, fwhm: float) -> StarArray:
     """Return the stars without another within 3.5 widths (it broadens moments); all if under 20 remain."""
-    from scipy.spatial import cKDTree
-
     if stars.size < 2:
         return stars
-    pairs = cKDTree(np.column_stack([stars["x"], stars["y"]])).query_pairs(3.5 * fwhm, output_type="ndarray")
     alone = np.ones(stars.size, bool)
-    alone[pairs.ravel()] = False
+    alone[np.concatenate(close_pairs(np.column_stack([stars["x"], stars["y"]]), 3.5 * fwhm))] = False
     return stars[alone] if alone.sum() >= 20 else stars
 
 
@@ -284,17 +282,10 @@ def _most_stars(plane: _Plane, fwhm: float, options: DetectOptions) -> float:
 
 def _isolated(x: Floats, y: Floats, s: Floats, apart: float = 6.0) -> tuple[Floats, Floats]:
     """Return the best peaks that have no better one within `apart` pixels, at most `LOOK_STARS`."""
-    from scipy.spatial import cKDTree
-
     order = np.argsort(-s, kind="stable")
     x, y = x[order].astype(float), y[order].astype(float)
-    pairs = (
-        cKDTree(np.column_stack([x, y])).query_pairs(apart, output_type="ndarray")
-        if x.size > 1
-        else np.empty((0, 2), int)
-    )
     keep = np.ones(x.size, bool)
-    keep[pairs.max(axis=1)] = False
+    keep[close_pairs(np.column_stack([x, y]), apart)[1]] = False
     return x[keep][:LOOK_STARS], y[keep][:LOOK_STARS]
 
 
@@ -379,13 +370,10 @@ def _typical(stars: StarArray) -> float:
 
 def _ordered(stars: StarArray, fwhm: float) -> StarArray:
     """Return the stars without duplicates, brightest first, saturated ones last."""
-    from scipy.spatial import cKDTree
-
     if not stars.size:
         return empty_stars()
     saturated = (stars["quality"] & int(Quality.SATURATED)) != 0
     stars = stars[np.lexsort((stars["x"], -stars["flux"], saturated))]
-    pairs = cKDTree(np.column_stack([stars["x"], stars["y"]])).query_pairs(0.7 * fwhm, output_type="ndarray")
     keep = np.ones(stars.size, bool)
-    keep[pairs.max(axis=1)] = False
+    keep[close_pairs(np.column_stack([stars["x"], stars["y"]]), 0.7 * fwhm)[1]] = False
     return stars[keep]

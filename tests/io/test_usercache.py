@@ -74,3 +74,17 @@ def test_waiting_ends_and_a_folder_that_cannot_be_written_holds_nothing(tmp_path
     monkeypatch.setenv("SCIASTRO_CACHE", str(tmp_path / "file"))
     with one_at_a_time("thing"):
         pass
+
+
+def test_keeping_removes_the_forerunners_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCIASTRO_CACHE", str(tmp_path))
+    others = ["quads-0123456789abcdef", "quads", "words-0123456789ab", ".quads-0123456789ab-new", "notes"]
+    for name in ["quads-0123456789ab", "quads-aaaaaaaaaaaa", ".quads-0123456789ab-old", *others]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.npy").write_bytes(b"x")
+    (tmp_path / ".quads-0123456789ab.lock").touch()
+    os.utime(tmp_path / ".quads-0123456789ab-old", (1e9, 1e9))
+    keep_arrays("quads-bbbbbbbbbbbb", {"a": np.arange(5)})
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"quads-bbbbbbbbbbbb", ".quads-0123456789ab.lock", *others}
+    assert kept_arrays("quads-bbbbbbbbbbbb", ("a",))["a"].tolist() == [0, 1, 2, 3, 4]
