@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.blind import Where
+from sciastro.astrometry.blindplaces import Where
 from sciastro.astrometry.sky import StarsAt
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import Hint, SolveOptions, solve_field

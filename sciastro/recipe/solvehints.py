@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sciastro.astrometry.blind import Where
+from sciastro.astrometry.blindplaces import Where
 from sciastro.astrometry.plane import separation
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import Hint

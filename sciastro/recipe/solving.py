@@ -9,7 +9,8 @@ from pathlib import Path
 
 from astropy.table import QTable
 
-from sciastro.astrometry.blind import Where, solve_blind
+from sciastro.astrometry.blind import solve_blind
+from sciastro.astrometry.blindplaces import Where
 from sciastro.astrometry.sky import within
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import DEFAULTS, Hint, SolveOptions, solve_field

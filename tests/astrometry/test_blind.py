@@ -8,7 +8,8 @@ from astropy import units as u
 from astropy.table import QTable
 
 from sciastro.astrometry import blind
-from sciastro.astrometry.blind import Where, places, solve_blind, spread_out
+from sciastro.astrometry.blind import solve_blind
+from sciastro.astrometry.blindplaces import Where, places, spread_out
 from sciastro.astrometry.lens import Lens, rotation_of
 from sciastro.astrometry.quads import build_index
 from sciastro.core.stars import STAR_DTYPE
