@@ -1,8 +1,8 @@
 """How functions are compiled that only kernels call.
 
 Each of them is compiled on its own before the kernel that takes it in. Numba would make machine code of each
-and keep it in its cache, which nobody ever runs: the kernel holds a copy. Here they stop at intermediate code,
-which is optimized once, in the kernel, and there is no way in for Python or C.
+and keep it in its cache, which nobody ever runs: the kernel holds a copy. Here they stop at intermediate
+code, which is optimized once, in the kernel, and there is no way in for Python or C.
 
 Rules: such a function does not raise (it has no environment of Python objects). Who gives it a number that
 begins as a literal gives it a type of its own, and the function is compiled twice, once for nothing:
