@@ -201,7 +201,7 @@ def improve(model: PsfModel, cut: Cutouts, order: int, inside: float) -> PsfMode
 
 def _offsets(model: PsfModel) -> Floats:
     n = model.tables.shape[1]
-    return (np.arange(n) - (n - 1) // 2) / model.step
+    return np.asarray((np.arange(n) - (n - 1) // 2) / model.step)
 
 
 def _prior(model: PsfModel) -> tuple[Floats, Floats]:

@@ -5,7 +5,8 @@ King 2000, PASP 112, 1360). Tables are coefficients of cubic B-splines, one per 
 in DAOPHOT's and PSFEx's polynomial variation.
 """
 
-from dataclasses import dataclass, field, replace
+import dataclasses
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class PsfModel:
     n_stars: int = 0
     kind: str = "empirical"
     note: str = ""
-    stars: Floats = field(default_factory=lambda: np.empty((0, 2)))
+    stars: Floats = dataclasses.field(default_factory=lambda: np.empty((0, 2)))
 
     @property
     def order(self) -> int:
@@ -104,7 +105,7 @@ class PsfModel:
         out = np.empty((3, side, side))
         fx, fy = x - np.floor(x + 0.5), y - np.floor(y + 0.5)
         psf_stamp(self.tables, self.terms(x, y), self.step, fx, fy, half, False, np.empty((n, n)), out)
-        return out[0]
+        return np.asarray(out[0])
 
     def values(self, x: float, y: float, across: Floats, down: Floats) -> Floats:
         """Return the PSF of a star at x, y at offsets from it [pixel]: all of `down` by all of `across`."""

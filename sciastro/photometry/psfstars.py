@@ -164,9 +164,10 @@ def _tie(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, radius: f
     near = 1.5 * model.fwhm
 
     def sums(r: float) -> tuple[Floats, ...]:
-        return aperture_sums(
+        found: tuple[Floats, ...] = aperture_sums(
             plane.residual, plane.variance, missing, plane.quality, x, y, float(r), plane.autocorrelation
         )
+        return found
 
     wide, core = sums(radius), sums(near)
     own_wide, own_core = (_own(model, x, y, r) for r in (radius, near))
