@@ -55,11 +55,10 @@ def _named(name: str, where: str, *, offline: bool, label: str) -> Place:
     try:
         found = resolve(name, online=online)
     except CatalogError as error:
-        asked = "SIMBAD does not tell, nor do the embedded tables" if online else (
-            "the embedded tables do not know it, and the network is off"
-        )  # fmt: skip
+        asked = "SIMBAD was asked" if online else "the network is off, so SIMBAD was not asked"
+        found_out = error.found.rstrip(".")
         raise OptionError(
-            f"is '{name}', which is no place, and no name that is known here: {asked} ({error.found}).",
+            f"is '{name}', which is no place, and no name that is known here: it {found_out} ({asked}).",
             where=where, remedy="Give its place instead: 'RA DEC', in degrees or as 02:04:10.28 +46:41:16.2.",
         ) from error  # fmt: skip
     place = found.coord.icrs

@@ -80,15 +80,17 @@ def read_summary(out: Path) -> dict[str, Any]:
         If it is not there or not JSON.
     """
     path = out / "summary.json"
+    remedy = "Name the folder that `sciastro reduce -o` wrote."
+    if not out.is_dir():
+        raise FileError("is no folder.", where=str(out), remedy=remedy)
+    if not path.is_file():
+        raise FileError("is no summary of a run: there is no such file.", where=str(path), remedy=remedy)
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(summary, dict):
             raise TypeError("not an object")
     except (OSError, ValueError, TypeError) as error:
-        raise FileError(
-            f"is no summary of a run ({error}).", where=str(path),
-            remedy="Name the folder that `sciastro reduce -o` wrote.",
-        ) from error  # fmt: skip
+        raise FileError(f"is no summary of a run ({error}).", where=str(path), remedy=remedy) from error
     return summary
 
 

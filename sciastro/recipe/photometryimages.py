@@ -210,7 +210,10 @@ def _foreign(path: Path, given: Given) -> Target:
     bits = _bits(path, pixels, first.dtype, facts, given)
     errors = _errors(path, first.shape)
     if errors is None:
-        variance, more = _estimated(pixels, bits, unit, factor, given, facts)
+        try:
+            variance, more = _estimated(pixels, bits, unit, factor, given, facts)
+        except DatasetError as error:
+            raise DatasetError(error.found, where=str(path), remedy=error.remedy) from error
         notes += more
     else:
         variance = errors * np.float32(factor**2)

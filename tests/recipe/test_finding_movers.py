@@ -312,8 +312,11 @@ def test_times_that_go_backwards_are_told(spoiled):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(FileError, match="is no summary of a run"):
+    with pytest.raises(FileError, match="is no summary of a run: there is no such file") as told:
         find_movers(tmp_path)
+    assert "Errno" not in str(told.value)
+    with pytest.raises(FileError, match=r"away: is no folder\."):
+        find_movers(tmp_path / "away")
     (tmp_path / "summary.json").write_text(json.dumps({"products": []}))
     with pytest.raises(FileError, match="holds no image with sources"):
         find_movers(tmp_path)

@@ -313,8 +313,11 @@ def test_a_clock_that_runs_backwards_is_told(measured):
 
 
 def test_unknown_names_offline():
-    with pytest.raises(OptionError, match=r"--target: is 'Nobody 17'.*the network is off.*Give its place"):
+    with pytest.raises(
+        OptionError, match=r"--target: is 'Nobody 17'.*the network is off.*\)\. Give its place"
+    ) as told:
         place_of("Nobody 17", "--target", offline=True)
+    assert str(told.value).count("embedded tables") == 1
     assert place_of("02:04:10.28 +46:41:16.2", "--target").ra == pytest.approx(31.0428, abs=1e-4)
     assert place_of("31.0428 46.6878", "--target", name="HAT-P-32") == Place(
         "HAT-P-32", 31.0428, 46.6878, "given"

@@ -12,7 +12,7 @@ from small_nights import assert_nothing_half_written, command
 
 import sciastro
 from sciastro.core.wcs import tan_wcs
-from sciastro.errors import CatalogError, OptionError
+from sciastro.errors import CatalogError, DatasetError, OptionError
 from sciastro.io.positions import positions_from_text, read_positions
 from sciastro.photometry.flags import SourceFlag
 from sciastro.recipe.photometry import PhotometryOptions, aperture_photometry
@@ -291,6 +291,12 @@ def test_without_world_coordinates_the_sky_is_refused(tmp_path):
     got = aperture_photometry(tmp_path / "bare.fits", Table({"x": x, "y": y}), radius="1.5fwhm")
     assert np.isfinite(got["flux"].value).all()
     assert np.isnan(got["ra"].value).all()
+
+
+def test_an_image_without_a_usable_pixel_is_named(tmp_path):
+    fits.PrimaryHDU(np.full((90, 90), np.nan, np.float32)).writeto(tmp_path / "night.fits")
+    with pytest.raises(DatasetError, match=r"night\.fits: has no usable pixel"):
+        aperture_photometry(tmp_path / "night.fits")
 
 
 def test_an_image_without_stars(tmp_path):
