@@ -128,11 +128,19 @@ def read_positions(path: Path) -> Positions:
     Raises
     ------
     CatalogError
-        If the file cannot be read or names no positions.
+        If the file cannot be read, names no positions, or has no row whose position can be read.
     """
-    if path.suffix.lower() == ".reg":
-        return _regions(path)
-    return positions_from_table(read_any(path), str(path))
+    found = (
+        _regions(path) if path.suffix.lower() == ".reg" else positions_from_table(read_any(path), str(path))
+    )
+    known = np.isfinite(found.ra + found.dec) | np.isfinite(found.x + found.y)
+    if not known.any():
+        told = f"has {len(found)} rows, and no position in them that can be read."
+        raise CatalogError(
+            told if len(found) else "has no rows.",
+            where=str(path), remedy="Give RA and Dec (degrees, or sexagesimal), or x and y (pixel, from 0).",
+        )  # fmt: skip
+    return found
 
 
 def positions_from_table(table: "Table", where: str = "table") -> Positions:

@@ -191,6 +191,10 @@ def test_tables_of_positions(tmp_path):
         read_positions(path)
     with pytest.raises(CatalogError, match="does not exist"):
         read_positions(tmp_path / "nowhere.csv")
+    for rows, said in (("foo,bar\n10,99\n", "has 2 rows, and no position"), ("", "has no rows")):
+        path.write_text("ra,dec\n" + rows)
+        with pytest.raises(CatalogError, match=said):
+            read_positions(path)
 
 
 def test_ds9_regions_in_and_out(foreign, tmp_path):
