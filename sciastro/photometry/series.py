@@ -13,17 +13,27 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
+from sciastro.errors import OptionError
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.growth import contamination
 from sciastro.photometry.plane import make_plane
 
-__all__ = ["MANY_SIGMA", "SeriesOptions", "StarsOfFrame", "measure_frame", "noise_of_light", "shift_of"]
+__all__ = [
+    "MANY_SIGMA",
+    "SeriesOptions",
+    "StarsOfFrame",
+    "measure_frame",
+    "noise_of_light",
+    "shift_of",
+    "tried_radii",
+]
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
 
 MANY_SIGMA = 3.5  # of the clipping of sky pixels
 FEWEST = 30  # sky pixels
+RADIUS = (0.1, 30.0)  # fwhm, of apertures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +48,27 @@ class SeriesOptions(Options):
     crowded_share: float = option(
         0.05, "Flux of neighbors over the star's own that counts as crowded.", low=0.0, high=10.0
     )
+
+
+def tried_radii(text: str) -> list[float]:
+    """Return the aperture radii [fwhm] of a text with commas.
+
+    Raises
+    ------
+    OptionError
+        If one is no number, or out of range, or there is none.
+    """
+    low, high = RADIUS
+    try:
+        radii = [float(part) for part in text.split(",")]
+    except ValueError:
+        radii = []
+    if not radii or not all(low <= one <= high for one in radii):
+        raise OptionError(
+            f"is {text!r}.", where="--radii",
+            remedy=f"Give radii in FWHM from {low:g} to {high:g} with commas, such as 1,1.5,2.",
+        )  # fmt: skip
+    return radii
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sciastro.errors import OptionError
 
-__all__ = ["NAMES", "Trends", "make_trends", "subsets"]
+__all__ = ["NAMES", "Trends", "check_causes", "make_trends", "subsets"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,6 +92,24 @@ def make_trends(
         columns["night"] = (night[:, None] == nights[None, 1:]).astype(np.float64)
         center["night"], scale["night"] = 0.0, 1.0
     return Trends(columns, center, scale, left)
+
+
+def check_causes(wanted: str) -> None:
+    """Refuse names that are no cause, before anything is measured; `subsets` tells which are unknown here.
+
+    Raises
+    ------
+    OptionError
+        For such a name.
+    """
+    if wanted in ("auto", "none"):
+        return
+    for name in (part.strip() for part in wanted.split(",") if part.strip()):
+        if name not in NAMES:
+            raise OptionError(
+                f"{name!r} is no cause.", where="--detrend",
+                remedy=f"Choose from {', '.join(NAMES)}; or auto, or none.",
+            )  # fmt: skip
 
 
 def subsets(trends: Trends, wanted: str) -> Iterator[tuple[str, ...]]:

@@ -24,9 +24,9 @@ from sciastro.photometry.lightcurve import Curves, RawLight, make_curves
 from sciastro.photometry.periodogram import Periodogram, box_periodogram, wave_periodogram
 from sciastro.photometry.rednoise import RedNoise, red_noise
 from sciastro.photometry.scintillation import scintillation_variance
-from sciastro.photometry.series import SeriesOptions
+from sciastro.photometry.series import SeriesOptions, tried_radii
 from sciastro.photometry.transit import TransitFit, TransitOptions, fit_transit
-from sciastro.photometry.trends import Trends, make_trends
+from sciastro.photometry.trends import Trends, check_causes, make_trends
 from sciastro.recipe.catalogs import cone
 from sciastro.recipe.lightcurveframes import FieldSeries, frames_of_band, measure_field
 from sciastro.recipe.lightcurvesession import reduced_run
@@ -147,8 +147,11 @@ def light_curve(request: LightCurveRequest, *, tell: Callable[[str], None] = log
     Raises
     ------
     SciastroError
-        For data that the user can mend: an unknown target, no comparison star, no frame that shows it.
+        For options out of range, and data that the user can mend: an unknown target, no comparison star,
+        no frame that shows it.
     """
+    tried_radii(request.series.radii)
+    check_causes(request.transit.detrend)
     target = place_of(request.target, "--target", offline=request.offline, name=request.name)
     named = [place_of(text, "--comp", offline=request.offline) for text in request.comparisons]
     run = reduced_run(request, tell)

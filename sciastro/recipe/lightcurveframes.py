@@ -17,7 +17,14 @@ from sciastro.core.cfa import COLORS
 from sciastro.core.wcs import pixel_scale
 from sciastro.errors import MatchError
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
-from sciastro.photometry.series import SeriesOptions, StarsOfFrame, measure_frame, noise_of_light, shift_of
+from sciastro.photometry.series import (
+    SeriesOptions,
+    StarsOfFrame,
+    measure_frame,
+    noise_of_light,
+    shift_of,
+    tried_radii,
+)
 from sciastro.recipe.nightframes import BandPlane, NightFrame, calibrated_bands, night_stores, open_night
 
 __all__ = ["FieldSeries", "Tried", "frames_of_band", "measure_field"]
@@ -222,7 +229,7 @@ def measure_field(
             remedy="Give the place of the field (--ra, --dec, --scale), or mend DATE-OBS.",
         )  # fmt: skip
     ra, dec, width, scale, notes = _stars(out, band, fit, places, tell)
-    factors = [float(text) for text in options.radii.split(",") if text.strip()]
+    factors = tried_radii(options.radii)
     tried = [Tried(one, scaled, width) for scaled in (False, True) for one in factors]
     most = max(int(HELD / (12 * len(tried) * len(placed))), 50 + len(places))
     if ra.size > most:

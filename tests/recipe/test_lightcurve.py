@@ -312,6 +312,25 @@ def test_a_clock_that_runs_backwards_is_told(measured):
     assert "23 frames have the time of another one" in _clock(same)[0]
 
 
+@pytest.mark.parametrize("text", ["-1", "foo", "1,nan", "0", "1,,2", "inf"])
+def test_bad_radii_are_told_before_anything_is_measured(tmp_path, text):
+    result = command(
+        "lightcurve", tmp_path, "--target", "31 46", "-o", tmp_path / "out", "--radii", text, "--offline"
+    )
+    assert result.exit_code == 2, result.output
+    assert "--radii: is" in result.stderr
+    assert "FWHM" in result.stderr
+
+
+def test_an_unknown_cause_is_told_before_anything_is_measured(tmp_path):
+    result = command(
+        "lightcurve", tmp_path, "--target", "31 46", "-o", tmp_path / "out", "--detrend", "airmass,moon",
+        "--offline",
+    )  # fmt: skip
+    assert result.exit_code == 2, result.output
+    assert "--detrend: 'moon' is no cause" in result.stderr
+
+
 def test_unknown_names_offline():
     with pytest.raises(
         OptionError, match=r"--target: is 'Nobody 17'.*the network is off.*\)\. Give its place"
