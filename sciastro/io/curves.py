@@ -247,12 +247,16 @@ def _ordered(wavelength: Floats, columns: dict[str, Floats], path: Path) -> tupl
     columns = {name: values[known] for name, values in columns.items()}
     if len(wavelength) > 1 and wavelength[0] > wavelength[-1]:
         wavelength, columns = wavelength[::-1], {name: values[::-1] for name, values in columns.items()}
-    step = np.diff(wavelength)
-    if len(wavelength) < 2 or (step < 0).any():
-        row = int(np.argmin(step)) if len(step) else 0
+    if len(wavelength) < 2:
         raise FileError(
-            f"has wavelengths out of order (near {wavelength[row]:g} nm)." if len(step) else "has one row.",
-            where=str(path), remedy="Sort the rows by wavelength.",
+            f"has {len(wavelength)} row with a wavelength.", where=str(path),
+            remedy="Give a curve: two rows or more, one for each wavelength.",
+        )  # fmt: skip
+    step = np.diff(wavelength)
+    if (step < 0).any():
+        raise FileError(
+            f"has wavelengths out of order (near {wavelength[int(np.argmin(step))]:g} nm).", where=str(path),
+            remedy="Sort the rows by wavelength.",
         )  # fmt: skip
     first = np.concatenate([[True], step > 0])
     if (~first).sum() > TWICE * len(first):

@@ -59,6 +59,7 @@ def test_ecsv_and_fits_with_units(tmp_path):
     [
         ("nm,T\n400,0\n600,1\n500,0.5\n700,0\n", "out of order"),
         ("nm,T\n400,0\n500,-0.5\n600,1\n", "is negative in column 'T' at 500 nm"),
+        ("nm,T\n500,1\n", "has 1 row with a wavelength. Give a curve"),
         ("nm,T\n400,0\n500,0\n600,0\n", "nowhere above 0"),
         ("nm,T\n400,0\n500,\n600,1\n", "is no table|no number|no column"),
         ("energy,T\n1e6,0\n2e6,1\n3e6,0\n", "State their unit"),
