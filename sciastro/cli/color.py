@@ -29,7 +29,11 @@ def color(
     ] = None,
     catalog: Annotated[
         str,
-        typer.Option(metavar="NAME|FILE", help="Stars: embedded, gaia-dr3, ..., or your own file."),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Stars: embedded, gaia-dr3, ..., or your own file.",
+            callback=catalog_name,
+        ),
     ] = "embedded",
     set_: Annotated[
         list[str] | None,
@@ -48,8 +52,7 @@ def color(
     with guarded(), offline_if(offline):
         settings = color_settings(white_reference, sensor, filters, apply_color)
         settings += [f"photometry.color.spectra={spectra}"] if spectra else []
-        chosen = catalog_name(catalog) or "embedded"
-        done = recolor_run(out, [*settings, *(set_ or [])], catalog=chosen)
+        done = recolor_run(out, [*settings, *(set_ or [])], catalog=catalog)
         for one in done:
             line = json.dumps(one.record) if as_json else _words(one.record, one.picture)
             console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from astropy.table import Table
+from small_nights import command
 
 from sciastro.errors import FileError, OptionError, SciastroError
 from sciastro.photometry.color import ColorOptions
@@ -141,3 +142,9 @@ def test_trends_of_residuals_are_found():
     assert found["x"]["slope"] == pytest.approx(0.04, abs=4 * found["x"]["err"])
     for name in ("y", "mag", "color"):
         assert abs(found[name]["slope"]) < 4 * found[name]["err"]
+
+
+def test_a_catalog_that_nobody_knows_is_wrong_usage(tmp_path):
+    result = command("color", tmp_path, "--catalog", "nosuch", "--offline")
+    assert result.exit_code == 2, result.output
+    assert "neither a known catalog nor a file" in " ".join(result.stderr.replace("│", " ").split())
