@@ -28,7 +28,9 @@ def photometry(
         str | None,
         typer.Option(metavar="NAME|FILE", help="Measure at the stars of a catalog: embedded, gaia-dr3, ..."),
     ] = None,
-    faintest: Annotated[float | None, typer.Option(help="Faintest star of --catalog.")] = None,
+    faintest: Annotated[
+        float | None, typer.Option(help="Faintest star of --catalog, in mag.", min=-30, max=40)
+    ] = None,
     frames: Annotated[
         bool, typer.Option("--frames", help="Measure every frame of the run, too, on its own pixels.")
     ] = False,
@@ -89,7 +91,9 @@ def photometry(
     threshold: Annotated[float, typer.Option(help="Least significance of a star.", min=2.0)] = 5.0,
     gain: Annotated[float | None, typer.Option(help="Electrons per unit of the image.", min=1e-6)] = None,
     read_noise: Annotated[float | None, typer.Option(help="In electrons.", min=0.0)] = None,
-    saturation: Annotated[float | None, typer.Option(help="Level at which pixels saturate.")] = None,
+    saturation: Annotated[
+        float | None, typer.Option(help="Level at which pixels saturate, in the unit of the image.", min=1e-6)
+    ] = None,
     exposure: Annotated[float | None, typer.Option(help="In seconds.", min=1e-6)] = None,
     aperture_diameter: Annotated[
         float | None, typer.Option(help="Of the telescope in meters, for scintillation.", min=1e-3)

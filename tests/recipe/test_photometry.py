@@ -297,6 +297,17 @@ def test_without_world_coordinates_the_sky_is_refused(tmp_path):
     assert np.isnan(got["ra"].value).all()
 
 
+@pytest.mark.parametrize(
+    "words", [("--saturation", "nan"), ("--saturation", "-5"), ("--faintest", "nan"), ("--gain", "nan")]
+)
+def test_levels_that_are_none_are_wrong_usage(tmp_path, words):
+    fits.PrimaryHDU(picture()[0].astype(np.float32)).writeto(tmp_path / "a.fits")
+    result = command("photometry", tmp_path / "a.fits", "-o", tmp_path / "out", "--offline", *words)
+    assert result.exit_code == 2, result.output
+    assert words[0] in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_image_without_a_usable_pixel_is_named(tmp_path):
     fits.PrimaryHDU(np.full((90, 90), np.nan, np.float32)).writeto(tmp_path / "night.fits")
     with pytest.raises(DatasetError, match=r"night\.fits: has no usable pixel"):
