@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["NightRow", "night_of"]
 
 LEAST_SNR = 10.0
+NO_STAR = "no catalog star is sound on any frame; measure stars of a catalog, too (--catalog embedded)"
 RADIUS = 3.0  # arcsec: positions are those of a catalog or of the stack
 
 
@@ -94,7 +95,7 @@ def night_of(
         sound = (np.asarray(table["flags"]) & SPOILED == 0) & (flux > LEAST_SNR * err)
     use = known & (star >= 0) & sound
     if not use.any():
-        return NightRow(night=None, reason="no catalog star is sound on any frame")
+        return NightRow(night=None, reason=NO_STAR)
     mass = _airmasses(ra[use], dec[use], np.asarray(table["time"])[use], site)
     chosen = star[use]
     night, reason = fit_extinction(

@@ -174,7 +174,9 @@ def _night(
             f"{above:.3f} +- {err:.3f} mag"
         )
     else:
-        told.tell(f"  {found.reason}")
+        told.tell(
+            f"  no {'extinction' if found.night is not None else 'zero points of frames'}: {found.reason}"
+        )
     return row
 
 
