@@ -43,10 +43,3 @@ def test_python_cannot_call_them():
             _length(np.ones(3))  # compiles it
     with pytest.raises(TypeError, match="sort_rows is compiled into kernels"):
         sort_rows(ranked, np.zeros((0, 2), np.int32), 3)
-
-
-def test_no_machine_code_is_made_of_them():
-    _length(np.ones(3))
-    (compiled,) = _square.overloads.values()
-    assert compiled.library.get_pointer_to_function("anything") == 0
-    assert compiled.library._compiled_object is None
