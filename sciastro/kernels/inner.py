@@ -23,9 +23,7 @@ class _Inner(CPUDispatcher):
         raise TypeError(f"{self.py_func.__name__} is compiled into kernels and cannot be called from Python.")
 
 
-_compile = njit(
-    nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
+_compile = njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def inner(function: Callable[..., Any]) -> Any:

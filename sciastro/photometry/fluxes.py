@@ -34,6 +34,7 @@ Floats = npt.NDArray[np.float64]
 _MAG_PER_NEPER = 2.5 / np.log(10)  # sigma_m = 1.0857 sigma_F / F
 _WIDE, _NARROW, _LONG = 1.4, 0.6, 0.75  # widths of the stars, eccentricity: beyond is no star
 _SAMPLED, _RESAMPLED = 3e-4, 8e-4  # see `sampling_floor`
+_LEAST_BETA = 2.5  # of a Moffat profile: the widest wings that are taken out of the sky
 _TELLS = 0.1  # light of neighbors over the error of the flux that is flagged
 _SURE = 20.0  # S/N from which widths are good enough to tell
 
@@ -202,7 +203,8 @@ def less_own_light(
     """Return the sky without the wings of each star in its own annulus.
 
     The wings of a star reach into its annulus, and lift its sky by some 1e-7 of its light per pixel: 0.03 %
-    of the flux within four widths.
+    of the flux within four widths. A curve of growth that rises more slowly than that of an exponent of 2.5
+    tells of nebulae and neighbors, and is not carried on outward.
 
     Parameters
     ----------
@@ -214,6 +216,7 @@ def less_own_light(
         Total radius, FWHM [pixel] and exponent of the Moffat profile.
     """
     total, fwhm, beta = star
+    beta = max(beta, _LEAST_BETA)
     flux = np.maximum(np.nan_to_num(correction * (sums.total - sums.area * sky.level)), 0.0)
     alpha2 = fwhm**2 / (4 * (2 ** (1 / beta) - 1))
     noise = float(np.nanmedian(sky.sigma)) if np.isfinite(sky.sigma).any() else 1.0
