@@ -174,9 +174,8 @@ def _night(
             f"{above:.3f} +- {err:.3f} mag"
         )
     else:
-        told.tell(
-            f"  no {'extinction' if found.night is not None else 'zero points of frames'}: {found.reason}"
-        )
+        lead = "" if found.night is not None else "no zero points of frames: "
+        told.tell(f"  {lead}{found.reason}")
     return row
 
 
