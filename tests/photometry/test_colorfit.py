@@ -37,10 +37,10 @@ def runs(kind, seeds, n=150, *, tilt=0.0, white="G2V", spectra=False, airmass=1.
 
 
 def test_known_response_and_extinction():
-    off, inside, stages = runs("bayer", 6)
+    off, inside, stages = runs("bayer", 3)  # many seeds: test_100_seeds
     assert np.abs(off).max() < 0.005
-    assert inside.sum() >= 4
-    assert stages.count("scalar") >= 4
+    assert inside.sum() >= 2
+    assert stages.count("scalar") >= 2
 
 
 def test_a_wrong_response_is_bent_and_the_gains_hold():

@@ -36,7 +36,7 @@ def test_single_frames():
 
 
 def test_stack_of_dithered_frames():
-    assert hold(pulls(STACK, range(2))) > 160
+    assert hold(pulls(STACK, range(1))) > 80  # many seeds: test_stacks
 
 
 @pytest.mark.slow
