@@ -19,13 +19,14 @@ def test_hatp32_transit(tmp_path):
     lc = light_curve(
         LightCurveRequest(
             session=DATA, out=tmp_path, target=f"{truth['ra_deg']} {truth['dec_deg']}", offline=True,
-            transit=TransitOptions(period=truth["ephemeris"]["P_days"], steps=1500),
+            transit=TransitOptions(period=truth["ephemeris"]["P_days"]),
         ),
         tell=lambda text: None,
     )  # fmt: skip
     fit, middle = lc.transit, truth["ephemeris"]["predicted_Tmid_BJD_TDB"]
     assert abs(fit.values["t0"] - middle) < 3 / 1440
     assert abs(fit.values["t0"] - middle) < 3 * fit.errors["t0"]
+    # As many steps as the command takes: 2.38 +- 0.14 %. With 1500 the chain is short and says 2.41 %.
     assert fit.values["depth"] == pytest.approx(0.022, abs=0.002)
     assert abs(fit.values["rp_rs"] - truth["rp_over_rs"]) < 3 * fit.errors["rp_rs"]
     assert lc.scatter < 0.0055
