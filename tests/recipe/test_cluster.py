@@ -190,6 +190,7 @@ def test_errors_travel():
     assert isinstance(error, SciastroError) and str(error) == "x: is bad. Mend it."
 
 
+@pytest.mark.slow
 def test_same_bytes_as_one_process(good_night, good_run, address, tmp_path):
     run = reduce(good_night, tmp_path / "out", "--scheduler", address, until="photometry")
     assert run.code == 0, run.told

@@ -57,7 +57,7 @@ def killed(session, out, module, name, count, *options):
         ),  # masters: two are made
         ("sciastro.io.paths", "_flush", 4),  # a master is written but not yet in place
         ("sciastro.io.store", "_add_planes", 2),  # in the middle of an update of frames.h5
-        ("sciastro.io.store", "RawBlock.write", 4),  # pass 1
+        pytest.param("sciastro.io.store", "RawBlock.write", 4, marks=pytest.mark.slow),  # pass 1
         pytest.param("sciastro.recipe.stages", "stack_band", 2, marks=pytest.mark.slow),  # pass 2
     ],
 )

@@ -53,7 +53,7 @@ def off(wcs, shape=SHAPE):
     [
         (RA + 0.1, DEC, SCALE * 1.03),
         (RA * 60 * u.arcmin, DEC * u.deg, SCALE * u.arcsec),
-        SkyCoord(RA + 0.1, DEC, unit="deg"),
+        pytest.param(SkyCoord(RA + 0.1, DEC, unit="deg"), marks=pytest.mark.slow),
         tan_wcs(RA + 0.05, DEC, SCALE, SHAPE, angle=33.0),
         Hint(ra=RA, dec=DEC, scale=SCALE),
         pytest.param((200.0, -60.0, 3.0), marks=pytest.mark.slow),
