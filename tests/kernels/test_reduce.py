@@ -249,7 +249,7 @@ def test_the_network_sorts_every_zero_one_sequence_sample(n):
     assert (np.diff(rows, axis=0) >= 0).all()
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize("dtype", [np.uint16, pytest.param(np.int32, marks=pytest.mark.slow), np.float32])
 def test_counts_equal_combine_on_the_same_numbers(dtype):
     rng = np.random.default_rng(4)
     n, p = 12, 1200
