@@ -197,8 +197,9 @@ def _regions(path: Path) -> Positions:
         try:
             found = regions.Regions.read(str(path), format="ds9")
         except Exception as error:  # its parser has exceptions of its own
+            reason = (str(error).split("\n", 1)[0][:200] or type(error).__name__).rstrip(".")
             raise CatalogError(
-                f"cannot be read as ds9 regions ({str(error).splitlines()[0][:200]}).", where=str(path),
+                f"cannot be read as ds9 regions ({reason}).", where=str(path),
                 remedy="Save it from ds9 in the format 'ds9'.",
             ) from error  # fmt: skip
     rows = []
