@@ -117,13 +117,15 @@ def build_index(
     for low in lows:
         parts.append(_level(ra, dec, float(low)))
     level = np.repeat(np.arange(len(lows), dtype=np.uint8), [len(part["codes"]) for part in parts])
-    codes, quads = (_all(parts, name) for name in ("codes", "quads"))
-    for part in parts:  # gigabytes, with all that is made of them below
-        del part["codes"], part["quads"]
+    codes, quads = (_taken(parts, name) for name in ("codes", "quads"))
     start = np.zeros(int(np.prod(SIDES)) + 1, np.int32)
     slots = np.empty(len(codes), np.int32)
     sort_codes(codes, start, slots)
-    codes, quads, level = codes[slots], quads[slots], level[slots]
+    level = level[slots]
+    for column in range(4):  # one by one, in their places: hundreds of megabytes less at the peak
+        codes[:, column] = codes[:, column][slots]
+        quads[:, column] = quads[:, column][slots]
+    del slots
     large = lows[level] >= LARGE
     before = np.concatenate([[0], np.cumsum(large)]).astype(np.int32)
     return QuadIndex(
@@ -143,6 +145,18 @@ def _vectors(ra: Floats, dec: Floats) -> Floats:
 
 def _all(parts: list[dict[str, npt.NDArray[Any]]], name: str) -> npt.NDArray[Any]:
     return np.concatenate([part[name] for part in parts])
+
+
+def _taken(parts: list[dict[str, npt.NDArray[Any]]], name: str) -> npt.NDArray[Any]:
+    """Return all of one name, which the parts let go of at once: together they are half the memory."""
+    values = [part.pop(name) for part in parts]
+    out = np.empty((sum(map(len, values)), *values[0].shape[1:]), values[0].dtype)
+    end = len(out)
+    while values:
+        last = values.pop()
+        out[end - len(last) : end] = last
+        end -= len(last)
+    return out
 
 
 def _first(parts: list[dict[str, npt.NDArray[Any]]], name: str) -> npt.NDArray[np.int64]:
