@@ -1,6 +1,7 @@
 """``sciastro solve``: where images look."""
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +63,11 @@ def solve(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
 ) -> None:
     """Find where images look, with or without hints; a guess is never returned."""
+    begin = time.monotonic()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its matrices are tiny: a second thread only waits
+    from sciastro.recipe.solvereading import begun
+
+    read = begun(files[0])  # stars are found while the rest is loaded
     from sciastro.cli.common import guarded, offline_if
     from sciastro.io.paths import ensure_writable
     from sciastro.recipe.solvewriting import Writing
@@ -81,7 +86,8 @@ def solve(
             catalog=catalog,
         )  # fmt: skip
         solved: list[Solved] = []
-        for answer in solve_files(files, question, solved=solved if report is not None else None):
+        pages = solved if report is not None else None
+        for answer in solve_files(files, question, solved=pages, read=read, since=begin):
             unsolved += not answer.solved
             text = answer.as_json() if as_json else _sentence(answer)
             typer.echo(text)

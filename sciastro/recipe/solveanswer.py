@@ -29,6 +29,9 @@ class Answer:
     engine
         Which way it was solved: "header", "pattern" (near a hint), "previous" (as the file before), "blind";
         or the name of another engine that gave the place.
+    seconds
+        Time from where the file was begun to the answer: reading, finding stars, solving, writing. That of
+        the first file of a command holds the loading of its libraries, too, but not the start of Python.
     reason
         Why it was not solved; empty otherwise.
     written

@@ -1,12 +1,13 @@
 """What a solve begins with: the pixels of any file as one plane, the stars on it, and what the file says."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS
 
 from sciastro.core.stars import StarArray
 from sciastro.core.timescales import julian_year
@@ -21,8 +22,9 @@ from sciastro.measure.stars import DetectOptions, measure_plane
 
 if TYPE_CHECKING:
     from astropy.table import QTable
+    from astropy.wcs import WCS
 
-__all__ = ["Field", "by_twos", "from_pixels", "from_stars", "read_field"]
+__all__ = ["Field", "Read", "begun", "by_twos", "from_pixels", "from_stars", "read_field"]
 
 PICTURES = (".png", ".jpg", ".jpeg")
 SMALLEST = 32  # pixel: a side that may hold a field of stars
@@ -60,7 +62,7 @@ class Field:
     given: StarArray | None = None
     step: int = 1
     top_down: bool = False
-    wcs: WCS | None = None
+    wcs: "WCS | None" = None
     facts: FrameFacts | None = None
     year: float | None = None
     catalog: "QTable | None" = None
@@ -94,7 +96,7 @@ def from_stars(stars: StarArray, shape: tuple[int, int]) -> Field:
 
 
 def from_pixels(
-    plane: npt.NDArray[np.generic], *, step: int = 1, top_down: bool = False, wcs: WCS | None = None,
+    plane: npt.NDArray[np.generic], *, step: int = 1, top_down: bool = False, wcs: "WCS | None" = None,
     facts: FrameFacts | None = None, where: str = "image",
 ) -> Field:  # fmt: skip
     """Return the field of one plane (y, x).
@@ -132,6 +134,35 @@ def read_field(path: Path) -> Field:
         if color is None:
             raise
         return color
+
+
+Read = Callable[[Path], Field]
+
+
+def begun(first: Path) -> Read:
+    """Begin with a file; return what reads it, and any other one.
+
+    Its stars are looked for in a thread, which needs the interpreter for the smaller part of that: a command
+    loads its libraries meanwhile. What is wrong with the file is raised when it is asked for.
+    """
+    pool = ThreadPoolExecutor(1)
+    early = pool.submit(read_field, first)
+    wait([early])  # loading libraries beside it would put off the search for stars
+    waiting = [pool.submit(_with_stars, early.result)]
+    pool.shutdown(wait=False)
+    del early  # and with it the pixels, when the field is given away
+
+    def read(path: Path) -> Field:
+        return waiting.pop().result() if waiting and path == first else read_field(path)
+
+    return read
+
+
+def _with_stars(read: Callable[[], Field]) -> Field:
+    """Return a field whose stars are found."""
+    one = read()
+    one.stars()
+    return one
 
 
 def _picture(path: Path) -> Field:

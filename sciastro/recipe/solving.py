@@ -24,7 +24,7 @@ from sciastro.recipe.skyindex import sky_index
 from sciastro.recipe.solveanswer import Answer, answer_of, file_wcs
 from sciastro.recipe.solved import Solved, View
 from sciastro.recipe.solvehints import Before, before_hint, bounds, contradictions, hint_of, with_size
-from sciastro.recipe.solvereading import Field, read_field
+from sciastro.recipe.solvereading import Field, Read, read_field
 from sciastro.recipe.solvewriting import Writing, check_place, once, write_solution
 
 __all__ = ["TIERS", "Answer", "Question", "Tier", "solve_files", "solve_one"]
@@ -65,20 +65,27 @@ Tier = Callable[[Field, Question, float], Solution | None]
 
 
 def solve_files(
-    paths: Sequence[Path], question: Question, *, solved: list[Solved] | None = None
+    paths: Sequence[Path],
+    question: Question,
+    *,
+    solved: list[Solved] | None = None,
+    read: Read = read_field,
+    since: float | None = None,
 ) -> Iterator[Answer]:
     """Yield where each file looks; a file that cannot be read or solved has its reason.
 
-    What a page of the solutions needs is appended to `solved`.
+    What a page of the solutions needs is appended to `solved`. `read` may have begun before, at
+    `time.monotonic` = `since`, from which the seconds of the first answer are counted.
     """
     deep = DeepCatalog(question.catalog) if question.catalog not in (None, EMBEDDED) else None
     taken: dict[Path, Path] = {}
     for path in paths:
-        start, notes = time.monotonic(), list[str]()
+        start, notes = time.monotonic() if since is None else since, list[str]()
+        since = None
         try:
             if question.write:
                 once(check_place(path, question.writing), path, taken)
-            field = read_field(path)
+            field = read(path)
             solution = solve_one(field, question)
             question = replace(question, before=Before(solution, field.shape, field.step))
             notes += contradictions(field, question, solution)

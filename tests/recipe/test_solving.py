@@ -10,10 +10,10 @@ from PIL import Image
 from small_nights import command
 
 from sciastro.core.wcs import celestial_from_header, tan_wcs
-from sciastro.errors import SolveError
+from sciastro.errors import FileError, SolveError
 from sciastro.io.reference import cone
 from sciastro.recipe import solving
-from sciastro.recipe.solvereading import from_pixels
+from sciastro.recipe.solvereading import begun, from_pixels
 from sciastro.recipe.solving import Question, solve_files, whole_sky
 
 SHAPE, RA, DEC, SCALE = (600, 800), 83.0, 21.0, 12.0
@@ -69,6 +69,26 @@ def test_bad_files_have_reasons(tmp_path):
     done = list(solve_files([tmp_path / name for name in names], Question()))
     assert not any(one.solved for one in done)
     assert all(one.reason.endswith(".") for one in done)
+
+
+def test_a_file_that_was_begun_is_read_once_and_what_is_wrong_with_it_told_in_its_turn(plane, tmp_path):
+    path = tmp_path / "field.fits"
+    fits.PrimaryHDU(plane).writeto(path)
+    read = begun(path)
+    path.unlink()
+    early = read(path)
+    assert early.shape == SHAPE and early.stars().size > 50
+    with pytest.raises(FileError, match="does not exist"):
+        read(path)  # given away: pixels are not kept for a second time
+    fits.PrimaryHDU(plane).writeto(path)
+    np.testing.assert_array_equal(begun(tmp_path / "none.fits")(path).plane, early.plane)
+    since = time.monotonic() - 100.0
+    known = Question(ra=RA + 0.1, dec=DEC - 0.1, scale=SCALE, write=False)
+    missing, found = solve_files(
+        [tmp_path / "none.fits", path], known, read=begun(tmp_path / "none.fits"), since=since
+    )
+    assert "does not exist" in missing.reason and missing.seconds > 100.0
+    assert found.solved and found.seconds < 100.0
 
 
 def test_making_the_index_is_not_of_the_time_of_a_solve(plane, monkeypatch):
