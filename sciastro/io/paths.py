@@ -20,6 +20,7 @@ __all__ = [
     "REASONS",
     "atomic_path",
     "ensure_writable",
+    "new_folder",
     "inside",
     "output_error",
     "output_errors",
@@ -238,3 +239,22 @@ def ensure_writable(folder: Path) -> Path:
             probe.write(b"0")
             probe.flush()
     return folder
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield `folder`, ready to be written to; if the block fails, folders that it made empty go again.
+
+    Raises
+    ------
+    OutputError
+        As `ensure_writable`.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        yield ensure_writable(folder)
+    except BaseException:
+        for one in made:
+            with contextlib.suppress(OSError):  # holds what was written before
+                one.rmdir()
+        raise

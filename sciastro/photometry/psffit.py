@@ -103,6 +103,8 @@ class StarFit:
         Positions that it came with.
     round
         int16: in which round of detection it was found; 0 as given.
+    pinned
+        bool: the position is known, and never fit.
     """
 
     x: Floats
@@ -119,6 +121,7 @@ class StarFit:
     start_x: Floats
     start_y: Floats
     round: npt.NDArray[np.int16]
+    pinned: npt.NDArray[np.bool_]
 
     @property
     def size(self) -> int:
@@ -136,16 +139,20 @@ class StarFit:
         )
 
 
-def start_fit(x: npt.ArrayLike, y: npt.ArrayLike, *, fixed: bool = False, found: int = 0) -> StarFit:
-    """Return stars at positions [pixel] with no flux yet; `fixed` ones keep their positions."""
+def start_fit(
+    x: npt.ArrayLike, y: npt.ArrayLike, *, pinned: npt.ArrayLike = False, found: int = 0
+) -> StarFit:
+    """Return stars at positions [pixel] with no flux yet; `pinned` ones keep their positions."""
     x, y = np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
     n = x.size
+    kept = np.broadcast_to(np.asarray(pinned, dtype=bool), n).copy()
     good = np.isfinite(x) & np.isfinite(y)
     return StarFit(
         x=x, y=y, flux=np.zeros(n), sky=np.zeros(n), sky_err=np.zeros(n), n_sky=np.zeros(n, np.int64),
         radius=np.zeros(n), reach=np.zeros(n),
-        loose=np.where(good, 1 if fixed else 2, 0).astype(np.uint8), light=np.zeros(n),
+        loose=np.where(good, np.where(kept, 1, 2), 0).astype(np.uint8), light=np.zeros(n),
         moved=np.full(n, np.inf), start_x=x.copy(), start_y=y.copy(), round=np.full(n, found, np.int16),
+        pinned=kept,
     )  # fmt: skip
 
 

@@ -113,6 +113,7 @@ def psf_photometry(
     autocorrelation: Floats | None = None,
     sky_map: SkyMap = no_sky,
     model: PsfModel | None = None,
+    pinned: npt.NDArray[np.bool_] | None = None,
     options: PsfOptions = DEFAULTS,
     tell: Tell = log.info,
 ) -> PsfResult:
@@ -134,6 +135,8 @@ def psf_photometry(
         Makes the smooth sky of an image.
     model
         A PSF that is known; None learns it.
+    pinned
+        (star,) which positions are known and kept; None as `options.fixed` says for all.
     tell
         Is told what happens.
 
@@ -152,7 +155,7 @@ def psf_photometry(
         pixels - smooth, variance, bits, autocorrelation=autocorrelation,
         correlation=factor if factor > 0 else 1.0,
     )  # fmt: skip
-    fit = start_fit(stars["x"], stars["y"], fixed=options.fixed)
+    fit = start_fit(stars["x"], stars["y"], pinned=options.fixed if pinned is None else pinned)
     given = model
     if model is None:
         model = _first_model(plane, fit, fwhm, options, tell)
@@ -161,8 +164,8 @@ def psf_photometry(
     smooth = _resmoothed(plane, smooth, sky_map, bits)
     chosen = np.empty(0, np.intp)
     for k in range(options.searches + 1):
-        rounds = options.rounds if k == 0 else 1
-        if given is None:
+        rounds = options.rounds if k == min(1, options.searches) else 1
+        if given is None and k >= min(1, options.searches):
             if 0 < k < options.searches:
                 fit = _without_suspects(plane, model, fit, chosen)
             model, chosen = _learn(plane, model, fit, options, rounds, tell)
@@ -231,8 +234,7 @@ def _hold_faint(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOpti
         snr = fit.flux / np.sqrt(columns["alone_var"])
         away = np.hypot(fit.x - fit.start_x, fit.y - fit.start_y)
     faint = ~(snr >= options.free_snr)
-    if not options.fixed:
-        fit.loose[(fit.loose == 1) & ~faint & (away == 0) & np.isfinite(fit.x)] = 2
+    fit.loose[(fit.loose == 1) & ~fit.pinned & ~faint & (away == 0) & np.isfinite(fit.x)] = 2
     back = (fit.loose == 2) & (faint | (away > 1.5 * model.fwhm))
     if not back.any():
         return
@@ -268,10 +270,12 @@ def _first_model(plane: FitPlane, fit: StarFit, fwhm: float, options: PsfOptions
         tell("no star is fit to tell the PSF: a round Moffat of the measured width is used")
         return model
     everything = model.render(plane.residual.shape, fit.x, fit.y, fit.flux)
-    analytic = fit_analytic(
-        model, cut_out(plane, model, fit, chosen, everything), options.total_radius * fwhm
-    )
-    analytic = replace(analytic, note="", stars=np.column_stack([fit.x[chosen], fit.y[chosen]]))
+    cut = cut_out(plane, model, fit, chosen, everything)
+    analytic = fit_analytic(model, cut, options.total_radius * fwhm)
+    analytic = replace(
+        analytic, note="", blur=min(pixel_blur(analytic, cut), MOST_BLUR),
+        stars=np.column_stack([fit.x[chosen], fit.y[chosen]]),
+    )  # fmt: skip
     _swap(plane, model, analytic, fit, options)
     sweep(plane, analytic, fit, options, sweeps=4)
     return analytic

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from sciastro.core.quality import Quality
 from sciastro.photometry.flags import SourceFlag, flag_meanings
+from sciastro.photometry.psfcrowd import confusion, odd_shapes
 from sciastro.photometry.psffit import FitPlane, StarFit, saturated_cores
 from sciastro.photometry.psfmodel import UNDERSAMPLED, PsfModel
 
@@ -29,6 +30,7 @@ COLUMNS: dict[str, str] = {
     "sharpness": "Relative excess of the width over that of the PSF: 0 star, below sharp, above extended",
     "sharpness_err": "Standard error of sharpness",
     "light": "Share of the profile in the fitted disc that usable pixels hold",
+    "confusion": "Error by companions that are not seen, by the counts of stars that are; part of flux_err",
     "group_size": "Stars within the width of a PSF, itself included",
     "found_in": "Search that found it: 0 given, then those of the residual",
 }
@@ -50,8 +52,8 @@ def fit_table(
     Table
         Columns of `aperture.measure_sources` (without ``area``) and those of `COLUMNS`. NaN is unknown: a
         star of which too little is seen has no flux. ``flux_err`` counts noise, neighbors that are fit with
-        it, the local sky and the scatter of profiles; not the error of the normalization, common to all
-        rows, which is in ``meta``.
+        it, the local sky, the scatter of profiles and companions that are not seen (`psfcrowd`); not the
+        error of the normalization, common to all rows, which is in ``meta``.
     """
     from astropy import units as u
     from astropy.table import Table
@@ -60,6 +62,9 @@ def fit_table(
     flux = np.where(seen, stars.flux, np.nan)
     sky = (columns["sky_weight"] * stars.sky_err) ** 2
     err = np.sqrt(columns["flux_var"] + sky + (model.scatter * flux) ** 2)
+    shape = (plane.residual.shape[0], plane.residual.shape[1])
+    unseen = confusion(stars.x, stars.y, flux, err, model.fwhm, shape)
+    err = np.hypot(err, unseen)
     with np.errstate(invalid="ignore", divide="ignore"):
         snr = flux / err
         bright = snr >= least_snr
@@ -78,11 +83,14 @@ def fit_table(
     table["snr"] = snr
     table["fwhm"] = np.where(bright, model.fwhm * (1 + columns["sharpness"]), np.nan) * u.pix
     near, closest = _company(stars, model.fwhm)
-    table["flags"] = _flags(plane, model, stars, columns, bits, seen, closest)
+    flags = _flags(plane, model, stars, columns, bits, seen, closest)
+    odd = odd_shapes(snr, columns, flags == 0)
+    table["flags"] = flags | np.where(odd, np.uint32(int(SourceFlag.NO_STAR)), np.uint32(0))
     table["sky"], table["sky_err"] = stars.sky * rate, stars.sky_err * rate
     table["n_sky"] = stars.n_sky.astype(np.int32)
     for name in ("chi2", "qfit", "cfit", "sharpness", "sharpness_err", "light"):
         table[name] = columns[name]
+    table["confusion"] = unseen * rate
     table["group_size"] = near
     table["found_in"] = stars.round
     for name, meaning in COLUMNS.items():
@@ -130,7 +138,7 @@ def _flags(
     mark(seen & ~saturated & (columns["light"] < WHOLE), int(SourceFlag.PARTLY))
     mark(closest < model.fwhm, int(SourceFlag.BLENDED))
     mark(seen & ~(stars.moved < UNSETTLED), int(SourceFlag.UNSETTLED))
-    mark(stars.loose == 1, int(SourceFlag.HELD))
+    mark((stars.loose == 1) & ~stars.pinned, int(SourceFlag.HELD))
     mark(stars.n_sky < 20, int(SourceFlag.POOR_SKY))
     if model.fwhm < UNDERSAMPLED:
         mark(np.ones(stars.size, bool), int(SourceFlag.UNDERSAMPLED))

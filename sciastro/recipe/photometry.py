@@ -146,7 +146,7 @@ def measure_target(
     zeropoint
         Of the image, where the caller knows it.
     psf
-        Measures what is found by its PSF instead of apertures.
+        Measures by the PSF instead of apertures.
 
     Raises
     ------
@@ -188,9 +188,13 @@ def measure_target(
         if psf is None:
             _mark_shapes(table, stars, fwhm)
     else:
-        if not radii:
-            radii = [float(found.meta.get("aperture_radius", 1.5 * fwhm))]
-        table = _forced(target, positions, stars, fwhm, radii, relative, zeroed, options)
+        places = on_image(positions, target)
+        if psf is not None:
+            light = psf.at(target, stars, places, options.threshold)
+        else:
+            radii = radii or [float(found.meta.get("aperture_radius", 1.5 * fwhm))]
+            light = _forced(target, places, stars, fwhm, radii, relative, options)
+        table = _named(light, target, positions, places, zeroed)
     table = with_limits(table, fit.zeropoint, scale, options)
     return Measured(
         target=target, table=_dressed(table, target, fwhm, options, notes), stars=stars, fwhm=float(fwhm),
@@ -277,20 +281,18 @@ def _mark_shapes(table: "Table", stars: PlaneMeasure, fwhm: float) -> None:
 
 
 def _forced(
-    target: Target, positions: Positions, stars: PlaneMeasure, fwhm: float, radii: Sequence[float],
-    relative: Relative, zeroed: Zeroed, options: PhotometryOptions,
+    target: Target, places: OnImage, stars: PlaneMeasure, fwhm: float, radii: Sequence[float],
+    relative: Relative, options: PhotometryOptions,
 ) -> "Table":  # fmt: skip
-    """Return the table of the light at positions."""
-    from astropy import units as u
+    """Return the measured table of the light in apertures at places."""
     from astropy.table import Table
 
-    places = on_image(positions, target)
     sound = stars.stars[(stars.stars["quality"] & 1) == 0]
     how = ForcedOptions(
         sky_inner=options.sky_inner, sky_outer=options.sky_outer, correct=options.correct,
         optimal=options.optimal, total_radius=min(max(4.0, 1.6 * max(radii) / fwhm), 20.0),
     )  # fmt: skip
-    table = Table(
+    return Table(
         forced_photometry(
             target.image, target.variance, target.quality, places.x, places.y, radius=list(radii),
             fwhm=fwhm, stars=(sound["x"], sound["y"]), correlation=target.correlation,
@@ -298,6 +300,12 @@ def _forced(
             unit=target.unit, options=how,
         )
     )  # fmt: skip
+
+
+def _named(table: "Table", target: Target, positions: Positions, places: OnImage, zeroed: Zeroed) -> "Table":
+    """Return the published table of the light at places: where on the sky, by the names that were given."""
+    from astropy import units as u
+
     _mark_off(table, places)
     table["ra"], table["dec"] = places.ra * u.deg, places.dec * u.deg
     for name in ("ra_err", "dec_err"):

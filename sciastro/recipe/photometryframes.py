@@ -4,7 +4,7 @@ Each frame is measured on its own pixels, calibrated again, at the places that i
 nothing is resampled. Its zero point comes from the sources of the stack, whose magnitudes are known.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,14 +23,35 @@ from sciastro.recipe.nightframes import BandPlane, NightFrame, calibrated_bands,
 from sciastro.recipe.photometry import Measured, PhotometryOptions, measure_target
 from sciastro.recipe.photometryimages import Given, Target, read_targets
 from sciastro.recipe.photometryplaces import of_catalog
+from sciastro.recipe.photometrypsf import PsfRequest, PsfWork
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["frame_tables", "frame_target"]
+__all__ = ["FrameRequest", "frame_tables", "frame_target"]
 
 CALIBRATORS = 300  # sources of the stack that set a frame's zero point
 BRIGHT = 30.0  # their least S/N on the stack
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameRequest:
+    """What is measured on every frame.
+
+    Attributes
+    ----------
+    positions
+        None takes the stars of `catalog` to `faintest`, else the sources of the stack.
+    catalog, faintest
+        A catalog, and the faintest of its stars [mag].
+    psf
+        Measure by the PSF of each frame, not by apertures.
+    """
+
+    positions: Positions | None = None
+    catalog: str | None = None
+    faintest: float | None = None
+    psf: PsfRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +92,8 @@ def frame_target(plane: BandPlane, given: Given) -> Target:
 
 
 def frame_tables(
-    run: Path, positions: Positions | None, catalog: str | None, faintest: float | None,
-    options: PhotometryOptions, given: Given, warn: Callable[[str], None],
+    run: Path, request: FrameRequest, stacks: "Mapping[tuple[str, str], Table]", options: PhotometryOptions,
+    given: Given, warn: Callable[[str], None], tell: Callable[[str], None],
 ) -> "Iterator[tuple[Measured, str]]":  # fmt: skip
     """Yield a table per target and band with every position on every frame, and its name.
 
@@ -80,10 +101,12 @@ def frame_tables(
     ----------
     run
         Folder of a finished run.
-    positions
-        None takes the stars of `catalog`, else the sources of the stack.
-    warn
-        Hears of frames that are left out.
+    request
+        What is measured.
+    stacks
+        Target and band -> sources of its stack that take the place of those of the run.
+    warn, tell
+        Hear of frames that are left out, and of what happens.
 
     Raises
     ------
@@ -93,21 +116,23 @@ def frame_tables(
         If no frame could be measured.
     """
     summary = read_summary(run)
-    stacks = [_Stack(row, _sources(run, row)) for row in summary.get("products", [])
-              if row.get("image") and not row.get("shows")]  # fmt: skip
-    if given.site is None and stacks:  # where the run says that it was made
-        first = next(iter(read_targets(run / stacks[0].row["image"], given)))
+    known = {
+        (row["target"], row["band"]): _Stack(
+            row, stacks.get((row["target"], row["band"]), _sources(run, row))
+        )
+        for row in summary.get("products", []) if row.get("image") and not row.get("shows")
+    }  # fmt: skip
+    if given.site is None and known:  # where the run says that it was made
+        first = next(iter(read_targets(run / next(iter(known.values())).row["image"], given)))
         given = replace(given, site=first.site)
     found: dict[tuple[str, str], list[Measured]] = {}
     for store in night_stores(run):
         for target, frames in _by_target(open_night(run, store)).items():
             for plane in calibrated_bands(run, store, frames):
-                stack = next(
-                    (one for one in stacks if (one.row["target"], one.row["band"]) == (target, plane.band)),
-                    None,
-                )
                 try:
-                    measured = _measure(run, plane, stack, positions, catalog, faintest, options, given)
+                    measured = _measure(
+                        run, plane, known.get((target, plane.band)), request, options, given, tell
+                    )
                 except SciastroError as error:
                     warn(f"{plane.frame.name} {plane.band}: left out: {error}")
                     continue
@@ -117,7 +142,7 @@ def frame_tables(
             "has no frame that could be measured.", where=str(run), remedy="See what was told of each."
         )
     for (target, band), every in found.items():
-        yield _joined(every), f"{target}_{band}_frames"
+        yield _joined(every), f"{target}_{band}{'_psf' if request.psf is not None else ''}_frames"
 
 
 def _by_target(frames: Sequence[NightFrame]) -> dict[str, list[NightFrame]]:
@@ -135,17 +160,20 @@ def _sources(run: Path, row: dict[str, Any]) -> "Table | None":
 
 
 def _measure(
-    run: Path, plane: BandPlane, stack: _Stack | None, positions: Positions | None, catalog: str | None,
-    faintest: float | None, options: PhotometryOptions, given: Given,
+    run: Path, plane: BandPlane, stack: _Stack | None, request: FrameRequest, options: PhotometryOptions,
+    given: Given, tell: Callable[[str], None],
 ) -> Measured:  # fmt: skip
-    target = frame_target(plane, given)
-    if positions is None and catalog is not None:
+    target, positions = frame_target(plane, given), request.positions
+    if positions is None and request.catalog is not None:
         image = next(iter(read_targets(run / stack.row["image"], given))) if stack is not None else target
-        positions = of_catalog(image, catalog, faintest=faintest, epoch=None)
+        positions = of_catalog(image, request.catalog, faintest=request.faintest, epoch=None)
     if positions is None:
         positions = _of_stack(stack, target)
-    zero = _zeropoint(target, stack, options) if options.zeropoint != "none" else None
-    return measure_target(target, positions, options=options, zeropoint=zero)
+    work = None
+    if request.psf is not None:
+        work = PsfWork(replace(request.psf, inject=0), lambda text: tell(f"  {target.name}: {text}"))
+    zero = _zeropoint(target, stack, options, work) if options.zeropoint != "none" else None
+    return measure_target(target, positions, options=options, zeropoint=zero, psf=work)
 
 
 def _of_stack(stack: _Stack | None, target: Target) -> Positions:
@@ -163,7 +191,9 @@ def _column(table: "Table", name: str) -> npt.NDArray[np.float64]:
     return np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)
 
 
-def _zeropoint(target: Target, stack: _Stack | None, options: PhotometryOptions) -> ZeroPoint | None:
+def _zeropoint(
+    target: Target, stack: _Stack | None, options: PhotometryOptions, work: PsfWork | None
+) -> ZeroPoint | None:
     """Return the zero point of a frame from the magnitudes of the stack's sources on it."""
     table = stack.sources if stack is not None else None
     if stack is None or table is None or stack.row.get("zeropoint") is None:
@@ -176,7 +206,7 @@ def _zeropoint(target: Target, stack: _Stack | None, options: PhotometryOptions)
         _column(table, "ra")[good], _column(table, "dec")[good], [""] * len(good), "sources of the stack"
     )
     how = replace(options, zeropoint="none", error_terms=False, flag_words=False)
-    on_frame = measure_target(target, chosen, options=how).table
+    on_frame = measure_target(target, chosen, options=how, psf=work).table
     sound = (np.asarray(on_frame["flags"]) == 0) & np.isfinite(on_frame["mag_inst"].value)
     fit, _ = fit_zeropoint(
         on_frame["mag_inst"].value[sound], on_frame["mag_inst_err"].value[sound], mag[good][sound],

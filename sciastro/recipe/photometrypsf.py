@@ -18,11 +18,13 @@ from sciastro.io.psffiles import SAMPLES, read_psf_tables, write_psf_tables, wri
 from sciastro.io.tables import export_table
 from sciastro.measure.background import BackgroundOptions, background
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
+from sciastro.photometry.psfforced import psf_at
 from sciastro.photometry.psfinject import Field, Injection, InjectOptions, inject_stars
 from sciastro.photometry.psfmodel import PsfModel
 from sciastro.photometry.psfphotometry import PsfOptions, PsfResult, psf_photometry
 from sciastro.photometry.sources import add_positions
 from sciastro.recipe.photometryimages import Target
+from sciastro.recipe.photometryplaces import OnImage
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -60,33 +62,50 @@ class PsfWork:
         self.options = PsfOptions(order=request.order, searches=request.searches)
         self.result: PsfResult | None = None
         self.injection: Injection | None = None
+        self._target: Target | None = None
+        self._found: PsfResult | None = None
 
     def table(self, target: Target, stars: PlaneMeasure, fwhm: float, threshold: float) -> "Table":
-        """Return the table of an image, as `photometry.aperture.measure_sources` would."""
-        from sciastro.photometry.flags import flag_meanings
-
+        """Return the table of what is on an image, as `photometry.aperture.measure_sources` would."""
+        if self._target is target and self._found is not None:  # the same image, at other positions
+            return self._labeled(self._found.table, target)
         model = read_model(Path(self.request.model)) if self.request.model else None
         field = self._field(target, stars, threshold)
         options = replace(self.options, threshold=threshold)
-        width = fwhm if np.isfinite(fwhm) else 3.0
-        self.result = psf_photometry(
-            field.image, field.variance, field.quality, stars.stars, fwhm=width,
-            noise_correlation=target.correlation, autocorrelation=target.autocorrelation,
-            sky_map=field.sky_map, model=model, options=options, tell=self.tell,
+        found = psf_photometry(
+            field.image, field.variance, field.quality, stars.stars,
+            fwhm=fwhm if np.isfinite(fwhm) else 3.0, noise_correlation=target.correlation,
+            autocorrelation=target.autocorrelation, sky_map=field.sky_map, model=model, options=options,
+            tell=self.tell,
         )  # fmt: skip
-        table = self.result.table
-        self.injection = None
+        self._target, self._found, self.result, self.injection = target, found, found, None
         if self.request.inject:
             self.injection = inject_stars(
-                field, self.result.model, table, residual=self.result.residual,
+                field, found.model, found.table, residual=found.residual,
                 options=InjectOptions(number=self.request.inject, seed=self.request.seed), fit=options,
                 tell=self.tell,
             )  # fmt: skip
+        return self._labeled(found.table, target)
+
+    def at(self, target: Target, stars: PlaneMeasure, places: OnImage, threshold: float) -> "Table":
+        """Return the table of the light at places on an image whose stars `table` has measured."""
+        assert self._target is target and self._found is not None
+        field = self._field(target, stars, threshold)
+        self.result = psf_at(
+            self._found, field.image, field.variance, field.quality, places.x, places.y,
+            noise_correlation=target.correlation, autocorrelation=target.autocorrelation,
+            sky_map=field.sky_map, options=self.options, tell=self.tell,
+        )  # fmt: skip
+        return self._labeled(self.result.table, target)
+
+    def _labeled(self, table: "Table", target: Target) -> "Table":
+        """Return the table in the unit of its image, on the sky where that is known."""
         from astropy import units as u
 
+        table = table.copy()
         for name in ("flux", "flux_err", "sky", "sky_err"):
             table[name].unit = u.Unit(target.unit)
-        table.meta |= {"band": target.band, "flag_meanings": flag_meanings()}
+        table.meta["band"] = target.band
         return add_positions(table, target.wcs) if target.wcs is not None else table
 
     def _field(self, target: Target, stars: PlaneMeasure, threshold: float) -> Field:

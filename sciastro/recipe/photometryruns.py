@@ -4,24 +4,28 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astropy.io import fits
 
 from sciastro.core.options import Options, option
 from sciastro.errors import FileError, OptionError, SciastroError, UsageError
-from sciastro.io.paths import ensure_writable, safe_name, unlike
+from sciastro.io.paths import new_folder, safe_name, unlike
+from sciastro.io.positions import Positions
 from sciastro.io.tables import export_table
 from sciastro.photometry.references import UNITS
 from sciastro.recipe.movers import read_summary
 from sciastro.recipe.photometry import Measured, PhotometryOptions, epoch_of, measure_target
-from sciastro.recipe.photometryframes import frame_tables
+from sciastro.recipe.photometryframes import FrameRequest, frame_tables
 from sciastro.recipe.photometryimages import Given, Target, read_targets
 from sciastro.recipe.photometrynight import night_of
 from sciastro.recipe.photometryplaces import gather, of_catalog
 from sciastro.recipe.photometrypsf import PsfRequest, PsfWork
 from sciastro.recipe.photometrywriting import row_of, write_measured, write_summary
 from sciastro.recipe.physical import flux_copy
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["Request", "photometry_run"]
 
@@ -39,18 +43,6 @@ class Request(Options):
     frames: bool = option(False, "Also measure every frame of a run.")
     regions: bool = option(False, "Also write ds9 regions.")
     bunit: str = option("none", "Also write images in this physical unit.", choices=("none", *UNITS))
-
-
-@dataclass
-class _Told:
-    """What is told on the way, and what went wrong with one image and did not stop the others."""
-
-    tell: Callable[[str], None]
-    warnings: list[str] = field(default_factory=list)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-        self.tell(text)
 
 
 def photometry_run(
@@ -94,11 +86,6 @@ def photometry_run(
         raise UsageError("is missing.", where="TARGET", remedy="Name images, or the folder of a run.")
     if at and request.catalog:
         raise OptionError("do not go together.", where="--at and --catalog", remedy="Give one of them.")
-    if psf is not None and (at or request.catalog or request.frames):
-        raise OptionError(
-            "measures what is found on images; it does not go with --at, --catalog or --frames.",
-            where="--psf", remedy="Leave out --psf for forced apertures.",
-        )  # fmt: skip
     runs = [path for path in paths if path.is_dir()]
     if request.frames and not runs:
         raise OptionError(
@@ -106,59 +93,108 @@ def photometry_run(
             remedy="Name the folder that `sciastro reduce -o` wrote, or give the frames as files.",
         )  # fmt: skip
     positions = gather(list(at)) if at else None
-    folder = ensure_writable(out or (runs[0] / "photometry" if runs else Path("photometry")))
-    told = _Told(tell)
-    rows, failed, taken = [], [], set[str]()
-    for where, load in _targets(paths, given):
-        try:
-            for target in load():
-                found = positions
-                if request.catalog:
-                    found = of_catalog(
-                        target, request.catalog, faintest=request.faintest, epoch=epoch_of(target)
-                    )
-                work = PsfWork(psf, tell) if psf is not None else None
-                measured = measure_target(target, found, options=options, psf=work)
-                end = "psf_photometry" if work is not None else "photometry"
-                stem = unlike(safe_name(f"{target.name}_{end}"), taken)
-                files = write_measured(folder, stem, measured, formats, regions=request.regions)
-                if work is not None:
-                    files += work.write(
-                        folder, stem.removesuffix("_psf_photometry"), measured, tuple(formats)
-                    )
-                rows.append(row_of(measured, files) | (work.facts() if work is not None else {}))
-                _tell(measured, files, tell)
-                rows[-1]["physical"] = _physical(measured, request.bunit, folder, told)
-        except SciastroError as error:
-            failed.append(error)
-            text = str(error) if where in str(error) else f"{where}: {error}"
-            told.warnings.append(f"{text} (left out)")
-            if len(paths) > 1 or runs:
-                tell(told.warnings[-1])
-    if request.frames:
-        for run in runs:
-            found = positions
-            for measured, stem in frame_tables(run, found, request.catalog, request.faintest, options, given,
-                                               told.warn):  # fmt: skip
-                name = unlike(safe_name(stem), taken)
-                files = write_measured(folder, name, measured, formats)
-                rows.append(row_of(measured, files))
-                _tell(measured, files, tell)
-                rows[-1]["night"] = _night(measured, run, given, options, folder / f"{name}_night.ecsv", told)
-    if not rows:
-        raise (
-            failed[0]
-            if failed
-            else FileError(
-                "holds no image.", where=str(paths[0]), remedy="Run `sciastro reduce` until integrate."
+    with new_folder(out or (runs[0] / "photometry" if runs else Path("photometry"))) as folder:
+        work = _Work(request, options, given, psf, positions, folder, tuple(formats), tell)
+        failed = []
+        for where, load in _targets(paths, given):
+            try:
+                for target in load():
+                    work.image(target)
+            except SciastroError as error:
+                failed.append(error)
+                text = str(error) if where in str(error) else f"{where}: {error}"
+                work.warnings.append(f"{text} (left out)")
+                if len(paths) > 1 or runs:
+                    tell(work.warnings[-1])
+        if request.frames:
+            for run in runs:
+                work.frames(run)
+        if not work.rows:
+            raise (
+                failed[0]
+                if failed
+                else FileError(
+                    "holds no image.", where=str(paths[0]), remedy="Run `sciastro reduce` until integrate."
+                )
             )
-        )
-    return write_summary(folder / "photometry.json", rows, told.warnings)
+        return write_summary(folder / "photometry.json", work.rows, work.warnings)
+
+
+@dataclass
+class _Work:
+    """Measures images and the frames of runs, writes their tables, and keeps what the summary says of them.
+
+    Attributes
+    ----------
+    rows, warnings
+        Of the summary.
+    taken
+        Names of files that are in use.
+    stacks
+        Target and band -> what PSF photometry found on the stacks of runs.
+    """
+
+    request: Request
+    options: PhotometryOptions
+    given: Given
+    psf: PsfRequest | None
+    positions: Positions | None
+    folder: Path
+    formats: tuple[str, ...]
+    tell: Callable[[str], None]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
+    stacks: "dict[tuple[str, str], Table]" = field(default_factory=dict)
+
+    def warn(self, text: str) -> None:
+        """Tell what was left out."""
+        self.warnings.append(text)
+        self.tell(text)
+
+    def image(self, target: Target) -> None:
+        """Measure one image."""
+        request, places = self.request, self.positions
+        if request.catalog:
+            places = of_catalog(target, request.catalog, faintest=request.faintest, epoch=epoch_of(target))
+        work = PsfWork(self.psf, self.tell) if self.psf is not None else None
+        measured = measure_target(target, places, options=self.options, psf=work)
+        stem = unlike(safe_name(f"{target.name}_{'psf_' if work else ''}photometry"), self.taken)
+        files = write_measured(self.folder, stem, measured, self.formats, regions=request.regions)
+        row = row_of(measured, files)
+        if work is not None:
+            files += work.write(self.folder, stem.removesuffix("_psf_photometry"), measured, self.formats)
+            row |= work.facts() | {"files": [str(path) for path in files]}
+            if places is None:
+                self.stacks[target.target, target.band] = measured.table
+        self._keep(measured, files, row)
+        row["physical"] = _physical(measured, request.bunit, self.folder, self.warn)
+
+    def frames(self, run: Path) -> None:
+        """Measure the frames of a run."""
+        asked = FrameRequest(
+            positions=self.positions, catalog=self.request.catalog, faintest=self.request.faintest,
+            psf=self.psf,
+        )  # fmt: skip
+        for measured, stem in frame_tables(
+            run, asked, self.stacks, self.options, self.given, self.warn, self.tell
+        ):
+            name = unlike(safe_name(stem), self.taken)
+            files = write_measured(self.folder, name, measured, self.formats)
+            row = row_of(measured, files)
+            self._keep(measured, files, row)
+            path = self.folder / f"{name}_night.ecsv"
+            row["night"] = _night(measured, run, self.given, self.options, path, self.tell)
+
+    def _keep(self, measured: Measured, files: Sequence[Path], row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        _tell(measured, files, self.tell)
 
 
 def _night(
-    measured: Measured, run: Path, given: Given, options: PhotometryOptions, path: Path, told: _Told
-) -> dict[str, Any]:
+    measured: Measured, run: Path, given: Given, options: PhotometryOptions, path: Path,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:  # fmt: skip
     """Tell the extinction of the night, and write the zero points of its frames."""
     band = str(measured.table.meta.get("band", ""))
     found = night_of(measured.table, band, given.site or _site_of(run), options)
@@ -169,13 +205,13 @@ def _night(
         row["frames"] = str(export_table(path, frames, "ecsv"))
     if row["extinction"] is not None:
         k, k_err, (above, err) = row["extinction"], row["extinction_err"], row["above_atmosphere"]
-        told.tell(
+        tell(
             f"  extinction {k:.3f} +- {k_err:.3f} mag per airmass, zero point above the atmosphere "
             f"{above:.3f} +- {err:.3f} mag"
         )
     else:
         lead = "" if found.night is not None else "no zero points of frames: "
-        told.tell(f"  {lead}{found.reason}")
+        tell(f"  {lead}{found.reason}")
     return row
 
 
@@ -190,12 +226,14 @@ def _site_of(run: Path) -> tuple[float, float, float | None] | None:
     return None
 
 
-def _physical(measured: Measured, unit: str, folder: Path, told: _Told) -> dict[str, Any] | None:
+def _physical(
+    measured: Measured, unit: str, folder: Path, warn: Callable[[str], None]
+) -> dict[str, Any] | None:
     """Write the copy of an image in a physical unit, where it was asked for."""
     path = measured.target.path
     if unit == "none" or path is None:
         return None
-    return flux_copy(path, unit, measured.zeropoint, folder, told.warn)
+    return flux_copy(path, unit, measured.zeropoint, folder, warn)
 
 
 def _targets(paths: Sequence[Path], given: Given) -> Iterator[tuple[str, Callable[[], Iterator[Target]]]]:

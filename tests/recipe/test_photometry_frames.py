@@ -67,3 +67,28 @@ def test_stack_at_places_is_the_stack_as_found(measured):
     clean = np.asarray(table["flags"])[:12] == 0
     assert clean.sum() >= 5
     assert np.median(np.abs((got - known) / err)[clean]) < 1.0
+
+
+@pytest.mark.slow
+def test_psf_of_the_stacks_sources_on_every_frame(good_run, tmp_path):
+    result = command(
+        "photometry", good_run.out, "-o", tmp_path, "--psf", "--frames", "--searches", "0", "--offline",
+        "--format", "ecsv",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert_nothing_half_written(tmp_path)
+    stack = QTable.read(next(tmp_path.glob("*_G_psf_photometry.ecsv")))
+    frames = QTable.read(next(tmp_path.glob("*_G_psf_frames.ecsv")))
+    assert sorted(set(frames["frame"])) == [1, 2, 3]
+    assert len(frames) == 3 * len(stack)
+    known = {int(row["id"]): row["mag"].value for row in stack if row["flags"] == 0 and row["snr"] > 20}
+    err = np.hypot(frames["mag_err"].value, frames["frame_zeropoint_err"].value)
+    pulls = [
+        (frames["mag"].value[k] - known[int(frames["id"][k])]) / err[k]
+        for k in np.flatnonzero(np.asarray(frames["flags"]) == 0)
+        if int(frames["id"][k]) in known
+    ]
+    pulls = np.array([one for one in pulls if np.isfinite(one)])
+    assert pulls.size >= 15
+    assert abs(np.median(pulls)) < 0.8
+    assert np.median(np.abs(pulls)) < 1.5

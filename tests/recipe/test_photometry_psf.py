@@ -8,6 +8,7 @@ from astropy.io import fits
 from astropy.table import QTable
 from small_nights import assert_nothing_half_written, command
 
+from sciastro.photometry.flags import SourceFlag
 from sciastro.simulate.psf import Psf, PsfOptions, draw_stars
 
 SHAPE = (180, 190)
@@ -69,7 +70,25 @@ def test_psf_writes_table_model_residual_and_artificial_stars(picture, tmp_path)
     np.testing.assert_allclose(same["x_in"].value, injected["x_in"].value, atol=1e-6)
 
 
-def test_psf_and_positions_do_not_go_together(picture, tmp_path):
-    done = command("photometry", str(picture[0]), "--psf", "--at", "10 10", "-o", str(tmp_path / "no"))
-    assert done.exit_code == 2
-    assert "--psf" in done.output
+def test_psf_at_given_positions(picture, tmp_path):
+    path, x, y, flux = picture
+    blank, off = (95.0, 7.0), (400.0, 20.0)
+    places = tmp_path / "places.csv"
+    rows = [*zip(x[:6], y[:6], strict=True), blank, off, ("", "")]
+    places.write_text("x,y\n" + "".join(f"{a},{b}\n" for a, b in rows))
+    done = command("photometry", str(path), "--zeropoint", "none", "--psf", "--searches", "0", "--at",
+                   str(places), "--format", "ecsv", "-o", str(tmp_path))  # fmt: skip
+    assert done.exit_code == 0, done.output
+    table = QTable.read(tmp_path / "field_psf_photometry.ecsv")
+    assert len(table) == 9
+    pull = (table["flux"].value[:6] - flux[:6]) / table["flux_err"].value[:6]
+    assert np.abs(pull).max() < 4
+    np.testing.assert_allclose(table["x"].value[:6], x[:6])
+    assert abs(table["flux"].value[6] / table["flux_err"].value[6]) < 4  # nothing is there
+    flags = np.asarray(table["flags"]).astype(int)
+    assert not (flags[:6] & int(SourceFlag.HELD)).any()
+    assert flags[7] & int(SourceFlag.OFF_IMAGE)
+    assert flags[8] & int(SourceFlag.BAD_POSITION)
+    assert np.isnan(table["flux"].value[7:]).all()
+    with fits.open(tmp_path / "field_residual.fits") as hdus:  # the other stars are taken off, too
+        assert hdus["SCI"].data.std() < 1.5 * np.median(np.sqrt(hdus["SKY"].data + 16))

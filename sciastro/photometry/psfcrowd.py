@@ -1,0 +1,140 @@
+"""What crowding does to PSF photometry beyond what is fit: unseen companions, and shapes that give them away.
+
+Two stars nearer than half the width of a star are one source; its light is that of both. From there to about
+one and a half widths a companion is missed where its own light does not stand out: it spoils the flux, its
+shape gives it away where it is bright enough (`odd_shapes`), and what is left is an error that the counts of
+the stars that are seen foretell (`confusion`).
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["CONFUSION", "confusion", "odd_shapes"]
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+MISSED = 4.0  # sigma: companions of which less than that stands out are neither found nor given away
+RESOLVED = 0.5  # fwhm: nearer stars are one source
+COUNTED = (5.0, 20.0)  # over the error of a flux: stars that tell how many companions matter
+AROUND = 10.0  # fwhm: of the circle that tells where in the field stars are dense
+DENSER = 4.0  # most that a place may differ from the field
+ODD = 2.5  # sigma of width or of chi2
+BRIGHT, FAINT = 50.0, 20.0  # S/N above which errors of the PSF show, and below which nothing is told
+SIZE_FLOOR = 0.01  # of the width: stars differ by as much
+
+
+def _companions() -> float:
+    """Return the variance by unseen companions over that of the flux, for one star per fwhm^2 and e-fold.
+
+    A companion of flux f at d widths adds ``f W``, W = exp(-2 ln2 d^2) (the fit of a Gaussian of that width
+    to the light of another), of which the fit of flux and place leaves ``f sqrt(1 - W^2 (1 + 4 ln2 d^2))``
+    standing. With as many stars in every e-fold of flux, the integral of ``f^2 W^2`` over those of which less
+    than `MISSED` sigma stands is ``W^2 MISSED^2 / (2 (1 - ...))``.
+    """
+    d = np.linspace(RESOLVED, 2.5, 400)
+    weight = np.exp(-2 * np.log(2) * d**2)
+    standing = 1 - weight**2 * (1 + 4 * np.log(2) * d**2)
+    ring = 2 * np.pi * d * weight**2 * MISSED**2 / (2 * standing)
+    return float(np.sum(0.5 * (ring[1:] + ring[:-1]) * np.diff(d)))
+
+
+CONFUSION = _companions()
+
+
+def confusion(x: Floats, y: Floats, flux: Floats, err: Floats, fwhm: float, shape: tuple[int, int]) -> Floats:
+    """Return the error of each flux by companions that are not seen, in its unit; 0 where nothing is known.
+
+    Parameters
+    ----------
+    x, y, flux, err
+        (star,) all stars of the image [pixel; any unit]; NaN where unknown.
+    fwhm
+        Of a star [pixel].
+    shape
+        Rows and columns of the image.
+    """
+    from scipy.spatial import cKDTree
+
+    out = np.zeros(x.size)
+    good = np.flatnonzero(np.isfinite(x) & np.isfinite(y) & np.isfinite(flux) & np.isfinite(err) & (err > 0))
+    seen = good[flux[good] > COUNTED[0] * err[good]]
+    if seen.size < 2:
+        return out
+    area = shape[0] * shape[1] / fwhm**2
+    ladder = np.sort(flux[seen])
+    low, high = (np.searchsorted(ladder, factor * err[good]) for factor in COUNTED)
+    per_fold = (high - low) / (np.log(COUNTED[1] / COUNTED[0]) * area)
+    tree = cKDTree(np.column_stack([x[seen], y[seen]]))
+    reach = AROUND * fwhm
+    near = tree.query_ball_point(np.column_stack([x[good], y[good]]), reach, return_length=True)
+    expected = seen.size * _overlap(x[good], y[good], reach, shape) / (shape[0] * shape[1])
+    here = np.clip((near + 1.0) / (expected + 1.0), 1 / DENSER, DENSER)
+    out[good] = err[good] * np.sqrt(CONFUSION * per_fold * here)
+    return out
+
+
+def _overlap(x: Floats, y: Floats, reach: float, shape: tuple[int, int]) -> Floats:
+    """Return the area of the circles about x, y that is on the image, as of the square of the same area."""
+    half = 0.5 * np.sqrt(np.pi) * reach
+    across = np.minimum(x + half, shape[1] - 0.5) - np.maximum(x - half, -0.5)
+    down = np.minimum(y + half, shape[0] - 0.5) - np.maximum(y - half, -0.5)
+    return np.asarray(np.maximum(across, 1.0) * np.maximum(down, 1.0))
+
+
+def odd_shapes(snr: Floats, columns: dict[str, Floats], sound: Flags) -> Flags:
+    """Return which stars are wider than the others, or fit worse, beyond what noise does.
+
+    Both are judged against the image's own stars: their median, and what of their scatter the noise does not
+    explain (an imperfect PSF shows in bright stars).
+
+    Parameters
+    ----------
+    snr
+        Flux over its error, (star,).
+    columns
+        Of `psffit.errors_of`.
+    sound
+        Stars that may set the standard.
+    """
+    width, width_err = columns["sharpness"], columns["sharpness_err"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        told = np.isfinite(width) & (width_err > 0) & np.isfinite(columns["chi2"]) & (snr > 0)
+        excess = np.log(np.maximum(columns["chi2"], 1e-6))
+        noise = np.sqrt(2 / np.maximum(columns["n_pixels"] - 3, 1))
+    odd = np.zeros(snr.size, bool)
+    for some in (told & (snr < BRIGHT), told & (snr >= BRIGHT)):
+        standard = some & sound & (snr > FAINT / 2)
+        if standard.sum() < 10:
+            standard = some
+        if not standard.any():
+            continue
+        for value, err, floor in ((width, width_err, SIZE_FLOOR), (excess, noise, 0.0)):
+            trend = _trend(snr, value, standard)
+            more = _excess(value - trend, err, standard, floor)
+            odd |= some & (value - trend > ODD * np.hypot(err, more))
+        narrow = _excess(width - _trend(snr, width, standard), width_err, standard, SIZE_FLOOR)
+        odd |= some & (width - _trend(snr, width, standard) < -2 * ODD * np.hypot(width_err, narrow))
+    return odd & told
+
+
+def _trend(snr: Floats, value: Floats, standard: Flags) -> Floats:
+    """Return the running median of the standard stars along S/N: up to six classes, lines between them."""
+    order = np.flatnonzero(standard)[np.argsort(snr[standard])]
+    parts = np.array_split(order, int(np.clip(order.size // 30, 1, 6)))
+    at = np.array([np.median(np.log(snr[part])) for part in parts])
+    level = np.array([np.median(value[part]) for part in parts])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.interp(np.log(np.maximum(np.nan_to_num(snr), 1e-3)), at, level))
+
+
+def _excess(value: Floats, err: Floats, standard: Flags, floor: float) -> float:
+    """Return the scatter of the standard stars that their errors do not explain."""
+    low, high = floor, max(floor, 2.0)
+    if 1.4826 * np.median(np.abs(value[standard]) / np.hypot(err[standard], floor)) <= 1:
+        return floor
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        wide = 1.4826 * np.median(np.abs(value[standard]) / np.hypot(err[standard], middle)) > 1
+        low, high = (middle, high) if wide else (low, middle)
+    return 0.5 * (low + high)
