@@ -38,6 +38,7 @@ from sciastro.photometry.steps import (
 from sciastro.photometry.zeropoint import ZeroPointOptions
 from sciastro.recipe.colorcurves import Site
 from sciastro.recipe.context import Context
+from sciastro.recipe.lensing import lens_card
 from sciastro.recipe.physical import flux_copy
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.quality import airmass_of
@@ -281,6 +282,8 @@ def write_band(
     arrays = stacked.arrays
     facts = product_facts(stacked, finished, recipe)
     sky, told = _written_wcs(stacked, recipe, context)
+    if stacked.wcs is not None:
+        told |= lens_card(solution, pixel_scale(stacked.wcs))
     facts = replace(facts, extra={**facts.extra, **told})
     write_image_product(
         folder / f"{stem}.fits", arrays.image, arrays.variance, arrays.quality, arrays.coverage,

@@ -136,7 +136,7 @@ def register_mosaic(
         if panel.wcs is None:
             context.warn(f"{members.stem}: panel {panel.number}: {panel.reason}")
     log.info("%s: a mosaic of %d panels", members.stem, len(panels))
-    return replace(solution, wcs=grid)
+    return replace(solution, wcs=grid, deviation_px=0.0)  # a plane follows no lens
 
 
 def _solve_panel(

@@ -20,6 +20,7 @@ from sciastro.io.fitscards import MARK, put_cards, writable
 from sciastro.io.fitsunits import walk
 from sciastro.io.paths import atomic_path
 from sciastro.io.reader import is_image
+from sciastro.recipe.lensing import lens_card
 from sciastro.recipe.solveanswer import file_wcs
 from sciastro.recipe.solvereading import Field
 
@@ -28,7 +29,6 @@ __all__ = ["Writing", "check_place", "header_of", "once", "write_solution"]
 log = logging.getLogger(__name__)
 
 MADE_BY = "solved by sciastro"
-LENS, LENS_COMMENT = "LENSRES", "[pixel] largest difference from the lens model"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,9 +89,9 @@ def write_solution(
     """
     cards = _cards(file_wcs(solution, field), how.distortion, warn)
     note = f"{solution.n_stars} stars, rms {solution.rms_arcsec:.2f} arcsec, {solution.method}"
-    if solution.deviation_px > 0:
-        note += f", lens followed within {solution.deviation_px:.3f} pixel"
-        cards[LENS] = (round(solution.deviation_px, 4), LENS_COMMENT)
+    for keyword, (off, comment) in lens_card(solution, solution.scale / field.step).items():
+        note += f", lens followed within {off:.3f} pixel"
+        cards[keyword] = (off, comment)
     target = check_place(path, how)
     if _in_header(path):
         hdu = field.facts.hdu if field.facts is not None else 0

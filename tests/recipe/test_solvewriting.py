@@ -13,6 +13,7 @@ from small_nights import command
 from sciastro.astrometry.solution import Solution
 from sciastro.core.wcs import celestial_from_header, tan_wcs
 from sciastro.errors import OutputError
+from sciastro.recipe.lensing import lens_card
 from sciastro.recipe.solvereading import from_pixels, read_field
 from sciastro.recipe.solvewriting import Writing, once, write_solution
 
@@ -128,5 +129,10 @@ def test_how_well_sip_follows_a_lens_is_in_the_header(tmp_path, solution):
     write_solution(path, read_field(path), replace(solution, deviation_px=0.01234), Writing())
     header = fits.getheader(path)
     assert header["LENSRES"] == 0.0123 and "lens model" in header.comments["LENSRES"]
+    half = (
+        solution.scale / 2
+    )  # a color mosaic: pixels of the file are half as large as those that were solved
+    assert lens_card(replace(solution, deviation_px=0.01), half)["LENSRES"][0] == 0.02
+    assert lens_card(solution, 1.0) == lens_card(None, 1.0) == {}
     write_solution(path, read_field(path), solution, Writing())  # solved again, without a lens
     assert "LENSRES" not in fits.getheader(path)
