@@ -54,6 +54,8 @@ class Solution:
         Largest deviation of the WCS over the frame from the lens that it stands for [pixel]; 0 without one.
     attempts
         What was tried, in words.
+    notes
+        What whoever uses it should know, in sentences.
     """
 
     wcs: "WCS"
@@ -72,6 +74,7 @@ class Solution:
     round_trip_px: float
     attempts: tuple[str, ...]
     deviation_px: float = 0.0
+    notes: tuple[str, ...] = ()
 
     def moved(self, x: float, y: float, shape: tuple[int, int]) -> "Solution":
         """Return the solution of a grid that begins at pixel (`x`, `y`) of this one."""

@@ -11,9 +11,12 @@ from astropy.table import QTable
 
 from sciastro.astrometry.blind import solve_blind
 from sciastro.astrometry.blindplaces import Where
+from sciastro.astrometry.onelens import BENT
 from sciastro.astrometry.sky import within
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import DEFAULTS, Hint, SolveOptions, solve_field
+from sciastro.astrometry.twice import brighter_image
+from sciastro.core.wcs import footprint_radius
 from sciastro.errors import SciastroError, SolveError
 from sciastro.io.reference import cone
 from sciastro.recipe.catalogs import EMBEDDED
@@ -35,6 +38,7 @@ WIDTHS = (None, 2.5, 5.0)  # pixel: of the stars; None measures it, the others w
 DEEPEST = 3000  # catalog stars per field
 BOUNDED = 0.15  # of the time, for what the user's bounds hold; they may be wrong
 IN_PLACE = Writing()
+LATE = "The time was over before a lens could be fitted to this wide picture: give more (--seconds)."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +92,7 @@ def solve_files(
             field = read(path)
             solution = solve_one(field, question)
             question = replace(question, before=Before(solution, field.shape, field.step))
-            notes += contradictions(field, question, solution)
+            notes += [*solution.notes, *contradictions(field, question, solution)]
             if deep is not None:
                 solution = deepened(
                     solution, field.stars(), field.shape, deep,
@@ -131,8 +135,7 @@ def solve_one(field: Field, question: Question) -> Solution:
             problems.append(error)
             continue
         if found is not None:
-            late = time.monotonic() > until  # the lens of a wide picture takes seconds
-            return found if late else with_lens(field.stars(), field.shape, found, stars_of_sky(field))
+            return _finished(field, question, found, until)
     if not problems:
         raise SolveError("nothing could be tried.", remedy="Give a center and a scale.")
     if names == (OURS,):
@@ -141,6 +144,18 @@ def solve_one(field: Field, question: Question) -> Solution:
         raise problems[-1]
     said = (f"{one.where}: {one.found}" if one.where else one.found for one in problems[-len(names) :])
     raise SolveError(" ".join(said), where="no engine solves it", remedy=problems[-1].remedy)
+
+
+def _finished(field: Field, question: Question, found: Solution, until: float) -> Solution:
+    """Return a solution after what is looked at when a place is known: a second image of it, a lens."""
+    stars_at = stars_of_sky(field)
+    if found.method == "blind":
+        found = brighter_image(field.stars(), field.shape, found, stars_at=stars_at, options=question.options)
+    if time.monotonic() < until:
+        return replace(with_lens(field.stars(), field.shape, found, stars_at), notes=found.notes)
+    if footprint_radius(found.wcs, field.shape) < BENT:  # takes seconds
+        return found
+    return replace(found, notes=(*found.notes, LATE))
 
 
 def _other(name: str) -> Tier:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sciastro.errors import FileError, SolveError
 from sciastro.io.reference import cone
 from sciastro.recipe import solving
 from sciastro.recipe.solvereading import begun, from_pixels
-from sciastro.recipe.solving import Question, solve_files, whole_sky
+from sciastro.recipe.solving import Question, solve_files, solve_one, whole_sky
 
 SHAPE, RA, DEC, SCALE = (600, 800), 83.0, 21.0, 12.0
 
@@ -115,3 +116,13 @@ def test_a_field_too_small_for_the_catalog_is_told_so(tmp_path, monkeypatch):
     fits.PrimaryHDU(np.random.default_rng(1).normal(200, 5, SHAPE).astype(np.float32)).writeto(path)
     assert "degrees wide" in answer(path, scale=0.5).reason
     assert "Give a center." in answer(path, scale=30.0).reason
+
+
+def test_a_wide_picture_without_time_for_its_lens_says_so(plane, monkeypatch):
+    field = from_pixels(plane)
+    near = solve_one(field, Question(ra=RA, dec=DEC, scale=SCALE))
+    assert near.notes == ()
+    wide = replace(near, wcs=tan_wcs(RA, DEC, 20 * SCALE, SHAPE))
+    for found, notes in ((near, ()), (wide, (solving.LATE,))):
+        monkeypatch.setattr(solving, "TIERS", (lambda *_, found=found: found,))
+        assert solve_one(field, Question(seconds=-1.0)).notes == notes
