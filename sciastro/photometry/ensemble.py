@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sciastro.errors import MatchError
 from sciastro.photometry.missing import median_of
 
-__all__ = ["Ensemble", "excess_of", "solve_ensemble"]
+__all__ = ["Ensemble", "excess_of", "linked", "solve_ensemble"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -33,8 +33,8 @@ class Ensemble:
 
     Attributes
     ----------
-    mag
-        (star) M [mag]; the weighted mean of Z is zero.
+    mag, mag_err
+        (star) M [mag]; the weighted mean of Z is zero. Standard errors against the mean of all stars.
     terms, terms_covariance
         (term, frame), (frame, term, term) Z at the origin of the places, and its slopes where there are any;
         NaN where no star of the ensemble was measured. The covariance holds that of M.
@@ -50,6 +50,7 @@ class Ensemble:
     """
 
     mag: Floats
+    mag_err: Floats
     terms: Floats
     terms_covariance: Floats
     weight: Floats
@@ -91,7 +92,9 @@ def _design(n: int, place: Floats | None) -> Floats:
     return np.ones((n, 1)) if place is None else np.column_stack([np.ones(n), place])
 
 
-def solve_ensemble(mag: Floats, variance: Floats, *, place: Floats | None = None) -> Ensemble:
+def solve_ensemble(
+    mag: Floats, variance: Floats, *, place: Floats | None = None, kappa: float = OUTLIER
+) -> Ensemble:
     """Solve for the zero point of every frame.
 
     Parameters
@@ -101,6 +104,8 @@ def solve_ensemble(mag: Floats, variance: Floats, *, place: Floats | None = None
     place
         (star, 2) on the sky from the target, in any unit: zero points may then slope over the field, frame by
         frame. Slopes are held near zero, by as much as they scatter, where few stars tell them.
+    kappa
+        Beyond how many sigma a single measurement is an outlier.
 
     Raises
     ------
@@ -120,7 +125,7 @@ def solve_ensemble(mag: Floats, variance: Floats, *, place: Floats | None = None
     found, hold = _linear(mag, variance, good, excess, extra, u, free), free
     for _ in range(ROUNDS):
         before = excess.copy()
-        good = good & ~_outliers(found, excess, good)
+        good = good & ~_outliers(found, excess, good, kappa)
         excess = excess_of(np.where(good, found.alone, np.nan), found.alone_variance)
         extra = _frame_excess(found, variance, excess, good)
         if place is not None:
@@ -150,8 +155,14 @@ def _hold(found: Ensemble, u: Floats, hold: Floats) -> Floats:
     return out
 
 
-def _connected(good: Bools) -> None:
-    """Refuse frames that no chain of shared stars connects."""
+def linked(good: Bools) -> npt.NDArray[np.int64]:
+    """Return a number per frame: frames of one number are linked by shared stars; -1 where none was measured.
+
+    Parameters
+    ----------
+    good
+        (star, frame) whether there is a measurement.
+    """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -159,7 +170,13 @@ def _connected(good: Bools) -> None:
     n = good.shape[0] + good.shape[1]
     graph = coo_matrix((np.ones(star.size), (star, good.shape[0] + frame)), shape=(n, n))
     _, label = connected_components(graph, directed=False)
-    groups = np.unique(label[np.append(star, good.shape[0] + frame)])
+    return np.where(good.any(axis=0), label[good.shape[0] :], -1)
+
+
+def _connected(good: Bools) -> None:
+    """Refuse frames that no chain of shared stars connects."""
+    label = linked(good)
+    groups = np.unique(label[label >= 0])
     if groups.size > 1:
         raise MatchError(
             f"fall into {groups.size} groups that share no comparison star.", where="frames",
@@ -170,44 +187,79 @@ def _connected(good: Bools) -> None:
 def _linear(
     mag: Floats, variance: Floats, good: Bools, excess: Floats, extra: Floats, u: Floats, hold: Floats
 ) -> Ensemble:
-    """Solve with known variances; the frames' unknowns are eliminated, stars are few."""
+    """Solve with known variances; whichever are more, stars or frames, are eliminated."""
     total = variance + np.nan_to_num(excess)[:, None] + extra[None, :]
     weight = np.where(good, 1 / np.where(good, total, 1.0), 0.0)
     m = np.where(good, mag, 0.0)
-    seen = good.any(axis=0)
+    seen, used = good.any(axis=0), good.any(axis=1)
     w = weight.T  # (frame, star)
     normal = (
-        np.einsum("fi,ip,iq->fpq", w, u, u)
+        np.einsum("fi,ip,iq->fpq", w, u, u, optimize=True)
         + np.diag(hold)
         + np.where(seen, 0, 1)[:, None, None] * np.eye(len(hold))
     )
     inverse = np.linalg.inv(normal)
-    hat = np.einsum("fpq,iq,fi->fpi", inverse, u, w)  # (frame, term, star): Z_j = hat (m_j - M)
-    wu = w[:, :, None] * u[None]  # (frame, star, term)
-    star_normal = np.diag(w.sum(axis=0)) - np.einsum("fip,fpk->ik", wu, hat)
-    fitted = np.einsum("fpi,fi->fp", hat, m.T)
-    right = (w * m.T).sum(axis=0) - np.einsum("fip,fp->i", wu, fitted)
-    used = w.sum(axis=0) > 0
-    covariance = _inverse((star_normal + star_normal.T) / 2, used)
-    star = covariance @ right
-    terms = (fitted - np.einsum("fpi,i->fp", hat, star)).T
+    if u.shape[1] == 1 and seen.size < used.size:
+        star, variances, terms, spread = _by_frames(w, m, seen, used)
+    else:
+        star, variances, terms, spread = _by_stars(w, m, used, u, inverse)
     of_frame = w.sum(axis=1)
     for k in range(terms.shape[0]):  # the level, and mean slopes, belong to the stars
         level = float(np.average(terms[k, seen], weights=of_frame[seen]))
         terms[k] -= level
         star = star + level * u[:, k]
     star = np.where(used, star, np.nan)
-    terms[:, ~seen] = np.nan
-    spread = inverse + np.einsum("fpi,ik,fqk->fpq", hat, covariance, hat)
-    spread[~seen] = np.nan
+    terms[:, ~seen], spread[~seen] = np.nan, np.nan
     residual = np.where(good, mag - star[:, None] - u @ terms, np.nan)
-    leverage = np.einsum("ip,fpq,iq->if", u, inverse, u)  # variance of the zero point at the star
+    leverage = np.einsum("ip,fpq,iq->if", u, inverse, u, optimize=True)  # of the zero point at the star
     rest = 1 - weight * leverage
     alone_ok = good & (rest > 1e-6)
     with np.errstate(divide="ignore", invalid="ignore"):
         alone = np.where(alone_ok, residual / rest, np.nan)
         alone_variance = np.where(alone_ok, variance + extra[None, :] + leverage / rest, np.nan)
-    return Ensemble(star, terms, spread, weight, excess, extra, residual, alone, alone_variance)
+        mag_err = np.where(used, np.sqrt(variances), np.nan)
+    return Ensemble(star, mag_err, terms, spread, weight, excess, extra, residual, alone, alone_variance)
+
+
+def _by_stars(
+    w: Floats, m: Floats, used: Bools, u: Floats, inverse: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return M, its variances, Z (term, frame) and its covariances; the frames' unknowns are eliminated."""
+    stars = w.shape[1]
+    hat = np.einsum("fpq,iq,fi->fpi", inverse, u, w, optimize=True)  # Z_j = hat (m_j - M)
+    wu = w[:, :, None] * u[None]  # (frame, star, term)
+    joined = np.moveaxis(wu, 1, 0).reshape(stars, -1)
+    star_normal = np.diag(w.sum(axis=0)) - joined @ hat.reshape(-1, stars)
+    fitted = np.einsum("fpi,fi->fp", hat, m.T, optimize=True)
+    right = (w * m.T).sum(axis=0) - joined @ fitted.ravel()
+    covariance = _inverse((star_normal + star_normal.T) / 2, used)
+    star = covariance @ right
+    terms = (fitted - hat @ star).T
+    spread = inverse + np.einsum("fpk,fqk->fpq", hat @ covariance, hat, optimize=True)
+    return star, np.maximum(np.diag(covariance), 0.0), terms, spread
+
+
+def _by_frames(w: Floats, m: Floats, seen: Bools, used: Bools) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return what `_by_stars` does where zero points do not slope; the stars' unknowns are eliminated.
+
+    With g the unit vector of a common level of the stars, ``s g g^T`` is added to their block, so that the
+    whole can be inverted (`_inverse`); what that adds to every variance is ``1 / (n s)``.
+    """
+    n, total = max(int(used.sum()), 1), w.sum(axis=0)
+    s = float(total[used].mean())
+    one = np.where(used, 1 / np.where(used, total, 1.0), 0.0)
+    step = one * used / np.sqrt(n)  # of the stars' block, that of Sherman and Morrison
+    share = s / (1 + s * float(step @ used) / np.sqrt(n))
+    mixed = one[:, None] * w.T - share * np.outer(step, w @ step)  # the block's inverse times weights
+    block = np.diag(np.where(seen, w.sum(axis=1), 1.0)) - w @ mixed
+    covariance = np.linalg.inv((block + block.T) / 2)
+    of_star, of_frame = (w * m.T).sum(axis=0), (w * m.T).sum(axis=1)
+    terms = covariance @ (of_frame - mixed.T @ of_star)
+    right = of_star - w.T @ terms
+    star = one * right - share * step * float(step @ right)
+    variances = one - share * step**2 + np.einsum("if,if->i", mixed @ covariance, mixed) - 1 / (n * s)
+    spread = np.diag(covariance) - 1 / (n * s)
+    return star, np.maximum(variances, 0.0), terms[None], np.maximum(spread, 0.0)[:, None, None]
 
 
 def _inverse(normal: Floats, used: Bools) -> Floats:
@@ -224,14 +276,14 @@ def _inverse(normal: Floats, used: Bools) -> Floats:
     return np.asarray(out)
 
 
-def _outliers(found: Ensemble, excess: Floats, good: Bools) -> Bools:
+def _outliers(found: Ensemble, excess: Floats, good: Bools, kappa: float) -> Bools:
     """Return single measurements far from the rest of their star's."""
     expected = found.alone_variance + np.nan_to_num(excess)[:, None]
     with np.errstate(invalid="ignore"):
         pull = np.abs(found.alone) / np.sqrt(expected)
         # Before excesses are known every measurement of an unstable star would be one: its own scale counts.
         own = median_of(np.where(good, pull, np.nan), axis=1, keepdims=True) / 0.6745
-        return np.asarray(good & (pull > OUTLIER * np.maximum(np.nan_to_num(own, nan=1.0), 1.0)))
+        return np.asarray(good & (pull > kappa * np.maximum(np.nan_to_num(own, nan=1.0), 1.0)))
 
 
 def excess_of(residual: Floats, expected: Floats) -> Floats:

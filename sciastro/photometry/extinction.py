@@ -1,11 +1,11 @@
 """Extinction from the frames of a night: zero point, color term and k with their covariance.
 
 Three steps, each with what it alone can tell. (1) Magnitudes of the same stars in all frames give zero points
-of the frames relative to each other, whatever the catalog says: ``m_ij = A_i - z_j``, weighted least squares
-with clipping. (2) Their run with airmass gives ``z_j = b - k (X_j - X)``; clouds and haze are the scatter
-between frames, and frames beyond it are clipped. (3) The star means A_i against the catalog give zero point
-and color term (`zeropoint.fit_zeropoint`). Errors of the catalog are common to all frames, so they do not
-shrink with their number, and do not blur k.
+of the frames relative to each other, whatever the catalog says: ``m_ij = A_i - z_j`` (`ensemble`). (2) Their
+run with airmass gives ``z_j = b - k (X_j - X)``; clouds and haze are the scatter between frames, and frames
+beyond it are clipped. (3) The star means A_i against the catalog give zero point and color term
+(`zeropoint.fit_zeropoint`). Errors of the catalog are common to all frames, so they do not shrink with their
+number, and do not blur k.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 from sciastro.errors import DatasetError
+from sciastro.photometry.ensemble import linked, solve_ensemble
 from sciastro.photometry.robust import fit_linear, jackknife
 from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, fit_zeropoint, matrix
 
@@ -171,15 +172,12 @@ class Relative:
     Attributes
     ----------
     frames, frames_err
-        (frame,) zero point, with the mean 0, and its error [mag]; NaN for frames that share no star.
+        (frame,) zero point, with the mean 0, and its error [mag]; NaN for frames that share no star with
+        most of the others.
     stars, stars_err
         (star,) mean instrumental magnitude at the mean zero point of the frames, and its error [mag].
     n_stars
         (frame,) measurements used.
-    scatter
-        Of single measurements beyond their errors [mag].
-    used
-        (measurement,) whether it passed the clip.
     """
 
     frames: Floats
@@ -187,8 +185,6 @@ class Relative:
     stars: Floats
     stars_err: Floats
     n_stars: Integers
-    scatter: float
-    used: npt.NDArray[np.bool_]
 
 
 def relative_zeropoints(
@@ -196,10 +192,13 @@ def relative_zeropoints(
 ) -> Relative:
     """Fit ``m_ij = A_i - z_j`` to magnitudes of the same stars in many frames; a missing star loses no frame.
 
+    The solution is that of light curves (`ensemble.solve_ensemble`): a star's scatter beyond its noise takes
+    weight from it. Frames that no chain of stars links to most others are left out.
+
     Parameters
     ----------
     mag, err
-        (measurement,) finite [mag].
+        (measurement,) finite [mag]; of several of one star in a frame the last one counts.
     star, frame
         (measurement,) numbers from 0.
     shape
@@ -207,78 +206,17 @@ def relative_zeropoints(
     kappa
         Clipping threshold.
     """
-    stars, frames = shape
-    residual = mag - _medians(mag, star, frame, shape)
-    scatter = max(1.4826 * float(np.median(np.abs(residual))), 1e-6)
-    used = np.abs(residual) < 6 * np.hypot(scatter, err)
-    z, z_err, a, a_err = _solve(mag, err, star, frame, shape, used)
-    for _ in range(10):
-        residual = mag - (a[star] - z[frame])
-        scatter = _beyond(residual[used], err[used], int(used.sum()) - stars - frames + 1)
-        keep = np.abs(residual) <= kappa * np.hypot(err, scatter)
-        z, z_err, a, a_err = _solve(mag, np.hypot(err, scatter), star, frame, shape, keep)
-        if np.array_equal(keep, used):
-            break
-        used = keep
+    values, variance = np.full(shape, np.nan), np.full(shape, np.nan)
+    values[star, frame], variance[star, frame] = mag, np.maximum(err, 1e-6) ** 2
+    label = linked(np.isfinite(values))
+    most = int(np.bincount(label[label >= 0]).argmax())
+    values[:, label != most] = np.nan
+    found = solve_ensemble(values, variance, kappa=kappa)
+    level = float(np.nanmean(found.zero))
     return Relative(
-        frames=z, frames_err=z_err, stars=a, stars_err=a_err, scatter=scatter, used=used,
-        n_stars=np.bincount(frame[used], minlength=frames),
+        frames=level - found.zero, frames_err=found.zero_err, stars=found.mag + level,
+        stars_err=found.mag_err, n_stars=found.n_stars,
     )  # fmt: skip
-
-
-def _medians(mag: Floats, star: Integers, frame: Integers, shape: tuple[int, int]) -> Floats:
-    """Return star median minus frame median of each measurement, three times alternated."""
-    a, z = np.zeros(shape[0]), np.zeros(shape[1])
-    for _ in range(3):
-        for values, group, other in ((a, star, -z[frame]), (z, frame, None)):
-            left = mag - other if other is not None else a[star] - mag
-            order = np.argsort(group, kind="stable")
-            ends = np.cumsum(np.bincount(group, minlength=len(values)))[:-1]
-            for k, rows in enumerate(np.split(order, ends)):
-                values[k] = np.median(left[rows]) if len(rows) else 0.0
-    return np.asarray(a[star] - z[frame])
-
-
-def _solve(
-    mag: Floats, err: Floats, star: Integers, frame: Integers, shape: tuple[int, int],
-    used: npt.NDArray[np.bool_],
-) -> tuple[Floats, Floats, Floats, Floats]:  # fmt: skip
-    """Return z, its errors, A, its errors: normal equations of the frames, stars eliminated, mean z = 0."""
-    stars, frames = shape
-    weight = np.zeros((stars, frames))
-    value = np.zeros((stars, frames))
-    w = 1 / np.maximum(err[used], 1e-6) ** 2
-    np.add.at(weight, (star[used], frame[used]), w)
-    np.add.at(value, (star[used], frame[used]), w * mag[used])
-    total = weight.sum(axis=1)
-    share = weight / np.maximum(total, 1e-300)[:, None]
-    mean = value.sum(axis=1) / np.maximum(total, 1e-300)
-    normal = np.diag(weight.sum(axis=0)) - share.T @ weight
-    inverse = np.linalg.pinv(normal, hermitian=True, rcond=1e-10)
-    z = -inverse @ (value.sum(axis=0) - weight.T @ mean)
-    seen = weight.sum(axis=0) > 0
-    z = np.where(seen, z - z[seen].mean(), np.nan)
-    a = np.where(total > 0, mean + share @ np.nan_to_num(z), np.nan)
-    # Of A: its own noise, and that of the frames' zero points that it was corrected with.
-    a_err = np.sqrt(1 / np.maximum(total, 1e-300) + np.einsum("ij,jk,ik->i", share, inverse, share))
-    return (
-        z,
-        np.where(seen, np.sqrt(np.maximum(np.diag(inverse), 0)), np.nan),
-        a,
-        np.where(total > 0, a_err, np.nan),
-    )
-
-
-def _beyond(residual: Floats, err: Floats, degrees: int) -> float:
-    """Return the scatter that makes chi-square equal to the degrees of freedom, 0 where it is smaller."""
-    if degrees < 1:
-        return 0.0
-    low, high = 0.0, float(np.ptp(residual)) + 1e-9
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        more = float(np.sum(residual**2 / (err**2 + middle**2 + 1e-18))) > degrees
-        low, high = (middle, high) if more else (low, middle)
-    return low
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from curve_fields import field, normalized
 from sciastro.core.quality import Quality
 from sciastro.errors import MatchError
 from sciastro.photometry.comparison import CompareOptions, Light, choose
-from sciastro.photometry.ensemble import solve_ensemble
+from sciastro.photometry.ensemble import _by_frames, _by_stars, solve_ensemble
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.lightcurve import make_curves
 from sciastro.photometry.rednoise import red_noise
@@ -36,6 +36,20 @@ def test_hand_worked_zero_points():
     # Variance of the last zero point: 1e-4 of the star, and that of its M against the mean of both stars.
     assert found.zero_err[2] > found.zero_err[0]
     assert found.n_stars.tolist() == [2, 2, 1]
+
+
+def test_stars_or_frames_are_eliminated_with_the_same_result():
+    rng = np.random.default_rng(5)
+    weight = rng.uniform(1e3, 1e5, (7, 12)) * (rng.random((7, 12)) > 0.2)  # (frame, star)
+    weight[3] = 0  # a frame without a star
+    weight[:, 4] = 0  # a star without a frame
+    mag = np.where(weight.T > 0, rng.normal(-9, 1, (12, 7)), 0.0)
+    seen, used = weight.any(axis=1), weight.any(axis=0)
+    one = np.where(seen, 1 / np.where(seen, weight.sum(axis=1), 1), 1.0)[:, None, None]
+    by_stars = _by_stars(weight, mag, used, np.ones((12, 1)), one)
+    by_frames = _by_frames(weight, mag, seen, used)
+    for got, want, some in zip(by_frames, by_stars, (used, used, (..., seen), seen), strict=True):
+        assert got[some] == pytest.approx(want[some], rel=1e-8)
 
 
 def test_zero_points_have_the_errors_they_tell():
