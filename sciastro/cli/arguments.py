@@ -5,11 +5,22 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ApplyColor", "Filters", "Memory", "Offline", "Quiet", "Sensor", "WhiteReference", "catalog_name"]
+__all__ = [
+    "ApplyColor",
+    "AsJson",
+    "Filters",
+    "Memory",
+    "Offline",
+    "Quiet",
+    "Sensor",
+    "WhiteReference",
+    "catalog_name",
+]
 
 Offline = Annotated[
     bool, typer.Option("--offline", help="Ask nothing over the network; kept catalogs still serve.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one line of JSON.")]
 Memory = Annotated[str, typer.Option(help="Bound on peak memory.")]
 WhiteReference = Annotated[
     str | None,

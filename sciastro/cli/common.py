@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
-from sciastro.errors import SciastroError
+from sciastro.errors import OptionError, SciastroError
 from sciastro.io.paths import output_errors
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "guarded",
     "json_logging",
     "offline_if",
+    "spelled",
 ]
 
 
@@ -59,6 +60,22 @@ class _Console:
 
 console = _Console()
 error_console = _Console(stderr=True, soft_wrap=True)
+
+
+@contextmanager
+def spelled(**options: str) -> Iterator[None]:
+    """Tell what is wrong with an option by the name that the user typed.
+
+    Parameters
+    ----------
+    options
+        Field of an options class to how the command spells it: ``period="--period"``.
+    """
+    try:
+        yield
+    except OptionError as error:
+        name = options.get(error.where.rpartition(".")[2], error.where)
+        raise OptionError(error.found, where=name, remedy=error.remedy) from error
 
 
 @contextmanager

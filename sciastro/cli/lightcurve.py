@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sciastro.cli.arguments import AsJson, Memory, Offline
+
 __all__ = ["lightcurve"]
 
 
@@ -41,7 +43,7 @@ def lightcurve(
         str,
         typer.Option(
             metavar="auto|none|NAMES",
-            help="Causes of a transit's baseline: airmass,fwhm,x,y,sky,time,night; auto: chosen by BIC.",
+            help="Causes of a transit's baseline: airmass,fwhm,x,y,sky,time,night; auto: all sets, averaged.",
         ),
     ] = "auto",
     radii: Annotated[
@@ -63,12 +65,10 @@ def lightcurve(
     ra: Annotated[float | None, typer.Option(help="Of the field, degrees, where headers are silent.")] = None,
     dec: Annotated[float | None, typer.Option(help="Of the field, degrees.")] = None,
     scale: Annotated[float | None, typer.Option(help="Of the field, arcsec per pixel.")] = None,
-    memory: Annotated[str, typer.Option(help="Bound on peak memory.")] = "2GB",
+    memory: Memory = "2GB",
     workers: Annotated[int, typer.Option(help="Threads; 0: one per processor.", min=0)] = 0,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Ask nothing over the network; kept catalogs still serve.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one line of JSON.")] = False,
+    offline: Offline = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a light curve: lightcurve.ecsv, .h5 (all stars), .png and summary.json in OUT.
 
@@ -82,7 +82,6 @@ def lightcurve(
     with guarded(), offline_if(offline):
         import json
 
-        from sciastro.io.paths import ensure_writable
         from sciastro.recipe.lightcurve import light_curve
         from sciastro.recipe.lightcurveexports import (
             ExportFacts,
@@ -102,7 +101,6 @@ def lightcurve(
             telescope=telescope, name=name, ra=ra, dec=dec, scale=scale, memory=memory, workers=workers,
             offline=offline,
         )  # fmt: skip
-        ensure_writable(out)
         curve = light_curve(request, tell=tell)
         summary = write_light_curve(curve)
         exported = export_light_curve(curve, formats, facts)
@@ -122,6 +120,7 @@ def _request(
     transit: dict[str, Any], **rest: Any,
 ) -> Any:  # fmt: skip
     from sciastro.astrometry.timing import Site
+    from sciastro.cli.common import spelled
     from sciastro.photometry.series import SeriesOptions
     from sciastro.photometry.transit import TransitOptions
     from sciastro.recipe.clocks import site_from_text
@@ -129,9 +128,11 @@ def _request(
 
     place = site_from_text(site or "", "--site")
     series = SeriesOptions(radii=radii) if radii else SeriesOptions()
+    with spelled(**{name: "--" + name.replace("_", "-") for name in transit}):
+        how = TransitOptions(**transit)
     return LightCurveRequest(
         session=session, out=out, target=target, comparisons=tuple(comp), band=band,
-        site=Site(*place) if place is not None else None, series=series, transit=TransitOptions(**transit),
+        site=Site(*place) if place is not None else None, series=series, transit=how,
         **rest,
     )  # fmt: skip
 

@@ -170,11 +170,14 @@ def _model(time, exposure, steps, t0, k, duration, b, u1, u2, period, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def log_likelihood(time, exposure, steps, flux, weight, basis, shape, period, coefficients, model):
-    """Return ln L of a transit times a linear baseline that is integrated out (flat priors).
+def log_likelihood(
+    time, exposure, steps, flux, weight, basis, sets, prior, shape, period, each, chi2, transit
+):
+    """Return ln of the likelihood of a transit times a linear baseline, averaged over sets of its columns.
 
-    ``flux = T(shape) * (basis @ c)``; with A the normal matrix of the design ``T basis`` and c its solution,
-    ``ln L = -chi2(c) / 2 - ln det A / 2`` up to a constant.
+    ``flux = T(shape) * (basis @ c)``. For every set of columns c is integrated out: with A the normal matrix
+    of the design ``T basis`` and c its solution, ``ln L = -chi2(c) / 2 - ln det A / 2 + prior``, up to a
+    constant that all sets share.
 
     Parameters
     ----------
@@ -186,59 +189,70 @@ def log_likelihood(time, exposure, steps, flux, weight, basis, shape, period, co
         float64[n]; weights are 1 / variance.
     basis
         float64[n, m].
+    sets, prior
+        bool[s, m] columns of each set; float64[s] what is added to its ln L.
     shape
         float64[6]: t0, k, duration (first to fourth contact) [d], b, u1, u2.
     period
         [d]; 0 is a straight line.
-    coefficients, model
-        Output float64[m], float64[n].
+    each, chi2, transit
+        Output float64[s] ln L of each set, -inf where its baseline is not determined, and its chi2;
+        float64[n] T.
 
     Returns
     -------
     float
-        -inf where no orbit is like that, or the baseline is not determined.
+        ln of the sum over sets; -inf where no orbit is like that.
     """
     n, m = basis.shape
+    each[:], chi2[:] = -np.inf, np.inf
     if not _model(
-        time, exposure, steps, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], period, model
+        time, exposure, steps, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], period, transit
     ):
         return -np.inf
-    normal, right = np.zeros((m, m)), np.zeros(m)
+    full, right, square = np.zeros((m, m)), np.zeros(m), 0.0
     for i in range(n):
+        square += weight[i] * flux[i] * flux[i]
         for j in range(m):
-            left = weight[i] * model[i] * basis[i, j]
+            left = weight[i] * transit[i] * basis[i, j]
             right[j] += left * flux[i]
             for k in range(j + 1):
-                normal[j, k] += left * model[i] * basis[i, k]
-    # Cholesky, in place
-    logdet = 0.0
-    for j in range(m):
-        for k in range(j + 1):
-            total = normal[j, k]
-            for q in range(k):
-                total -= normal[j, q] * normal[k, q]
-            if j == k:
-                if not total > 0.0:
-                    return -np.inf
-                normal[j, j] = np.sqrt(total)
-                logdet += np.log(total)
-            else:
-                normal[j, k] = total / normal[k, k]
-    for j in range(m):
-        total = right[j]
-        for q in range(j):
-            total -= normal[j, q] * coefficients[q]
-        coefficients[j] = total / normal[j, j]
-    for j in range(m - 1, -1, -1):
-        total = coefficients[j]
-        for q in range(j + 1, m):
-            total -= normal[q, j] * coefficients[q]
-        coefficients[j] = total / normal[j, j]
-    chi2 = 0.0
-    for i in range(n):
-        base = 0.0
+                full[j, k] += left * transit[i] * basis[i, k]
+    root, half, column = np.empty((m, m)), np.empty(m), np.empty(m, np.int64)
+    top = -np.inf
+    for s in range(sets.shape[0]):
+        size = 0
         for j in range(m):
-            base += basis[i, j] * coefficients[j]
-        model[i] *= base
-        chi2 += weight[i] * (flux[i] - model[i]) ** 2
-    return -0.5 * chi2 - 0.5 * logdet
+            if sets[s, j]:
+                column[size] = j
+                size += 1
+        logdet, explained, fine = 0.0, 0.0, True
+        for j in range(size):  # Cholesky, and the forward half of the solution: chi2 needs no more
+            for k in range(j + 1):
+                total = full[column[j], column[k]]
+                for q in range(k):
+                    total -= root[j, q] * root[k, q]
+                if j > k:
+                    root[j, k] = total / root[k, k]
+                elif total > 1e-12 * full[column[j], column[j]]:
+                    root[j, j] = np.sqrt(total)
+                    logdet += np.log(total)
+                else:
+                    fine = False
+            if not fine:
+                break
+            total = right[column[j]]
+            for q in range(j):
+                total -= root[j, q] * half[q]
+            half[j] = total / root[j, j]
+            explained += half[j] * half[j]
+        if fine:
+            chi2[s] = square - explained
+            each[s] = prior[s] - 0.5 * chi2[s] - 0.5 * logdet
+            top = max(top, each[s])
+    if not np.isfinite(top):
+        return -np.inf
+    total = 0.0
+    for s in range(sets.shape[0]):
+        total += np.exp(each[s] - top)
+    return top + np.log(total)

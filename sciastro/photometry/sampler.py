@@ -6,6 +6,7 @@ Method: Goodman & Weare 2010 (CAMCoS 5, 65), the stretch move in two halves as i
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,7 @@ def sample(
     most: int = 4000,
     check: int = 500,
     lengths: float = 50.0,
+    seconds: float = float("inf"),
 ) -> Draws:
     """Draw from a distribution until the chain is `lengths` autocorrelation times long, or `most` steps.
 
@@ -72,7 +74,10 @@ def sample(
         (walker, parameter), an even number of walkers, at least twice the parameters, all possible.
     burn
         First steps that are thrown away.
+    seconds
+        Most time; the chain then ends, unconverged, at the next check.
     """
+    began = monotonic()
     walkers, n = start.shape
     half = walkers // 2
     place, now = start.copy(), log_probability(start)
@@ -95,7 +100,9 @@ def sample(
             continue
         chain[step], values[step] = place, now
         length = step + 1
-        if length % check == 0 and length > lengths * np.max(autocorrelation_time(chain[:length])):
+        if length % check == 0 and (
+            length > lengths * np.max(autocorrelation_time(chain[:length])) or monotonic() - began > seconds
+        ):
             break
     chain, values = chain[:length], values[:length]
     times = autocorrelation_time(chain)

@@ -8,9 +8,9 @@ from sciastro.errors import FileError, MatchError
 from sciastro.recipe.run import RunRequest, reduce_session
 
 if TYPE_CHECKING:
-    from sciastro.recipe.lightcurve import LightCurveRequest
+    from sciastro.recipe.lightcurvedata import LightCurveRequest
 
-__all__ = ["is_run", "reduced_run"]
+__all__ = ["check_session", "is_run", "reduced_run"]
 
 FOLDER = "reduction"
 
@@ -20,21 +20,29 @@ def is_run(folder: Path) -> bool:
     return (folder / "summary.json").is_file() and (folder / "frames.h5").is_file()
 
 
+def check_session(session: Path) -> None:
+    """Refuse a session that is no folder.
+
+    Raises
+    ------
+    FileError
+        If it is none.
+    """
+    if not session.is_dir():
+        raise FileError(
+            "is no folder.", where=str(session),
+            remedy="Give a folder of raw frames, or that of a finished run.",
+        )  # fmt: skip
+
+
 def reduced_run(request: "LightCurveRequest", tell: Callable[[str], None]) -> Path:
     """Return the folder of a run with registered frames; reduce the session if it is none.
 
     Raises
     ------
-    FileError
-        If the session is no folder.
     MatchError
         If no field could be solved.
     """
-    if not request.session.is_dir():
-        raise FileError(
-            "is no folder.", where=str(request.session),
-            remedy="Give a folder of raw frames, or that of a finished run.",
-        )  # fmt: skip
     if is_run(request.session):
         return request.session
     out = request.out / FOLDER

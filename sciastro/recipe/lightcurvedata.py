@@ -1,0 +1,121 @@
+"""What is asked of a light curve, and everything that is then known of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.astrometry.timing import Site
+from sciastro.photometry.comparison import CompareOptions
+from sciastro.photometry.lightcurve import Curves
+from sciastro.photometry.periodogram import Periodogram, box_periodogram, wave_periodogram
+from sciastro.photometry.rednoise import RedNoise
+from sciastro.photometry.series import SeriesOptions
+from sciastro.photometry.transit import TransitFit, TransitOptions
+from sciastro.photometry.trends import Trends
+from sciastro.recipe.lightcurveframes import FieldSeries
+from sciastro.recipe.lightcurvetarget import Place
+
+__all__ = ["LightCurve", "LightCurveRequest"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightCurveRequest:
+    """What the user asked for.
+
+    Attributes
+    ----------
+    session, out
+        Folder of raw frames or of a finished run; folder for the products.
+    target, name, comparisons
+        Names or places "RA DEC", and what to call the star; no comparisons: they are chosen.
+    band
+        Filter; None: that of most frames.
+    site, telescope
+        Where headers are silent: place, diameter [m].
+    ra, dec, scale
+        Of the field, where headers are silent: [deg], [arcsec / pixel].
+    offline
+        Ask nothing over the network.
+    series, compare, transit
+        Options of the parts.
+    """
+
+    session: Path
+    out: Path
+    target: str
+    name: str = ""
+    comparisons: tuple[str, ...] = ()
+    band: str | None = None
+    site: Site | None = None
+    telescope: float | None = None
+    ra: float | None = None
+    dec: float | None = None
+    scale: float | None = None
+    offline: bool = False
+    memory: str = "2GB"
+    workers: int = 0
+    series: SeriesOptions = field(default_factory=SeriesOptions)
+    compare: CompareOptions = field(default_factory=CompareOptions)
+    transit: TransitOptions = field(default_factory=TransitOptions)
+
+
+@dataclass
+class LightCurve:
+    """Everything that is known of a light curve; frames in order of time.
+
+    Attributes
+    ----------
+    time
+        (frame) middle of the exposure, UTC; NaT unknown.
+    bjd, airmass
+        (frame) BJD_TDB [d], NaN unknown.
+    flags, use, reason
+        (frame) of the target: bits, whether it counts, why not.
+    trends, transit, noise
+        Causes; fit or None; red noise of the residuals.
+    baseline, model
+        (frame) trend and transit alone (NaN where the frame does not count).
+    scatter, scatter_points
+        Standard deviation of the residuals, and that of differences of neighbors over sqrt 2 (relative).
+    """
+
+    request: LightCurveRequest
+    target: Place
+    series: FieldSeries
+    curves: Curves
+    time: npt.NDArray[np.datetime64]
+    bjd: Floats
+    airmass: Floats
+    night: npt.NDArray[np.int64]
+    flags: npt.NDArray[np.uint32]
+    use: Bools
+    reason: list[str]
+    trends: Trends
+    transit: TransitFit | None
+    noise: RedNoise
+    baseline: Floats
+    model: Floats
+    scatter: float
+    scatter_points: float
+    time_meaning: dict[str, str]
+    notes: list[str]
+
+    def periodograms(self) -> list[Periodogram]:
+        """Return what periods the points have that count: waves, and boxes where there are several nights."""
+        some = self.bjd[self.use], self.curves.flux[0, self.use], self.curves.err[0, self.use]
+        return [one for one in (wave_periodogram(*some), box_periodogram(*some)) if one is not None]
+
+    @property
+    def flux(self) -> Floats:
+        """(frame) relative flux of the target; 1 is the median, or the light out of transit."""
+        return np.asarray(self.curves.flux[0])
+
+    @property
+    def err(self) -> Floats:
+        """(frame) its standard error."""
+        return np.asarray(self.curves.err[0])

@@ -1,0 +1,122 @@
+"""Transit, trends and red noise of a light curve, and the points that lie far from the fit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.core.quality import Quality
+from sciastro.photometry.lightcurve import Curves
+from sciastro.photometry.rednoise import RedNoise, red_noise
+from sciastro.photometry.transit import TransitFit, TransitOptions, fit_transit
+from sciastro.photometry.trends import Trends, make_trends
+from sciastro.recipe.lightcurveframes import FieldSeries
+from sciastro.recipe.lightcurveverdicts import OUTLIER, Verdicts, spikes
+
+__all__ = ["Fitted", "fitted", "nights_of"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit says of the target; attributes as `LightCurve` has them."""
+
+    verdicts: Verdicts
+    trends: Trends
+    transit: TransitFit | None
+    noise: RedNoise
+    baseline: Floats
+    model: Floats
+    scatter: float
+    scatter_points: float
+
+
+def fitted(
+    series: FieldSeries,
+    curves: Curves,
+    times: tuple[Floats, Floats],
+    judged: Verdicts,
+    options: TransitOptions,
+    tell: Callable[[str], None],
+) -> Fitted:
+    """Return the fit of the target's light curve, and its points judged again by what it says.
+
+    Parameters
+    ----------
+    times
+        (frame) BJD_TDB of the target [d], its airmass; NaN unknown.
+    judged
+        Points that count so far; at least one.
+    """
+    bjd = times[0]
+    exposure = np.array([one.exposure for one in series.frames]) / 86400
+    flux, err = curves.flux[0], curves.err[0]
+    causes, night = _causes(series, *times), nights_of(bjd)
+    use = judged.use.copy()
+    if options.transit != "no":
+        use &= ~spikes(flux, err, use)
+
+    def once(*, draw: bool) -> tuple[Trends, TransitFit | None]:
+        trends = make_trends(causes, use, night)
+        some = bjd[use], flux[use], err[use], exposure[use], trends.take(use)
+        return trends, fit_transit(*some, options=options, draw=draw)
+
+    for _ in range(2):
+        trends, fit = once(draw=False)
+        if fit is None:  # what stands out may be the star's own
+            use = judged.use
+            trends = make_trends(causes, use, night)
+            break
+        residual = (flux[use] - fit.model) / err[use]
+        width = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+        far = np.abs(residual) > OUTLIER * max(width, 1e-12)
+        use[np.flatnonzero(use)[far]] = False
+        if not far.any():
+            break
+    if fit is not None:
+        tell("a transit is fitted; drawing from its posterior")
+        trends, fit = once(draw=True)
+    return _told(flux, bjd, _left_out(judged, use), trends, fit)
+
+
+def _left_out(judged: Verdicts, use: Bools) -> Verdicts:
+    """Return the verdicts with the points that a fit left out."""
+    flags, reason = judged.flags.copy(), list(judged.reason)
+    for j in np.flatnonzero(judged.use & ~use):
+        flags[j] |= np.uint32(int(Quality.OUTLIER))
+        reason[j] = f"more than {OUTLIER:g} sigma from the fit, or from its neighbors"
+    return Verdicts(flags, use, reason)
+
+
+def _told(flux: Floats, bjd: Floats, judged: Verdicts, trends: Trends, fit: TransitFit | None) -> Fitted:
+    use = judged.use
+    baseline, model = np.ones(use.size), np.full(use.size, np.nan)
+    if fit is not None:
+        values = np.array([value for value, _ in fit.coefficients.values()])
+        baseline = trends.basis(fit.columns) @ values
+        model[use] = fit.model / fit.baseline
+    residual = flux[use] - (fit.model if fit is not None else np.median(flux[use]))
+    steps = np.diff(flux[use])
+    return Fitted(
+        verdicts=judged, trends=trends, transit=fit, noise=red_noise(bjd[use], residual), baseline=baseline,
+        model=model, scatter=float(np.std(residual, ddof=1)) if residual.size > 1 else 0.0,
+        scatter_points=float(np.std(steps) / np.sqrt(2)) if steps.size > 1 else float("nan"),
+    )  # fmt: skip
+
+
+def nights_of(bjd: Floats) -> npt.NDArray[np.int64]:
+    """Return the number of the night of each frame: a gap of six hours ends one."""
+    out = np.zeros(bjd.size, np.int64)
+    known = np.flatnonzero(np.isfinite(bjd))
+    out[known] = np.cumsum(np.append(0, np.diff(bjd[known]) > 0.25)) if known.size else 0
+    return out
+
+
+def _causes(series: FieldSeries, bjd: Floats, mass: Floats) -> dict[str, Floats]:
+    return {
+        "airmass": mass, "fwhm": series.fwhm, "x": series.x[0], "y": series.y[0], "sky": series.level,
+        "time": bjd,
+    }  # fmt: skip
