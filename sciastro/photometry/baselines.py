@@ -79,7 +79,7 @@ class Points:
         """Return coefficients and their covariance for a baseline under a transit (point)."""
         root = np.sqrt(self.weight)
         design = basis * (transit * root)[:, None]
-        inverse = np.linalg.pinv(design.T @ design, hermitian=True, rcond=1e-12)
+        inverse = np.asarray(np.linalg.pinv(design.T @ design, hermitian=True, rcond=1e-12), np.float64)
         return inverse @ (design.T @ (self.flux * root)), inverse
 
 

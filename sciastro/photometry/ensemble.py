@@ -191,7 +191,7 @@ def _linear(
     total = variance + np.nan_to_num(excess)[:, None] + extra[None, :]
     weight = np.where(good, 1 / np.where(good, total, 1.0), 0.0)
     m = np.where(good, mag, 0.0)
-    seen, used = good.any(axis=0), good.any(axis=1)
+    seen, used = np.asarray(good.any(axis=0)), np.asarray(good.any(axis=1))
     w = weight.T  # (frame, star)
     normal = (
         np.einsum("fi,ip,iq->fpq", w, u, u, optimize=True)

@@ -2,10 +2,10 @@
 
 Reads fluxes by aperture, star and frame; writes relative fluxes with errors. Method: comparison stars are
 chosen in a middling aperture (`comparison`); the aperture is that in which comparison stars of the target's
-brightness scatter least; zero points come from all comparison stars at once (`ensemble`), and slope over
-the field where stars left out of the fit say that they do. Errors hold the noise of pixels and sky level,
-scintillation, the zero point's own error with its covariance, and what stars of like brightness scatter
-beyond.
+brightness scatter least, and those that are as good are kept beside it for the target; zero points come from
+all comparison stars at once (`ensemble`), and slope over the field where stars left out of the fit say that
+they do. Errors hold the noise of pixels and sky level, scintillation, the zero point's own error with its
+covariance, and what stars of like brightness scatter beyond.
 """
 
 from dataclasses import dataclass, field
@@ -32,6 +32,8 @@ Bools = npt.NDArray[np.bool_]
 FIRST = 1.8  # FWHM: aperture in which comparison stars are chosen
 LIKE = 2.5  # factor of brightness of stars that are like the target
 BETTER = 0.98  # of the scatter, below which slopes over the field are kept
+EQUAL = 1.05  # of the least scatter, up to which an aperture is as good
+MOST_EQUAL = 4  # apertures
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Curves:
         excess.
     photons, photons_err
         Factor of the shot noise; 1 where the gain is known.
+    others
+        Index of an aperture as good as the chosen one to the target's relative flux and error (frame) in it.
     """
 
     aperture: int
@@ -101,6 +105,7 @@ class Curves:
     terms: dict[str, Floats]
     photons: float
     photons_err: float
+    others: dict[int, tuple[Floats, Floats]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -136,17 +141,37 @@ def make_curves(
         [_merit(raw, k, chosen, target, photons) for k in range(raw.factor.size)], dtype=np.float64
     )
     aperture = int(np.nanargmin(tried)) if np.isfinite(tried).any() else first
-    light = raw.light(aperture, photons)
+    curves = _in_aperture(raw, aperture, chosen, target, (photons, photons_err))
+    curves.tried = tried
+    for k in _equal(tried, aperture):
+        other = _in_aperture(raw, k, chosen, target, (photons, photons_err), sloping=curves.sloping)
+        curves.others[k] = other.flux[0], other.err[0]
+    return curves
+
+
+def _equal(tried: Floats, aperture: int) -> list[int]:
+    """Return the other apertures in which stars like the target scatter as little, the best first."""
+    with np.errstate(invalid="ignore"):
+        good = np.flatnonzero(tried <= EQUAL * tried[aperture])
+    order = good[np.argsort(tried[good], kind="stable")]
+    return [int(k) for k in order if k != aperture][: MOST_EQUAL - 1]
+
+
+def _in_aperture(
+    raw: RawLight, aperture: int, chosen: Chosen, target: float, photons: tuple[float, float], *,
+    sloping: bool | None = None,
+) -> Curves:  # fmt: skip
+    """Return the curves in one aperture; zero points slope where left-out stars ask for it, or as told."""
+    light = raw.light(aperture, photons[0])
     mag, variance = light.magnitudes(raw.scintillation)
     stars = chosen.stars
     ensemble = solve_ensemble(mag[stars], variance[stars])
-    sloping = False
-    if stars.size >= 6:
+    if sloping is not False and stars.size >= 6:
         sloped = solve_ensemble(mag[stars], variance[stars], place=raw.place[stars])
-        if _scatter(sloped) < BETTER * _scatter(ensemble):
-            ensemble, sloping = sloped, True
+        sloping = bool(sloping) or _scatter(sloped) < BETTER * _scatter(ensemble)
+        ensemble = sloped if sloping else ensemble
     excess = _common_excess(ensemble, light, stars, target)
-    return _curves(raw, light, (aperture, tried), chosen, ensemble, sloping, excess, (photons, photons_err))
+    return _curves(raw, light, aperture, chosen, ensemble, bool(sloping), excess, photons)
 
 
 def _chosen(
@@ -225,7 +250,7 @@ def _common_excess(found: Ensemble, light: Light, stars: npt.NDArray[np.intp], t
 
 
 def _curves(
-    raw: RawLight, light: Light, aperture: tuple[int, Floats], chosen: Chosen, found: Ensemble, sloping: bool,
+    raw: RawLight, light: Light, aperture: int, chosen: Chosen, found: Ensemble, sloping: bool,
     excess: float, photons: tuple[float, float],
 ) -> Curves:  # fmt: skip
     zero, zero_variance = found.zero_at(raw.place if sloping else None)
@@ -254,7 +279,7 @@ def _curves(
         mag = -2.5 * np.log10(norm)
     mag[chosen.stars] = found.mag
     return Curves(
-        aperture=aperture[0], tried=aperture[1], chosen=chosen, ensemble=found, sloping=sloping, flux=flux,
+        aperture=aperture, tried=np.empty(0), chosen=chosen, ensemble=found, sloping=sloping, flux=flux,
         err=err, mag=mag, terms=terms, photons=photons[0], photons_err=photons[1], notes=list(chosen.notes),
     )  # fmt: skip
 

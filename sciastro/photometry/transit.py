@@ -8,6 +8,7 @@ darkening, the latter with Gaussian priors, from the posterior that is averaged 
 (`baselines`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from sciastro.photometry.sampler import Draws, sample
 from sciastro.photometry.transitsearch import Found, search_transit
 from sciastro.photometry.trends import Trends, subsets
 
-__all__ = ["TransitFit", "TransitOptions", "fit_transit", "limb_from_text"]
+__all__ = ["TransitFit", "TransitOptions", "fit_transit", "limb_from_text", "pool"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -81,6 +82,10 @@ class TransitFit:
         Factor of the errors before red noise; red noise of the residuals; chi2 with errors as given.
     draws
         Of the walkers; None where they were not asked.
+    samples
+        Draws of everything in `values`, thinned.
+    pooled
+        Depth and error of each fit whose draws are pooled; empty for a single fit.
     """
 
     values: dict[str, float]
@@ -100,6 +105,8 @@ class TransitFit:
     chi2_reduced: float
     period: float | None
     draws: Draws | None = None
+    samples: dict[str, Floats] = field(default_factory=dict)
+    pooled: tuple[tuple[float, float], ...] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -223,13 +230,7 @@ def _result(
     mean = baselines.averaged(data, best)
     flat = draws.flat[:: max(1, len(draws.flat) // 20_000)] if draws is not None else best[None]
     table = _derived(flat, data, options)
-    values = {name: float(np.median(column)) for name, column in table.items()}
-    spread = {
-        name: float(np.diff(np.percentile(column, [15.865, 84.135]))[0] / 2)
-        if draws is not None
-        else float("nan")
-        for name, column in table.items()
-    }
+    values, spread = _told(table, drawn=draws is not None)
     notes = []
     if draws is not None and not draws.converged:
         notes.append(
@@ -254,8 +255,37 @@ def _result(
         },
         n_sets=len(baselines.names), model=data.transit(best) * mean.baseline, baseline=mean.baseline,
         bic=found.bic, bic_flat=found.bic_flat, scale=scales[0], noise=noise, chi2_reduced=scales[1],
-        period=options.period, draws=draws, notes=notes,
+        period=options.period, draws=draws,
+        samples=table, notes=notes,
     )  # fmt: skip
+
+
+def _told(samples: dict[str, Floats], *, drawn: bool) -> tuple[dict[str, float], dict[str, float]]:
+    """Return medians, and half of the 68 % intervals (NaN where nothing was drawn)."""
+    values = {name: float(np.median(column)) for name, column in samples.items()}
+    if not drawn:
+        return values, dict.fromkeys(values, float("nan"))
+    ends = {name: np.percentile(column, [15.865, 84.135]) for name, column in samples.items()}
+    return values, {name: float(high - low) / 2 for name, (low, high) in ends.items()}
+
+
+def pool(fits: Sequence[TransitFit]) -> TransitFit:
+    """Return the first fit with the draws of all, of the same weight: for choices that data leave open.
+
+    Values are medians of all draws, and errors hold how much the fits differ.
+    """
+    first = fits[0]
+    if len(fits) == 1:
+        return first
+    samples = {}
+    for name in first.samples:
+        n = min(one.samples[name].size for one in fits)
+        rows = [one.samples[name][np.linspace(0, one.samples[name].size - 1, n).astype(int)] for one in fits]
+        samples[name] = np.concatenate(rows)
+    values, errors = _told(samples, drawn=True)
+    notes = list(dict.fromkeys(text for one in fits for text in one.notes))
+    each = tuple((one.values["depth"], one.errors["depth"]) for one in fits)
+    return replace(first, values=values, errors=errors, samples=samples, pooled=each, notes=notes)
 
 
 def _derived(flat: Floats, data: Points, options: TransitOptions) -> dict[str, Floats]:

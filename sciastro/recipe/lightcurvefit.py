@@ -1,7 +1,7 @@
 """Transit, trends and red noise of a light curve, and the points that lie far from the fit."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sciastro.core.quality import Quality
 from sciastro.photometry.lightcurve import Curves
 from sciastro.photometry.rednoise import RedNoise, red_noise
-from sciastro.photometry.transit import TransitFit, TransitOptions, fit_transit
+from sciastro.photometry.transit import TransitFit, TransitOptions, fit_transit, pool
 from sciastro.photometry.trends import Trends, make_trends
 from sciastro.recipe.lightcurveframes import FieldSeries
 from sciastro.recipe.lightcurveverdicts import OUTLIER, Verdicts, spikes
@@ -78,7 +78,13 @@ def fitted(
             break
     if fit is not None:
         tell("a transit is fitted; drawing from its posterior")
-        trends, fit = once(draw=True)
+        trends, first = once(draw=True)
+        found = [first]
+        for other, other_err in curves.others.values():
+            if np.isfinite(other[use]).all() and np.isfinite(other_err[use]).all():
+                some = bjd[use], other[use], other_err[use], exposure[use], trends.take(use)
+                found.append(fit_transit(*some, options=replace(options, transit="yes")))
+        fit = pool([one for one in found if one is not None])
     return _told(flux, bjd, _left_out(judged, use), trends, fit)
 
 

@@ -294,6 +294,12 @@ def transit_of(fit: TransitFit | None) -> dict[str, Any] | None:
         "error_scale_red": number(fit.noise.factor), "detrending": detrending(fit),
         "model": "Mandel & Agol 2002, quadratic limb darkening, circular orbit",
     }  # fmt: skip
+    if fit.pooled:
+        out["apertures"] = {
+            "method": "draws of equally good apertures are pooled; the chosen one is the first",
+            "depth": [number(depth) for depth, _ in fit.pooled],
+            "depth_err": [number(err) for _, err in fit.pooled],
+        }
     if fit.draws is not None:
         out["sampler"] = {
             "method": "affine-invariant walkers (Goodman & Weare 2010)",

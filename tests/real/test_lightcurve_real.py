@@ -26,7 +26,9 @@ def test_hatp32_transit(tmp_path):
     fit, middle = lc.transit, truth["ephemeris"]["predicted_Tmid_BJD_TDB"]
     assert abs(fit.values["t0"] - middle) < 3 / 1440
     assert abs(fit.values["t0"] - middle) < 3 * fit.errors["t0"]
-    # As many steps as the command takes: 2.38 +- 0.14 %. With 1500 the chain is short and says 2.41 %.
+    assert fit.draws.converged
+    # 2.38 +- 0.15 %, averaged over sets of causes and over the three best apertures: 2.41, 2.39, 2.33.
+    assert len(fit.pooled) >= 2
     assert fit.values["depth"] == pytest.approx(0.022, abs=0.002)
     assert abs(fit.values["rp_rs"] - truth["rp_over_rs"]) < 3 * fit.errors["rp_rs"]
     assert lc.scatter < 0.0055

@@ -28,6 +28,7 @@ from sciastro.recipe.lightcurveexports import (
 )
 from sciastro.recipe.lightcurveframes import _clock
 from sciastro.recipe.lightcurvetarget import Place, place_of
+from sciastro.recipe.lightcurveverdicts import check_shown
 from sciastro.recipe.lightcurvewriting import write_light_curve
 
 COLUMNS = [
@@ -377,6 +378,33 @@ def test_an_unknown_cause_is_told_before_anything_is_measured(tmp_path):
     )  # fmt: skip
     assert result.exit_code == 2, result.output
     assert "--detrend: 'moon' is no cause" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--limb-darkening", "0.4", "--limb-darkening: is '0.4'. Give u1,u2"),
+        ("--limb-darkening", "0.9,0.4", "no star darkens so"),
+        ("--period", "0.001", "--period: is 0.001 d. Choose a value from"),
+        ("--transit", "maybe", "--transit: is 'maybe'. Allowed values are"),
+    ],
+)
+def test_options_are_told_as_they_are_typed_and_leave_no_folder(tmp_path, option, value, told):
+    out = tmp_path / "out"
+    result = command("lightcurve", tmp_path, "--target", "31 46", "-o", out, "--offline", option, value)
+    assert result.exit_code == 2, result.output
+    assert told in " ".join(result.stderr.split())
+    assert not out.exists()
+
+
+def test_a_target_off_every_frame_is_told_before_anything_is_measured(few):
+    frames, place = few[1].series.frames, few[1].target
+    check_shown(frames, place)
+    with pytest.raises(MatchError, match=r"is in none of the 8 frames whose place is known \(at best"):
+        check_shown(frames, replace(place, dec=place.dec + 3))
+    with pytest.raises(MatchError, match=r"whose place is known\. Check the place"):
+        check_shown(frames, replace(place, dec=-place.dec, ra=(place.ra + 180) % 360))
+    check_shown([replace(one, wcs="") for one in frames], place)  # nobody knows
 
 
 def test_unknown_names_offline():
