@@ -51,16 +51,18 @@ def check_shown(frames: Sequence[NightFrame], target: Place) -> None:
         world = one.world() if one.wcs else None
         if world is None or world.pixel_shape is None:
             continue
+        if _behind(world, target):
+            continue
         x, y = (float(v[0]) for v in world.all_world2pix([target.ra], [target.dec], 0, quiet=True))
         width, height = world.pixel_shape
         off = max(-x, -y, x - width + 1, y - height + 1, 0.0)
-        if not math.isfinite(off) or _behind(world, target):
-            off = float("inf")
+        if not math.isfinite(off):
+            continue
         if off <= 0:
             return
         nearest = min(nearest, (off, x, y))
-    told = sum(bool(one.wcs) for one in frames)
-    if not told or (not math.isfinite(nearest[0]) and told < len(frames)):
+    told = sum(bool(one.wcs and one.world().pixel_shape) for one in frames)
+    if not told:
         return
     where = f" (at best it would lie at x {nearest[1]:.0f}, y {nearest[2]:.0f})"
     raise MatchError(
