@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from sciastro.core.quality import Quality
 from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels
-from sciastro.photometry.robust import fit_linear
+from sciastro.photometry.shrinkage import shrunken_quadratic
 
 __all__ = ["Growth", "contamination", "crowding", "flux_ratio", "growth", "pick_bright"]
 
@@ -146,9 +146,10 @@ def growth(
         if good.sum() < 3:
             rows.append((np.nan, np.nan, np.nan))
             continue
-        fit = fit_linear(np.ones((int(good.sum()), 1)), ratio[good], err[good], kappa=3.0)
-        mean, mean_err = float(fit.coefficients[0]), float(np.sqrt(fit.covariance[0, 0]))
-        rows.append((mean, mean_err, _scatter(near[good], near_err[good])))
+        light = part.total[good] - part.area[good] * chosen.level[good]
+        middle = np.zeros(int(good.sum()))
+        fit = shrunken_quadratic(middle, middle, ratio[good], err[good], light, even=True)
+        rows.append((fit.mean, fit.err, _scatter(near[good], near_err[good])))
     correction, err, scatter = np.array(rows, dtype=np.float64).T
     return Growth(
         radius=radii, correction=correction, err=err, scatter=scatter, total=float(total), n_stars=len(stars)

@@ -1,26 +1,30 @@
 """The aperture correction over the field: stars grow toward the corners, and a small aperture sees it.
 
-A polynomial of degree 0, 1 or 2 in position, of the degree that the stars prove: the Bayesian information
-criterion (Schwarz 1978, Ann. Statist. 6, 461) must fall, and there must be eight stars per term. In a crowded
-field, where neighbors differ more than profiles, it is a constant.
+Light is followed outward ring by ring, from the aperture to `_RINGS` of its radius and to all the light. The
+growth of each ring is a quadratic in position whose terms are only as large as the stars prove
+(`shrinkage`), weighted by the noise of each star, by how much profiles differ and by the light that faint
+neighbors add, which matters less the brighter the star. The growth is the product of the rings. One ratio of
+all the light to that in the aperture would let the neighbors of the outer rings, where little grows, decide
+about the core, where much does.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from sciastro.photometry.growth import flux_ratio
 from sciastro.photometry.plane import Plane, Profile, SkyLevels
-from sciastro.photometry.robust import LinearFit, fit_linear
+from sciastro.photometry.shrinkage import FieldShape, shrunken_quadratic
 
 __all__ = ["GrowthMap", "growth_map"]
 
 Floats = npt.NDArray[np.float64]
 
-_TERMS = (1, 3, 6)
-_STARS_PER_TERM = 8
-_CROWDED = 0.08  # relative scatter of the ratios beyond which neighbors, not profiles, make them differ
+_RINGS = (1.5, 2.5)  # radii between the aperture's and that of all the light, over the aperture's
+_FEWEST_FOR_SHAPE = 12  # stars; fewer tell a constant
+_LAST = 0.95  # of the radius of all the light: no ring begins beyond
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,13 +34,14 @@ class GrowthMap:
     Attributes
     ----------
     coefficients
-        (term,) of 1, u, v, u2, uv, v2 with u, v = (x, y - center) / scale.
+        (6,) of 1, u, v, u2, uv, v2 with u, v = (x, y - center) / scale; (1,) where few stars tell a
+        constant.
     center, scale
         [pixel].
     low, high
         Range of (u, v) that the stars cover; outside, the value at the border counts.
     err, scatter
-        Standard error at the middle of the stars; relative scatter of profiles about the map.
+        Standard error of the mean over the stars; relative scatter of profiles about the map.
     n_stars
         Stars used.
     """
@@ -84,50 +89,48 @@ def growth_map(
     GrowthMap or None
         None where fewer than three stars have a ratio.
     """
-    chosen = sky.at(stars)
-    part = plane.weighted(x[stars], y[stars], radius, profile)
-    ratio, err = flux_ratio(plane.sums(x[stars], y[stars], total), part, chosen)
-    near, near_err = flux_ratio(plane.sums(x[stars], y[stars], 2 * radius), part, chosen)
-    good = np.isfinite(ratio) & np.isfinite(near) & (ratio > 0)
+    xs, ys, chosen = x[stars], y[stars], sky.at(stars)
+    radii = [ring * radius for ring in _RINGS if ring * radius < _LAST * total]
+    inner = plane.weighted(xs, ys, radius, profile)
+    sums = [inner, *(plane.sums(xs, ys, ring) for ring in radii), plane.sums(xs, ys, total)]
+    ratios = [flux_ratio(outer, one, chosen) for one, outer in pairwise(sums)]
+    near = flux_ratio(plane.sums(xs, ys, 2 * radius), inner, chosen)
+    light = inner.total - inner.area * chosen.level
+    good = np.isfinite(light) & (light > 0)
+    for ratio, err in (*ratios, near):
+        good &= np.isfinite(ratio) & np.isfinite(err) & (ratio > 0)
     if good.sum() < 3:
         return None
     rows, columns = plane.image.shape
     center, scale = ((columns - 1) / 2, (rows - 1) / 2), float(np.hypot(rows, columns)) / 2
-    u, v = _scaled(x[stars][good], y[stars][good], center, scale)
-    fit = _best(u, v, ratio[good], err[good])
-    terms = len(fit.coefficients)
-    design = _design(u, v, terms)
-    middle = design[fit.used].mean(axis=0)
-    alike = fit_linear(design, near[good], near_err[good], kappa=3.0)
-    relative = near[good] / (design @ alike.coefficients) - 1
-    relative_err = near_err[good] / (design @ alike.coefficients)
-    mad = 1.4826 * float(np.median(np.abs(relative - np.median(relative))))
+    u, v = _scaled(xs[good], ys[good], center, scale)
+    even = good.sum() < _FEWEST_FOR_SHAPE
+    fits = [shrunken_quadratic(u, v, ratio[good], err[good], light[good], even=even) for ratio, err in ratios]
+    coefficients = _product(fits)
+    used = fits[0].used
     return GrowthMap(
-        coefficients=fit.coefficients,
+        coefficients=coefficients[: 1 if even else None],
         center=center,
         scale=scale,
-        low=np.array([u[fit.used].min(), v[fit.used].min()]),
-        high=np.array([u[fit.used].max(), v[fit.used].max()]),
-        err=float(np.sqrt(middle @ fit.covariance @ middle)),
-        scatter=float(np.sqrt(max(mad**2 - float(np.median(relative_err**2)), 0.0))),
-        n_stars=int(fit.used.sum()),
+        low=np.array([u[used].min(), v[used].min()]),
+        high=np.array([u[used].max(), v[used].max()]),
+        err=float(coefficients[0] * np.sqrt(sum((fit.err / fit.mean) ** 2 for fit in fits))),
+        scatter=_profile_scatter(u, v, near[0][good], near[1][good], light[good], even),
+        n_stars=int(used.sum()),
     )
 
 
-def _best(u: Floats, v: Floats, ratio: Floats, err: Floats) -> LinearFit:
-    """Return the fit of the degree with the least BIC, all judged on the same stars with the same errors."""
-    n = len(ratio)
-    fits = [fit_linear(_design(u, v, 1), ratio, err, kappa=3.0)]
-    if fits[0].scatter > _CROWDED * float(fits[0].coefficients[0]):
-        return fits[0]
-    for terms in _TERMS[1:]:
-        if n >= _STARS_PER_TERM * terms:
-            fits.append(fit_linear(_design(u, v, terms), ratio, err, kappa=3.0))
-    used = fits[-1].used
-    variance = err[used] ** 2 + fits[-1].scatter ** 2 + 1e-12
-    scores = []
-    for fit in fits:
-        terms = len(fit.coefficients)
-        residual = ratio[used] - _design(u[used], v[used], terms) @ fit.coefficients
-        scores.append(float(np.sum(residual**2 / variance)) + terms * np.log(used.sum()))
-    return fits[int(np.argmin(scores))]
+def _product(fits: list[FieldShape]) -> Floats:
+    """Return the product of several quadratics (6,) to the first order of what changes over the field."""
+    shape = np.sum([fit.coefficients / fit.mean for fit in fits], axis=0)
+    shape[0] -= len(fits) - 1
+    return np.asarray(np.prod([fit.mean for fit in fits]) * shape)
+
+
+def _profile_scatter(u: Floats, v: Floats, near: Floats, err: Floats, light: Floats, even: bool) -> float:
+    """Return the relative scatter of profiles beyond noise, from the light within twice the radius."""
+    fit = shrunken_quadratic(u, v, near, err, light, even=even)
+    expected = _design(u, v, 6) @ fit.coefficients
+    relative = near / expected - 1
+    mad = 1.4826 * float(np.median(np.abs(relative - np.median(relative))))
+    return float(np.sqrt(max(mad**2 - float(np.median((err / expected) ** 2)), 0.0)))

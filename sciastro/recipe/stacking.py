@@ -59,7 +59,8 @@ def stack_band(
     following
         For what moves; None stacks the stars.
     reference
-        Whose sky level and transparency the image gets; None takes the frame of the largest weight.
+        Whose sky level and transparency the image gets; None takes the frame of the largest weight,
+        the mean over its bands.
     adjust
         Makes what changes the normalized samples of the lights (`integrate.moving.Adjust`).
     """
@@ -80,7 +81,8 @@ def stack_band(
     shape = lights[0].facts.shape if mosaic else calibrator.grid_shape(lights[0])
     canvas = canvas_of(members, calibrator, recipe)
     weights = np.array([light.weights[band] for light in lights])
-    first = reference or lights[int(np.argmax(weights))]
+    # The same frame for all colors of a sensor: their stars stay in proportion.
+    first = reference or lights[int(np.argmax([light.weight for light in lights]))]
     scale_and_sky = terms_of(lights, band, first, options.normalize, options.scale)
     raised, shared = np.ones((2, len(lights)))
     if not mosaic:  # drops of a mosaic come from raw pixels, which share nothing
