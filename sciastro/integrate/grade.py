@@ -11,6 +11,7 @@ measured on the stack, not frame by frame. Why, and the other weights: `integrat
 a selection may name: `integrate.select`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,10 +59,11 @@ from sciastro.integrate.weights import (
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["GradeOptions", "grade"]
+__all__ = ["FrameFacts", "GradeOptions", "Grades", "MEASURED", "grade", "grade_facts"]
 
 Floats = npt.NDArray[np.float64]
 EXTRA = (PSF_SIGNAL, AIRMASS, TEMPERATURE, REGISTRATION_RMS)
+MEASURED = (FWHM, ECCENTRICITY, SKY, NOISE, N_STARS, EXPOSURE, TRANSPARENCY, ELONGATION, *EXTRA)
 KEPT = "kept nevertheless, as the group has no better frame"
 
 
@@ -117,6 +119,40 @@ class GradeOptions(Options):
 DEFAULTS = GradeOptions()
 
 
+@dataclass(frozen=True, slots=True)
+class FrameFacts:
+    """What frames are graded by.
+
+    Attributes
+    ----------
+    measures
+        (frame) arrays by name: those of `MEASURED` in their units, and ``hour`` [hour] since the first
+        exposure; NaN where unknown.
+    group
+        (frame) frames of equal names are compared with each other.
+    registered
+        (frame) whether it has a place on the reference.
+    """
+
+    measures: Mapping[str, Floats]
+    group: npt.NDArray[np.str_]
+    registered: npt.NDArray[np.bool_]
+
+    def of(self, members: npt.NDArray[np.intp]) -> "FrameFacts":
+        """Return those of some frames alone."""
+        measures = {name: values[members] for name, values in self.measures.items()}
+        return FrameFacts(measures, self.group[members], self.registered[members])
+
+
+@dataclass(frozen=True, slots=True)
+class Grades:
+    """Weight (0 only where `use` is False), use and reason of every frame (frame)."""
+
+    weight: Floats
+    use: npt.NDArray[np.bool_]
+    reason: npt.NDArray[np.object_]
+
+
 def grade(frames: "xr.Dataset", *, options: GradeOptions = DEFAULTS) -> "xr.Dataset":
     """Write weight, use and reason of every frame.
 
@@ -146,45 +182,61 @@ def grade(frames: "xr.Dataset", *, options: GradeOptions = DEFAULTS) -> "xr.Data
     optional = (TARGET, TRANSPARENCY, FROM_REFERENCE, ELONGATION, *EXTRA, TIME)
     require(frames, *needed, *(spec for spec in optional if spec.name in frames.variables))
     require_loaded(frames, *(spec.name for spec in (*needed, *optional)))
-    facts = {spec.name: _facts(frames, spec) for spec in (FWHM, ECCENTRICITY, SKY, NOISE, N_STARS, EXPOSURE)}
-    n = frames.sizes["frame"]
-    for spec in (TRANSPARENCY, ELONGATION, *EXTRA):
-        facts[spec.name] = _facts(frames, spec) if spec.name in frames.variables else np.full(n, np.nan)
-    facts["hour"] = np.full(n, np.nan)
-    if TIME.name in frames.variables:
-        facts["hour"] = hours_since_first(frames[TIME.name].values)
-    if options.weight == "psf_signal" and not np.isfinite(facts[PSF_SIGNAL.name]).any():
-        raise DatasetError(
-            "is missing.", where="coordinate 'psf_signal'",
-            remedy="Weigh by source_snr, or let a run measure it (`integrate.weights.psf_signal`).",
-        )  # fmt: skip
-    registered = np.ones(n, dtype=bool)
-    if FROM_REFERENCE.name in frames.variables:
-        registered = np.isfinite(frames[FROM_REFERENCE.name].values).all(axis=(1, 2))
-    weight, use, reason = np.zeros(n), np.zeros(n, dtype=bool), np.full(n, "", dtype=object)
-    for members in _groups(frames):
-        group = {name: values[members] for name, values in facts.items()}
-        weight[members], use[members], reason[members] = _grade_group(group, registered[members], options)
+    graded = grade_facts(_facts_of(frames), options=options)
     out = frames.assign_coords(
-        weight=labeled(WEIGHT, weight), use=labeled(USE, use), reason=labeled(REASON, reason.astype(np.str_))
+        weight=labeled(WEIGHT, graded.weight),
+        use=labeled(USE, graded.use),
+        reason=labeled(REASON, graded.reason.astype(np.str_)),
     )
     return record(out, "integrate.grade", options)
 
 
-def _facts(frames: "xr.Dataset", spec: VariableSpec) -> Floats:
-    return np.asarray(frames[spec.name].values, dtype=np.float64)
+def grade_facts(facts: FrameFacts, *, options: GradeOptions = DEFAULTS) -> Grades:
+    """Return weight, use and reason of every frame, as `grade` does, from plain arrays.
+
+    Raises
+    ------
+    DatasetError
+        If the weight asks for a measure that no frame has.
+    """
+    if options.weight == "psf_signal" and not np.isfinite(facts.measures[PSF_SIGNAL.name]).any():
+        raise DatasetError(
+            "is missing.", where="coordinate 'psf_signal'",
+            remedy="Weigh by source_snr, or let a run measure it (`integrate.weights.psf_signal`).",
+        )  # fmt: skip
+    n = facts.group.size
+    out = Grades(np.zeros(n), np.zeros(n, dtype=bool), np.full(n, "", dtype=object))
+    for group in dict.fromkeys(facts.group):
+        members = np.flatnonzero(facts.group == group)
+        part = facts.of(members)
+        out.weight[members], out.use[members], out.reason[members] = _grade_group(
+            part.measures, part.registered, options
+        )
+    return out
 
 
-def _groups(frames: "xr.Dataset") -> list[npt.NDArray[np.intp]]:
+def _facts_of(frames: "xr.Dataset") -> FrameFacts:
+    def values(spec: VariableSpec) -> Floats:
+        if spec.name not in frames.variables:
+            return np.full(n, np.nan)
+        return np.asarray(frames[spec.name].values, dtype=np.float64)
+
+    n = frames.sizes["frame"]
+    measures = {spec.name: values(spec) for spec in MEASURED}
+    measures["hour"] = np.full(n, np.nan)
+    if TIME.name in frames.variables:
+        measures["hour"] = hours_since_first(frames[TIME.name].values)
+    registered = np.ones(n, dtype=bool)
+    if FROM_REFERENCE.name in frames.variables:
+        registered = np.isfinite(frames[FROM_REFERENCE.name].values).all(axis=(1, 2))
     names = [str(name) for name in frames[FILTER.name].values]
     if TARGET.name in frames.variables:
         names = [f"{target}\n{name}" for target, name in zip(frames[TARGET.name].values, names, strict=True)]
-    keys = np.array(names, dtype=np.str_)
-    return [np.flatnonzero(keys == key) for key in dict.fromkeys(names)]
+    return FrameFacts(measures, np.array(names, dtype=np.str_), registered)
 
 
 def _grade_group(
-    facts: dict[str, Floats], registered: npt.NDArray[np.bool_], options: GradeOptions
+    facts: Mapping[str, Floats], registered: npt.NDArray[np.bool_], options: GradeOptions
 ) -> tuple[Floats, npt.NDArray[np.bool_], list[str]]:
     fatal = [_fatal(facts, registered, i) for i in range(registered.size)]
     sound = np.array([not text for text in fatal])
@@ -219,7 +271,7 @@ def _selected(
     return use & kept, told
 
 
-def _fatal(facts: dict[str, Floats], registered: npt.NDArray[np.bool_], i: int) -> str:
+def _fatal(facts: Mapping[str, Floats], registered: npt.NDArray[np.bool_], i: int) -> str:
     if not facts["exposure"][i] > 0:
         return "no exposure time"
     if not np.isfinite(facts["noise"][i]):
@@ -241,7 +293,7 @@ def _reference(values: Floats, better: int) -> tuple[float, float]:
     return center, 1.4826 * float(np.median(np.abs(half)))
 
 
-def _outliers(facts: dict[str, Floats], sound: npt.NDArray[np.bool_], options: GradeOptions) -> list[str]:
+def _outliers(facts: Mapping[str, Floats], sound: npt.NDArray[np.bool_], options: GradeOptions) -> list[str]:
     """Return the reason why a frame differs from its group, or an empty text."""
     t, fwhm, stars = facts["transparency"], facts["fwhm"], facts["n_stars"]
     t0, t_spread = _reference(t[sound], +1)
@@ -271,7 +323,7 @@ def _outliers(facts: dict[str, Floats], sound: npt.NDArray[np.bool_], options: G
     return reasons
 
 
-def _weighted_down(facts: dict[str, Floats], weight: Floats, use: npt.NDArray[np.bool_], i: int) -> str:
+def _weighted_down(facts: Mapping[str, Floats], weight: Floats, use: npt.NDArray[np.bool_], i: int) -> str:
     """Return why a used frame weighs less than half of its group's median, or an empty text."""
     typical = float(np.median(weight[use])) if use.any() else 0.0
     if not use[i] or weight[i] >= 0.5 * typical:

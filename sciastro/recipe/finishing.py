@@ -10,7 +10,8 @@ import numpy as np
 from sciastro.astrometry.solve import Solution, SolveOptions
 from sciastro.core import vocabulary as v
 from sciastro.core.correlation import window_factors
-from sciastro.core.history import record
+from sciastro.core.history import entry
+from sciastro.core.lift import beside
 from sciastro.core.stars import StarArray
 from sciastro.core.tpv import RESIDUAL, RESIDUAL_COMMENT, sip_to_tpv
 from sciastro.core.vocabulary import labeled
@@ -48,6 +49,7 @@ from sciastro.recipe.setreference import julian_year
 from sciastro.recipe.setsolving import SkyHint
 from sciastro.recipe.stacked import Stacked
 from sciastro.recipe.timing import bjd_card, span_of
+from sciastro.recipe.warming import load_datasets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -145,12 +147,15 @@ def measure_set(
     catalog = catalog_of(stacked, hint, context)
     found: list[PlaneMeasure] = []
     tables: dict[str, Table] = {}
-    for one in stacked:
-        measured = _detect(one, recipe)
-        found.append(measured)
-        if measured.stars.size:
-            tables |= _apertures(one, measured.stars, measured.fwhm, recipe)
-        context.progress.advance("photometry")
+    with beside() as start:
+        loading = start(load_datasets)
+        for one in stacked:
+            measured = _detect(one, recipe)
+            found.append(measured)
+            loading.result()
+            if measured.stars.size:
+                tables |= _apertures(one, measured.stars, measured.fwhm, recipe)
+            context.progress.advance("photometry")
     fits: Mapping[str, BandCalibration] = {}
     if catalog is not None and len(catalog) and tables:
         fits = calibrate_bands(tables, catalog, options=recipe.of(ZeroPointOptions))
@@ -367,13 +372,8 @@ def product_facts(stacked: Stacked, finished: Finished | None, recipe: Recipe) -
 
 
 def _history(recipe: Recipe) -> str:
-    import xarray as xr
-
-    ds = xr.Dataset()
-    for name, options in recipe.options.items():
-        if not name.startswith("render"):
-            ds = record(ds, name, options)
-    return str(ds.attrs["history"])
+    steps = recipe.options.items()
+    return "\n".join(entry(name, options) for name, options in steps if not name.startswith("render"))
 
 
 def _gain(finished: Finished | None) -> tuple[float, float]:

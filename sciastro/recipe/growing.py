@@ -28,7 +28,7 @@ from sciastro.errors import FileError, MatchError
 from sciastro.integrate.canvas import Canvas
 from sciastro.integrate.contribution import NO_CONTEXT
 from sciastro.integrate.drizzle import DrizzleOptions
-from sciastro.integrate.grade import GradeOptions, grade
+from sciastro.integrate.grade import GradeOptions, grade_facts
 from sciastro.integrate.grid import Tile
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.noise import side_by_side
@@ -210,11 +210,12 @@ def grade_added(members: StackSet, old: KeptSet, recipe: Recipe, context: Contex
         if kept is not None:
             for light in new:
                 light.transparency *= base.transparency
-        graded = grade(group_facts([*before, *new], band, members.target), options=recipe.of(GradeOptions))
-        weight, reason = graded["weight"].values, graded["reason"].values
+        facts = group_facts([*before, *new], band, members.target)
+        graded = grade_facts(facts, options=recipe.of(GradeOptions))
+        weight, reason = graded.weight, graded.reason
         for i, light in enumerate(new, start=len(before)):
             light.weights[band] = float(weight[i])
-            reasons[light.name] = reasons.get(light.name) or str(reason[i])
+            reasons[light.name] = reasons.get(light.name) or reason[i]
         ratios = [weight[i] / light.weights[band] for i, light in enumerate(before) if weight[i] > 0]
         factor = float(np.median(ratios)) if ratios else 1.0
         for light in before:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import FLUX_UNKNOWN
-from sciastro.integrate.grade import GradeOptions, grade
+from sciastro.integrate.grade import GradeOptions, grade_facts
 from sciastro.integrate.overlap import gains
 from sciastro.integrate.weights import LEAST
 from sciastro.recipe.context import Context
@@ -26,16 +26,16 @@ def grades(
     facts = group_facts(lights, band, target)
     panels = sorted({light.panel for light in lights})
     if len(panels) < 2:
-        graded = grade(facts, options=options)
-        return graded["weight"].values, [str(one) for one in graded["reason"].values]
-    together = grade(facts, options=replace(options, reject=False, select=""))["weight"].values
+        graded = grade_facts(facts, options=options)
+        return graded.weight, list(graded.reason)
+    together = grade_facts(facts, options=replace(options, reject=False, select="")).weight
     weight, reason = np.zeros(len(lights)), [""] * len(lights)
     for panel in panels:
         members = np.flatnonzero([light.panel == panel for light in lights])
-        graded = grade(facts.isel(frame=members), options=options)
-        weight[members] = np.where(graded["use"].values, np.maximum(together[members], LEAST), 0.0)
-        for i, why in zip(members, graded["reason"].values, strict=True):
-            reason[i] = str(why)
+        graded = grade_facts(facts.of(members), options=options)
+        weight[members] = np.where(graded.use, np.maximum(together[members], LEAST), 0.0)
+        for i, why in zip(members, graded.reason, strict=True):
+            reason[i] = why
     return weight, reason
 
 

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.airmass import airmass
-from sciastro.core import transform
 from sciastro.core import vocabulary as v
 from sciastro.core.expression import Expression
-from sciastro.core.vocabulary import labeled
 from sciastro.errors import FileError
+from sciastro.integrate.grade import MEASURED, FrameFacts
 from sciastro.integrate.select import MEASURES, NOT_SELECTED, selection
 from sciastro.integrate.weights import group_measures, hours_since_first, psf_signal
 from sciastro.io.tables import read_table, write_table
@@ -20,7 +19,6 @@ from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet
 
 if TYPE_CHECKING:
-    import xarray as xr
     from astropy.table import Table
 
 __all__ = [
@@ -98,19 +96,13 @@ def _columns(lights: Sequence[Light], band: str) -> dict[v.VariableSpec, npt.NDA
     }
 
 
-def group_facts(lights: Sequence[Light], band: str, target: str) -> "xr.Dataset":
-    """Return the coordinates that `integrate.grade` reads, of lights that are all measured and registered."""
-    import xarray as xr
-
-    known = [light.from_reference for light in lights if light.from_reference is not None]
-    degree = max(transform.degree_of(one.shape[1]) for one in known)
-    columns = {
-        **_columns(lights, band),
-        v.FILTER: np.array([band] * len(lights), dtype=object),
-        v.TARGET: np.array([target] * len(lights), dtype=object),
-        v.FROM_REFERENCE: np.stack([transform.pad(one, degree) for one in known]),
-    }
-    return xr.Dataset(coords={spec.name: labeled(spec, data) for spec, data in columns.items()})
+def group_facts(lights: Sequence[Light], band: str, target: str) -> FrameFacts:
+    """Return what `integrate.grade` reads, of lights of one group."""
+    columns = _columns(lights, band)
+    measures = {spec.name: columns[spec].astype(np.float64) for spec in MEASURED}
+    measures["hour"] = hours_since_first(columns[v.TIME])
+    registered = np.array([light.from_reference is not None for light in lights])
+    return FrameFacts(measures, np.array([f"{target}\n{band}"] * len(lights), dtype=np.str_), registered)
 
 
 def quality_table(sets: Sequence[StackSet]) -> "Table":

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 import numpy as np
 import sciastro.cli.common, sciastro.recipe.plan, sciastro.recipe.run
-from sciastro.recipe.warming import LATER, loading_beside
+from sciastro.recipe.warming import LATER, load_datasets, loading_beside
 from sciastro.calibrate.defects import DefectOptions
 from sciastro.io.products import ProductFacts, write_master
 from sciastro.recipe.masterbank import MasterBank
 def early():
-    return [name for name in (*LATER, "pandas", "astropy.coordinates") if name in sys.modules]
+    return [name for name in (*LATER, "xarray", "pandas", "astropy.coordinates") if name in sys.modules]
 assert not early(), f"a run waits for {early()}"
 folder, plane = Path(sys.argv[1]), np.full((8, 9), 500, np.float32)
 def write(name):
@@ -28,6 +28,8 @@ with loading_beside(True) as ready:
     missing = [name for name in LATER if name not in sys.modules]
     assert not missing, f"who reads a master meets {missing} half loaded"
 assert (read.image == plane).all()
+assert "xarray" not in sys.modules and "pandas" not in sys.modules
+load_datasets()
 import xarray as xr
 xr.Dataset({"a": ("x", np.arange(4.0))})
 assert "dask.array" not in sys.modules
