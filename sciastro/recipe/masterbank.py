@@ -14,6 +14,7 @@ from sciastro.io.framefacts import FrameFacts
 from sciastro.io.products import read_product
 from sciastro.recipe.masterplan import FRAMES_OF, LightMatch
 from sciastro.recipe.reasons import SPARE
+from sciastro.recipe.warming import load_datasets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -138,6 +139,7 @@ class MasterBank:
         """Return a file of ours, once what reads it is loaded; see `io.products.read_product`."""
         if self.ready is not None:
             self.ready()
+        load_datasets()
         return read_product(path)
 
     def load(self, name: str | None) -> LentMaster | None:

@@ -23,12 +23,13 @@ with loading_beside(False):
 assert not early(), f"who writes a master meets {early()} half loaded"
 with loading_beside(True) as ready:
     write("b.fits")
+    ready()
+    assert "xarray" not in sys.modules and "pandas" not in sys.modules
     bank = MasterBank(DefectOptions(), {"bias": folder / "b.fits"}, {"bias": "bias"}, ready=ready)
     read = bank.load("bias")
     missing = [name for name in LATER if name not in sys.modules]
     assert not missing, f"who reads a master meets {missing} half loaded"
 assert (read.image == plane).all()
-assert "xarray" not in sys.modules and "pandas" not in sys.modules
 load_datasets()
 import xarray as xr
 xr.Dataset({"a": ("x", np.arange(4.0))})
