@@ -24,6 +24,7 @@ from sciastro.core.quality import flag_attributes
 from sciastro.core.vocabulary import (
     FRAME_CORRELATION,
     FROM_REFERENCE,
+    FWHM,
     NOISE,
     QUALITY,
     SIGNAL,
@@ -35,7 +36,7 @@ from sciastro.core.vocabulary import (
 )
 from sciastro.integrate.fuse import OUTSIDE, fit_for_sparse, resampler_of
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
-from sciastro.integrate.options import AlignOptions
+from sciastro.integrate.options import AlignOptions, median_fwhm, settled
 from sciastro.integrate.resample import Resampler, resample
 from sciastro.integrate.stack import reference_wcs
 from sciastro.kernels.warp import PHASES
@@ -66,7 +67,7 @@ def align(frames: "xr.Dataset", *, options: AlignOptions = DEFAULTS) -> "xr.Data
     frames
         ``signal`` [electron], ``variance`` [electron2] and ``quality``, dims (frame, y, x);
         ``from_reference`` [pixel, (frame, axis, term)], in memory. ``sky`` and ``noise`` [electron / s] and
-        ``wcs`` where present. Not modified; lazy pixels stay lazy.
+        ``wcs``, ``fwhm`` [pixel] where present. Not modified; lazy pixels stay lazy.
     options
         Interpolation.
 
@@ -86,12 +87,16 @@ def align(frames: "xr.Dataset", *, options: AlignOptions = DEFAULTS) -> "xr.Data
     """
     import xarray as xr
 
-    optional = [spec for spec in (SKY, NOISE, WCS) if spec.name in frames.variables]
+    optional = [spec for spec in (SKY, NOISE, WCS, FWHM) if spec.name in frames.variables]
     require(frames, *PLANES, FROM_REFERENCE, *optional)
-    require_loaded(frames, "from_reference", "wcs")
+    require_loaded(frames, "from_reference", "wcs", "fwhm")
     maps = np.asarray(frames["from_reference"].values, dtype=np.float64)
     asked = options
     options, changed = fit_for_sparse(options, frames)
+    if FWHM.name in frames.variables:
+        options = settled(options, median_fwhm(frames[FWHM.name].values))
+    if asked.kernel == "auto":
+        changed = {"kernel": settled(options, np.nan).kernel} | changed
     how = resampler_of(options)
     out = xr.Dataset(
         {

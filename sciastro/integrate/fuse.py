@@ -25,7 +25,7 @@ from sciastro.integrate.grid import Tile, input_window, node_positions
 from sciastro.integrate.local import edge_share
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
-from sciastro.integrate.options import ResampleOptions, StackOptions
+from sciastro.integrate.options import ResampleOptions, StackOptions, settled
 from sciastro.integrate.reject import CAUSES, NO_SHARE, TileResult, reject_tile, rim_of
 from sciastro.integrate.resample import Planes, Resampler, resample, resampler
 
@@ -81,7 +81,8 @@ class Buffers:
 
 
 def resampler_of(options: ResampleOptions) -> Resampler:
-    """Return the interpolation that `options` ask for."""
+    """Return the interpolation that `options` ask for; of stars that nobody has measured where it is auto."""
+    options = settled(options, np.nan)
     rings = options.kernel in ("lanczos3", "mitchell")
     clamp = options.clamp if rings and options.clamp is not None else np.inf
     return resampler(

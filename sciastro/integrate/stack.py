@@ -62,7 +62,7 @@ from sciastro.integrate.fuse import fit_for_sparse, integrate_tile, resampler_of
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
 from sciastro.integrate.noise import autocorrelation, sample_canvas, side_by_side
 from sciastro.integrate.normalize import NormalizeOptions, Terms, between, terms
-from sciastro.integrate.options import StackOptions
+from sciastro.integrate.options import StackOptions, median_fwhm, settled
 from sciastro.integrate.reject import rim_of
 from sciastro.integrate.seeing import lenience
 from sciastro.integrate.weights import filled
@@ -147,6 +147,8 @@ def stack(
     if drizzle is None or not drizzle.enabled:
         options, changed = fit_for_sparse(options, frames)
     groups, left_out = _groups(frames, options)
+    if FROM_REFERENCE.name in frames.variables:  # else they lie on one grid, and nothing is interpolated
+        options = settled(options, median_fwhm(np.concatenate([group.fwhm for group in groups])))
     shape = (frames.sizes["y"], frames.sizes["x"])
     canvas = Canvas(shape) if canvas is None else canvas
     if drizzle is not None and drizzle.scale is not None:
@@ -175,6 +177,8 @@ def stack(
     if wcs:
         out = out.assign_coords(wcs=xr.Variable((), wcs, {"long_name": "WCS of the image grid."}))
     notes = _notes(groups, left_out, options) | changed
+    if asked.kernel == "auto" and (drizzle is None or not drizzle.enabled):
+        notes = {"kernel": settled(options, np.nan).kernel} | notes
     return record(inherit(out, frames), "integrate.stack", asked, **notes)
 
 

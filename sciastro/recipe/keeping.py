@@ -14,7 +14,7 @@ from sciastro.core.vocabulary import VariableSpec
 from sciastro.core.wcs import center, moved, text_to_wcs
 from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.grid import Tile, input_window
-from sciastro.integrate.options import AlignOptions
+from sciastro.integrate.options import AlignOptions, settled
 from sciastro.integrate.resample import resample
 from sciastro.io.filenames import stem
 from sciastro.io.linked import LinkedBlock, Original, link, original_of
@@ -266,9 +266,9 @@ def _export(
         out = (np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint16))
         here = np.s_[window[0] : window[1], window[2] : window[3]]
         part = (planes[0][here], planes[1][here], planes[2][here])
+        how = resampler_of(settled(recipe.of(AlignOptions), members.fwhm))
         resample(
-            part, (window[0], window[2]), to_plane, tile,
-            resampler_of(recipe.of(AlignOptions)), out, scale=1.0, pedestal=0.0, offset=0.0, domain=box,
+            part, (window[0], window[2]), to_plane, tile, how, out, scale=1.0, pedestal=0.0, offset=0.0, domain=box,
         )  # fmt: skip
         _written(context.out / "registered" / name, out, canvas.wcs, facts)
 

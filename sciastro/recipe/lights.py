@@ -235,6 +235,14 @@ class StackSet:
     bands: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def fwhm(self) -> float:
+        """FWHM of the reference [pixel]; NaN unknown, or where it is alone and nothing is interpolated."""
+        alone = all(light is self.reference or light.from_reference is None for light in self.lights)
+        if self.reference is None or self.reference.measured is None or alone:
+            return float("nan")
+        return self.reference.measured.fwhm
+
     def of_band(self, band: str) -> list[Light]:
         """Return the lights that enter `band`."""
         return [light for light in self.lights if band in bands_of(light.facts)]

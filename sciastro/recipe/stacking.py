@@ -15,7 +15,7 @@ from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
 from sciastro.integrate.local import LevelOptions, both
 from sciastro.integrate.moving import Adjust, shifted_maps
 from sciastro.integrate.normalize import Terms
-from sciastro.integrate.options import StackOptions
+from sciastro.integrate.options import StackOptions, settled
 from sciastro.integrate.run import StackArrays, empty_stack, stack_windows
 from sciastro.integrate.seeing import lenience
 from sciastro.recipe.bandterms import other_terms, terms_of
@@ -64,7 +64,7 @@ def stack_band(
     adjust
         Makes what changes the normalized samples of the lights (`integrate.moving.Adjust`).
     """
-    options = recipe.of(StackOptions) if options is None else options
+    options = settled(recipe.of(StackOptions) if options is None else options, members.fwhm)
     lights = _fit_for_use(members, band, following)
     if len(lights) < (1 if reference is not None else options.min_frames):
         if lights:
