@@ -13,8 +13,6 @@ __all__ = ["RULES", "AlignOptions", "ResampleOptions", "StackOptions", "chosen",
 Resampling = TypeVar("Resampling", bound="ResampleOptions")
 
 WIDE = 2.5  # pixel, FWHM: mitchell widens such stars by 5 %, narrower ones by more
-    2.5  # pixel, FWHM: stars that mitchell widens by 5 % at most; where it would by more, lanczos3 keeps them
-)
 RULES = (
     *("auto", "winsorized", "sigma", "averaged", "linearfit", "esd", "mad", "noise", "percentile", "minmax"),
     "none",

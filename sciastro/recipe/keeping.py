@@ -268,7 +268,8 @@ def _export(
         part = (planes[0][here], planes[1][here], planes[2][here])
         how = resampler_of(settled(recipe.of(AlignOptions), members.fwhm))
         resample(
-            part, (window[0], window[2]), to_plane, tile, how, out, scale=1.0, pedestal=0.0, offset=0.0, domain=box,
+            part, (window[0], window[2]), to_plane, tile, how, out,
+            scale=1.0, pedestal=0.0, offset=0.0, domain=box,
         )  # fmt: skip
         _written(context.out / "registered" / name, out, canvas.wcs, facts)
 
