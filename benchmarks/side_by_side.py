@@ -63,7 +63,11 @@ EDGE = 100  # pixels at the rim, where dithers leave fewer frames
 BLOCKS = 1, 6, 24  # pixels, edges of the boxes in which noise is measured
 APART = 12  # pixels between boxes that are compared
 BLOCK = 6  # the one that decides
-ARTIFACT = 8.0  # sigma
+ARTIFACTS = (
+    4.5,
+    5.0,
+    8.0,
+)  # sigma: of 12 megapixels, noise alone has 80 beyond the first, 7 beyond the second
 FULL = 0.5  # of the brightest peak, beyond which stars may be saturated
 RADIUS = 8.0  # pixels of the aperture in which fluxes are compared
 NEAR = 12.0  # pixels around a star that are its own
@@ -192,17 +196,22 @@ def equally_sharp(one: Look, two: Look) -> tuple[Look, Look]:
     return replace(one, image=smooth), two
 
 
-def artifacts(one: Look, stars: npt.NDArray[np.float64]) -> int:
-    """Count groups of pixels above `ARTIFACT` sigma, of either sign, away from `stars` (x, y)."""
-    bright = np.abs(one.flat) > ARTIFACT * one.found.background.rms_map()
+def groups(one: Look, sigma: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the middles (x, y) and radii [pixel] of groups of pixels beyond `sigma`, of either sign."""
+    bright = np.abs(one.flat) > sigma * one.found.background.rms_map()
     bright[:EDGE], bright[-EDGE:], bright[:, :EDGE], bright[:, -EDGE:] = False, False, False, False
     labels, count = ndimage.label(bright, np.ones((3, 3)))
-    if not count:
+    middles = np.array(ndimage.center_of_mass(bright, labels, range(1, count + 1))).reshape(-1, 2)[:, ::-1]
+    return middles, np.sqrt(np.bincount(labels.ravel(), minlength=count + 1)[1:] / np.pi)
+
+
+def artifacts(one: Look, elsewhere: npt.NDArray[np.float64], sigma: float) -> int:
+    """Count groups of pixels beyond `sigma` away from all that the other image shows (x, y), too."""
+    middles, radii = groups(one, sigma)
+    if not len(middles):
         return 0
-    middle = np.array(ndimage.center_of_mass(bright, labels, range(1, count + 1)))[:, ::-1]
-    size = np.sqrt(np.bincount(labels.ravel())[1:] / np.pi)
-    distance, _ = cKDTree(stars).query(middle)
-    return int(np.sum(distance > NEAR + size))
+    distance, _ = cKDTree(elsewhere).query(middles)
+    return int(np.sum(distance > NEAR + radii))
 
 
 def aperture_flux(
@@ -254,12 +263,18 @@ def compare(ours: Look, theirs: Look) -> list[tuple[str, float, float]]:
     faint = [row * one.found.fwhm for row, one in zip(boxes, (ours, theirs), strict=True)]
     rows.append(("noise of a faint star (boxes x FWHM)", faint[0], faint[1]))
     rows.append(("stars at 5 sigma or more", ours.found.n_stars, theirs.found.n_stars))
-    # A star of the other image clears a group of pixels; one found in this image alone does not.
-    there = transform.evaluate(found.from_reference, one["x"], one["y"])
+    # What the other image shows, too, is of the sky: a star, or a saturated one, which is not in its list.
     pairs = (two["x"][j], two["y"][j], one["x"][i], one["y"][i])
-    here = transform.evaluate(transform.fit(*pairs, degree=found.degree), two["x"], two["y"])
-    counts = (artifacts(ours, np.column_stack(here)), artifacts(theirs, np.column_stack(there)))
-    rows.append((f"spots above {ARTIFACT:.0f} sigma of no star", *counts))
+    back = transform.fit(*pairs, degree=found.degree)
+    (x1, y1), (x2, y2) = (groups(look, ARTIFACTS[-1])[0].T for look in (ours, theirs))
+    there = transform.evaluate(found.from_reference, np.append(one["x"], x1), np.append(one["y"], y1))
+    here = transform.evaluate(back, np.append(two["x"], x2), np.append(two["y"], y2))
+    for sigma in ARTIFACTS:
+        counts = (
+            artifacts(ours, np.column_stack(here), sigma),
+            artifacts(theirs, np.column_stack(there), sigma),
+        )
+        rows.append((f"spots beyond {sigma:g} sigma, here alone", *counts))
     ratio = flux / other / unit
     bright = flux > np.quantile(flux, 0.5)
     print(
