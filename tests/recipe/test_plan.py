@@ -176,9 +176,7 @@ def test_the_description_names_values_units_and_ranges():
     lines = list(describe_steps(recipe, "register"))
     assert lines[0] == "astrometry.register: How all frames are registered."
     assert "  tolerance = 4.0 pixel   (0.3 to 50.0)" in lines
-    assert any(
-        re.search(r"kernel = auto +\(one of auto, ", line) for line in describe_steps(recipe, "align")
-    )
+    assert any(re.search(r"kernel = auto +\(one of auto, ", line) for line in describe_steps(recipe, "align"))
     whole = "\n".join(describe_steps(recipe, None))
     assert all(f"{name}: " in whole for name in STEPS)
     with pytest.raises(OptionError, match="is no step: 'nothing'"):
