@@ -13,7 +13,10 @@ import numpy.typing as npt
 from sciastro.core import vocabulary as v
 from sciastro.core.history import record
 from sciastro.core.vocabulary import labeled, require
-from sciastro.photometry.color import ColorFit, ColorOptions, ColorStars, solve_gains
+from sciastro.photometry.color import solve_gains
+from sciastro.photometry.coloroptions import ColorOptions
+from sciastro.photometry.colorresult import ColorFit
+from sciastro.photometry.colorstars import ColorStars
 from sciastro.photometry.response import Response
 from sciastro.photometry.spectra import Spectrum
 from sciastro.photometry.steps import SPOILED, json_text, match_sources, own_snr
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["calibrate_color", "color_of_bands"]
 
 _DEFAULT_COLOR = ColorOptions()
+_BT_OVER_VT = 1.4  # errors of Tycho-2 at V = 10 to 11.5, where blue light is scarcer
 
 
 def color_of_bands(
@@ -72,7 +76,10 @@ def color_of_bands(
         flux[star, k], err[star, k] = table["flux"].value[source], table["flux_err"].value[source]
         if k == reference:
             place[star] = np.stack([table["x"].value[source], table["y"].value[source]], axis=1)
-    stars = ColorStars.of(flux, err, b_v=_b_v(catalog), bp_rp=_bp_rp(catalog), photons=photons)
+    stars = ColorStars.of(
+        flux, err, b_v=_b_v(catalog), bp_rp=_bp_rp(catalog), b_v_err=_color_err(catalog, "B", "V"),
+        bp_rp_err=_color_err(catalog, "BP", "RP"), photons=photons,
+    )  # fmt: skip
     common = [_common_error(sources[band]) for band in rgb]
     fit, reason = solve_gains(
         stars, bands=rgb, response=response, white=white, common=common, options=options
@@ -109,6 +116,22 @@ def _bp_rp(catalog: "Table") -> npt.NDArray[np.float64]:
     if "mag_BP" in catalog.colnames and "mag_RP" in catalog.colnames:
         return np.asarray(_values(catalog, "mag_BP") - _values(catalog, "mag_RP"))
     return np.full(len(catalog), np.nan)
+
+
+def _color_err(catalog: "Table", first: str, second: str) -> npt.NDArray[np.float64]:
+    """Return the error of the color between two bands [mag], NaN unknown.
+
+    Where the catalog has only that of V, the color is of Tycho, as is that of the embedded catalog without
+    Gaia: VT and BT are as uncertain as `_BT_OVER_VT` says, and B-V is 0.85 (BT-VT).
+    """
+    own = "color_err" if first == "B" else "bp_rp_err"
+    if own in catalog.colnames:
+        return _values(catalog, own)
+    both = np.hypot(_values(catalog, f"mag_{first}_err"), _values(catalog, f"mag_{second}_err"))
+    if first != "B" or np.isfinite(both).any():
+        return np.asarray(both)
+    of_vt = _values(catalog, "mag_err") / 1.09
+    return np.asarray(0.85 * np.hypot(1.0, _BT_OVER_VT) * of_vt)
 
 
 def _color_table(

@@ -10,7 +10,8 @@ from sciastro.errors import FileError, OptionError
 from sciastro.io.curves import read_curves, split_name
 from sciastro.photometry.atmosphere import air
 from sciastro.photometry.bandpass import Bandpass, box, load, names
-from sciastro.photometry.color import ColorOptions, white_reference
+from sciastro.photometry.colormodel import white_reference
+from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.photometry.response import Response, make_response
 from sciastro.photometry.spectra import Spectrum
 

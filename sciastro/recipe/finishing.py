@@ -27,7 +27,8 @@ from sciastro.io.tables import write_sources
 from sciastro.measure.phase import NEAREST, stack_errors
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.aperture import ApertureOptions
-from sciastro.photometry.color import ColorCalibration, ColorOptions
+from sciastro.photometry.coloroptions import ColorOptions
+from sciastro.photometry.colorresult import ColorCalibration
 from sciastro.photometry.depth import Depth, DepthOptions, depth
 from sciastro.photometry.references import UnitOptions, surface_brightness
 from sciastro.photometry.steps import (

@@ -22,7 +22,7 @@ from sciastro.io.coloredproducts import colored_name, write_colored
 from sciastro.io.paths import atomic_path, ensure_writable
 from sciastro.io.products import read_product
 from sciastro.io.tables import read_sources
-from sciastro.photometry.color import ColorOptions
+from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.recipe.catalogs import cone
 from sciastro.recipe.colorcurves import Site, check_color
 from sciastro.recipe.movers import read_summary

@@ -12,7 +12,7 @@ from sciastro.core import vocabulary as v
 from sciastro.core.vocabulary import labeled
 from sciastro.errors import SciastroError
 from sciastro.io.raster import write_png
-from sciastro.photometry.color import ColorCalibration
+from sciastro.photometry.colorresult import ColorCalibration
 from sciastro.recipe.context import Context
 from sciastro.recipe.finishing import Finished
 from sciastro.recipe.plan import Recipe

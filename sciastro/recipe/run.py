@@ -14,7 +14,7 @@ from sciastro.core.scratch import release
 from sciastro.errors import SciastroError
 from sciastro.io.lock import locked
 from sciastro.io.paths import REASONS, output_error
-from sciastro.photometry.color import ColorOptions
+from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.recipe import stages
 from sciastro.recipe.beginning import Run, begin, refresh_rows
 from sciastro.recipe.colorcurves import check_color

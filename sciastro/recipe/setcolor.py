@@ -16,7 +16,8 @@ import numpy.typing as npt
 from sciastro.io.paths import atomic_path
 from sciastro.io.tables import write_table
 from sciastro.io.xpspectra import read_star_spectra
-from sciastro.photometry.color import ColorCalibration, ColorFit, ColorOptions
+from sciastro.photometry.coloroptions import ColorOptions
+from sciastro.photometry.colorresult import ColorCalibration, ColorFit
 from sciastro.photometry.colorsteps import color_of_bands
 from sciastro.photometry.locus import WAVELENGTHS
 from sciastro.recipe.colorcurves import LINES, CameraCurves, Site, camera_curves, white_of

@@ -39,7 +39,7 @@ from sciastro.measure.frames import measure
 from sciastro.measure.stars import DetectOptions
 from sciastro.measure.trails import TrailOptions
 from sciastro.photometry.aperture import ApertureOptions
-from sciastro.photometry.color import ColorOptions
+from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.photometry.colorsteps import calibrate_color
 from sciastro.photometry.depth import DepthOptions
 from sciastro.photometry.references import UnitOptions

@@ -4,7 +4,7 @@ import numpy as np
 
 from sciastro.photometry.atmosphere import air
 from sciastro.photometry.bandpass import Bandpass, box, load
-from sciastro.photometry.color import ColorStars
+from sciastro.photometry.colorstars import ColorStars
 from sciastro.photometry.locus import WAVELENGTHS, bp_rp_from, locus_photons
 from sciastro.photometry.response import make_response, photons_of
 from sciastro.photometry.spectra import white_spectrum

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from sciastro.photometry.color import ColorOptions, blackbody_ratio, color_gains, temperature
+from sciastro.photometry.blackbody import blackbody_ratio, temperature
+from sciastro.photometry.color import color_gains
+from sciastro.photometry.coloroptions import ColorOptions
 
 RESPONSE = np.array([0.7, 1.0, 0.55])  # the camera's own sensitivity in R, G, B
 CENTERS = (635.0, 530.0, 455.0)

@@ -5,7 +5,10 @@ import pytest
 from color_stars import ASSUMED, b_v_stars, stars, true_gains, true_response
 
 from sciastro.photometry.atmosphere import air
-from sciastro.photometry.color import ColorOptions, ColorStars, solve_gains, white_reference
+from sciastro.photometry.color import solve_gains
+from sciastro.photometry.colormodel import white_reference
+from sciastro.photometry.coloroptions import ColorOptions
+from sciastro.photometry.colorstars import ColorStars
 from sciastro.photometry.jointfit import fit_joint
 from sciastro.photometry.response import make_response
 
@@ -193,3 +196,27 @@ def test_srgb_of_white_and_of_a_cool_body():
     red = srgb_of(photons_of(black_body(3000))[None], photons_of(black_body(6500)))[0]
     assert red[1] / red[0] == pytest.approx(0.477 / 0.944, rel=0.03)
     assert red[2] / red[0] == pytest.approx(0.154 / 0.992, rel=0.03)
+
+
+def test_uncertain_colors_count_less():
+    """Half of the stars have colors of 0.1 mag of error, as Tycho has at V = 11: known, they spoil little."""
+    truth = true_response("bayer")
+    gains, off, blind = true_gains(truth), [], []
+    assumed = make_response(ASSUMED["bayer"], air(1.4, altitude=300.0))
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        given, _ = stars(rng, 80, truth, snr=(200, 600), spread=0.002)
+        err = np.where(np.arange(80) % 2, 0.1, 0.005)
+        hue = given.bp_rp + rng.normal(0, err)
+        for errors, found in ((err, off), (None, blind)):
+            one = ColorStars.of(given.flux, given.flux_err, bp_rp=hue, bp_rp_err=errors)
+            fit, _ = solve_gains(
+                one, response=assumed, white=white_reference("G2V"),
+                options=ColorOptions(stage="scalar"),
+            )  # fmt: skip
+            found.append(np.delete(np.array(fit.calibration.gains) / gains - 1, 1))
+            if errors is not None:
+                assert max(fit.calibration.scatter) < 0.03  # not the 0.1 mag of the colors
+    rms, rms_blind = (np.sqrt(np.mean(np.square(one))) for one in (off, blind))
+    assert rms < 0.7 * rms_blind
+    assert rms < 0.003

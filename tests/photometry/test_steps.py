@@ -12,7 +12,7 @@ from star_fields import as_stars, field, star_image
 from sciastro.core import history, vocabulary
 from sciastro.core.vocabulary import require
 from sciastro.core.wcs import tan_wcs, wcs_to_text
-from sciastro.photometry.color import ColorOptions
+from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.photometry.colorsteps import calibrate_color
 from sciastro.photometry.depth import depth
 from sciastro.photometry.sources import COLUMNS

@@ -6,7 +6,7 @@ from astropy.table import Table
 from small_nights import command
 
 from sciastro.errors import FileError, OptionError, SciastroError
-from sciastro.photometry.color import ColorOptions
+from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.recipe.colorcurves import Site, camera_curves, check_color, curve_of, white_of
 from sciastro.recipe.setcolor import bands_of_picture, color_trends
 
