@@ -484,6 +484,7 @@ PURE = {
         "edge esd_share esd_alpha clamp max_excluded low high protect flag_share outlier_share"
     ),
     "photometry.aperture": "growth_snr least_snr crowded_share",
+    "photometry.psf": "psf_snr least_snr free_snr",
     "photometry.zeropoint": "least_snr",
     "photometry.color": "least_snr",
     "render.compose": (

@@ -16,8 +16,8 @@ FIT_COLUMNS = (
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _sum_correlated(h, side, reach, correlation):
-    """Return the variance of a sum of pixels of noise `h`, uncorrelated and as `correlation` has it."""
-    plain, total = 0.0, 0.0
+    """Return the variance of a sum of pixels of noise `h`, correlated by offset as `correlation` has it."""
+    total = 0.0
     for b in range(reach + 1):
         for a in range(-reach, reach + 1):
             rho = correlation[reach + b, reach + a]
@@ -27,12 +27,8 @@ def _sum_correlated(h, side, reach, correlation):
             for j in range(side - b):
                 for i in range(max(0, -a), min(side, side - a)):
                     shared += h[j, i] * h[j + b, i + a]
-            if a == 0 and b == 0:
-                plain = shared
-                total += shared
-            else:
-                total += 2.0 * rho * shared
-    return plain, total
+            total += shared if a == 0 and b == 0 else 2.0 * rho * shared
+    return total
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -132,7 +128,7 @@ def fit_errors(
             cholesky_solve(normal, 3 * n, row)
             for r in range(3 * n):
                 row[r] *= scale[r]
-            formal, sky_weight = row[a], 0.0
+            formal, sky_weight, whole = row[a], 0.0, 0.0
             for j in range(size):
                 for i in range(size):
                     h[j, i] = 0.0
@@ -146,12 +142,15 @@ def fit_errors(
                         if 0 <= jj <= 2 * half[m] and 0 <= ii <= 2 * half[m] and weight[m, jj, ii] > 0.0:
                             for b in range(3):
                                 total += row[3 * m + b] * gradient[m, b, jj, ii]
-                    h[j, i] = total * np.sqrt(w)  # weight of the pixel times its noise
                     sky_weight += total * w
-            if reach > 0:
-                plain, correlated = _sum_correlated(h, size, reach, correlation)
-                if plain > 0.0:
-                    formal *= max(correlated / plain, 0.05)
+                    whole += total * total * w
+                    # Weight of the pixel times its noise; errors of the profile are no noise of pixels: they
+                    # enter the weights alone, and what they do to fluxes is measured as their scatter.
+                    e = blur * flux[s] * max(gradient[0, 0, j, i], 0.0)
+                    h[j, i] = total * w * np.sqrt(max(1.0 / w - e * e, 0.0))
+            if whole > 0.0:
+                correlated = _sum_correlated(h, size, reach, correlation)
+                formal *= max(correlated / whole, 0.05)
             out[s, a] = formal
             if a == 0:
                 out[s, 3] = sky_weight

@@ -1,9 +1,9 @@
 """What crowding does to PSF photometry beyond what is fit: unseen companions, and shapes that give them away.
 
-Two stars nearer than half the width of a star are one source; its light is that of both. From there to about
-one and a half widths a companion is missed where its own light does not stand out: it spoils the flux, its
-shape gives it away where it is bright enough (`odd_shapes`), and what is left is an error that the counts of
-the stars that are seen foretell (`confusion`).
+A companion that is not told apart gives a star that is fit a part of its light: half of it at 0.71 widths,
+more within. Nearer than that both are one source, whose light is that of both; farther out its light is an
+error. Where a companion is bright, the shape gives it away (`odd_shapes`); what is left is an error that the
+counts of the stars that are seen foretell (`confusion`).
 """
 
 import numpy as np
@@ -14,8 +14,7 @@ __all__ = ["CONFUSION", "confusion", "odd_shapes"]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-MISSED = 4.0  # sigma: companions of which less than that stands out are neither found nor given away
-RESOLVED = 0.5  # fwhm: nearer stars are one source
+MISSED = 5.0  # sigma: companions of which less than that stands out are not found
 COUNTED = (5.0, 20.0)  # over the error of a flux: stars that tell how many companions matter
 AROUND = 10.0  # fwhm: of the circle that tells where in the field stars are dense
 DENSER = 4.0  # most that a place may differ from the field
@@ -29,13 +28,14 @@ def _companions() -> float:
 
     A companion of flux f at d widths adds ``f W``, W = exp(-2 ln2 d^2) (the fit of a Gaussian of that width
     to the light of another), of which the fit of flux and place leaves ``f sqrt(1 - W^2 (1 + 4 ln2 d^2))``
-    standing. With as many stars in every e-fold of flux, the integral of ``f^2 W^2`` over those of which less
-    than `MISSED` sigma stands is ``W^2 MISSED^2 / (2 (1 - ...))``.
+    standing. Where W is above a half the two are one source, and ``f (1 - W)`` is what lacks. With as many
+    stars in every e-fold of flux, the integral over those of which less than `MISSED` sigma stands is
+    ``min(W, 1 - W)^2 MISSED^2 / (2 (1 - W^2 (1 + 4 ln2 d^2)))``, and that is taken over the field.
     """
-    d = np.linspace(RESOLVED, 2.5, 400)
+    d = np.linspace(0.05, 2.5, 500)
     weight = np.exp(-2 * np.log(2) * d**2)
     standing = 1 - weight**2 * (1 + 4 * np.log(2) * d**2)
-    ring = 2 * np.pi * d * weight**2 * MISSED**2 / (2 * standing)
+    ring = 2 * np.pi * d * np.minimum(weight, 1 - weight) ** 2 * MISSED**2 / (2 * standing)
     return float(np.sum(0.5 * (ring[1:] + ring[:-1]) * np.diff(d)))
 
 

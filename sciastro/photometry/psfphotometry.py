@@ -181,7 +181,7 @@ def psf_photometry(
         if not count and given is not None:
             break
     if given is None and model.kind != "assumed":
-        tied = normalized(plane, model, fit, chosen, options.total_radius * model.fwhm)
+        tied = normalized(plane, model, fit, chosen, options.total_radius * model.fwhm, options)
         fit.flux *= model.tables[0].sum() / tied.tables[0].sum()
         model = tied
     columns, under = errors_of(plane, model, fit, options)

@@ -7,7 +7,14 @@ import numpy.typing as npt
 
 from sciastro.core.quality import Quality
 from sciastro.kernels.aperture import aperture_sums
-from sciastro.photometry.psffit import FitPlane, StarFit, saturated_cores
+from sciastro.photometry.psffit import (
+    FitOptions,
+    FitPlane,
+    StarFit,
+    measure_sky,
+    saturated_cores,
+    start_fit,
+)
 from sciastro.photometry.psfmodel import PsfModel
 from sciastro.photometry.robust import fit_linear
 
@@ -22,6 +29,8 @@ SPOILED = int(
     | Quality.COSMIC_RAY | Quality.HOT
 )  # fmt: skip
 SHARES = (1.0, 0.8, 0.6, 0.45)  # of the total radius that are tried
+BESIDE, LEAST_BESIDE = 6, 20  # places about each star that tell the light of unseen stars; fewest in all
+APART = 2.2  # of the total radius: distance of these places
 GOOD = 0.003  # relative error of the normalization beyond which a smaller radius is tried
 
 
@@ -128,15 +137,19 @@ class _Tie:
     radius: float
 
 
-def normalized(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, total_radius: float) -> PsfModel:
+def normalized(
+    plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, total_radius: float, options: FitOptions
+) -> PsfModel:
     """Return the model scaled so that a fitted flux is the light within `total_radius` [pixel].
 
     Measured where all stars are subtracted, so that crowding does no harm: the light that the residual holds
-    in the circle about each PSF star, its local sky taken off, over its flux.
+    in the circle about each PSF star, its local sky taken off, over its flux. Stars that are too faint to be
+    fit fill circles, too, but not the clipped sky: what circles at random places hold is taken off.
     """
     best: _Tie | None = None
+    beside = _beside(plane, model, stars, rows, total_radius, options)
     for share in SHARES:
-        tie = _tie(plane, model, stars, rows, share * total_radius)
+        tie = _tie(plane, model, stars, rows, share * total_radius, beside)
         if tie is None:
             continue
         if best is None or tie.err < best.err:
@@ -158,24 +171,42 @@ def normalized(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, tot
     )
 
 
-def _tie(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, radius: float) -> _Tie | None:
-    x, y, flux, sky = stars.x[rows], stars.y[rows], stars.flux[rows], stars.sky[rows]
-    missing = plane.unusable
+def _beside(
+    plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, total_radius: float, options: FitOptions
+) -> StarFit:
+    """Return places all about the PSF stars, beyond their circles, with the sky there."""
+    turn = np.arange(BESIDE) * 2 * np.pi / BESIDE
+    reach = APART * total_radius
+    x = (stars.x[rows][:, None] + reach * np.cos(turn)).ravel()
+    y = (stars.y[rows][:, None] + reach * np.sin(turn)).ravel()
+    inside = (x > 0) & (y > 0) & (x < plane.variance.shape[1] - 1) & (y < plane.variance.shape[0] - 1)
+    places = start_fit(x[inside], y[inside])
+    measure_sky(plane, model, places, options)
+    return places
+
+
+def _sums(plane: FitPlane, stars: StarFit, radius: float) -> tuple[Floats, ...]:
+    found: tuple[Floats, ...] = aperture_sums(
+        plane.residual, plane.variance, plane.unusable, plane.quality, stars.x, stars.y, float(radius),
+        plane.autocorrelation,
+    )  # fmt: skip
+    return found
+
+
+def _tie(
+    plane: FitPlane, model: PsfModel, everyone: StarFit, rows: Rows, radius: float, beside: StarFit
+) -> _Tie | None:
+    stars = everyone.take(rows)
+    x, y, flux, sky = stars.x, stars.y, stars.flux, stars.sky
     near = 1.5 * model.fwhm
-
-    def sums(r: float) -> tuple[Floats, ...]:
-        found: tuple[Floats, ...] = aperture_sums(
-            plane.residual, plane.variance, missing, plane.quality, x, y, float(r), plane.autocorrelation
-        )
-        return found
-
-    wide, core = sums(radius), sums(near)
+    wide, core = _sums(plane, stars, radius), _sums(plane, stars, near)
     own_wide, own_core = (_own(model, x, y, r) for r in (radius, near))
     usable = (wide[3] == 0) & (wide[4] == 0) & (flux > 0)
     if usable.sum() < 3:
         return None
-    ratio = own_wide + (wide[0] - wide[2] * sky) / flux
-    err = np.sqrt(np.maximum(wide[1] - 0.7 * core[1], 0) + (wide[2] * stars.sky_err[rows]) ** 2) / flux
+    unseen, unseen_err = _unseen(plane, beside, radius)
+    ratio = own_wide + (wide[0] - wide[2] * sky - unseen) / flux
+    err = np.sqrt(np.maximum(wide[1] - 0.7 * core[1], 0) + (wide[2] * stars.sky_err) ** 2) / flux
     fit = fit_linear(np.ones((int(usable.sum()), 1)), ratio[usable], err[usable], kappa=3.0)
     inner = own_core + (core[0] - core[2] * sky) / flux
     inner_err = np.sqrt(core[1]) / flux * 0.5
@@ -184,13 +215,26 @@ def _tie(plane: FitPlane, model: PsfModel, stars: StarFit, rows: Rows, radius: f
     # over the sum of the squares of S/N.
     learned = model.tables.shape[0] / float(np.sum(flux[usable] ** 2 / core[1][usable]))
     scatter = float(np.sqrt(close.scatter**2 + learned))
+    shared = unseen_err * float(np.average(1 / flux[usable], weights=1 / err[usable] ** 2))
     return _Tie(
         float(fit.coefficients[0]),
-        float(np.sqrt(fit.covariance[0, 0])),
+        float(np.hypot(np.sqrt(fit.covariance[0, 0]), shared)),
         scatter,
         int(usable.sum()),
         radius,
     )
+
+
+def _unseen(plane: FitPlane, beside: StarFit, radius: float) -> tuple[float, float]:
+    """Return the mean light of circles beside the stars and its error."""
+    sums = _sums(plane, beside, radius)
+    whole = (sums[3] == 0) & (sums[4] == 0)
+    if whole.sum() < LEAST_BESIDE:
+        return 0.0, 0.0
+    light = (sums[0] - sums[2] * beside.sky)[whole]
+    err = np.sqrt(sums[1] + (sums[2] * beside.sky_err) ** 2)[whole]
+    fit = fit_linear(np.ones((light.size, 1)), light, err, kappa=3.0)
+    return float(fit.coefficients[0]), float(np.sqrt(fit.covariance[0, 0]))
 
 
 def _own(model: PsfModel, x: Floats, y: Floats, radius: float) -> Floats:

@@ -40,8 +40,10 @@ __all__ = [
     "measure_bands",
     "json_text",
     "match_sources",
+    "noise_of",
     "own_snr",
     "published",
+    "wcs_of",
 ]
 
 _DEFAULT_APERTURE = ApertureOptions()
@@ -106,20 +108,18 @@ def measure_bands(
         Band -> table of `aperture.measure_sources`, with ``ra``, ``dec`` where there is a WCS.
     """
     require(ds, v.IMAGE, v.IMAGE_VARIANCE, v.IMAGE_QUALITY, v.BAND)
-    wcs = _wcs(ds)
+    wcs = wcs_of(ds)
     tables = {}
     for k, band in enumerate(str(name) for name in ds["band"].values):
         if band not in stars:
             continue
-        correlation = float(ds["noise_correlation"].values[k]) if "noise_correlation" in ds.variables else 1.0
         table = measure_sources(
             ds["image"].isel(band=k).values,
             ds["image_variance"].isel(band=k).values,
             ds["image_quality"].isel(band=k).values,
             stars[band],
             fwhm=float(fwhm[band]),
-            noise_correlation=correlation,
-            autocorrelation=ds[name].values[k] if (name := "noise_autocorrelation") in ds.variables else None,
+            **noise_of(ds, k),
             flux_scatter=flux_scatter.get(band, 0.0),
             options=options,
         )
@@ -128,7 +128,17 @@ def measure_bands(
     return tables
 
 
-def _wcs(ds: "xr.Dataset") -> Any:
+def noise_of(ds: "xr.Dataset", k: int) -> dict[str, Any]:
+    """Return how the noise of pixels of band number `k` hangs together, as measurers take it."""
+    known = "noise_correlation" in ds.variables
+    return {
+        "noise_correlation": float(ds["noise_correlation"].values[k]) if known else 1.0,
+        "autocorrelation": ds[name].values[k] if (name := "noise_autocorrelation") in ds.variables else None,
+    }
+
+
+def wcs_of(ds: "xr.Dataset") -> Any:
+    """Return the world coordinates of an integrated dataset, or None."""
     text = str(ds["wcs"].values) if "wcs" in ds.variables and ds["wcs"].ndim == 0 else ""
     return text_to_wcs(text) if text else None
 

@@ -26,8 +26,11 @@ from sciastro.integrate.normalize import transparency
 from sciastro.io.probe import Probe
 from sciastro.io.products import read_product
 from sciastro.io.reader import probe
+from sciastro.measure.skymaps import sky_mapper
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.aperture import ApertureOptions
+from sciastro.photometry.psfphotometry import PsfOptions
+from sciastro.photometry.psfsteps import measure_psf_bands
 from sciastro.photometry.steps import measure_bands
 from sciastro.recipe.solvecalls import solve
 
@@ -291,26 +294,31 @@ def _measured(ds: "xr.Dataset", dim: str, number: int, options: DetectOptions | 
 
 
 def find_sources(
-    image: "xr.Dataset", *, detect: DetectOptions | None = None, options: ApertureOptions | None = None
-) -> "dict[str, Table]":
-    """Find and measure the sources of every band of an integrated dataset by apertures.
+    image: "xr.Dataset", *, detect: DetectOptions | None = None, options: ApertureOptions | None = None,
+    psf: PsfOptions | None = None,
+) -> "dict[str, Table]":  # fmt: skip
+    """Find and measure the sources of every band of an integrated dataset, by apertures or by their PSF.
 
     Parameters
     ----------
     image
         ``image``, ``image_variance``, ``image_quality`` (band, y, x); where present ``noise_correlation``
         and ``wcs``. Not modified.
+    psf
+        Fits the PSF, where it is given, instead of apertures; for crowded fields.
 
     Returns
     -------
     dict
-        Band to table (see `photometry.steps.measure_bands`); bands without a star are not in it.
+        Band to table (see `photometry.steps.measure_bands`, `photometry.psfsteps`);
+        bands without a star are not in it.
     """
     found = {str(name): _measured(image, "band", k, detect) for k, name in enumerate(image["band"].values)}
     seen = {name: one for name, one in found.items() if one.stars.size and np.isfinite(one.fwhm)}
-    return measure_bands(
-        image,
-        {name: one.stars for name, one in seen.items()},
-        {name: one.fwhm for name, one in seen.items()},
-        options=options or ApertureOptions(),
-    )
+    stars = {name: one.stars for name, one in seen.items()}
+    fwhm = {name: one.fwhm for name, one in seen.items()}
+    if psf is None:
+        return measure_bands(image, stars, fwhm, options=options or ApertureOptions())
+    sky_map = sky_mapper(min(fwhm.values(), default=float("nan")))
+    results = measure_psf_bands(image, stars, fwhm, sky_map=sky_map, options=psf)
+    return {name: result.table for name, result in results.items()}

@@ -25,11 +25,13 @@ from sciastro.io.products import write_image_product
 from sciastro.io.reference import cone
 from sciastro.io.tables import write_sources
 from sciastro.measure.phase import NEAREST, stack_errors
+from sciastro.measure.skymaps import sky_mapper
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.photometry.colorresult import ColorCalibration
 from sciastro.photometry.depth import Depth, DepthOptions, depth
+from sciastro.photometry.psfsteps import PsfStepOptions, measure_psf_bands
 from sciastro.photometry.references import UnitOptions, surface_brightness
 from sciastro.photometry.steps import (
     BandCalibration,
@@ -61,6 +63,7 @@ __all__ = ["Finished", "catalog_of", "measure_set", "write_band"]
 
 log = logging.getLogger(__name__)
 
+APERTURE = ("aperture_radius", "aperture_correction")
 HOLES = 0.1  # share of empty pixels from which they are why there is no figure
 DEEPEST = 20_000  # catalog stars per field that photometry may use
 
@@ -155,7 +158,7 @@ def measure_set(
             found.append(measured)
             loading.result()
             if measured.stars.size:
-                tables |= _apertures(one, measured.stars, measured.fwhm, recipe)
+                tables |= _sources(one, measured.stars, measured.fwhm, recipe)
             context.progress.advance("photometry")
     fits: Mapping[str, BandCalibration] = {}
     if catalog is not None and len(catalog) and tables:
@@ -202,14 +205,22 @@ def _sampling(stacked: Stacked, fwhm: float) -> tuple[float, float, float]:
     return x * scale, y * scale, flux
 
 
-def _apertures(stacked: Stacked, stars: StarArray, fwhm: float, recipe: Recipe) -> "dict[str, Table]":
+def _sources(stacked: Stacked, stars: StarArray, fwhm: float, recipe: Recipe) -> "dict[str, Table]":
     if not np.isfinite(fwhm):
         return {}
-    band = stacked.band
-    return measure_bands(
-        as_dataset(stacked), {band: stars}, {band: fwhm}, flux_scatter={band: _sampling(stacked, fwhm)[2]},
+    band, ds = stacked.band, as_dataset(stacked)
+    tables = measure_bands(
+        ds, {band: stars}, {band: fwhm}, flux_scatter={band: _sampling(stacked, fwhm)[2]},
         options=recipe.of(ApertureOptions),
     )  # fmt: skip
+    how = recipe.of(PsfStepOptions)
+    if how.use and band in tables:  # the depth of the image stays that of apertures
+        kept = {key: tables[band].meta[key] for key in APERTURE if key in tables[band].meta}
+        tables[band] = measure_psf_bands(
+            ds, {band: stars}, {band: fwhm}, sky_map=sky_mapper(fwhm), options=how
+        )[band].table
+        tables[band].meta |= kept
+    return tables
 
 
 def _color(

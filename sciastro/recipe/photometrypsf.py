@@ -16,7 +16,7 @@ from sciastro.core.options import Options, option
 from sciastro.io.paths import atomic_path
 from sciastro.io.psffiles import SAMPLES, read_psf_tables, write_psf_tables, write_residual
 from sciastro.io.tables import export_table
-from sciastro.measure.background import BackgroundOptions, background
+from sciastro.measure.skymaps import sky_mapper
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.psfforced import psf_at
 from sciastro.photometry.psfinject import Field, Injection, InjectOptions, inject_stars
@@ -109,11 +109,6 @@ class PsfWork:
         return add_positions(table, target.wcs) if target.wcs is not None else table
 
     def _field(self, target: Target, stars: PlaneMeasure, threshold: float) -> Field:
-        box = int(np.clip(16 * stars.fwhm if np.isfinite(stars.fwhm) else 64, 32, 256))
-
-        def sky_map(image: Singles, quality: npt.NDArray[np.uint16]) -> Singles:
-            return background(image, quality, BackgroundOptions(box=box)).level_map()
-
         def find(image: Singles, variance: Singles, quality: npt.NDArray[np.uint16]) -> Any:
             how = DetectOptions(threshold=threshold, max_stars=self.options.max_stars, fwhm=_width(stars))
             return measure_plane(image, quality, gain_noise=variance, options=how).stars
@@ -121,7 +116,8 @@ class PsfWork:
         kernel = target.autocorrelation
         known = kernel is not None and np.isfinite(kernel).all()
         return Field(
-            image=target.image, variance=target.variance, quality=target.quality, find=find, sky_map=sky_map,
+            image=target.image, variance=target.variance, quality=target.quality, find=find,
+            sky_map=sky_mapper(stars.fwhm),
             autocorrelation=kernel,
             noise_correlation=large_factor(kernel) if known and kernel is not None else target.correlation,
         )  # fmt: skip

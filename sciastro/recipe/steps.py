@@ -42,6 +42,7 @@ from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.photometry.colorsteps import calibrate_color
 from sciastro.photometry.depth import DepthOptions
+from sciastro.photometry.psfsteps import PsfStepOptions
 from sciastro.photometry.references import UnitOptions
 from sciastro.photometry.steps import calibrate_photometry
 from sciastro.photometry.zeropoint import ZeroPointOptions
@@ -195,6 +196,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             ),
         ),
         "photometry.aperture": Step(options=ApertureOptions),
+        "photometry.psf": Step(options=PsfStepOptions),
         "photometry.zeropoint": Step(
             options=ZeroPointOptions,
             function=calibrate_photometry,

@@ -55,3 +55,42 @@ def crowd(seed, size=300, number=600, faint=2.9, bright=5.2, apart=0.6, fwhm=3.2
     keep = np.ones(number, bool)
     keep[pairs[:, 1]] = False
     return x[keep], y[keep], 10 ** rng.uniform(faint, bright, int(keep.sum()))
+
+
+def at_random(seed, *, size=300, number=500, faint=2.0, bright=5.2):
+    """Return x, y, flux of stars anywhere, many too faint to be seen."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(4, size - 5, (2, number))
+    return x, y, 10 ** rng.uniform(faint, bright, number)
+
+
+def robust_std(values):
+    return 1.4826 * np.median(np.abs(values - np.median(values)))
+
+
+def sources_of(x, y, flux, table, fwhm=3.2, one_source=0.71):
+    """Return rows of the table that show a star, and the true light of each source.
+
+    The brightest star within 0.6 widths of a row is that row's; a star that no row shows and that is nearer
+    than `one_source` widths to one that a row shows is one source with it.
+    """
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(np.column_stack([table["x"].value, table["y"].value]))
+    row_of: dict[int, int] = {}
+    taken: set[int] = set()
+    for k in np.argsort(-flux):
+        distance, rows = tree.query((x[k], y[k]), k=4, distance_upper_bound=0.6 * fwhm)
+        free = [int(r) for r, d in zip(rows, distance, strict=True) if np.isfinite(d) and r not in taken]
+        if free:
+            row_of[int(k)] = free[0]
+            taken.add(free[0])
+    heads = np.array(list(row_of))
+    light = flux[heads].copy()
+    unseen = np.setdiff1d(np.arange(x.size), heads)
+    distance, nearest = cKDTree(np.column_stack([x[heads], y[heads]])).query(
+        np.column_stack([x[unseen], y[unseen]])
+    )
+    near = distance < one_source * fwhm
+    np.add.at(light, nearest[near], flux[unseen[near]])
+    return np.array([row_of[int(k)] for k in heads]), light
