@@ -116,8 +116,9 @@ class FitsReader:
                 remedy="Give the raw frames (one plane, before debayering or stacking).",
             )
         raise FileError(
-            "holds no two-dimensional image.", where=str(path), remedy="Give a FITS file with an image in it."
-        )
+            "holds no two-dimensional image of more than a pixel a side.", where=str(path),
+            remedy="Give a FITS file with an image in it.",
+        )  # fmt: skip
 
     def pixels(self, probe: Probe) -> Pixels:
         """Return all rows as a native array of dtype ``probe.dtype``."""

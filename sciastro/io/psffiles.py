@@ -105,7 +105,10 @@ def read_psf_tables(path: Path) -> tuple[Floats, dict[str, Any], Floats]:
             rows = hdus["STARS"].data
             stars = np.column_stack([rows["x"], rows["y"]]).astype(np.float64)
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise FileError(f"is no PSF model ({error}).", where=str(path), remedy=remedy) from error
+        lacks = "is no FITS file" if isinstance(error, OSError) else "is no PSF model: it lacks its tables"
+        raise FileError(
+            f"{lacks if path.exists() else 'does not exist'}.", where=str(path), remedy=remedy
+        ) from error
     facts = {name: header[key] for name, (key, _) in _CARDS.items() if key in header}
     lacking = {"step", "x0", "y0", "scale", "fwhm", "radius"} - facts.keys()
     whole = tables.ndim == 3 and tables.shape[1] == tables.shape[2] and tables.shape[1] % 2 == 1

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
+from sciastro.photometry.errorterms import TERMS, Relative
 from sciastro.photometry.flags import SourceFlag, flag_meanings
 from sciastro.photometry.psfcrowd import confusion, odd_shapes
 from sciastro.photometry.psffit import FitPlane, StarFit, saturated_cores
@@ -14,7 +15,7 @@ from sciastro.photometry.psfmodel import UNDERSAMPLED, PsfModel
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["COLUMNS", "fit_table"]
+__all__ = ["COLUMNS", "fit_table", "with_relative"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -101,6 +102,30 @@ def fit_table(
         "aperture_correction_scatter": model.scatter,
         "flag_meanings": flag_meanings(),
     }
+    return table
+
+
+def with_relative(table: "Table", relative: Relative, *, terms: bool = False) -> "Table":
+    """Return the table with errors that grow with the flux in it: scintillation and flat fields.
+
+    Parameters
+    ----------
+    terms
+        Give each a column, as `errorterms.TERMS` names it.
+    """
+    table = table.copy()
+    flux, err = table["flux"], table["flux_err"]
+    light = np.abs(flux.value)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        whole = np.hypot(err.value, relative.total() * light)
+        more = whole / err.value
+    table["flux_err"] = whole * err.unit
+    table["snr"] = table["snr"] / more
+    table["mag_inst_err"] = table["mag_inst_err"] * more
+    if terms:
+        for name, share in (("err_scintillation", relative.scintillation), ("err_flat", relative.flat)):
+            table[name] = np.asarray(share) * light * flux.unit
+            table[name].info.description = TERMS[name]
     return table
 
 

@@ -170,13 +170,13 @@ def measure_target(
                 "shows no star that tells the width of stars.", where=target.name,
                 remedy="Give it with --fwhm (pixel).",
             )  # fmt: skip
-        notes.append("no star was found")
+        notes.append("no star tells the width of stars: 3 pixels are assumed")
     scale = pixel_scale(target.wcs) if target.wcs is not None else target.scale
     radii = pixels_of(radii_from(options.radius or None), fwhm=fwhm, scale=scale, where=target.name)
     relative, more = _relative(target, options)
     notes += more
     found = (
-        psf.table(target, stars, fwhm, options.threshold)
+        psf.table(target, stars, fwhm, relative, options)
         if psf is not None
         else _sources(target, stars, fwhm, radii, relative, options, terms=positions is None)
     )
@@ -190,7 +190,7 @@ def measure_target(
     else:
         places = on_image(positions, target)
         if psf is not None:
-            light = psf.at(target, stars, places, options.threshold)
+            light = psf.at(target, stars, places)
         else:
             radii = radii or [float(found.meta.get("aperture_radius", 1.5 * fwhm))]
             light = _forced(target, places, stars, fwhm, radii, relative, options)

@@ -18,10 +18,12 @@ from sciastro.io.psffiles import SAMPLES, read_psf_tables, write_psf_tables, wri
 from sciastro.io.tables import export_table
 from sciastro.measure.skymaps import sky_mapper
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
+from sciastro.photometry.errorterms import Relative
 from sciastro.photometry.psfforced import psf_at
 from sciastro.photometry.psfinject import Field, Injection, InjectOptions, inject_stars
 from sciastro.photometry.psfmodel import PsfModel
 from sciastro.photometry.psfphotometry import PsfOptions, PsfResult, psf_photometry
+from sciastro.photometry.psftable import with_relative
 from sciastro.photometry.sources import add_positions
 from sciastro.recipe.photometryimages import Target
 from sciastro.recipe.photometryplaces import OnImage
@@ -29,7 +31,7 @@ from sciastro.recipe.photometryplaces import OnImage
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from sciastro.recipe.photometry import Measured
+    from sciastro.recipe.photometry import Measured, PhotometryOptions
 
 __all__ = ["PsfRequest", "PsfWork", "read_model", "sample_model", "write_model"]
 
@@ -40,6 +42,7 @@ KEPT = (
     "step", "fwhm", "radius", "total_radius", "normalization_err", "scatter", "blur", "n_stars", "kind",
     "note",
 )  # fmt: skip
+RATE = "electron / s"  # of the tables of `photometry`
 GRID = 5  # places along each axis at which the file samples a PSF that varies
 
 
@@ -62,35 +65,43 @@ class PsfWork:
         self.options = PsfOptions(order=request.order, searches=request.searches)
         self.result: PsfResult | None = None
         self.injection: Injection | None = None
+        self._relative, self._terms = Relative(), False
         self._target: Target | None = None
         self._found: PsfResult | None = None
 
-    def table(self, target: Target, stars: PlaneMeasure, fwhm: float, threshold: float) -> "Table":
+    def table(
+        self, target: Target, stars: PlaneMeasure, fwhm: float, relative: Relative,
+        options: "PhotometryOptions",
+    ) -> "Table":  # fmt: skip
         """Return the table of what is on an image, as `photometry.aperture.measure_sources` would."""
+        self._relative, self._terms = relative, options.error_terms
         if self._target is target and self._found is not None:  # the same image, at other positions
             return self._labeled(self._found.table, target)
         model = read_model(Path(self.request.model)) if self.request.model else None
-        field = self._field(target, stars, threshold)
-        options = replace(self.options, threshold=threshold)
+        field = self._field(target, stars, options.threshold)
+        how = self.options = replace(
+            self.options, threshold=options.threshold, sky_inner=options.sky_inner,
+            sky_outer=options.sky_outer, max_stars=max(options.max_stars, self.options.max_stars),
+        )  # fmt: skip
         found = psf_photometry(
             field.image, field.variance, field.quality, stars.stars,
             fwhm=fwhm if np.isfinite(fwhm) else 3.0, noise_correlation=target.correlation,
-            autocorrelation=target.autocorrelation, sky_map=field.sky_map, model=model, options=options,
+            autocorrelation=target.autocorrelation, sky_map=field.sky_map, model=model, options=how,
             tell=self.tell,
         )  # fmt: skip
         self._target, self._found, self.result, self.injection = target, found, found, None
         if self.request.inject:
             self.injection = inject_stars(
                 field, found.model, found.table, residual=found.residual,
-                options=InjectOptions(number=self.request.inject, seed=self.request.seed), fit=options,
+                options=InjectOptions(number=self.request.inject, seed=self.request.seed), fit=how,
                 tell=self.tell,
             )  # fmt: skip
         return self._labeled(found.table, target)
 
-    def at(self, target: Target, stars: PlaneMeasure, places: OnImage, threshold: float) -> "Table":
+    def at(self, target: Target, stars: PlaneMeasure, places: OnImage) -> "Table":
         """Return the table of the light at places on an image whose stars `table` has measured."""
         assert self._target is target and self._found is not None
-        field = self._field(target, stars, threshold)
+        field = self._field(target, stars, self.options.threshold)
         self.result = psf_at(
             self._found, field.image, field.variance, field.quality, places.x, places.y,
             noise_correlation=target.correlation, autocorrelation=target.autocorrelation,
@@ -102,9 +113,10 @@ class PsfWork:
         """Return the table in the unit of its image, on the sky where that is known."""
         from astropy import units as u
 
-        table = table.copy()
-        for name in ("flux", "flux_err", "sky", "sky_err"):
-            table[name].unit = u.Unit(target.unit)
+        table = with_relative(table, self._relative, terms=self._terms)
+        for name in table.colnames:
+            if table[name].unit == RATE:
+                table[name].unit = u.Unit(target.unit)
         table.meta["band"] = target.band
         return add_positions(table, target.wcs) if target.wcs is not None else table
 

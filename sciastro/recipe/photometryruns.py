@@ -86,6 +86,11 @@ def photometry_run(
         raise UsageError("is missing.", where="TARGET", remedy="Name images, or the folder of a run.")
     if at and request.catalog:
         raise OptionError("do not go together.", where="--at and --catalog", remedy="Give one of them.")
+    if psf is not None and (options.radius or options.optimal or not options.correct):
+        raise OptionError(
+            "fits the whole profile of a star; --radius, --optimal and --no-correct are of apertures.",
+            where="--psf", remedy="Leave out one or the other.",
+        )  # fmt: skip
     runs = [path for path in paths if path.is_dir()]
     if request.frames and not runs:
         raise OptionError(
@@ -168,6 +173,9 @@ class _Work:
             if places is None:
                 self.stacks[target.target, target.band] = measured.table
         self._keep(measured, files, row)
+        if not len(measured.table) and self.positions is None:
+            what = "no star of the catalog is on it" if request.catalog else "no star was found"
+            self.warn(f"{target.path or target.name}: {what}; its table is empty")
         row["physical"] = _physical(measured, request.bunit, self.folder, self.warn)
 
     def frames(self, run: Path) -> None:
