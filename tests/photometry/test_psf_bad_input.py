@@ -122,8 +122,8 @@ def test_model_files_round_trip_and_open_elsewhere(tmp_path):
     got = theirs.evaluate(columns.astype(float), rows.astype(float), 1.0, 70.3, 75.2)
     wanted = model.values(70.3, 75.2, np.arange(65, 76) - 70.3, np.arange(70, 81) - 75.2)
     np.testing.assert_allclose(got, wanted, atol=2e-3 * wanted.max())
-    with pytest.raises(FileError, match="no PSF model"):
+    with pytest.raises(FileError, match="does not exist"):
         read_model(tmp_path / "none.fits")
     (tmp_path / "text.fits").write_text("nothing")
-    with pytest.raises(FileError, match="no PSF model"):
+    with pytest.raises(FileError, match="no FITS file"):
         read_model(tmp_path / "text.fits")

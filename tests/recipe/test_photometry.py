@@ -263,7 +263,9 @@ def test_summary_is_json_and_told_as_one_line(foreign, tmp_path):
         (["--format", "docx"], 2, "Choose from"),
         (["--sky", "8"], 2, "two numbers"),
         (["--sky", "8,4"], 2, "beyond its beginning"),
-        (["--zeropoint", "guess"], 2, "auto"),
+        (["--zeropoint", "guess"], 2, "--zeropoint: is 'guess'"),
+        (["--psf", "--radius", "3px"], 2, "whole profile"),
+        (["--psf-model", __file__], 3, "is no FITS file"),
     ],
 )
 def test_wrong_usage_is_told(foreign, tmp_path, arguments, code, words):
@@ -283,6 +285,27 @@ def test_one_bad_file_does_not_stop_the_others(foreign, tmp_path):
     assert summary["status"] == "partial"
     assert len(summary["images"]) == 1
     assert "text.fits" in summary["warnings"][0]
+
+
+def test_what_shows_nothing_is_said(tmp_path):
+    rng = np.random.default_rng(0)
+    fits.PrimaryHDU(rng.normal(100, 5, (128, 128)).astype(np.float32)).writeto(tmp_path / "blank.fits")
+    done = command(
+        "photometry", tmp_path / "blank.fits", "-o", tmp_path / "out", "--offline", "--threshold", "50"
+    )
+    assert done.exit_code == 4
+    (warning,) = json.loads((tmp_path / "out" / "photometry.json").read_text())["warnings"]
+    assert "no star was found" in warning
+
+
+def test_a_missing_image_leaves_no_folder(tmp_path):
+    done = command("photometry", tmp_path / "none.fits", "-o", tmp_path / "a" / "b", "--offline")
+    assert done.exit_code == 3
+    assert not (tmp_path / "a").exists()
+    fits.PrimaryHDU(np.ones((1, 1), np.float32)).writeto(tmp_path / "one.fits")
+    done = command("photometry", tmp_path / "one.fits", "-o", tmp_path / "a" / "b", "--offline")
+    assert done.exit_code == 3
+    assert "more than a pixel a side" in " ".join(done.stderr.split())
 
 
 def test_without_world_coordinates_the_sky_is_refused(tmp_path):
