@@ -9,14 +9,14 @@ from sciastro.astrometry.blindplaces import Where
 from sciastro.astrometry.plane import separation
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import Hint
-from sciastro.core.wcs import center, footprint_radius, pixel_scale
+from sciastro.core.wcs import center, footprint_radius, pixel_scale, resampled
 from sciastro.errors import SolveError
 from sciastro.recipe.solvereading import Field
 
 if TYPE_CHECKING:
     from sciastro.recipe.solving import Question
 
-__all__ = ["Before", "before_hint", "bounds", "contradictions", "hint_of", "with_size"]
+__all__ = ["Before", "before_hint", "bounds", "contradictions", "hint_of", "with_given_wcs", "with_size"]
 
 SCALE_ROOM = 1.3  # ratio by which a scale that the user gives may be off
 SMALL = 0.4  # degrees: fields that hold too few stars of the embedded catalog
@@ -83,6 +83,14 @@ def with_size(error: SolveError, field: Field, question: "Question") -> SolveErr
         "catalog: ask an engine with a deeper one (--engine)."
     )
     return SolveError(error.found, where=error.where, remedy=advice)
+
+
+def with_given_wcs(field: Field, question: "Question") -> Field:
+    """Return the field with the WCS of the hint in place of its header's."""
+    given = question.given.wcs if question.given is not None else None
+    if given is None:
+        return field
+    return replace(field, wcs=resampled(given, scale=1 / field.step) if field.step > 1 else given)
 
 
 def contradictions(field: Field, question: "Question", solution: Solution) -> list[str]:

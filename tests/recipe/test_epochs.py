@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from sciastro.io.framefacts import FrameFacts
-from sciastro.recipe import setreference, solvecalls
+from sciastro.recipe import setreference, solvedatasets
 from sciastro.recipe.solvereading import Field
 
 NOON = datetime(2000, 1, 1, 12, tzinfo=UTC)
@@ -19,5 +19,5 @@ def test_lights_pictures_and_datasets_have_the_same_epoch():
     frames = xr.Dataset({"time": ("frame", np.array(["2000-01-01T12", "NaT"], "M8[us]"))})
     assert Field(shape=(2, 2), facts=facts).epoch == pytest.approx(2000.0, abs=1e-9)
     assert setreference.julian_year([SimpleNamespace(facts=facts)]) == pytest.approx(2000.0, abs=1e-9)
-    assert solvecalls._year(frames, 0) == pytest.approx(2000.0, abs=1e-9)
-    assert solvecalls._year(frames, 1) is None
+    assert solvedatasets._year(frames, 0) == pytest.approx(2000.0, abs=1e-9)
+    assert solvedatasets._year(frames, 1) is None
