@@ -7,7 +7,7 @@ then with SIP of the order that predicts left-out stars best. What remains must 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,7 @@ Indices = npt.NDArray[np.intp]
 ERROR_FLOOR = 0.01  # pixel: what the fit allows every star, so that no bright one rules
 CROWDED = 0.03  # chance of a coincidence above which fainter stars are left out
 ENOUGH_ISOLATED = 25
+STEPS, PLAIN = 7, 2  # of a refinement, at most; the first ones by TAN alone
 SPELLED_OUT = 4  # attempts that an error message names
 
 
@@ -216,7 +217,8 @@ def _refine(
     radius = footprint_radius(wcs, image.shape) * 1.05 + 3 * radius_px * pixel_scale(wcs) / 3600
     sky = catalog_stars(stars_at(ra, dec, radius), epoch)
     result: Refined | None = None
-    for step in range(7):
+    before: tuple[Indices, Indices] | None = None
+    for step in range(STEPS):
         predicted = pixels_of(wcs, sky)
         on_frame = _on_frame(predicted, image.shape, 2 * radius_px)
         chosen_sky, chosen_image = _fair_lists(image, sky, predicted, on_frame, radius_px, options)
@@ -224,34 +226,24 @@ def _refine(
         i, j = chosen_image[i], chosen_sky[j]
         if i.size < options.min_stars:
             return None
-        top = 1 if step < 2 else options.max_order
-        fit, order = _fit_plane(image, sky, i, j, wcs, top, options)
+        if step > PLAIN and before is not None and all(map(np.array_equal, (i, j), before)):
+            break  # the fit would be the same again
+        fit, order = _fit_plane(image, sky, i, j, wcs, 1 if step < PLAIN else options.max_order, options)
         kept = sky.take(j[fit.keep])
         weight = 1 / (_pair_errors(image, kept, i[fit.keep], wcs) ** 2 + fit.scatter**2)
         if fit.keep.sum() < options.min_stars:
             return None
-        used = image.points[i[fit.keep]]
-        wcs = fit_wcs(
-            used[:, 0],
-            used[:, 1],
-            kept.ra,
-            kept.dec,
-            weight,
-            start=_at_center(wcs, image.shape),
-            order=order,
-            shape=image.shape,
-        )
-        log_p = chance(
-            pixels_of(wcs, sky.take(chosen_sky)),
-            image.points[chosen_image],
-            radius_px,
-            maps=1.0,
-            fixed=2 + order,
-        )
-        result = Refined(wcs, i, sky.take(j), fit, log_p, order)
+        x, y = image.points[i[fit.keep]].T
+        start = _at_center(wcs, image.shape)
+        wcs = fit_wcs(x, y, kept.ra, kept.dec, weight, start=start, order=order, shape=image.shape)
+        result, before, reach = Refined(wcs, i, sky.take(j), fit, 0.0, order), (i, j), radius_px
+        lists = sky.take(chosen_sky), image.points[chosen_image]
         size = np.hypot(*(image.points[i] - pixels_of(wcs, sky.take(j))).T)
         radius_px = float(np.clip(5 * np.median(size) + 0.1, 0.6, options.tolerance))
-    return result
+    if result is None:
+        return None
+    log_p = chance(pixels_of(wcs, lists[0]), lists[1], reach, maps=1.0, fixed=2 + result.order)
+    return replace(result, log_p=log_p)
 
 
 def _at_center(wcs: "WCS", shape: tuple[int, int]) -> "WCS":
