@@ -2,8 +2,8 @@
 
 Run ``python benchmarks/psf.py`` (photutils is a dependency). Both get the same image, errors, start positions
 and the same PSF (ours, learned from the image, handed over as a `GriddedPSFModel` file), so that the fits are
-compared and not how the PSF was made; the last line says what learning it and searching for more costs us.
-CPU seconds of this process, median of three.
+compared and not how the PSF was made; the last lines say what learning it and searching for more costs,
+and what DAOPHOT does with a PSF of its own, where IRAF is installed. CPU seconds, median of three.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from daophot import daophot, lonely, there
 
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.measure.background import BackgroundOptions, background
@@ -167,6 +168,15 @@ def main() -> None:
                 x.size,
             )
         )
+        if there():
+            with tempfile.TemporaryDirectory() as folder:
+                chosen = lonely(x, y, flux, FWHM, asked.size)
+                f, e, spent = daophot(
+                    Path(folder), image, sx, sy, chosen, fwhm=FWHM, read_noise=READ_NOISE,
+                    sigma=float(np.sqrt(np.median(variance))),
+                )  # fmt: skip
+            scale = np.nanmedian((f / flux)[flux > 2e4])  # of its aperture
+            print(row("DAOPHOT II (IRAF), PSF of its own", f / scale, e / scale, flux, spent, x.size))
 
 
 if __name__ == "__main__":
