@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
-from small_nights import assert_nothing_half_written, command
+from small_nights import assert_nothing_half_written, command, reduce
 
+import sciastro
 from sciastro.photometry.flags import SourceFlag
+from sciastro.photometry.psfphotometry import PsfOptions as PsfFitOptions
 from sciastro.simulate.psf import Psf, PsfOptions, draw_stars
 
 SHAPE = (180, 190)
@@ -92,3 +94,24 @@ def test_psf_at_given_positions(picture, tmp_path):
     assert np.isnan(table["flux"].value[7:]).all()
     with fits.open(tmp_path / "field_residual.fits") as hdus:  # the other stars are taken off, too
         assert hdus["SCI"].data.std() < 1.5 * np.median(np.sqrt(hdus["SKY"].data + 16))
+
+
+@pytest.mark.slow
+def test_a_recipe_measures_its_sources_by_the_psf(good_night, tmp_path):
+    settings = ("--set", "photometry.psf.use=true", "--set", "photometry.psf.searches=0")
+    outcome = reduce(good_night, tmp_path / "out", *settings, until="photometry")
+    assert outcome.code in (0, 4), outcome.told
+    path = next((tmp_path / "out").glob("products/*_G_sources.ecsv"))
+    table = QTable.read(path)
+    assert {"chi2", "sharpness", "confusion", "mag", "ra"} <= set(table.colnames)
+    assert np.isfinite(table["flux"].value).sum() > 20
+    image = sciastro.open(next((tmp_path / "out").glob("products/*_G.fits")))
+    once = PsfFitOptions(searches=0)
+    again = sciastro.find_sources(image, psf=once)["G"]
+    plain = sciastro.find_sources(image)["G"]
+    assert "chi2" in again.colnames
+    both = np.isfinite(again["snr"]) & np.isfinite(plain["snr"]) & (plain["snr"] > 30)
+    both &= (np.asarray(again["flags"]) == 0) & (np.asarray(plain["flags"]) == 0)
+    assert both.sum() > 5
+    ratio = again["flux"].value[both] / plain["flux"].value[both]
+    assert np.median(ratio) == pytest.approx(1, abs=0.02)
