@@ -1,5 +1,6 @@
 """``sciastro demo``: simulate a small night, reduce it, and say where to look."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ def demo(
     """Make a raw night with known truth, reduce it end to end, and compare the result with the truth."""
     from sciastro.cli.closing import closing_words
     from sciastro.cli.common import Bars, announce_first_use, console, guarded, json_logging
+    from sciastro.recipe.compiling import compiling_ahead
+    from sciastro.recipe.context import parse_memory
     from sciastro.recipe.demo import compare_with_truth, make_demo_night
     from sciastro.recipe.plan import load_recipe
     from sciastro.recipe.run import RunRequest, reduce_session
@@ -23,7 +26,8 @@ def demo(
     with guarded():
         night, result = out / "night", out / "result"
         announce_first_use(quiet=quiet)
-        with Bars(quiet=quiet) as bars:
+        workers, memory = os.cpu_count() or 1, parse_memory("2GB")  # as `reduce` has them
+        with Bars(quiet=quiet) as bars, compiling_ahead("demo", "report", workers=workers, memory=memory):
             make_demo_night(night, seed=seed, progress=bars)
             request = RunRequest(session=night, out=result, recipe=load_recipe(None, []))
             with json_logging(request.prepare_out() / "log.jsonl"):

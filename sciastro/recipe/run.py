@@ -18,6 +18,7 @@ from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.recipe import stages
 from sciastro.recipe.beginning import Run, begin, refresh_rows
 from sciastro.recipe.colorcurves import check_color
+from sciastro.recipe.compiling import compiling_ahead
 from sciastro.recipe.context import Context, Progress, Silent, hand_back_arrays, parse_memory
 from sciastro.recipe.doctor import diagnose
 from sciastro.recipe.growing import (
@@ -87,11 +88,18 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
     )
     summary = Summary(until=request.until if request.until != "report" else None)
     try:
-        with locked(out):
+        with locked(out), _compiling(request, context):
             _guarded(request, context, summary)
     finally:
         release()
     return summary.as_dict(context)
+
+
+def _compiling(request: RunRequest, context: Context) -> contextlib.AbstractContextManager[None]:
+    """Return what gives this run helpers that compile; with a cluster, its workers compile."""
+    if request.scheduler or request.until in ("ingest", "masters"):
+        return contextlib.nullcontext()
+    return compiling_ahead("calibrate", request.until, workers=context.workers, memory=context.memory)
 
 
 def _guarded(request: RunRequest, context: Context, summary: Summary) -> None:
