@@ -143,7 +143,7 @@ def offline_if(wanted: bool) -> Iterator[None]:
 
 
 def first_use() -> bool:
-    """Return whether no inner loop is compiled yet, as far as can be seen: then a run takes a minute more."""
+    """Return whether no inner loop is compiled yet, as far as can be seen: then a run takes half a minute more."""
     from sciastro import kernels
 
     given = os.environ.get("NUMBA_CACHE_DIR")
@@ -157,7 +157,7 @@ def announce_first_use(*, quiet: bool) -> None:
     """Say why the first run takes longer, where somebody watches."""
     if not quiet and error_console.is_terminal and first_use():
         error_console.print(
-            "First use: the inner loops are compiled on the way, which takes about a minute, once.",
+            "First use: the inner loops are compiled on the way, which takes about half a minute, once.",
             markup=False,
             highlight=False,
         )

@@ -161,10 +161,9 @@ PLANNED = (
 )
 
 STAGES = (
-    "simulate",
+    "demo",
     "masters",
     "calibrate",
-    "solve",
     "register",
     "integrate",
     "photometry",
