@@ -143,7 +143,7 @@ def offline_if(wanted: bool) -> Iterator[None]:
 
 
 def first_use() -> bool:
-    """Return whether no inner loop is compiled yet, as far as can be seen: then a run takes half a minute more."""
+    """Return whether no inner loop is compiled yet, as far as can be seen: a run takes half a minute more."""
     from sciastro import kernels
 
     given = os.environ.get("NUMBA_CACHE_DIR")
