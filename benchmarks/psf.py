@@ -137,7 +137,7 @@ def main() -> None:
         sx, sy = x + rng.normal(0, 0.15, x.size), y + rng.normal(0, 0.15, x.size)
         whole, first = timed(partial(ours, image, variance, sx, sy, None, PsfOptions()), 1)
         whole, first = timed(partial(ours, image, variance, sx, sy, None, PsfOptions()), 1)  # compiled now
-        model, only = first.model, PsfOptions(searches=0)
+        model, only = first.model, PsfOptions(searches=0, unseen=False)  # the list is whole
         with tempfile.TemporaryDirectory() as folder:
             path = write_model(Path(folder) / "psf.fits", model, image.shape)
             gridded = GriddedPSFModel.read(str(path), format="stdpsf")

@@ -66,6 +66,10 @@ class PsfOptions(FitOptions):
     )
     least_snr: float = option(5.0, "Below this S/N a star has a flux and no magnitude.", low=0.0)
     fixed: bool = option(False, "Keep the positions that the stars came with.")
+    unseen: bool = option(
+        True,
+        "Count in errors what companions do that nothing shows; not where the list of stars is complete.",
+    )
 
 
 DEFAULTS = PsfOptions()
@@ -185,7 +189,7 @@ def psf_photometry(
         fit.flux *= model.tables[0].sum() / tied.tables[0].sum()
         model = tied
     columns, under = errors_of(plane, model, fit, options)
-    table = fit_table(plane, model, fit, columns, under, options.least_snr, options.free_snr)
+    table = fit_table(plane, model, fit, columns, under, options.least_snr, unseen=options.unseen)
     residual = np.where(np.isfinite(pixels), plane.residual, np.float32(np.nan)).astype(np.float32)
     return PsfResult(table, model, residual, smooth)
 

@@ -44,9 +44,21 @@ def fit_table(
     columns: dict[str, Floats],
     bits: npt.NDArray[np.uint16],
     least_snr: float,
-    free_snr: float,
+    *,
+    unseen: bool = True,
 ) -> "Table":
     """Return one row per star.
+
+    Parameters
+    ----------
+    plane, model, stars
+        As fit.
+    columns, bits
+        Of `psffit.errors_of`.
+    least_snr
+        Below it there is no magnitude.
+    unseen
+        Whether errors count what companions do that are not seen.
 
     Returns
     -------
@@ -64,8 +76,10 @@ def fit_table(
     sky = (columns["sky_weight"] * stars.sky_err) ** 2
     err = np.sqrt(columns["flux_var"] + sky + (model.scatter * flux) ** 2)
     shape = (plane.residual.shape[0], plane.residual.shape[1])
-    unseen = confusion(stars.x, stars.y, flux, err, model.fwhm, shape)
-    err = np.hypot(err, unseen)
+    beside = np.zeros(stars.size)
+    if unseen:
+        beside = confusion(stars.x, stars.y, flux, err, model.fwhm, shape)
+    err = np.hypot(err, beside)
     with np.errstate(invalid="ignore", divide="ignore"):
         snr = flux / err
         bright = snr >= least_snr
@@ -91,7 +105,7 @@ def fit_table(
     table["n_sky"] = stars.n_sky.astype(np.int32)
     for name in ("chi2", "qfit", "cfit", "sharpness", "sharpness_err", "light"):
         table[name] = columns[name]
-    table["confusion"] = unseen * rate
+    table["confusion"] = beside * rate
     table["group_size"] = near
     table["found_in"] = stars.round
     for name, meaning in COLUMNS.items():
