@@ -1,0 +1,98 @@
+"""Learn the PSF of an image while its stars are fit: analytic at first, tables once neighbors are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from sciastro.photometry.psfbuild import choose_order, cut_out, fit_analytic, improve, pixel_blur, sound_stars
+from sciastro.photometry.psffit import (
+    FitPlane,
+    StarFit,
+    errors_of,
+    measure_sky,
+    sweep,
+)
+from sciastro.photometry.psfmodel import PsfModel, moffat_model
+from sciastro.photometry.psfoptions import PsfOptions
+from sciastro.photometry.psfrounds import Tell, begin, swap
+from sciastro.photometry.psfstars import choose_stars
+
+__all__ = ["first_model", "learn"]
+
+MOST_BLUR = 0.05  # beyond it, pixels far from the center would decide (DAOPHOT, too, takes 5 %)
+
+
+def first_model(plane: FitPlane, fit: StarFit, fwhm: float, options: PsfOptions, tell: Tell) -> PsfModel:
+    """Return an analytic PSF, all stars fit with it."""
+    radius = 1.15 * options.total_radius * fwhm
+    model = moffat_model(plane.residual.shape, fwhm, radius=radius, inside=options.total_radius * fwhm)
+    begin(plane, model, fit, options)
+    chosen = _choose(plane, model, fit, options)
+    if chosen.size == 0:
+        tell("no star is fit to tell the PSF: a round Moffat of the measured width is used")
+        return model
+    everything = model.render(plane.residual.shape, fit.x, fit.y, fit.flux)
+    cut = cut_out(plane, model, fit, chosen, everything)
+    analytic = fit_analytic(model, cut, options.total_radius * fwhm)
+    analytic = replace(
+        analytic, note="", blur=min(pixel_blur(analytic, cut), MOST_BLUR),
+        stars=np.column_stack([fit.x[chosen], fit.y[chosen]]),
+    )  # fmt: skip
+    swap(plane, model, analytic, fit, options)
+    sweep(plane, analytic, fit, options, sweeps=4)
+    return analytic
+
+
+def _choose(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions) -> npt.NDArray[np.intp]:
+    columns, bits = errors_of(plane, model, fit, options)
+    return choose_stars(plane, model, fit, columns, bits, least_snr=options.psf_snr, most=options.psf_stars)
+
+
+def learn(
+    plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions, rounds: int, tell: Tell
+) -> tuple[PsfModel, npt.NDArray[np.intp]]:
+    """Return the improved PSF and its stars, all stars fit with it."""
+    chosen = _choose(plane, model, fit, options)
+    if chosen.size < 5:
+        if model.kind == "moffat":
+            note = (
+                f"{chosen.size} PSF stars are too few for tables (5 needed): an elliptical Moffat fit to them"
+            )
+            model = replace(model, note=note, n_stars=int(chosen.size))
+            tell(note)
+        return model, chosen
+    inside = options.total_radius * model.fwhm
+    order = -1
+    for k in range(rounds):
+        everything = model.render(plane.residual.shape, fit.x, fit.y, fit.flux)
+        cut = cut_out(plane, model, fit, chosen, everything)
+        if order < 0:
+            order = choose_order(model, cut, options.order, inside) if k < rounds else model.order
+        made = improve(model, cut, order, inside)
+        sound = sound_stars(made, cut)
+        if sound.sum() >= 5 and not sound.all():  # doubles, galaxies, hits
+            chosen, cut = chosen[sound], cut.take(sound)
+            made = improve(model, cut, order, inside)
+        made = replace(
+            made, blur=min(pixel_blur(made, cut), MOST_BLUR), n_stars=int(chosen.size),
+            stars=np.column_stack([fit.x[chosen], fit.y[chosen]]),
+        )  # fmt: skip
+        swap(plane, model, made, fit, options)
+        model = made
+        sweep(plane, model, fit, options, sweeps=3)
+        measure_sky(plane, model, fit, options)
+        if k == 0:
+            chosen = _choose(plane, model, fit, options) if rounds > 1 else chosen
+            chosen = chosen if chosen.size >= 5 else _choose(plane, model, fit, options)
+    tell(
+        f"PSF from {chosen.size} stars, order {order} over the field, FWHM {model.fwhm:.2f} pixel, "
+        f"profile good to {100 * model.blur:.1f} % per pixel"
+    )
+    return replace(model, note=_order_note(order, options)), chosen
+
+
+def _order_note(order: int, options: PsfOptions) -> str:
+    if order >= options.order:
+        return ""
+    return f"order {order} over the field: more terms are not carried by the stars, or are not needed"
