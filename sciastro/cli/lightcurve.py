@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sciastro.cli.arguments import AsJson, Memory, Offline
+from sciastro.cli.arguments import AsJson, Memory, Offline, catalog_name
 
 __all__ = ["lightcurve"]
 
@@ -31,6 +31,17 @@ def lightcurve(
     ] = None,
     name: Annotated[str, typer.Option(help="What to call the star in products and exports.")] = "",
     filter_: Annotated[str | None, typer.Option("--filter", help="Filter; else that of most frames.")] = None,
+    zeropoint_catalog: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Catalog of magnitudes: embedded, gaia-dr3, refcat2 ...",
+            callback=catalog_name,
+        ),
+    ] = "embedded",
+    system: Annotated[
+        str, typer.Option(metavar="SYSTEM", help="Of the magnitudes: 'Johnson V', 'Cousins R', 'SDSS r' ...")
+    ] = "",
     transit: Annotated[
         str, typer.Option(metavar="auto|yes|no", help="Fit a transit; auto: where the data ask for it.")
     ] = "auto",
@@ -99,7 +110,7 @@ def lightcurve(
             {"transit": transit, "period": period, "t0": t0, "limb_darkening": limb_darkening,
              "detrend": detrend},
             telescope=telescope, name=name, ra=ra, dec=dec, scale=scale, memory=memory, workers=workers,
-            offline=offline,
+            offline=offline, catalog=zeropoint_catalog, system=system,
         )  # fmt: skip
         curve = light_curve(request, tell=tell)
         summary = write_light_curve(curve)
@@ -149,6 +160,12 @@ def _closing(summary: dict[str, Any], out: Path) -> list[str]:
         lines.append(
             f"transit: mid {fit['t0']:.5f} +- {fit['t0_err']:.5f} BJD_TDB, depth {100 * fit['depth']:.2f} +- "
             f"{100 * fit['depth_err']:.2f} %, duration {fit['duration']:.2f} +- {fit['duration_err']:.2f} h"
+        )
+    mag = summary["magnitudes"]
+    if mag is not None:
+        lines.append(
+            f"{mag['system']} {mag['mag']:.3f} +- {mag['err']:.3f} ({mag['n_stars']} comparison stars of "
+            f"{mag['catalog']}, {mag['color_name']} {mag['color']:.2f} by {mag['color_from']})"
         )
     left = summary["left_out"]
     lines += [f"  left out: {name}: {reason}" for name, reason in list(left.items())[:5]]

@@ -234,8 +234,8 @@ def _result(
     notes = []
     if draws is not None and not draws.converged:
         notes.append(
-            f"the walkers' chain is short: {draws.chain.shape[0]} steps, autocorrelation "
-            f"{np.max(draws.autocorrelation):.0f}"
+            "the walkers' chain is short of 50 autocorrelation times: give it more seconds (or steps), or "
+            "trust values less than errors say"
         )
     if options.period is None:
         notes.append("no period is given: a straight chord, so a/Rs and inclination are not known")

@@ -50,11 +50,14 @@ def search_transit(
         To begin with [BJD], [h].
     """
     n = points.time.size
-    start = _start(points, trends, every, t0, duration)
-    if start is None:
-        return None
     first = max(every, key=len)
-    richest = _refine(points, trends.basis(first), start)
+    simple = min(every, key=lambda names: (abs(len(names) - 1), "airmass" not in names))
+    # A trend that is not in the baseline may look like a transit, and a rich one may hide it: both begin.
+    starts = [_start(points, trends.basis(names), t0, duration) for names in dict.fromkeys((simple, first))]
+    tries = [_refine(points, trends.basis(first), start) for start in starts if start is not None]
+    if not tries:
+        return None
+    richest = min(tries, key=lambda one: one[1])
     unit = max(richest[1] / max(n - trends.basis(first).shape[1] - 4, 1), 1e-12)
     found = {}
     for names in _worth(every, points, trends, richest[0]):
@@ -88,12 +91,9 @@ def _flat(points: Points, basis: Floats) -> float:
     return float(np.sum(points.weight * (points.flux - basis @ fit) ** 2))
 
 
-def _start(
-    points: Points, trends: Trends, every: list[tuple[str, ...]], t0: float | None, duration: float | None
-) -> Floats | None:
+def _start(points: Points, basis: Floats, t0: float | None, duration: float | None) -> Floats | None:
     """Return the best of a grid of mid-transit times, durations and depths."""
     span = float(np.ptp(points.time))
-    basis = trends.basis(min(every, key=lambda names: (abs(len(names) - 1), "airmass" not in names)))
     times = _middles(points, t0)
     lengths = np.array([duration / 24]) if duration else np.array([1, 1.5, 2.2, 3.2, 4.5]) / 24
     best, value = None, np.inf

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sciastro.astrometry.airmass import airmass
+from sciastro.astrometry.startimes import star_times
 from sciastro.astrometry.timing import bjd_tdb, meaning_of
 from sciastro.io.paths import ensure_writable
 from sciastro.photometry.lightcurve import RawLight, make_curves
@@ -19,6 +20,7 @@ from sciastro.photometry.series import tried_radii
 from sciastro.photometry.transit import limb_from_text
 from sciastro.photometry.trends import check_causes
 from sciastro.recipe.lightcurvearound import known_variables, offsets_of, scintillation_of, site_of
+from sciastro.recipe.lightcurvecatalog import catalog_level, check_system
 from sciastro.recipe.lightcurvedata import LightCurve, LightCurveRequest
 from sciastro.recipe.lightcurvefit import fitted, nights_of
 from sciastro.recipe.lightcurveframes import FieldSeries, frames_of_band, measure_field
@@ -43,6 +45,7 @@ def light_curve(request: LightCurveRequest, *, tell: Callable[[str], None] = log
     tried_radii(request.series.radii)
     check_causes(request.transit.detrend)
     limb_from_text(request.transit.limb_darkening)
+    check_system(request.system)
     check_session(request.session)
     target = place_of(request.target, "--target", offline=request.offline, name=request.name)
     named = [place_of(text, "--comp", offline=request.offline) for text in request.comparisons]
@@ -104,12 +107,15 @@ def curve_of(
         f"{curves.chosen.stars.size} comparison stars, aperture {series.tried[curves.aperture]}, zero points "
         f"{'slope over the field' if curves.sloping else 'are the same over the field'}"
     )
+    level, level_notes = catalog_level(series, curves, request)
+    notes += level_notes
     judged = verdicts(series, curves, bjd, good, target.name)
     notes += notes_on_target(series, curves, judged.flags)
     found = fitted(series, curves, (bjd, mass), judged, request.transit, tell)
     notes += found.transit.notes if found.transit is not None else []
     return LightCurve(
-        request=request, target=target, series=series, curves=curves, time=time, bjd=bjd, airmass=mass,
+        request=request, target=target, series=series, curves=curves, time=time, bjd=bjd,
+        star_bjd=star_times(time, bjd, series.ra, series.dec, site), level=level, airmass=mass,
         night=nights_of(bjd), flags=found.verdicts.flags, use=found.verdicts.use,
         reason=found.verdicts.reason, trends=found.trends, transit=found.transit, noise=found.noise,
         baseline=found.baseline, model=found.model, scatter=found.scatter,

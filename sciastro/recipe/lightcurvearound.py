@@ -10,7 +10,7 @@ from sciastro.recipe.catalogs import cone
 from sciastro.recipe.lightcurvedata import LightCurveRequest
 from sciastro.recipe.lightcurveframes import FieldSeries
 
-__all__ = ["known_variables", "offsets_of", "scintillation_of", "site_of"]
+__all__ = ["field_radius", "known_variables", "offsets_of", "scintillation_of", "site_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,13 +57,16 @@ def offsets_of(series: FieldSeries) -> Floats:
     return np.column_stack([ra * np.cos(np.radians(series.dec[0])), series.dec - series.dec[0]])
 
 
+def field_radius(series: FieldSeries) -> float:
+    """Return how far stars are from the target, at most 10 [deg]."""
+    return min(float(np.max(np.hypot(*offsets_of(series).T))) + MATCH / 3600, 10.0)
+
+
 def known_variables(series: FieldSeries, request: LightCurveRequest) -> tuple[dict[int, str], list[str]]:
     """Return known variables (index to reason), and notes."""
-    offsets = offsets_of(series)
-    radius = float(np.max(np.hypot(*offsets.T))) + MATCH / 3600
     try:
         table = cone(
-            (float(series.ra[0]), float(series.dec[0])), min(radius, 10.0), catalog="vsx", fallback=False,
+            (float(series.ra[0]), float(series.dec[0])), field_radius(series), catalog="vsx", fallback=False,
             offline=request.offline or None,
         )  # fmt: skip
     except CatalogError as error:

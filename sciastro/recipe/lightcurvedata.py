@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,12 @@ from sciastro.photometry.rednoise import RedNoise
 from sciastro.photometry.series import SeriesOptions
 from sciastro.photometry.transit import TransitFit, TransitOptions
 from sciastro.photometry.trends import Trends
+from sciastro.recipe.catalogs import EMBEDDED
 from sciastro.recipe.lightcurveframes import FieldSeries
 from sciastro.recipe.lightcurvetarget import Place
+
+if TYPE_CHECKING:
+    from sciastro.recipe.lightcurvecatalog import CatalogLevel
 
 __all__ = ["LightCurve", "LightCurveRequest"]
 
@@ -41,6 +46,8 @@ class LightCurveRequest:
         Of the field, where headers are silent: [deg], [arcsec / pixel].
     offline
         Ask nothing over the network.
+    catalog, system
+        Catalog and photometric system of magnitudes; "" goes by the filter.
     series, compare, transit
         Options of the parts.
     """
@@ -57,6 +64,8 @@ class LightCurveRequest:
     dec: float | None = None
     scale: float | None = None
     offline: bool = False
+    catalog: str = EMBEDDED
+    system: str = ""
     memory: str = "2GB"
     workers: int = 0
     series: SeriesOptions = field(default_factory=SeriesOptions)
@@ -74,6 +83,10 @@ class LightCurve:
         (frame) middle of the exposure, UTC; NaT unknown.
     bjd, airmass
         (frame) BJD_TDB [d], NaN unknown.
+    star_bjd
+        (star, frame) BJD_TDB for the direction of each star [d].
+    level
+        What leads to magnitudes of a system; None where the catalog tells none.
     flags, use, reason
         (frame) of the target: bits, whether it counts, why not.
     trends, transit, noise
@@ -90,6 +103,8 @@ class LightCurve:
     curves: Curves
     time: npt.NDArray[np.datetime64]
     bjd: Floats
+    star_bjd: Floats
+    level: "CatalogLevel | None"
     airmass: Floats
     night: npt.NDArray[np.int64]
     flags: npt.NDArray[np.uint32]

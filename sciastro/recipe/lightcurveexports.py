@@ -14,8 +14,10 @@ from sciastro.errors import OptionError, SciastroError
 from sciastro.io.lightcurveformats import CurveFacts, CurvePoints, aavso_exoplanet, aavso_extended, etd
 from sciastro.io.paths import atomic_path
 from sciastro.io.tables import export_table
-from sciastro.recipe.lightcurve import LightCurve
-from sciastro.recipe.lightcurvewriting import FAINT, level_of, magnitudes, reference_magnitude, table_of
+from sciastro.recipe.lightcurvedata import LightCurve
+from sciastro.recipe.lightcurvefit import causes_of
+from sciastro.recipe.lightcurvesummary import level_of
+from sciastro.recipe.lightcurvewriting import FAINT, magnitudes, reference_magnitude, table_of
 
 __all__ = ["EXPORTS", "ExportFacts", "export_light_curve", "exports_from", "to_lightkurve"]
 
@@ -123,10 +125,7 @@ def points_of(lc: LightCurve) -> CurvePoints:
     flux, err = lc.flux[use] / level, lc.err[use] / level
     mag, mag_err = magnitudes(flux, err)
     causes = lc.transit.causes if lc.transit is not None else ()
-    values = {
-        "airmass": lc.airmass, "fwhm": lc.series.fwhm, "x": lc.series.x[0], "y": lc.series.y[0],
-        "sky": lc.series.level, "time": lc.bjd - np.floor(np.nanmin(lc.bjd[use])),
-    }  # fmt: skip
+    values = causes_of(lc.series, lc.bjd, lc.airmass)
     star = check_star(lc)
     check = np.full(int(use.sum()), np.nan)
     if star is not None:

@@ -14,7 +14,7 @@ from sciastro.photometry.trends import Trends, make_trends
 from sciastro.recipe.lightcurveframes import FieldSeries
 from sciastro.recipe.lightcurveverdicts import OUTLIER, Verdicts, spikes
 
-__all__ = ["Fitted", "fitted", "nights_of"]
+__all__ = ["Fitted", "causes_of", "fitted", "nights_of"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -54,7 +54,7 @@ def fitted(
     bjd = times[0]
     exposure = np.array([one.exposure for one in series.frames]) / 86400
     flux, err = curves.flux[0], curves.err[0]
-    causes, night = _causes(series, *times), nights_of(bjd)
+    causes, night = causes_of(series, *times), nights_of(bjd)
     use = judged.use.copy()
     if options.transit != "no":
         use &= ~spikes(flux, err, use)
@@ -121,8 +121,18 @@ def nights_of(bjd: Floats) -> npt.NDArray[np.int64]:
     return out
 
 
-def _causes(series: FieldSeries, bjd: Floats, mass: Floats) -> dict[str, Floats]:
+def causes_of(series: FieldSeries, bjd: Floats, mass: Floats) -> dict[str, Floats]:
+    """Return what a baseline may depend on, by name (frame)."""
     return {
         "airmass": mass, "fwhm": series.fwhm, "x": series.x[0], "y": series.y[0], "sky": series.level,
-        "time": bjd,
+        "time": _within_nights(bjd),
     }  # fmt: skip
+
+
+def _within_nights(bjd: Floats) -> Floats:
+    """Return times from the middle of each night [d]: what differs between nights is the cause "night"."""
+    out, night = bjd.copy(), nights_of(bjd)
+    for number in np.unique(night[np.isfinite(bjd)]):
+        mine = (night == number) & np.isfinite(bjd)
+        out[mine] -= bjd[mine].mean()
+    return out

@@ -7,7 +7,7 @@ of them in every frame at places that the frames' world coordinates give, in eve
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import numpy.typing as npt
@@ -127,7 +127,7 @@ def frames_of_band(
     Parameters
     ----------
     band
-        Filter; None takes the one with most frames.
+        Filter; None takes the one with most frames, of a color mosaic the green light.
     target
         ra, dec [deg]: where headers name several targets, the one whose frames show it.
 
@@ -139,7 +139,8 @@ def frames_of_band(
     every = [(store, one) for store in night_stores(out) for one in open_night(out, store)]
     every, notes = _showing(every, target)
     bands = [name for _, one in every for name in _bands_of(one)]
-    counted = sorted(set(bands), key=lambda name: (-bands.count(name), not name.endswith("-G"), name))
+    colors = {band_name(one.band, color): color for _, one in every if one.cfa for color in COLORS}
+    counted = sorted(set(bands), key=lambda name: (-bands.count(name), colors.get(name) != "G", name))
     if not counted:
         raise MatchError("holds no light frames.", where=str(out), remedy="Give a session with light frames.")
     chosen = counted[0] if band is None else band
@@ -149,6 +150,9 @@ def frames_of_band(
     if band is None and len(counted) > 1:
         rest = ", ".join(f"{name} ({bands.count(name)} frames)" for name in counted[1:])
         notes.append(f"the light curve is of filter {chosen}; others wait: {rest} (--filter NAME)")
+    if chosen in colors:
+        word = {"R": "red", "G": "green", "B": "blue"}[colors[chosen]]
+        notes.append(f"the light is that of the {word} pixels of a color mosaic")
     if chosen == "Clear":
         notes.append("filter Clear: headers name a clear filter or none; magnitudes are of no system")
     some = [entry for entry in every if chosen in _bands_of(entry[1])]
@@ -185,8 +189,11 @@ def _clock(some: Sequence[tuple[Path, NightFrame]]) -> list[str]:
     """Return what is strange about the times."""
     times = np.array([one.time for _, one in some if np.isfinite(one.time)])
     notes = []
-    named = [one.time for _, one in sorted(some, key=lambda entry: entry[1].name) if np.isfinite(one.time)]
-    back = int(np.sum(np.diff(named) < 0))
+    named: dict[PurePath, list[float]] = {}  # folder by folder: nights need not be in order of their names
+    for _, one in sorted(some, key=lambda entry: entry[1].name):
+        if np.isfinite(one.time):
+            named.setdefault(PurePath(one.name).parent, []).append(one.time)
+    back = sum(int(np.sum(np.diff(folder) < 0)) for folder in named.values())
     if back:
         notes.append(
             f"the clock runs backwards {back} time{'s' * (back > 1)} in the order of the files' names; "

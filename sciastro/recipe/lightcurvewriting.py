@@ -14,10 +14,15 @@ from sciastro.photometry.comparison import SPOILED
 from sciastro.photometry.ensemble import NEPER
 from sciastro.photometry.flags import flag_meanings
 from sciastro.photometry.periodogram import Periodogram
-from sciastro.photometry.rednoise import RedNoise
-from sciastro.photometry.transit import TransitFit
 from sciastro.photometry.variability import INDICES, variability
-from sciastro.recipe.lightcurve import LightCurve
+from sciastro.recipe.lightcurvedata import LightCurve
+from sciastro.recipe.lightcurvesummary import (
+    catalog_magnitude,
+    comparison_rows,
+    detrending,
+    level_of,
+    summary_of,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,7 +32,6 @@ __all__ = ["COLUMNS", "dataset_of", "summary_of", "table_of", "write_light_curve
 
 Floats = npt.NDArray[np.float64]
 
-SCHEMA = 1
 FAINT = 3.0  # S/N below which there is no magnitude
 COLUMNS = {
     "time_bjd_tdb": ("d", "Barycentric Julian date (TDB) of the middle of the exposure"),
@@ -46,6 +50,7 @@ COLUMNS = {
     "flux_detrended": ("", "flux_rel over the baseline that was fitted with the transit"),
     "baseline": ("", "The baseline"),
     "model": ("", "The transit alone; NaN where there is none"),
+    "mag_catalog": ("mag", "Magnitude in the system of mag_catalog_system; NaN where there is none"),
     "exposure": ("s", "Exposure time"),
     "time_utc": ("", "Middle of the exposure, UTC"),
     "frame": ("", "File"),
@@ -83,13 +88,6 @@ def reference_magnitude(lc: LightCurve) -> float:
     return float(lc.curves.mag[0]) - together
 
 
-def level_of(lc: LightCurve) -> float:
-    """Return the relative flux that is called 1: out of transit, or the median of what counts."""
-    if lc.transit is not None:
-        return float(np.mean(lc.baseline[lc.use]))
-    return float(np.median(lc.flux[lc.use]))
-
-
 def magnitudes(flux: Floats, err: Floats) -> tuple[Floats, Floats]:
     """Return magnitudes and errors of relative fluxes; NaN below `FAINT` sigma."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -114,6 +112,7 @@ def table_of(lc: LightCurve) -> "QTable":
         "x": lc.series.x[0], "y": lc.series.y[0], "flags": lc.flags, "use": lc.use,
         "reason": np.array(lc.reason, dtype=np.str_), "flux_detrended": lc.flux / lc.baseline,
         "baseline": lc.baseline / level, "model": lc.model,
+        "mag_catalog": mag + catalog_magnitude(lc) - 2.5 * math.log10(level),
         "exposure": np.array([one.exposure for one in lc.series.frames]),
         "time_utc": np.array([str(one) for one in lc.time], dtype=np.str_),
         "frame": np.array([one.name for one in lc.series.frames], dtype=np.str_),
@@ -125,7 +124,9 @@ def table_of(lc: LightCurve) -> "QTable":
     table.meta = {
         "target": lc.target.name, "ra_deg": lc.target.ra, "dec_deg": lc.target.dec, "filter": lc.series.band,
         "time": {**lc.time_meaning}, "mag_system": "differential: against all comparison stars' light",
-        "mag_reference": reference, "aperture": str(lc.series.tried[lc.curves.aperture]),
+        "mag_reference": reference,
+        "mag_catalog_system": lc.level.brief() if lc.level is not None else "none: see notes",
+        "aperture": str(lc.series.tried[lc.curves.aperture]),
         "comparison_stars": [star["id"] for star in comparison_rows(lc)],
         "detrending": detrending(lc.transit), "notes": list(lc.notes), "flag_meanings": flag_meanings(),
         "software": f"sciastro {package_version()}",
@@ -162,6 +163,8 @@ def dataset_of(lc: LightCurve) -> "xr.Dataset":
         "flux_rel_err": (both, curves.err, "1", "Its standard error"),
         "mag": (both, mag + curves.mag[:, None], "mag", "Instrumental magnitude, zero points taken out"),
         "mag_err": (both, mag_err, "mag", "Its standard error"),
+        **_catalog_variables(lc),
+        "bjd_tdb_star": (both, lc.star_bjd, "d", "Barycentric Julian date (TDB) for each star's direction"),
         "flags": (both, flags, "1", "Bits, see flag_meanings"),
         "x": (both, series.x, "pixel", "Column"),
         "y": (both, series.y, "pixel", "Row"),
@@ -205,6 +208,19 @@ def dataset_of(lc: LightCurve) -> "xr.Dataset":
     )  # fmt: skip
 
 
+def _catalog_variables(lc: LightCurve) -> dict[str, Any]:
+    """Return magnitudes of a system per star, where the catalog tells one."""
+    if lc.level is None:
+        return {}
+    name, star = lc.level.zeropoint.system, ("star",)
+    return {
+        "mag_system": (star, lc.curves.mag + lc.level.offset, "mag", f"{name} magnitude of relative flux 1"),
+        "mag_system_err": (star, lc.level.offset_err, "mag", "Its standard error, that of the zero point"),
+        "mag_catalog": (star, lc.level.mag, "mag", f"{name} magnitude of the catalog"),
+        "color": (star, lc.level.color, "mag", f"{lc.level.zeropoint.color_name} of the catalog"),
+    }  # fmt: skip
+
+
 def _powers(found: list[Periodogram]) -> dict[str, Any]:
     """Return periodograms as variables, each along its own frequencies."""
     out: dict[str, Any] = {}
@@ -229,136 +245,3 @@ def _mask(*, n_stars: int, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int8]:
 
 def _reasons(lc: LightCurve) -> npt.NDArray[np.object_]:
     return np.array([lc.curves.chosen.reasons.get(i, "") for i in range(lc.series.ra.size)], dtype=object)
-
-
-# ------------------------------------------------------------------------------------------ summary
-def comparison_rows(lc: LightCurve) -> list[dict[str, Any]]:
-    """Return what is told of each comparison star."""
-    found = lc.curves.ensemble
-    rows = []
-    total = float(found.weight.sum())
-    for k, i in enumerate(lc.curves.chosen.stars):
-        alone = found.alone[k][np.isfinite(found.alone[k])]
-        rows.append(
-            {
-                "id": f"C{k + 1}", "ra": float(lc.series.ra[i]), "dec": float(lc.series.dec[i]),
-                "mag_inst": number(found.mag[k]), "n_frames": int((found.weight[k] > 0).sum()),
-                "scatter_mag": number(np.std(alone)) if alone.size > 1 else None,
-                "excess_mag": number(np.sqrt(found.excess[k])),
-                "weight": number(found.weight[k].sum() / total),
-            }
-        )  # fmt: skip
-    return rows
-
-
-def number(value: Any) -> float | None:
-    """Return a float that JSON can hold; None where it is none."""
-    out = float(value)
-    return out if math.isfinite(out) else None
-
-
-def red_noise_of(noise: RedNoise) -> dict[str, Any]:
-    """Return what is told of red noise."""
-    return {
-        "beta": number(noise.beta), "beta_err": number(noise.beta_err), "minutes": [noise.low, noise.high],
-        "sigma_white": number(noise.sigma_white), "sigma_red": number(noise.sigma_red),
-    }  # fmt: skip
-
-
-def detrending(fit: TransitFit | None) -> dict[str, Any]:
-    """Return causes and coefficients of the baseline."""
-    if fit is None:
-        return {"causes": [], "coefficients": {}, "probability": {}, "method": "none: no transit"}
-    return {
-        "causes": list(fit.causes),
-        "probability": {name: number(value) for name, value in fit.share.items()},
-        "coefficients": {name: [value, err] for name, (value, err) in fit.coefficients.items()},
-        "method": f"average over {fit.n_sets} sets of causes by marginal likelihood"
-        if fit.n_sets > 1
-        else "as asked for",
-    }
-
-
-def transit_of(fit: TransitFit | None) -> dict[str, Any] | None:
-    """Return what is told of a transit, None without one."""
-    if fit is None:
-        return None
-    out: dict[str, Any] = {}
-    for name, value in fit.values.items():
-        out[name], out[f"{name}_err"] = number(value), number(fit.errors[name])
-    out |= {
-        "duration": number(24 * fit.values["duration"]), "duration_err": number(24 * fit.errors["duration"]),
-        "units": {"t0": "BJD_TDB", "duration": "h", "depth": "rp_rs squared", "inclination": "deg"},
-        "period": fit.period, "bic": number(fit.bic), "bic_without": number(fit.bic_flat),
-        "chi2_reduced": number(fit.chi2_reduced), "error_scale": number(fit.scale),
-        "error_scale_red": number(fit.noise.factor), "detrending": detrending(fit),
-        "model": "Mandel & Agol 2002, quadratic limb darkening, circular orbit",
-    }  # fmt: skip
-    if fit.pooled:
-        out["apertures"] = {
-            "method": "draws of equally good apertures are pooled; the chosen one is the first",
-            "depth": [number(depth) for depth, _ in fit.pooled],
-            "depth_err": [number(err) for _, err in fit.pooled],
-        }
-    if fit.draws is not None:
-        out["sampler"] = {
-            "method": "affine-invariant walkers (Goodman & Weare 2010)",
-            "walkers": fit.draws.chain.shape[1], "steps": fit.draws.chain.shape[0],
-            "acceptance": number(fit.draws.acceptance),
-            "autocorrelation": number(np.max(fit.draws.autocorrelation)),
-            "effective_draws": number(fit.draws.effective), "converged": fit.draws.converged,
-        }  # fmt: skip
-    return out
-
-
-def summary_of(lc: LightCurve) -> dict[str, Any]:
-    """Return the content of ``summary.json``."""
-    k = lc.curves.aperture
-    left: dict[str, str] = {
-        frame.name: text for frame, text in zip(lc.series.frames, lc.reason, strict=True) if text
-    }
-    excluded: dict[str, int] = {}
-    for text in lc.curves.chosen.reasons.values():
-        excluded[text] = excluded.get(text, 0) + 1
-    with np.errstate(invalid="ignore"):
-        typical = float(np.nanmedian(lc.err[lc.use])) / level_of(lc)
-    return {
-        "schema": SCHEMA, "version": package_version(),
-        "status": "ok" if lc.use.all() else "partial",
-        "target": {
-            "name": lc.target.name, "ra": lc.target.ra, "dec": lc.target.dec, "source": lc.target.source,
-            "measured_ra": float(lc.series.ra[0]), "measured_dec": float(lc.series.dec[0]),
-        },
-        "filter": lc.series.band, "n_frames": len(lc.series.frames), "n_used": int(lc.use.sum()),
-        "n_nights": int(np.unique(lc.night[lc.use]).size),
-        "comparison_stars": comparison_rows(lc), "not_comparison": excluded,
-        "aperture": {
-            "radius": str(lc.series.tried[k]),
-            "radius_px": number(np.nanmedian(np.sqrt(lc.series.area[k] / np.pi))),
-            "chosen_by": "least scatter of comparison stars as bright as the target",
-            "tried": {str(one): number(v) for one, v in zip(lc.series.tried, lc.curves.tried, strict=True)},
-        },
-        "zero_points": "slope over the field, frame by frame" if lc.curves.sloping else "one per frame",
-        "scatter": number(lc.scatter / level_of(lc)),
-        "scatter_neighbors": number(lc.scatter_points / level_of(lc)),
-        "typical_error": number(typical),
-        "error_terms": {name: number(np.nanmedian(v[lc.use])) for name, v in lc.curves.terms.items()},
-        "photon_factor": None if lc.curves.photons == 1.0 else number(lc.curves.photons),
-        "red_noise": red_noise_of(lc.noise), "transit": transit_of(lc.transit),
-        "periods": [_period(one) for one in lc.periodograms()],
-        "time": {**lc.time_meaning, "first": _first(lc), "last": _last(lc)},
-        "left_out": left, "warnings": list(lc.notes),
-    }  # fmt: skip
-
-
-def _period(found: Periodogram) -> dict[str, Any]:
-    names = ("period", "period_err", "false_alarm", "depth", "t0", "duration")
-    return {"method": found.method} | {name: number(getattr(found, name)) for name in names}
-
-
-def _first(lc: LightCurve) -> float | None:
-    return number(np.nanmin(lc.bjd)) if np.isfinite(lc.bjd).any() else None
-
-
-def _last(lc: LightCurve) -> float | None:
-    return number(np.nanmax(lc.bjd)) if np.isfinite(lc.bjd).any() else None

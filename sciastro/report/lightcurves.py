@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from sciastro.recipe.lightcurve import LightCurve
+    from sciastro.recipe.lightcurvedata import LightCurve
 
 __all__ = ["draw_light_curve"]
 

@@ -44,7 +44,9 @@ def eclipse(hours, k, duration):
     return flux
 
 
-def make_curve_night(folder, *, k=0.13, duration=0.066, rank=6, seed=1, scale=1.0, **plan):
+def make_curve_night(
+    folder, *, k=0.13, duration=0.066, rank=6, seed=1, scale=1.0, star=None, base=None, band="V", **plan
+):
     """Write a night of 40 frames of 256 x 320 pixels, one every 5 minutes, and return its truth.
 
     Parameters
@@ -53,8 +55,12 @@ def make_curve_night(folder, *, k=0.13, duration=0.066, rank=6, seed=1, scale=1.
         Which star is eclipsed: the brightest of those well inside the field is 0.
     scale
         Factor of its light.
+    star
+        Its number, where another night of the same sky told it.
+    base
+        Options instead of `PLAN`; `band` is the simulator's, whose light is eclipsed.
     """
-    options = night_plan("tiny", PLAN | {"seed": seed} | plan)
+    options = night_plan("tiny", (base or PLAN) | {"seed": seed} | plan)
     draw, found = simulated._image, {}
 
     def image(scene, spec):
@@ -66,7 +72,7 @@ def make_curve_night(folder, *, k=0.13, duration=0.066, rank=6, seed=1, scale=1.
             x, y = sky_to_pixel(spec.geometry, scene.stars["ra"], scene.stars["dec"])
             inside = np.flatnonzero((abs(x - 160) < 100) & (abs(y - 128) < 75))
             alone = [i for i in inside if np.sort(np.hypot(x - x[i], y - y[i]))[1] > 15]
-            found["star"] = int(alone[rank])
+            found["star"] = int(alone[rank]) if star is None else star
         middle = spec.start.timestamp() + spec.exposure / 2
         rates = scene.rates[spec.band].copy()
         rates[found["star"]] *= scale * eclipse((middle - found["middle"]) / 3600, k, duration)[0]

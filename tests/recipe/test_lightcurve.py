@@ -27,9 +27,11 @@ from sciastro.recipe.lightcurveexports import (
     to_lightkurve,
 )
 from sciastro.recipe.lightcurveframes import _clock
+from sciastro.recipe.lightcurvesummary import summary_of
 from sciastro.recipe.lightcurvetarget import Place, place_of
 from sciastro.recipe.lightcurveverdicts import check_shown
 from sciastro.recipe.lightcurvewriting import write_light_curve
+from sciastro.simulate.truth import Truth
 
 COLUMNS = [
     "time_bjd_tdb", "flux_rel", "flux_rel_err", "mag", "mag_err", "airmass", "fwhm", "sky", "x", "y", "flags",
@@ -95,6 +97,31 @@ def test_a_few_frames_give_a_light_curve(few):
     truth = eclipse([-step / 2, step / 2], night.k, night.duration).mean()
     assert abs(depth - truth) < 4 * err
     assert depth < 1 - 3 * err
+
+
+def test_every_star_has_its_own_barycentric_time_and_a_magnitude_of_the_system(few):
+    night, lc = few
+    site = Site(*lc.series.frames[0].site)
+    for i in (0, 3, 17):
+        alone = bjd_tdb(lc.time, lc.series.ra[i], lc.series.dec[i], site)
+        assert np.abs(lc.star_bjd[i] - alone).max() * 86400 < 1e-3
+    away = np.hypot(*(lc.series.ra - lc.series.ra[0], lc.series.dec - lc.series.dec[0]))
+    assert 0.1 < np.abs(lc.star_bjd - lc.star_bjd[:1]).max() * 86400 < 8.7 * away.max()
+    # The sky of the simulator has the catalog's stars: their magnitudes come back, in its V.
+    level = lc.level
+    assert level.zeropoint.system == "Johnson V"
+    truth = Truth.load(night.folder).stars
+    mags = np.asarray(getattr(truth["mag"], "value", truth["mag"]), float)
+    stars = lc.curves.chosen.stars[:10]
+    offset = ((lc.curves.mag + level.offset) - level.mag)[stars]
+    assert np.nanstd(offset) < 0.05
+    ra, dec = (np.asarray(getattr(truth[n], "value", truth[n]), float) for n in ("ra", "dec"))
+    for i in (0, *stars[:5]):
+        away = np.hypot((ra - lc.series.ra[i]) * np.cos(np.radians(lc.series.dec[i])), dec - lc.series.dec[i])
+        assert abs(lc.curves.mag[i] + level.offset[i] - mags[np.argmin(away)]) < 0.06
+    summary = summary_of(lc)
+    assert summary["magnitudes"]["system"] == "Johnson V"
+    assert summary["magnitudes"]["n_stars"] >= 3
 
 
 @pytest.mark.slow
