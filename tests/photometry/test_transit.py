@@ -1,5 +1,6 @@
 """The light of a transit against batman and against integration; the fit against truth."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from scipy.integrate import quad
 
 from sciastro.kernels.transit import separation, transit_flux
 from sciastro.photometry.sampler import sample
-from sciastro.photometry.transit import TransitOptions, fit_transit
+from sciastro.photometry.transit import TransitOptions, fit_transit, pool
 from sciastro.photometry.trends import make_trends
 
 BATMAN = Path(__file__).parents[2].parent / "shared/data/reference/batman_reference_lightcurves.ecsv"
@@ -75,6 +76,70 @@ def test_no_transit_behind_the_star():
     separation(np.array([0.0, 1.5]), 0.0, 3.0, 8.0, 0.1, z)
     assert z[0] == pytest.approx(0.1)
     assert z[1] > 2
+
+
+def drifting(seed):
+    """Return points of a night whose baseline has two weak causes among six, and the truth.
+
+    Each is near the limit of being noticed (0.35 and 0.25 sigma of a point), so which ones are chosen is
+    chance; impact parameter and limb darkening are drawn from the priors.
+    """
+    rng = np.random.default_rng([seed, 7])
+    n, sigma, k, duration, period = 142, 0.005, 0.149, 0.127, 2.15
+    time = 2459000.0 + np.linspace(0.4, 0.70, n)
+    t0, b = 2459000.55 + rng.uniform(-0.03, 0.03), rng.uniform(0, 0.8)
+    a = np.sqrt(((1 + k) ** 2 - b**2) / np.sin(np.pi * duration / period) ** 2 + b**2)
+    z, flux = np.empty(n), np.empty(n)
+    separation(time, t0, period, a, b, z)
+    transit_flux(z, k, 0.40 + 0.1 * rng.standard_normal(), 0.25 + 0.1 * rng.standard_normal(), flux)
+    causes = {
+        "airmass": 1 + 32 * (time - time.mean() + rng.uniform(-0.1, 0.1)) ** 2,
+        "fwhm": 2 + np.cumsum(rng.normal(0, 0.03, n)) + rng.normal(0, 0.08, n),
+        "x": np.linspace(0, -270, n) + rng.normal(0, 2, n),
+        "y": np.linspace(0, 60, n) + np.cumsum(rng.normal(0, 1, n)),
+        "sky": 100 + np.cumsum(rng.normal(0, 2, n)) + rng.normal(0, 2, n), "time": time,
+    }  # fmt: skip
+    trends = make_trends(causes, np.ones(n, bool), np.zeros(n, np.int64))
+    base = 0.35 * trends.columns["airmass"][:, 0] + 0.25 * trends.columns["fwhm"][:, 0]
+    flux = flux * (1.003 + sigma * base) + rng.normal(0, sigma, n)
+    truth = {"t0": t0, "depth": k**2}
+    return time, flux, np.full(n, sigma), np.full(n, 60 / 86400), trends, truth
+
+
+@pytest.mark.slow
+def test_errors_hold_the_choice_of_the_baseline():
+    pulls = {"averaged": [], "best set": []}
+    for seed in range(20):
+        *points, truth = drifting(seed)
+        how = {"period": 2.15, "steps": 500, "seed": seed, "transit": "yes"}
+        fit = fit_transit(*points, options=TransitOptions(**how))
+        best = fit_transit(*points, options=TransitOptions(**how, detrend=",".join(fit.causes) or "none"))
+        for name, one in zip(pulls, (fit, best), strict=True):
+            pulls[name].append([(one.values[key] - true) / one.errors[key] for key, true in truth.items()])
+    rms = {name: np.sqrt(np.mean(np.square(rows), axis=0)) for name, rows in pulls.items()}
+    assert (rms["averaged"] < 1.35).all(), rms  # of 20, that of a standard normal is 0.84 to 1.16 by chance
+    assert (rms["averaged"] < rms["best set"]).all(), rms
+
+
+def test_a_strong_trend_is_not_taken_for_a_transit():
+    *points, truth = night(4, trend=0.02, sigma=0.003)
+    time, flux, *rest = points
+    flux = flux - 0.006 * rest[2].columns["fwhm"][:, 0]
+    fit = fit_transit(time, flux, *rest, options=TransitOptions(period=3.0), draw=False)
+    assert fit.best[0] == pytest.approx(truth["t0"], abs=0.003)
+    assert fit.share["airmass"] > 0.99 and fit.share["fwhm"] > 0.99
+
+
+def test_draws_of_several_fits_are_pooled():
+    *points, _ = night(3)
+    one = fit_transit(*points, options=TransitOptions(period=3.0, steps=200))
+    shifted = {**one.samples, "t0": one.samples["t0"] + 4 * one.errors["t0"]}
+    values = {**one.values, "t0": one.values["t0"] + 4 * one.errors["t0"]}
+    both = pool([one, replace(one, samples=shifted, values=values)])
+    assert both.values["t0"] == pytest.approx(one.values["t0"] + 2 * one.errors["t0"], abs=one.errors["t0"])
+    assert both.errors["t0"] > 2 * one.errors["t0"]
+    assert both.errors["depth"] == pytest.approx(one.errors["depth"], rel=0.01)
+    assert pool([one]) is one
 
 
 def night(seed, *, k=0.12, b=0.35, duration=0.12, period=3.0, sigma=0.003, trend=0.004, n=150):
