@@ -22,7 +22,7 @@ NIGHTS = (  # each with its own date, orientation (one turned by the other side 
 def asked(session, out, night, **transit):
     return LightCurveRequest(
         session=session, out=out, target=night.target, name="Sim 1", offline=True,
-        transit=TransitOptions(**({"steps": 800} | transit)),
+        transit=TransitOptions(**({"steps": 400} | transit)),
     )  # fmt: skip
 
 
