@@ -188,7 +188,7 @@ def _field_term(header: fits.Header, fit: Mapping[str, Any]) -> None:
         put(header, f"ZPFHAL{axis}", place["half"][k], "[pixel]")
         put(header, f"ZPFLOW{axis}", place["low"][k], "least of u or v; beyond, the border counts")
         put(header, f"ZPFHIG{axis}", place["high"][k], "largest of u or v")
-    terms = [name for name in fit["terms"] if name not in ("zeropoint", "color", "airmass")]
+    terms = [name for name in fit["terms"] if name not in ("zeropoint", "color", "airmass", "color_airmass")]
     values = dict(zip(fit["terms"], fit["coefficients"], strict=True))
     for k, name in enumerate(terms):
         put(header, f"ZPFC{k + 1}", values[name], f"[mag] of the Legendre product {name}, less ZPFM{k + 1}")

@@ -18,6 +18,7 @@ from sciastro.core.options import Options, option
 from sciastro.errors import DatasetError
 from sciastro.photometry.ensemble import linked, solve_ensemble
 from sciastro.photometry.robust import fit_linear, jackknife
+from sciastro.photometry.secondorder import SecondOrder, second_order
 from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, fit_zeropoint, matrix
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Night:
         ``residual`` [mag, about the line], ``n_stars``, ``use``.
     reason
         Why there is no extinction; empty where there is.
+    second_reason
+        Why a second order of the extinction is taken, or why not.
     """
 
     zeropoint: ZeroPoint
@@ -69,6 +72,7 @@ class Night:
     scatter: float
     frames: "QTable"
     reason: str
+    second_reason: str = ""
 
 
 def fit_extinction(
@@ -111,24 +115,41 @@ def fit_extinction(
     good = np.isfinite(values["mag_inst"]) & np.isfinite(values["mag_inst_err"])
     if not good.any():
         return None, "no star has a usable magnitude in any frame"
-    relative = relative_zeropoints(
-        values["mag_inst"][good], values["mag_inst_err"][good], star[good], frame[good],
-        (len(star_names), len(frame_names)), kappa=options.kappa,
-    )  # fmt: skip
+    shape = (len(star_names), len(frame_names))
     mass = _per(values["airmass"], frame, len(frame_names))
-    run, k_reason = _run(relative, mass, options)
     per_star = {
         name: _per(values[name], star, len(star_names)) for name in ("mag_cat", "mag_cat_err", "color")
     }
-    fixed = zeropoint.extinction if k_reason else None
-    zero, reason = fit_zeropoint(
-        relative.stars, relative.stars_err, per_star["mag_cat"], per_star["mag_cat_err"], per_star["color"],
-        system=system, catalog=catalog, color_name=color_name, note=note,
-        options=replace(zeropoint, extinction=None, spatial="none"),
-    )  # fmt: skip
+
+    def of_catalog(relative: Relative) -> tuple[ZeroPoint | None, str]:
+        return fit_zeropoint(
+            relative.stars, relative.stars_err, per_star["mag_cat"], per_star["mag_cat_err"],
+            per_star["color"], system=system, catalog=catalog, color_name=color_name, note=note,
+            options=replace(zeropoint, extinction=None, spatial="none"),
+        )  # fmt: skip
+
+    def of_frames(mag: Floats) -> Relative:
+        return relative_zeropoints(
+            mag[good], values["mag_inst_err"][good], star[good], frame[good], shape, kappa=options.kappa
+        )
+
+    relative = of_frames(values["mag_inst"])
+    zero, reason = of_catalog(relative)
     if zero is None:
         return None, reason
-    zero, above = _joined(zero, run, fixed)
+    run, k_reason = _run(relative, mass, options)
+    second = SecondOrder(reason=k_reason)
+    if not k_reason:
+        second = second_order(
+            (values["mag_inst"] + relative.frames[frame])[good], values["mag_inst_err"][good], star[good],
+            mass[frame][good], per_star["color"], reference=zero.color_reference, kappa=options.kappa,
+        )  # fmt: skip
+        if second.k != 0.0:
+            relative = of_frames(values["mag_inst"] - second.of(per_star["color"][star], mass[frame]))
+            again, _ = of_catalog(relative)
+            zero = again if again is not None else zero
+            run, k_reason = _run(relative, mass, options)
+    zero, above = _joined(zero, run, second, zeropoint.extinction if k_reason else None)
     frames = QTable(
         {
             "frame": frame_names, "airmass": mass, "zeropoint": relative.frames + zero.mag - run.level,
@@ -138,7 +159,10 @@ def fit_extinction(
     )  # fmt: skip
     for name in ("zeropoint", "zeropoint_err", "residual"):
         frames[name].unit = "mag"
-    return Night(zeropoint=zero, above=above, scatter=run.scatter, frames=QTable(frames), reason=k_reason), ""
+    return Night(
+        zeropoint=zero, above=above, scatter=run.scatter, frames=QTable(frames), reason=k_reason,
+        second_reason=second.reason,
+    ), ""  # fmt: skip
 
 
 def _columns(table: "QTable") -> dict[str, Floats]:
@@ -278,32 +302,38 @@ def _run(relative: Relative, mass: Floats, options: ExtinctionOptions) -> tuple[
     return found, reason
 
 
-def _joined(zero: ZeroPoint, run: Run, fixed: float | None) -> tuple[ZeroPoint, tuple[float, float]]:
-    """Return the zero point with the airmass term, and the one above the atmosphere.
+def _joined(
+    zero: ZeroPoint, run: Run, second: SecondOrder, fixed: float | None
+) -> tuple[ZeroPoint, tuple[float, float]]:
+    """Return the zero point with the airmass terms, and the one above the atmosphere.
 
-    The catalog's part (Z, C) and the night's part (level, k) rest on different residuals: their covariances
-    add. A k that was given has no error.
+    The catalog's part (Z, C), the night's part (level, k) and the second order rest on different residuals:
+    their covariances add. A k that was given has no error. The second order is taken about the color and the
+    airmass that the zero point holds at, and shifts none of the others.
     """
     k = run.k if np.isfinite(run.k) else (float("nan") if fixed is None else fixed)
     out, both = [], (zero.covariance, zero.covariance_empirical)
-    for of_catalog, of_night in zip(both, (run.covariance, run.empirical), strict=True):
-        total = np.zeros((3, 3))
+    errors = (second.err, second.err_empirical)
+    for of_catalog, of_night, of_second in zip(both, (run.covariance, run.empirical), errors, strict=True):
+        total = np.zeros((4, 4))
         total[:2, :2] = np.array(of_catalog)
         total[0, 0] += of_night[0, 0]
         total[2, 2] = of_night[1, 1]
         total[0, 2] = total[2, 0] = -of_night[0, 1]  # the coefficient is minus k
+        total[3, 3] = of_second**2
         out.append(total)
     mag = zero.mag + run.level
-    known = bool(np.isfinite(k))
-    size = 3 if known else 2
-    coefficients = (mag, zero.color_term, -k)[:size]
+    known, turned = bool(np.isfinite(k)), second.k != 0.0
+    size = 2 + int(known) + int(known and turned)
+    coefficients = (mag, zero.color_term, -k, -second.k)[:size]
     joined = replace(
         zero, mag=mag, err=float(np.sqrt(out[0][0, 0])), err_empirical=float(np.sqrt(out[1][0, 0])),
-        terms=("zeropoint", "color", "airmass")[:size], coefficients=coefficients,
+        terms=("zeropoint", "color", "airmass", "color_airmass")[:size], coefficients=coefficients,
         covariance=matrix(out[0][:size, :size]), covariance_empirical=matrix(out[1][:size, :size]),
         extinction=k, extinction_err=float(np.sqrt(run.covariance[1, 1])) if known else float("nan"),
-        airmass=run.airmass,
+        second_order=second.k if second.n_stars else float("nan"),
+        second_order_err=second.err if turned else float("nan"), airmass=run.airmass,
     )  # fmt: skip
-    step = np.array([1.0, 0.0, -run.airmass])
+    step = np.array([1.0, 0.0, -run.airmass, 0.0])
     above = (mag + k * run.airmass, float(np.sqrt(step @ out[0] @ step)))
     return joined, above if known else (float("nan"), float("nan"))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sciastro.photometry.robust import fit_linear
 
-__all__ = ["MOST", "PARTS", "STARS_PER_TERM", "Field", "degree_of_field", "field_of"]
+__all__ = ["MOST", "PARTS", "STARS_PER_TERM", "Field", "better_of", "degree_of_field", "field_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -112,24 +112,50 @@ def degree_of_field(
     allowed = [d for d in range(most + 1) if n >= STARS_PER_TERM * (design.shape[1] + counts[d])]
     if len(allowed) < 2:
         return 0, f"{n} stars cannot show how the zero point changes over the field"
-    part = np.random.default_rng(seed).permutation(n) % PARTS
     full = np.column_stack([design, terms[:, : counts[allowed[-1]]]])
-    fit = fit_linear(full, y, err, kappa=kappa)  # its outliers do not teach, and its scatter weighs
-    variance = err**2 + fit.scatter**2 + 1e-12
-    models = [np.column_stack([design, terms[:, : counts[d]]]) for d in allowed]
-    losses = np.array([_left_out(model, y, variance, part, fit.used) for model in models])
-    best = 0
-    for k in range(1, len(allowed)):
-        gain = losses[best] - losses[k]
-        sure = float(np.std(gain, ddof=1)) / np.sqrt(n)
-        if float(gain.mean()) > _PROOF * sure:
-            best = k
+    models = [full[:, : design.shape[1] + counts[d]] for d in allowed]
+    best, worth, _ = better_of(models, y, err, kappa=kappa, seed=seed)
     if best == 0:
         return 0, "the zero point is the same over the field, as far as left-out stars show"
-    worth = 1 - losses[best].sum() / losses[0].sum()
-    return allowed[
-        best
-    ], f"left-out stars are predicted {100 * worth:.0f} % better (chi-square, {PARTS} parts)"
+    return (
+        allowed[best],
+        f"left-out stars are predicted {100 * worth:.0f} % better (chi-square, {PARTS} parts)",
+    )
+
+
+def better_of(
+    models: list[Floats], y: Floats, err: Floats, *, kappa: float, seed: int = 1
+) -> tuple[int, float, Floats]:
+    """Return which model predicts left-out samples best, a larger one only by more than the gain's error.
+
+    Parameters
+    ----------
+    models
+        Designs (sample, term), each with the terms of the one before and more.
+    y, err
+        (sample,) data and standard errors.
+    kappa
+        Clipping threshold of the fits.
+    seed
+        Of the division into parts.
+
+    Returns
+    -------
+    best, worth, losses
+        Its number, the share of the first model's loss that it saves, and the squared normalized residuals
+        of left-out samples (model, sample).
+    """
+    n = len(y)
+    part = np.random.default_rng(seed).permutation(n) % PARTS
+    fit = fit_linear(models[-1], y, err, kappa=kappa)  # its outliers do not teach, and its scatter weighs
+    variance = err**2 + fit.scatter**2 + 1e-12
+    losses = np.array([_left_out(model, y, variance, part, fit.used) for model in models])
+    best = 0
+    for k in range(1, len(models)):
+        gain = losses[best] - losses[k]
+        if float(gain.mean()) > _PROOF * float(np.std(gain, ddof=1)) / np.sqrt(n):
+            best = k
+    return best, float(1 - losses[best].sum() / losses[0].sum()), losses
 
 
 def _left_out(

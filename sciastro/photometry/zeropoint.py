@@ -101,7 +101,8 @@ class ZeroPoint:
     note
         Why there is no color term, how the catalog magnitude was made.
     terms, coefficients
-        "zeropoint", "color", then "airmass" (minus k) and "x", "y", "x2", ... of the field, and their values.
+        "zeropoint", "color", then "airmass" (minus k), "color_airmass" (minus k2) and "x", "y", "x2", ... of
+        the field, and their values.
     err_empirical, covariance_empirical
         The same errors from leaving out stars one by one, which asks residuals, not quoted errors; NaN
         where the stars are too few.
@@ -110,6 +111,9 @@ class ZeroPoint:
     extinction, extinction_err
         k [mag / airmass]; the error is 0 where k was given, and both are NaN where the zero point holds the
         extinction. Above the atmosphere the zero point is ``mag + k airmass``.
+    second_order, second_order_err
+        k2 [mag per mag of color per airmass] of a night whose left-out stars ask for it; 0 where they do
+        not, NaN where they cannot tell. `extinction` is that of a star of `color_reference`.
     airmass
         That `mag` holds at: the mean of the stars; NaN unknown.
     kind
@@ -144,6 +148,8 @@ class ZeroPoint:
     color_range: tuple[float, float] = (_NAN, _NAN)
     extinction: float = _NAN
     extinction_err: float = _NAN
+    second_order: float = _NAN
+    second_order_err: float = _NAN
     airmass: float = _NAN
     kind: str = ""
     spatial: int = 0
@@ -163,8 +169,8 @@ class ZeroPoint:
         names = (
             "mag", "err", "err_empirical", "n_stars", "n_rejected", "system", "kind", "catalog", "color_term",
             "color_term_err", "color_name", "color_reference", "scatter", "extinction", "extinction_err",
-            "airmass", "spatial", "spatial_note", "terms", "coefficients", "covariance",
-            "covariance_empirical", "note",
+            "second_order", "second_order_err", "airmass", "spatial", "spatial_note", "terms", "coefficients",
+            "covariance", "covariance_empirical", "note",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
@@ -192,6 +198,8 @@ class ZeroPoint:
         columns = [np.ones(hue.size), away]
         if "airmass" in self.terms:
             columns.append(np.where(np.isfinite(mass), mass - self.airmass, 0.0))
+        if "color_airmass" in self.terms:
+            columns.append(away * columns[-1])
         if self.place is not None and self.spatial:
             columns.extend(np.nan_to_num(self.place.terms(px, py, self.spatial)).T)
         return np.column_stack(columns)

@@ -53,6 +53,8 @@ class NightRow:
             "zeropoint": zero.brief(), "above_atmosphere": list(self.night.above),
             "frame_scatter": self.night.scatter, "n_frames": int(self.night.frames["use"].sum()),
             "n_left_out": int((~self.night.frames["use"]).sum()), "reason": self.reason,
+            "second_order": zero.second_order, "second_order_err": zero.second_order_err,
+            "second_order_reason": self.night.second_reason,
         }  # fmt: skip
 
 

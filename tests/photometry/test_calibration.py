@@ -67,10 +67,10 @@ def test_nights_give_back_zero_point_color_term_and_extinction():
         zero = found.zeropoint
         off = [zero.mag - (Z - K * (zero.airmass - 1.5)), zero.color_term - C, K - zero.extinction]
         pulls.append(
-            [*(off / np.sqrt(np.diag(zero.covariance))), (found.above[0] - Z - 1.5 * K) / found.above[1]]
+            [*(off / np.sqrt(np.diag(zero.covariance))[:3]), (found.above[0] - Z - 1.5 * K) / found.above[1]]
         )
     pulls = np.array(pulls)
-    assert zero.terms == ("zeropoint", "color", "airmass")
+    assert zero.terms[:3] == ("zeropoint", "color", "airmass")
     assert (np.abs(pulls) < 2.2).mean(axis=0).min() >= 0.94
     assert (pulls.std(axis=0) < 1.2).all(), pulls.std(axis=0)
     assert (pulls.std(axis=0) > 0.8).all(), pulls.std(axis=0)
