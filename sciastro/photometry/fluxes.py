@@ -301,6 +301,7 @@ def add_apertures(
         table[f"area{end}"] = found.sums.area * u.pix
         if number == 1:
             table["flags"] = found.flags
+            table.meta["relative_scatter"] = float(np.nanmedian(own.total())) if len(x) else 0.0
         else:
             table[f"flags{end}"] = found.flags
         if terms:

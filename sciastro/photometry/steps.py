@@ -229,11 +229,11 @@ def _lost(table: "Table", matches: Matches) -> str:
 def own_snr(table: "Table") -> npt.NDArray[np.float64]:
     """Return flux over its photon and sky noise, (source,).
 
-    The scatter of the aperture correction, which is in ``flux_err`` too, is the same for all stars: it tells
-    nothing of which of them are bright.
+    What grows with the flux (scatter of the aperture correction, coarse pixels, scintillation) is in
+    ``flux_err`` too and is the same share for all stars: it tells nothing of which of them are bright.
     """
     flux, err = (np.asarray(table[name].value, dtype=np.float64) for name in ("flux", "flux_err"))
-    scatter = float(table.meta.get("aperture_correction_scatter", 0.0))
+    scatter = float(table.meta.get("relative_scatter", table.meta.get("aperture_correction_scatter", 0.0)))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(flux / np.sqrt(np.maximum(err**2 - (scatter * flux) ** 2, (1e-3 * err) ** 2)))
 

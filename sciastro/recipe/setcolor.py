@@ -37,7 +37,7 @@ __all__ = [
 
 TRIOS = (
     ("R", "G", "B"), ("r", "g", "B"), ("R", "V", "B"), ("Rc", "V", "Bj"), ("I", "V", "B"), ("i", "r", "g"),
-    ("SII", "Ha", "OIII"), ("Ha", "OIII"),
+    ("SII", "Ha", "OIII"), ("Ha", "OIII"), ("r", "g"), ("i", "r"), ("R", "V"), ("V", "B"), ("R", "B"),
 )  # fmt: skip
 
 
