@@ -9,7 +9,7 @@ from sciastro.core.quality import Quality
 from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels
 from sciastro.photometry.shrinkage import shrunken_quadratic
 
-__all__ = ["Growth", "contamination", "crowding", "flux_ratio", "growth", "pick_bright"]
+__all__ = ["Growth", "contamination", "crowding", "flux_ratio", "growth", "pick_bright", "spread_beyond"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -149,7 +149,7 @@ def growth(
         light = part.total[good] - part.area[good] * chosen.level[good]
         middle = np.zeros(int(good.sum()))
         fit = shrunken_quadratic(middle, middle, ratio[good], err[good], light, even=True)
-        rows.append((fit.mean, fit.err, _scatter(near[good], near_err[good])))
+        rows.append((fit.mean, fit.err, spread_beyond(near[good], near_err[good])))
     correction, err, scatter = np.array(rows, dtype=np.float64).T
     return Growth(
         radius=radii, correction=correction, err=err, scatter=scatter, total=float(total), n_stars=len(stars)
@@ -168,7 +168,7 @@ def flux_ratio(outer: ApertureSums, inner: ApertureSums, sky: SkyLevels) -> tupl
         return ratio, np.sqrt(noise) / flux
 
 
-def _scatter(ratio: Floats, err: Floats) -> float:
+def spread_beyond(ratio: Floats, err: Floats) -> float:
     """Return the relative scatter beyond noise, from the median deviation, which few neighbors spoil."""
     center = float(np.median(ratio))
     mad = 1.4826 * float(np.median(np.abs(ratio - center)))

@@ -5,7 +5,8 @@ growth of each ring is a quadratic in position whose terms are only as large as 
 (`shrinkage`), weighted by the noise of each star, by how much profiles differ and by the light that faint
 neighbors add, which matters less the brighter the star. The growth is the product of the rings. One ratio of
 all the light to that in the aperture would let the neighbors of the outer rings, where little grows, decide
-about the core, where much does.
+about the core, where much does. In a crowded field, where neighbors differ more than profiles, and toward
+the middle of a cluster more, the growth is a constant.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.photometry.growth import flux_ratio
+from sciastro.photometry.growth import flux_ratio, spread_beyond
 from sciastro.photometry.plane import Plane, Profile, SkyLevels
 from sciastro.photometry.shrinkage import FieldShape, shrunken_quadratic
 
@@ -24,6 +25,7 @@ Floats = npt.NDArray[np.float64]
 
 _RINGS = (1.5, 2.5)  # radii between the aperture's and that of all the light, over the aperture's
 _FEWEST_FOR_SHAPE = 12  # stars; fewer tell a constant
+_CROWDED = 0.08  # relative scatter of the whole growth beyond which neighbors, not profiles, make it differ
 _LAST = 0.95  # of the radius of all the light: no ring begins beyond
 
 
@@ -104,7 +106,8 @@ def growth_map(
     rows, columns = plane.image.shape
     center, scale = ((columns - 1) / 2, (rows - 1) / 2), float(np.hypot(rows, columns)) / 2
     u, v = _scaled(xs[good], ys[good], center, scale)
-    even = good.sum() < _FEWEST_FOR_SHAPE
+    whole = flux_ratio(sums[-1], inner, chosen)
+    even = bool(good.sum() < _FEWEST_FOR_SHAPE or spread_beyond(whole[0][good], whole[1][good]) > _CROWDED)
     fits = [shrunken_quadratic(u, v, ratio[good], err[good], light[good], even=even) for ratio, err in ratios]
     coefficients = _product(fits)
     used = fits[0].used
@@ -131,6 +134,4 @@ def _profile_scatter(u: Floats, v: Floats, near: Floats, err: Floats, light: Flo
     """Return the relative scatter of profiles beyond noise, from the light within twice the radius."""
     fit = shrunken_quadratic(u, v, near, err, light, even=even)
     expected = _design(u, v, 6) @ fit.coefficients
-    relative = near / expected - 1
-    mad = 1.4826 * float(np.median(np.abs(relative - np.median(relative))))
-    return float(np.sqrt(max(mad**2 - float(np.median((err / expected) ** 2)), 0.0)))
+    return spread_beyond(near / expected, err / expected)

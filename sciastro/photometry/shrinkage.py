@@ -20,7 +20,7 @@ __all__ = ["FieldShape", "shrunken_quadratic"]
 
 Floats = npt.NDArray[np.float64]
 
-WIDTHS = (0.01, 0.03, 0.1, 0.3)  # of a term over half the diagonal, relative to the constant
+WIDTHS = (0.01, 0.03, 0.1)  # of a term over half the diagonal, relative to the constant
 _SCATTERS = np.concatenate([[0.0], np.geomspace(1e-3, 0.3, 12)])  # relative to the constant
 _FOREIGN = np.concatenate([[0.0], np.geomspace(1e-3, 0.5, 9)])  # the same, of a star of median light
 _EVERY: tuple[int, ...] = (0, 1, 2, 3, 4)
