@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.errors import FileError
+from sciastro.io.readers import reader_errors, reason_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -128,10 +129,9 @@ def _table(path: Path, name: str) -> "tuple[Table, bool]":
             return _fits(path, name) if head.startswith(b"SIMPLE") else (_text(path), False)
         except FileError:
             raise
-        except Exception as error:  # each of astropy's readers has exceptions of its own
-            reason = (str(error).split("\n", 1)[0][:160] or type(error).__name__).rstrip(".")
+        except reader_errors() as error:
             raise FileError(
-                f"cannot be read as a table ({reason}).",
+                f"cannot be read as a table ({reason_of(error)}).",
                 where=str(path),
                 remedy="Give two columns, wavelength and value: CSV, ECSV, FITS or text.",
             ) from error

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.errors import FileError, UsageError
+from sciastro.io.readers import reader_errors, reason_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -79,10 +80,9 @@ def _read(path: Path) -> "Table":
         warnings.simplefilter("ignore")
         try:
             return Table.read(path, format=kind) if kind else Table.read(path)
-        except Exception as error:  # each of astropy's readers has exceptions of its own
-            reason = (str(error).split("\n", 1)[0][:160] or type(error).__name__).rstrip(".")
+        except reader_errors() as error:
             raise FileError(
-                f"cannot be read as a table ({reason}).",
+                f"cannot be read as a table ({reason_of(error)}).",
                 where=str(path),
                 remedy="Give CSV, ECSV, FITS, VOTable or Parquet.",
             ) from error
@@ -192,7 +192,7 @@ def decode_continuous(table: "Table", path: Path) -> tuple[list[str], list[Float
         try:
             with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # it shows bars of its own
                 found, sampling = calibrate(pd.DataFrame(frame), sampling=DEFAULT, save_file=False)
-        except Exception as error:  # GaiaXPy raises what it likes
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
             raise FileError(
                 f"cannot be decoded by GaiaXPy ({str(error)[:160]}).",
                 where=str(path),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sciastro.core.options import Options, option
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.references import surface_brightness
+from sciastro.photometry.steps import own_snr
 from sciastro.photometry.zeropoint import ZeroPoint
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def add_limits(table: "Table", zeropoint: ZeroPoint, *, options: LimitOptions = 
     Table
         With ``mag_zp_err`` [mag, standard error of the zero point at the row's color and place: common to
         rows alike], ``color_assumed`` [mag, the color that the color term took] and ``mag_limit`` [mag, for
-        S/N below ``least_snr``, where ``mag`` and ``mag_err`` are then NaN; flag FAINT]. Flag COLOR_BEYOND
-        where the color is outside the colors of the calibration stars and a color term was fitted.
+        S/N by noise alone below ``least_snr``, where ``mag`` and ``mag_err`` are then NaN; flag FAINT]. Flag
+        COLOR_BEYOND where the color is outside the colors of the calibration stars and a color term was fitted.
     """
     from astropy import units as u
 
@@ -75,8 +76,7 @@ def add_limits(table: "Table", zeropoint: ZeroPoint, *, options: LimitOptions = 
     )
     mass = np.asarray(out["airmass"]) if "airmass" in out.colnames else np.nan
     zero, common = zeropoint.at(zeropoint.design(hue, x, y, mass))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        faint = np.isfinite(flux) & np.isfinite(err) & ~(flux >= options.least_snr * err)
+    faint = np.isfinite(flux) & np.isfinite(err) & ~(own_snr(out) >= options.least_snr)
     limit = np.where(faint, upper_limits(flux, err, zero, sigma=options.sigma), np.nan)
     for name in ("mag", "mag_err"):
         out[name] = np.where(faint, np.nan, out[name].value) * u.mag

@@ -31,6 +31,7 @@ from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.photometry.colorresult import ColorCalibration
 from sciastro.photometry.depth import Depth, DepthOptions, depth
+from sciastro.photometry.magnitudes import add_limits
 from sciastro.photometry.psfsteps import PsfStepOptions, measure_psf_bands
 from sciastro.photometry.references import UnitOptions, surface_brightness
 from sciastro.photometry.steps import (
@@ -280,6 +281,8 @@ def _finished(
             options=recipe.of(DepthOptions),
         )  # fmt: skip
     sources = published(table, fit, catalog) if table is not None else Table()
+    if table is not None and fit is not None and fit.zeropoint is not None:
+        sources = add_limits(sources, fit.zeropoint)
     known = color is not None and color.fit is not None and stacked.band in color.bands
     return Finished(
         measured=measured, sources=sources, calibration=fit, limit=limit, catalog=catalog,
