@@ -12,9 +12,9 @@ __all__ = ["reader_errors", "reason_of"]
 def reader_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions by which astropy tells that it cannot read a table.
 
-    Its own (inconsistent tables, VOTable) derive from ValueError, OSError or SyntaxError, but those of
-    unknown formats and of broken ECSV headers; beside them are those of the parsers that it uses, and what broken files make of their data:
-    missing keys, indexes, attributes and types.
+    Its own (inconsistent tables, VOTable) derive from ValueError, OSError or SyntaxError, but those of unknown
+    formats and of broken ECSV headers; beside them are those of the parsers that it uses, and what broken
+    files make of their data: missing keys, indexes, attributes and types.
     """
     from astropy.io.registry import IORegistryError
     from astropy.table.meta import YamlParseError

@@ -66,7 +66,8 @@ def add_limits(table: "Table", zeropoint: ZeroPoint, *, options: LimitOptions = 
         With ``mag_zp_err`` [mag, standard error of the zero point at the row's color and place: common to
         rows alike], ``color_assumed`` [mag, the color that the color term took] and ``mag_limit`` [mag, for
         S/N by noise alone below ``least_snr``, where ``mag`` and ``mag_err`` are then NaN; flag FAINT]. Flag
-        COLOR_BEYOND where the color is outside the colors of the calibration stars and a color term was fitted.
+        COLOR_BEYOND where the color is outside the colors of the calibration stars and a color term was
+        fitted.
     """
     from astropy import units as u
 
