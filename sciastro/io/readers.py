@@ -12,7 +12,7 @@ __all__ = ["reader_errors", "reason_of"]
 def reader_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions by which astropy tells that it cannot read a table.
 
-    Its own (inconsistent tables, VOTable) derive from ValueError, OSError or SyntaxError, but those of unknown
+    Its own (inconsistent tables, VOTable) derive from ValueError, OSError, SyntaxError; not those of unknown
     formats and of broken ECSV headers; beside them are those of the parsers that it uses, and what broken
     files make of their data: missing keys, indexes, attributes and types.
     """

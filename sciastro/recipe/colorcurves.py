@@ -25,6 +25,7 @@ LINES = {
 
 SETS = ("dichroic", "bayer", "bessell", "sdss", "ps1", "gaia")
 TOTAL = ("bayer", "bessell", "sdss", "ps1", "gaia", "tycho")  # these have the detector in them
+_SENSOR = "color.sensor"  # where errors about it are
 _GENERIC = {
     "R": "dichroic_R", "G": "dichroic_G", "B": "dichroic_B", "L": "luminance", "U": "bessell_U",
     "V": "bessell_V", "Bj": "bessell_B", "Rc": "bessell_R", "Ic": "bessell_I", "I": "bessell_I",
@@ -60,13 +61,15 @@ class CameraCurves:
     reason: str = ""
 
 
-def curve_of(text: str, *, band: str = "") -> Bandpass:
+def curve_of(text: str, *, band: str = "", where: str = "color.filters") -> Bandpass:
     """Return a passband by what a user writes: a shipped name, a set, CENTER/WIDTH [nm], FILE or FILE#COLUMN.
 
     Parameters
     ----------
     band
         Picks one curve of a set (``dichroic``) or of a file with several columns.
+    where
+        Option that it is from, for errors.
 
     Raises
     ------
@@ -83,10 +86,9 @@ def curve_of(text: str, *, band: str = "") -> Bandpass:
         return load(key)
     path, column = split_name(key)
     if not path.is_file():
-        raise OptionError(
-            f"is {key!r}, which is no file and no name of a curve.", where="color.filters or color.sensor",
-            remedy=f"Known: {', '.join((*SETS, *names()))}; or CENTER/WIDTH in nm; or FILE, FILE#COLUMN.",
-        )  # fmt: skip
+        known = f"Known: {', '.join((*SETS, *names()))}; or CENTER/WIDTH in nm; or FILE, FILE#COLUMN."
+        number = f"Write its width, too: {key}/5 for 5 nm." if _is_number(key) else known
+        raise OptionError(f"is {key!r}, which is no file and no name of a curve.", where=where, remedy=number)
     curves = read_curves(key)
     if not column and len(curves.columns) > 1 and band:
         column = _column_of(band, tuple(curves.columns), path)
@@ -195,19 +197,21 @@ def _band(
 ) -> tuple[Bandpass | None, bool]:
     """Return a band's curve and whether it is a generic one."""
     if cfa and not text:
-        return curve_of(sensor or "bayer", band=band), not sensor
+        return curve_of(sensor or "bayer", band=band, where=_SENSOR), not sensor
     if text:
         curve = curve_of(text, band=band)
         whole = text.lower().startswith(TOTAL) or (cfa and not sensor)
-        return (curve if whole else curve * curve_of(sensor or "cmos")), False
+        return (curve if whole else curve * curve_of(sensor or "cmos", where=_SENSOR)), False
     if band in LINES:
-        return box(LINES[band], options.narrow_width, name=band) * curve_of(sensor or "cmos"), False
+        return box(LINES[band], options.narrow_width, name=band) * curve_of(
+            sensor or "cmos", where=_SENSOR
+        ), False
     if band not in _GENERIC:
         return None, False
     curve = load(_GENERIC[band])
     if _GENERIC[band].startswith(TOTAL):
         return curve, True
-    return curve * curve_of(sensor or "cmos"), True
+    return curve * curve_of(sensor or "cmos", where=_SENSOR), True
 
 
 def check_color(options: ColorOptions) -> None:
@@ -230,7 +234,7 @@ def check_color(options: ColorOptions) -> None:
         if path.is_file() and not column:
             read_curves(options.sensor)
         else:
-            curve_of(options.sensor)
+            curve_of(options.sensor, where=_SENSOR)
     if options.spectra and not Path(options.spectra).expanduser().is_file():
         raise FileError("does not exist.", where=options.spectra, remedy="Check the path in color.spectra.")
 
