@@ -17,7 +17,7 @@ from sciastro.errors import MatchError
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["CONTRAST", "Guess", "Pointing", "by_pattern", "by_shift", "spiral"]
+__all__ = ["CONTRAST", "Guess", "Pointing", "as_wcs", "by_pattern", "by_shift", "spiral"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class Guess:
     log_false_alarm
         Bound on log10 of the probability that chance suggested it.
     method
-        "header" or "pattern".
+        "header", "pattern", or "few" (`fewstars`).
     """
 
     wcs: "WCS"
@@ -211,7 +211,7 @@ def by_pattern(
         )
         sign = 1.0 if pointing.parity != -1 else -1.0
         yield Guess(
-            _as_wcs(match.map, shape, (ra, dec), pointing.scale, sign), match.log_false_alarm, "pattern"
+            as_wcs(match.map, shape, (ra, dec), pointing.scale, sign), match.log_false_alarm, "pattern"
         )
     attempts.append(_in_vain(centers, depths, best, false_alarm))
 
@@ -229,7 +229,7 @@ def _in_vain(centers: list[tuple[float, float]], depths: list[int], best: float,
     return f"star patterns compared at {where} ({stars} catalog stars each): {chances}"
 
 
-def _as_wcs(
+def as_wcs(
     coefficients: Floats, shape: tuple[int, int], center: tuple[float, float], scale: float, sign: float
 ) -> "WCS":
     """Return the TAN WCS of a similarity from image pixels to the plane (x to the west for sign +1)."""

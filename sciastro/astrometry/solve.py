@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.astrometry.fewstars import BRIGHTEST, FEWEST, by_all_pairs
 from sciastro.astrometry.match import chance, mutual_pairs
 from sciastro.astrometry.plane import project
 from sciastro.astrometry.refine import fit_wcs
@@ -37,6 +38,7 @@ ERROR_FLOOR = 0.01  # pixel: what the fit allows every star, so that no bright o
 CROWDED = 0.03  # chance of a coincidence above which fainter stars are left out
 ENOUGH_ISOLATED = 25
 STEPS, PLAIN = 7, 2  # of a refinement, at most; the first ones by TAN alone
+SAME = 4.0  # pixel: of the middle of the frame, after a refinement of few stars
 SPELLED_OUT = 4  # attempts that an error message names
 
 
@@ -116,25 +118,42 @@ def solve_field(
     attempts: list[str] = []
     pointing = _pointing(hint, shape)
     for guess in _guesses(image, hint, pointing, stars_at, epoch, options, attempts):
+        few = guess.method == "few"
+        how = _for_few(options) if few else options
+        seen = image_stars(stars, shape, how) if few else image
         try:
-            refined = _refine(image, guess, stars_at, epoch, options)
+            refined = _refine(seen, guess, stars_at, epoch, how)
         except SolveError as error:
             attempts.append(f"guess by {guess.method}: {error}")
             continue
         if refined is None:
             attempts.append(f"guess by {guess.method}: too few stars remain after refinement")
             continue
+        if few and _confirms(refined, guess, shape):
+            refined = replace(refined, log_p=guess.log_false_alarm)
         problem = _doubt(refined, pointing, options)
         if problem:
             attempts.append(f"guess by {guess.method}: {problem}")
             continue
-        return finished(image, refined, guess.method, epoch, attempts)
+        return finished(seen, refined, "pattern" if few else guess.method, epoch, attempts)
     more = f"; and {len(attempts) - SPELLED_OUT} more" if len(attempts) > SPELLED_OUT else ""
     tried = "; ".join(attempts[:SPELLED_OUT]) + more
     raise SolveError(
         f"the field is not solved: {len(image.points)} image stars, {tried or 'nothing could be tried'}.",
         remedy="Check the center (--ra, --dec) and the pixel scale (--scale), or pass a deeper --catalog.",
     )
+
+
+def _for_few(options: SolveOptions) -> SolveOptions:
+    """Return the options for a field of few stars: the brightest ones, and no distortion."""
+    return replace(options, min_stars=min(options.min_stars, FEWEST), max_stars=BRIGHTEST, max_order=1)
+
+
+def _confirms(refined: Refined, guess: Guess, shape: tuple[int, int]) -> bool:
+    """Return whether a refined solution is the place of the guess, by as few stars at least."""
+    x, y = refined.wcs.all_world2pix(*center(guess.wcs, shape), 0)
+    off = np.hypot(x - (shape[1] - 1) / 2, y - (shape[0] - 1) / 2)
+    return bool(refined.fit.keep.sum() >= FEWEST and off < SAME)
 
 
 def image_stars(stars: StarArray, shape: tuple[int, int], options: SolveOptions = DEFAULTS) -> ImageStars:
@@ -195,6 +214,9 @@ def _guesses(
         image.points, image.shape, pointing, stars_at, tolerance=options.tolerance,
         false_alarm=options.false_alarm, attempts=attempts,
     )  # fmt: skip
+    yield from by_all_pairs(
+        image.points, image.shape, pointing, stars_at, false_alarm=options.false_alarm, attempts=attempts
+    )
 
 
 def _given(hint: Hint, pointing: Pointing | None, shape: tuple[int, int]) -> "list[WCS]":

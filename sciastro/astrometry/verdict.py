@@ -26,7 +26,9 @@ AROUND = 4  # neighbors that tell how dense the image stars are at a place
 NARROW = 0.02  # of the diagonal: spread of pairs that lie on a line, as along a trail or a bad column
 
 
-def log_chance(there: Floats, seen: Floats, shape: tuple[int, int], order: int = 1) -> float:
+def log_chance(
+    there: Floats, seen: Floats, shape: tuple[int, int], order: int = 1, *, least: int = FREE
+) -> float:
     """Return an upper bound on log10 of the probability that one candidate ends as well as this by chance.
 
     Parameters
@@ -39,8 +41,10 @@ def log_chance(there: Floats, seen: Floats, shape: tuple[int, int], order: int =
         Rows and columns.
     order
         Of the fitted polynomial, whose coefficients are as many coincidences for nothing.
+    least
+        Coincidences that the candidate itself brings about.
     """
-    free = max(FREE, (order + 1) * (order + 2) // 2)
+    free = max(least, (order + 1) * (order + 2) // 2)
     most = max(len(there), len(seen))
     depths = sorted({min(depth, most) for depth in DEPTHS})
     best = 0.0
