@@ -9,7 +9,7 @@ from sciastro.photometry.psfcrowd import CONFUSION, confusion, odd_shapes
 def test_the_constant_is_the_integral_by_chance():
     # Companions thrown at random: what those of which less than 5 sigma stands out add to the variance.
     rng = np.random.default_rng(1)
-    n, half = 4_000_000, 2.5
+    n, half = 1_000_000, 2.5
     x, y = rng.uniform(-half, half, (2, n))
     light = np.exp(rng.uniform(np.log(1e-2), np.log(1e4), n))  # sigma
     d2 = x**2 + y**2
@@ -18,7 +18,7 @@ def test_the_constant_is_the_integral_by_chance():
     missed = (light * standing < 5) & (d2 > 0.05**2) & (d2 < half**2)
     part = np.where(missed, (light * np.minimum(weight, 1 - weight)) ** 2, 0.0)
     folds, area = np.log(1e6), (2 * half) ** 2  # one star in each would be one per square width and e-fold
-    assert part.mean() * folds * area == pytest.approx(CONFUSION, rel=0.03)
+    assert part.mean() * folds * area == pytest.approx(CONFUSION, rel=0.05)
 
 
 def test_confusion_follows_the_density_and_the_counts():
