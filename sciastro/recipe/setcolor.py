@@ -35,6 +35,8 @@ __all__ = [
     "write_color",
 ]
 
+_NO_SENSOR = 0.85  # gains of red and blue that are both below are those of no color sensor
+
 TRIOS = (
     ("R", "G", "B"), ("r", "g", "B"), ("R", "V", "B"), ("Rc", "V", "Bj"), ("I", "V", "B"), ("i", "r", "g"),
     ("SII", "Ha", "OIII"), ("Ha", "OIII"), ("r", "g"), ("i", "r"), ("R", "V"), ("V", "B"), ("R", "B"),
@@ -53,6 +55,8 @@ class SetColor:
         None where there are too few stars; `reason` says why.
     sky
         Band -> level of the sky [electron / s / pixel], for the background of the picture.
+    cfa
+        Whether the bands are the colors of one sensor.
     """
 
     bands: tuple[str, ...]
@@ -62,6 +66,26 @@ class SetColor:
     site: Site
     sky: Mapping[str, float]
     reason: str = ""
+    cfa: bool = False
+
+    @property
+    def doubt(self) -> str:
+        """Why the colors cannot be those of the sensor; empty where they can.
+
+        Every color sensor catches most light in green: where red and blue are both brighter, greens were
+        taken for red and blue.
+        """
+        found = self.calibration
+        if not self.cfa or found is None or len(found.gains) != 3:
+            return ""
+        red, _, blue = found.gains
+        if max(red, blue) > _NO_SENSOR:
+            return ""
+        return (
+            f"red and blue are brighter than green (gains {red:.2f} and {blue:.2f}), as no color sensor has "
+            "them: the Bayer pattern is another than the header says, as after a crop or a flip; correct it "
+            "in the files (BAYERPAT)"
+        )
 
     @property
     def calibration(self) -> ColorCalibration | None:
@@ -125,7 +149,9 @@ def set_color(
     )
     if fit is None and curves.reason:
         reason = f"{reason}; {curves.reason}"
-    return SetColor(bands=bands, fit=fit, stars=stars, curves=curves, site=site, sky=sky, reason=reason)
+    return SetColor(
+        bands=bands, fit=fit, stars=stars, curves=curves, site=site, sky=sky, reason=reason, cfa=cfa
+    )
 
 
 def _measured_spectra(catalog: "QTable", options: ColorOptions) -> npt.NDArray[np.float64] | None:
@@ -151,6 +177,7 @@ def color_record(found: SetColor, options: ColorOptions) -> dict[str, Any]:
         return dict(clean(row))
     row |= {name: value for name, value in calibration.as_dict().items() if name != "bands"}
     row["applied"] = "to pictures only; products hold electron / s" if found.shown(options) else "nowhere"
+    row["doubt"] = found.doubt or None
     row["sky"] = _sky(found, calibration)
     row["trends"] = color_trends(found.stars) if found.stars is not None else {}
     return dict(clean(row))
