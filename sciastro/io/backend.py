@@ -26,7 +26,8 @@ from sciastro.io import accessor as _accessor  # noqa: F401  (registers ``ds.sky
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
 from sciastro.io.probe import Probe
-from sciastro.io.products import NOISE_NAME, assemble, is_product, quality_in_our_bits, variance_type
+from sciastro.io.product_cards import NOISE_NAME
+from sciastro.io.product_reading import assemble, is_product, quality_in_our_bits, variance_type
 from sciastro.io.reader import is_image, open_rows, probe, read_pixels
 
 __all__ = ["SciastroBackend"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from astropy.io import fits
 
-from sciastro.io.products import FLUX
+from sciastro.io.product_cards import FLUX
 from sciastro.io.scaledcopies import Cards, write_scaled
 
 __all__ = ["PixelScale", "write_flux_product"]

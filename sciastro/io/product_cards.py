@@ -17,6 +17,9 @@ from sciastro.core.history import package_version
 from sciastro.core.quality import QUALITY_MEANINGS, Quality
 
 __all__ = [
+    "FLUX",
+    "KINDS",
+    "NOISE_NAME",
     "ProductFacts",
     "ascii_text",
     "fact_cards",
@@ -25,6 +28,10 @@ __all__ = [
     "quality_from_header",
     "site_cards",
 ]
+
+NOISE_NAME = "NOISEACF"  # extension with the correlation of the noise
+FLUX = "FLUX"  # kind of an image product in a physical unit
+KINDS = {"image": "IMAGE", "master": "MASTER", "frame": "FRAME"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

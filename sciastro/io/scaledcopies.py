@@ -10,7 +10,8 @@ from astropy.io import fits
 from sciastro.errors import FileError
 from sciastro.io.paths import atomic_path
 from sciastro.io.product_cards import put
-from sciastro.io.products import is_product, write_hdus
+from sciastro.io.product_reading import is_product
+from sciastro.io.products import write_hdus
 
 __all__ = ["Cards", "write_scaled"]
 

@@ -24,7 +24,7 @@ from sciastro.core.vocabulary import labeled, require
 from sciastro.errors import DatasetError
 from sciastro.integrate.normalize import transparency
 from sciastro.io.probe import Probe
-from sciastro.io.products import read_product
+from sciastro.io.product_reading import read_product
 from sciastro.io.reader import probe
 from sciastro.measure.skymaps import sky_mapper
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane

@@ -17,7 +17,7 @@ from sciastro.core.quality import Quality
 from sciastro.core.wcs import text_to_wcs
 from sciastro.integrate.grid import Tile
 from sciastro.integrate.resample import resample, resampler
-from sciastro.io.products import read_product
+from sciastro.io.product_reading import read_product
 from sciastro.measure.background import background
 from sciastro.recipe.nightframes import NightFrame
 

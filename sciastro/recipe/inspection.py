@@ -12,7 +12,7 @@ from sciastro.core.history import history
 from sciastro.errors import FileError, OptionError
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
-from sciastro.io.products import is_product
+from sciastro.io.product_reading import is_product
 from sciastro.io.reader import is_image, probe
 from sciastro.io.reference import catalog_info
 from sciastro.io.store import groups, open_group

@@ -17,7 +17,8 @@ from sciastro.core.lift import beside, run_tasks
 from sciastro.core.quality import Quality
 from sciastro.errors import MatchError, OutputError, SciastroError
 from sciastro.io.product_cards import ProductFacts
-from sciastro.io.products import is_product, write_master
+from sciastro.io.product_reading import is_product
+from sciastro.io.products import write_master
 from sciastro.recipe.context import Context, Silent
 from sciastro.recipe.journal import Journal
 from sciastro.recipe.masterbank import LentMaster, MasterBank, Plane, lean, unit_of

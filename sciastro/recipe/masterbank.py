@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sciastro.calibrate.defects import DefectOptions, defects_from_dark, defects_from_flat, merge_defects
 from sciastro.io.framefacts import FrameFacts
-from sciastro.io.products import read_product
+from sciastro.io.product_reading import read_product
 from sciastro.recipe.masterplan import FRAMES_OF, LightMatch
 from sciastro.recipe.reasons import SPARE
 from sciastro.recipe.warming import load_datasets
@@ -136,7 +136,7 @@ class MasterBank:
             self.finish = self.close = None
 
     def read(self, path: Path) -> "xr.Dataset":
-        """Return a file of ours, once what reads it is loaded; see `io.products.read_product`."""
+        """Return a file of ours, once what reads it is loaded; see `io.product_reading.read_product`."""
         if self.ready is not None:
             self.ready()
         load_datasets()

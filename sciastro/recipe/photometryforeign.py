@@ -18,7 +18,7 @@ from sciastro.core.wcs import celestial_from_header
 from sciastro.errors import DatasetError, FileError, OptionError
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
-from sciastro.io.products import quality_in_our_bits
+from sciastro.io.product_reading import quality_in_our_bits
 from sciastro.io.reader import probe, read_pixels
 from sciastro.recipe.photometrytarget import (
     Bits,

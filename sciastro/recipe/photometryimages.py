@@ -17,7 +17,8 @@ from sciastro.core.quality import Quality
 from sciastro.core.wcs import text_to_wcs
 from sciastro.errors import DatasetError, FileError
 from sciastro.io.headers import facts_from_header
-from sciastro.io.products import FLUX, is_product, read_product
+from sciastro.io.product_cards import FLUX
+from sciastro.io.product_reading import is_product, read_product
 
 if TYPE_CHECKING:
     import xarray as xr

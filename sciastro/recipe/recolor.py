@@ -20,7 +20,7 @@ from sciastro.core.wcs import center, footprint_radius, text_to_wcs
 from sciastro.errors import FileError, SciastroError
 from sciastro.io.coloredproducts import colored_name, write_colored
 from sciastro.io.paths import atomic_path, ensure_writable
-from sciastro.io.products import read_product
+from sciastro.io.product_reading import read_product
 from sciastro.io.tables import read_sources
 from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.recipe.catalogs import cone

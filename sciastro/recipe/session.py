@@ -18,7 +18,7 @@ from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
 from sciastro.io.nights import night_of
 from sciastro.io.probe import Probe
-from sciastro.io.products import is_product
+from sciastro.io.product_reading import is_product
 from sciastro.io.raw import SUFFIXES as RAW_SUFFIXES
 from sciastro.io.reader import LATER, is_image, probe
 from sciastro.recipe.clocks import site_from_text

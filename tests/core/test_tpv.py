@@ -12,7 +12,8 @@ from sciastro.core.tpv import RESIDUAL, header_as, sip_to_tpv
 from sciastro.core.wcs import celestial_from_header, moved, resampled, tan_wcs, text_to_wcs, wcs_to_text
 from sciastro.errors import HeaderError
 from sciastro.io.product_cards import ProductFacts
-from sciastro.io.products import read_product, write_image_product
+from sciastro.io.product_reading import read_product
+from sciastro.io.products import write_image_product
 from sciastro.simulate.optics import centered, frame_wcs
 
 SHAPE = (1200, 1600)

@@ -13,7 +13,7 @@ from sciastro.integrate.run import empty_stack, stack_windows
 from sciastro.integrate.stack import stack
 from sciastro.io.contexts import write_context
 from sciastro.io.product_cards import ProductFacts
-from sciastro.io.products import is_product
+from sciastro.io.product_reading import is_product
 
 
 def test_bits_by_hand():

@@ -10,7 +10,7 @@ from sciastro.core.quality import Quality
 from sciastro.core.wcs import tan_wcs, wcs_to_text
 from sciastro.errors import DatasetError, UsageError
 from sciastro.io import accessor  # noqa: F401
-from sciastro.io.products import read_product
+from sciastro.io.product_reading import read_product
 
 
 @pytest.fixture

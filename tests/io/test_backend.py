@@ -14,7 +14,8 @@ from sciastro.core.wcs import tan_wcs, wcs_to_header
 from sciastro.errors import FileError
 from sciastro.io import backend
 from sciastro.io.backend import SciastroBackend
-from sciastro.io.products import ProductFacts, read_product, write_frame, write_image_product
+from sciastro.io.product_reading import read_product
+from sciastro.io.products import ProductFacts, write_frame, write_image_product
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 

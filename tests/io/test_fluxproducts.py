@@ -12,7 +12,8 @@ import sciastro
 from sciastro.core.wcs import tan_wcs
 from sciastro.errors import FileError
 from sciastro.io.fluxproducts import PixelScale, write_flux_product
-from sciastro.io.products import ProductFacts, read_product, write_image_product, write_master
+from sciastro.io.product_reading import read_product
+from sciastro.io.products import ProductFacts, write_image_product, write_master
 from sciastro.recipe.photometry import aperture_photometry
 from sciastro.recipe.physical import flux_copy, to_physical
 

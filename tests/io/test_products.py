@@ -13,13 +13,8 @@ from sciastro.core.quality import Quality
 from sciastro.core.vocabulary import require
 from sciastro.core.wcs import tan_wcs, text_to_wcs, wcs_to_text
 from sciastro.errors import FileError, OutputError
-from sciastro.io.products import (
-    ProductFacts,
-    read_product,
-    write_frame,
-    write_image_product,
-    write_master,
-)
+from sciastro.io.product_reading import read_product
+from sciastro.io.products import ProductFacts, write_frame, write_image_product, write_master
 
 SHAPE = (40, 50)
 

@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 from small_nights import PLAN
 
-from sciastro.io.products import read_product
+from sciastro.io.product_reading import read_product
 from sciastro.recipe.plan import load_recipe
 from sciastro.recipe.run import RunRequest, reduce_session
 from sciastro.recipe.simulated import night_plan, write_night

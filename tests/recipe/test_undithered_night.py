@@ -4,7 +4,7 @@ import pytest
 from astropy.table import Table
 from small_nights import PLAN
 
-from sciastro.io.products import read_product
+from sciastro.io.product_reading import read_product
 from sciastro.photometry.depth import DepthOptions, depth
 from sciastro.recipe.plan import load_recipe
 from sciastro.recipe.run import RunRequest, reduce_session
