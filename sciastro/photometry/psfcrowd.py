@@ -18,7 +18,7 @@ MISSED = 5.0  # sigma: companions of which less than that stands out are not fou
 COUNTED = (5.0, 20.0)  # over the error of a flux: stars that tell how many companions matter
 AROUND = 10.0  # fwhm: of the circle that tells where in the field stars are dense
 DENSER = 25.0  # most that a place may differ from the field: the core of a cluster
-ODD = 2.5  # sigma of width or of chi2
+ODD, BOTH = 2.5, 2.4  # sigma of width or of chi2, and of both together
 BRIGHT, FAINT = 50.0, 20.0  # S/N above which errors of the PSF show, and below which nothing is told
 SIZE_FLOOR = 0.01  # of the width: stars differ by as much
 
@@ -83,7 +83,7 @@ def _overlap(x: Floats, y: Floats, reach: float, shape: tuple[int, int]) -> Floa
 
 
 def odd_shapes(snr: Floats, columns: dict[str, Floats], sound: Flags) -> Flags:
-    """Return which stars are wider than the others, or fit worse, beyond what noise does.
+    """Return which stars are wider than the others, or fit worse, or both, beyond what noise does.
 
     Both are judged against the image's own stars: their median, and what of their scatter the noise does not
     explain (an imperfect PSF shows in bright stars).
@@ -109,13 +109,22 @@ def odd_shapes(snr: Floats, columns: dict[str, Floats], sound: Flags) -> Flags:
             standard = some
         if not standard.any():
             continue
-        for value, err, floor in ((width, width_err, SIZE_FLOOR), (excess, noise, 0.0)):
-            trend = _trend(snr, value, standard)
-            more = _excess(value - trend, err, standard, floor)
-            odd |= some & (value - trend > ODD * np.hypot(err, more))
-        narrow = _excess(width - _trend(snr, width, standard), width_err, standard, SIZE_FLOOR)
-        odd |= some & (width - _trend(snr, width, standard) < -2 * ODD * np.hypot(width_err, narrow))
+        wide, poor = (
+            _deviation(snr, value, err, standard, floor)
+            for value, err, floor in ((width, width_err, SIZE_FLOOR), (excess, noise, 0.0))
+        )
+        with np.errstate(invalid="ignore"):
+            odd |= some & (
+                (wide > ODD) | (poor > ODD) | (wide + poor > np.sqrt(2) * BOTH) | (wide < -2 * ODD)
+            )
     return odd & told
+
+
+def _deviation(snr: Floats, value: Floats, err: Floats, standard: Flags, floor: float) -> Floats:
+    """Return how many sigma each value is off the standard stars of its S/N."""
+    off = value - _trend(snr, value, standard)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(off / np.hypot(err, _excess(off, err, standard, floor)))
 
 
 def _trend(snr: Floats, value: Floats, standard: Flags) -> Floats:

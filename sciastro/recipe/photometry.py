@@ -46,7 +46,14 @@ if TYPE_CHECKING:
 
     from sciastro.recipe.photometrypsf import PsfWork
 
-__all__ = ["Measured", "PhotometryOptions", "aperture_photometry", "epoch_of", "measure_target"]
+__all__ = [
+    "Measured",
+    "PhotometryOptions",
+    "aperture_photometry",
+    "epoch_of",
+    "measure_target",
+    "targets_of",
+]
 
 ZEROPOINTS = ("auto", "header", "catalog", "none")
 SYSTEM = 20_000  # catalog stars that may calibrate
@@ -391,20 +398,27 @@ def aperture_photometry(
     SciastroError
         If the image or the positions cannot be used; the message says how to mend it.
     """
-    import xarray as xr
-
     given = given or Given()
-    given = replace(given, band=band or given.band)
     options = options or DEFAULTS
     if radius is not None:
         text = ",".join(f"{value!r}{kind}" for value, kind in radii_from(radius))
         options = replace(options, radius=text)
     places = gather(positions)
-    if isinstance(image, xr.Dataset):
-        targets = list(from_dataset(image, given))
-    elif isinstance(image, str | Path):
-        targets = list(read_targets(Path(image), given))
-    else:
-        targets = [from_arrays(image, variance, quality, wcs=wcs, unit=unit, given=given)]
+    targets = targets_of(
+        image, variance, quality, wcs=wcs, unit=unit, given=replace(given, band=band or given.band)
+    )
     tables = [measure_target(one, places, options=options).table for one in targets]
     return tables[0] if len(tables) == 1 else tables
+
+
+def targets_of(
+    image: "xr.Dataset | str | Path | Any", variance: Any, quality: Any, *, wcs: Any, unit: str, given: Given
+) -> list[Target]:
+    """Return the images of a file, a dataset or plain arrays, as `aperture_photometry` takes them."""
+    import xarray as xr
+
+    if isinstance(image, xr.Dataset):
+        return list(from_dataset(image, given))
+    if isinstance(image, str | Path):
+        return list(read_targets(Path(image), given))
+    return [from_arrays(image, variance, quality, wcs=wcs, unit=unit, given=given)]

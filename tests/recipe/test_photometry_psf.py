@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from small_nights import assert_nothing_half_written, command, reduce
 
 import sciastro
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.psfphotometry import PsfOptions as PsfFitOptions
+from sciastro.recipe.photometry import PhotometryOptions
+from sciastro.recipe.photometrypsf import PsfRequest
+from sciastro.recipe.psfcalls import measure_by_psf
 from sciastro.simulate.psf import Psf, PsfOptions, draw_stars
 
 SHAPE = (180, 190)
@@ -92,6 +95,11 @@ def test_psf_at_given_positions(picture, tmp_path):
     assert flags[7] & int(SourceFlag.OFF_IMAGE)
     assert flags[8] & int(SourceFlag.BAD_POSITION)
     assert np.isnan(table["flux"].value[7:]).all()
+    by_call = measure_by_psf(
+        path, Table({"x": x[:2], "y": y[:2]}), options=PhotometryOptions(zeropoint="none"),
+        psf=PsfRequest(model=str(tmp_path / "field_psf.fits"), searches=0),
+    )  # fmt: skip
+    np.testing.assert_allclose(by_call["flux"].value, table["flux"].value[:2], rtol=0.02)
     with fits.open(tmp_path / "field_residual.fits") as hdus:  # the other stars are taken off, too
         assert hdus["SCI"].data.std() < 1.5 * np.median(np.sqrt(hdus["SKY"].data + 16))
 
