@@ -18,7 +18,7 @@ MISSED = 5.0  # sigma: companions of which less than that stands out are not fou
 COUNTED = (5.0, 20.0)  # over the error of a flux: stars that tell how many companions matter
 AROUND = 10.0  # fwhm: of the circle that tells where in the field stars are dense
 DENSER = 25.0  # most that a place may differ from the field: the core of a cluster
-ODD, BOTH = 2.5, 2.4  # sigma of width or of chi2, and of both together
+ODD, BOTH = 2.5, 2.2  # sigma of width or of chi2, and of both together
 BRIGHT, FAINT = 50.0, 20.0  # S/N above which errors of the PSF show, and below which nothing is told
 SIZE_FLOOR = 0.01  # of the width: stars differ by as much
 
