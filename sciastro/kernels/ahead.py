@@ -38,6 +38,7 @@ LONGEST = 180.0  # seconds that a run waits for a helper before it compiles a ke
 PAUSE = 0.01  # seconds between two looks at a lock
 NAMES = tuple(dict.fromkeys(job.name for job in PLANNED))  # a kernel's place is its byte of the lock file
 STARTER = len(NAMES)  # the byte of the run that has helpers
+TRIAL = STARTER + 1  # the byte that shows whether there are locks
 
 
 def lock_file() -> Path | None:
@@ -45,31 +46,43 @@ def lock_file() -> Path | None:
     kernel = PLANNED[0].kernel
     if fcntl is None or not isinstance(kernel, CPUDispatcher) or not kernel.stats.cache_path:
         return None  # Windows, or NUMBA_DISABLE_JIT
-    return Path(kernel.stats.cache_path) / "compiling.lock"
+    path = Path(kernel.stats.cache_path) / "compiling.lock"
+    try:
+        Locks(path).close()
+    except OSError:  # a full or foreign folder, or a file system without locks
+        return None
+    return path
 
 
 class Locks:
-    """One byte of a file per kernel, which one process at a time may hold."""
+    """One byte of a file per kernel, which one process at a time may hold.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written, or the file system knows no locks.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            if self.take(TRIAL):
+                self.leave(TRIAL)
+        except OSError:
+            self.close()
+            raise
 
     def take(self, place: int) -> bool:
-        """Hold `place`, unless another process does; True also where the file system knows no locks."""
+        """Hold `place`, unless another process does."""
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, by system
             return False
-        except PermissionError:  # the same on other systems
-            return False
-        except OSError:
-            return True
         return True
 
     def leave(self, place: int) -> None:
         """Let go of `place`."""
-        with contextlib.suppress(OSError):
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
 
     @contextlib.contextmanager
     def waited(self, place: int) -> Iterator[None]:

@@ -86,18 +86,30 @@ def compiling_ahead(first: str, last: str, *, workers: int, memory: int) -> Iter
     memory
         Bytes that the run may use; helpers take up to a fourth of them beside it.
     """
-    path = ahead.lock_file()
     number = _number(workers, memory)
-    if path is None or number == 0 or not _BUSY.acquire(blocking=False):
+    if number == 0 or not _BUSY.acquire(blocking=False):
         yield
         return
-    helpers = _Helpers(path, first, last, number)
-    theirs: list[str] = []
     try:
-        with ahead.sharing(path, helpers.start) as compiled:
+        path = ahead.lock_file()
+        if path is None:
             yield
+        else:
+            with _helped(_Helpers(path, first, last, number)):
+                yield
     finally:
         _BUSY.release()
+
+
+@contextlib.contextmanager
+def _helped(helpers: _Helpers) -> Iterator[None]:
+    compiled: list[str] = []
+    theirs: list[str] = []
+    try:
+        with ahead.sharing(helpers.path, helpers.start) as compiled:
+            yield
+    finally:
         theirs = helpers.end()
-    if compiled:
-        log.info("compiled here: %s; by helpers: %s", " ".join(compiled), " ".join(theirs) or "nothing")
+        if compiled:
+            here, there = " ".join(compiled), " ".join(theirs) or "nothing"
+            log.info("compiled here: %s; by helpers: %s", here, there)

@@ -1,5 +1,6 @@
 """Kernels that helpers compile: the plan's words, the locks, and helpers that end."""
 
+import errno
 import subprocess
 import sys
 import time
@@ -73,6 +74,18 @@ def test_a_helper_that_hangs_holds_up_a_run_for_a_while_only(held, monkeypatch):
     with locks.waited(3):
         assert 0.1 <= time.monotonic() - begin < 5
     locks.close()
+
+
+def test_where_there_are_no_locks_nothing_is_shared(monkeypatch, tmp_path):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    assert ahead.lock_file() is not None
+    monkeypatch.setattr(ahead.fcntl, "lockf", no_locks)
+    assert ahead.lock_file() is None
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError):
+        ahead.Locks(tmp_path / "nowhere" / "locks")
 
 
 def test_a_helper_ends_with_its_input(tmp_path, monkeypatch):
