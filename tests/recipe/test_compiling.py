@@ -40,7 +40,7 @@ def test_the_plan_has_the_types_that_a_run_calls(good_night, tmp_path):
 
 @pytest.mark.parametrize(
     "workers, memory, number",
-    [(1, 2e9, 0), (2, 2e9, 2), (8, 2e9, 2), (8, 8e9, 3), (2, 1e9, 1), (2, 7e8, 0)],
+    [(1, 2e9, 0), (2, 2e9, 2), (8, 2e9, 2), (8, 8e9, 3), (2, 1e9, 1), (2, 8e8, 0)],
 )
 def test_few_workers_and_little_memory_have_few_helpers(workers, memory, number, monkeypatch):
     monkeypatch.setattr(compiling.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
