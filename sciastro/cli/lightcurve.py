@@ -48,8 +48,15 @@ def lightcurve(
     period: Annotated[float | None, typer.Option(help="Orbital period in days.")] = None,
     t0: Annotated[float | None, typer.Option(help="A mid-transit time, BJD (TDB).")] = None,
     limb_darkening: Annotated[
-        str, typer.Option(metavar="U1,U2", help="Quadratic limb darkening, center of its prior.")
-    ] = "0.40,0.25",
+        str,
+        typer.Option(
+            metavar="auto|U1,U2",
+            help="Quadratic limb darkening, center of its prior; auto: by filter and star.",
+        ),
+    ] = "auto",
+    temperature: Annotated[
+        float | None, typer.Option(help="Of the star in K, for its limb darkening; else by its color.")
+    ] = None,
     detrend: Annotated[
         str,
         typer.Option(
@@ -108,7 +115,7 @@ def lightcurve(
         request = _request(
             session, out, target, comp or [], filter_, site, radii,
             {"transit": transit, "period": period, "t0": t0, "limb_darkening": limb_darkening,
-             "detrend": detrend},
+             "detrend": detrend, "temperature": temperature},
             telescope=telescope, name=name, ra=ra, dec=dec, scale=scale, memory=memory, workers=workers,
             offline=offline, catalog=zeropoint_catalog, system=system,
         )  # fmt: skip

@@ -16,20 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
-from sciastro.errors import OptionError
 from sciastro.photometry.baselines import Baselines, Points, make_baselines
+from sciastro.photometry.limbdarkening import UNKNOWN, limb_from_text
 from sciastro.photometry.rednoise import RedNoise, red_noise
 from sciastro.photometry.sampler import Draws, sample
 from sciastro.photometry.transitsearch import Found, search_transit
 from sciastro.photometry.trends import Trends, subsets
 
-__all__ = ["TransitFit", "TransitOptions", "fit_transit", "limb_from_text", "pool"]
+__all__ = ["TransitFit", "TransitOptions", "fit_transit", "pool"]
 
 Floats = npt.NDArray[np.float64]
 
 NAMES = ("t0", "rp_rs", "duration", "b", "u1", "u2")
 FEWEST = 12  # points
 WALKERS = 4  # per parameter
+GIVEN = 0.10  # sigma of limb darkening that the user gives
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,8 +45,15 @@ class TransitOptions(Options):
     )
     t0: float | None = option(None, "A mid-transit time, BJD_TDB.", unit="d", low=0.0)
     duration: float | None = option(None, "Duration to begin with.", unit="h", low=0.05, high=100.0)
-    limb_darkening: str = option("0.40,0.25", "u1,u2 of the quadratic law: center of their prior.")
-    limb_error: float = option(0.10, "Sigma of the prior of u1 and u2; 0 fixes them.", low=0.0, high=1.0)
+    limb_darkening: str = option(
+        "auto", "u1,u2 of the quadratic law: center of their prior; auto: by filter and temperature."
+    )
+    limb_error: float | None = option(
+        None, "Sigma of the prior of u1 and u2; 0 fixes them; none: 0.1, or that of auto.", low=0.0, high=1.0
+    )
+    temperature: float | None = option(
+        None, "Of the star, for its limb darkening; none: by its color.", unit="K", low=1500.0, high=60_000.0
+    )
     detrend: str = option(
         "auto", "Causes of trends: auto (average over all sets), none, or names with commas."
     )
@@ -155,35 +163,16 @@ def fit_transit(
     return _result(scaled, trends, baselines, draws, best, found, (scale, reduced), noise, options)
 
 
-def limb_from_text(text: str) -> tuple[float, float]:
-    """Return u1 and u2.
-
-    Raises
-    ------
-    OptionError
-        If they are not two numbers of a law that a star can have.
-    """
-    try:
-        u1, u2 = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise OptionError(
-            f"is {text!r}.", where="--limb-darkening", remedy="Give u1,u2, such as 0.40,0.25."
-        ) from error
-    if not (u1 + u2 <= 1 and u1 >= 0 and u1 + 2 * u2 >= 0):
-        raise OptionError(
-            f"is {text!r}, and no star darkens so.", where="--limb-darkening",
-            remedy="u1 and u1 + 2 u2 are at least 0, u1 + u2 at most 1 (Kipping 2013).",
-        )  # fmt: skip
-    return u1, u2
-
-
 def _points(time: Floats, flux: Floats, err: Floats, exposure: Floats, options: TransitOptions) -> Points:
     zero = float(np.floor(np.mean(time)))
     # An exposure smears ingress where it takes more than a few minutes.
     steps = int(np.clip(np.ceil(np.median(exposure) * 1440 / 2), 1, 11))
+    limb = limb_from_text(options.limb_darkening) or UNKNOWN[:2]
+    sigma = UNKNOWN[2] if options.limb_darkening == "auto" else GIVEN
     return Points(
         time - zero, np.ascontiguousarray(flux), 1 / err**2, np.ascontiguousarray(exposure), steps,
-        options.period or 0.0, zero, limb_from_text(options.limb_darkening), options.limb_error,
+        options.period or 0.0, zero, limb,
+        sigma if options.limb_error is None else options.limb_error,
     )  # fmt: skip
 
 

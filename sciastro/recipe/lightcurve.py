@@ -16,13 +16,13 @@ from sciastro.astrometry.startimes import star_times
 from sciastro.astrometry.timing import bjd_tdb, meaning_of
 from sciastro.io.paths import ensure_writable
 from sciastro.photometry.lightcurve import RawLight, make_curves
+from sciastro.photometry.limbdarkening import limb_from_text
 from sciastro.photometry.series import tried_radii
-from sciastro.photometry.transit import limb_from_text
 from sciastro.photometry.trends import check_causes
 from sciastro.recipe.lightcurvearound import known_variables, offsets_of, scintillation_of, site_of
 from sciastro.recipe.lightcurvecatalog import catalog_level, check_system
 from sciastro.recipe.lightcurvedata import LightCurve, LightCurveRequest
-from sciastro.recipe.lightcurvefit import fitted, nights_of
+from sciastro.recipe.lightcurvefit import fitted, nights_of, with_limb_darkening
 from sciastro.recipe.lightcurveframes import FieldSeries, frames_of_band, measure_field
 from sciastro.recipe.lightcurvesession import check_session, reduced_run
 from sciastro.recipe.lightcurvetarget import Place, place_of
@@ -111,14 +111,15 @@ def curve_of(
     notes += level_notes
     judged = verdicts(series, curves, bjd, good, target.name)
     notes += notes_on_target(series, curves, judged.flags)
-    found = fitted(series, curves, (bjd, mass), judged, request.transit, tell)
+    how, limb = with_limb_darkening(request.transit, series.band, level)
+    found = fitted(series, curves, (bjd, mass), judged, how, tell)
     notes += found.transit.notes if found.transit is not None else []
     return LightCurve(
         request=request, target=target, series=series, curves=curves, time=time, bjd=bjd,
         star_bjd=star_times(time, bjd, series.ra, series.dec, site), level=level, airmass=mass,
         night=nights_of(bjd), flags=found.verdicts.flags, use=found.verdicts.use,
-        reason=found.verdicts.reason, trends=found.trends, transit=found.transit, noise=found.noise,
-        baseline=found.baseline, model=found.model, scatter=found.scatter,
+        reason=found.verdicts.reason, trends=found.trends, transit=found.transit, limb=limb,
+        noise=found.noise,        baseline=found.baseline, model=found.model, scatter=found.scatter,
         scatter_points=found.scatter_points, time_meaning=meaning_of(site),
         notes=list(dict.fromkeys(notes)),
     )  # fmt: skip

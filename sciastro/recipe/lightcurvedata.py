@@ -89,8 +89,8 @@ class LightCurve:
         What leads to magnitudes of a system; None where the catalog tells none.
     flags, use, reason
         (frame) of the target: bits, whether it counts, why not.
-    trends, transit, noise
-        Causes; fit or None; red noise of the residuals.
+    trends, transit, limb, noise
+        Causes; fit or None; where its prior of limb darkening is from; red noise of the residuals.
     baseline, model
         (frame) trend and transit alone (NaN where the frame does not count).
     scatter, scatter_points
@@ -112,6 +112,7 @@ class LightCurve:
     reason: list[str]
     trends: Trends
     transit: TransitFit | None
+    limb: str
     noise: RedNoise
     baseline: Floats
     model: Floats

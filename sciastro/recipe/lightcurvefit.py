@@ -1,5 +1,6 @@
 """Transit, trends and red noise of a light curve, and the points that lie far from the fit."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -8,13 +9,15 @@ import numpy.typing as npt
 
 from sciastro.core.quality import Quality
 from sciastro.photometry.lightcurve import Curves
+from sciastro.photometry.limbdarkening import limb_prior, temperature_from_color
 from sciastro.photometry.rednoise import RedNoise, red_noise
 from sciastro.photometry.transit import TransitFit, TransitOptions, fit_transit, pool
 from sciastro.photometry.trends import Trends, make_trends
+from sciastro.recipe.lightcurvecatalog import CatalogLevel
 from sciastro.recipe.lightcurveframes import FieldSeries
 from sciastro.recipe.lightcurveverdicts import OUTLIER, Verdicts, spikes
 
-__all__ = ["Fitted", "causes_of", "fitted", "nights_of"]
+__all__ = ["Fitted", "causes_of", "fitted", "nights_of", "with_limb_darkening"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -32,6 +35,22 @@ class Fitted:
     model: Floats
     scatter: float
     scatter_points: float
+
+
+def with_limb_darkening(
+    options: TransitOptions, band: str, level: CatalogLevel | None
+) -> tuple[TransitOptions, str]:
+    """Return the options with a prior of limb darkening, and where it is from."""
+    if options.limb_darkening != "auto":
+        return options, "given"
+    heat = options.temperature or math.nan
+    told = "given"
+    if options.temperature is None and level is not None and level.zeropoint.color_name == "B-V":
+        heat, told = temperature_from_color(float(level.color[0])), f"by B-V = {level.color[0]:.2f}"
+    prior = limb_prior(band, heat)
+    err = prior.err if options.limb_error is None else options.limb_error
+    source = f"{prior.source} (temperature {told})" if math.isfinite(heat) else prior.source
+    return replace(options, limb_darkening=prior.text, limb_error=err), source
 
 
 def fitted(

@@ -77,8 +77,9 @@ def detrending(fit: TransitFit | None) -> dict[str, Any]:
     }
 
 
-def transit_of(fit: TransitFit | None) -> dict[str, Any] | None:
+def transit_of(lc: LightCurve) -> dict[str, Any] | None:
     """Return what is told of a transit, None without one."""
+    fit = lc.transit
     if fit is None:
         return None
     out: dict[str, Any] = {}
@@ -90,7 +91,7 @@ def transit_of(fit: TransitFit | None) -> dict[str, Any] | None:
         "period": fit.period, "bic": number(fit.bic), "bic_without": number(fit.bic_flat),
         "chi2_reduced": number(fit.chi2_reduced), "error_scale": number(fit.scale),
         "error_scale_red": number(fit.noise.factor), "detrending": detrending(fit),
-        "model": "Mandel & Agol 2002, quadratic limb darkening, circular orbit",
+        "limb_darkening": lc.limb, "model": "Mandel & Agol 2002, quadratic limb darkening, circular orbit",
     }  # fmt: skip
     if fit.pooled:
         out["apertures"] = {
@@ -143,7 +144,7 @@ def summary_of(lc: LightCurve) -> dict[str, Any]:
         "typical_error": number(typical),
         "error_terms": {name: number(np.nanmedian(v[lc.use])) for name, v in lc.curves.terms.items()},
         "photon_factor": None if lc.curves.photons == 1.0 else number(lc.curves.photons),
-        "red_noise": red_noise_of(lc.noise), "transit": transit_of(lc.transit),
+        "red_noise": red_noise_of(lc.noise), "transit": transit_of(lc),
         "periods": [_period(one) for one in lc.periodograms()],
         "time": {**lc.time_meaning, "first": _first(lc), "last": _last(lc)},
         "left_out": left, "warnings": list(lc.notes),

@@ -10,6 +10,7 @@ from astropy.table import Table
 from scipy.integrate import quad
 
 from sciastro.kernels.transit import separation, transit_flux
+from sciastro.photometry.limbdarkening import limb_prior, temperature_from_color
 from sciastro.photometry.sampler import sample
 from sciastro.photometry.transit import TransitOptions, fit_transit, pool
 from sciastro.photometry.trends import make_trends
@@ -119,6 +120,23 @@ def test_errors_hold_the_choice_of_the_baseline():
     rms = {name: np.sqrt(np.mean(np.square(rows), axis=0)) for name, rows in pulls.items()}
     assert (rms["averaged"] < 1.35).all(), rms  # of 20, that of a standard normal is 0.84 to 1.16 by chance
     assert (rms["averaged"] < rms["best set"]).all(), rms
+
+
+def test_limb_darkening_is_that_of_models_for_filter_and_star():
+    # Claret & Bloemen 2011, Kepler, log g 4.5, solar: 0.4035, 0.2622 at 5750 K; 0.3239, 0.3029 at 6250 K.
+    for heat, u1, u2 in ((5750, 0.4035, 0.2622), (6250, 0.3239, 0.3029)):
+        prior = limb_prior("Clear", heat)
+        assert abs(prior.u1 - u1) < prior.err
+        assert abs(prior.u2 - u2) < prior.err
+        assert prior.u1 + prior.u2 == pytest.approx(u1 + u2, abs=0.03)
+        assert 0.05 < prior.err < 0.1
+    assert temperature_from_color(0.653) == pytest.approx(5772, abs=60)  # the Sun
+    assert limb_prior("B", 5000).u1 > limb_prior("V", 5000).u1 > limb_prior("I", 5000).u1
+    assert limb_prior("V", 4500).u1 > limb_prior("V", 6500).u1
+    unknown = limb_prior("V", float("nan"))
+    assert unknown.err > limb_prior("V", 5750).err and "the star's is unknown" in unknown.source
+    assert "for want of one for filter Ha" in limb_prior("Ha", 5750).source
+    assert limb_prior("V", 30_000).err == 0.15
 
 
 def test_a_strong_trend_is_not_taken_for_a_transit():

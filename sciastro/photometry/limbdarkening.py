@@ -1,0 +1,95 @@
+"""Where a transit's limb darkening is looked for: quadratic coefficients by filter and temperature.
+
+Cubics in temperature, fitted here to the least-squares coefficients of Claret & Bloemen 2011 (A&A 529, A75)
+for solar metallicity, log g 4.0 to 4.5, microturbulence 2 km / s, 4000 to 7500 K, ATLAS and PHOENIX models
+with the same weight. The error holds what the models differ among each other about the cubic, and `APART` for
+what stars differ from models; where the star's temperature is unknown, that of stars from F5 to K2, too.
+Temperatures follow from B-V by Ballesteros 2012 (EPL 97, 34008), eq. 14.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sciastro.errors import OptionError
+
+__all__ = ["LimbPrior", "limb_from_text", "limb_prior", "temperature_from_color"]
+
+APART = 0.05
+LOW, HIGH = 4000.0, 7500.0  # K
+TYPICAL, SPREAD = 5750.0, 600.0  # K: of stars whose transits are looked at (F5 to K2)
+UNKNOWN = (0.40, 0.25, 0.15)  # u1, u2, error: what F to K stars have between V and I
+
+# u1 and u2 in powers of (T - 5500 K) / 1000 K, and their scatter between models
+_TABLE: dict[str, tuple[tuple[float, ...], float, tuple[float, ...], float]] = {
+    "B": ((0.779, -0.281, -0.029, 0.044), 0.056, (0.045, 0.229, 0.015, -0.034), 0.047),
+    "V": ((0.564, -0.237, 0.031, 0.018), 0.071, (0.185, 0.148, -0.032, -0.008), 0.053),
+    "R": ((0.437, -0.186, 0.045, 0.003), 0.069, (0.238, 0.092, -0.041, 0.005), 0.055),
+    "I": ((0.341, -0.146, 0.009, 0.015), 0.038, (0.248, 0.062, -0.004, -0.010), 0.029),
+    "g": ((0.689, -0.257, -0.002, 0.033), 0.058, (0.104, 0.196, -0.006, -0.024), 0.050),
+    "r": ((0.469, -0.199, 0.046, 0.004), 0.071, (0.227, 0.106, -0.041, 0.004), 0.057),
+    "i": ((0.363, -0.155, 0.020, 0.010), 0.045, (0.247, 0.068, -0.015, -0.005), 0.033),
+    "Kepler": ((0.473, -0.188, 0.026, 0.011), 0.051, (0.214, 0.104, -0.025, -0.004), 0.041),
+}
+_LIKE = {"Rc": "R", "Ic": "I", "Bj": "B", "G": "V", "L": "Kepler", "Clear": "Kepler"}
+
+
+@dataclass(frozen=True, slots=True)
+class LimbPrior:
+    """Center and sigma of the priors of u1 and u2, and where they are from."""
+
+    u1: float
+    u2: float
+    err: float
+    source: str
+
+    @property
+    def text(self) -> str:
+        """u1,u2 as options have them."""
+        return f"{self.u1:.3f},{self.u2:.3f}"
+
+
+def temperature_from_color(color: float) -> float:
+    """Return the temperature [K] of a star of B-V `color` [mag], without reddening."""
+    return float(4600 * (1 / (0.92 * color + 1.7) + 1 / (0.92 * color + 0.62)))
+
+
+def limb_prior(band: str, temperature: float) -> LimbPrior:
+    """Return the prior for a filter and a temperature [K] (NaN unknown); a wide one where there is none."""
+    name = _LIKE.get(band, band)
+    outside = bool(np.isfinite(temperature)) and not LOW <= temperature <= HIGH
+    if name not in _TABLE or outside:
+        why = f"filter {band}" if name not in _TABLE else f"a star of {temperature:.0f} K"
+        return LimbPrior(*UNKNOWN, source=f"that of F to K stars between V and I, for want of one for {why}")
+    first, scatter1, second, scatter2 = _TABLE[name]
+    known = bool(np.isfinite(temperature))
+    x = ((temperature if known else TYPICAL) - 5500) / 1000
+    u1, u2 = (float(np.polynomial.polynomial.polyval(x, one)) for one in (first, second))
+    heat = 0.0 if known else SPREAD / 1000 * (abs(first[1]) + abs(second[1])) / 2
+    err = float(np.sqrt(max(scatter1, scatter2) ** 2 + APART**2 + heat**2))
+    who = f"at {temperature:.0f} K" if known else f"at {TYPICAL:.0f} +- {SPREAD:.0f} K, the star's is unknown"
+    return LimbPrior(u1, u2, round(err, 3), f"Claret & Bloemen 2011 {who}, filter {name} for {band}")
+
+
+def limb_from_text(text: str) -> tuple[float, float] | None:
+    """Return u1 and u2, None for "auto".
+
+    Raises
+    ------
+    OptionError
+        If they are not two numbers of a law that a star can have.
+    """
+    if text.strip() == "auto":
+        return None
+    try:
+        u1, u2 = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise OptionError(
+            f"is {text!r}.", where="--limb-darkening", remedy="Give u1,u2, such as 0.40,0.25; or auto."
+        ) from error
+    if not (u1 + u2 <= 1 and u1 >= 0 and u1 + 2 * u2 >= 0):
+        raise OptionError(
+            f"is {text!r}, and no star darkens so.", where="--limb-darkening",
+            remedy="u1 and u1 + 2 u2 are at least 0, u1 + u2 at most 1 (Kipping 2013).",
+        )  # fmt: skip
+    return u1, u2
