@@ -23,7 +23,7 @@ from sciastro.photometry.sampler import Draws, sample
 from sciastro.photometry.transitsearch import Found, search_transit
 from sciastro.photometry.trends import Trends, subsets
 
-__all__ = ["TransitFit", "TransitOptions", "fit_transit", "pool"]
+__all__ = ["GIVEN", "TransitFit", "TransitOptions", "fit_transit", "pool"]
 
 Floats = npt.NDArray[np.float64]
 

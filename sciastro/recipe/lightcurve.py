@@ -8,6 +8,7 @@ trends and red noise (`lightcurvefit`).
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -115,7 +116,8 @@ def curve_of(
     found = fitted(series, curves, (bjd, mass), judged, how, tell)
     notes += found.transit.notes if found.transit is not None else []
     return LightCurve(
-        request=request, target=target, series=series, curves=curves, time=time, bjd=bjd,
+        request=replace(request, transit=how), target=target, series=series, curves=curves, time=time,
+        bjd=bjd,
         star_bjd=star_times(time, bjd, series.ra, series.dec, site), level=level, airmass=mass,
         night=nights_of(bjd), flags=found.verdicts.flags, use=found.verdicts.use,
         reason=found.verdicts.reason, trends=found.trends, transit=found.transit, limb=limb,

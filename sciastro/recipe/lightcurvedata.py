@@ -89,6 +89,8 @@ class LightCurve:
         What leads to magnitudes of a system; None where the catalog tells none.
     flags, use, reason
         (frame) of the target: bits, whether it counts, why not.
+    request
+        As asked, with the prior of limb darkening that was taken.
     trends, transit, limb, noise
         Causes; fit or None; where its prior of limb darkening is from; red noise of the residuals.
     baseline, model

@@ -11,7 +11,7 @@ from sciastro.core.quality import Quality
 from sciastro.photometry.lightcurve import Curves
 from sciastro.photometry.limbdarkening import limb_prior, temperature_from_color
 from sciastro.photometry.rednoise import RedNoise, red_noise
-from sciastro.photometry.transit import TransitFit, TransitOptions, fit_transit, pool
+from sciastro.photometry.transit import GIVEN, TransitFit, TransitOptions, fit_transit, pool
 from sciastro.photometry.trends import Trends, make_trends
 from sciastro.recipe.lightcurvecatalog import CatalogLevel
 from sciastro.recipe.lightcurveframes import FieldSeries
@@ -42,7 +42,9 @@ def with_limb_darkening(
 ) -> tuple[TransitOptions, str]:
     """Return the options with a prior of limb darkening, and where it is from."""
     if options.limb_darkening != "auto":
-        return options, "given"
+        return replace(
+            options, limb_error=GIVEN if options.limb_error is None else options.limb_error
+        ), "given"
     heat = options.temperature or math.nan
     told = "given"
     if options.temperature is None and level is not None and level.zeropoint.color_name == "B-V":

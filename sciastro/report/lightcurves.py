@@ -135,8 +135,12 @@ def _measured(axis: Axes, lc: "LightCurve", x: Floats, level: float) -> None:
 
 
 def _baseline(lc: "LightCurve") -> str:
-    causes = lc.transit.causes if lc.transit is not None else ()
-    return f"baseline ({', '.join(causes)})" if causes else "baseline"
+    if lc.transit is None:
+        return "baseline"
+    if lc.transit.n_sets > 1:
+        likely = [name for name, share in lc.transit.share.items() if share > 0.5]
+        return f"baseline, averaged over causes ({', '.join(likely) or 'none is likely'})"
+    return f"baseline ({', '.join(lc.transit.causes)})" if lc.transit.causes else "baseline"
 
 
 def _detrended(axis: Axes, lc: "LightCurve", x: Floats) -> None:
