@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sciastro.core.datafiles import shipped_columns, shipped_names
 from sciastro.errors import OptionError
-from sciastro.photometry.spectra import Spectrum, overlap, vega
+from sciastro.photometry.spectra import Spectrum, check_samples, overlap, vega
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -143,16 +143,7 @@ class Bandpass:
 
 
 def _check(wavelength: Floats, throughput: Floats, where: str) -> None:
-    if wavelength.ndim != 1 or wavelength.shape != throughput.shape or len(wavelength) < 2:
-        raise OptionError(
-            "needs two columns of at least 2 numbers.", where=where, remedy="Give wavelength and throughput."
-        )
-    if not (np.isfinite(wavelength).all() and np.isfinite(throughput).all()):
-        raise OptionError("holds values that are no numbers.", where=where, remedy="Remove those rows.")
-    if not (np.diff(wavelength) > 0).all():
-        raise OptionError(
-            "has wavelengths that do not increase.", where=where, remedy="Sort it; each wavelength once."
-        )
+    check_samples(wavelength, throughput, where, "throughput")
     if wavelength[0] < 100 or wavelength[-1] > 30_000:
         raise OptionError(
             f"covers {wavelength[0]:g} to {wavelength[-1]:g} nm.", where=where,

@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.photometry.spectra import HC_OVER_K
+
 __all__ = ["blackbody_ratio", "temperature"]
 
 Floats = npt.NDArray[np.float64]
-
-_HC_OVER_K = 1.438776877e7  # nm K
 
 
 def temperature(b_v: npt.ArrayLike) -> Floats:
@@ -22,6 +22,6 @@ def blackbody_ratio(b_v: npt.ArrayLike, wavelength: float, reference: float) -> 
     Photons per wavelength: ``1 / (lambda^4 (exp(h c / (lambda k T)) - 1))``.
     """
     heat = temperature(b_v)
-    here = -4 * np.log(wavelength) - np.log(np.expm1(_HC_OVER_K / (wavelength * heat)))
-    there = -4 * np.log(reference) - np.log(np.expm1(_HC_OVER_K / (reference * heat)))
+    here = -4 * np.log(wavelength) - np.log(np.expm1(HC_OVER_K / (wavelength * heat)))
+    there = -4 * np.log(reference) - np.log(np.expm1(HC_OVER_K / (reference * heat)))
     return np.asarray(here - there)

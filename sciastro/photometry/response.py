@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sciastro.errors import OptionError
 from sciastro.photometry.bandpass import Bandpass
 from sciastro.photometry.locus import WAVELENGTHS
-from sciastro.photometry.spectra import Spectrum
+from sciastro.photometry.spectra import LEAST_OVERLAP, Spectrum
 
 __all__ = ["KNOTS", "Response", "hats", "make_response", "photons_of"]
 
@@ -129,7 +129,7 @@ def photons_of(spectrum: Spectrum, response: Response | None = None) -> Floats:
     covered = (grid >= low - 1e-6) & (grid <= high + 1e-6)
     for name, weights in zip(response.bands, response.weights, strict=True) if response else ():
         share = float(weights[covered].sum() / weights.sum())
-        if share < 0.99:
+        if share < LEAST_OVERLAP:
             raise OptionError(
                 f"covers {low:.0f} to {high:.0f} nm, {100 * share:.0f} % of band {name!r}.",
                 where=f"spectrum {spectrum.name!r}",

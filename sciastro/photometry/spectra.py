@@ -13,15 +13,46 @@ from sciastro.errors import OptionError
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["WHITES", "Spectrum", "black_body", "flat", "overlap", "vega", "white_spectrum"]
+__all__ = [
+    "HC_OVER_K",
+    "LEAST_OVERLAP",
+    "WHITES",
+    "Spectrum",
+    "black_body",
+    "check_samples",
+    "flat",
+    "overlap",
+    "vega",
+    "white_spectrum",
+]
 
 Floats = npt.NDArray[np.float64]
 
-_HC_OVER_K = 1.438776877e7  # nm K
-LEAST_OVERLAP = 0.99
+HC_OVER_K = 1.438776877e7  # nm K
+LEAST_OVERLAP = 0.99  # share of a band that a spectrum must cover
 
 WHITES = ("G2V", "spiral", "Vega", "flat")
 """White references by name: the Sun, an average spiral galaxy, Vega, the same photons at every wavelength."""
+
+
+def check_samples(wavelength: Floats, values: Floats, where: str, what: str) -> None:
+    """Raise unless two columns are finite numbers with increasing wavelengths.
+
+    Raises
+    ------
+    OptionError
+        Naming `where`; `what` is the second column.
+    """
+    if wavelength.ndim != 1 or wavelength.shape != values.shape or len(wavelength) < 2:
+        raise OptionError(
+            "needs two columns of at least 2 numbers.", where=where, remedy=f"Give wavelength and {what}."
+        )
+    if not (np.isfinite(wavelength).all() and np.isfinite(values).all()):
+        raise OptionError("holds values that are no numbers.", where=where, remedy="Remove those rows.")
+    if not (np.diff(wavelength) > 0).all():
+        raise OptionError(
+            "has wavelengths that do not increase.", where=where, remedy="Sort it; each wavelength once."
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -53,16 +84,7 @@ class Spectrum:
         """
         wavelength, flux = (np.array(part, dtype=np.float64) for part in (self.wavelength, self.flux))
         where = f"spectrum {self.name!r}"
-        if wavelength.ndim != 1 or wavelength.shape != flux.shape or len(wavelength) < 2:
-            raise OptionError(
-                "needs two columns of at least 2 numbers.", where=where, remedy="Give wavelength and flux."
-            )
-        if not (np.isfinite(wavelength).all() and np.isfinite(flux).all()):
-            raise OptionError("holds values that are no numbers.", where=where, remedy="Remove those rows.")
-        if not (np.diff(wavelength) > 0).all():
-            raise OptionError(
-                "has wavelengths that do not increase.", where=where, remedy="Sort it; each wavelength once."
-            )
+        check_samples(wavelength, flux, where, "flux")
         if not (flux > 0).any():
             raise OptionError("is nowhere above 0.", where=where, remedy="Give flux per wavelength.")
         object.__setattr__(self, "wavelength", wavelength)
@@ -128,7 +150,7 @@ def black_body(temperature: float) -> Spectrum:
     if not 500 <= temperature <= 1e6:
         raise OptionError(f"is {temperature} K.", where="temperature", remedy="Choose 500 to 1e6 K.")
     wavelength = np.arange(200.0, 1201.0)
-    energy = wavelength**-5.0 / np.expm1(_HC_OVER_K / (wavelength * temperature))
+    energy = wavelength**-5.0 / np.expm1(HC_OVER_K / (wavelength * temperature))
     return Spectrum(
         name=f"black body of {temperature:.0f} K", wavelength=wavelength, flux=energy / energy[350]
     )
