@@ -15,15 +15,8 @@ import numpy.typing as npt
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.errors import DatasetError
 from sciastro.photometry.flags import SourceFlag
-from sciastro.photometry.psfphotometry import (
-    DEFAULTS,
-    PsfOptions,
-    PsfResult,
-    SkyMap,
-    Tell,
-    no_sky,
-    psf_photometry,
-)
+from sciastro.photometry.psfphotometry import DEFAULTS, PsfOptions, PsfResult, SkyMap, no_sky, psf_photometry
+from sciastro.photometry.psfrounds import Tell
 
 __all__ = ["psf_at"]
 

@@ -31,19 +31,24 @@ class Found:
 
     def add(self, result, table, truth):
         err, flux = table["flux_err"].value, table["flux"].value
-        err = np.hypot(err, np.nan_to_num(result.model.normalization_err) * flux)
+        common = np.nan_to_num(result.model.normalization_err) * flux
+        err = np.hypot(err, common)
         clean = (np.asarray(table["flags"]).astype(int) & SPOILED == 0) & np.isfinite(flux)
         self.parts.append(
-            np.column_stack([(flux - truth) / err, truth / err, flux / truth - 1, clean])[truth / err > 5]
+            np.column_stack([(flux - truth) / err, truth / err, flux / truth - 1, clean, common / err])[
+                truth / err > 5
+            ]
         )
 
-    def check(self, *, share=0.9, bar=1e-3, tails=True):
-        pull, snr, off, clean = np.concatenate(self.parts).T
+    def check(self, *, share=0.9, bar=1e-3):
+        pull, snr, off, clean, _ = np.concatenate(self.parts).T
         good = clean > 0
         assert good.mean() > share
         pull, snr, off = pull[good], snr[good], off[good]
         n = pull.size
-        assert abs(pull.mean()) < 0.05 + 2.5 / np.sqrt(n)
+        # Stars of a field share the error of its normalization: their mean does not shrink as 1 / sqrt(n).
+        shared = np.sqrt(sum(part[part[:, 3] > 0, 4].sum() ** 2 for part in self.parts)) / n
+        assert abs(pull.mean()) < 0.05 + 2.5 * np.hypot(1 / np.sqrt(n), shared)
         assert pull.std() == pytest.approx(1, abs=0.05 + 2.5 / np.sqrt(2 * n))
         assert robust_std(pull) == pytest.approx(1, abs=0.05 + 4 / np.sqrt(2 * n))
         for low, high in ((5, 15), (15, 50), (50, 150), (150, 1e9)):
@@ -106,7 +111,7 @@ def test_crowds_whose_places_are_known():
 def test_forced_in_crowds():
     # Half of the stars are asked for, at their true places; the others are found, and taken off.
     found = Found()
-    for seed in range(20, 22):
+    for seed in range(20, 23):
         x, y, flux = crowd(seed, 360, 420)
         image, variance, quality = expose(x, y, flux, SHAPE, seed)
         first = fit((image, variance, quality), stars_at(x, y, seed))
@@ -114,14 +119,14 @@ def test_forced_in_crowds():
         forced = psf_at(first, image, variance, quality, x[half], y[half], sky_map=sky_map, tell=quiet)
         np.testing.assert_array_equal(forced.table["x"].value, x[half])
         found.add(first, forced.table, flux[half])
-    assert found.check() > 300
+    assert found.check() > 450
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "seeds", "share", "bar"),
     [
-        (250, range(130, 133), 0.85, 2e-3),
+        (250, range(130, 134), 0.85, 2e-3),
         (500, range(140, 142), 0.85, 2e-3),
         (840, range(150, 152), 0.7, 4e-3),
     ],
