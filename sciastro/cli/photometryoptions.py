@@ -108,8 +108,8 @@ Psf = Annotated[
     bool,
     typer.Option(
         "--psf",
-        help="Fit the point spread function instead of apertures: for crowded fields. Also "
-        "writes the PSF and the image without its stars.",
+        help="Fit the point spread function instead of apertures, for crowded fields: to what is found, or "
+        "at given positions. Also writes the PSF and the image without its stars.",
     ),
 ]
 PsfModelFile = Annotated[
