@@ -25,7 +25,7 @@ from sciastro.recipe.lightcurvecatalog import catalog_level, check_system
 from sciastro.recipe.lightcurvedata import LightCurve, LightCurveRequest
 from sciastro.recipe.lightcurvefit import fitted, nights_of, with_limb_darkening
 from sciastro.recipe.lightcurveframes import FieldSeries, frames_of_band, measure_field
-from sciastro.recipe.lightcurvesession import check_session, reduced_run
+from sciastro.recipe.lightcurvesession import check_session, is_run, reduced_run
 from sciastro.recipe.lightcurvetarget import Place, place_of
 from sciastro.recipe.lightcurveverdicts import check_in_field, check_shown, notes_on_target, verdicts
 
@@ -50,10 +50,12 @@ def light_curve(request: LightCurveRequest, *, tell: Callable[[str], None] = log
     check_session(request.session)
     target = place_of(request.target, "--target", offline=request.offline, name=request.name)
     named = [place_of(text, "--comp", offline=request.offline) for text in request.comparisons]
-    ensure_writable(request.out)
+    if not is_run(request.session):
+        ensure_writable(request.out)
     run = reduced_run(request, tell)
     band, frames, notes = frames_of_band(run, request.band, target.radec)
     check_shown([one for _, one in frames], target)
+    ensure_writable(request.out)
     places = [target.radec, *(one.radec for one in named)]
     series = measure_field(run, band, frames, places, request.series, tell)
     return curve_of(series, target, len(named), request, notes, tell)

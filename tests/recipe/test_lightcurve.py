@@ -454,6 +454,10 @@ def test_the_command_says_what_is_wrong(few, tmp_path):
     wrong = command("lightcurve", session, "--target", place, "-o", out, "--filter", "Q", "--offline")
     assert wrong.exit_code == 3
     assert "filter Q: has no frames; there are: V (8)" in " ".join(wrong.output.split())
+    off = command("lightcurve", session, "--target", "10 -60", "-o", tmp_path / "off", "--offline")
+    assert off.exit_code == 3
+    assert "is in none of the 8 frames whose place is known" in " ".join(off.output.split())
+    assert not (tmp_path / "off").exists()
     nothing = command("lightcurve", tmp_path / "no", "--target", place, "-o", out, "--offline")
     assert nothing.exit_code == 3
     form = command("lightcurve", session, "--target", place, "-o", out, "--export", "aavso", "--offline")
