@@ -20,7 +20,7 @@ def test_hatp32_transit(tmp_path):
         LightCurveRequest(
             session=DATA, out=tmp_path, target=f"{truth['ra_deg']} {truth['dec_deg']}", offline=True,
             # the star's temperature: Hartman et al. 2011
-            transit=TransitOptions(period=truth["ephemeris"]["P_days"], temperature=6207.0),
+            transit=TransitOptions(period=truth["ephemeris"]["P_days"], temperature=6207.0, seconds=400.0),
         ),
         tell=lambda text: None,
     )  # fmt: skip
