@@ -274,7 +274,12 @@ def pool(fits: Sequence[TransitFit]) -> TransitFit:
     values, errors = _told(samples, drawn=True)
     notes = list(dict.fromkeys(text for one in fits for text in one.notes))
     each = tuple((one.values["depth"], one.errors["depth"]) for one in fits)
-    return replace(first, values=values, errors=errors, samples=samples, pooled=each, notes=notes)
+    draws = first.draws
+    if draws is not None:
+        draws = replace(draws, converged=all(one.draws is not None and one.draws.converged for one in fits))
+    return replace(
+        first, values=values, errors=errors, samples=samples, pooled=each, draws=draws, notes=notes
+    )
 
 
 def _derived(flat: Floats, data: Points, options: TransitOptions) -> dict[str, Floats]:
