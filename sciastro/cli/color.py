@@ -46,13 +46,17 @@ def color(
     """Calibrate the colors of a finished run again and make its pictures anew; the products stay."""
     import json
 
-    from sciastro.cli.common import console, guarded, offline_if
+    from sciastro.cli.common import console, error_console, guarded, offline_if
     from sciastro.recipe.recolor import recolor_run
 
     with guarded(), offline_if(offline):
         settings = color_settings(white_reference, sensor, filters, apply_color)
         settings += [f"photometry.color.spectra={spectra}"] if spectra else []
-        done = recolor_run(out, [*settings, *(set_ or [])], catalog=catalog)
+
+        def warn(text: str) -> None:
+            error_console.print(f"sciastro: {text}", markup=False, highlight=False, soft_wrap=True)
+
+        done = recolor_run(out, [*settings, *(set_ or [])], catalog=catalog, warn=warn)
         for one in done:
             line = json.dumps(one.record) if as_json else _words(one.record, one.picture)
             console.print(line, markup=False, highlight=False, soft_wrap=True)

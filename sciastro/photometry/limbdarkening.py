@@ -4,7 +4,6 @@ Cubics in temperature, fitted here to the least-squares coefficients of Claret &
 for solar metallicity, log g 4.0 to 4.5, microturbulence 2 km / s, 4000 to 7500 K, ATLAS and PHOENIX models
 with the same weight. The error holds what the models differ among each other about the cubic, and `APART` for
 what stars differ from models; where the star's temperature is unknown, that of stars from F5 to K2, too.
-Temperatures follow from B-V by Ballesteros 2012 (EPL 97, 34008), eq. 14.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 
 from sciastro.errors import OptionError
 
-__all__ = ["LimbPrior", "limb_from_text", "limb_prior", "temperature_from_color"]
+__all__ = ["LimbPrior", "limb_from_text", "limb_prior"]
 
 APART = 0.05
 LOW, HIGH = 4000.0, 7500.0  # K
@@ -49,13 +48,14 @@ class LimbPrior:
         return f"{self.u1:.3f},{self.u2:.3f}"
 
 
-def temperature_from_color(color: float) -> float:
-    """Return the temperature [K] of a star of B-V `color` [mag], without reddening."""
-    return float(4600 * (1 / (0.92 * color + 1.7) + 1 / (0.92 * color + 0.62)))
+def limb_prior(band: str, temperature: float, error: float = 0.0) -> LimbPrior:
+    """Return the prior for a filter and a star; a wide one where there is none for them.
 
-
-def limb_prior(band: str, temperature: float) -> LimbPrior:
-    """Return the prior for a filter and a temperature [K] (NaN unknown); a wide one where there is none."""
+    Parameters
+    ----------
+    temperature, error
+        Of the star [K], NaN unknown; its standard error [K].
+    """
     name = _LIKE.get(band, band)
     outside = bool(np.isfinite(temperature)) and not LOW <= temperature <= HIGH
     if name not in _TABLE or outside:
@@ -65,7 +65,7 @@ def limb_prior(band: str, temperature: float) -> LimbPrior:
     known = bool(np.isfinite(temperature))
     x = ((temperature if known else TYPICAL) - 5500) / 1000
     u1, u2 = (float(np.polynomial.polynomial.polyval(x, one)) for one in (first, second))
-    heat = 0.0 if known else SPREAD / 1000 * (abs(first[1]) + abs(second[1])) / 2
+    heat = (error if known else SPREAD) / 1000 * (abs(first[1]) + abs(second[1])) / 2
     err = float(np.sqrt(max(scatter1, scatter2) ** 2 + APART**2 + heat**2))
     who = f"at {temperature:.0f} K" if known else f"at {TYPICAL:.0f} +- {SPREAD:.0f} K, the star's is unknown"
     return LimbPrior(u1, u2, round(err, 3), f"Claret & Bloemen 2011 {who}, filter {name} for {band}")

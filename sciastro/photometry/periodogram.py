@@ -24,7 +24,8 @@ class Periodogram:
     Attributes
     ----------
     period, period_err
-        [d]; the error is half the width of the peak over the square root of its S/N.
+        [d]; the error is that of a wave's frequency, half the width of the peak over the S/N of the wave
+        (VanderPlas 2018), and of a box the step of the grid.
     false_alarm
         Chance that noise makes such a peak (Baluev 2008); NaN where it is not known.
     depth, t0, duration
@@ -77,8 +78,9 @@ def box_periodogram(time: Floats, flux: Floats, err: Floats) -> Periodogram | No
     if time.size < FEWEST or span < 0.6:
         return None
     durations = np.array([1.0, 2.0, 3.0, 5.0]) / 24
-    step = 0.3 * durations[0] / span**2  # a box moves by less than a third of its width over the span
-    frequency = np.arange(2 / span, 1 / 0.3, max(step, (1 / 0.3) / MOST))
+    # A box moves by less than a third of its width over the span, as far as `MOST` allows.
+    step = max(0.3 * float(durations[0]) / span**2, (1 / 0.3) / MOST)
+    frequency = np.arange(2 / span, 1 / 0.3, step)
     if frequency.size < 3:
         return None
     found = BoxLeastSquares(time - time[0], flux, err)

@@ -20,7 +20,7 @@ from sciastro.photometry.baselines import Baselines, Points, make_baselines
 from sciastro.photometry.limbdarkening import UNKNOWN, limb_from_text
 from sciastro.photometry.rednoise import RedNoise, red_noise
 from sciastro.photometry.sampler import Draws, sample
-from sciastro.photometry.transitsearch import Found, search_transit
+from sciastro.photometry.transitsearch import BEYOND, Found, search_transit
 from sciastro.photometry.trends import Trends, subsets
 
 __all__ = ["GIVEN", "TransitFit", "TransitOptions", "fit_transit", "pool"]
@@ -136,13 +136,22 @@ def fit_transit(
         (point) BJD_TDB [d], relative, [d]; all finite, in order of time.
     trends
         Of the same points.
+    options
+        Of filter and star nothing is known here: limb darkening "auto" is that of any (`UNKNOWN`).
     draw
         Whether walkers draw from the posterior; else errors are NaN.
+
+    Raises
+    ------
+    OptionError
+        For limb darkening that no star has, and causes that the frames do not tell.
     """
     if options.transit == "no" or time.size < FEWEST:
         return None
     every = [
-        names for names in subsets(trends, options.detrend) if trends.basis(names).shape[1] + 5 < time.size
+        names
+        for names in subsets(trends, options.detrend)
+        if trends.basis(names).shape[1] + 5 < time.size and trends.determined(names)
     ]
     data = _points(time, flux, err, exposure, options)
     found = search_transit(data, trends, every, t0=options.t0, duration=options.duration) if every else None
@@ -185,7 +194,7 @@ def _draw(data: Points, baselines: Baselines, shape: Floats, options: TransitOpt
 
     def one(values: Floats) -> float:
         t0, k, duration, b, u1, u2 = values if free == 6 else (*values, *data.limb)
-        if not (low - 0.2 < t0 < high + 0.2 and 0 < k < 0.7 and abs(b) < 1 + k):
+        if not (low - BEYOND < t0 < high + BEYOND and 0 < k < 0.7 and abs(b) < 1 + k):
             return -np.inf
         if u1 + u2 > 1 or u1 < 0 or u1 + 2 * u2 < 0:  # the law would not be a star's (Kipping 2013)
             return -np.inf

@@ -12,12 +12,13 @@ import numpy.typing as npt
 from sciastro.photometry.baselines import Points
 from sciastro.photometry.trends import Trends
 
-__all__ = ["Found", "search_transit"]
+__all__ = ["BEYOND", "Found", "search_transit"]
 
 Floats = npt.NDArray[np.float64]
 
 WORTH = 12  # sets of causes whose shape is refined
 MOST_TIMES = 400
+BEYOND = 0.2  # d: how far from the points a mid-transit may lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,10 @@ def _refine(points: Points, basis: Floats, start: Floats) -> tuple[Floats, float
     """Return the shape of least chi2 near `start` (limb darkening held), and chi2."""
     from scipy.optimize import minimize
 
+    low, high = float(points.time[0]) - BEYOND, float(points.time[-1]) + BEYOND
+
     def chi2(free: Floats) -> float:
-        if not (0 < free[1] < 0.7 and 0 <= free[3] < 1.2):
+        if not (low < free[0] < high and 0 < free[1] < 0.7 and 0 <= free[3] < 1.2):
             return 1e30
         value = points.chi2(np.array([*free, *start[4:]]), basis)
         return value if np.isfinite(value) else 1e30

@@ -19,6 +19,7 @@ __all__ = ["NAMES", "Trends", "check_causes", "make_trends", "subsets"]
 Floats = npt.NDArray[np.float64]
 
 NAMES = ("airmass", "fwhm", "x", "y", "sky", "time", "night")
+ALIKE = 1e-5  # of a deviation: causes that differ by less are one
 MOST_TOGETHER = 7  # causes of which every subset is tried
 
 
@@ -45,6 +46,11 @@ class Trends:
         """Return the design (frame, column) of a baseline: 1 and the causes."""
         n = next(iter(self.columns.values())).shape[0] if self.columns else 0
         return np.column_stack([np.ones(n), *(self.columns[name] for name in names)])
+
+    def determined(self, names: Sequence[str]) -> bool:
+        """Return whether the columns of `basis` differ, so that each has a coefficient of its own."""
+        basis = self.basis(names)
+        return bool(np.linalg.matrix_rank(basis, tol=ALIKE * np.sqrt(len(basis))) == basis.shape[1])
 
     def labels(self, names: Sequence[str]) -> list[str]:
         """Return a label per column of `basis`."""
@@ -130,7 +136,7 @@ def subsets(trends: Trends, wanted: str) -> Iterator[tuple[str, ...]]:
         yield ()
         return
     if wanted != "auto":
-        names = tuple(part.strip() for part in wanted.split(",") if part.strip())
+        names = tuple(dict.fromkeys(part.strip() for part in wanted.split(",") if part.strip()))
         for name in names:
             if name not in have:
                 why = trends.left_out.get(name, "is no cause")

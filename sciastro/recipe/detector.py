@@ -20,7 +20,7 @@ from sciastro.recipe.lights import Light
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.session import Session, exposure_key
 
-__all__ = ["Detector", "DetectorFacts", "pile_level"]
+__all__ = ["Detector", "DetectorFacts", "gain_is_assumed", "pile_level"]
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ PILE_BELOW = 0.05  # range that tells how many pixels light alone would leave th
 PILE_EXCESS = 5.0  # times as many make a pile
 MEASURED = 1500  # pixels along each axis that measure gain and read noise: 0.1 %, and no plane in 64 bits
 ZERO_KINDS = ("bias", "dark-flat", "dark")
+ASSUMED = "assumed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ class DetectorFacts:
     read_noise: float
     saturation: float
     source: str
+
+
+def gain_is_assumed(source: str) -> bool:
+    """Return whether the gain is nobody's, by `DetectorFacts.source` (or what a run keeps of it)."""
+    return source.startswith(f"gain {ASSUMED};")
 
 
 class Detector:
@@ -147,7 +153,7 @@ class Detector:
             if noise is None and gain is not None:
                 noise, noise_source = self._noise(facts, gain, measured)
         if gain is None:
-            gain, gain_source = 1.0, "assumed"
+            gain, gain_source = 1.0, ASSUMED
             context.warn(
                 f"{facts.instrument or 'the camera'}: nobody knows the gain, so 1 electron / adu is assumed; "
                 "fluxes are in adu / s then. Set correct.gain, or add two flats and two bias frames."

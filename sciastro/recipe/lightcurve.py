@@ -20,6 +20,7 @@ from sciastro.photometry.lightcurve import RawLight, make_curves
 from sciastro.photometry.limbdarkening import limb_from_text
 from sciastro.photometry.series import tried_radii
 from sciastro.photometry.trends import check_causes
+from sciastro.recipe.detector import gain_is_assumed
 from sciastro.recipe.lightcurvearound import known_variables, offsets_of, scintillation_of, site_of
 from sciastro.recipe.lightcurvecatalog import catalog_level, check_system
 from sciastro.recipe.lightcurvedata import LightCurve, LightCurveRequest
@@ -92,7 +93,7 @@ def curve_of(
         notes.append("the run left out every frame; all that could be measured are taken")
     barred, barred_notes = known_variables(series, request)
     notes += barred_notes
-    known = not any(one.gain_source.startswith("gain assumed") for one in series.frames)
+    known = not any(gain_is_assumed(one.gain_source) for one in series.frames)
     raw = RawLight(
         flux=series.flux, variance=series.variance, flags=series.flags,
         factor=np.array([one.factor for one in series.tried]), place=offsets_of(series),
@@ -116,7 +117,13 @@ def curve_of(
     notes += notes_on_target(series, curves, judged.flags)
     how, limb = with_limb_darkening(request.transit, series.band, level)
     found = fitted(series, curves, (bjd, mass), judged, how, tell)
-    notes += found.transit.notes if found.transit is not None else []
+    if found.transit is not None:
+        notes += found.transit.notes
+    elif how.transit == "yes":
+        notes.append(
+            "no transit could be fitted: too few points, none both in and out of it (--t0, --period), or "
+            "causes that are one and the same (--detrend)"
+        )
     return LightCurve(
         request=replace(request, transit=how), target=target, series=series, curves=curves, time=time,
         bjd=bjd,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.timescales import julian_year
 from sciastro.errors import CatalogError, OptionError
 from sciastro.photometry.lightcurve import Curves
 from sciastro.photometry.matching import match_catalog
@@ -25,8 +26,6 @@ from sciastro.recipe.lightcurveframes import FieldSeries
 __all__ = ["CatalogLevel", "catalog_level", "check_system"]
 
 Floats = npt.NDArray[np.float64]
-
-JULIAN_YEAR = 365.25 * 86400.0  # s
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def catalog_level(
     try:
         table = cone(
             (float(series.ra[0]), float(series.dec[0])), field_radius(series), catalog=request.catalog,
-            epoch=1970.0 + float(np.mean(times)) / JULIAN_YEAR, brightest=20_000,
+            epoch=julian_year(float(np.mean(times))), brightest=20_000,
             offline=request.offline or None,
         )  # fmt: skip
     except CatalogError as error:

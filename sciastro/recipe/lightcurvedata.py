@@ -130,7 +130,7 @@ class LightCurve:
 
     @property
     def flux(self) -> Floats:
-        """(frame) relative flux of the target; 1 is the median, or the light out of transit."""
+        """(frame) relative flux of the target, its median 1; products are over the light out of transit."""
         return np.asarray(self.curves.flux[0])
 
     @property

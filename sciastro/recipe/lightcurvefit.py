@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
+from sciastro.photometry.blackbody import temperature
 from sciastro.photometry.lightcurve import Curves
-from sciastro.photometry.limbdarkening import limb_prior, temperature_from_color
+from sciastro.photometry.limbdarkening import limb_prior
 from sciastro.photometry.rednoise import RedNoise, red_noise
 from sciastro.photometry.transit import GIVEN, TransitFit, TransitOptions, fit_transit, pool
 from sciastro.photometry.trends import Trends, make_trends
@@ -21,6 +22,8 @@ __all__ = ["Fitted", "causes_of", "fitted", "nights_of", "with_limb_darkening"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+COLOR_ERROR = 0.1  # mag, of B-V: Tycho's at V = 11 (Hog et al. 2000), and some reddening
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,13 @@ def with_limb_darkening(
         return replace(
             options, limb_error=GIVEN if options.limb_error is None else options.limb_error
         ), "given"
-    heat = options.temperature or math.nan
+    heat, err_heat = options.temperature or math.nan, 0.0
     told = "given"
     if options.temperature is None and level is not None and level.zeropoint.color_name == "B-V":
-        heat, told = temperature_from_color(float(level.color[0])), f"by B-V = {level.color[0]:.2f}"
-    prior = limb_prior(band, heat)
+        color = float(level.color[0])
+        heat, told = float(temperature(color)), f"by B-V = {color:.2f}"
+        err_heat = float(temperature(color - COLOR_ERROR) - temperature(color + COLOR_ERROR)) / 2
+    prior = limb_prior(band, heat, err_heat)
     err = prior.err if options.limb_error is None else options.limb_error
     source = f"{prior.source} (temperature {told})" if math.isfinite(heat) else prior.source
     return replace(options, limb_darkening=prior.text, limb_error=err), source
@@ -88,8 +93,6 @@ def fitted(
     for _ in range(2):
         trends, fit = once(draw=False)
         if fit is None:  # what stands out may be the star's own
-            use = judged.use
-            trends = make_trends(causes, use, night)
             break
         residual = (flux[use] - fit.model) / err[use]
         width = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
@@ -99,13 +102,17 @@ def fitted(
             break
     if fit is not None:
         tell("a transit is fitted; drawing from its posterior")
-        trends, first = once(draw=True)
-        found = [first]
+        trends, fit = once(draw=True)
+    if fit is None:  # without the last points that stood out there is none any more
+        use, trends = judged.use, make_trends(causes, judged.use, night)
+    else:
+        found = [fit]
         for other, other_err in curves.others.values():
             if np.isfinite(other[use]).all() and np.isfinite(other_err[use]).all():
                 some = bjd[use], other[use], other_err[use], exposure[use], trends.take(use)
-                found.append(fit_transit(*some, options=replace(options, transit="yes")))
-        fit = pool([one for one in found if one is not None])
+                other_fit = fit_transit(*some, options=replace(options, transit="yes"))
+                found += [other_fit] if other_fit is not None else []
+        fit = pool(found)
     return _told(flux, bjd, _left_out(judged, use), trends, fit)
 
 

@@ -100,6 +100,13 @@ def check_in_field(series: FieldSeries, target: Place) -> None:
 def verdicts(series: FieldSeries, curves: Curves, bjd: Floats, good: Bools, name: str) -> Verdicts:
     """Return which points of the target count.
 
+    Parameters
+    ----------
+    bjd
+        (frame) [d]; NaN unknown.
+    good
+        (frame) measured, and not left out by the run; all that were measured where it left out every frame.
+
     Raises
     ------
     MatchError
@@ -122,9 +129,9 @@ def verdicts(series: FieldSeries, curves: Curves, bjd: Floats, good: Bools, name
         elif flags[j] & np.uint32(SPOILED):
             words = [bit.name for bit in Quality if flags[j] & np.uint32(int(bit) & SPOILED)]
             reason[j] = f"the target is spoiled: {', '.join(str(word) for word in words)}"
-        elif not frame.use:
+        elif not good[j]:  # where the run left out every frame, all that were measured are good
             reason[j] = f"the run left it out: {frame.reason}"
-        elif not good[j] or not np.isfinite(bjd[j]):
+        elif not np.isfinite(bjd[j]):
             reason[j] = "no time"
     use = np.array([not text for text in reason])
     if not use.any():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciastro.astrometry.airmass import airmass
+from sciastro.core.timescales import julian_year
 from sciastro.core.wcs import center, footprint_radius
 from sciastro.photometry.fieldterm import Field
 from sciastro.photometry.magnitudes import LimitOptions, add_brightness, add_limits
@@ -243,4 +244,4 @@ def epoch_of(target: Target) -> float | None:
         return None
     if np.isnat(when):
         return None
-    return 2000.0 + float((when - np.datetime64("2000-01-01T12:00:00")) / np.timedelta64(1, "s")) / 31557600.0
+    return julian_year(float((when - np.datetime64("1970-01-01")) / np.timedelta64(1, "s")))

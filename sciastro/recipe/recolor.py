@@ -6,15 +6,17 @@ Reads the products and their sources, never the raw frames; the products stay as
 """
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sciastro.core import vocabulary as v
+from sciastro.core.timescales import julian_year
 from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import center, footprint_radius, text_to_wcs
 from sciastro.errors import FileError, SciastroError
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from astropy.table import QTable, Table
 
 __all__ = ["Recolored", "recolor_run"]
+
+log = logging.getLogger(__name__)
 
 DEEPEST = 20_000
 
@@ -61,7 +65,13 @@ class Recolored:
     files: tuple[str, ...] = ()
 
 
-def recolor_run(out: Path, changes: Sequence[str] = (), *, catalog: str = "embedded") -> list[Recolored]:
+def recolor_run(
+    out: Path,
+    changes: Sequence[str] = (),
+    *,
+    catalog: str = "embedded",
+    warn: Callable[[str], None] = log.warning,
+) -> list[Recolored]:
     """Calibrate the colors of a finished run again and make its pictures anew.
 
     Parameters
@@ -72,6 +82,8 @@ def recolor_run(out: Path, changes: Sequence[str] = (), *, catalog: str = "embed
         ``step.option=value``, on top of the recipe of the run.
     catalog
         Name or file of the stars (`catalogs.cone`).
+    warn
+        Told why a target keeps its colors while others get new ones.
 
     Raises
     ------
@@ -92,7 +104,7 @@ def recolor_run(out: Path, changes: Sequence[str] = (), *, catalog: str = "embed
     known = {str(row.get("target")): row for row in summary.get("colors") or [] if isinstance(row, dict)}
     cfa = any(str(row.get("band")) == "OSC" for row in summary.get("frames", []))
     done: list[Recolored] = []
-    problems = []
+    problems: list[SciastroError] = []
     for stem, rows in sets.items():
         site = Site(airmass=_number(known.get(stem, {}).get("airmass")))
         try:
@@ -101,6 +113,8 @@ def recolor_run(out: Path, changes: Sequence[str] = (), *, catalog: str = "embed
             problems.append(error)
     if not done:
         raise problems[0]
+    for problem in problems:
+        warn(f"colors stay as they were: {problem}")
     others = [row for stem, row in known.items() if stem not in {one.target for one in done}]
     _update(out, [*others, *(one.record for one in done)])
     return done
@@ -177,7 +191,7 @@ def _epoch(ds: "xr.Dataset") -> float | None:
         when = datetime.fromisoformat(text[:19])
     except ValueError:
         return None
-    return 2000.0 + (when - datetime(2000, 1, 1, 12)).total_seconds() / (365.25 * 86400)
+    return julian_year(when.replace(tzinfo=UTC).timestamp())
 
 
 def _with_gains(ds: "xr.Dataset", found: SetColor, options: ColorOptions) -> "xr.Dataset":

@@ -4,6 +4,7 @@ import copy
 import json
 from dataclasses import replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from sciastro.errors import MatchError, OptionError, SciastroError
 from sciastro.io.lightcurveformats import CurveFacts, CurvePoints, aavso_exoplanet, aavso_extended, etd
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.transit import TransitOptions
+from sciastro.recipe import lightcurvefit
 from sciastro.recipe.lightcurve import LightCurveRequest, curve_of, light_curve
 from sciastro.recipe.lightcurveexports import (
     ExportFacts,
@@ -359,6 +361,31 @@ def test_frames_that_the_run_left_out_are_measured_and_not_used(measured):
     assert np.isfinite(lc.flux[3])
     assert not lc.use[3:5].any()
     assert "registered" in lc.reason[4]
+
+
+def test_where_the_run_left_out_every_frame_all_are_taken(few):
+    def leave_out(series):
+        series.frames = [replace(one, use=False, reason="clouds") for one in series.frames]
+
+    lc = again(few[1], leave_out)
+    assert lc.use.all()
+    assert "the run left out every frame; all that could be measured are taken" in lc.notes
+
+
+def test_a_transit_that_was_asked_for_and_cannot_be_fitted_is_told(few):
+    lc = again(few[1], transit="yes")  # eight points are too few
+    assert lc.transit is None
+    assert any("no transit could be fitted" in text for text in lc.notes)
+
+
+def test_a_transit_that_the_last_outlier_made_is_none(few, monkeypatch):
+    def once(time, *_, draw=True, **__):
+        return None if draw else SimpleNamespace(model=np.ones(time.size))
+
+    monkeypatch.setattr(lightcurvefit, "fit_transit", once)
+    lc = again(few[1], transit="auto")
+    assert lc.transit is None
+    assert lc.use.all()
 
 
 @pytest.mark.slow
