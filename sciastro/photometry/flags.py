@@ -39,7 +39,7 @@ _OWN = {
     SourceFlag.NEIGHBOR: "known neighbors add a tenth of the flux's error, or more",
     SourceFlag.CUT: "pixels are missing that nothing could replace; no flux",
     SourceFlag.MIRRORED: "missing pixels were replaced by their mirror image through the center",
-    SourceFlag.POOR_SKY: "too few free pixels around it: the sky level includes pixels of other sources",
+    SourceFlag.POOR_SKY: "too few free pixels around it: its sky counts those of sources, or is the map's",
     SourceFlag.OFF_IMAGE: "the position is outside the image; no flux",
     SourceFlag.BAD_POSITION: "the position is no number, or nothing puts it on the image; no flux",
     SourceFlag.FAINT: "too little light for a magnitude; the flux and its error hold",

@@ -33,7 +33,7 @@ from sciastro.photometry.plane import Plane, Profile, SkyLevels, check_planes, m
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["ForcedOptions", "forced_photometry"]
+__all__ = ["ForcedOptions", "as_places", "forced_photometry"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -132,7 +132,7 @@ def forced_photometry(
     from astropy import units as u
     from astropy.table import QTable, Table
 
-    xs, ys = _places(x, y)
+    xs, ys = as_places(x, y)
     radii = _radii(radius, fwhm, options)
     check_planes(image, variance, quality)
     at_x, at_y = _near(xs, ys, image.shape)
@@ -161,7 +161,14 @@ def forced_photometry(
     return QTable(table)
 
 
-def _places(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
+def as_places(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return x and y as float64, (position,).
+
+    Raises
+    ------
+    DatasetError
+        If they differ in shape.
+    """
     xs, ys = (np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (x, y))
     if xs.shape != ys.shape or xs.ndim != 1:
         raise DatasetError(

@@ -11,7 +11,16 @@ from sciastro.core.quality import Quality, unusable
 from sciastro.errors import DatasetError
 from sciastro.kernels.aperture import annulus_sky, aperture_sums, profile_sums, stamp_discs
 
-__all__ = ["ApertureSums", "Plane", "Profile", "SkyLevels", "check_planes", "make_plane", "source_radii"]
+__all__ = [
+    "ApertureSums",
+    "Plane",
+    "Profile",
+    "SkyLevels",
+    "check_planes",
+    "clip_bias",
+    "make_plane",
+    "source_radii",
+]
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
@@ -109,7 +118,7 @@ class Plane:
 
     def sky(self, x: Floats, y: Floats, inner: float, outer: float, kappa: float, fewest: int) -> "SkyLevels":
         """Return the sky in annuli; where fewer than `fewest` free pixels are left, sources are let in."""
-        widen = _clip_bias(kappa)
+        widen = clip_bias(kappa)
         level, sigma, count = annulus_sky(self.image, self.avoid, x, y, inner, outer, kappa, widen, 20)
         poor = count < fewest
         if poor.any():
@@ -148,7 +157,7 @@ class SkyLevels:
         )
 
 
-def _clip_bias(kappa: float) -> float:
+def clip_bias(kappa: float) -> float:
     """Return sigma over the standard deviation of a Gaussian cut at `kappa` sigma."""
     from scipy.special import ndtr
 

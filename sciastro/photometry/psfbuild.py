@@ -294,7 +294,6 @@ def _settled(model: PsfModel, inside: float) -> PsfModel:
     window = np.exp(-(x**2 + y**2) / (2 * (model.fwhm / 2.3548) ** 2))
     tables = model.tables.copy()
     for round_ in range(3):
-        base = _sampled(tables[0], value, value)
         for axis, (wy, wx) in (((x), (value, slope)), ((y), (slope, value))):
             moment = float(np.sum(window * axis * _sampled(tables[0], wy, wx)))
             shift = np.asarray(
@@ -305,8 +304,7 @@ def _settled(model: PsfModel, inside: float) -> PsfModel:
             for k in range(len(tables) if round_ == 2 else 1):
                 off = float(np.sum(window * axis * _sampled(tables[k], value, value)))
                 tables[k] -= (off / moment) * shift
-        base = _sampled(tables[0], value, value)
-    light = float(np.sum(base[near])) / model.step**2
+    light = float(np.sum(_sampled(tables[0], value, value)[near])) / model.step**2
     tables[0] /= light
     for k in range(1, len(tables)):
         tables[k] -= float(np.sum(_sampled(tables[k], value, value)[near])) / model.step**2 * tables[0]

@@ -18,7 +18,7 @@ from sciastro.kernels.aperture import annulus_sky
 from sciastro.kernels.psf import add_models
 from sciastro.kernels.psferrors import FIT_COLUMNS, fit_errors
 from sciastro.kernels.psffit import DAMPING, fit_groups
-from sciastro.photometry.plane import _clip_bias
+from sciastro.photometry.plane import clip_bias
 from sciastro.photometry.psfgroups import groups_of, neighbors_of
 from sciastro.photometry.psfmodel import PsfModel
 
@@ -33,6 +33,7 @@ SETTLED = 0.03  # sigma: a star that moves less in a sweep rests
 CHUNK = 4000  # groups between two signs of life
 WING_RADIUS = 3.5  # fwhm: disc of stars whose cores are saturated
 SKY_KAPPA = 3.5
+LEAST_SKY = 20  # pixels of a ring that tell the sky
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,13 +231,16 @@ def saturated_cores(plane: FitPlane, stars: StarFit, fwhm: float) -> npt.NDArray
 
 
 def measure_sky(plane: FitPlane, model: PsfModel, stars: StarFit, options: FitOptions) -> None:
-    """Set the sky of every star from the residual about it; far too few pixels: the mesh alone, error NaN."""
+    """Set the sky of every star from the residual about it.
+
+    With fewer than `LEAST_SKY` pixels it is that of the mesh alone, whose error is unknown and counts as 0.
+    """
     inner, outer = options.sky_inner * model.fwhm, options.sky_outer * model.fwhm
     bad = plane.unusable
     level, sigma, count = annulus_sky(
-        plane.residual, bad, stars.x, stars.y, inner, outer, SKY_KAPPA, _clip_bias(SKY_KAPPA), 20
+        plane.residual, bad, stars.x, stars.y, inner, outer, SKY_KAPPA, clip_bias(SKY_KAPPA), 20
     )
-    known = np.isfinite(level) & (count >= 20)
+    known = np.isfinite(level) & (count >= LEAST_SKY)
     stars.sky[:] = np.where(known, level, 0.0)
     stars.sky_err[:] = np.where(known, plane.correlation * sigma / np.sqrt(np.maximum(count, 1)), 0.0)
     stars.n_sky[:] = count

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.stars import STAR_DTYPE
-from sciastro.errors import DatasetError
 from sciastro.photometry.flags import SourceFlag
+from sciastro.photometry.forced import as_places
 from sciastro.photometry.psfphotometry import DEFAULTS, PsfOptions, PsfResult, SkyMap, no_sky, psf_photometry
 from sciastro.photometry.psfrounds import Tell
 
@@ -65,11 +65,7 @@ def psf_at(
     DatasetError
         If x and y differ in shape.
     """
-    xs, ys = (np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (x, y))
-    if xs.shape != ys.shape or xs.ndim != 1:
-        raise DatasetError(
-            f"have shapes {xs.shape} and {ys.shape}.", where="x and y", remedy="Give one y for every x."
-        )
+    xs, ys = as_places(x, y)
     n = xs.size
     known = np.isfinite(xs) & np.isfinite(ys)
     with np.errstate(invalid="ignore"):

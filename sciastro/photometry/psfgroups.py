@@ -73,7 +73,7 @@ def neighbors_of(x: Floats, y: Floats, reach: float, most: int) -> tuple[Ints, I
     )
     found = np.isfinite(distance)
     found &= index != np.arange(good.size)[:, None]
-    found[:, most + 1 :] = False
+    found &= np.cumsum(found, axis=1) <= most  # at places that coincide a star may not be its own nearest
     count[good] = found.sum(axis=1)
     start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
     return start, good[index[found]].astype(np.int64)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
+from sciastro.core.quality import Quality
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 from sciastro.photometry.psfmodel import PsfModel
@@ -214,7 +215,7 @@ def _faint_error(variance: Singles, model: PsfModel, field: Field) -> float:
 
 def _brightest(table: "Table", unit_err: float) -> float:
     flux, flags = np.asarray(table["flux"].value), np.asarray(table["flags"])
-    good = np.isfinite(flux) & (flags & 2 == 0)
+    good = np.isfinite(flux) & (flags & int(Quality.SATURATED) == 0)
     return float(np.percentile(flux[good], 99.5) / unit_err) if good.sum() > 10 else 200.0
 
 

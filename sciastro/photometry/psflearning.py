@@ -68,7 +68,7 @@ def learn(
         everything = model.render(plane.residual.shape, fit.x, fit.y, fit.flux)
         cut = cut_out(plane, model, fit, chosen, everything)
         if order < 0:
-            order = choose_order(model, cut, options.order, inside) if k < rounds else model.order
+            order = choose_order(model, cut, options.order, inside)
         made = improve(model, cut, order, inside)
         sound = sound_stars(made, cut)
         if sound.sum() >= 5 and not sound.all():  # doubles, galaxies, hits

@@ -9,7 +9,7 @@ from sciastro.core.quality import Quality
 from sciastro.photometry.errorterms import TERMS, Relative
 from sciastro.photometry.flags import SourceFlag, flag_meanings
 from sciastro.photometry.psfcrowd import confusion, odd_shapes
-from sciastro.photometry.psffit import FitPlane, StarFit, saturated_cores
+from sciastro.photometry.psffit import LEAST_SKY, FitPlane, StarFit, saturated_cores
 from sciastro.photometry.psfmodel import UNDERSAMPLED, PsfModel
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def fit_table(
     flags = _flags(plane, model, stars, columns, bits, seen, closest)
     odd = odd_shapes(snr, columns, flags == 0)
     table["flags"] = flags | np.where(odd, np.uint32(int(SourceFlag.NO_STAR)), np.uint32(0))
-    table["sky"], table["sky_err"] = stars.sky * rate, stars.sky_err * rate
+    table["sky"] = stars.sky * rate
+    table["sky_err"] = np.where(stars.n_sky < LEAST_SKY, np.nan, stars.sky_err) * rate
     table["n_sky"] = stars.n_sky.astype(np.int32)
     for name in ("chi2", "qfit", "cfit", "sharpness", "sharpness_err", "light"):
         table[name] = columns[name]
@@ -136,6 +137,8 @@ def with_relative(table: "Table", relative: Relative, *, terms: bool = False) ->
     table["flux_err"] = whole * err.unit
     table["snr"] = table["snr"] / more
     table["mag_inst_err"] = table["mag_inst_err"] * more
+    scatter = float(table.meta.get("aperture_correction_scatter", 0.0))
+    table.meta["relative_scatter"] = float(np.hypot(scatter, np.median(relative.total())))
     if terms:
         for name, share in (("err_scintillation", relative.scintillation), ("err_flat", relative.flat)):
             table[name] = np.asarray(share) * light * flux.unit
@@ -178,7 +181,7 @@ def _flags(
     mark(closest < model.fwhm, int(SourceFlag.BLENDED))
     mark(seen & ~(stars.moved < UNSETTLED), int(SourceFlag.UNSETTLED))
     mark((stars.loose == 1) & ~stars.pinned, int(SourceFlag.HELD))
-    mark(stars.n_sky < 20, int(SourceFlag.POOR_SKY))
+    mark(stars.n_sky < LEAST_SKY, int(SourceFlag.POOR_SKY))
     if model.fwhm < UNDERSAMPLED:
         mark(np.ones(stars.size, bool), int(SourceFlag.UNDERSAMPLED))
     return flags

@@ -2,8 +2,9 @@
 
 Johnson-Cousins: Bessell, Castelli & Plez 1998 (A&A 333, 231), table A2. Gaia: the difference of the AB and
 Vega zero points of Riello et al. 2021 (A&A 649, A3), table 3. SDSS: AB but for u (-0.04) and z (+0.02 mag),
-as the SDSS states. Pan-STARRS: AB (Tonry et al. 2012, ApJ 750, 99). Tycho has no entry: no flux density that
-could be checked.
+as the SDSS states. Pan-STARRS: AB (Tonry et al. 2012, ApJ 750, 99). Pivot wavelengths are those of the curves
+(SDSS DR7 with 1.3 airmasses, Tonry et al. table 3) per photon, which the tables of effective wavelengths are
+not. Tycho has no entry: no flux density that could be checked.
 """
 
 from collections.abc import Mapping
@@ -83,16 +84,16 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
         "Gaia G": _ab(25.8010 - 25.6874, 6218.0, _GAIA, "Vega"),
         "Gaia BP": _ab(25.3540 - 25.3385, 5110.0, _GAIA, "Vega"),
         "Gaia RP": _ab(25.1040 - 24.7479, 7769.0, _GAIA, "Vega"),
-        "SDSS u": _ab(-0.04, 3551.0, _SDSS),
-        "SDSS g": _ab(0.0, 4686.0, _SDSS),
-        "SDSS r": _ab(0.0, 6166.0, _SDSS),
-        "SDSS i": _ab(0.0, 7480.0, _SDSS),
-        "SDSS z": _ab(0.02, 8932.0, _SDSS),
-        "Pan-STARRS g": _ab(0.0, 4810.0, _PS1),
-        "Pan-STARRS r": _ab(0.0, 6170.0, _PS1),
-        "Pan-STARRS i": _ab(0.0, 7520.0, _PS1),
-        "Pan-STARRS z": _ab(0.0, 8660.0, _PS1),
-        "Pan-STARRS y": _ab(0.0, 9620.0, _PS1),
+        "SDSS u": _ab(-0.04, 3556.5, _SDSS),
+        "SDSS g": _ab(0.0, 4702.5, _SDSS),
+        "SDSS r": _ab(0.0, 6175.6, _SDSS),
+        "SDSS i": _ab(0.0, 7490.0, _SDSS),
+        "SDSS z": _ab(0.02, 8946.7, _SDSS),
+        "Pan-STARRS g": _ab(0.0, 4849.1, _PS1),
+        "Pan-STARRS r": _ab(0.0, 6201.2, _PS1),
+        "Pan-STARRS i": _ab(0.0, 7535.0, _PS1),
+        "Pan-STARRS z": _ab(0.0, 8674.2, _PS1),
+        "Pan-STARRS y": _ab(0.0, 9627.7, _PS1),
     }
 )
 """System and band -> what magnitude 0 is."""

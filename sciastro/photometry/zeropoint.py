@@ -248,17 +248,17 @@ def fit_zeropoint(
         for values in (mag_inst, mag_inst_err, mag_cat, mag_cat_err, color, airmass, x, y)
     )
     good = np.isfinite(inst) & np.isfinite(inst_err) & np.isfinite(cat)
-    if options.extinction is not None:
-        known = np.isfinite(mass)
-        if not known.any():
-            note = "; ".join(text for text in (note, "extinction is left in: the airmass is unknown") if text)
-            options = replace(options, extinction=None)
-        good &= known | ~known.any()
-    if options.extinction is not None:
-        inst = inst - options.extinction * (mass - _mean(mass[good]))
     placed = np.isfinite(px) & np.isfinite(py)
     if options.spatial != "none" and placed.any():
         good &= placed
+    known = np.isfinite(mass)
+    if options.extinction is not None and not known.any():
+        note = "; ".join(text for text in (note, "extinction is left in: the airmass is unknown") if text)
+        options = replace(options, extinction=None)
+    if options.extinction is not None:
+        good &= known
+    if options.extinction is not None:
+        inst = inst - options.extinction * (mass - _mean(mass[good]))
     if good.sum() < options.min_stars:
         return (
             None,

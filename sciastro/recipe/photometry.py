@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciastro.core.options import Options, option
+from sciastro.core.quality import Quality
 from sciastro.core.wcs import pixel_scale
 from sciastro.errors import DatasetError, OptionError
 from sciastro.io.positions import Positions
@@ -56,7 +57,6 @@ __all__ = [
 ]
 
 ZEROPOINTS = ("auto", "header", "catalog", "none")
-SYSTEM = 20_000  # catalog stars that may calibrate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -266,7 +266,7 @@ def _sources(
     how = ApertureOptions(
         radius=float(np.clip(radii[0] / width, 0.5, 5.0)) if radii else None,
         sky_inner=options.sky_inner, sky_outer=options.sky_outer, optimal=options.optimal,
-        total_radius=min(total, 10.0),
+        total_radius=min(total, 10.0), least_snr=options.limit_snr,
     )  # fmt: skip
     table = measure_sources(
         target.image, target.variance, target.quality, stars.stars, fwhm=width,
@@ -294,10 +294,11 @@ def _forced(
     """Return the measured table of the light in apertures at places."""
     from astropy.table import Table
 
-    sound = stars.stars[(stars.stars["quality"] & 1) == 0]
+    sound = stars.stars[(stars.stars["quality"] & int(Quality.DO_NOT_USE)) == 0]
     how = ForcedOptions(
         sky_inner=options.sky_inner, sky_outer=options.sky_outer, correct=options.correct,
         optimal=options.optimal, total_radius=min(max(4.0, 1.6 * max(radii) / fwhm), 20.0),
+        least_snr=options.limit_snr,
     )  # fmt: skip
     return Table(
         forced_photometry(

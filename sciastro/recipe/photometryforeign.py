@@ -33,6 +33,7 @@ __all__ = ["foreign_target", "quietly"]
 
 ERRORS = ("ERR", "ERROR", "SIGMA", "UNCERT", "STDDEV", "STD", "NOISE", "RMS")
 VARIANCES = ("VAR", "VARIANCE")
+STANDARD = "StdDevUncertainty"  # UTYPE of `CCDData`: what its UNCERT holds
 MASKS = ("DQ", "MASK", "BPM", "FLAGS", "QUALITY")
 COUNTS = ("adu", "count", "counts", "dn", "du", "ct")
 ELECTRONS = ("electron", "electrons", "e", "e-")
@@ -133,10 +134,29 @@ def _bits(path: Path, pixels: Plane, dtype: Any, facts: FrameFacts, given: Given
 
 
 def _errors(path: Path, shape: tuple[int, int]) -> Plane | None:
-    """Return the variance plane of a file [unit of the image squared]; None where it has none."""
+    """Return the variance plane of a file [unit of the image squared]; None where it has none.
+
+    Raises
+    ------
+    DatasetError
+        If a plane of astropy's `CCDData` says that it holds errors of an unknown kind.
+    """
     for hdu in _planes(path, shape, (*ERRORS, *VARIANCES)):
         values = np.asarray(hdu.data, dtype=np.float32)
-        return values if hdu.name.upper() in VARIANCES else values**2
+        if hdu.name.upper() in VARIANCES:
+            return values
+        kind = str(hdu.header.get("UTYPE", STANDARD)).strip()
+        if kind == "VarianceUncertainty":
+            return values
+        if kind == "InverseVariance":  # 0 knows nothing of a pixel
+            with np.errstate(divide="ignore"):
+                return np.where(values > 0, 1 / values, np.float32(np.nan))
+        if kind != STANDARD:
+            raise DatasetError(
+                f"has errors of the kind '{kind}' in {hdu.name}.", where=str(path),
+                remedy="Write standard deviations or variances, or leave the plane out.",
+            )  # fmt: skip
+        return values**2
     return None
 
 

@@ -19,6 +19,7 @@ from sciastro.errors import DatasetError, FileError
 from sciastro.io.headers import facts_from_header
 from sciastro.io.product_cards import FLUX
 from sciastro.io.product_reading import is_product, read_product
+from sciastro.photometry.steps import wcs_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -109,12 +110,11 @@ def _of_band(ds: "xr.Dataset", k: int, band: str, given: Given, name: str) -> Ta
     def number(key: str) -> float:
         return float(ds[key].values[k]) if key in ds.variables else UNKNOWN
 
-    text = str(ds["wcs"].values) if "wcs" in ds.variables and ds["wcs"].ndim == 0 else ""
     correlation = number("noise_correlation")
     return Target(
         name=name or str(ds.attrs.get("target", "")) or "image",
         image=ds["image"].isel(band=k).values, variance=ds["image_variance"].isel(band=k).values,
-        quality=ds["image_quality"].isel(band=k).values, wcs=text_to_wcs(text) if text else None,
+        quality=ds["image_quality"].isel(band=k).values, wcs=wcs_of(ds),
         band=given.band or band, target=str(ds.attrs.get("target", "")),
         unit=str(ds["image"].attrs.get("units", "electron / s")),
         exposure=given.exposure or number("image_exposure"),

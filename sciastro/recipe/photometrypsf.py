@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sciastro.core.correlation import large_factor
 from sciastro.core.options import Options, option
+from sciastro.errors import OptionError
 from sciastro.io.paths import atomic_path
 from sciastro.io.psffiles import SAMPLES, read_psf_tables, write_psf_tables, write_residual
 from sciastro.io.tables import export_table
@@ -73,7 +74,18 @@ class PsfWork:
         self, target: Target, stars: PlaneMeasure, fwhm: float, relative: Relative,
         options: "PhotometryOptions",
     ) -> "Table":  # fmt: skip
-        """Return the table of what is on an image, as `photometry.aperture.measure_sources` would."""
+        """Return the table of what is on an image, as `photometry.aperture.measure_sources` would.
+
+        Raises
+        ------
+        OptionError
+            If errors of the flat from pixel to pixel are asked for, which only apertures sum.
+        """
+        if relative.flat_pixel > 0:
+            raise OptionError(
+                "is summed over apertures, not by a fit of the PSF.", where="--flat-pixel-noise",
+                remedy="Leave it out, or put it into the variance plane of the image.",
+            )  # fmt: skip
         self._relative, self._terms = relative, options.error_terms
         if self._target is target and self._found is not None:  # the same image, at other positions
             return self._labeled(self._found.table, target)
@@ -82,6 +94,7 @@ class PsfWork:
         how = self.options = replace(
             self.options, threshold=options.threshold, sky_inner=options.sky_inner,
             sky_outer=options.sky_outer, max_stars=max(options.max_stars, self.options.max_stars),
+            least_snr=options.limit_snr,
         )  # fmt: skip
         found = psf_photometry(
             field.image, field.variance, field.quality, stars.stars,
@@ -96,6 +109,8 @@ class PsfWork:
                 options=InjectOptions(number=self.request.inject, seed=self.request.seed), fit=how,
                 tell=self.tell,
             )  # fmt: skip
+            for one in (self.injection.stars, self.injection.bins):
+                _relabel(one, target.unit)
         return self._labeled(found.table, target)
 
     def at(self, target: Target, stars: PlaneMeasure, places: OnImage) -> "Table":
@@ -111,12 +126,8 @@ class PsfWork:
 
     def _labeled(self, table: "Table", target: Target) -> "Table":
         """Return the table in the unit of its image, on the sky where that is known."""
-        from astropy import units as u
-
         table = with_relative(table, self._relative, terms=self._terms)
-        for name in table.colnames:
-            if table[name].unit == RATE:
-                table[name].unit = u.Unit(target.unit)
+        _relabel(table, target.unit)
         table.meta["band"] = target.band
         return add_positions(table, target.wcs) if target.wcs is not None else table
 
@@ -197,6 +208,15 @@ class PsfWork:
                 name: meta.get(name) for name in ("number", "seed", "limit_90_mag", "limit_50_mag")
             }
         return out
+
+
+def _relabel(table: "Table", unit: str) -> None:
+    """Give the columns that `photometry` has in `RATE` the unit of their image."""
+    from astropy import units as u
+
+    for name in table.colnames:
+        if table[name].unit == RATE:
+            table[name].unit = u.Unit(unit)
 
 
 def _width(stars: PlaneMeasure) -> float | None:

@@ -86,10 +86,12 @@ def photometry_run(
         raise UsageError("is missing.", where="TARGET", remedy="Name images, or the folder of a run.")
     if at and request.catalog:
         raise OptionError("do not go together.", where="--at and --catalog", remedy="Give one of them.")
-    if psf is not None and (options.radius or options.optimal or not options.correct):
+    if psf is not None and (
+        options.radius or options.optimal or not options.correct or options.flat_pixel_noise
+    ):
         raise OptionError(
-            "fits the whole profile of a star; --radius, --optimal and --no-correct are of apertures.",
-            where="--psf", remedy="Leave out one or the other.",
+            "fits the whole profile of a star; --radius, --optimal, --no-correct and --flat-pixel-noise are "
+            "of apertures.", where="--psf", remedy="Leave out one or the other.",
         )  # fmt: skip
     runs = [path for path in paths if path.is_dir()]
     if request.frames and not runs:

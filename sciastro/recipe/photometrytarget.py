@@ -117,20 +117,36 @@ def with_facts(target: Target, facts: FrameFacts, given: Given) -> Target:
 def estimated_variance(
     pixels: Plane, bits: Bits, unit: str, factor: float, given: Given, facts: FrameFacts
 ) -> tuple[Plane, list[str]]:
-    """Return a variance plane from the noise of the sky, and the light of stars where the gain is known."""
+    """Return a variance plane from the noise of the sky, and the light of stars where the gain is known.
+
+    Parameters
+    ----------
+    pixels, bits
+        (y, x), as the file has them, and their quality.
+    unit, factor
+        Of the fluxes, and what makes it of `pixels`.
+    given, facts
+        Read noise and exposure, of the caller before those of the header.
+
+    Returns
+    -------
+    variance, notes
+        float32 (y, x), `unit` squared; what it rests on.
+    """
     sky = background(pixels, bits)
     noise = sky.rms_map() * np.float32(factor)
     variance = noise**2
-    if given.read_noise is not None and unit.startswith("electron"):
-        per_frame = given.read_noise / (facts.exposure or 1.0 if unit.endswith("/ s") else 1.0)
-        variance = np.maximum(variance, np.float32(per_frame**2))
     if not unit.startswith("electron"):
         return variance, [
             "errors are those of the sky's noise alone: without the gain the noise of the stars' own light "
             "is unknown, so the errors of bright stars are too small"
         ]
+    known = given.exposure or facts.exposure
+    seconds = (known or 1.0) if unit.endswith("/ s") else 1.0
+    if given.read_noise is not None:
+        variance = np.maximum(variance, np.float32((given.read_noise / seconds) ** 2))
     light = np.maximum((pixels - sky.level_map()) * np.float32(factor), 0)
-    seconds = (given.exposure or facts.exposure or 1.0) if unit.endswith("/ s") else 1.0
-    return variance + np.nan_to_num(light) / np.float32(seconds), [
-        "the file has no errors: they are made from the noise of its sky and the light of its stars"
-    ]
+    notes = ["the file has no errors: they are made from the noise of its sky and the light of its stars"]
+    if unit.endswith("/ s") and not known:
+        notes.append("the exposure is unknown, so errors take it for 1 s; give --exposure")
+    return variance + np.nan_to_num(light) / np.float32(seconds), notes

@@ -12,9 +12,9 @@ from sciastro.core.timescales import julian_year
 from sciastro.core.wcs import center, footprint_radius
 from sciastro.photometry.fieldterm import Field
 from sciastro.photometry.magnitudes import LimitOptions, add_brightness, add_limits
-from sciastro.photometry.matching import Matches, match_catalog
+from sciastro.photometry.matching import Matches
 from sciastro.photometry.sources import source_table
-from sciastro.photometry.steps import BandCalibration, calibrate_bands, published
+from sciastro.photometry.steps import BandCalibration, calibrate_bands, match_sources, published
 from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, field_names, matrix
 from sciastro.recipe.catalogs import CatalogWarning, cone
 from sciastro.recipe.photometryimages import Target
@@ -126,7 +126,7 @@ def _field_of_header(facts: dict[str, Any]) -> dict[str, Any]:
         return {}
     count = 2 + len(names)
     covariance = np.zeros((count, count))
-    covariance[0, 0] = float(facts.get("err", 0.0)) ** 2
+    covariance[0, 0] = float(facts.get("err", np.nan)) ** 2
     covariance[1, 1] = float(np.nan_to_num(facts.get("color_term_err", 0.0))) ** 2
     return {
         "spatial": degree, "spatial_note": "from the header of the file; errors of its terms are unknown",
@@ -158,7 +158,7 @@ def _matches(table: "Table", stars: "QTable | None") -> Matches | None:
     """Return which rows are which stars, within 1.5 pixels or 1.5 arcsec."""
     if stars is None or not len(stars) or not len(table) or "ra" not in table.colnames:
         return None
-    return match_catalog(table, stars, 1.5 * max(1.0, float(table.meta.get("pixel_scale", 1.0))))
+    return match_sources(table, stars, None)
 
 
 def _fitted(

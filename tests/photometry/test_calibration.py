@@ -12,11 +12,12 @@ from astropy.table import QTable, Table
 import sciastro
 from sciastro.core.quality import Quality
 from sciastro.errors import DatasetError, MatchError, OptionError
+from sciastro.photometry.bandpass import load
 from sciastro.photometry.extinction import fit_extinction
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.magnitudes import LimitOptions, calibrate_table, upper_limits
 from sciastro.photometry.matching import match_catalog
-from sciastro.photometry.references import AB_JY, flux_scale, surface_brightness
+from sciastro.photometry.references import AB_JY, REFERENCES, flux_scale, surface_brightness
 from sciastro.photometry.robust import fit_linear, jackknife
 from sciastro.photometry.steps import BandCalibration, calibrate_bands, calibrate_photometry, published
 from sciastro.photometry.systems import catalog_magnitudes
@@ -241,6 +242,12 @@ def test_units_of_flux():
     # Vega: magnitude 0 in V is 3636 Jy and 3.631e-9 erg / s / cm2 / angstrom (Bessell et al. 1998).
     assert flux_scale(0.0, 0.0, "Johnson V", "Jy").factor == pytest.approx(3636.0)
     assert flux_scale(0.0, 0.0, "Johnson V", "erg").factor == pytest.approx(3.631e-9, rel=1e-4)
+    for system, name in (("Pan-STARRS", "ps1"), ("SDSS", "sdss")):
+        for band in "griz":  # SDSS with air, the curves here without
+            pivot = 10 * load(f"{name}_{band}").pivot
+            assert REFERENCES[f"{system} {band}"].pivot == pytest.approx(
+                pivot, rel=2e-4 if name == "ps1" else 6e-3
+            )
     assert flux_scale(0.0, 0.0, "Johnson V", "erg-hz").factor == pytest.approx(3.636e-20, rel=1e-6)
     assert pytest.approx(3630.78, abs=0.01) == AB_JY
     with pytest.raises(OptionError, match="has no flux density of magnitude 0"):

@@ -16,7 +16,7 @@ from sciastro.errors import CatalogError, DatasetError, OptionError
 from sciastro.io.positions import positions_from_text, read_positions
 from sciastro.photometry.flags import SourceFlag
 from sciastro.recipe.photometry import PhotometryOptions, aperture_photometry
-from sciastro.recipe.photometryimages import Given
+from sciastro.recipe.photometryimages import Given, read_targets
 from sciastro.recipe.photometryradii import pixels_of, radii_from
 
 SHAPE, FWHM, GAIN, SECONDS = (220, 240), 3.0, 1.5, 20.0
@@ -104,6 +104,60 @@ def test_err_and_dq_of_others_are_used(foreign, tmp_path):
         got.meta["aperture_correction"] * 10 * GAIN / SECONDS * np.sqrt(np.pi * 16), rel=0.06
     )
     assert not any("has no errors" in note for note in got.meta["notes"])
+
+
+@pytest.mark.parametrize("kind", ["StdDevUncertainty", "VarianceUncertainty", "InverseVariance"])
+def test_errors_of_ccddata_are_what_they_say(foreign, tmp_path, kind):
+    from astropy import nddata
+
+    path, *_ = foreign
+    with fits.open(path) as hdus:
+        science, header = hdus[0].data.astype(np.float32), hdus[0].header.copy()
+    plane = {"StdDevUncertainty": 10.0, "VarianceUncertainty": 100.0, "InverseVariance": 0.01}[kind]
+    errors = getattr(nddata, kind)(np.full(SHAPE, plane, np.float32))
+    whole = tmp_path / "ccd.fits"
+    nddata.CCDData(science, unit="adu", uncertainty=errors, header=header).write(whole)
+    (read,) = read_targets(whole, Given())
+    np.testing.assert_allclose(read.variance, (10 * GAIN / SECONDS) ** 2, rtol=1e-5)
+
+
+def test_errors_of_an_unknown_kind_are_refused(foreign, tmp_path):
+    path, *_ = foreign
+    with fits.open(path) as hdus:
+        both = fits.HDUList(
+            [hdus[0].copy(), fits.ImageHDU(np.ones(SHAPE, np.float32), name="UNCERT")]
+        )  # fmt: skip
+    both[1].header["UTYPE"] = "UnknownUncertainty"
+    both.writeto(tmp_path / "unknown.fits")
+    with pytest.raises(DatasetError, match="of the kind 'UnknownUncertainty'"):
+        list(read_targets(tmp_path / "unknown.fits", Given()))
+
+
+def test_read_noise_and_exposure_of_the_caller(foreign, tmp_path):
+    # 500 e- of read noise over 50 s are 10 e- / s, whoever says how long it was.
+    path, *_ = foreign
+    (long,) = read_targets(path, Given(read_noise=500.0, exposure=50.0))
+    assert long.variance.min() == pytest.approx(100.0, rel=1e-5)
+    with fits.open(path) as hdus:
+        header = hdus[0].header.copy()
+        del header["EXPTIME"]
+        header["BUNIT"] = "electron / s"
+        fits.PrimaryHDU(hdus[0].data.astype(np.float32), header).writeto(tmp_path / "rate.fits")
+    (rate,) = read_targets(tmp_path / "rate.fits", Given(read_noise=500.0, exposure=50.0))
+    assert rate.variance.min() == pytest.approx(100.0, rel=1e-5)
+    assert not any("exposure" in note for note in rate.notes)
+    (rate,) = read_targets(tmp_path / "rate.fits", Given(read_noise=500.0))
+    assert any("exposure is unknown" in note for note in rate.notes)
+
+
+def test_limits_and_magnitudes_meet_where_the_options_say(foreign):
+    path, *_ = foreign
+    rng = np.random.default_rng(8)
+    places = Table({"x": rng.uniform(20, SHAPE[1] - 20, 300), "y": rng.uniform(20, SHAPE[0] - 20, 300)})
+    got = aperture_photometry(path, places, radius=3.0, options=PhotometryOptions(limit_snr=2.0))
+    between = (got["snr"].value > 2.1) & (got["snr"].value < 4.9)
+    assert between.sum() >= 3
+    assert np.isfinite(got["mag_inst"].value[between]).all()
 
 
 def test_no_gain_no_electrons(foreign, tmp_path):
@@ -265,6 +319,7 @@ def test_summary_is_json_and_told_as_one_line(foreign, tmp_path):
         (["--sky", "8,4"], 2, "beyond its beginning"),
         (["--zeropoint", "guess"], 2, "--zeropoint: is 'guess'"),
         (["--psf", "--radius", "3px"], 2, "whole profile"),
+        (["--psf", "--flat-pixel-noise", "0.01"], 2, "--flat-pixel-noise"),
         (["--psf-model", __file__], 3, "is no FITS file"),
     ],
 )
