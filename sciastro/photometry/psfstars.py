@@ -218,7 +218,7 @@ def _tie(
     shared = unseen_err * float(np.average(1 / flux[usable], weights=1 / err[usable] ** 2))
     return _Tie(
         float(fit.coefficients[0]),
-        float(np.hypot(np.sqrt(fit.covariance[0, 0]), shared)),
+        float(np.hypot(_in_common(x[usable], y[usable], radius) * np.sqrt(fit.covariance[0, 0]), shared)),
         scatter,
         int(usable.sum()),
         radius,
@@ -234,7 +234,23 @@ def _unseen(plane: FitPlane, beside: StarFit, radius: float) -> tuple[float, flo
     light = (sums[0] - sums[2] * beside.sky)[whole]
     err = np.sqrt(sums[1] + (sums[2] * beside.sky_err) ** 2)[whole]
     fit = fit_linear(np.ones((light.size, 1)), light, err, kappa=3.0)
-    return float(fit.coefficients[0]), float(np.sqrt(fit.covariance[0, 0]))
+    common = _in_common(beside.x[whole], beside.y[whole], radius)
+    return float(fit.coefficients[0]), common * float(np.sqrt(fit.covariance[0, 0]))
+
+
+def _in_common(x: Floats, y: Floats, radius: float) -> float:
+    """Return the error of the mean of circles over that of as many that share no pixel.
+
+    Two circles of one radius at a distance d share ``2 / pi (acos q - q sqrt(1 - q^2))`` of their pixels and
+    so of their variance, q = d / (2 radius).
+    """
+    from scipy.spatial import cKDTree
+
+    points = np.column_stack([x, y])
+    pairs = cKDTree(points).query_pairs(2 * radius, output_type="ndarray")
+    q = np.minimum(np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T) / (2 * radius), 1.0)
+    share = 2 / np.pi * (np.arccos(q) - q * np.sqrt(1 - q**2))
+    return float(np.sqrt(1 + 2 * np.sum(share) / x.size))
 
 
 def _own(model: PsfModel, x: Floats, y: Floats, radius: float) -> Floats:

@@ -47,6 +47,8 @@ class Found:
         pull, snr, off = pull[good], snr[good], off[good]
         n = pull.size
         # Stars of a field share the error of its normalization: their mean does not shrink as 1 / sqrt(n).
+        # Of 12 fields of 420 stars (seeds 20 to 31) means are 0.01 to 0.25 off, 0.07 to 0.09 of it shared:
+        # 1.35 times the two together (root mean square), 1.1 without the worst.
         shared = np.sqrt(sum(part[part[:, 3] > 0, 4].sum() ** 2 for part in self.parts)) / n
         assert abs(pull.mean()) < 0.05 + 2.5 * np.hypot(1 / np.sqrt(n), shared)
         assert pull.std() == pytest.approx(1, abs=0.05 + 2.5 / np.sqrt(2 * n))
