@@ -37,7 +37,8 @@ class CatalogLevel:
     zeropoint
         Of the comparison stars.
     offset, offset_err
-        (star) what is added to an instrumental magnitude, and its error [mag].
+        (star) what is added to an instrumental magnitude, and its error [mag]; of a star of unknown color it
+        holds how much the colors of the comparison stars differ.
     color
         (star) of the catalog [mag]; NaN unknown, and the zero point's reference is taken then.
     mag, mag_err
@@ -122,5 +123,7 @@ def _fitted(
     term = zero.color_term if math.isfinite(zero.color_term) else 0.0
     c = np.asarray(zero.covariance, np.float64)
     variance = c[0, 0] + (2 * away * c[0, 1] + away**2 * c[1, 1] if c.shape[0] > 1 else 0.0)
+    wide = np.var(color[rows][np.isfinite(color[rows])]) if np.isfinite(color[rows]).any() else 0.0
+    variance = variance + np.where(np.isfinite(color), 0.0, term**2 * wide)
     level = CatalogLevel(zero, zero.mag + term * away, np.sqrt(variance), color, mag, err)
     return level, []

@@ -11,13 +11,13 @@ from sciastro.photometry.rednoise import RedNoise
 from sciastro.photometry.transit import TransitFit
 from sciastro.recipe.lightcurvedata import LightCurve
 
-__all__ = ["catalog_magnitude", "comparison_rows", "detrending", "level_of", "summary_of"]
+__all__ = ["comparison_rows", "detrending", "level_of", "standard_magnitude", "summary_of"]
 
 SCHEMA = 1
 
 
-def catalog_magnitude(lc: LightCurve) -> float:
-    """Return the magnitude of relative flux 1 of the target in the catalog's system; NaN without one."""
+def standard_magnitude(lc: LightCurve) -> float:
+    """Return the magnitude of relative flux 1 of the target in a photometric system; NaN without one."""
     return float(lc.curves.mag[0] + lc.level.offset[0]) if lc.level is not None else math.nan
 
 
@@ -155,7 +155,7 @@ def _magnitudes(lc: LightCurve) -> dict[str, Any] | None:
     """Return the target's magnitude in a system, and what leads to it."""
     if lc.level is None:
         return None
-    mag = catalog_magnitude(lc) - 2.5 * math.log10(max(level_of(lc), 1e-30))
+    mag = standard_magnitude(lc) - 2.5 * math.log10(max(level_of(lc), 1e-30))
     brief = {name: number(v) if isinstance(v, float) else v for name, v in lc.level.brief().items()}
     return {"mag": number(mag)} | brief
 

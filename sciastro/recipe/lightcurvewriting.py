@@ -17,10 +17,10 @@ from sciastro.photometry.periodogram import Periodogram
 from sciastro.photometry.variability import INDICES, variability
 from sciastro.recipe.lightcurvedata import LightCurve
 from sciastro.recipe.lightcurvesummary import (
-    catalog_magnitude,
     comparison_rows,
     detrending,
     level_of,
+    standard_magnitude,
     summary_of,
 )
 
@@ -50,7 +50,7 @@ COLUMNS = {
     "flux_detrended": ("", "flux_rel over the baseline that was fitted with the transit"),
     "baseline": ("", "The baseline"),
     "model": ("", "The transit alone; NaN where there is none"),
-    "mag_catalog": ("mag", "Magnitude in the system of mag_catalog_system; NaN where there is none"),
+    "mag_standard": ("mag", "Magnitude in the system of mag_standard_system; NaN where there is none"),
     "exposure": ("s", "Exposure time"),
     "time_utc": ("", "Middle of the exposure, UTC"),
     "frame": ("", "File"),
@@ -112,7 +112,7 @@ def table_of(lc: LightCurve) -> "QTable":
         "x": lc.series.x[0], "y": lc.series.y[0], "flags": lc.flags, "use": lc.use,
         "reason": np.array(lc.reason, dtype=np.str_), "flux_detrended": lc.flux / lc.baseline,
         "baseline": lc.baseline / level, "model": lc.model,
-        "mag_catalog": mag + catalog_magnitude(lc) - 2.5 * math.log10(level),
+        "mag_standard": mag + standard_magnitude(lc) - 2.5 * math.log10(level),
         "exposure": np.array([one.exposure for one in lc.series.frames]),
         "time_utc": np.array([str(one) for one in lc.time], dtype=np.str_),
         "frame": np.array([one.name for one in lc.series.frames], dtype=np.str_),
@@ -125,7 +125,7 @@ def table_of(lc: LightCurve) -> "QTable":
         "target": lc.target.name, "ra_deg": lc.target.ra, "dec_deg": lc.target.dec, "filter": lc.series.band,
         "time": {**lc.time_meaning}, "mag_system": "differential: against all comparison stars' light",
         "mag_reference": reference,
-        "mag_catalog_system": lc.level.brief() if lc.level is not None else "none: see notes",
+        "mag_standard_system": lc.level.brief() if lc.level is not None else "none: see notes",
         "aperture": str(lc.series.tried[lc.curves.aperture]),
         "comparison_stars": [star["id"] for star in comparison_rows(lc)],
         "detrending": detrending(lc.transit), "notes": list(lc.notes), "flag_meanings": flag_meanings(),
@@ -214,8 +214,10 @@ def _catalog_variables(lc: LightCurve) -> dict[str, Any]:
         return {}
     name, star = lc.level.zeropoint.system, ("star",)
     return {
-        "mag_system": (star, lc.curves.mag + lc.level.offset, "mag", f"{name} magnitude of relative flux 1"),
-        "mag_system_err": (star, lc.level.offset_err, "mag", "Its standard error, that of the zero point"),
+        "mag_standard": (
+            star, lc.curves.mag + lc.level.offset, "mag", f"{name} magnitude of relative flux 1"
+        ),
+        "mag_standard_err": (star, lc.level.offset_err, "mag", "Its standard error: zero point and color"),
         "mag_catalog": (star, lc.level.mag, "mag", f"{name} magnitude of the catalog"),
         "color": (star, lc.level.color, "mag", f"{lc.level.zeropoint.color_name} of the catalog"),
     }  # fmt: skip

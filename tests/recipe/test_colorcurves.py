@@ -1,5 +1,7 @@
 """Which curves stand for the bands of a picture, and what is told of those that cannot be had."""
 
+import json
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -7,6 +9,7 @@ from small_nights import command
 
 from sciastro.errors import FileError, OptionError, SciastroError
 from sciastro.photometry.coloroptions import ColorOptions
+from sciastro.recipe import recolor
 from sciastro.recipe.colorcurves import Site, camera_curves, check_color, curve_of, white_of
 from sciastro.recipe.setcolor import bands_of_picture, color_trends
 
@@ -148,3 +151,21 @@ def test_a_catalog_that_nobody_knows_is_wrong_usage(tmp_path):
     result = command("color", tmp_path, "--catalog", "nosuch", "--offline")
     assert result.exit_code == 2, result.output
     assert "neither a known catalog nor a file" in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_targets_whose_colors_stay_are_told(tmp_path, monkeypatch):
+    def one(out, stem, *_):
+        if stem == "b":
+            raise FileError("has no color calibration.", where=stem, remedy="Take a deeper catalog.")
+        return recolor.Recolored(target=stem, record={"target": stem}, picture="")
+
+    kept = {"target": "b", "gains": [1.0]}
+    (tmp_path / "summary.json").write_text(json.dumps({"colors": [kept], "products": []}))
+    monkeypatch.setattr(recolor, "_sets", lambda *_: {"a": {}, "b": {}})
+    monkeypatch.setattr(recolor, "_one", one)
+    told = []
+    done = recolor.recolor_run(tmp_path, warn=told.append)
+    assert [row.target for row in done] == ["a"]
+    assert told == ["colors stay as they were: b: has no color calibration. Take a deeper catalog."]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert kept in summary["colors"]
