@@ -120,30 +120,33 @@ def solve_one(field: Field, question: Question) -> Solution:
     Raises
     ------
     SolveError
-        Where no way gives a solution beyond doubt; the reason of the last one, which looked farthest.
+        Where no way gives a solution beyond doubt; the reason of the last one, which looked farthest, and of
+        several engines that of each.
     """
     until = time.monotonic() + question.seconds
     names = chosen_engines(question.engine)
-    ways = [way for name in names for way in (TIERS if name == OURS else (_other(name),))]
-    problems: list[SolveError] = []
-    for number, tier in enumerate(ways):
-        share = (until - time.monotonic()) / (len(names) if tier in TIERS else len(ways) - number)
-        try:
-            found = tier(field, question, min(until, time.monotonic() + share))
-        except SolveError as error:
-            log.info("%s: %s", getattr(tier, "__name__", tier), error)
-            problems.append(error)
-            continue
-        if found is not None:
-            return _finished(field, question, found, until)
+    problems: dict[str, SolveError] = {}  # of each engine the last one
+    for number, name in enumerate(names):
+        now = time.monotonic()
+        end = now + (until - now) / (len(names) - number)  # an even share of what is left
+        for tier in TIERS if name == OURS else (_other(name),):
+            try:
+                found = tier(field, question, end)
+            except SolveError as error:
+                log.info("%s: %s", getattr(tier, "__name__", tier), error)
+                problems[name] = error
+                continue
+            if found is not None:
+                return _finished(field, question, found, until)
     if not problems:
         raise SolveError("nothing could be tried.", remedy="Give a center and a scale.")
+    last = problems[next(reversed(problems))]
     if names == (OURS,):
-        raise with_size(problems[-1], field, question)
+        raise with_size(last, field, question)
     if len(names) == 1:
-        raise problems[-1]
-    said = (f"{one.where}: {one.found}" if one.where else one.found for one in problems[-len(names) :])
-    raise SolveError(" ".join(said), where="no engine solves it", remedy=problems[-1].remedy)
+        raise last
+    said = (f"{one.where}: {one.found}" if one.where else one.found for one in problems.values())
+    raise SolveError(" ".join(said), where="no engine solves it", remedy=last.remedy)
 
 
 def _finished(field: Field, question: Question, found: Solution, until: float) -> Solution:

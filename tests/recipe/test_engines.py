@@ -142,6 +142,25 @@ def test_engines_that_fail_leave_time_for_the_next(field, monkeypatch):
     assert shares[0] == pytest.approx(10, abs=1)
 
 
+def test_ours_may_be_asked_last_and_has_all_the_time_that_is_left(field, monkeypatch):
+    ends, begin = [], time.monotonic()
+
+    def fails(query, until):
+        ends.append(until - begin)
+        raise SolveError("found nothing.", where="nova")
+
+    def way(field, question, until):
+        ends.append(until - begin)
+        raise SolveError(f"way {len(ends)} found nothing.", where="ours")
+
+    monkeypatch.setattr(engines, "ENGINES", {**ENGINES, "nova": fails})
+    monkeypatch.setattr(solving, "chosen_engines", lambda _: ("nova", solving.OURS))
+    monkeypatch.setattr(solving, "TIERS", (way, way))
+    with pytest.raises(SolveError, match=r"nova: found nothing\. ours: way 3 found nothing\."):
+        solve_one(field, Question(seconds=20))
+    assert ends == pytest.approx([10, 20, 20], abs=1)
+
+
 def test_a_program_that_hangs_is_ended(field, tmp_path, monkeypatch):
     program = tmp_path / "solve-field"
     program.write_text("#!/bin/sh\nsleep 60\n")
