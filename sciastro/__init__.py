@@ -33,6 +33,7 @@ __all__ = [
     "load_recipe",
     "make_master",
     "measure_frames",
+    "measure_by_psf",
     "measure_gain",
     "open",
     "open_masters",
@@ -72,6 +73,7 @@ _HOMES = {
     "load_recipe": "sciastro.recipe.plan",
     "make_master": "sciastro.recipe.byhand",
     "measure_frames": "sciastro.measure.frames:measure",  # the package holds the shorter name
+    "measure_by_psf": "sciastro.recipe.psfcalls",
     "measure_gain": "sciastro.calibrate.gain",
     "open": "sciastro.io.opening",
     "open_masters": "sciastro.recipe.byhand",
