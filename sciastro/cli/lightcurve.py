@@ -57,6 +57,9 @@ def lightcurve(
     temperature: Annotated[
         float | None, typer.Option(help="Of the star in K, for its limb darkening; else by its color.")
     ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="Most time for drawing from the posterior, per aperture.", min=1.0)
+    ] = 120.0,
     detrend: Annotated[
         str,
         typer.Option(
@@ -115,7 +118,7 @@ def lightcurve(
         request = _request(
             session, out, target, comp or [], filter_, site, radii,
             {"transit": transit, "period": period, "t0": t0, "limb_darkening": limb_darkening,
-             "detrend": detrend, "temperature": temperature},
+             "detrend": detrend, "temperature": temperature, "seconds": seconds},
             telescope=telescope, name=name, ra=ra, dec=dec, scale=scale, memory=memory, workers=workers,
             offline=offline, catalog=zeropoint_catalog, system=system,
         )  # fmt: skip

@@ -232,7 +232,7 @@ def _result(
     notes = []
     if draws is not None and not draws.converged:
         notes.append(
-            "the walkers' chain is short of 50 autocorrelation times: give it more seconds (or steps), or "
+            "the walkers' chain is short of 50 autocorrelation times: give it more time (--seconds), or "
             "trust values less than errors say"
         )
     if options.period is None:

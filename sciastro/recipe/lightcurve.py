@@ -126,12 +126,11 @@ def curve_of(
         )
     return LightCurve(
         request=replace(request, transit=how), target=target, series=series, curves=curves, time=time,
-        bjd=bjd,
-        star_bjd=star_times(time, bjd, series.ra, series.dec, site), level=level, airmass=mass,
-        night=nights_of(bjd), flags=found.verdicts.flags, use=found.verdicts.use,
+        bjd=bjd, star_bjd=star_times(time, bjd, series.ra, series.dec, site), level=level,
+        airmass=mass, night=nights_of(bjd), flags=found.verdicts.flags, use=found.verdicts.use,
         reason=found.verdicts.reason, trends=found.trends, transit=found.transit, limb=limb,
-        noise=found.noise,        baseline=found.baseline, model=found.model, scatter=found.scatter,
-        scatter_points=found.scatter_points, time_meaning=meaning_of(site),
+        fitted_in=found.fitted_in, noise=found.noise, baseline=found.baseline, model=found.model,
+        scatter=found.scatter, scatter_points=found.scatter_points, time_meaning=meaning_of(site),
         notes=list(dict.fromkeys(notes)),
     )  # fmt: skip
 

@@ -93,6 +93,8 @@ class LightCurve:
         As asked, with the prior of limb darkening that was taken.
     trends, transit, limb, noise
         Causes; fit or None; where its prior of limb darkening is from; red noise of the residuals.
+    fitted_in
+        Indices of the apertures whose draws are pooled in `transit`; empty without one.
     baseline, model
         (frame) trend and transit alone (NaN where the frame does not count).
     scatter, scatter_points
@@ -114,6 +116,7 @@ class LightCurve:
     reason: list[str]
     trends: Trends
     transit: TransitFit | None
+    fitted_in: tuple[int, ...]
     limb: str
     noise: RedNoise
     baseline: Floats

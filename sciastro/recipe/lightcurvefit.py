@@ -30,6 +30,8 @@ COLOR_ERROR = 0.1  # mag, of B-V: Tycho's at V = 11 (Hog et al. 2000), and some 
 class Fitted:
     """What a fit says of the target; attributes as `LightCurve` has them."""
 
+    fitted_in: tuple[int, ...]
+
     verdicts: Verdicts
     trends: Trends
     transit: TransitFit | None
@@ -103,17 +105,19 @@ def fitted(
     if fit is not None:
         tell("a transit is fitted; drawing from its posterior")
         trends, fit = once(draw=True)
+    found: dict[int, TransitFit] = {}
     if fit is None:  # without the last points that stood out there is none any more
         use, trends = judged.use, make_trends(causes, judged.use, night)
     else:
-        found = [fit]
-        for other, other_err in curves.others.values():
+        found[curves.aperture] = fit
+        for k, (other, other_err) in curves.others.items():
             if np.isfinite(other[use]).all() and np.isfinite(other_err[use]).all():
                 some = bjd[use], other[use], other_err[use], exposure[use], trends.take(use)
                 other_fit = fit_transit(*some, options=replace(options, transit="yes"))
-                found += [other_fit] if other_fit is not None else []
-        fit = pool(found)
-    return _told(flux, bjd, _left_out(judged, use), trends, fit)
+                if other_fit is not None:
+                    found[k] = other_fit
+        fit = pool(list(found.values()))
+    return _told(flux, bjd, _left_out(judged, use), trends, fit, tuple(found))
 
 
 def _left_out(judged: Verdicts, use: Bools) -> Verdicts:
@@ -125,7 +129,14 @@ def _left_out(judged: Verdicts, use: Bools) -> Verdicts:
     return Verdicts(flags, use, reason)
 
 
-def _told(flux: Floats, bjd: Floats, judged: Verdicts, trends: Trends, fit: TransitFit | None) -> Fitted:
+def _told(
+    flux: Floats,
+    bjd: Floats,
+    judged: Verdicts,
+    trends: Trends,
+    fit: TransitFit | None,
+    fitted_in: tuple[int, ...],
+) -> Fitted:
     use = judged.use
     baseline, model = np.ones(use.size), np.full(use.size, np.nan)
     if fit is not None:
@@ -135,8 +146,9 @@ def _told(flux: Floats, bjd: Floats, judged: Verdicts, trends: Trends, fit: Tran
     residual = flux[use] - (fit.model if fit is not None else np.median(flux[use]))
     steps = np.diff(flux[use])
     return Fitted(
-        verdicts=judged, trends=trends, transit=fit, noise=red_noise(bjd[use], residual), baseline=baseline,
-        model=model, scatter=float(np.std(residual, ddof=1)) if residual.size > 1 else 0.0,
+        fitted_in=fitted_in, verdicts=judged, trends=trends, transit=fit,
+        noise=red_noise(bjd[use], residual), baseline=baseline, model=model,
+        scatter=float(np.std(residual, ddof=1)) if residual.size > 1 else 0.0,
         scatter_points=float(np.std(steps) / np.sqrt(2)) if steps.size > 1 else float("nan"),
     )  # fmt: skip
 

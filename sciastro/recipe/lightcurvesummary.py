@@ -96,6 +96,7 @@ def transit_of(lc: LightCurve) -> dict[str, Any] | None:
     if fit.pooled:
         out["apertures"] = {
             "method": "draws of equally good apertures are pooled; the chosen one is the first",
+            "radius": [str(lc.series.tried[k]) for k in lc.fitted_in],
             "depth": [number(depth) for depth, _ in fit.pooled],
             "depth_err": [number(err) for _, err in fit.pooled],
         }

@@ -83,7 +83,7 @@ def recolor_run(
     catalog
         Name or file of the stars (`catalogs.cone`).
     warn
-        Told why a target keeps its colors while others get new ones.
+        Told why a target keeps its colors while others get new ones, and why gains cannot be a sensor's.
 
     Raises
     ------
@@ -113,6 +113,9 @@ def recolor_run(
             problems.append(error)
     if not done:
         raise problems[0]
+    for one in done:
+        if doubt := one.record.get("doubt"):
+            warn(f"{one.target}: {doubt}")
     for problem in problems:
         warn(f"colors stay as they were: {problem}")
     others = [row for stem, row in known.items() if stem not in {one.target for one in done}]

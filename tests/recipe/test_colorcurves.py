@@ -157,7 +157,7 @@ def test_targets_whose_colors_stay_are_told(tmp_path, monkeypatch):
     def one(out, stem, *_):
         if stem == "b":
             raise FileError("has no color calibration.", where=stem, remedy="Take a deeper catalog.")
-        return recolor.Recolored(target=stem, record={"target": stem}, picture="")
+        return recolor.Recolored(target=stem, record={"target": stem, "doubt": "greens are red"}, picture="")
 
     kept = {"target": "b", "gains": [1.0]}
     (tmp_path / "summary.json").write_text(json.dumps({"colors": [kept], "products": []}))
@@ -166,6 +166,7 @@ def test_targets_whose_colors_stay_are_told(tmp_path, monkeypatch):
     told = []
     done = recolor.recolor_run(tmp_path, warn=told.append)
     assert [row.target for row in done] == ["a"]
-    assert told == ["colors stay as they were: b: has no color calibration. Take a deeper catalog."]
+    stay = "colors stay as they were: b: has no color calibration. Take a deeper catalog."
+    assert told == ["a: greens are red", stay]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert kept in summary["colors"]

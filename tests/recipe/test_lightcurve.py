@@ -163,6 +163,9 @@ def test_the_files_hold_what_is_promised(written):
     assert [key for key in keys if key not in summary] == []
     assert summary["n_frames"] == summary["n_used"] == LIGHTS
     assert {"t0", "t0_err", "depth", "depth_err"} <= set(summary["transit"])
+    if apertures := summary["transit"].get("apertures"):
+        assert apertures["radius"][0] == summary["aperture"]["radius"]
+        assert len(apertures["radius"]) == len(apertures["depth"]) == len(apertures["depth_err"]) >= 2
     assert summary["periods"][0]["method"] == "Lomb-Scargle"
     assert 0.1 < summary["transit"]["sampler"]["acceptance"] < 0.7
     table = Table.read(out / "lightcurve.ecsv", format="ascii.ecsv")
