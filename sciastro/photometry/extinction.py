@@ -144,6 +144,7 @@ def fit_extinction(
             (values["mag_inst"] + relative.frames[frame])[good], values["mag_inst_err"][good], star[good],
             mass[frame][good], per_star["color"], reference=zero.color_reference, kappa=options.kappa,
         )  # fmt: skip
+        second = replace(second, airmass=run.airmass)  # where the zero point holds, as `_joined` has it
         if second.k != 0.0:
             relative = of_frames(values["mag_inst"] - second.of(per_star["color"][star], mass[frame]))
             again, _ = of_catalog(relative)

@@ -14,26 +14,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciastro.core.options import Options, option
-from sciastro.core.quality import Quality
 from sciastro.core.wcs import pixel_scale
-from sciastro.errors import DatasetError, OptionError
+from sciastro.errors import OptionError
 from sciastro.io.positions import Positions
-from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
-from sciastro.photometry.aperture import ApertureOptions, measure_sources
-from sciastro.photometry.errorterms import Relative
+from sciastro.measure.stars import PlaneMeasure
 from sciastro.photometry.flags import SourceFlag, flags_text
-from sciastro.photometry.fluxes import shape_flags
-from sciastro.photometry.forced import ForcedOptions, forced_photometry
-from sciastro.photometry.scintillation import ScintillationOptions, scintillation_variance
-from sciastro.photometry.sources import add_positions
 from sciastro.photometry.systems import SYSTEMS
 from sciastro.photometry.zeropoint import ZeroPoint
 from sciastro.recipe.photometryimages import Given, Target, from_arrays, from_dataset, read_targets
+from sciastro.recipe.photometrylight import (
+    find_stars,
+    light_at,
+    light_of_sources,
+    mark_shapes,
+    relative_of,
+)
 from sciastro.recipe.photometryplaces import OnImage, gather, on_image
 from sciastro.recipe.photometryradii import pixels_of, radii_from
 from sciastro.recipe.photometryzero import (
     Zeroed,
-    air_of,
     at_positions,
     epoch_of,
     with_limits,
@@ -169,7 +168,7 @@ def measure_target(
             remedy="Let it end beyond its beginning, such as --sky 4.5,8.",
         )  # fmt: skip
     notes = list(target.notes)
-    stars = _find(target, options)
+    stars = find_stars(target, options)
     fwhm = options.fwhm or stars.fwhm
     if not math.isfinite(fwhm):
         if positions is not None:
@@ -180,12 +179,12 @@ def measure_target(
         notes.append("no star tells the width of stars: 3 pixels are assumed")
     scale = pixel_scale(target.wcs) if target.wcs is not None else target.scale
     radii = pixels_of(radii_from(options.radius or None), fwhm=fwhm, scale=scale, where=target.name)
-    relative, more = _relative(target, options)
+    relative, more = relative_of(target, options)
     notes += more
     found = (
         psf.table(target, stars, fwhm, relative, options)
         if psf is not None
-        else _sources(target, stars, fwhm, radii, relative, options, terms=positions is None)
+        else light_of_sources(target, stars, fwhm, radii, relative, options, terms=positions is None)
     )
     zeroed = zeropoint_of(target, found, options, zeropoint)
     fit = zeroed.fit
@@ -193,120 +192,19 @@ def measure_target(
     if positions is None:
         table = with_magnitudes(found, zeroed)
         if psf is None:
-            _mark_shapes(table, stars, fwhm)
+            mark_shapes(table, stars, fwhm)
     else:
         places = on_image(positions, target)
         if psf is not None:
             light = psf.at(target, stars, places)
         else:
             radii = radii or [float(found.meta.get("aperture_radius", 1.5 * fwhm))]
-            light = _forced(target, places, stars, fwhm, radii, relative, options)
+            light = light_at(target, places, stars, fwhm, radii, relative, options)
         table = _named(light, target, positions, places, zeroed)
     table = with_limits(table, fit.zeropoint, scale, options)
     return Measured(
         target=target, table=_dressed(table, target, fwhm, options, notes), stars=stars, fwhm=float(fwhm),
         zeropoint=fit.zeropoint, notes=notes,
-    )  # fmt: skip
-
-
-def _find(target: Target, options: PhotometryOptions) -> PlaneMeasure:
-    if not np.isfinite(target.image).any():
-        raise DatasetError("holds no finite pixel.", where=target.name, remedy="Give another image.")
-    width = None if options.fwhm is None else float(np.clip(options.fwhm, 1.0, 50.0))
-    how = DetectOptions(threshold=options.threshold, max_stars=options.max_stars, fwhm=width)
-    image, variance = _scaled(target)
-    return measure_plane(image, target.quality, gain_noise=variance, options=how)
-
-
-def _scaled(target: Target) -> tuple[Any, Any]:
-    """Return image and variance in a unit in which the noise of a pixel is far from the limits of float32."""
-    known = target.variance[np.isfinite(target.variance) & (target.variance > 0)]
-    noise = float(np.sqrt(np.median(known[:: max(1, known.size // 100_000)]))) if known.size else 1.0
-    if 1e-6 < noise < 1e6:
-        return target.image, target.variance
-    return target.image / np.float32(noise), target.variance / np.float32(noise) / np.float32(noise)
-
-
-def _relative(target: Target, options: PhotometryOptions) -> tuple[Relative, list[str]]:
-    """Return the errors that grow with the flux, and what could not be told of them."""
-    notes, twinkle = [], float("nan")
-    lacking = []
-    if options.scintillation > 0:
-        air = air_of(target)
-        if not math.isfinite(target.diameter):
-            lacking.append("the aperture of the telescope (--aperture-diameter)")
-        if not math.isfinite(target.exposure):
-            lacking.append("the exposure (--exposure)")
-        if not math.isfinite(air):
-            lacking.append("the airmass (--airmass, or --site and world coordinates)")
-        if lacking:
-            notes.append(f"scintillation is left out of the errors: unknown is {', '.join(lacking)}")
-        else:
-            height = (target.site[2] or 0.0) if target.site is not None else 0.0
-            twinkle = float(
-                np.sqrt(
-                    scintillation_variance(
-                        target.exposure, air, target.diameter, height,
-                        options=ScintillationOptions(coefficient=options.scintillation),
-                    )
-                )
-            )  # fmt: skip
-    return Relative(
-        scintillation=twinkle, flat=options.flat_noise, flat_pixel=options.flat_pixel_noise
-    ), notes
-
-
-def _sources(
-    target: Target, stars: PlaneMeasure, fwhm: float, radii: Sequence[float], relative: Relative,
-    options: PhotometryOptions, *, terms: bool,
-) -> "Table":  # fmt: skip
-    """Return the measured table of what was found."""
-    width = fwhm if math.isfinite(fwhm) else 3.0
-    total = max(4.0, 1.6 * max(radii) / width) if radii else 4.0
-    how = ApertureOptions(
-        radius=float(np.clip(radii[0] / width, 0.5, 5.0)) if radii else None,
-        sky_inner=options.sky_inner, sky_outer=options.sky_outer, optimal=options.optimal,
-        total_radius=min(total, 10.0), least_snr=options.limit_snr,
-    )  # fmt: skip
-    table = measure_sources(
-        target.image, target.variance, target.quality, stars.stars, fwhm=width,
-        noise_correlation=target.correlation, autocorrelation=target.autocorrelation, radii=radii[1:],
-        relative=relative, terms=options.error_terms and terms, unit=target.unit, options=how,
-    )  # fmt: skip
-    table.meta["band"] = target.band
-    return add_positions(table, target.wcs) if target.wcs is not None else table
-
-
-def _mark_shapes(table: "Table", stars: PlaneMeasure, fwhm: float) -> None:
-    """Flag what is no star by its shape."""
-    if len(table) == len(stars.stars) and math.isfinite(fwhm):
-        odd = shape_flags(
-            np.asarray(stars.stars["fwhm"], np.float64), np.asarray(stars.stars["eccentricity"], np.float64),
-            np.asarray(stars.stars["snr"], np.float64), fwhm,
-        )  # fmt: skip
-        table["flags"] = np.asarray(table["flags"]) | odd
-
-
-def _forced(
-    target: Target, places: OnImage, stars: PlaneMeasure, fwhm: float, radii: Sequence[float],
-    relative: Relative, options: PhotometryOptions,
-) -> "Table":  # fmt: skip
-    """Return the measured table of the light in apertures at places."""
-    from astropy.table import Table
-
-    sound = stars.stars[(stars.stars["quality"] & int(Quality.DO_NOT_USE)) == 0]
-    how = ForcedOptions(
-        sky_inner=options.sky_inner, sky_outer=options.sky_outer, correct=options.correct,
-        optimal=options.optimal, total_radius=min(max(4.0, 1.6 * max(radii) / fwhm), 20.0),
-        least_snr=options.limit_snr,
-    )  # fmt: skip
-    return Table(
-        forced_photometry(
-            target.image, target.variance, target.quality, places.x, places.y, radius=list(radii),
-            fwhm=fwhm, stars=(sound["x"], sound["y"]), correlation=target.correlation,
-            autocorrelation=target.autocorrelation, relative=relative, terms=options.error_terms,
-            unit=target.unit, options=how,
-        )
     )  # fmt: skip
 
 

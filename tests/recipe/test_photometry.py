@@ -1,6 +1,7 @@
 """Photometry of any image: files in, tables out, and what is said where it cannot be."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -180,6 +181,9 @@ def test_scintillation_enters_where_it_is_known(foreign):
     expected = np.sqrt(1e-5 * 2.25 * 0.2 ** (-4 / 3) / SECONDS * 1.5**3 * np.exp(-2 * 2400 / 8000))
     np.testing.assert_allclose(got["err_scintillation"].value / got["flux"].value, expected, rtol=1e-6)
     assert not any("scintillation" in note for note in got.meta["notes"])
+    low = aperture_photometry(path, Table({"x": x, "y": y}), radius=4.0, given=replace(given, site=None))
+    assert any("scintillation is that at the sea" in note for note in low.meta["notes"])
+    assert (low["flux_err"].value > got["flux_err"].value).all()
 
 
 def test_arrays_and_datasets(foreign):
