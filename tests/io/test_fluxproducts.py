@@ -40,11 +40,11 @@ def product(tmp_path):
 @pytest.mark.parametrize(
     ("unit", "factor", "text"),
     [
-        # 3630.78 Jy * 10^(-0.4 * 25.74743) = 1.82401e-7 Jy; at 6166 angstrom times 1e-23 c / 6166^2.
+        # 3630.78 Jy * 10^(-0.4 * 25.74743) = 1.82401e-7 Jy; at 6175.6 angstrom times 1e-23 c / 6175.6^2.
         ("Jy", 1.82401e-7, "Jy"),
         ("nJy", 182.401, "nJy"),
         ("erg-hz", 1.82401e-30, "erg / (s cm2 Hz)"),
-        ("erg", 1.82401e-30 * 2.99792458e18 / 6166.0**2, "erg / (s cm2 Angstrom)"),
+        ("erg", 1.82401e-30 * 2.99792458e18 / 6175.6**2, "erg / (s cm2 Angstrom)"),
     ],
 )
 def test_pixels_errors_and_cards(tmp_path, product, unit, factor, text):
