@@ -19,7 +19,7 @@ from sciastro.recipe.lightcurvefit import causes_of
 from sciastro.recipe.lightcurvesummary import level_of
 from sciastro.recipe.lightcurvewriting import FAINT, magnitudes, reference_magnitude, table_of
 
-__all__ = ["EXPORTS", "ExportFacts", "export_light_curve", "exports_from", "to_lightkurve"]
+__all__ = ["EXPORTS", "ExportFacts", "check_exports", "export_light_curve", "exports_from", "to_lightkurve"]
 
 EXPORTS = {
     "aavso": "lightcurve_aavso.txt", "exoplanet": "lightcurve_exoplanet.txt", "etd": "lightcurve_etd.txt",

@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     import xarray as xr
     from astropy.table import QTable
 
-__all__ = ["COLUMNS", "dataset_of", "summary_of", "table_of", "write_light_curve"]
+__all__ = [
+    "COLUMNS",
+    "FAINT",
+    "dataset_of",
+    "magnitudes",
+    "reference_magnitude",
+    "summary_of",
+    "table_of",
+    "write_light_curve",
+]
 
 Floats = npt.NDArray[np.float64]
 

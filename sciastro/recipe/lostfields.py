@@ -5,7 +5,6 @@ on the frame with the best stars, and costs a run at most `SolveOptions.blind_se
 index of star patterns, once for a user).
 """
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from sciastro.recipe.context import Context
 
 __all__ = ["solve_lost"]
-
-log = logging.getLogger(__name__)
 
 FEWEST = 8  # stars of a frame that may be looked for over the whole sky
 

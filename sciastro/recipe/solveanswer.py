@@ -10,7 +10,7 @@ from sciastro.astrometry.solution import Solution
 from sciastro.core.wcs import center, resampled
 from sciastro.recipe.solvereading import Field
 
-__all__ = ["Answer", "answer_of", "file_wcs"]
+__all__ = ["Answer", "answer_of", "as_shown", "file_wcs"]
 
 
 @dataclass(frozen=True, slots=True)

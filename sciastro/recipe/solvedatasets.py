@@ -61,7 +61,25 @@ def solve_dataset_frames(
     epoch: float | None,
     catalog: "QTable | None",
 ) -> "xr.Dataset":
-    """Give every frame its own world coordinates: one is solved, the others by their registration to it."""
+    """Give every frame its own world coordinates: one is solved, the others by their registration to it.
+
+    Parameters
+    ----------
+    frames
+        ``signal`` [electron] or ``raw`` [adu], dims (frame, y, x); where there is ``wcs`` it is the hint.
+    question, detect, epoch, catalog
+        As `solvecalls.solve` has them; `epoch` None is the time of each frame.
+
+    Returns
+    -------
+    Dataset
+        With ``wcs`` (frame): header text, "" where a frame cannot be solved.
+
+    Raises
+    ------
+    SolveError
+        If no frame can be solved.
+    """
     name = v.SIGNAL.name if v.SIGNAL.name in frames.variables else v.RAW.name
     require(frames, v.SIGNAL if name == v.SIGNAL.name else v.RAW)
     count = frames.sizes["frame"]

@@ -30,7 +30,7 @@ from sciastro.recipe.solvehints import Before, before_hint, bounds, contradictio
 from sciastro.recipe.solvereading import Field, Read, read_field
 from sciastro.recipe.solvewriting import Writing, check_place, once, write_solution
 
-__all__ = ["TIERS", "Answer", "Question", "Tier", "solve_files", "solve_one"]
+__all__ = ["TIERS", "Answer", "Question", "Tier", "solve_files", "solve_one", "stars_of_sky", "whole_sky"]
 
 log = logging.getLogger(__name__)
 
