@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 
 LONG = 30  # characters beside which a comment still fits
 SAMPLES = 4  # per pixel, of STDPSF
+NEEDED = ("step", "x0", "y0", "scale", "fwhm", "radius")
+NUMBERS = ("total_radius", "normalization_err", "scatter", "blur", "n_stars")
 _CARDS = {
     "step": ("PSFSTEP", "nodes per pixel of TABLES"),
     "x0": ("PSFX0", "[pixel] x (from 0) where u = 0"),
@@ -110,11 +112,23 @@ def read_psf_tables(path: Path) -> tuple[Floats, dict[str, Any], Floats]:
             f"{lacks if path.exists() else 'does not exist'}.", where=str(path), remedy=remedy
         ) from error
     facts = {name: header[key] for name, (key, _) in _CARDS.items() if key in header}
-    lacking = {"step", "x0", "y0", "scale", "fwhm", "radius"} - facts.keys()
-    whole = tables.ndim == 3 and tables.shape[1] == tables.shape[2] and tables.shape[1] % 2 == 1
-    if lacking or not whole or not np.isfinite(tables).all() or not facts["step"] >= 1:
+    if not _whole(tables, facts):
         raise FileError("is no whole PSF model.", where=str(path), remedy=remedy)
     return tables, facts, stars
+
+
+def _whole(tables: Floats, facts: Mapping[str, Any]) -> bool:
+    """Return whether a model can be drawn: numbers that are numbers, and tables that hold its radius."""
+    numbers = [facts.get(name) for name in NEEDED]
+    numbers += [facts[name] for name in NUMBERS if name in facts]
+    if not all(isinstance(one, int | float) and np.isfinite(one) for one in numbers):
+        return False
+    square = tables.ndim == 3 and tables.shape[0] > 0 and tables.shape[1] == tables.shape[2]
+    if not square or tables.shape[1] % 2 == 0 or not np.isfinite(tables).all():
+        return False
+    step, radius = facts["step"], facts["radius"]
+    positive = min(facts["scale"], facts["fwhm"], radius) > 0
+    return isinstance(step, int) and step >= 1 and positive and radius * step <= (tables.shape[1] - 1) / 2
 
 
 def write_residual(

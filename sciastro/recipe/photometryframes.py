@@ -24,6 +24,7 @@ from sciastro.recipe.photometry import Measured, PhotometryOptions, measure_targ
 from sciastro.recipe.photometryimages import Given, Target, read_targets
 from sciastro.recipe.photometryplaces import of_catalog
 from sciastro.recipe.photometrypsf import PsfRequest, PsfWork
+from sciastro.recipe.photometryzero import epoch_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -166,7 +167,9 @@ def _measure(
     target, positions = frame_target(plane, given), request.positions
     if positions is None and request.catalog is not None:
         image = next(iter(read_targets(run / stack.row["image"], given))) if stack is not None else target
-        positions = of_catalog(image, request.catalog, faintest=request.faintest, epoch=None)
+        positions = of_catalog(
+            image, request.catalog, faintest=request.faintest, epoch=epoch_of(image)
+        )  # fmt: skip
     if positions is None:
         positions = _of_stack(stack, target)
     work = None

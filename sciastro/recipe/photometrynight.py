@@ -14,6 +14,7 @@ from sciastro.photometry.steps import SPOILED
 from sciastro.photometry.systems import catalog_magnitudes
 from sciastro.photometry.zeropoint import ZeroPointOptions
 from sciastro.recipe.catalogs import CatalogWarning, cone
+from sciastro.recipe.photometryzero import SYSTEM, epoch_at
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -83,7 +84,7 @@ def night_of(
     rows = np.asarray(table["id"])
     _, first = np.unique(rows[known], return_index=True)
     places = QTable({"ra": table["ra"][known][first], "dec": table["dec"][known][first]})
-    catalog = _catalog(places, options)
+    catalog = _catalog(places, options, epoch_at(str(table["time"][0])))
     found = catalog_magnitudes(catalog, band, options.system)
     if found is None:
         return NightRow(night=None, reason=f"the catalog has no magnitude for filter {band!r}")
@@ -115,8 +116,8 @@ def night_of(
     return NightRow(night=night, reason=reason or (night.reason if night is not None else ""))
 
 
-def _catalog(places: "QTable", options: "PhotometryOptions") -> "QTable":
-    """Return the catalog stars over all positions."""
+def _catalog(places: "QTable", options: "PhotometryOptions", epoch: float | None) -> "QTable":
+    """Return the catalog stars over all positions, at an epoch (Julian year)."""
     from astropy.coordinates import SkyCoord
 
     at = SkyCoord(places["ra"], places["dec"])
@@ -126,7 +127,10 @@ def _catalog(places: "QTable", options: "PhotometryOptions") -> "QTable":
     radius = float(at.separation(SkyCoord(ra, dec, unit="deg")).deg.max())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CatalogWarning)  # told with the zero point of the stack
-        return cone((ra, dec), max(1.05 * radius, 0.02), catalog=options.zeropoint_catalog, brightest=20_000)
+        return cone(
+            (ra, dec), max(1.05 * radius, 0.02), catalog=options.zeropoint_catalog, epoch=epoch,
+            brightest=SYSTEM,
+        )  # fmt: skip
 
 
 def _airmasses(ra: Any, dec: Any, time: Any, site: tuple[float, float, float | None] | None) -> Any:

@@ -24,9 +24,18 @@ if TYPE_CHECKING:
 
     from sciastro.recipe.photometry import PhotometryOptions
 
-__all__ = ["Zeroed", "air_of", "at_positions", "epoch_of", "with_limits", "with_magnitudes", "zeropoint_of"]
+__all__ = [
+    "Zeroed",
+    "air_of",
+    "at_positions",
+    "epoch_at",
+    "epoch_of",
+    "with_limits",
+    "with_magnitudes",
+    "zeropoint_of",
+]
 
-SYSTEM = 20_000  # catalog stars that may calibrate
+SYSTEM = 20_000  # catalog stars that may calibrate, the brightest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,8 +247,13 @@ def air_of(target: Target) -> float:
 
 def epoch_of(target: Target) -> float | None:
     """Return the Julian year of an image; None unknown."""
+    return epoch_at(target.time)
+
+
+def epoch_at(time: str) -> float | None:
+    """Return the Julian year of a time in ISO 8601 (UTC); None where it is none."""
     try:
-        when = np.datetime64(target.time[:26].removesuffix("Z"), "s")
+        when = np.datetime64(time[:26].removesuffix("Z"), "s")
     except ValueError:
         return None
     if np.isnat(when):

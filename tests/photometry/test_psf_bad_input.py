@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from psf_fields import expose, lattice, quiet, sky_map, stars_at
 
 from sciastro.core.quality import Quality
 from sciastro.core.stars import empty_stars
 from sciastro.errors import DatasetError, FileError
 from sciastro.photometry.flags import SourceFlag
+from sciastro.photometry.psfmodel import moffat_model
 from sciastro.photometry.psfphotometry import PsfOptions, psf_photometry
 from sciastro.recipe.photometrypsf import read_model, write_model
 
@@ -127,3 +129,24 @@ def test_model_files_round_trip_and_open_elsewhere(tmp_path):
     (tmp_path / "text.fits").write_text("nothing")
     with pytest.raises(FileError, match="no FITS file"):
         read_model(tmp_path / "text.fits")
+
+
+@pytest.mark.parametrize(
+    ("card", "value"),
+    [
+        ("PSFSTEP", "two"), ("PSFSTEP", 2.5), ("PSFSTEP", 0), ("PSFSCALE", 0.0), ("PSFFWHM", "wide"),
+        ("PSFRAD", 1e6), ("PSFRAD", -3.0), ("PSFBLUR", "much"), ("PSFX0", None),
+    ],
+)  # fmt: skip
+def test_model_files_that_are_none_are_refused(tmp_path, card, value):
+    model = moffat_model((60, 60), 3.0, radius=9.0, inside=8.0)
+    path = write_model(tmp_path / "psf.fits", model, (60, 60))
+    assert read_model(path).radius == 9.0
+    with fits.open(path, mode="update") as hdus:
+        header = hdus["TABLES"].header
+        if value is None:
+            del header[card]
+        else:
+            header[card] = value
+    with pytest.raises(FileError, match="no whole PSF model"):
+        read_model(path)

@@ -75,6 +75,25 @@ def test_stack_at_places_is_the_stack_as_found(measured):
     assert np.median(np.abs(off - np.median(off)) / own) < 1.0
 
 
+def test_catalog_stars_are_measured_where_they_were_that_night(measured, good_run, tmp_path):
+    # A star that has gone 2 arcsec a year northward since 2000 is found where the source of the stack is.
+    stack, out = measured
+    frames = QTable.read(next(out.glob("*_G_frames.ecsv")))
+    years = float(frames["time"][0][:4]) + float(frames["time"][0][5:7]) / 12 - 1 / 24 - 2000.0
+    star = stack[int(np.argmax(stack["snr"]))]
+    dec = star["dec"].value - 2.0 * years / 3600
+    catalog = tmp_path / "moving.csv"
+    catalog.write_text(f"id,ra,dec,pmra,pmdec,epoch,mag\nfast,{star['ra'].value},{dec},0,2000,2000.0,12\n")
+    result = command(
+        "photometry", good_run.out, "-o", tmp_path / "out", "--frames", "--catalog", catalog,
+        "--format", "ecsv", "--offline", "--radius", "1.5fwhm", "--zeropoint", "none",
+    )  # fmt: skip
+    assert result.exit_code in (0, 4), result.output
+    table = QTable.read(next((tmp_path / "out").glob("*_G_frames.ecsv")))
+    assert len(table) == 3
+    np.testing.assert_allclose(table["flux"].value, star["flux"].value, rtol=0.15)  # elsewhere is none
+
+
 @pytest.mark.slow
 def test_psf_of_the_stacks_sources_on_every_frame(good_run, tmp_path):
     result = command(
