@@ -40,6 +40,7 @@ Floats = npt.NDArray[np.float64]
 
 WIDE_DEPTHS = {3: 0, 14: 8, 26: 20, 44: 40}  # bright stars combined with their neighbors, of wide pictures
 ALIKE, SAME = 1.5, 0.95  # pixel, share: voters of a list that are those of another one
+FEWEST_STARS = 4  # of a pattern
 FEW = 30  # brightest image stars of a second judgement, which a field of few catalog stars needs
 LONG = 0.9  # eccentricity of what is no round star: axes as 1 to 2.3
 FEW_LONG, ENOUGH_ROUND = 5, 12  # long ones that may hide the others, and round ones to go on with
@@ -142,6 +143,11 @@ def _with_and_without_trails(stars: StarArray) -> list[StarArray]:
 
 def _unsolved(made: Sequence[list[tuple[StarArray, Floats]]], why: str, advice: str = "Give a") -> SolveError:
     most = max((len(points) for lists in made for _, points in lists), default=0)
+    if most < FEWEST_STARS:
+        return SolveError(
+            f"the field is not solved: {most} image stars.",
+            remedy="Look at the image: it may be blank, saturated or out of focus; else expose longer.",
+        )
     return SolveError(
         f"the field is not solved: {most} image stars, no pattern of the sky is beyond doubt{why}.",
         remedy=f"{advice} rough center and scale (--ra, --dec, --scale), or a longer exposure.",

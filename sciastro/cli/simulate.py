@@ -19,7 +19,12 @@ def simulate(
     program: Annotated[
         str | None, typer.Option(help="Write headers as nina, sharpcap, asiair, ekos or maxim does.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed is another night.", min=0)] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Another seed: another sky and camera. The next night of the same: --set night=2.", min=0
+        ),
+    ] = None,
     shape: Annotated[str | None, typer.Option(help="Sensor as ROWSxCOLUMNS, such as 1000x1500.")] = None,
     shrink: Annotated[
         float, typer.Option(help="Fewer and larger pixels over the same field: 2 leaves a quarter.", min=0.1)

@@ -118,7 +118,7 @@ def _title(files: list[Path]) -> str:
 def _sentence(answer: "Answer") -> str:
     """Return what is told of one file."""
     if not answer.solved or answer.center_deg is None:
-        return f"{answer.path}: not solved: {answer.reason}"
+        return answer.reason if answer.reason.startswith(answer.path) else f"{answer.path}: {answer.reason}"
     ra, dec = answer.center_deg
     mirrored = ", mirrored" if answer.parity == -1 else ""
     return (

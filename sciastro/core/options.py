@@ -96,7 +96,7 @@ def _checked(value: Any, item: dataclasses.Field[Any], hint: Any, owner: str) ->
     meta = item.metadata
     low, high, choices = meta.get("low"), meta.get("high"), meta.get("choices", ())
     if choices and value not in choices:
-        allowed = ", ".join(repr(choice) for choice in choices)
+        allowed = ", ".join(repr(choice) for choice in choices if choice != "")
         raise OptionError(f"is {value!r}.", where=where, remedy=f"Allowed values are {allowed}.")
     if isinstance(value, int | float) and not isinstance(value, bool):
         unit = f" {meta['unit']}" if meta.get("unit") else ""

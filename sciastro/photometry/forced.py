@@ -215,6 +215,8 @@ def _clean(
     if aperture.growth is None or aperture.profile is not None or not len(x):
         return sky
     correction = aperture.correction(x, y)
+    if not np.isfinite(correction).any():  # no place is on the image
+        return sky
     beta = beta_of(float(np.nanmedian(correction)), aperture.radius, aperture.total, fwhm)
     ring = (options.sky_inner * fwhm, options.sky_outer * fwhm)
     return less_own_light(

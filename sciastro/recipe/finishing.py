@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sciastro.astrometry.field import compass
 from sciastro.astrometry.solve import Solution, SolveOptions
 from sciastro.core import vocabulary as v
 from sciastro.core.correlation import window_factors
@@ -500,5 +501,6 @@ def _wcs_row(stacked: Stacked, solution: Solution | None) -> dict[str, Any] | No
         "n_stars": solution.n_stars if solution is not None else None,
         "parity": parity(stacked.wcs),
         "rotation_deg": rotation(stacked.wcs),
+        "shown": compass(stacked.wcs, shape, top_down=stacked.top_down).sentence(),
         "catalog": solution.catalog if solution is not None else None,
     }

@@ -70,7 +70,11 @@ def known_variables(series: FieldSeries, request: LightCurveRequest) -> tuple[di
             offline=request.offline or None,
         )  # fmt: skip
     except CatalogError as error:
-        return {}, [f"VSX could not be asked for variable stars ({error.found.rstrip('.')})"]
+        why = error.found.rstrip(".")
+        return {}, [
+            f"VSX could not be asked for variable stars ({why}): they are told by their own scatter alone; "
+            "--offline does not ask"
+        ]
     ra, dec = (np.asarray(table[name].value, np.float64) for name in ("ra", "dec"))
     out: dict[int, str] = {}
     for a, d, name in zip(ra, dec, table["id"], strict=True):

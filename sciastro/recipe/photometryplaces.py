@@ -94,7 +94,7 @@ def _text(text: str) -> Positions:
             place = resolve(text).coord.icrs
         except CatalogError as unknown:
             raise OptionError(
-                f"is '{text}': no file, no position, and no object that is known here ({unknown.found})",
+                f"is '{text}': no file, no position, and no object that is known here: it {unknown.found}",
                 where="--at", remedy=error.remedy,
             ) from unknown  # fmt: skip
     return on_sky([float(place.ra.deg)], [float(place.dec.deg)], [text], "object")

@@ -32,6 +32,14 @@ __all__ = ["Request", "photometry_run"]
 log = logging.getLogger(__name__)
 
 NOT_IMAGES = ("_rejection", "_context", "_sources")
+NO_STAR = (
+    "no star was found; its table is empty. Look at the image: it may be blank or saturated; else lower "
+    "--threshold, or give places with --at."
+)
+NO_CATALOG_STAR = (
+    "no star of the catalog is on it; its table is empty. Check its world coordinates (`sciastro solve`), or "
+    "ask for fainter stars (--faintest)."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,8 +184,8 @@ class _Work:
                 self.stacks[target.target, target.band] = measured.table
         self._keep(measured, files, row)
         if not len(measured.table) and self.positions is None:
-            what = "no star of the catalog is on it" if request.catalog else "no star was found"
-            self.warn(f"{target.path or target.name}: {what}; its table is empty")
+            what = NO_CATALOG_STAR if request.catalog else NO_STAR
+            self.warn(f"{target.path or target.name}: {what}")
         row["physical"] = _physical(measured, request.bunit, self.folder, self.warn)
 
     def frames(self, run: Path) -> None:
@@ -263,7 +271,10 @@ def _tell(measured: Measured, files: Sequence[Path], tell: Callable[[str], None]
     row = row_of(measured, files)
     zero = measured.zeropoint
     first = row["apertures"][0] if row["apertures"] else {}
-    text = f"{row['image']}: {row['n_measured']} of {row['n_sources']} measured, {row['n_flagged']} flagged"
+    why = ", ".join(f"{count} {name}" for name, count in row["unmeasured"].items())
+    without = f" (without flux: {why})" if why else ""
+    text = f"{row['image']}: {row['n_measured']} of {row['n_sources']} measured{without}"
+    text += f", {row['n_flagged']} flagged"
     if first:
         text += f", radius {first['radius_pixel']:.2f} pixel"
     if zero is not None:

@@ -2,17 +2,20 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sciastro.core.history import package_version
 from sciastro.errors import OptionError
 from sciastro.io.paths import atomic_path
 from sciastro.io.positions import write_regions
 from sciastro.io.tables import export_table
+from sciastro.photometry.flags import flag_words
 
 if TYPE_CHECKING:
     from sciastro.recipe.photometry import Measured
@@ -21,6 +24,7 @@ __all__ = ["FORMATS", "formats_from", "one_line", "row_of", "write_measured", "w
 
 FORMATS = ("ecsv", "fits", "csv", "parquet", "votable")
 SUFFIXES = {"votable": "xml"}
+NOWHERE = ("OFF_IMAGE", "BAD_POSITION")  # beside which other flags say nothing
 
 
 def formats_from(text: str) -> tuple[str, ...]:
@@ -63,12 +67,22 @@ def row_of(measured: "Measured", files: Sequence[Path]) -> dict[str, Any]:
     return {
         "image": str(target.path or target.name), "target": target.target, "band": target.band,
         "n_sources": len(table), "n_measured": int(np.isfinite(flux).sum()),
-        "n_flagged": int((flags != 0).sum()), "unit": target.unit, "fwhm_px": measured.fwhm,
+        "n_flagged": int((flags != 0).sum()),
+        "unmeasured": _reasons(flags[~np.isfinite(flux)]), "unit": target.unit, "fwhm_px": measured.fwhm,
         "apertures": list(meta.get("apertures", [])),
         "zeropoint": None if zero is None else zero.brief(),
         "n_limits": int(np.isfinite(table["mag_limit"].value).sum()) if "mag_limit" in table.colnames else 0,
         "files": [str(path) for path in files], "notes": list(measured.notes),
     }  # fmt: skip
+
+
+def _reasons(flags: npt.NDArray[np.unsignedinteger]) -> dict[str, int]:
+    """Return how many of the sources have each flag that there is."""
+    counts: Counter[str] = Counter()
+    for value, count in zip(*np.unique(flags, return_counts=True), strict=True):
+        words = flag_words(int(value))
+        counts.update(dict.fromkeys([one for one in words if one in NOWHERE] or words, int(count)))
+    return dict(counts)
 
 
 def plain(value: Any) -> Any:

@@ -102,9 +102,10 @@ def solve_files(
             if question.write:
                 written = str(write_solution(path, field, solution, question.writing, notes.append))
         except SciastroError as error:
+            reason = _reason(error, path)
             if solved is not None:
-                solved.append(Solved(path.name, None, reason=str(error)))
-            yield Answer(str(path), solved=False, reason=str(error), seconds=time.monotonic() - start)
+                solved.append(Solved(path.name, None, reason=reason))
+            yield Answer(str(path), solved=False, reason=reason, seconds=time.monotonic() - start)
             continue
         if solved is not None:
             view = View(file_wcs(solution, field), field.file_shape, field.top_down)
@@ -171,6 +172,11 @@ def _other(name: str) -> Tier:
         return ask_engine(name, field, where, stars_at=stars_at, until=until)
 
     return other_engine
+
+
+def _reason(error: SciastroError, path: Path) -> str:
+    """Return why a file is not solved; what was found in the pixels was found in the file."""
+    return f"{path}: {error.found} {error.remedy}" if error.where == "image" else str(error)
 
 
 def _deep_stars(deep: DeepCatalog, field: Field) -> Callable[[float, float, float], QTable]:

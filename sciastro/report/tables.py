@@ -242,7 +242,7 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
         ("Depth", [_number(p, "depth_mag_5sigma", unit=" mag") for p in products], "5 sigma, point source"),
         ("Center", [_center(wcs) for wcs in solutions], "right ascension and declination, ICRS"),
         ("Scale", [_scale_cell(wcs) for wcs in solutions], "per pixel"),
-        ("Orientation", [_orientation(wcs) for wcs in solutions], "position angle of up, north through east"),
+        ("Orientation", [_orientation(wcs) for wcs in solutions], "of the picture, as it is shown"),
         ("Position rms", [_position_cell(wcs) for wcs in solutions], "catalog stars about the solution"),
         ("Image", [_file(p, "image") for p in products], "FITS: SCI, ERR, DQ, COVERAGE"),
         ("Sources", [_file(p, "sources") for p in products], "one row per source, ECSV and FITS"),
@@ -327,6 +327,8 @@ def _center(wcs: Row) -> Cell:
 
 
 def _orientation(wcs: Row) -> Cell:
+    if words := clean(wcs.get("shown"), 160):
+        return Cell(words)
     angle = get_number(wcs, "rotation_deg")
     if angle is None:
         return Cell(DASH)

@@ -315,7 +315,8 @@ def test_summary_is_json_and_told_as_one_line(foreign, tmp_path):
     [
         (["--radius", "3 parsec"], 2, "px, arcsec or fwhm"),
         (["--at", "nowhere.csv"], 3, "does not exist"),
-        (["--at", "not a star at all"], 2, "no object that is known"),
+        (["--at", "not a star at all"], 2, "no object that is known here: it is not in"),
+        (["--system", "Nonsense X"], 2, "Allowed values are 'Johnson U'"),
         (["--at", "250 36", "--catalog", "embedded"], 2, "do not go together"),
         (["--frames"], 2, "folder of a finished run"),
         (["--format", "docx"], 2, "Choose from"),
@@ -354,7 +355,16 @@ def test_what_shows_nothing_is_said(tmp_path):
     )
     assert done.exit_code == 4
     (warning,) = json.loads((tmp_path / "out" / "photometry.json").read_text())["warnings"]
-    assert "no star was found" in warning
+    assert "no star was found" in warning and "--threshold" in warning  # what to do
+
+
+def test_places_without_flux_say_why_and_no_numpy_warning_is_shown(foreign, tmp_path):
+    path, *_ = foreign
+    done = command("photometry", path, "--at", "10 10", "-o", tmp_path, "--offline")
+    assert done.exit_code == 0
+    assert "0 of 1 measured (without flux: 1 OFF_IMAGE)" in " ".join(done.output.split())
+    (image,) = json.loads((tmp_path / "photometry.json").read_text())["images"]
+    assert image["unmeasured"] == {"OFF_IMAGE": 1}
 
 
 def test_a_missing_image_leaves_no_folder(tmp_path):

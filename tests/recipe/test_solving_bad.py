@@ -103,6 +103,10 @@ def test_planes_without_a_sky_have_reasons(name, tmp_path):
     one = solved(tmp_path / "a.fits")
     assert not one.solved and one.reason.endswith(".")
     assert json.loads(one.as_json())["center_deg"] is None
+    if name in ("no stars", "all saturated", "black"):
+        assert "Look at the image" in one.reason
+    if name == "not a number":
+        assert one.reason.startswith(f"{tmp_path / 'a.fits'}: has no usable pixel.")
 
 
 @pytest.mark.parametrize("number", range(2 * len(KINDS)))
