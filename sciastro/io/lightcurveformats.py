@@ -13,7 +13,15 @@ import numpy.typing as npt
 
 from sciastro.errors import OptionError
 
-__all__ = ["AAVSO_FILTERS", "CurveFacts", "CurvePoints", "aavso_extended", "aavso_exoplanet", "etd"]
+__all__ = [
+    "AAVSO_FILTERS",
+    "CurveFacts",
+    "CurvePoints",
+    "aavso_extended",
+    "aavso_exoplanet",
+    "etd",
+    "known_binning",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -173,6 +181,22 @@ def _filter(name: str) -> tuple[str, str]:
     return "O", f"filter {name or 'unknown'}"
 
 
+def known_binning(binning: str) -> str:
+    """Return a binning that the AAVSO's exoplanet report knows.
+
+    Raises
+    ------
+    OptionError
+        For any other.
+    """
+    if binning not in ("1x1", "2x2", "3x3", "4x4"):
+        raise OptionError(
+            f"knows 1x1 to 4x4, and binning is {binning}.", where="--export exoplanet",
+            remedy="Give --binning, or take another format.",
+        )  # fmt: skip
+    return binning
+
+
 def aavso_exoplanet(points: CurvePoints, facts: CurveFacts) -> str:
     """Return a report for the AAVSO's exoplanet database; fluxes relative to out of transit, not detrended.
 
@@ -185,12 +209,7 @@ def aavso_exoplanet(points: CurvePoints, facts: CurveFacts) -> str:
     code = _short(_needed(facts.observer, "the observer's AAVSO code", "--obscode", form), "a code", 5, form)
     star = _short(_needed(facts.star, "the star's name", "--name", form), "a name", 100, form)
     planet = _short(_needed(facts.planet, "the planet's name", "--planet", form), "a name", 100, form)
-    binning = _needed(facts.binning, "the binning", "--binning", form)
-    if binning not in ("1x1", "2x2", "3x3", "4x4"):
-        raise OptionError(
-            f"knows 1x1 to 4x4, and binning is {binning}.", where="--export exoplanet",
-            remedy="Give --binning, or take another format.",
-        )  # fmt: skip
+    binning = known_binning(_needed(facts.binning, "the binning", "--binning", form))
     if not 0 < facts.exposure <= 600:
         raise OptionError(
             f"allows exposures up to 600 s, and these are of {facts.exposure:g} s.",

@@ -97,6 +97,8 @@ def positions_from_text(text: str) -> Positions:
     parts = text.replace(",", " ").split()
     try:
         if len(parts) == 2 and all(_is_number(part) for part in parts):
+            if not -180 <= float(parts[0]) <= 360:  # it would be turned by whole circles
+                raise ValueError("beyond a circle")
             place = SkyCoord(float(parts[0]), float(parts[1]), unit=(u.deg, u.deg))
         else:
             place = SkyCoord(" ".join(parts), unit=(u.hourangle, u.deg))

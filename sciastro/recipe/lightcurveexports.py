@@ -11,7 +11,14 @@ import numpy as np
 from sciastro.astrometry.timing import julian_date
 from sciastro.core.history import package_version
 from sciastro.errors import OptionError, SciastroError
-from sciastro.io.lightcurveformats import CurveFacts, CurvePoints, aavso_exoplanet, aavso_extended, etd
+from sciastro.io.lightcurveformats import (
+    CurveFacts,
+    CurvePoints,
+    aavso_exoplanet,
+    aavso_extended,
+    etd,
+    known_binning,
+)
 from sciastro.io.paths import atomic_path
 from sciastro.io.tables import export_table
 from sciastro.recipe.lightcurvedata import LightCurve
@@ -60,7 +67,7 @@ def check_exports(formats: Sequence[str], facts: ExportFacts) -> None:
     Raises
     ------
     OptionError
-        If a code or a name is missing.
+        If a code or a name is missing, or a binning or camera is none.
     """
     for one in formats:
         if one in ("aavso", "exoplanet") and not facts.observer.strip():
@@ -71,6 +78,8 @@ def check_exports(formats: Sequence[str], facts: ExportFacts) -> None:
             raise OptionError(
                 "needs the planet's name.", where="--export exoplanet", remedy="Give it with --planet."
             )
+    if "exoplanet" in formats and facts.binning:
+        known_binning(facts.binning)
     if facts.camera not in ("CCD", "DSLR"):
         raise OptionError(f"is '{facts.camera}'.", where="--camera", remedy="Choose CCD or DSLR.")
 

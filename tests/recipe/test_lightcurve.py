@@ -24,6 +24,7 @@ from sciastro.recipe import lightcurvefit
 from sciastro.recipe.lightcurve import LightCurveRequest, curve_of, light_curve
 from sciastro.recipe.lightcurveexports import (
     ExportFacts,
+    check_exports,
     export_light_curve,
     exports_from,
     to_lightkurve,
@@ -255,6 +256,8 @@ def test_what_a_format_needs_and_nobody_tells_is_asked_for():
         aavso_extended(POINTS, CurveFacts(star="X" * 31, observer="TST"))
     with pytest.raises(OptionError, match="Choose from aavso"):
         exports_from("pdf")
+    with pytest.raises(OptionError, match="knows 1x1 to 4x4, and binning is 9x9"):
+        check_exports(("exoplanet",), ExportFacts(observer="TST", planet="X b", binning="9x9"))
 
 
 def test_texts_cannot_break_a_format():
@@ -444,6 +447,8 @@ def test_an_unknown_cause_is_told_before_anything_is_measured(tmp_path):
         ("--limb-darkening", "0.9,0.4", "no star darkens so"),
         ("--period", "0.001", "--period: is 0.001 d. Choose a value from"),
         ("--transit", "maybe", "--transit: is 'maybe'. Allowed values are"),
+        ("--target", "400 20", "--target: is '400 20', which is no place"),
+        ("--camera", "PEP", "--camera: is 'PEP'. Choose CCD or DSLR"),
     ],
 )
 def test_options_are_told_as_they_are_typed_and_leave_no_folder(tmp_path, option, value, told):
