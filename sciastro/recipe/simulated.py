@@ -91,6 +91,10 @@ def night_plan(
     wanted = {key: value for key, value in (chosen or {}).items() if value is not None}
     if shape is not None:
         rows, _, columns = shape.lower().partition("x")
+        if not (rows.strip().isdecimal() and columns.strip().isdecimal()):
+            raise OptionError(
+                f"is '{shape}'.", where="--shape", remedy="Give ROWSxCOLUMNS, such as 1000x1500."
+            )
         wanted.update({"camera.rows": rows, "camera.columns": columns})
     for setting in settings:
         key, equals, value = setting.partition("=")

@@ -115,7 +115,7 @@ def _with_bins(axis: Axes, lc: "LightCurve", x: Floats, y: Floats, err: Floats, 
     bx, by, be = _binned(x[use], y[use], err[use], lc.night[use], BIN_MINUTES / 1440)
     axis.errorbar(
         bx, by, be, fmt="o", ms=5.5, color=color, mec="white", mew=0.8, elinewidth=1.2, zorder=5,
-        label=f"means of {BIN_MINUTES:g} minutes",
+        label="single frames" if bx.size == use.sum() else f"means of {BIN_MINUTES:g} minutes",
     )  # fmt: skip
 
 

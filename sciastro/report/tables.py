@@ -233,7 +233,7 @@ def bands_table(products: Sequence[Row]) -> ProductTable | None:
         ("Star width", [_number(p, "fwhm_px", unit=" px") for p in products], "full width at half maximum"),
         ("Sky noise", [_number(p, "noise_e_s", digits=4, unit=f" {RATE}") for p in products], "per pixel"),
         ("Canvas", [_canvas(p) for p in products], "area that the stack covers, and why"),
-        ("Rejection", [Cell(clean(p.get("method"), 120) or DASH) for p in products], "rule and combination"),
+        ("Rejection", [Cell(clean(p.get("method"), 120) or DASH) for p in products], "rule, average, kernel"),
         ("Rejected", [_rejected(p) for p in products], "share of samples, against the other frames"),
         ("Zero point", [_zero(zero) for zero in zeros], f"magnitude of 1 {RATE}"),
         ("System", [Cell(_system(zero)) for zero in zeros], "magnitudes and the catalog they rest on"),

@@ -145,5 +145,5 @@ def test_user_settings_and_their_mistakes():
     assert (plan.sky.nebula, plan.camera.gain) == ("none", 2.0)
     with pytest.raises(OptionError, match="NAME=VALUE"):
         night_plan("demo", settings=["lights"])
-    with pytest.raises(OptionError, match="columns"):
+    with pytest.raises(OptionError, match=r"^--shape: is .100.\. Give ROWSxCOLUMNS"):
         night_plan("demo", shape="100")
