@@ -278,10 +278,13 @@ def _own_color(catalog: "Table", name: str) -> tuple[Floats, str]:
 def _from_sdss(catalog: "Table", line: BandSystem) -> CatalogMagnitude:
     """Return V and B-V of a catalog that has only g and r, and `line` on top of them."""
     g, r = _column(catalog, "mag_g"), _column(catalog, "mag_r")
-    # Jester et al. 2005, table 1, stars with R-I < 1.15: V = g - 0.59 (g-r) - 0.01, B-V = 0.98 (g-r) + 0.22.
+    # Jester et al. 2005, table 1, stars with R-I < 1.15: V = g - 0.59 (g-r) - 0.01, scatter 0.01 mag;
+    # B-V = 0.98 (g-r) + 0.22, scatter 0.04 mag.
+    scatter = np.hypot(0.01, line.slope * 0.04)
     found = _transformed(
-        line, g - 0.59 * (g - r) - 0.01, np.hypot(_column(catalog, "mag_g_err"), 0.01), 0.98 * (g - r) + 0.22
-    )
+        line, g - 0.59 * (g - r) - 0.01, np.hypot(np.nan_to_num(_column(catalog, "mag_g_err")), scatter),
+        0.98 * (g - r) + 0.22,
+    )  # fmt: skip
     return replace(
         found, note="; ".join(text for text in (f"V and B-V from g and r ({_JESTER})", found.note) if text)
     )

@@ -65,7 +65,12 @@ def test_color_goes_with_the_system():
     assert found.color_name == "g-r"
     assert found.color[0] == pytest.approx(0.6)
     # V = 12 - 0.59 * 0.6 - 0.01 = 11.636, never the g that stands in `mag`.
-    assert catalog_magnitudes(catalog, "V").mag[0] == pytest.approx(11.636)
+    v, b = (catalog_magnitudes(catalog, band) for band in ("V", "B"))
+    assert v.mag[0] == pytest.approx(11.636)
+    assert v.mag_err[0] == pytest.approx(0.01)
+    # B = V + 0.98 * 0.6 + 0.22, and the scatter of B-V is 0.04.
+    assert b.mag[0] == pytest.approx(11.636 + 0.808)
+    assert b.mag_err[0] == pytest.approx(np.hypot(0.01, 0.04))
 
 
 def test_a_catalog_of_another_band_is_not_taken_for_v():
