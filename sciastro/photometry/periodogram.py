@@ -4,6 +4,7 @@ Reads times, relative fluxes and errors. Methods are those of astropy (VanderPla
 Zucker & Mazeh 2002, A&A 391, 369). A period that the nights do not hold twice is not looked for.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +25,8 @@ class Periodogram:
     Attributes
     ----------
     period, period_err
-        [d]; the error is that of a wave's frequency, half the width of the peak over the S/N of the wave
-        (VanderPlas 2018), and of a box the step of the grid.
+        [d]; the error of a wave is that of Montgomery & O'Donoghue 1999 (Delta Scuti Star Newsletter 13, 28),
+        which holds for white noise; that of a box is the step of the grid.
     false_alarm
         Chance that noise makes such a peak (Baluev 2008); NaN where it is not known.
     depth, t0, duration
@@ -60,11 +61,22 @@ def wave_periodogram(time: Floats, flux: Floats, err: Floats) -> Periodogram | N
     power = np.asarray(found.power(frequency), np.float64)
     k = int(np.argmax(power))
     chance = float(found.false_alarm_probability(power[k], maximum_frequency=frequency[-1], method="baluev"))
-    period = 1 / float(frequency[k])
-    # A peak is 1 / span wide; its center is known better by the S/N of the wave.
-    strength = np.sqrt(max(time.size * power[k] / (2 * max(1 - power[k], 1e-9)), 1.0))
-    width = float(0.5 / span / strength)
-    return Periodogram("Lomb-Scargle", frequency, power, period, period**2 * width, chance)
+    best, top = _top(frequency, power, k)
+    # sigma_f = sqrt(6 / N) sigma / (pi T A), A^2 / (2 sigma^2) = power / (1 - power); at most a peak
+    noise = math.sqrt(3 * max(1 - top, 1e-9) / (time.size * max(top, 1e-9))) / np.pi
+    err_period = min(noise, 0.5) / span / best**2
+    return Periodogram("Lomb-Scargle", frequency, power, 1 / best, err_period, chance)
+
+
+def _top(frequency: Floats, power: Floats, k: int) -> tuple[float, float]:
+    """Return frequency and power at the top of the peak at `k`, by the parabola through three points."""
+    if not 0 < k < power.size - 1:
+        return float(frequency[k]), float(power[k])
+    left, middle, right = power[k - 1 : k + 2]
+    bend = float(left - 2 * middle + right)
+    off = 0.5 * float(left - right) / bend if bend < 0 else 0.0
+    step = float(frequency[1] - frequency[0])
+    return float(frequency[k]) + off * step, float(middle - 0.25 * (left - right) * off)
 
 
 def box_periodogram(time: Floats, flux: Floats, err: Floats) -> Periodogram | None:

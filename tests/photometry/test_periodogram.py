@@ -12,16 +12,18 @@ def nights(seed, n=6, per=60):
     return rng, 2460000.0 + time
 
 
-def test_a_wave_is_found_with_its_error():
+@pytest.mark.parametrize("amplitude", [0.005, 0.01, 0.05])
+def test_a_wave_is_found_with_its_error(amplitude):
     pulls = []
-    for seed in range(6):
+    for seed in range(12):
         rng, time = nights(seed)
-        flux = 1 + 0.01 * np.sin(2 * np.pi * time / 0.1234) + rng.normal(0, 0.005, time.size)
+        flux = 1 + amplitude * np.sin(2 * np.pi * time / 0.1234) + rng.normal(0, 0.005, time.size)
         found = wave_periodogram(time, flux, np.full(time.size, 0.005))
-        assert found.period == pytest.approx(0.1234, abs=0.0005)
+        assert found.period == pytest.approx(0.1234, abs=0.001)
         assert found.false_alarm < 1e-6
         pulls.append((found.period - 0.1234) / found.period_err)
-    assert np.std(pulls) < 3
+    # 40 seeds of 0.003, 0.01, 0.05 gave 1.00, 0.94, 0.92.
+    assert 0.55 < np.sqrt(np.mean(np.square(pulls))) < 1.5
 
 
 def test_noise_has_no_period():
