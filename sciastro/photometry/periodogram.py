@@ -26,7 +26,8 @@ class Periodogram:
     ----------
     period, period_err
         [d]; the error of a wave is that of Montgomery & O'Donoghue 1999 (Delta Scuti Star Newsletter 13, 28),
-        which holds for white noise; that of a box is the step of the grid.
+        which holds for white noise; that of a box is the step of the grid,
+        the least that it is uncertain by.
     false_alarm
         Chance that noise makes such a peak (Baluev 2008); NaN where it is not known.
     depth, t0, duration
