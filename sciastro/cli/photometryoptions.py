@@ -166,15 +166,15 @@ SurfaceBrightness = Annotated[bool, typer.Option("--surface-brightness", help="C
 Filter = Annotated[
     str | None, typer.Option("--filter", help="Filter of the images, if their headers do not say it.")
 ]
-Gain = Annotated[float | None, typer.Option(help="Electrons per unit of the image.", min=1e-6)]
-ReadNoise = Annotated[float | None, typer.Option(help="In electrons.", min=0.0)]
+Gain = Annotated[float | None, typer.Option(help="Electrons per unit of the image.", min=1e-6, max=1e9)]
+ReadNoise = Annotated[float | None, typer.Option(help="In electrons.", min=0.0, max=1e9)]
 Saturation = Annotated[
     float | None,
     typer.Option(help="Level at which pixels saturate, in the unit of the image.", min=1e-6),
 ]
-Exposure = Annotated[float | None, typer.Option(help="In seconds.", min=1e-6)]
+Exposure = Annotated[float | None, typer.Option(help="In seconds.", min=1e-6, max=1e9)]
 ApertureDiameter = Annotated[
-    float | None, typer.Option(help="Of the telescope in meters, for scintillation.", min=1e-3)
+    float | None, typer.Option(help="Of the telescope in meters, for scintillation.", min=1e-3, max=1e3)
 ]
 Site = Annotated[str | None, typer.Option(help="LATITUDE,LONGITUDE[,HEIGHT], for scintillation.")]
 Airmass = Annotated[float | None, typer.Option(help="For scintillation.", min=1.0)]

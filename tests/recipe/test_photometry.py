@@ -326,6 +326,8 @@ def test_summary_is_json_and_told_as_one_line(foreign, tmp_path):
         (["--psf", "--radius", "3px"], 2, "whole profile"),
         (["--psf", "--flat-pixel-noise", "0.01"], 2, "--flat-pixel-noise"),
         (["--psf-model", __file__], 3, "is no FITS file"),
+        (["--gain", "inf"], 2, "less than or equal to"),
+        (["--exposure", "inf"], 2, "less than or equal to"),
     ],
 )
 def test_wrong_usage_is_told(foreign, tmp_path, arguments, code, words):
