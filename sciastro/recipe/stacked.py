@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.wcs import parity
 from sciastro.integrate.canvas import Canvas
 from sciastro.integrate.run import StackArrays
 from sciastro.recipe.lights import Light
@@ -75,8 +76,11 @@ class Stacked:
 
     @property
     def top_down(self) -> bool:
-        """Whether the first row is the top of the picture, as the frames say (phones and many programs)."""
-        return bool(self.lights) and self.lights[0].facts.row_order == "TOP-DOWN"
+        """Whether the first row is on top: as the frames say, else so that the sky is not mirrored."""
+        order = self.lights[0].facts.row_order if self.lights else ""
+        if order:
+            return order == "TOP-DOWN"
+        return self.wcs is not None and parity(self.wcs) == -1
 
     @property
     def exposure(self) -> float:

@@ -1,14 +1,17 @@
 """The picture of a run is shown as the frames say: their first row on top, or at the bottom."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from PIL import Image
 
+from sciastro.core.wcs import tan_wcs
 from sciastro.recipe.plan import load_recipe
 from sciastro.recipe.run import RunRequest, reduce_session
+from sciastro.recipe.stacked import Stacked
 
 
 @pytest.mark.parametrize("order", ["TOP-DOWN", "BOTTOM-UP"])
@@ -39,3 +42,13 @@ def test_the_top_of_the_frames_is_the_top_of_the_picture(tmp_path, order):
     assert (brightest < 0.5) == (order == "TOP-DOWN")
     how = json.loads((tmp_path / "out" / path).with_suffix(".json").read_text())
     assert ("downward" in json.dumps(how)) == (order == "TOP-DOWN")
+
+
+@pytest.mark.parametrize(
+    ("order", "side", "shown"),
+    [("", -1, True), ("", 1, False), ("", None, False), ("BOTTOM-UP", -1, False), ("TOP-DOWN", 1, True)],
+)
+def test_frames_that_do_not_say_it_are_shown_as_on_the_sky(order, side, shown):
+    wcs = None if side is None else tan_wcs(38.0, 61.0, 2.0, (100, 120), parity=side)
+    stack = SimpleNamespace(lights=[SimpleNamespace(facts=SimpleNamespace(row_order=order))], wcs=wcs)
+    assert Stacked.top_down.fget(stack) is shown
