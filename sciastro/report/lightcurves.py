@@ -16,6 +16,7 @@ __all__ = ["draw_light_curve"]
 Floats = npt.NDArray[np.float64]
 
 INK, FAINT, POINT = "#1b2733", "#8a97a5", "#5b7fa6"
+BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
 BIN, MODEL, CHECK, AIR, OUT = "#d1495b", "#c0392b", "#3c8d5a", "#b07d2b", "#c9ced6"
 BIN_MINUTES = 10.0
 
@@ -164,7 +165,10 @@ def _detrended(axis: Axes, lc: "LightCurve", x: Floats) -> None:
         f"depth $(R_p/R_*)^2$ = {100 * fit.values['depth']:.2f} $\\pm$ {100 * fit.errors['depth']:.2f} %\n"
         f"duration {24 * fit.values['duration']:.2f} $\\pm$ {24 * fit.errors['duration']:.2f} h"
     )
-    axis.text(0.5, 0.95, text, transform=axis.transAxes, ha="center", va="top", fontsize=10.5, color=INK)
+    axis.text(
+        0.5, 0.95, text, transform=axis.transAxes, ha="center", va="top", fontsize=10.5, color=INK,
+        bbox=BEHIND_TEXT, zorder=7,
+    )  # fmt: skip
     axis.legend(loc="lower left", fontsize=9, frameon=False, labelcolor=INK)
 
 
@@ -183,7 +187,7 @@ def _residuals(axis: Axes, lc: "LightCurve", x: Floats) -> None:
     beta = f", red noise $\\beta$ = {lc.noise.beta:.2f}" if np.isfinite(lc.noise.beta) else ""
     axis.text(
         0.99, 0.95, f"scatter {100 * np.nanstd(residual[lc.use]):.2f} %{beta}", transform=axis.transAxes,
-        ha="right", va="top", fontsize=9, color=INK,
+        ha="right", va="top", fontsize=9, color=INK, bbox=BEHIND_TEXT, zorder=7,
     )  # fmt: skip
 
 
