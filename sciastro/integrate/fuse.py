@@ -10,7 +10,7 @@ far beyond the noise, and rejecting them would take light from stars. Measured f
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from sciastro.integrate.grid import Tile, input_window, node_positions
 from sciastro.integrate.local import edge_share
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
-from sciastro.integrate.options import ResampleOptions, StackOptions, settled
+from sciastro.integrate.options import ResampleOptions, Resampling, StackOptions, settled
 from sciastro.integrate.reject import CAUSES, NO_SHARE, TileResult, reject_tile, rim_of
 from sciastro.integrate.resample import Planes, Resampler, resample, resampler
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Buffers", "ReadWindow", "TileResult", "fit_for_sparse", "integrate_tile", "resampler_of"]
 
-Resampling = TypeVar("Resampling", bound=ResampleOptions)
 
 ReadWindow = Callable[[int, int, int, int, int], Planes]
 

@@ -8,7 +8,16 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 
-__all__ = ["RULES", "AlignOptions", "ResampleOptions", "StackOptions", "chosen", "median_fwhm", "settled"]
+__all__ = [
+    "RULES",
+    "AlignOptions",
+    "ResampleOptions",
+    "Resampling",
+    "StackOptions",
+    "chosen",
+    "median_fwhm",
+    "settled",
+]
 
 Resampling = TypeVar("Resampling", bound="ResampleOptions")
 

@@ -1,0 +1,43 @@
+"""Which interpolation `kernel = "auto"` takes, and that it is told."""
+
+import numpy as np
+import pytest
+from fields import Night
+
+from sciastro.core import vocabulary as v
+from sciastro.core.history import history
+from sciastro.integrate.align import AlignOptions, align
+from sciastro.integrate.options import StackOptions, median_fwhm, settled
+from sciastro.integrate.stack import stack
+
+
+@pytest.mark.parametrize(("fwhm", "kernel"), [(2.49, "lanczos3"), (2.5, "mitchell"), (np.nan, "lanczos3")])
+def test_wide_stars_are_smoothed_a_little_and_narrow_ones_are_not(fwhm, kernel):
+    assert settled(StackOptions(), fwhm).kernel == kernel
+    assert settled(AlignOptions(), fwhm).kernel == kernel
+    assert settled(StackOptions(kernel="bilinear"), fwhm).kernel == "bilinear"
+
+
+def test_the_median_is_of_the_frames_that_are_known():
+    assert median_fwhm([2.0, np.nan, 3.0, 4.0]) == 3.0
+    assert np.isnan(median_fwhm([np.nan])) and np.isnan(median_fwhm([]))
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return Night(4, seed=8, side=3, dither=4.0).dataset()
+
+
+@pytest.mark.parametrize(("fwhm", "kernel"), [(1.8, "lanczos3"), (3.2, "mitchell")])
+def test_both_steps_take_what_the_frames_ask_for_and_say_so(frames, fwhm, kernel):
+    known = frames.assign_coords(fwhm=v.labeled(v.FWHM, np.full(4, fwhm)))
+    for step, options in ((stack, StackOptions), (align, AlignOptions)):
+        chosen, named = step(known), step(known, options=options(kernel=kernel))
+        for one in chosen.data_vars:
+            np.testing.assert_array_equal(chosen[one], named[one])
+        assert history(chosen)[-1]["kernel"] == kernel
+
+
+def test_frames_on_one_grid_are_not_smoothed(frames):
+    known = frames.drop_vars("from_reference").assign_coords(fwhm=v.labeled(v.FWHM, np.full(4, 3.2)))
+    assert history(stack(known))[-1]["kernel"] == "lanczos3"  # at phase 0 it leaves pixels as they are
