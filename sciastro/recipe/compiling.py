@@ -85,7 +85,8 @@ def compiling_ahead(first: str, last: str, *, workers: int, memory: int) -> Iter
         Threads of the run; with one there are no helpers.
     memory
         Bytes that the run may use; helpers take up to a third of it, beside the run: all processes together
-        may pass it by so much while kernels are compiled. It is not taken from the run: whether a field is looked for over the whole sky must not depend on what is compiled.
+        may pass it by so much while kernels are compiled. It is not taken from the run: whether a field is
+        looked for over the whole sky must not depend on what is compiled.
     """
     number = _number(workers, memory)
     if number == 0 or not _BUSY.acquire(blocking=False):
