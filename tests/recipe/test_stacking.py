@@ -1,11 +1,15 @@
 """Options of the stack reach a run."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from sciastro.core import transform
 from sciastro.errors import FileError
 from sciastro.recipe import stacking
+from sciastro.recipe.lights import StackSet
 from sciastro.recipe.plan import load_recipe
 from sciastro.recipe.run import RunRequest, reduce_session
 
@@ -90,3 +94,17 @@ def test_rejection_is_told_and_its_maps_are_written(two_frames, tmp_path):
     with fits.open(tmp_path / "out" / product["image"].replace(".fits", "_rejection.fits")) as hdus:
         assert hdus["REJECTED_HIGH"].data[75, 70] == 1
         assert hdus["OUTSIDE"].data[100, 100] == 0
+
+
+def test_the_width_that_chooses_the_kernel_is_that_of_the_reference():
+    here = SimpleNamespace(measured=SimpleNamespace(fwhm=3.1), from_reference=transform.identity(1))
+    other = SimpleNamespace(measured=SimpleNamespace(fwhm=2.0), from_reference=transform.identity(1))
+    lost = SimpleNamespace(measured=None, from_reference=None)
+    members = StackSet(target="T", stem="T", lights=[here, other], cfa="")
+    assert np.isnan(members.fwhm)  # none is chosen
+    members.reference = here
+    assert members.fwhm == 3.1
+    members.lights = [other]  # a night that is added: the reference is of the first
+    assert members.fwhm == 3.1
+    members.lights = [here, lost]  # alone: nothing is interpolated
+    assert np.isnan(members.fwhm)
