@@ -149,7 +149,8 @@ def growth(
         light = part.total[good] - part.area[good] * chosen.level[good]
         middle = np.zeros(int(good.sum()))
         fit = shrunken_quadratic(middle, middle, ratio[good], err[good], light, even=True)
-        rows.append((fit.mean, fit.err, spread_beyond(near[good], near_err[good])))
+        close = shrunken_quadratic(middle, middle, near[good], near_err[good], light, even=True)
+        rows.append((fit.mean, fit.err, close.scatter))
     correction, err, scatter = np.array(rows, dtype=np.float64).T
     return Growth(
         radius=radii, correction=correction, err=err, scatter=scatter, total=float(total), n_stars=len(stars)

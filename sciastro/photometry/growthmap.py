@@ -96,6 +96,7 @@ def growth_map(
     inner = plane.weighted(xs, ys, radius, profile)
     sums = [inner, *(plane.sums(xs, ys, ring) for ring in radii), plane.sums(xs, ys, total)]
     ratios = [flux_ratio(outer, one, chosen) for one, outer in pairwise(sums)]
+    # How much profiles differ shows within twice the radius; further out it is neighbors that differ.
     near = flux_ratio(plane.sums(xs, ys, 2 * radius), inner, chosen)
     light = inner.total - inner.area * chosen.level
     good = np.isfinite(light) & (light > 0)
@@ -118,7 +119,7 @@ def growth_map(
         low=np.array([u[used].min(), v[used].min()]),
         high=np.array([u[used].max(), v[used].max()]),
         err=float(coefficients[0] * np.sqrt(sum((fit.err / fit.mean) ** 2 for fit in fits))),
-        scatter=_profile_scatter(u, v, near[0][good], near[1][good], light[good], even),
+        scatter=shrunken_quadratic(u, v, near[0][good], near[1][good], light[good], even=even).scatter,
         n_stars=int(used.sum()),
     )
 
@@ -128,10 +129,3 @@ def _product(fits: list[FieldShape]) -> Floats:
     shape = np.sum([fit.coefficients / fit.mean for fit in fits], axis=0)
     shape[0] -= len(fits) - 1
     return np.asarray(np.prod([fit.mean for fit in fits]) * shape)
-
-
-def _profile_scatter(u: Floats, v: Floats, near: Floats, err: Floats, light: Floats, even: bool) -> float:
-    """Return the relative scatter of profiles beyond noise, from the light within twice the radius."""
-    fit = shrunken_quadratic(u, v, near, err, light, even=even)
-    expected = _design(u, v, 6) @ fit.coefficients
-    return spread_beyond(near / expected, err / expected)

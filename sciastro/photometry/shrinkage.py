@@ -38,6 +38,9 @@ class FieldShape:
         (6,) of 1, u, v, u2, uv, v2, in the unit of the data.
     mean, err
         Mean of the fit over the stars, and its standard error.
+    scatter
+        Scatter that is the same for all stars, beyond their errors and beyond what falls with their light,
+        relative to `mean` (mean over what the data leave open; its mean square is infinite for three stars).
     used
         (star,) True for those that passed the clip.
     even
@@ -47,17 +50,19 @@ class FieldShape:
     coefficients: Floats
     mean: float
     err: float
+    scatter: float
     used: npt.NDArray[np.bool_]
     even: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Average:
-    """Constant and five terms, error of the constant, variance of both scatters, probability of no terms."""
+    """Mean over all models of the terms, both variances, the first scatter; share of models without terms."""
 
     mean: Floats
     err: float
     variance: Floats
+    scatter: float
     even: float
 
 
@@ -102,7 +107,8 @@ def shrunken_quadratic(
             [mean - scale * float(means @ found.mean[1:]), tilt_u, tilt_v, radial + saddle, cross,
              radial - saddle]
         ),
-        mean=float(mean), err=scale * found.err, used=used, even=found.even,
+        mean=float(mean), err=scale * found.err, scatter=found.scatter * scale / abs(mean),
+        used=used, even=found.even,
     )  # fmt: skip
 
 
@@ -136,6 +142,12 @@ def _averaged(design: Floats, y: Floats, err: Floats, faintness: Floats, even: b
     every = np.concatenate(means)
     mean = share @ every
     spread = share @ (np.concatenate(spreads) + (every[:, 0] - mean[0]) ** 2)
-    times = len(means)
-    variance = np.array([share @ np.tile(own, times), share @ np.tile(foreign, times)])
-    return _Average(mean, float(np.sqrt(spread)), variance, float(share @ np.concatenate(none)))
+    own, foreign = np.tile(own, len(means)), np.tile(foreign, len(means))
+    variance = np.array([share @ own, share @ foreign])
+    return _Average(
+        mean,
+        float(np.sqrt(spread)),
+        variance,
+        float(share @ np.sqrt(own)),
+        float(share @ np.concatenate(none)),
+    )

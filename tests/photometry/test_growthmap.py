@@ -86,3 +86,16 @@ def test_total_fluxes_of_star_fields(elongation):
     assert np.std(offs) < 2 * np.sqrt(np.mean(np.square(noise)))
     assert abs(np.mean(outer)) < 0.01
     assert max(errs) < 0.006
+
+
+@pytest.mark.parametrize("own", [0.0, 0.003, 0.02])
+def test_the_scatter_of_profiles_is_told_by_the_bright(own):
+    found = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        light = np.geomspace(100, 3, 60)
+        err, foreign = 0.03 / np.sqrt(light), 0.05 / light  # faint stars: noise and neighbors of 1.7 %
+        y = 1.4 * (1 + rng.normal(0, own, 60) + rng.normal(0, err / 1.4) + np.abs(rng.normal(0, foreign)))
+        found.append(shrunken_quadratic(np.zeros(60), np.zeros(60), y, err, light, even=True).scatter)
+    assert np.mean(found) == pytest.approx(own, rel=0.15, abs=0.001)
+    assert np.all(np.array(found) < 1.5 * own + 0.002)
