@@ -42,7 +42,7 @@ DEC = (
     "de_icrs", "dec_icrs", "dec", "dej2000", "decj2000", "dec_j2000", "de_j2000", "dedeg", "decdeg",
     "dec_deg", "dec_degrees", "de", "delta", "delta_j2000", "deltawin_j2000", "decj", "declination",
 )  # fmt: skip
-RA_ERR = ("ra_err", "ra_error", "e_ra_icrs", "e_raj2000", "e_ra", "raerr", "sigma_ra")
+RA_ERR = ("ra_err", "ra_error", "e_ra_icrs", "e_raj2000", "e_ra", "raerr", 'raerr(")', "sigma_ra")
 DEC_ERR = (
     "dec_err",
     "dec_error",
@@ -53,6 +53,7 @@ DEC_ERR = (
     "e_dec",
     "e_de",
     "decerr",
+    'decerr(")',
 )
 PM_RA = ("pmra", "pm_ra", "pm_ra_cosdec", "pmra_cosdec", "mu_ra", "ra_mas_per_year")
 PM_DEC = ("pmdec", "pmde", "pm_dec", "mu_dec", "dec_mas_per_year")
@@ -73,7 +74,7 @@ _MAGNITUDE = (
     re.compile(rf"^(?P<band>{BANDS})'?_?(?:mag|MAG|Mag|magnitude)$"),
     re.compile(rf"^(?:mag|MAG|Mag|m)_(?P<band>{BANDS})'?$"),
     re.compile(r"^phot_(?P<band>g|bp|rp)_mean_mag$"),
-    re.compile(r"^(?:Johnson|Cousins|Sloan)_(?P<band>[uUBVRIgriz])$"),  # the AAVSO's APASS files
+    re.compile(r"^(?:Johnson|Cousins|Sloan)_(?P<band>[uUBVRIgriz])(?: \((?P<code>[A-Z]+)\))?$"),  # APASS
     re.compile(r"^(?P<band>mag|MAG|Mag|magnitude)$"),
 )
 _BRIGHT, _FAINT = -30.0, 90.0  # beyond: 99.999, -99, -999, 9999, -32.768 (a scaled integer's null)
@@ -290,7 +291,7 @@ def _magnitudes(table: "Table") -> dict[str, tuple[Floats, Floats]]:
         if name.startswith("phot_"):
             label = label.upper()
         label = "mag" if label.lower() in ("mag", "magnitude") else label
-        error_name = _error_name(table.colnames, name, found["band"])
+        error_name = _error_name(table.colnames, name, found["band"], found.groupdict().get("code"))
         value, error = number_column(table, name), number_column(table, error_name)
         value = np.where(np.isfinite(value) & (value > _BRIGHT) & (value < _FAINT), value, np.nan)
         no_error = ~np.isfinite(error) | (error <= 0) | (error >= 9)
@@ -303,9 +304,9 @@ def _magnitudes(table: "Table") -> dict[str, tuple[Floats, Floats]]:
     return out
 
 
-def _error_name(names: list[str], column: str, band: str) -> str | None:
+def _error_name(names: list[str], column: str, band: str, code: str | None = None) -> str | None:
     """Return the column with the error of `column`; the same letter case before any case."""
-    wanted = []
+    wanted = [f"{code}err"] if code else []
     for stem in (column, band, f"{band}mag", f"mag_{band}"):
         wanted += [f"e_{stem}", f"{stem}_err", f"{stem}_error", f"{stem}err", f"{stem}Err", f"{stem}Error"]
         wanted += [f"{stem}error", f"sigma_{stem}", f"err_{stem}", f"sig_{stem}", f"d{stem}"]

@@ -14,11 +14,14 @@ from sciastro.remote.limits import DEFAULTS, Limits
 __all__ = ["ALIASES", "GAIA", "source_names", "source_of"]
 
 GAIA = "gaia-dr3"
+APASS = "apass-dr10"
 ALIASES = {
     "gaia": GAIA,
     "gaiadr": GAIA,
     "tycho": "tycho2",
     "apass": "apass-dr9",
+    "apass9": "apass-dr9",
+    "apass10": APASS,
     "refcat": "refcat2",
     "atlasrefcat2": "refcat2",
     "panstarrs": "ps1",
@@ -32,7 +35,7 @@ def source_names() -> tuple[str, ...]:
     """Return the names of all catalogs that can be fetched."""
     from sciastro.remote.viziertables import TABLES
 
-    return (GAIA, *TABLES)
+    return (GAIA, *TABLES, APASS)
 
 
 def source_of(name: str, *, limits: Limits = DEFAULTS) -> Source:
@@ -48,15 +51,18 @@ def source_of(name: str, *, limits: Limits = DEFAULTS) -> Source:
     known = plain.get(_plain(name)) or ALIASES.get(_plain(name))
     if known == GAIA:
         return _gaia(os.environ.get("SCIASTRO_GAIA_TAP", ""), limits)
+    if known == APASS:
+        from sciastro.remote.apass import ApassDR10
+
+        return ApassDR10(limits=limits)
     if known is not None:
         from sciastro.remote.vizier import vizier_source
 
         return vizier_source(known, limits=limits)
     near = difflib.get_close_matches(_plain(name), plain, n=1)
     guess = f" Did you mean '{plain[near[0]]}'?" if near else ""
-    more = " APASS DR10 is not at VizieR: take its file from the AAVSO." if "apass" in _plain(name) else ""
     raise OptionError(
-        f"is '{name}', which is neither a known catalog nor a file.{guess}{more}",
+        f"is '{name}', which is neither a known catalog nor a file.{guess}",
         where="catalog",
         remedy=f"Choose from embedded, {', '.join(names)}, or name a file.",
     )

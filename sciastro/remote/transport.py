@@ -20,7 +20,18 @@ from sciastro.remote.wire import LOGIN, Answer, Kind, Request, send, title_of
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["Answer", "Limits", "Request", "Trouble", "ask", "fetch", "offline", "repeated", "session"]
+__all__ = [
+    "Answer",
+    "Limits",
+    "Request",
+    "Trouble",
+    "ask",
+    "fetch",
+    "looked_at",
+    "offline",
+    "repeated",
+    "session",
+]
 
 T = TypeVar("T")
 LONGEST_WAIT = 30.0  # seconds; a server whose Retry-After asks for more is left alone
@@ -80,7 +91,7 @@ def _one_mirror(
     """Return the result of one mirror in a list, or an empty list and the last trouble."""
 
     def once() -> T:
-        return make(_looked_at(send(request, limits=limits, seconds=until - time.monotonic()), kinds))
+        return make(looked_at(send(request, limits=limits, seconds=until - time.monotonic()), kinds))
 
     try:
         return [repeated(once, limits, until)], None
@@ -117,7 +128,7 @@ def repeated(once: Callable[[], T], limits: Limits, until: float) -> T:
     raise AssertionError("there is at least one attempt")
 
 
-def _looked_at(answer: Answer, kinds: frozenset[Kind]) -> Answer:
+def looked_at(answer: Answer, kinds: frozenset[Kind]) -> Answer:
     """Return the answer if it is of one of the wanted kinds.
 
     Raises

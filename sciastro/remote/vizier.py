@@ -150,7 +150,7 @@ def vizier_source(
         If there is none; the message lists them.
     """
     if name not in TABLES:
-        more = " APASS DR10 is not at VizieR: take its file from the AAVSO, and give it as your own catalog."
+        more = " APASS DR10 is not at VizieR; `remote.apass` asks the AAVSO for it."
         raise CatalogError(
             "is not a catalog of VizieR that sciastro knows.",
             where=name,

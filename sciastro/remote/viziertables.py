@@ -2,7 +2,7 @@
 
 Reads nothing; writes `TABLES`. Column names, units and meanings are those of the ReadMe of each catalog at
 the CDS (https://cdsarc.cds.unistra.fr/viz-bin/cat/<catalog>); the unit of every column is checked again
-against what each answer says. APASS DR10 is not here, because VizieR has no APASS after DR9 (II/336).
+against what each answer says. APASS DR10 is in `remote.apass`: VizieR has none after DR9 (II/336).
 """
 
 from collections.abc import Mapping

@@ -258,6 +258,23 @@ def test_missing_file(tmp_path):
         read_user_catalog(tmp_path / "none.csv")
 
 
+def test_files_of_apass_dr10_with_codes_in_their_headings(tmp_path):
+    path = tmp_path / "apass_dr10.csv"
+    path.write_text(
+        'radeg,raerr("),decdeg,decerr("),Johnson_V (V),Verr,Vnobs,Johnson_B (B),Berr,Bnobs,'
+        "Sloan_g (SG),SGerr,SGnobs,Sloan_r (SR),SRerr,SRnobs\n"
+        "83.8,0.310,-5.4,0.280,14.500,0.040,4,15.100,0.050,4,14.800,0.030,4,14.300,0.020,4\n"
+        "83.9,0.510,-5.3,0.480,16.000,0,1,NA,NA,0,NA,NA,0,15.900,0.100,1\n"
+    )
+    out = read_user_catalog(path)
+    assert out["mag"].value == pytest.approx([14.5, 16.0])
+    assert out["mag_g"][0].value == pytest.approx(14.8)
+    assert out["mag_g_err"][0].value == pytest.approx(0.03)
+    assert out["mag_r_err"].value == pytest.approx([0.02, 0.1])
+    assert out["mag_B_err"][0].value == pytest.approx(0.05) and np.isnan(out["mag_B"][1])
+    assert out["ra_err"][0].to_value(u.arcsec) == pytest.approx(0.31)
+
+
 def test_files_of_apass_from_the_aavso(tmp_path):
     path = tmp_path / "apass_dr10.csv"
     path.write_text(

@@ -428,7 +428,7 @@ def test_names_that_are_no_catalog(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["gaia", "Gaia DR3", "gaia_dr3", "TYCHO-2", "apass", "sdss", "landolt", "ps1"]
+    "name", ["gaia", "Gaia DR3", "gaia_dr3", "TYCHO-2", "apass", "APASS DR10", "sdss", "landolt", "ps1"]
 )
 def test_names_of_catalogs_are_read_kindly(name):
     from sciastro.remote.catalogs import source_of

@@ -160,12 +160,19 @@ BASIC: dict[str, tuple[str, str]] = {
 
 def simbad(rows: Sequence[Sequence[Cell]]) -> bytes:
     """Return an answer of SIMBAD's TAP service."""
+    return table_of(BASIC, rows)
+
+
+def table_of(
+    columns: dict[str, tuple[str, str]], rows: Sequence[Sequence[Cell]], *, overflow: bool = False
+) -> bytes:
+    """Return an answer of a TAP service: name -> (datatype, unit), as `FIELDS`."""
     fields = "".join(
         f'<FIELD ID="{name}" name="{name}" datatype="{"char" if kind == "*" else kind}"'
         + (' arraysize="*"' if kind == "*" else "")
         + (f' unit="{unit}"' if unit else "")
         + "/>\n"
-        for name, (kind, unit) in BASIC.items()
+        for name, (kind, unit) in columns.items()
     )
     body = "".join(f"<TR>{''.join(f'<TD>{_cell(c)}</TD>' for c in row)}</TR>\n" for row in rows)
     return (
@@ -173,8 +180,12 @@ def simbad(rows: Sequence[Sequence[Cell]]) -> bytes:
         '<VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">\n'
         '<RESOURCE type="results">\n<INFO name="QUERY_STATUS" value="OK"/>\n'
         f'<TABLE name="result_S1711442375218">\n{fields}<DATA>\n<TABLEDATA>\n{body}</TABLEDATA>\n</DATA>\n'
-        "</TABLE>\n</RESOURCE>\n</VOTABLE>\n"
+        "</TABLE>\n"
+        f"{OVERFLOW if overflow else ''}</RESOURCE>\n</VOTABLE>\n"
     ).encode()
+
+
+OVERFLOW = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>\n'
 
 
 # gaiadr3.gaia_source, of the data model of Gaia DR3.

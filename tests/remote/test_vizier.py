@@ -267,7 +267,7 @@ def test_cones_over_the_pole_and_across_nought(server: FaultyServer) -> None:
 def test_unknown_catalogs_are_named_with_the_known_ones() -> None:
     with pytest.raises(CatalogError, match=r"gsc2: is not a catalog .* tycho2, apass-dr9"):
         vizier_source("gsc2")
-    with pytest.raises(CatalogError, match="APASS DR10 is not at VizieR"):
+    with pytest.raises(CatalogError, match=r"APASS DR10 is not at VizieR; `remote\.apass`"):
         vizier_source("apass-dr10")
 
 
