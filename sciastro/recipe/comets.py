@@ -31,11 +31,11 @@ from sciastro.integrate.moving import CometOptions, around, smoothed, structure
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import StackArrays
 from sciastro.io.ephemeris import read_ephemeris
+from sciastro.recipe.bandproducts import write_band
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.canvases import canvas_of
 from sciastro.recipe.cometway import way_of
 from sciastro.recipe.context import Context
-from sciastro.recipe.finishing import write_band
 from sciastro.recipe.following import Following
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe

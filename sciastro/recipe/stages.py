@@ -13,6 +13,7 @@ from sciastro.integrate.run import empty_stack
 from sciastro.integrate.select import NOT_SELECTED
 from sciastro.io.xisfproducts import copy_as_xisf
 from sciastro.recipe.aligning import register_set
+from sciastro.recipe.bandproducts import write_band
 from sciastro.recipe.beginning import Run
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.canvases import place_canvas
@@ -20,7 +21,7 @@ from sciastro.recipe.comets import find_comet, stack_comet, write_comet
 from sciastro.recipe.crossings import name_crossings
 from sciastro.recipe.detector import Detector
 from sciastro.recipe.drifting import register_camera
-from sciastro.recipe.finishing import Finished, measure_set, write_band
+from sciastro.recipe.finishing import Finished, measure_set
 from sciastro.recipe.grading import grade_set
 from sciastro.recipe.growing import (
     added,
