@@ -25,7 +25,11 @@ def color(
     sensor: Sensor = None,
     filters: Filters = None,
     spectra: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Gaia XP spectra of the stars, by source_id.")
+        str | None,
+        typer.Option(
+            metavar="gaia|FILE",
+            help="Spectra of the stars: gaia fetches Gaia DR3's (XP); or a file with them, by source_id.",
+        ),
     ] = None,
     catalog: Annotated[
         str,

@@ -22,7 +22,7 @@ from sciastro.io.readers import reader_errors, reason_of
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["decode_continuous", "read_star_spectra"]
+__all__ = ["DEFAULT", "decode_continuous", "read_star_spectra", "relative_photons"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def read_star_spectra(path: Path, wavelengths: Floats) -> dict[str, Floats]:
         )  # fmt: skip
     sources = [str(one).strip() for one in table[names.get("source_id", names.get("source", ""))]]
     if "bp_coefficients" in names:
-        return _relative(*decode_continuous(table, path), wavelengths)
+        return relative_photons(*decode_continuous(table, path), wavelengths)
     if "flux" not in names:
         raise FileError(
             "has neither flux nor bp_coefficients.", where=str(path),
@@ -63,7 +63,7 @@ def read_star_spectra(path: Path, wavelengths: Floats) -> dict[str, Floats]:
         return _listed(sources, table, axis, names["flux"], path, wavelengths)
     rows = [_numbers(one, path) for one in flux]
     grids = [_numbers(one, path) for one in table[axis]] if axis else [_grid(len(one), path) for one in rows]
-    return _relative(sources, grids, rows, wavelengths)
+    return relative_photons(sources, grids, rows, wavelengths)
 
 
 def _read(path: Path) -> "Table":
@@ -114,7 +114,7 @@ def _parquet(path: Path) -> "Table":
     return table
 
 
-def _numbers(value: Any, path: Path) -> Floats:
+def _numbers(value: Any, path: Path | str) -> Floats:
     """Return an array that may be written as text: "(1.0, 2.0)" or "[1.0, 2.0]"."""
     try:
         if isinstance(value, str):
@@ -147,12 +147,21 @@ def _listed(
     order = np.lexsort((where, index))
     cuts = np.flatnonzero(np.diff(index[order])) + 1
     grids, rows = np.split(where[order], cuts), np.split(light[order], cuts)
-    return _relative([str(one) for one in names], grids, rows, wavelengths)
+    return relative_photons([str(one) for one in names], grids, rows, wavelengths)
 
 
-def _relative(
+def relative_photons(
     sources: list[str], grids: list[Floats], rows: list[Floats], wavelengths: Floats
 ) -> dict[str, Floats]:
+    """Return photons per wavelength by source, relative to the largest; spectra that are none are left out.
+
+    Parameters
+    ----------
+    grids, rows
+        Per source, wavelengths [nm] and fluxes per wavelength.
+    wavelengths
+        Where they are wanted [nm].
+    """
     out = {}
     for source, grid, row in zip(sources, grids, rows, strict=True):
         good = np.isfinite(row) & np.isfinite(grid)
@@ -163,7 +172,7 @@ def _relative(
     return out
 
 
-def decode_continuous(table: "Table", path: Path) -> tuple[list[str], list[Floats], list[Floats]]:
+def decode_continuous(table: "Table", path: Path | str) -> tuple[list[str], list[Floats], list[Floats]]:
     """Return sources, wavelengths [nm] and fluxes [W / m2 / nm] of XP continuous spectra, by GaiaXPy.
 
     Raises

@@ -37,7 +37,12 @@ class ColorOptions(Options):
         "a name or file without a band lies before all (a UV/IR cut, a light pollution filter).",
     )
     spectra: str = option(
-        "", "File of star spectra by Gaia DR3 source: XP continuous (needs the extra gaiaxp) or sampled."
+        "",
+        "Star spectra by Gaia DR3 source: a file, XP continuous (needs the extra gaiaxp) or sampled; or gaia, "
+        "which fetches those of the stars in the field.",
+    )
+    spectra_stars: int = option(
+        200, "Most stars whose spectra are fetched, those of the best S/N.", low=8, high=2000
     )
     narrow_width: float = option(
         5.0, "Width of narrow bands that no curve is told for.", unit="nm", low=0.1, high=100.0

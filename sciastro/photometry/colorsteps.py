@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from astropy.table import QTable, Table
 
-__all__ = ["calibrate_color", "color_of_bands"]
+__all__ = ["calibrate_color", "color_of_bands", "matched_fluxes"]
 
 _DEFAULT_COLOR = ColorOptions()
 _BT_OVER_VT = 1.4  # errors of Tycho-2 at V = 10 to 11.5, where blue light is scarcer
@@ -64,6 +64,26 @@ def color_of_bands(
         return None, f"there are no sources in all of {', '.join(rgb)}", None
     if any("ra" not in sources[band].colnames for band in rgb):
         return None, "the image has no world coordinates", None
+    flux, err, place = matched_fluxes(sources, catalog, rgb, options)
+    stars = ColorStars.of(
+        flux, err, b_v=_b_v(catalog), bp_rp=_bp_rp(catalog), b_v_err=_color_err(catalog, "B", "V"),
+        bp_rp_err=_color_err(catalog, "BP", "RP"), photons=photons,
+    )  # fmt: skip
+    common = [_common_error(sources[band]) for band in rgb]
+    fit, reason = solve_gains(
+        stars, bands=rgb, response=response, white=white, common=common, options=options
+    )
+    return fit, reason, (_color_table(fit, stars, catalog, place, rgb) if fit is not None else None)
+
+
+def matched_fluxes(
+    sources: "Mapping[str, Table]", catalog: "Table", rgb: tuple[str, ...], options: ColorOptions
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return fluxes and errors of catalog stars (row, band) [electron / s], and their places (row, 2) [pixel].
+
+    NaN for stars that were not measured well enough (`ColorOptions.least_snr`, flags); the places are those of
+    the band that ratios are to.
+    """
     n = len(catalog)
     flux, err, place = np.full((n, len(rgb)), np.nan), np.full((n, len(rgb)), np.nan), np.full((n, 2), np.nan)
     reference = 1 if len(rgb) > 2 else 0
@@ -76,15 +96,7 @@ def color_of_bands(
         flux[star, k], err[star, k] = table["flux"].value[source], table["flux_err"].value[source]
         if k == reference:
             place[star] = np.stack([table["x"].value[source], table["y"].value[source]], axis=1)
-    stars = ColorStars.of(
-        flux, err, b_v=_b_v(catalog), bp_rp=_bp_rp(catalog), b_v_err=_color_err(catalog, "B", "V"),
-        bp_rp_err=_color_err(catalog, "BP", "RP"), photons=photons,
-    )  # fmt: skip
-    common = [_common_error(sources[band]) for band in rgb]
-    fit, reason = solve_gains(
-        stars, bands=rgb, response=response, white=white, common=common, options=options
-    )
-    return fit, reason, (_color_table(fit, stars, catalog, place, rgb) if fit is not None else None)
+    return flux, err, place
 
 
 def _values(catalog: "Table", name: str) -> npt.NDArray[np.float64]:

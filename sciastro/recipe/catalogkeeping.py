@@ -19,6 +19,7 @@ from sciastro.io import reference
 from sciastro.io.fitsunits import integer, walk
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
+from sciastro.io.keptspectra import clear_spectra, spectra_folder, spectra_status
 from sciastro.io.reader import probe
 from sciastro.io.skytiles import TileStore, tile_stores, tiles_folder
 from sciastro.recipe.catalogs import cache_limit, is_remote, network_off
@@ -292,6 +293,9 @@ def status_lines() -> Iterator[str]:
         yield f"  depth: {depths}; epoch {row['epoch']}; {row['oldest']} to {row['newest']} from {servers}"
         yield f"  license: {row['license']}"
         yield f"  cite: {row['citation']}"
+    spectra, size = spectra_status()
+    if spectra:
+        yield f"spectra: {spectra} of Gaia DR3 (XP), {size / 1e6:.1f} MB; {spectra_folder()}"
     if not rows:
         yield f"nothing is kept yet; `sciastro catalog fetch` brings {', '.join(source_names())}"
 
@@ -349,5 +353,8 @@ def clear_lines(catalog: str | None, *, damaged: bool = False) -> Iterator[str]:
         else:
             count, freed = store.clear()
             yield f"{store.folder.name}: {count} tiles removed, {freed / 1e6:.1f} MB"
-    if not stores:
+    spectra = clear_spectra() if catalog is None and not damaged else (0, 0)
+    if spectra[0]:
+        yield f"spectra: {spectra[0]} removed, {spectra[1] / 1e6:.1f} MB"
+    if not stores and not spectra[0]:
         yield "nothing is kept"

@@ -15,13 +15,24 @@ from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.photometry.response import Response, make_response
 from sciastro.photometry.spectra import Spectrum
 
-__all__ = ["LINES", "CameraCurves", "Site", "camera_curves", "check_color", "curve_of", "white_of"]
+__all__ = [
+    "GAIA_SPECTRA",
+    "LINES",
+    "CameraCurves",
+    "Site",
+    "camera_curves",
+    "check_color",
+    "curve_of",
+    "white_of",
+]
 
 LINES = {
     "Ha": 656.28, "OIII": 500.68, "SII": 672.4, "NII": 658.35, "Hb": 486.13, "OII": 372.7, "OI": 630.03,
     "HeII": 468.57, "SIII": 953.07,
 }  # fmt: skip
 """Centers of narrow bands [nm]; of close doublets the middle."""
+
+GAIA_SPECTRA = "gaia"  # what `ColorOptions.spectra` says for spectra that are fetched
 
 SETS = ("dichroic", "bayer", "bessell", "sdss", "ps1", "gaia")
 TOTAL = ("bayer", "bessell", "sdss", "ps1", "gaia", "tycho")  # these have the detector in them
@@ -235,8 +246,12 @@ def check_color(options: ColorOptions) -> None:
             read_curves(options.sensor)
         else:
             curve_of(options.sensor, where=_SENSOR)
-    if options.spectra and not Path(options.spectra).expanduser().is_file():
-        raise FileError("does not exist.", where=options.spectra, remedy="Check the path in color.spectra.")
+    fetched = options.spectra.lower() == GAIA_SPECTRA
+    if options.spectra and not fetched and not Path(options.spectra).expanduser().is_file():
+        raise FileError(
+            "does not exist.", where=options.spectra,
+            remedy="Check the path in color.spectra, or say gaia to fetch Gaia's.",
+        )  # fmt: skip
 
 
 def white_of(options: ColorOptions) -> Spectrum | float:

@@ -238,8 +238,9 @@ def _color(
         return None
     if color.fit is None:
         context.warn(f"{stacked[0].stem}: no color calibration: {color.reason}")
-    if color.doubt:
-        context.warn(f"{stacked[0].stem}: {color.doubt}")
+    for text in (color.doubt, color.spectra_reason):
+        if text:
+            context.warn(f"{stacked[0].stem}: {text}")
     folder = context.out / "products"
     folder.mkdir(parents=True, exist_ok=True)
     context.colors.append(write_color(color, folder, stacked[0].stem, options))

@@ -116,6 +116,8 @@ def recolor_run(
     for one in done:
         if doubt := one.record.get("doubt"):
             warn(f"{one.target}: {doubt}")
+        if reason := (one.record.get("spectra") or {}).get("reason"):
+            warn(f"{one.target}: {reason}")
     for problem in problems:
         warn(f"colors stay as they were: {problem}")
     others = [row for stem, row in known.items() if stem not in {one.target for one in done}]
@@ -160,6 +162,11 @@ def _one(
         raise FileError(
             f"has no color calibration: {found.reason if found is not None else 'no bands'}.", where=stem,
             remedy="Take a deeper catalog (--catalog gaia-dr3), or lower color.least_snr or color.min_stars.",
+        )  # fmt: skip
+    if found.spectra_reason and not found.spectra:
+        raise FileError(
+            f"was not calibrated by spectra: {found.spectra_reason}", where=stem,
+            remedy="Leave --spectra out: the mean spectra of stars of each color serve then.",
         )  # fmt: skip
     record = write_color(found, out / "products", stem, options)
     names = ("image", "image_quality", "coverage")

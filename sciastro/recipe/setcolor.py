@@ -6,7 +6,7 @@ say how the gains came about; the products themselves are never multiplied by th
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from sciastro.io.paths import atomic_path
 from sciastro.io.tables import write_table
-from sciastro.io.xpspectra import read_star_spectra
 from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.photometry.colorresult import ColorCalibration, ColorFit
 from sciastro.photometry.colorsteps import color_of_bands
-from sciastro.photometry.locus import WAVELENGTHS
 from sciastro.recipe.colorcurves import LINES, CameraCurves, Site, camera_curves, white_of
+from sciastro.recipe.starspectra import star_spectra
 from sciastro.recipe.summary import clean
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ class SetColor:
         Band -> level of the sky [electron / s / pixel], for the background of the picture.
     cfa
         Whether the bands are the colors of one sensor.
+    spectra, spectra_reason
+        Where measured spectra of stars are from, and why some or all are wanting.
     """
 
     bands: tuple[str, ...]
@@ -67,6 +68,8 @@ class SetColor:
     sky: Mapping[str, float]
     reason: str = ""
     cfa: bool = False
+    spectra: Mapping[str, Any] = field(default_factory=dict)
+    spectra_reason: str = ""
 
     @property
     def doubt(self) -> str:
@@ -143,28 +146,17 @@ def set_color(
         return None
     white = white_of(options)
     curves = camera_curves(bands, cfa=cfa, options=options, site=site)
-    photons = _measured_spectra(catalog, options)
+    light = star_spectra(tables, catalog, bands, options)
     fit, reason, stars = color_of_bands(
-        tables, catalog, bands, response=curves.response, white=white, photons=photons, options=options
-    )
+        tables, light.catalog, bands, response=curves.response, white=white, photons=light.photons,
+        options=options,
+    )  # fmt: skip
     if fit is None and curves.reason:
         reason = f"{reason}; {curves.reason}"
     return SetColor(
-        bands=bands, fit=fit, stars=stars, curves=curves, site=site, sky=sky, reason=reason, cfa=cfa
-    )
-
-
-def _measured_spectra(catalog: "QTable", options: ColorOptions) -> npt.NDArray[np.float64] | None:
-    """Return spectra of catalog stars by their Gaia DR3 source, (row, wavelength); None without a file."""
-    if not options.spectra:
-        return None
-    known = read_star_spectra(Path(options.spectra).expanduser(), np.asarray(WAVELENGTHS))
-    out = np.full((len(catalog), len(WAVELENGTHS)), np.nan)
-    for row, name in enumerate(np.asarray(catalog["id"]).astype(str) if "id" in catalog.colnames else ()):
-        found = known.get(name.rsplit(" ", 1)[-1])
-        if found is not None:
-            out[row] = found
-    return out
+        bands=bands, fit=fit, stars=stars, curves=curves, site=site, sky=sky, reason=reason, cfa=cfa,
+        spectra=light.told, spectra_reason=light.reason,
+    )  # fmt: skip
 
 
 def color_record(found: SetColor, options: ColorOptions) -> dict[str, Any]:
@@ -172,6 +164,8 @@ def color_record(found: SetColor, options: ColorOptions) -> dict[str, Any]:
     row: dict[str, Any] = {"bands": list(found.bands), "reason": found.reason or None}
     row["curves"] = {"bands": found.curves.told, "generic": list(found.curves.generic)}
     row["airmass"] = found.site.airmass
+    if found.spectra or found.spectra_reason:
+        row["spectra"] = {**found.spectra, "reason": found.spectra_reason or None}
     calibration = found.calibration
     if calibration is None:
         return dict(clean(row))

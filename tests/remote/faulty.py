@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.request
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -28,12 +29,12 @@ PORTAL = (
 class Fault:
     """One answer, good or bad.
 
-    `body` None is upstream's. `keep` is the share of the body that is sent, then the line is cut; `length` is
+    `body` None is upstream's, a function makes it of what was asked. `keep` is the share of the body that is sent, then the line is cut; `length` is
     "right" (of the whole body), "none" (until the line is closed) or "chunked". `silence` [s] before the
     answer, `stall` [s] after the part that was kept, `drip` [s] after every 100 bytes.
     """
 
-    body: bytes | None = None
+    body: bytes | Callable[["Asked"], bytes] | None = None
     status: int = 200
     type: str = VOTABLE
     headers: dict[str, str] = field(default_factory=dict)
@@ -146,6 +147,8 @@ class FaultyServer:
             return
         if fault.body is None:
             fault = self._from_upstream(asked, fault)
+        if callable(fault.body):
+            fault = replace(fault, body=fault.body(asked))
         if fault.swap is not None and fault.body is not None:
             body, count = re.subn(*fault.swap, fault.body)
             assert count or self.upstream, f"nothing to spoil: {fault.swap[0]!r}"

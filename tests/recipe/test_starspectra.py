@@ -1,0 +1,243 @@
+"""Gaia's XP spectra of a field, fetched: from source numbers to gains, against a camera that is known."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import QTable
+from gaia_archive import GRID, Archive, gaia_stars
+
+from sciastro.photometry.bandpass import load
+from sciastro.photometry.coloroptions import ColorOptions
+from sciastro.photometry.locus import WAVELENGTHS, color_of, locus_photons
+from sciastro.photometry.response import make_response, photons_of
+from sciastro.photometry.spectra import Spectrum, white_spectrum
+from sciastro.recipe.colorcurves import Site
+from sciastro.recipe.setcolor import color_record, set_color
+from sciastro.remote.limits import Limits
+from sciastro.remote.xpspectra import sampled
+
+for room in ("remote", "photometry"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / room))
+from faulty import PORTAL, Fault, FaultyServer  # noqa: E402
+
+QUICK = Limits(connect=5, read=5, total=30, attempts=2, pause=0.01)
+FACTORS = np.array([0.71, 1.0, 0.56])
+FIRST = 3017264300000000001
+N = 60
+BANDS = ("R", "G", "B")
+RESPONSE = make_response({band: load(f"bayer_{band}") for band in BANDS})
+
+
+class Field:
+    """Stars off the locus: each spectrum is steeper than the mean one of its color, by up to 6 %."""
+
+    def __init__(self, seed: int = 1, n: int = N) -> None:
+        rng = np.random.default_rng(seed)
+        hue = rng.uniform(0.4, 1.3, n)
+        waves = 1 + 0.08 * np.exp(-0.5 * ((WAVELENGTHS - 520) / 40) ** 2) * rng.uniform(0.7, 1.3, (n, 1))
+        photons = locus_photons(hue) * waves
+        flux = photons / WAVELENGTHS * 550e-16
+        pair = load("gaia_BP"), load("gaia_RP")
+        self.bp_rp = np.array(
+            [color_of(Spectrum(name="", wavelength=WAVELENGTHS, flux=one), *pair) for one in flux]
+        )
+        self.source = FIRST + 7 * np.arange(n)
+        self.ra, self.dec = 210.0 + rng.uniform(-0.2, 0.2, n), 54.0 + rng.uniform(-0.1, 0.1, n)
+        light = np.exp(RESPONSE.log_light(photons)) * FACTORS * rng.uniform(50, 500, (n, 1))
+        err = light / rng.uniform(60, 400, (n, 1))
+        self.tables = {}
+        for k, band in enumerate(BANDS):
+            columns = {
+                "ra": self.ra * u.deg, "dec": self.dec * u.deg, "x": np.arange(n) * u.pix,
+                "y": np.arange(n) * u.pix, "flux": (light + rng.normal(0, err))[:, k] * u.electron / u.s,
+                "flux_err": err[:, k] * u.electron / u.s, "flags": np.zeros(n, dtype=np.int64),
+            }  # fmt: skip
+            self.tables[band] = QTable(columns)
+        mags = rng.uniform(9, 13, n)
+        stars = gaia_stars(self.source, self.ra, self.dec, mags, self.bp_rp)
+        given = {int(s): np.interp(GRID, WAVELENGTHS, one) for s, one in zip(self.source, flux, strict=True)}
+        self.archive = Archive(flux=given, stars=stars)
+
+    def catalog(self, named: bool = True) -> QTable:
+        names = [f"Gaia DR3 {s}" if named else f"TYC {k}-1-1" for k, s in enumerate(self.source)]
+        columns = {"id": names, "ra": self.ra * u.deg, "dec": self.dec * u.deg, "bp_rp": self.bp_rp * u.mag}
+        return QTable({**columns, "mag": np.full(len(names), 11.0) * u.mag}, meta={"epoch": 2016.0})
+
+
+@pytest.fixture
+def field(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCIASTRO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SCIASTRO_OFFLINE", raising=False)
+    return Field()
+
+
+@pytest.fixture
+def server(field, monkeypatch):
+    with FaultyServer() as one:
+        one.say("/data", Fault(field.archive.datalink))
+        one.say("/tap", Fault(field.archive.tap))
+        monkeypatch.setenv("SCIASTRO_GAIA_SPECTRA", one.url("/data"))
+        monkeypatch.setenv("SCIASTRO_GAIA_TAP", one.url("/tap"))
+        monkeypatch.setitem(sampled.__kwdefaults__, "limits", QUICK)
+        yield one
+
+
+def colors(field, catalog=None, **options):
+    chosen = ColorOptions(**{"spectra": "gaia", "sensor": "bayer", "atmosphere": False, **options})
+    stars = field.catalog() if catalog is None else catalog
+    return set_color(field.tables, stars, cfa=True, site=Site(), sky={}, options=chosen)
+
+
+def off(found):
+    light = np.exp(RESPONSE.log_light(photons_of(white_spectrum("G2V"))[None])[0]) * FACTORS
+    return np.array(found.calibration.gains) / (light[1] / light) - 1
+
+
+def test_gains_by_fetched_spectra_are_true(field, server):
+    found = colors(field)
+    assert found.calibration.method == "spectra" and not found.spectra_reason
+    assert np.abs(off(found)).max() < 0.005
+    err = np.array(found.calibration.errors) / np.array(found.calibration.gains)
+    assert (np.abs(off(found))[[0, 2]] < 3 * err[[0, 2]]).all()
+    assert np.abs(off(colors(field, spectra=""))).max() > 0.01  # the mean spectra are not those of these stars
+    told = color_record(found, ColorOptions(spectra="gaia"))["spectra"]
+    assert (told["sampled"], told["wanted"], told["from_cache"]) == (N, N, 0)
+    assert told["license"].startswith("CC BY-SA") and "127.0.0.1" in told["servers"][0] and told["dates"]
+
+
+def test_spectra_are_fetched_once_and_serve_offline(field, server, monkeypatch):
+    first = colors(field)
+    asked = server.count()
+    monkeypatch.setenv("SCIASTRO_OFFLINE", "1")
+    again = colors(field)
+    assert again.calibration.gains == first.calibration.gains
+    assert server.count() == asked and again.spectra["from_cache"] == N
+
+
+def test_offline_without_a_cache_is_told(field, server, monkeypatch):
+    monkeypatch.setenv("SCIASTRO_OFFLINE", "1")
+    found = colors(field)
+    assert found.calibration.method == "locus" and "switched off" in found.spectra_reason
+    assert server.count() == 0
+
+
+def test_a_catalog_without_gaias_names_is_looked_up(field, server):
+    found = colors(field, field.catalog(named=False))
+    assert found.calibration.method == "spectra" and np.abs(off(found)).max() < 0.005
+    assert str(found.stars["id"][0]).startswith("Gaia DR3 ")
+
+
+def test_number_of_stars_is_bounded_to_the_best(field, server):
+    found = colors(field, spectra_stars=20)
+    assert found.calibration.n_stars + found.calibration.n_left_out == 20
+    ids = {one for asked in server.asked if asked.path == "/data" for one in asked.form["ID"].split(",")}
+    assert len(ids) == 20
+
+
+def test_stars_without_a_spectrum_are_remembered(field, server):
+    for source in list(field.archive.flux)[: N // 2]:
+        del field.archive.flux[source]
+    found = colors(field)
+    assert found.spectra["sampled"] == N // 2 and found.calibration.method == "spectra"
+    asked = server.count()
+    colors(field)
+    assert server.count() == asked  # also what is not there is not asked for again
+
+
+def test_spectra_of_other_stars_are_refused(field, server):
+    given = list(field.archive.flux.values())
+    order = np.argsort(field.bp_rp)
+    for source, row in zip(field.source[order[: N // 2]], order[::-1], strict=False):
+        field.archive.flux[int(source)] = given[row]
+    for source in field.source[order[N // 2 :]]:
+        field.archive.flux[int(source)] = given[order[-1]]
+    found = colors(field)
+    assert found.calibration.method == "locus" and "do not fit the stars" in found.spectra_reason
+
+
+FAULTS = {
+    "a web page": Fault(PORTAL, type="text/html"),
+    "500": Fault(b"oops", status=500, type="text/plain"),
+    "nothing": Fault(b""),
+    "text": Fault(b"source_id,flux\n1,2\n", type="text/csv"),
+    "a broken ZIP": Fault(b"PK\x03\x04 and no more", type="application/zip"),
+    "hangs up": Fault(hangup=True),
+}
+
+
+@pytest.mark.parametrize("what", FAULTS)
+def test_faults_of_the_first_server_are_told_and_the_next_one_serves(field, server, monkeypatch, what):
+    broken = server.say("/broken", FAULTS[what])
+    monkeypatch.setenv("SCIASTRO_GAIA_SPECTRA", f"{broken} {server.url('/tap')}")
+    found = colors(field, spectra_stars=10)
+    assert found.calibration.method == "spectra" and found.spectra["sampled"] == 10
+    assert "/broken" in found.spectra_reason
+
+
+def spoilt(field, how):
+    """Return an answer of the archive that has been spoilt."""
+    from astropy.io.votable import parse_single_table
+    from gaia_archive import votable
+
+    def answer(asked):
+        import io
+
+        content = field.archive.datalink(asked)
+        if how == "cut off":
+            return content[: len(content) // 2]
+        table = parse_single_table(io.BytesIO(content)).to_table()
+        if how == "other sources":
+            table["source_id"] += 1
+        if how == "one source twice":
+            table["source_id"][1] = table["source_id"][0]
+        if how == "too few samples":
+            table["flux"] = np.asarray(table["flux"])[:, :300]
+            table["flux_error"] = np.asarray(table["flux_error"])[:, :300]
+        if how == "no column flux":
+            table.rename_column("flux", "light")
+        return votable(table)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "how", ["cut off", "other sources", "one source twice", "too few samples", "no column flux"]
+)
+def test_wrong_spectra_never_calibrate(field, server, how):
+    server.say("/data", Fault(spoilt(field, how)))
+    found = colors(field, spectra_stars=10)
+    assert found.calibration.method == "locus" and "no spectra of Gaia" in found.spectra_reason
+    server.say("/data", Fault(field.archive.datalink))
+    assert colors(field, spectra_stars=10).calibration.method == "spectra"  # nothing wrong was kept
+
+
+def test_a_missing_part_comes_from_the_next_server(field, server, monkeypatch):
+    whole = dict(field.archive.flux)
+    part = Archive(flux={k: v for k, v in whole.items() if (k - FIRST) % 2}, stars=field.archive.stars)
+    one = server.say("/part", Fault(part.datalink))
+    monkeypatch.setenv("SCIASTRO_GAIA_SPECTRA", f"{one} {server.url('/tap')}")
+    found = colors(field)
+    assert found.spectra["sampled"] == N and len(found.spectra["servers"]) == 1
+    assert "/part" in found.spectra["servers"][0] and "/tap" in found.spectra["servers"][0]
+
+
+def test_a_damaged_cache_is_fetched_again(field, server, tmp_path):
+    colors(field)
+    files = list((tmp_path / "cache" / "spectra").glob("*.npz"))
+    for path in files:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes(content)
+    found = colors(field)
+    assert files and found.spectra["from_cache"] == 0 and np.abs(off(found)).max() < 0.005
+
+
+def test_continuous_spectra_ask_for_gaiaxpy(field, server, monkeypatch):
+    monkeypatch.setattr("sciastro.recipe.starspectra.find_spec", lambda name: None)
+    field.archive.continuous = {source: {} for source in field.archive.flux}
+    field.archive.flux = {}
+    found = colors(field)
+    assert found.calibration.method == "locus" and "sciastro[gaiaxp]" in found.spectra_reason
