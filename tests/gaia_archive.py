@@ -62,7 +62,17 @@ class Archive:
             kind = "XP_SAMPLED" if "xp_sampled" in query else "XP_CONTINUOUS"
             rows = self._rows(kind, sources)
             return votable(rows if rows is not None else self._empty())
-        return votable(self.stars)
+        return votable(self.cone(query))
+
+    def cone(self, query: str) -> Table:
+        """Return the stars of a cone, down to the magnitude that the query names."""
+        ra, dec, radius = (float(one) for one in re.search(r"CIRCLE\('ICRS', ([^)]*)\)", query)[1].split(","))
+        faintest = re.search(r"phot_g_mean_mag <= ([0-9.]+)", query)
+        east = ((self.stars["ra"] - ra + 180) % 360 - 180) * np.cos(np.radians(dec))
+        inside = np.hypot(east, self.stars["dec"] - dec) < radius
+        return self.stars[
+            inside & (self.stars["phot_g_mean_mag"] <= (float(faintest[1]) if faintest else 99))
+        ]
 
     def _empty(self) -> Table:
         zero = np.zeros((0, len(GRID)), np.float32)
@@ -86,6 +96,23 @@ class Archive:
                 "flux_error": np.abs(flux) / 200,
             }
         )
+
+
+def serve(server, archive: Archive) -> tuple[str, str]:
+    """Let a `FaultyServer` speak for an archive; return the addresses of DataLink and TAP."""
+    from faulty import Fault
+
+    base = server.url("/tap/async")
+    server.say("/tap/async", Fault(b"", status=303, headers={"Location": f"{base}/j1"}))
+    server.say("/tap/async/j1", Fault(b"", status=303, headers={"Location": base}))
+    done = Fault(b"COMPLETED", type="text/plain")
+    server.say("/tap/async/j1/phase", Fault(b"", status=303), done)
+    server.say("/tap/async/j1/results/result", Fault(lambda _: archive.tap(_created(server))))
+    return server.say("/data", Fault(archive.datalink)), server.say("/tap", Fault(archive.tap)).rstrip("/")
+
+
+def _created(server):
+    return [one for one in server.asked if one.path == "/tap/async"][-1]
 
 
 def votable(table: Table, form: str = "tabledata") -> bytes:

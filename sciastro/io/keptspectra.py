@@ -1,7 +1,7 @@
 """Spectra of stars that were fetched once and are kept: by Gaia DR3 source, dated, bounded.
 
-Reads and writes ``<cache>/spectra/gaia-dr3-<tile>.npz``, one file per HEALPix tile of order 3, which the number
-of a source tells (its bits above 35 are the tile of order 12). Arrays: ``source`` (int64), ``kind`` (0: the
+Reads and writes ``<cache>/spectra/gaia-dr3-<tile>.npz``, one file per HEALPix tile of order 3, which a source
+tells (its bits above 35 are the tile of order 12). Arrays: ``source`` (int64), ``kind`` (0: the
 source has none, 1: sampled by Gaia, 2: decoded from a continuous one), ``flux`` and ``err`` (source, 343)
 [W / m2 / nm] at 336 to 1020 nm, ``day`` (that they came, days since 1970), ``server`` (text). What is damaged
 counts as absent: it is fetched again.
@@ -104,15 +104,16 @@ def keep_spectra(found: Mapping[int, tuple[int, npt.ArrayLike, npt.ArrayLike]], 
     today = int(time.time() // 86_400)
     by_path: dict[Path, dict[int, KeptSpectrum]] = {}
     for source, (kind, flux, err) in found.items():
-        pair = (
-            np.full(SAMPLES, np.nan, np.float32) if kind == NONE else np.asarray(one, dtype=np.float32)
-            for one in (flux, err)
-        )
-        by_path.setdefault(_path(int(source)), {})[int(source)] = KeptSpectrum(kind, *pair, today, server)
+        one = KeptSpectrum(kind, _samples(kind, flux), _samples(kind, err), today, server)
+        by_path.setdefault(_path(int(source)), {})[int(source)] = one
     with one_at_a_time("spectra", longest=30.0):
         for path, rows in by_path.items():
             _write(path, {**_read(path), **rows})
         _shrink(spare=set(by_path))
+
+
+def _samples(kind: int, values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    return np.full(SAMPLES, np.nan, np.float32) if kind == NONE else np.asarray(values, dtype=np.float32)
 
 
 def _write(path: Path, rows: Mapping[int, KeptSpectrum]) -> None:

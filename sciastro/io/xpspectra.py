@@ -6,10 +6,12 @@ on the wavelengths of the column ``wavelength`` or, as GaiaXPy writes by default
 columns of Gaia's table ``xp_continuous_mean_spectrum``; decoding needs the extra ``gaiaxp`` (GaiaXPy, BSD-3).
 """
 
+import contextlib
+import io
 import re
+import sys
 import warnings
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +174,21 @@ def relative_photons(
     return out
 
 
+@contextlib.contextmanager
+def _silent(module: str) -> Iterator[None]:
+    """Keep GaiaXPy's bars of progress off the screen; it takes hold of ``stdout`` when imported."""
+    held = sys.modules[module]
+    own = getattr(held, "stdout", None)
+    with contextlib.redirect_stdout(io.StringIO()) as nowhere, contextlib.redirect_stderr(io.StringIO()):
+        if own is not None:
+            held.stdout = nowhere  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            if own is not None:
+                held.stdout = own  # type: ignore[attr-defined]
+
+
 def decode_continuous(table: "Table", path: Path | str) -> tuple[list[str], list[Floats], list[Floats]]:
     """Return sources, wavelengths [nm] and fluxes [W / m2 / nm] of XP continuous spectra, by GaiaXPy.
 
@@ -199,7 +216,7 @@ def decode_continuous(table: "Table", path: Path | str) -> tuple[list[str], list
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # it shows bars of its own
+            with _silent(calibrate.__module__):
                 found, sampling = calibrate(pd.DataFrame(frame), sampling=DEFAULT, save_file=False)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
             raise FileError(

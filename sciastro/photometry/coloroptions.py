@@ -38,8 +38,8 @@ class ColorOptions(Options):
     )
     spectra: str = option(
         "",
-        "Star spectra by Gaia DR3 source: a file, XP continuous (needs the extra gaiaxp) or sampled; or gaia, "
-        "which fetches those of the stars in the field.",
+        "Star spectra by Gaia DR3 source: a file, XP continuous (needs the extra gaiaxp) or sampled; or "
+        "gaia, which fetches those of the stars in the field.",
     )
     spectra_stars: int = option(
         200, "Most stars whose spectra are fetched, those of the best S/N.", low=8, high=2000

@@ -79,10 +79,10 @@ def color_of_bands(
 def matched_fluxes(
     sources: "Mapping[str, Table]", catalog: "Table", rgb: tuple[str, ...], options: ColorOptions
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return fluxes and errors of catalog stars (row, band) [electron / s], and their places (row, 2) [pixel].
+    """Return fluxes and errors of catalog stars (row, band) [electron / s], and places (row, 2) [pixel].
 
-    NaN for stars that were not measured well enough (`ColorOptions.least_snr`, flags); the places are those of
-    the band that ratios are to.
+    NaN for stars that were not measured well enough (`ColorOptions.least_snr`, flags); places are of the
+    band that ratios are to.
     """
     n = len(catalog)
     flux, err, place = np.full((n, len(rgb)), np.nan), np.full((n, len(rgb)), np.nan), np.full((n, 2), np.nan)

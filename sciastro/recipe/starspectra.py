@@ -1,13 +1,12 @@
-"""Spectra of the stars that calibrate colors: from a file, or Gaia's XP spectra from the cache and the network.
+"""Spectra of the stars that calibrate colors: from a file, or Gaia's XP spectra by cache and network.
 
 Reads measured sources, a catalog and `ColorOptions.spectra`; writes photons per catalog star. Method, for
-``gaia``: where the catalog does not name Gaia's sources, Gaia DR3 around the measured sources takes its place;
-the stars that were measured best in all bands are looked for in the cache; of the others the archive says which
+``gaia``: where the catalog does not name Gaia's sources, Gaia DR3 around the measured sources stands in;
+the stars that were measured best in all bands are looked for in the cache; of others the archive says which
 have a spectrum, and gives the sampled ones, and continuous ones of the rest where GaiaXPy can decode them.
 Spectra whose BP-RP is not that of the catalog are those of other stars, and are refused.
 """
 
-import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,10 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["StarSpectra", "star_spectra"]
 
-log = logging.getLogger(__name__)
+Decided = dict[int, tuple[int, Any, Any]]
+"""By source: kind, flux and error, as `keep_spectra` takes them."""
 
-FAINTEST = 17.65  # G [mag] to which DR3 has continuous spectra of most stars
-DEEPEST = 20_000  # stars of a field
+DEEPER = 4  # how many times as many of Gaia's stars are taken as sources were measured
+STARS = 200, 20_000  # but at least, and at most, so many
 ENOUGH = 8  # stars with a spectrum, from which they calibrate (`colormodel.method_of`)
 ALIEN = 0.15  # median difference of BP-RP [mag] from which spectra are not those of the stars
 EXTRA = "pip install 'sciastro[gaiaxp]'"
@@ -161,7 +161,7 @@ def _around(table: "Table", catalog: "QTable") -> "QTable":
     epoch = catalog.meta.get("epoch")
     return cone(
         middle, radius, catalog="gaia-dr3", epoch=float(epoch) if epoch is not None else None,
-        mag_limit=FAINTEST, band="G", brightest=DEEPEST, fallback=False,
+        band="G", brightest=int(np.clip(DEEPER * len(table), *STARS)), fallback=False,
     )  # fmt: skip
 
 
@@ -174,12 +174,13 @@ def _fetch(missing: Sequence[int], kept: dict[int, KeptSpectrum]) -> list[str]:
             f"is not asked: the network is switched off, and {len(missing)} spectra are not in the cache.",
             where="Gaia DR3 XP spectra", remedy="Go online once; spectra that came are kept.",
         )  # fmt: skip
-    kinds, reasons = spectra_kinds(missing), []
-    without = {one: (NONE, [], []) for one in missing if kinds.get(one) == (False, False)}
+    kinds = spectra_kinds(missing)
+    reasons: list[str] = []
+    without: Decided = {one: (NONE, [], []) for one in missing if kinds.get(one) == (False, False)}
     _keep(without, "", kept, reasons)
     if ids := [one for one in missing if kinds.get(one, (True, False))[0]]:
         came = sampled(ids)
-        rows = {one: (SAMPLED, *pair) for one, pair in came.rows.items()}
+        rows: Decided = {one: (SAMPLED, *pair) for one, pair in came.rows.items()}
         _keep(rows, ", ".join(came.servers), kept, reasons)
         reasons += came.troubles
         if len(rows) < len(ids):
@@ -194,7 +195,7 @@ def _fetch(missing: Sequence[int], kept: dict[int, KeptSpectrum]) -> list[str]:
     return reasons
 
 
-def _decoded(rows: Mapping[int, Mapping[str, Any]]) -> dict[int, tuple[int, Any, Any]]:
+def _decoded(rows: Mapping[int, Mapping[str, Any]]) -> Decided:
     from astropy.table import Table
 
     table = Table()
@@ -213,9 +214,7 @@ def _decoded(rows: Mapping[int, Mapping[str, Any]]) -> dict[int, tuple[int, Any,
     }
 
 
-def _keep(
-    rows: Mapping[int, tuple[int, Any, Any]], server: str, kept: dict[int, KeptSpectrum], reasons: list[str]
-) -> None:
+def _keep(rows: Decided, server: str, kept: dict[int, KeptSpectrum], reasons: list[str]) -> None:
     if not rows:
         return
     today = int(datetime.now(UTC).timestamp() // 86_400)
@@ -268,5 +267,6 @@ def _told(wanted: Sequence[int], before: int, spectra: Mapping[int, KeptSpectrum
         "sampled": sum(one.kind == SAMPLED for one in spectra.values()),
         "continuous": sum(one.kind == DECODED for one in spectra.values()),
         "servers": sorted({one.server for one in spectra.values() if one.server}),
-        "dates": dates[:1] + dates[-1:] if len(dates) > 1 else dates, "license": LICENSE, "citation": CITATION,
+        "dates": dates[:1] + dates[-1:] if len(dates) > 1 else dates, "license": LICENSE,
+        "citation": CITATION,
     }  # fmt: skip

@@ -1,9 +1,9 @@
 """Gaia DR3's XP spectra of sources by number: from ESA's DataLink service, and where it fails over TAP.
 
-Reads source numbers; writes, per source, fluxes at `WAVELENGTHS` (sampled spectra), or a table of coefficients
+Reads source numbers; writes, per source, fluxes at 336 to 1020 nm (sampled spectra), or its coefficients
 (continuous ones, which GaiaXPy decodes). Method: the numbers go out in batches, as a form, as astroquery's
 ``load_data`` sends them (``DATA_STRUCTURE=RAW``: one row per source, with arrays). What one server does not
-have, or cannot give in time, is asked of the next one: the partner data centers at Heidelberg and Potsdam hold
+have, or cannot give in time, is asked of the next one: the partner data centers Heidelberg and Potsdam hold
 the same tables. Only sources that were asked for, with as many numbers as the data model says, come through.
 """
 

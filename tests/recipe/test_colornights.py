@@ -1,20 +1,26 @@
 """Whole nights of a color sensor of known response under known air, from raw frames to gains."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from gaia_archive import GRID, Archive, gaia_stars, serve
 from small_nights import command, reduce
 
 from sciastro.io.reference import cone
 from sciastro.photometry.atmosphere import air
 from sciastro.photometry.bandpass import load
-from sciastro.photometry.locus import bp_rp_from, locus_photons
+from sciastro.photometry.locus import WAVELENGTHS, bp_rp_from, locus_photons
 from sciastro.photometry.response import make_response, photons_of
 from sciastro.photometry.spectra import white_spectrum
 from sciastro.recipe.simulated import night_plan, write_night
 from sciastro.simulate import night
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "remote"))
+from faulty import FaultyServer
 
 FACTORS = np.array([0.75, 1.0, 0.6])
 PLAN = {
@@ -52,6 +58,28 @@ def color_night(folder, seed, monkeypatch):
     table.rename_columns(["mag", "color"], ["V", "B-V"])
     table.write(folder / "stars.ecsv", overwrite=True)
     return folder / "night", folder / "stars.ecsv"
+
+
+def by_gaia(out, monkeypatch, folder):
+    """Calibrate with spectra that come from an archive of our own; return the record."""
+    stars = known_stars(92.27, 24.35, 2.0, 2016.0)
+    hue, mag = bp_rp_from(np.clip(stars["color"].value, -0.25, 1.4)), stars["mag"].value
+    flux = locus_photons(hue) / WAVELENGTHS * 10 ** (-0.4 * mag[:, None]) * 1e-8
+    rng, n = np.random.default_rng(1), 20_000
+    fainter = np.array([[92.27], [24.35]]) + rng.uniform(-4, 4, (2, n))
+    source = np.concatenate([3425 * 10**15 + 1000 * np.arange(len(stars)), 10**18 + np.arange(n)])
+    ra = np.concatenate([stars["ra"].value, fainter[0]])
+    dec = np.concatenate([stars["dec"].value, fainter[1]])
+    mag = np.concatenate([mag, rng.uniform(11.6, 17, n)])
+    given = {int(s): np.interp(GRID, WAVELENGTHS, one) for s, one in zip(source, flux, strict=False)}
+    archive = Archive(flux=given, stars=gaia_stars(source, ra, dec, mag, np.r_[hue, np.ones(n)]))
+    monkeypatch.setenv("SCIASTRO_CACHE", str(folder / "cache"))
+    monkeypatch.delenv("SCIASTRO_OFFLINE", raising=False)
+    with FaultyServer() as server:
+        for name, address in zip(("SPECTRA", "TAP"), serve(server, archive), strict=True):
+            monkeypatch.setenv(f"SCIASTRO_GAIA_{name}", address)
+        assert command("color", out, "--spectra", "gaia", "--sensor", "bayer").exit_code == 0
+    return json.loads(next(out.glob("products/*_color.json")).read_text())
 
 
 def true_gains(white="G2V"):
@@ -98,6 +126,11 @@ def test_color_again_on_a_finished_run(tmp_path, monkeypatch):
             assert colored[0].header["PRODUCT"] == "COLORED"
     summary = json.loads((out / "summary.json").read_text())
     assert summary["colors"][0]["white_name"] == record["white_name"]
+    fetched = by_gaia(out, monkeypatch, tmp_path)
+    off = np.array(fetched["gains"]) / true_gains() - 1
+    err = np.array(fetched["errors"]) / np.array(fetched["gains"])
+    assert fetched["method"] == "spectra" and fetched["spectra"]["sampled"] >= 20
+    assert (np.abs(off[[0, 2]]) < 3.5 * err[[0, 2]]).all() and np.abs(off).max() < 0.01
     bad = command("color", out, "--white-reference", "pink")
     assert bad.exit_code == 2
     nothing = command("color", tmp_path / "night")

@@ -102,7 +102,7 @@ def test_gains_by_fetched_spectra_are_true(field, server):
     assert np.abs(off(found)).max() < 0.005
     err = np.array(found.calibration.errors) / np.array(found.calibration.gains)
     assert (np.abs(off(found))[[0, 2]] < 3 * err[[0, 2]]).all()
-    assert np.abs(off(colors(field, spectra=""))).max() > 0.01  # the mean spectra are not those of these stars
+    assert np.abs(off(colors(field, spectra=""))).max() > 0.01  # mean spectra are not theirs
     told = color_record(found, ColorOptions(spectra="gaia"))["spectra"]
     assert (told["sampled"], told["wanted"], told["from_cache"]) == (N, N, 0)
     assert told["license"].startswith("CC BY-SA") and "127.0.0.1" in told["servers"][0] and told["dates"]

@@ -29,9 +29,10 @@ PORTAL = (
 class Fault:
     """One answer, good or bad.
 
-    `body` None is upstream's, a function makes it of what was asked. `keep` is the share of the body that is sent, then the line is cut; `length` is
-    "right" (of the whole body), "none" (until the line is closed) or "chunked". `silence` [s] before the
-    answer, `stall` [s] after the part that was kept, `drip` [s] after every 100 bytes.
+    `body` None is upstream's, a function makes it of what was asked. `keep` is the share of the body that is
+    sent, then the line is cut; `length` is "right" (of the whole body), "none" (until the line is closed) or
+    "chunked". `silence` [s] before the answer, `stall` [s] after the part that was kept, `drip` [s] after
+    every 100 bytes.
     """
 
     body: bytes | Callable[["Asked"], bytes] | None = None
