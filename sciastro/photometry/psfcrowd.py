@@ -6,10 +6,12 @@ error. Where a companion is bright, the shape gives it away (`odd_shapes`); what
 counts of the stars that are seen foretell (`confusion`).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CONFUSION", "confusion", "odd_shapes"]
+__all__ = ["CONFUSION", "Fluxes", "confusion", "odd_shapes"]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -42,35 +44,54 @@ def _companions() -> float:
 CONFUSION = _companions()
 
 
-def confusion(x: Floats, y: Floats, flux: Floats, err: Floats, fwhm: float, shape: tuple[int, int]) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Fluxes:
+    """Places [pixel], fluxes and their errors of stars, (star,); NaN where unknown."""
+
+    x: Floats
+    y: Floats
+    flux: Floats
+    err: Floats
+
+    def known(self) -> npt.NDArray[np.intp]:
+        """Return the rows that are whole."""
+        finite = np.isfinite(self.x) & np.isfinite(self.y) & np.isfinite(self.flux) & np.isfinite(self.err)
+        return np.flatnonzero(finite & (self.err > 0))
+
+
+def confusion(stars: Fluxes, fwhm: float, shape: tuple[int, int], *, among: Fluxes | None = None) -> Floats:
     """Return the error of each flux by companions that are not seen, in its unit; 0 where nothing is known.
 
     Parameters
     ----------
-    x, y, flux, err
-        (star,) all stars of the image [pixel; any unit]; NaN where unknown.
+    stars
+        Whose errors are asked for.
     fwhm
         Of a star [pixel].
     shape
         Rows and columns of the image.
+    among
+        All stars of the image, by which companions are foretold; None takes `stars`.
     """
     from scipy.spatial import cKDTree
 
-    out = np.zeros(x.size)
-    good = np.flatnonzero(np.isfinite(x) & np.isfinite(y) & np.isfinite(flux) & np.isfinite(err) & (err > 0))
-    seen = good[flux[good] > COUNTED[0] * err[good]]
+    among = stars if among is None else among
+    out = np.zeros(stars.x.size)
+    good, seen = stars.known(), among.known()
+    seen = seen[among.flux[seen] > COUNTED[0] * among.err[seen]]
     if seen.size < 2:
         return out
+    x, y, err = stars.x[good], stars.y[good], stars.err[good]
     area = shape[0] * shape[1] / fwhm**2
-    ladder = np.sort(flux[seen])
-    low, high = (np.searchsorted(ladder, factor * err[good]) for factor in COUNTED)
+    ladder = np.sort(among.flux[seen])
+    low, high = (np.searchsorted(ladder, factor * err) for factor in COUNTED)
     per_fold = (high - low) / (np.log(COUNTED[1] / COUNTED[0]) * area)
-    tree = cKDTree(np.column_stack([x[seen], y[seen]]))
+    tree = cKDTree(np.column_stack([among.x[seen], among.y[seen]]))
     reach = AROUND * fwhm
-    near = tree.query_ball_point(np.column_stack([x[good], y[good]]), reach, return_length=True)
-    expected = seen.size * _overlap(x[good], y[good], reach, shape) / (shape[0] * shape[1])
+    near = tree.query_ball_point(np.column_stack([x, y]), reach, return_length=True)
+    expected = seen.size * _overlap(x, y, reach, shape) / (shape[0] * shape[1])
     here = np.clip((near + 1.0) / (expected + 1.0), 1 / DENSER, DENSER)
-    out[good] = err[good] * np.sqrt(CONFUSION * per_fold * here)
+    out[good] = err * np.sqrt(CONFUSION * per_fold * here)
     return out
 
 

@@ -1,5 +1,8 @@
 """Stars in what is left of an image after all known ones are subtracted."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,31 +14,70 @@ from sciastro.photometry.psfmodel import PsfModel
 __all__ = ["find_more", "significance"]
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Near = tuple[Floats, Floats, float]
+"""x, y of places and a radius [pixel]: only there stars are searched for."""
 
 LEAST_SHARE = 0.04  # of subtracted light that may be wrong
 CLOSE = 0.6  # fwhm: nearer to a known star nothing new is believed
+NOWHERE = np.empty(0)
 
 
-def significance(plane: FitPlane, model: PsfModel, light: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the S/N of a star on every pixel of the residual; `light` is what was subtracted."""
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """What is searched for: the profile, the light that may be wrong, how noise of pixels is correlated."""
+
+    template: Singles
+    share: float
+    factor: float
+
+    def snr(self, residual: Singles, variance: Singles, light: Singles) -> Singles:
+        """Return the S/N of a star on every pixel."""
+        out = np.empty_like(residual)
+        matched_filter(residual, variance, light, self.share, self.template, out)
+        out /= np.float32(self.factor)
+        return out
+
+
+def _filter(plane: FitPlane, model: PsfModel) -> _Filter:
     half = max(1, round(0.9 * model.fwhm))
     template = model.stamp(np.floor(model.field[0]), np.floor(model.field[1]), half)
-    out = np.empty_like(plane.residual)
-    share = max(LEAST_SHARE, 2 * model.blur)
-    matched_filter(plane.residual, plane.variance, light, share, template.astype(np.float32), out)
-    out /= np.float32(weighted_factor(plane.autocorrelation, template))
-    return out
+    return _Filter(
+        template.astype(np.float32), max(LEAST_SHARE, 2 * model.blur),
+        weighted_factor(plane.autocorrelation, template),
+    )  # fmt: skip
+
+
+def significance(plane: FitPlane, model: PsfModel, light: Singles) -> Singles:
+    """Return the S/N of a star on every pixel of the residual; `light` is what was subtracted."""
+    return _filter(plane, model).snr(plane.residual, plane.variance, light)
 
 
 def find_more(
-    plane: FitPlane, model: PsfModel, stars: StarFit, threshold: float, most: int
+    plane: FitPlane,
+    model: PsfModel,
+    stars: StarFit,
+    threshold: float,
+    most: int,
+    *,
+    light: Singles | None = None,
+    near: Near | None = None,
 ) -> tuple[StarFit, int]:
-    """Return the stars with those that the residual shows at the end, and how many these are."""
+    """Return the stars with those that the residual shows at the end, and how many these are.
+
+    Parameters
+    ----------
+    light
+        float32 (y, x), what was subtracted beside `stars`.
+    near
+        None searches everywhere.
+    """
     from scipy.spatial import cKDTree
 
-    light = model.render(plane.residual.shape, stars.x, stars.y, stars.flux)
-    snr = significance(plane, model, light)
-    x, y, s = filter_peaks(snr, threshold, max(most - stars.size, 0))
+    taken = model.render(plane.residual.shape, stars.x, stars.y, stars.flux)
+    if light is not None:
+        taken += light
+    x, y, s = _peaks(plane, model, taken, threshold, max(most - stars.size, 0), near)
     good = np.isfinite(stars.x) & np.isfinite(stars.y)
     if x.size and good.any():
         tree = cKDTree(np.column_stack([stars.x[good], stars.y[good]]))
@@ -49,3 +91,44 @@ def find_more(
     new.radius[:] = max(1.5, 1.5 * model.fwhm)
     new.reach[:] = np.ceil(new.radius) + 1
     return stars.joined(new), int(x.size)
+
+
+def _peaks(
+    plane: FitPlane, model: PsfModel, light: Singles, threshold: float, most: int, near: Near | None
+) -> tuple[Floats, Floats, Floats]:
+    """Return x, y and S/N of the peaks of the filtered residual."""
+    seek = _filter(plane, model)
+    rim = seek.template.shape[0] // 2 + 2  # the whole filter, and pixels that have no peak
+    if near is None or near[0].size * (2 * (near[2] + rim)) ** 2 > plane.residual.size:
+        snr = seek.snr(plane.residual, plane.variance, light)
+        x, y, s = filter_peaks(snr, threshold, most)
+        return (x, y, s) if near is None else _of_place(x, y, s, near)
+    parts = [(NOWHERE, NOWHERE, NOWHERE), *_windows(plane, seek, light, threshold, most, near, rim)]
+    x, y, s = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return x[:most], y[:most], s[:most]
+
+
+def _of_place(
+    x: Floats, y: Floats, s: Floats, near: Near, place: int | None = None
+) -> tuple[Floats, Floats, Floats]:
+    """Return the peaks near the places; those of one are nearer to it than to any other."""
+    from scipy.spatial import cKDTree
+
+    distance, nearest = cKDTree(np.column_stack(near[:2])).query(np.column_stack([x, y]))
+    own = (distance <= near[2]) & (True if place is None else nearest == place)
+    return x[own], y[own], s[own]
+
+
+def _windows(
+    plane: FitPlane, seek: _Filter, light: Singles, threshold: float, most: int, near: Near, rim: int
+) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Yield the peaks about each place."""
+    rows, columns = plane.residual.shape
+    half = int(np.ceil(near[2])) + rim
+    for k, (a, b) in enumerate(zip(near[0], near[1], strict=True)):
+        y0, x0 = max(0, int(b) - half), max(0, int(a) - half)
+        window = np.s_[y0 : min(rows, int(b) + half + 1), x0 : min(columns, int(a) + half + 1)]
+        parts = (np.ascontiguousarray(one[window]) for one in (plane.residual, plane.variance, light))
+        x, y, s = filter_peaks(seek.snr(*parts), threshold, min(most, half * half))
+        if x.size:
+            yield _of_place(x + x0, y + y0, s, near, k)

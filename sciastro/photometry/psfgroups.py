@@ -1,5 +1,7 @@
 """Which stars are fit at once: friends of friends, in groups of bounded size."""
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -43,7 +45,10 @@ def groups_of(x: Floats, y: Floats, flux: Floats, link: float, largest: int) -> 
         stars, reach = waiting.pop()
         labels = _labels(x[stars], y[stars], reach)
         order = np.argsort(labels, kind="stable")
-        for part in np.split(stars[order], np.flatnonzero(np.diff(labels[order])) + 1):
+        edges = np.flatnonzero(np.diff(labels[order], prepend=-1, append=-1))
+        ordered = stars[order]
+        for low, high in itertools.pairwise(edges.tolist()):
+            part = ordered[low:high]
             if part.size <= largest:
                 done.append(part)
             elif reach > 0.3 * link:
@@ -52,11 +57,15 @@ def groups_of(x: Floats, y: Floats, flux: Floats, link: float, largest: int) -> 
                 along = part[np.argsort(y[part] if np.ptp(y[part]) > np.ptp(x[part]) else x[part])]
                 done += np.array_split(along, -(-part.size // largest))
     done = [part for part in done if part.size]
-    light = np.nan_to_num(flux)
-    done.sort(key=lambda part: -float(light[part].max()))
-    start = np.concatenate([[0], np.cumsum([part.size for part in done])]).astype(np.int64)
-    member = np.concatenate(done).astype(np.int64) if done else np.empty(0, np.int64)
-    return start, member
+    if not done:
+        return np.zeros(1, np.int64), np.empty(0, np.int64)
+    member, size = np.concatenate(done), np.array([part.size for part in done])
+    first = np.cumsum(size) - size
+    order = np.argsort(-np.maximum.reduceat(np.nan_to_num(flux)[member], first), kind="stable")
+    size, first = size[order], first[order]
+    start = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+    rows = np.repeat(first - start[:-1], size) + np.arange(member.size)
+    return start, member[rows].astype(np.int64)
 
 
 def neighbors_of(x: Floats, y: Floats, reach: float, most: int) -> tuple[Ints, Ints]:

@@ -17,8 +17,16 @@ from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
+from sciastro.photometry.psflocal import fluxes_of, known_stars, measure_near
 from sciastro.photometry.psfmodel import PsfModel
-from sciastro.photometry.psfphotometry import PsfOptions, SkyMap, no_sky, psf_photometry
+from sciastro.photometry.psfphotometry import (
+    PsfOptions,
+    PsfResult,
+    SkyMap,
+    no_sky,
+    plane_of,
+    psf_photometry,
+)
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -41,7 +49,7 @@ class InjectOptions(Options):
     seed: int = option(1, "Seed of places, fluxes and noise.", low=0)
     faintest: float = option(2.0, "S/N of the faintest.", low=0.1)
     brightest: float | None = option(None, "S/N of the brightest; none takes that of the stars.", low=1.0)
-    spacing: float = option(10.0, "Between artificial stars of one round.", unit="fwhm", low=4.0, high=1000.0)
+    spacing: float = option(8.0, "Between artificial stars of one round.", unit="fwhm", low=4.0, high=1000.0)
     radius: float = option(
         0.6, "A star nearer than this is the artificial one.", unit="fwhm", low=0.1, high=3.0
     )
@@ -140,22 +148,18 @@ def shot_noise(variance: Singles, image: Singles) -> float:
 
 def inject_stars(
     field: Field,
-    model: PsfModel,
-    table: "Table",
+    first: PsfResult,
     *,
-    residual: Singles | None = None,
     options: InjectOptions | None = None,
     fit: PsfOptions | None = None,
     tell: Callable[[str], None] = log.info,
 ) -> Injection:
-    """Put artificial stars in, measure the image as always, and compare.
+    """Put artificial stars in, measure the image about them as always, and compare.
 
     Parameters
     ----------
-    model, table
-        PSF and stars of the image itself (`psf_photometry`); of the table only errors and flags are used.
-    residual
-        The image without its stars; turned upside down, what is detected in it is false. None: not counted.
+    first
+        Of `psf_photometry` of the image itself. What is detected in its residual turned upside down is false.
 
     Returns
     -------
@@ -169,6 +173,7 @@ def inject_stars(
     """
     options, fit = options or InjectOptions(), fit or PsfOptions()
     rng = np.random.default_rng(options.seed)
+    model, table = first.model, first.table
     image, variance = np.asarray(field.image, np.float32), np.asarray(field.variance, np.float32)
     unit_err = _faint_error(variance, model, field)
     brightest = options.brightest or _brightest(table, unit_err)
@@ -186,17 +191,16 @@ def inject_stars(
         again, power = add_stars(
             replace(field, image=image, variance=variance), model, x, y, light, per_electron, rng
         )
-        found = _measured(field, again, power, model, fit)
+        found = _measured(field, first, again, power, x, y, fit)
         rows += _matched(found, x, y, light, model, options)
         tell(f"artificial stars: {number} of {options.number}")
     stars = _star_table(rows)
-    false = _false(field, model, residual, fit) if residual is not None else None
-    bins = _bins(stars, false, options)
+    bins = _bins(stars, _false(field, first, fit), options)
     for one in (stars, bins):
         one.meta |= {
             "seed": options.seed, "number": options.number, "radius_pixel": options.radius * model.fwhm,
-            "tolerance_mag": options.tolerance, "false_detections_counted": false is not None,
-            "limit_90": limit_of(bins, 0.9), "limit_50": limit_of(bins, 0.5),
+            "tolerance_mag": options.tolerance, "limit_90": limit_of(bins, 0.9),
+            "limit_50": limit_of(bins, 0.5),
         }  # fmt: skip
     return Injection(stars, bins)
 
@@ -234,7 +238,7 @@ def _lattice(
         )  # fmt: skip
     free_y, free_x = (rows - 1 - 2 * edge) / ny, (columns - 1 - 2 * edge) / nx
     j, i = (axis.ravel() for axis in np.mgrid[0:ny, 0:nx])
-    wander = 0.35
+    wander = 0.25  # of the pitch: two are never nearer than half of it
     y = edge + (j + 0.5 + rng.uniform(-wander, wander, j.size)) * free_y
     x = edge + (i + 0.5 + rng.uniform(-wander, wander, i.size)) * free_x
     near = np.rint(y).astype(int), np.rint(x).astype(int)
@@ -245,13 +249,19 @@ def _lattice(
     return x[order], y[order]
 
 
-def _measured(field: Field, image: Singles, variance: Singles, model: PsfModel, fit: PsfOptions) -> "Table":
-    quality = np.asarray(field.quality, np.uint16)
-    return psf_photometry(
-        image, variance, quality, field.find(image, variance, quality), fwhm=model.fwhm,
-        noise_correlation=field.noise_correlation, autocorrelation=field.autocorrelation,
-        sky_map=field.sky_map, model=model, options=fit, tell=lambda text: None,
-    ).table  # fmt: skip
+def _measured(
+    field: Field, first: PsfResult, image: Singles, variance: Singles, x: Floats, y: Floats, fit: PsfOptions
+) -> "Table":
+    """Return what is found about places that alone have changed since `first`."""
+    quality = np.ascontiguousarray(field.quality, np.uint16)
+    added = image - np.asarray(field.image, np.float32)
+    plane = plane_of(
+        first.residual + added, variance, quality, field.autocorrelation, field.noise_correlation
+    )
+    return measure_near(
+        plane, first.model, known_stars(first.table), fluxes_of(first.table),
+        field.find(image, variance, quality), x, y, fit,
+    )  # fmt: skip
 
 
 def _matched(
@@ -297,16 +307,21 @@ def _star_table(rows: list[tuple[Any, ...]]) -> "Table":
     return table
 
 
-def _false(field: Field, model: PsfModel, residual: Singles, fit: PsfOptions) -> Floats:
+def _false(field: Field, first: PsfResult, fit: PsfOptions) -> Floats:
     """Return the fluxes of what is detected in the residual turned upside down."""
-    upside_down = np.where(np.isfinite(residual), -residual, np.float32(np.nan)).astype(np.float32)
+    residual, quality = first.residual, np.asarray(field.quality, np.uint16)
+    image = np.where(np.isfinite(residual), -residual, np.float32(np.nan)).astype(np.float32)
     variance = np.asarray(field.variance, np.float32)
-    table = _measured(field, upside_down, variance, model, fit)
+    table = psf_photometry(
+        image, variance, quality, field.find(image, variance, quality), fwhm=first.model.fwhm,
+        noise_correlation=field.noise_correlation, autocorrelation=field.autocorrelation,
+        sky_map=field.sky_map, model=first.model, options=fit, tell=lambda text: None,
+    ).table  # fmt: skip
     flux, snr = np.asarray(table["flux"].value), np.asarray(table["snr"])
     return np.asarray(flux[np.isfinite(flux) & (flux > 0) & (snr >= fit.least_snr)])
 
 
-def _bins(stars: "Table", false: Floats | None, options: InjectOptions) -> "Table":
+def _bins(stars: "Table", false: Floats, options: InjectOptions) -> "Table":
     from astropy import units as u
     from astropy.table import Table
 
@@ -315,7 +330,7 @@ def _bins(stars: "Table", false: Floats | None, options: InjectOptions) -> "Tabl
     first = np.floor(mag.min() / options.width) * options.width
     edges = np.arange(first, mag.max() + options.width, options.width)
     rows = []
-    wrong = -2.5 * np.log10(false) if false is not None else np.empty(0)
+    wrong = -2.5 * np.log10(false)
     for low, high in itertools.pairwise(edges):
         here = (mag >= low) & (mag < high)
         n, seen = int(here.sum()), here & found
@@ -323,7 +338,7 @@ def _bins(stars: "Table", false: Floats | None, options: InjectOptions) -> "Tabl
         share = k / n if n else np.nan
         # Wilson's interval has a width where all or none are found.
         err = np.sqrt(share * (1 - share) / n + 0.25 / n**2) / (1 + 1 / n) if n else np.nan
-        count = int(((wrong >= low) & (wrong < high)).sum()) if false is not None else -1
+        count = int(((wrong >= low) & (wrong < high)).sum())
         rows.append((0.5 * (low + high), n, k, share, err, *_quality(stars[seen]), count))
     names = (
         "mag_inst", "n", "n_found", "completeness", "completeness_err", "bias", "bias_err", "scatter",
@@ -338,7 +353,7 @@ def _bins(stars: "Table", false: Floats | None, options: InjectOptions) -> "Tabl
         "bias_err": "Its standard error", "scatter": "1.4826 median absolute deviation of flux / flux put in",
         "error": "Median of flux_err / flux put in", "pull_mean": "Mean of (flux - put in) / flux_err",
         "pull_std": "Standard deviation of that, clipped at 5",
-        "false": "Detections in the residual turned upside down; -1 not counted",
+        "false": "Detections in the residual turned upside down",
     }  # fmt: skip
     for name, meaning in meanings.items():
         table[name].info.description = meaning

@@ -18,11 +18,7 @@ from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 from sciastro.photometry.plane import check_planes
 from sciastro.photometry.psffind import find_more
-from sciastro.photometry.psffit import (
-    errors_of,
-    fit_plane,
-    start_fit,
-)
+from sciastro.photometry.psffit import FitPlane, errors_of, fit_plane, start_fit
 from sciastro.photometry.psflearning import first_model, learn
 from sciastro.photometry.psfmodel import PsfModel
 from sciastro.photometry.psfoptions import PsfOptions
@@ -33,7 +29,7 @@ from sciastro.photometry.psftable import fit_table
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["PsfOptions", "PsfResult", "SkyMap", "psf_photometry"]
+__all__ = ["PsfOptions", "PsfResult", "SkyMap", "no_sky", "plane_of", "psf_photometry"]
 
 log = logging.getLogger(__name__)
 
@@ -115,14 +111,8 @@ def psf_photometry(
     """
     pixels = _checked(image, variance, quality, fwhm)
     bits = np.ascontiguousarray(quality, np.uint16)
-    if autocorrelation is None or not np.isfinite(autocorrelation).all():
-        autocorrelation = plane_correlation(noise_correlation)
-    factor = large_factor(autocorrelation)
     smooth = sky_map(pixels, bits)
-    plane = fit_plane(
-        pixels - smooth, variance, bits, autocorrelation=autocorrelation,
-        correlation=factor if factor > 0 else 1.0,
-    )  # fmt: skip
+    plane = plane_of(pixels - smooth, variance, bits, autocorrelation, noise_correlation)
     fit = start_fit(stars["x"], stars["y"], pinned=options.fixed if pinned is None else pinned)
     given = model
     if model is None:
@@ -157,6 +147,20 @@ def psf_photometry(
     table = fit_table(plane, model, fit, columns, under, options.least_snr, unseen=options.unseen)
     residual = np.where(np.isfinite(pixels), plane.residual, np.float32(np.nan)).astype(np.float32)
     return PsfResult(table, model, residual, smooth)
+
+
+def plane_of(
+    residual: Singles, variance: npt.NDArray[Any], quality: npt.NDArray[np.uint16],
+    autocorrelation: Floats | None, noise_correlation: float,
+) -> FitPlane:  # fmt: skip
+    """Return what is fit: an image less its smooth sky, whose noise is known whole or by one factor."""
+    if autocorrelation is None or not np.isfinite(autocorrelation).all():
+        autocorrelation = plane_correlation(noise_correlation)
+    factor = large_factor(autocorrelation)
+    return fit_plane(
+        residual, variance, quality, autocorrelation=autocorrelation,
+        correlation=factor if factor > 0 else 1.0,
+    )  # fmt: skip
 
 
 def _checked(

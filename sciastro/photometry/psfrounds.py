@@ -39,8 +39,11 @@ def begin(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions) -
     measure_sky(plane, model, fit, options)
 
 
-def refit(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions, tell: Tell | None) -> None:
-    """Fit all stars until they rest, with the sky of the residual."""
+def refit(
+    plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions, tell: Tell | None, *,
+    sky: bool = True,
+) -> None:  # fmt: skip
+    """Fit all stars until they rest, with the sky of the residual where `sky` says so."""
     fresh = fit.flux == 0
     if fresh.any():  # stars without light have no position to fit yet
         sweep(plane, model, fit, options, sweeps=2, hold=True)
@@ -49,7 +52,8 @@ def refit(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions, t
     put(plane, model, fit, 1.0)
     set_reach(plane, model, fit, options)
     put(plane, model, fit, -1.0)
-    measure_sky(plane, model, fit, options)
+    if sky:
+        measure_sky(plane, model, fit, options)
     sweep(plane, model, fit, options, tell=tell)
 
 
@@ -125,5 +129,5 @@ def weeded(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions) 
         return fit
     put(plane, model, fit.take(np.flatnonzero(drop)), 1.0)
     kept = fit.take(np.flatnonzero(~drop))
-    refit(plane, model, kept, options, None)
+    refit(plane, model, kept, options, None, sky=False)  # a few faint stars less change no ring
     return kept

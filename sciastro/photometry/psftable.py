@@ -8,14 +8,14 @@ import numpy.typing as npt
 from sciastro.core.quality import Quality
 from sciastro.photometry.errorterms import TERMS, Relative
 from sciastro.photometry.flags import SourceFlag, flag_meanings
-from sciastro.photometry.psfcrowd import confusion, odd_shapes
+from sciastro.photometry.psfcrowd import Fluxes, confusion, odd_shapes
 from sciastro.photometry.psffit import LEAST_SKY, FitPlane, StarFit, saturated_cores
 from sciastro.photometry.psfmodel import UNDERSAMPLED, PsfModel
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["COLUMNS", "fit_table", "with_relative"]
+__all__ = ["COLUMNS", "Fluxes", "fit_table", "with_relative"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,6 +46,7 @@ def fit_table(
     least_snr: float,
     *,
     unseen: bool = True,
+    counted: Fluxes | None = None,
 ) -> "Table":
     """Return one row per star.
 
@@ -59,6 +60,8 @@ def fit_table(
         Below it there is no magnitude.
     unseen
         Whether errors count what companions do that are not seen.
+    counted
+        All stars of the image, which foretell these; None takes `stars`.
 
     Returns
     -------
@@ -78,7 +81,8 @@ def fit_table(
     shape = (plane.residual.shape[0], plane.residual.shape[1])
     beside = np.zeros(stars.size)
     if unseen:
-        beside = confusion(stars.x, stars.y, flux, err, model.fwhm, shape)
+        own = Fluxes(stars.x, stars.y, flux, err)
+        beside = confusion(own, model.fwhm, shape, among=counted)
     err = np.hypot(err, beside)
     with np.errstate(invalid="ignore", divide="ignore"):
         snr = flux / err

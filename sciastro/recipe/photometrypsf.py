@@ -105,9 +105,8 @@ class PsfWork:
         self._target, self._found, self.result, self.injection = target, found, found, None
         if self.request.inject:
             self.injection = inject_stars(
-                field, found.model, found.table, residual=found.residual,
-                options=InjectOptions(number=self.request.inject, seed=self.request.seed), fit=how,
-                tell=self.tell,
+                field, found, options=InjectOptions(number=self.request.inject, seed=self.request.seed),
+                fit=how, tell=self.tell,
             )  # fmt: skip
             for one in (self.injection.stars, self.injection.bins):
                 _relabel(one, target.unit)

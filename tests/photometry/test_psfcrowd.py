@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sciastro.photometry.psfcrowd import CONFUSION, confusion, odd_shapes
+from sciastro.photometry.psfcrowd import CONFUSION, Fluxes, confusion, odd_shapes
 
 
 def test_the_constant_is_the_integral_by_chance():
@@ -27,13 +27,13 @@ def test_confusion_follows_the_density_and_the_counts():
     x, y = rng.uniform(0, size, (2, 4000))
     x = np.where(rng.uniform(size=4000) < 0.5, x / 3, x)  # denser on the left
     flux, err = np.exp(rng.uniform(np.log(100), np.log(1e5), 4000)), np.full(4000, 20.0)
-    got = confusion(x, y, flux, err, fwhm, (size, size))
+    got = confusion(Fluxes(x, y, flux, err), fwhm, (size, size))
     per_fold = 4000 / np.log(1000) / (size / fwhm) ** 2
     assert np.sqrt(np.mean(got**2)) == pytest.approx(20 * np.sqrt(CONFUSION * per_fold), rel=0.35)
     assert np.median(got[x < 150]) > 1.5 * np.median(got[x > 300])
-    assert (confusion(x[:1], y[:1], flux[:1], err[:1], fwhm, (size, size)) == 0).all()
+    assert (confusion(Fluxes(x[:1], y[:1], flux[:1], err[:1]), fwhm, (size, size)) == 0).all()
     nothing = np.array([np.nan, 3.0]), np.array([1.0, 3.0]), np.array([np.nan, 1.0]), np.array([1.0, np.nan])
-    assert (confusion(*nothing, fwhm, (size, size)) == 0).all()
+    assert (confusion(Fluxes(*nothing), fwhm, (size, size)) == 0).all()
 
 
 def test_odd_shapes_are_told_from_noise_and_from_a_poor_psf():
