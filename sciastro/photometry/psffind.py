@@ -10,8 +10,9 @@ from sciastro.core.correlation import weighted_factor
 from sciastro.kernels.psfdetect import filter_peaks, matched_filter
 from sciastro.photometry.psffit import FitPlane, StarFit, start_fit
 from sciastro.photometry.psfmodel import PsfModel
+from sciastro.photometry.psfstructure import Structure, less_surroundings, structure_of
 
-__all__ = ["find_more", "significance"]
+__all__ = ["find_more", "roughness_of", "significance"]
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -39,6 +40,30 @@ class _Filter:
         return out
 
 
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The filter, and where the image is too rough for it alone."""
+
+    filter: _Filter
+    fwhm: float
+    structure: Structure | None
+
+    def snr(self, residual: Singles, variance: Singles, light: Singles, y0: int = 0, x0: int = 0) -> Singles:
+        """Return the S/N of a star over the scatter about it; `y0`, `x0` of the first pixel in the image."""
+        plain = self.filter.snr(residual, variance, light)
+        if self.structure is None or not self.structure.any:
+            return plain
+        y, x = (np.arange(size) + start for size, start in zip(plain.shape, (y0, x0), strict=True))
+        rough = self.structure.rough(y[:, None], x[None])
+        if not rough.any():
+            return plain
+        flat = self.filter.snr(
+            less_surroundings(residual, variance, light, self.filter.share, self.fwhm), variance, light
+        )
+        scatter = self.structure.at(self.structure.flat, y[:, None], x[None])
+        return np.where(rough, flat / scatter, plain).astype(np.float32)
+
+
 def _filter(plane: FitPlane, model: PsfModel) -> _Filter:
     half = max(1, round(0.9 * model.fwhm))
     template = model.stamp(np.floor(model.field[0]), np.floor(model.field[1]), half)
@@ -53,6 +78,16 @@ def significance(plane: FitPlane, model: PsfModel, light: Singles) -> Singles:
     return _filter(plane, model).snr(plane.residual, plane.variance, light)
 
 
+def roughness_of(plane: FitPlane, model: PsfModel, stars: StarFit) -> Structure:
+    """Return how rough the residual is where no star was."""
+    light = model.render(plane.residual.shape, stars.x, stars.y, stars.flux)
+    seek = _filter(plane, model)
+    return structure_of(
+        seek.snr(plane.residual, plane.variance, light), plane.residual, plane.variance, light, seek.share,
+        model.fwhm, lambda residual: seek.snr(residual, plane.variance, light),
+    )  # fmt: skip
+
+
 def find_more(
     plane: FitPlane,
     model: PsfModel,
@@ -62,6 +97,7 @@ def find_more(
     *,
     light: Singles | None = None,
     near: Near | None = None,
+    structure: Structure | None = None,
 ) -> tuple[StarFit, int]:
     """Return the stars with those that the residual shows at the end, and how many these are.
 
@@ -71,13 +107,15 @@ def find_more(
         float32 (y, x), what was subtracted beside `stars`.
     near
         None searches everywhere.
+    structure
+        Where light that is no star makes the residual rough; None takes it for smooth.
     """
     from scipy.spatial import cKDTree
 
     taken = model.render(plane.residual.shape, stars.x, stars.y, stars.flux)
     if light is not None:
         taken += light
-    x, y, s = _peaks(plane, model, taken, threshold, max(most - stars.size, 0), near)
+    x, y, s = _peaks(plane, model, taken, threshold, max(most - stars.size, 0), near, structure)
     good = np.isfinite(stars.x) & np.isfinite(stars.y)
     if x.size and good.any():
         tree = cKDTree(np.column_stack([stars.x[good], stars.y[good]]))
@@ -94,11 +132,12 @@ def find_more(
 
 
 def _peaks(
-    plane: FitPlane, model: PsfModel, light: Singles, threshold: float, most: int, near: Near | None
-) -> tuple[Floats, Floats, Floats]:
+    plane: FitPlane, model: PsfModel, light: Singles, threshold: float, most: int, near: Near | None,
+    structure: Structure | None,
+) -> tuple[Floats, Floats, Floats]:  # fmt: skip
     """Return x, y and S/N of the peaks of the filtered residual."""
-    seek = _filter(plane, model)
-    rim = seek.template.shape[0] // 2 + 2  # the whole filter, and pixels that have no peak
+    seek = _Search(_filter(plane, model), model.fwhm, structure)
+    rim = seek.filter.template.shape[0] // 2 + 2  # the whole filter, and pixels that have no peak
     if near is None or near[0].size * (2 * (near[2] + rim)) ** 2 > plane.residual.size:
         snr = seek.snr(plane.residual, plane.variance, light)
         x, y, s = filter_peaks(snr, threshold, most)
@@ -120,7 +159,7 @@ def _of_place(
 
 
 def _windows(
-    plane: FitPlane, seek: _Filter, light: Singles, threshold: float, most: int, near: Near, rim: int
+    plane: FitPlane, seek: _Search, light: Singles, threshold: float, most: int, near: Near, rim: int
 ) -> Iterator[tuple[Floats, Floats, Floats]]:
     """Yield the peaks about each place."""
     rows, columns = plane.residual.shape
@@ -129,6 +168,6 @@ def _windows(
         y0, x0 = max(0, int(b) - half), max(0, int(a) - half)
         window = np.s_[y0 : min(rows, int(b) + half + 1), x0 : min(columns, int(a) + half + 1)]
         parts = (np.ascontiguousarray(one[window]) for one in (plane.residual, plane.variance, light))
-        x, y, s = filter_peaks(seek.snr(*parts), threshold, min(most, half * half))
+        x, y, s = filter_peaks(seek.snr(*parts, y0, x0), threshold, min(most, half * half))
         if x.size:
             yield _of_place(x + x0, y + y0, s, near, k)

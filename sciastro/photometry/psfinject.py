@@ -17,6 +17,8 @@ from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
+from sciastro.photometry.psffind import roughness_of
+from sciastro.photometry.psffit import FitPlane, StarFit
 from sciastro.photometry.psflocal import fluxes_of, known_stars, measure_near
 from sciastro.photometry.psfmodel import PsfModel
 from sciastro.photometry.psfphotometry import (
@@ -27,6 +29,8 @@ from sciastro.photometry.psfphotometry import (
     plane_of,
     psf_photometry,
 )
+from sciastro.photometry.psfstructure import Structure
+from sciastro.photometry.psftable import Fluxes
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -182,6 +186,7 @@ def inject_stars(
     )
     per_electron = shot_noise(variance, image)
     rows: list[tuple[Any, ...]] = []
+    before = _before(field, first)
     number = 0
     while number < options.number:
         x, y = _lattice(field, model, options, rng)
@@ -191,7 +196,7 @@ def inject_stars(
         again, power = add_stars(
             replace(field, image=image, variance=variance), model, x, y, light, per_electron, rng
         )
-        found = _measured(field, first, again, power, x, y, fit)
+        found = _measured(field, before, again, power, x, y, fit)
         rows += _matched(found, x, y, light, model, options)
         tell(f"artificial stars: {number} of {options.number}")
     stars = _star_table(rows)
@@ -249,18 +254,37 @@ def _lattice(
     return x[order], y[order]
 
 
-def _measured(
-    field: Field, first: PsfResult, image: Singles, variance: Singles, x: Floats, y: Floats, fit: PsfOptions
-) -> "Table":
-    """Return what is found about places that alone have changed since `first`."""
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """An image as it was measured without artificial stars."""
+
+    first: PsfResult
+    known: StarFit
+    counted: Fluxes
+    structure: Structure
+
+
+def _before(field: Field, first: PsfResult) -> _Before:
+    known = known_stars(first.table)
+    plane = _plane(field, first.residual, field.variance)
+    return _Before(first, known, fluxes_of(first.table), roughness_of(plane, first.model, known))
+
+
+def _plane(field: Field, residual: Singles, variance: npt.NDArray[Any]) -> FitPlane:
     quality = np.ascontiguousarray(field.quality, np.uint16)
+    return plane_of(residual, variance, quality, field.autocorrelation, field.noise_correlation)
+
+
+def _measured(
+    field: Field, before: _Before, image: Singles, variance: Singles, x: Floats, y: Floats, fit: PsfOptions
+) -> "Table":
+    """Return what is found about places that alone have changed."""
     added = image - np.asarray(field.image, np.float32)
-    plane = plane_of(
-        first.residual + added, variance, quality, field.autocorrelation, field.noise_correlation
-    )
+    plane = _plane(field, before.first.residual + added, variance)
+    detected = field.find(image, variance, plane.quality)
     return measure_near(
-        plane, first.model, known_stars(first.table), fluxes_of(first.table),
-        field.find(image, variance, quality), x, y, fit,
+        plane, before.first.model, before.known, before.counted, detected, x, y, fit,
+        structure=before.structure,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from sciastro.photometry.psffit import FitPlane, StarFit, errors_of, put, set_re
 from sciastro.photometry.psfmodel import PsfModel
 from sciastro.photometry.psfoptions import PsfOptions
 from sciastro.photometry.psfrounds import begin, refit, weeded
+from sciastro.photometry.psfstructure import Structure
 from sciastro.photometry.psftable import Fluxes, fit_table
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def fluxes_of(table: "Table") -> Fluxes:
 
 def measure_near(
     plane: FitPlane, model: PsfModel, known: StarFit, counted: Fluxes, detected: StarArray, x: Floats,
-    y: Floats, options: PsfOptions,
+    y: Floats, options: PsfOptions, *, structure: Structure | None = None,
 ) -> "Table":  # fmt: skip
     """Measure what is within `NEAR` widths of places.
 
@@ -63,6 +64,8 @@ def measure_near(
         What detection finds on the image as it is now.
     x, y
         The places [pixel].
+    structure
+        Where the residual is rough (`psffind.roughness_of`).
 
     Returns
     -------
@@ -87,13 +90,15 @@ def measure_near(
     refit(plane, model, fit, options, None)
     for _ in range(options.searches):
         fit, count = find_more(
-            plane, model, fit, options.threshold, options.max_stars, near=(x, y, reach), light=light
-        )
+            plane, model, fit, options.threshold, options.max_stars, near=(x, y, reach), light=light,
+            structure=structure,
+        )  # fmt: skip
         if not count:
             break
         refit(plane, model, fit, options, None)
-        fit = weeded(plane, model, fit, options)
+        fit = weeded(plane, model, fit, options, structure)
     columns, bits = errors_of(plane, model, fit, options)
     return fit_table(
-        plane, model, fit, columns, bits, options.least_snr, unseen=options.unseen, counted=counted
-    )
+        plane, model, fit, columns, bits, options.least_snr, unseen=options.unseen, counted=counted,
+        structure=structure,
+    )  # fmt: skip

@@ -17,13 +17,14 @@ from sciastro.core.correlation import large_factor, plane_correlation
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 from sciastro.photometry.plane import check_planes
-from sciastro.photometry.psffind import find_more
+from sciastro.photometry.psffind import find_more, roughness_of
 from sciastro.photometry.psffit import FitPlane, errors_of, fit_plane, start_fit
 from sciastro.photometry.psflearning import first_model, learn
 from sciastro.photometry.psfmodel import PsfModel
 from sciastro.photometry.psfoptions import PsfOptions
 from sciastro.photometry.psfrounds import SkyMap, Tell, begin, refit, resmoothed, weeded, without_suspects
 from sciastro.photometry.psfstars import normalized
+from sciastro.photometry.psfstructure import Structure
 from sciastro.photometry.psftable import fit_table
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def psf_photometry(
         begin(plane, model, fit, options)
     smooth = resmoothed(plane, smooth, sky_map, bits)
     chosen = np.empty(0, np.intp)
+    structure: Structure | None = None
     for k in range(options.searches + 1):
         taught = min(1, options.searches)  # the first search is made with the analytic PSF
         rounds = options.rounds if k == taught else 1
@@ -131,11 +133,12 @@ def psf_photometry(
         refit(plane, model, fit, options, tell if fit.size > 5000 else None)
         if k == options.searches:
             break
-        fit, count = find_more(plane, model, fit, options.threshold, options.max_stars)
+        structure = roughness_of(plane, model, fit)
+        fit, count = find_more(plane, model, fit, options.threshold, options.max_stars, structure=structure)
         tell(f"search {k + 1} of the residual: {count} more stars, {fit.size} in all")
         if count:
             refit(plane, model, fit, options, tell if fit.size > 5000 else None)
-            fit = weeded(plane, model, fit, options)
+            fit = weeded(plane, model, fit, options, structure)
         smooth = resmoothed(plane, smooth, sky_map, bits)
         if not count and given is not None:
             break
@@ -144,7 +147,9 @@ def psf_photometry(
         fit.flux *= model.tables[0].sum() / tied.tables[0].sum()
         model = tied
     columns, under = errors_of(plane, model, fit, options)
-    table = fit_table(plane, model, fit, columns, under, options.least_snr, unseen=options.unseen)
+    table = fit_table(
+        plane, model, fit, columns, under, options.least_snr, unseen=options.unseen, structure=structure
+    )
     residual = np.where(np.isfinite(pixels), plane.residual, np.float32(np.nan)).astype(np.float32)
     return PsfResult(table, model, residual, smooth)
 

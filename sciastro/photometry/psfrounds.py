@@ -16,6 +16,7 @@ from sciastro.photometry.psffit import (
 )
 from sciastro.photometry.psfmodel import PsfModel
 from sciastro.photometry.psfoptions import PsfOptions
+from sciastro.photometry.psfstructure import Structure, knots
 
 __all__ = ["SkyMap", "Tell", "begin", "refit", "resmoothed", "swap", "weeded", "without_suspects"]
 
@@ -108,14 +109,18 @@ def without_suspects(plane: FitPlane, model: PsfModel, fit: StarFit, chosen: npt
     return fit.take(np.flatnonzero(keep))
 
 
-def weeded(plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions) -> StarFit:
-    """Drop stars of the residual that turned out too faint, or fell onto a brighter one."""
+def weeded(
+    plane: FitPlane, model: PsfModel, fit: StarFit, options: PsfOptions, structure: Structure | None = None
+) -> StarFit:
+    """Drop stars of the residual that turned out too faint, fell onto a brighter one, or are a nebula's."""
     from scipy.spatial import cKDTree
 
     columns, _ = errors_of(plane, model, fit, options)
     with np.errstate(invalid="ignore", divide="ignore"):
         snr = fit.flux / np.sqrt(columns["flux_var"])
     drop = (fit.round > 0) & ~(snr >= 0.8 * options.threshold)
+    if structure is not None and structure.any:
+        drop |= (fit.round > 0) & knots(structure, fit.x, fit.y, columns)
     good = np.flatnonzero(np.isfinite(fit.x) & np.isfinite(fit.y))
     pairs = cKDTree(np.column_stack([fit.x[good], fit.y[good]])).query_pairs(
         0.45 * model.fwhm, output_type="ndarray"

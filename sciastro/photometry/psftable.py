@@ -11,6 +11,7 @@ from sciastro.photometry.flags import SourceFlag, flag_meanings
 from sciastro.photometry.psfcrowd import Fluxes, confusion, odd_shapes
 from sciastro.photometry.psffit import LEAST_SKY, FitPlane, StarFit, saturated_cores
 from sciastro.photometry.psfmodel import UNDERSAMPLED, PsfModel
+from sciastro.photometry.psfstructure import Structure, knots
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -47,6 +48,7 @@ def fit_table(
     *,
     unseen: bool = True,
     counted: Fluxes | None = None,
+    structure: Structure | None = None,
 ) -> "Table":
     """Return one row per star.
 
@@ -62,6 +64,8 @@ def fit_table(
         Whether errors count what companions do that are not seen.
     counted
         All stars of the image, which foretell these; None takes `stars`.
+    structure
+        Where light that is no star makes the image rough: there what is wider than stars is flagged.
 
     Returns
     -------
@@ -104,6 +108,8 @@ def fit_table(
     near, closest = _company(stars, model.fwhm)
     flags = _flags(plane, model, stars, columns, bits, seen, closest)
     odd = odd_shapes(snr, columns, flags == 0)
+    if structure is not None and structure.any:
+        odd |= knots(structure, stars.x, stars.y, columns)
     table["flags"] = flags | np.where(odd, np.uint32(int(SourceFlag.NO_STAR)), np.uint32(0))
     table["sky"] = stars.sky * rate
     table["sky_err"] = np.where(stars.n_sky < LEAST_SKY, np.nan, stars.sky_err) * rate
@@ -119,6 +125,7 @@ def fit_table(
         "fwhm": model.fwhm,
         "noise_correlation": plane.correlation,
         "aperture_correction_scatter": model.scatter,
+        "structure_share": 0.0 if structure is None else structure.share,
         "flag_meanings": flag_meanings(),
     }
     return table
