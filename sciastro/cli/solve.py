@@ -65,13 +65,17 @@ def solve(
     """Find where images look, with or without hints; a guess is never returned."""
     begin = time.monotonic()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its matrices are tiny: a second thread only waits
-    from sciastro.recipe.solvereading import begun
+    from sciastro.recipe.solveahead import looked_ahead, taking_turns
 
-    read = begun(files[0])  # stars are found while the rest is loaded
-    from sciastro.cli.common import guarded, offline_if
-    from sciastro.io.paths import ensure_writable
-    from sciastro.recipe.solvewriting import Writing
-    from sciastro.recipe.solving import Question, solve_files
+    looking = looked_ahead(files[0])  # stars are found while the rest is loaded
+    with taking_turns():
+        from sciastro.recipe.solvereading import begun
+
+        read = begun(files[0], looking)
+        from sciastro.cli.common import guarded, offline_if
+        from sciastro.io.paths import ensure_writable
+        from sciastro.recipe.solvewriting import Writing
+        from sciastro.recipe.solving import Question, solve_files
 
     unsolved = 0
     with guarded(), offline_if(offline):

@@ -1,28 +1,33 @@
 """Read FITS images fast and strictly: headers without pixels, rows without copies.
 
 Headers are walked here, block by block, so that a truncated file is found from its size alone.
-Plain pixels are read straight from their place in the file and swapped in small blocks that stay in
-the processor's cache; tile-compressed images (.fz) are unpacked by astropy, only the tiles needed.
+Plain pixels are read straight from their place in the file (`io.fitspixels`); tile-compressed images (.fz)
+are unpacked by astropy, only the tiles needed.
 FITS standard 4.0: sections 3 (file organization), 4.4.2.5 (BSCALE, BZERO, BLANK), 10 (compression).
 """
 
-import gzip
 import hashlib
 import os
 import re
 import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from sciastro.errors import FileError
+from sciastro.io.fitspixels import (
+    STORED,
+    PlainRows,
+    convert_in_place,
+    dtype_of,
+    fill,
+    hash_part,
+    read_converted,
+    reading,
+    stored_dtype,
+)
 from sciastro.io.fitsunits import (
     PACKED,
     Unit,
@@ -40,11 +45,6 @@ from sciastro.io.probe import Pixels, Probe, RowSource
 
 __all__ = ["FitsReader", "header_from_bytes"]
 
-CHUNK = 1 << 19
-"""Bytes swapped at a time: small enough for the second-level cache."""
-
-STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-UNSIGNED = {(16, 32768.0): "uint16", (32, 2147483648.0): "uint32", (8, -128.0): "int8"}
 OF_THE_TABLE = re.compile(
     r"^(Z(IMAGE|TILE\d+|CMPTYPE|NAME\d+|VAL\d+|SIMPLE|BITPIX|NAXIS\d*|EXTEND|TENSION|PCOUNT|GCOUNT|BLOCKED"
     r"|HECKSUM|DATASUM|QUANTIZ|DITHER0|BLANK|SCALE|ZERO)|T(TYPE|FORM|DIM|UNIT|NULL|ZERO|SCAL)\d+|TFIELDS|THEAP"
@@ -94,7 +94,7 @@ class FitsReader:
         FileError
             If the file is no FITS file, is cut off, or holds no two-dimensional image.
         """
-        with _reading(path):
+        with reading(path):
             units = list(walk(path))
         primary = units[0].header
         probes = []
@@ -127,16 +127,16 @@ class FitsReader:
     def plain(self, probe: Probe) -> bool:
         """Return whether the pixels lie in the file as they are, each as large as in memory."""
         packed = probe.stored is None or probe.path.suffix.lower() in PACKED
-        return not packed and probe.dtype.itemsize == _stored(probe).itemsize
+        return not packed and probe.dtype.itemsize == stored_dtype(probe).itemsize
 
     def read_into(self, probe: Probe, out: Pixels) -> str:
         """Read all rows of a plain image into `out`; return the SHA-256 digest of the whole file."""
         digest = hashlib.sha256()
-        with _reading(probe.path), probe.path.open("rb", buffering=0) as file:
+        with reading(probe.path), probe.path.open("rb", buffering=0) as file:
             start = probe.offset or 0
-            _hash_part(file, 0, start, probe, digest)
-            end = _read_converted(file, out.reshape(-1), start, probe, digest)
-            _hash_part(file, end, os.fstat(file.fileno()).st_size, probe, digest)
+            hash_part(file, 0, start, probe, digest)
+            end = read_converted(file, out.reshape(-1), start, probe, digest)
+            hash_part(file, end, os.fstat(file.fileno()).st_size, probe, digest)
         return digest.hexdigest()
 
     def open_rows(self, probe: Probe) -> RowSource:
@@ -149,7 +149,7 @@ class FitsReader:
 
         def rows(first: int, last: int) -> Pixels:
             check_rows(probe, first, last)
-            with _reading(probe.path):
+            with reading(probe.path):
                 if probe.stored is None:
                     return _unpack_tiles(probe, first, last)
                 if probe.path.suffix.lower() in PACKED:
@@ -157,51 +157,6 @@ class FitsReader:
                 return _read_plain(probe, first, last)
 
         return rows
-
-
-@dataclass(frozen=True, slots=True)
-class PlainRows:
-    """Reads bands of rows of an image whose pixels lie in the file as they are."""
-
-    probe: Probe
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Dtype of the rows."""
-        return self.probe.dtype
-
-    def __call__(self, first: int, last: int) -> Pixels:
-        """Return the rows ``first <= y < last``."""
-        out = np.empty((last - first, self.probe.shape[1]), self.probe.dtype)
-        self.into(first, last, out)
-        return out
-
-    def into(self, first: int, last: int, out: Pixels) -> None:
-        """Fill `out` (rows, columns), of our dtype, with those rows; they may lie apart (in a wider tile)."""
-        check_rows(self.probe, first, last)
-        start = (self.probe.offset or 0) + first * self.probe.shape[1] * out.itemsize
-        with _reading(self.probe.path), self.probe.path.open("rb", buffering=0) as file:
-            if out.flags.c_contiguous:
-                _read_converted(file, out.reshape(-1), start, self.probe)
-            else:
-                _read_apart(file, out, start, self.probe)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while reading into a `FileError`."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise FileError("does not exist.", where=str(path), remedy="Check the path.") from error
-    except PermissionError as error:
-        raise FileError("may not be read.", where=str(path), remedy="Check its permissions.") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FileError(
-            "is cut off or damaged: it cannot be unpacked.", where=str(path), remedy="Copy it again."
-        ) from error
-    except OSError as error:
-        raise FileError(f"cannot be read: {error}.", where=str(path), remedy="Copy it again.") from error
 
 
 def _probe(path: Path, unit: Unit, primary: fits.Header) -> Probe:
@@ -229,7 +184,7 @@ def _probe(path: Path, unit: Unit, primary: fits.Header) -> Probe:
         path=path,
         header=header,
         shape=shape,
-        dtype=_dtype(bitpix, bscale, bzero, blank),
+        dtype=dtype_of(bitpix, bscale, bzero, blank),
         hdu=unit.number,
         offset=None if tiled else unit.data,
         stored=None if tiled else np.dtype(STORED[bitpix]),
@@ -237,16 +192,6 @@ def _probe(path: Path, unit: Unit, primary: fits.Header) -> Probe:
         bzero=bzero,
         blank=blank,
     )
-
-
-def _dtype(bitpix: int, bscale: float, bzero: float, blank: int | None) -> np.dtype[Any]:
-    """Return the dtype that holds the values without loss where the pixels are integers as measured."""
-    if bitpix > 0 and blank is None and bscale == 1.0:
-        if bzero == 0.0 and bitpix < 64:
-            return np.dtype(STORED[bitpix]).newbyteorder("=")
-        if (bitpix, bzero) in UNSIGNED:
-            return np.dtype(UNSIGNED[bitpix, bzero])
-    return np.dtype(np.float64 if bitpix in {32, 64, -64} else np.float32)
 
 
 def _image_header(table: fits.Header, bitpix: int, shape: tuple[int, int]) -> fits.Header:
@@ -273,125 +218,21 @@ def _add_primary(header: fits.Header, primary: fits.Header) -> None:
 
 def _read_plain(probe: Probe, first: int, last: int) -> Pixels:
     """Read rows from their place in the file whose values need another size in memory than there."""
-    stored = _stored(probe)
+    stored = stored_dtype(probe)
     count = (last - first) * probe.shape[1]
     start = (probe.offset or 0) + first * probe.shape[1] * stored.itemsize
     raw = np.empty(count, stored)
     with probe.path.open("rb", buffering=0) as file:
-        _fill(file, raw.view(np.uint8), start, probe)
+        fill(file, raw.view(np.uint8), start, probe)
     return _convert_chunks(probe, raw, (last - first, probe.shape[1]))
-
-
-def _read_converted(file: IO[bytes], out: Pixels, start: int, probe: Probe, digest: Any = None) -> int:
-    """Fill `out` from position `start`, each block converted while it is in the cache; return the position.
-
-    `digest` (of `hashlib`) is given the bytes as they are in the file.
-    """
-    step = CHUNK // out.itemsize
-    for begin in range(0, out.size, step):
-        part = out[begin : begin + step]
-        _fill(file, part.view(np.uint8), start + begin * out.itemsize, probe)
-        if digest is not None:
-            digest.update(part.view(np.uint8))
-        _convert_in_place(part, probe)
-    return start + out.nbytes
-
-
-def _read_apart(file: IO[bytes], out: Pixels, start: int, probe: Probe) -> None:
-    """Fill rows that lie apart, some whole rows at a time: on their way from the cache they are converted."""
-    columns, size = out.shape[1], out.itemsize
-    rows = max(CHUNK // (columns * size), 1)
-    block = np.empty((min(rows, out.shape[0]), columns), out.dtype)
-    swapped = np.dtype(np.float32) == out.dtype and _is_plain_float(probe) and out.strides[1] == size
-    for y in range(0, out.shape[0], rows):
-        part = out[y : y + rows]
-        read = block[: part.shape[0]]
-        _fill(file, read.view(np.uint8), start + y * columns * size, probe)
-        if swapped:
-            _swap_apart(read, part)
-        else:
-            _convert_in_place(read.reshape(-1), probe)
-            part[...] = read
-
-
-def _is_plain_float(probe: Probe) -> bool:
-    """Return whether float32 pixels are stored as such, with their bytes reversed and nothing else."""
-    return _stored(probe) == ">f4" and probe.bscale == 1.0 and probe.bzero == 0.0 and np.little_endian
-
-
-def _swap_apart(read: Pixels, out: Pixels) -> None:
-    from sciastro.kernels.byteorder import swap_rows
-
-    stride, columns = out.strides[0] // 4, out.shape[1]
-    flat = np.lib.stride_tricks.as_strided(out, ((out.shape[0] - 1) * stride + columns,), (4,))
-    swap_rows(read.reshape(-1).view(np.uint32), columns, flat.view(np.uint32), stride)
-
-
-def _hash_part(file: IO[bytes], start: int, end: int, probe: Probe, digest: Any) -> None:
-    for begin in range(start, end, CHUNK):
-        part = np.empty(min(CHUNK, end - begin), np.uint8)
-        _fill(file, part, begin, probe)
-        digest.update(part)
-
-
-def _stored(probe: Probe) -> np.dtype[Any]:
-    if probe.stored is None:
-        raise ValueError("a tile-compressed image has no plain pixels")
-    return probe.stored
-
-
-def _fill(file: IO[bytes], target: Pixels, start: int, probe: Probe) -> None:
-    """Fill the bytes of `target` from position `start` of the file."""
-    view = memoryview(target.data).cast("B")
-    done = 0
-    if not hasattr(os, "preadv"):  # Windows; `file` belongs to this call alone, so seeking is safe
-        file.seek(start)
-    while done < len(view):
-        if hasattr(os, "preadv"):
-            got = os.preadv(file.fileno(), [view[done:]], start + done)
-        else:
-            got = file.readinto(view[done:])  # type: ignore[attr-defined]
-        if not got:
-            raise FileError(
-                "ended while its pixels were read.",
-                where=str(probe.path),
-                remedy="Copy it again from the camera.",
-            )
-        done += got
-
-
-def _convert_in_place(part: Pixels, probe: Probe) -> None:
-    """Turn big-endian stored values into native ones of the same size, in place."""
-    stored = _stored(probe)
-    if stored == ">i2" and probe.dtype.kind in "iu" and np.little_endian:
-        from sciastro.kernels.byteorder import swap_in_place  # numba: not for who reads headers alone
-
-        swap_in_place(part.view(np.uint16), np.uint16(0x8000 if probe.bzero != 0.0 else 0))
-        return
-    if stored.itemsize == 4 and np.little_endian:
-        from sciastro.kernels.byteorder import swap_words_in_place
-
-        swap_words_in_place(part.view(np.uint32))
-    elif stored.itemsize > 1 and np.little_endian:
-        part.byteswap(inplace=True)
-    if probe.dtype.kind in "iu" and probe.bzero != 0.0:  # the sign bit is all that BZERO changes
-        part.view(f"u{stored.itemsize}")[...] ^= np.array(
-            1 << (8 * stored.itemsize - 1), f"u{stored.itemsize}"
-        )
-    elif probe.dtype.kind == "f" and (stored.kind != "f" or probe.bscale != 1.0 or probe.bzero != 0.0):
-        native = part.view(stored.newbyteorder("="))
-        missing = native == probe.blank if probe.blank is not None else None
-        part[...] = native * probe.bscale + probe.bzero
-        if missing is not None:
-            part[missing] = np.nan
 
 
 def _convert_chunks(probe: Probe, raw: Pixels, shape: tuple[int, int]) -> Pixels:
     """Return `raw` (as stored, big-endian) as native values."""
-    stored = _stored(probe)
+    stored = stored_dtype(probe)
     if probe.dtype.itemsize == stored.itemsize:
         out = raw.view(probe.dtype)
-        _convert_in_place(out, probe)
+        convert_in_place(out, probe)
         return out.reshape(shape)
     values = raw.astype(probe.dtype)
     values *= probe.dtype.type(probe.bscale)
@@ -403,7 +244,7 @@ def _convert_chunks(probe: Probe, raw: Pixels, shape: tuple[int, int]) -> Pixels
 
 def _read_stream(probe: Probe, first: int, last: int) -> tuple[Pixels, tuple[int, int]]:
     """Unpack a gzip or bzip2 file up to the rows wanted."""
-    stored = _stored(probe)
+    stored = stored_dtype(probe)
     width = probe.shape[1] * stored.itemsize
     raw = np.empty((last - first) * probe.shape[1], stored)
     view = memoryview(raw.view(np.uint8).data).cast("B")

@@ -3,12 +3,12 @@
 import numpy as np
 
 from sciastro.errors import FileError
-from sciastro.io.probe import Pixels, Probe, RowSource
+from sciastro.io.probe import Pixels, Placed, Probe, RowSource
 
 __all__ = ["check_rows", "plain_rows"]
 
 
-def check_rows(probe: Probe, first: int, last: int) -> None:
+def check_rows(probe: Placed, first: int, last: int) -> None:
     """Check that an image has the rows ``first <= y < last``.
 
     Raises

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
-__all__ = ["Pixels", "Probe", "Reader", "RowSource", "stamp_of"]
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+__all__ = ["Pixels", "Placed", "Probe", "Reader", "RowSource", "stamp_of"]
 
 Pixels = npt.NDArray[Any]
 RowSource = Callable[[int, int], Pixels]
@@ -48,7 +50,7 @@ class Probe:
     """
 
     path: Path
-    header: fits.Header
+    header: "fits.Header"
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     hdu: int = 0
@@ -59,6 +61,50 @@ class Probe:
     blank: int | None = None
     row_bytes: int = 0
     sequence: bool = False
+
+
+class Placed(Protocol):
+    """Where the pixels of a plane lie in a file and how they are stored: a `Probe` without its header."""
+
+    @property
+    def path(self) -> Path:
+        """Return the file."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return rows and columns."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the dtype of the pixels once read."""
+        ...
+
+    @property
+    def offset(self) -> int | None:
+        """Return the first byte of the pixels."""
+        ...
+
+    @property
+    def stored(self) -> np.dtype[Any] | None:
+        """Return the dtype in the file."""
+        ...
+
+    @property
+    def bscale(self) -> float:
+        """Return the factor from what is stored."""
+        ...
+
+    @property
+    def bzero(self) -> float:
+        """Return what is added to it."""
+        ...
+
+    @property
+    def blank(self) -> int | None:
+        """Return the stored integer that means "missing"."""
+        ...
 
 
 class Reader(Protocol):

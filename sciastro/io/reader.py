@@ -8,7 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
+
 from sciastro.errors import FileError
+from sciastro.io import fitspixels
 from sciastro.io.fits import FitsReader
 from sciastro.io.probe import Pixels, Probe, Reader, RowSource
 from sciastro.io.raw import RawReader
@@ -26,6 +30,7 @@ __all__ = [
     "is_image",
     "open_rows",
     "probe",
+    "read_floats",
     "read_hashed",
     "read_pixels",
     "reader_of",
@@ -107,6 +112,20 @@ def read_pixels(path: Path, hdu: int | None = None) -> Pixels:
     """
     chosen = _chosen(path, hdu)
     return reader_of(path).pixels(chosen)
+
+
+def read_floats(image: Probe) -> npt.NDArray[np.float32]:
+    """Return the pixels of one image as float32, of a plain FITS file without a second array of that size.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    """
+    reader = reader_of(image.path)
+    if isinstance(reader, FitsReader) and reader.plain(image):
+        return fitspixels.read_floats(image)
+    return reader.pixels(image).astype(np.float32, copy=False)
 
 
 def read_hashed(path: Path, hdu: int | None, room: Callable[[], Pixels]) -> tuple[Pixels, str]:

@@ -6,7 +6,8 @@ Pixels that are missing are replaced by their mirror image through the aperture'
 """
 
 import numpy as np
-from numba import njit
+
+from sciastro.kernels.jit import njit
 
 __all__ = ["annulus_sky", "aperture_sums", "circle_overlap", "profile_sums", "stamp_discs"]
 

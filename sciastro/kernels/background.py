@@ -4,9 +4,9 @@ Each tile is reduced to a histogram about a first guess; clipping then costs not
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.order import select
 
 __all__ = [

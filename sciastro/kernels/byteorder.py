@@ -5,7 +5,8 @@ big-endian words. A word's value does not depend on how we store it, so the nati
 """
 
 import numpy as np
-from numba import njit
+
+from sciastro.kernels.jit import njit
 
 __all__ = ["swap_in_place", "swap_pairs", "swap_rows", "swap_words", "swap_words_in_place"]
 

@@ -9,10 +9,10 @@ digitization noise (Merline & Howell 1995, their 0.289^2).
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.counts import calibrate_lanes
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.lanes import LANES
 
 __all__ = ["calibrate_window", "repair_defects"]

@@ -1,9 +1,9 @@
 """Quality bits of a stack from the bits of its frames, by share of weight; what became of every sample."""
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.lanes import LANES, bits_of_frames
 from sciastro.kernels.samples import LOW
 

@@ -6,10 +6,10 @@ of ``A diag(V) A^T`` is the case p = q. Around sampled pixels p, all q of a patc
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.drizzle import drop_reach, drop_weight
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.warp import PHASES, TAPS
 
 __all__ = ["drizzle_patches", "drizzle_shared", "warp_patches", "warp_shared"]

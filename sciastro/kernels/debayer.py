@@ -6,9 +6,9 @@ row and column. Missing samples (NaN) are left out of every average; where none 
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 
 __all__ = ["average_pair", "superpixel"]
 

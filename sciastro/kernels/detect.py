@@ -5,10 +5,10 @@ and searched for local maxima, with no full-size temporary.
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.background import interpolate_nodes
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 
 __all__ = ["find_peaks", "list_flagged"]
 

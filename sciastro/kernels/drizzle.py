@@ -12,9 +12,9 @@ form (`_square_row`, vectorized along the row); other pixels, few for small rota
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 
 __all__ = ["POINT", "SQUARE", "TURBO", "drizzle", "drop_reach", "drop_weight", "overlap"]
 

@@ -7,9 +7,9 @@ trail of one pixel is. Samples within `reach` of a large structure are rejected 
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.order import median
 from sciastro.kernels.samples import HIGH, LOW, median_factor
 

@@ -6,9 +6,9 @@ they vectorize; where a sample is missing, the pixel is redone from the samples 
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 
 __all__ = ["interpolate"]
 

@@ -5,7 +5,8 @@ neighbors' median takes no sorting: the median is below a level if more than hal
 """
 
 import numpy as np
-from numba import njit
+
+from sciastro.kernels.jit import njit
 
 __all__ = ["count_below", "local_median"]
 

@@ -10,10 +10,10 @@ counting of `kernels.calm`, and averaged on the way; only the others are sorted.
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.calm import SLACK
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.reduce import CLIP_PLANES, SIGMA, WINSORIZED, reject_samples
 from sciastro.kernels.samples import (
     CENTER,

@@ -5,7 +5,8 @@
 """
 
 import numpy as np
-from numba import njit
+
+from sciastro.kernels.jit import njit
 
 __all__ = ["add_centered", "cells", "keep_color"]
 

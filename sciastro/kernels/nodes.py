@@ -1,9 +1,9 @@
 """Polynomial maps on grids of nodes: where a few hundred canvas pixels lie on a frame, in microseconds."""
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 
 __all__ = ["map_grid"]
 

@@ -11,9 +11,9 @@ deviation, so that two clusters [0, 0, 7, 7] keep all four.
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.order import median
 from sciastro.kernels.samples import (
     CENTER,

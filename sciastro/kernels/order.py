@@ -1,6 +1,6 @@
 """Order statistics without sorting. NumPy's ``median`` and ``sort`` take numba a second each to compile."""
 
-from numba import njit
+from sciastro.kernels.jit import njit
 
 __all__ = ["median", "select"]
 

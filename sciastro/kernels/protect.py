@@ -8,8 +8,8 @@ pixel is no outlier. This is the gradient term of drizzle's cosmic-ray test, wit
 """
 
 import numpy as np
-from numba import njit
 
+from sciastro.kernels.jit import njit
 from sciastro.kernels.order import median
 from sciastro.kernels.samples import (
     HIGH,

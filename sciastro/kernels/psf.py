@@ -7,7 +7,8 @@ all pixels of a star lie at one phase between nodes, and 4 + 4 weights serve the
 """
 
 import numpy as np
-from numba import njit
+
+from sciastro.kernels.jit import njit
 
 __all__ = ["add_models", "combine", "field_terms", "psf_stamp", "spline_taps"]
 

@@ -5,8 +5,8 @@ sparse design, `gather` by its transpose; conjugate gradients need no more.
 """
 
 import numpy as np
-from numba import njit
 
+from sciastro.kernels.jit import njit
 from sciastro.kernels.psf import combine, spline_taps
 
 __all__ = ["gather", "project", "roughness", "squares"]

@@ -1,7 +1,8 @@
 """Stars that are left in a residual image: matched filter with the PSF, every pixel by its own variance."""
 
 import numpy as np
-from numba import njit
+
+from sciastro.kernels.jit import njit
 
 __all__ = ["filter_peaks", "matched_filter"]
 

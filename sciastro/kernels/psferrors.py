@@ -1,8 +1,8 @@
 """Errors and quality of PSF fits: joint covariance with neighbors, correlated noise, sky, goodness of fit."""
 
 import numpy as np
-from numba import njit
 
+from sciastro.kernels.jit import njit
 from sciastro.kernels.psf import field_terms, psf_stamp
 from sciastro.kernels.psffit import prepare
 from sciastro.kernels.psflinear import cholesky, cholesky_solve, normal_equations, pin, scale_equations

@@ -7,8 +7,8 @@ about it, times the weights, is orthogonal to its profile and to the slopes of i
 """
 
 import numpy as np
-from numba import njit
 
+from sciastro.kernels.jit import njit
 from sciastro.kernels.psf import add_models, field_terms, psf_stamp
 from sciastro.kernels.psflinear import cholesky, cholesky_solve, normal_equations, pin, scale_equations
 

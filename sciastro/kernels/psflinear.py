@@ -1,7 +1,8 @@
 """Normal equations of stars that are fit at once: sums over the pixels that discs share, the solution."""
 
 import numpy as np
-from numba import njit
+
+from sciastro.kernels.jit import njit
 
 __all__ = ["cholesky", "cholesky_solve", "normal_equations", "pair_sums", "pin", "scale_equations"]
 

@@ -1,9 +1,9 @@
 """Shapes of four stars: their codes, and listing them over the whole sky."""
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.skycells import stars_around
 
 __all__ = ["CELL", "LOW", "SIDES", "UNIT", "list_quads", "quad_code", "sort_codes"]

@@ -1,9 +1,9 @@
 """Quads of an image against those of the sky: alike ones propose a place, all stars weigh it."""
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.quads import CELL, LOW, SIDES, UNIT, quad_code
 from sciastro.kernels.skycells import stars_around
 

@@ -20,10 +20,10 @@ Tiles, their averages, and what must not be "improved" about them: `kernels.samp
 from statistics import NormalDist
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.calm import average_calm
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.lanes import LANES
 from sciastro.kernels.samples import (
     CENTER,

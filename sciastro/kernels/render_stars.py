@@ -8,9 +8,9 @@ pixel takes.
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 
 __all__ = ["add_stars", "add_streak", "add_texture"]
 

@@ -8,9 +8,9 @@ The middle samples always stay, so that no rule empties a pixel: [0, 0, 7, 7] ke
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.samples import (
     CENTER,
     FLOOR,

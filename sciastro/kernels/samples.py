@@ -10,9 +10,9 @@ call get no Python wrapper: that is a quarter of the time to compile.
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 
 __all__ = [
     "CENTER",

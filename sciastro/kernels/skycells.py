@@ -1,9 +1,9 @@
 """Stars in cells of the sky: bands of declination cut into columns, so that a circle is found at once."""
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 
 __all__ = ["cell_of", "sort_cells", "stars_around", "thin_out"]
 

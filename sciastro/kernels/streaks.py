@@ -7,9 +7,9 @@ no cosmic ray is a streak, and none counts where the image is so steep that seei
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.noisemodel import largest_steps
 from sciastro.kernels.samples import (
     HIGH,

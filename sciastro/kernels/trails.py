@@ -1,9 +1,9 @@
 """Straight trails across a frame: binning, Hough transform, cross profiles, marking."""
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.order import median
 
 __all__ = ["bin_residual", "cross_profiles", "hough", "mark_trails"]

@@ -5,7 +5,8 @@ Bulirsch's complete elliptic integral for K, E and Pi.
 """
 
 import numpy as np
-from numba import njit
+
+from sciastro.kernels.jit import njit
 
 __all__ = ["log_likelihood", "separation", "transit_flux"]
 

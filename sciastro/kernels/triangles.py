@@ -1,9 +1,9 @@
 """Similar triangles between two lists of points: every triangle, its shape, and votes for point pairs."""
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 
 __all__ = ["list_triangles", "orientation_histogram", "vote"]
 

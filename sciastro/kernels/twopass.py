@@ -14,9 +14,9 @@ are done again, one by one.
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.lanes import add_sums, filter_column
 from sciastro.kernels.mending import mend_column
 from sciastro.kernels.twopass_columns import cell_of_column, count_sums

@@ -9,9 +9,9 @@ vectorize. Pixels that touch missing input are done again, one by one.
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 
 __all__ = ["KERNELS", "PHASES", "TAPS", "warp", "warp_table"]
 

@@ -6,9 +6,9 @@ radian] at `rho` from the axis, since ``r = 2 F tan(theta / 2)``.
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.quads import CELL, LOW, SIDES, UNIT, quad_code
 
 __all__ = ["find_wide"]

@@ -4,10 +4,10 @@ Every star is cut out once, with missing pixels replaced by their mirror image a
 """
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.background import rejected
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.order import select
 
 __all__ = ["COLUMNS", "NARROW", "WIDE", "measure_stars"]

@@ -15,10 +15,13 @@ from sciastro.core.wcs import celestial_from_header, resampled
 from sciastro.errors import FileError
 from sciastro.io.fits import FitsReader
 from sciastro.io.fitscube import read_brightness
+from sciastro.io.fitspeek import same_place
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
-from sciastro.io.reader import probe, read_pixels
+from sciastro.io.probe import Probe
+from sciastro.io.reader import probe, read_floats
 from sciastro.measure.stars import DetectOptions, measure_plane
+from sciastro.recipe.solveahead import Ahead, Looking
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -139,23 +142,45 @@ def read_field(path: Path) -> Field:
 Read = Callable[[Path], Field]
 
 
-def begun(first: Path) -> Read:
+def begun(first: Path, looking: Looking | None = None) -> Read:
     """Begin with a file; return what reads it, and any other one.
 
     Its stars are looked for in a thread, which needs the interpreter for the smaller part of that: a command
     loads its libraries meanwhile. What is wrong with the file is raised when it is asked for.
+
+    Parameters
+    ----------
+    first
+        The file.
+    looking
+        Where its stars are looked for already (`recipe.solveahead`), what waits for them.
     """
-    pool = ThreadPoolExecutor(1)
-    early = pool.submit(read_field, first)
-    wait([early])  # loading libraries beside it would put off the search for stars
-    waiting = [pool.submit(_with_stars, early.result)]
-    pool.shutdown(wait=False)
-    del early  # and with it the pixels, when the field is given away
+    if looking is not None:
+        waiting = [lambda: _completed(first, looking())]
+    else:
+        pool = ThreadPoolExecutor(1)
+        early = pool.submit(read_field, first)
+        wait([early])  # loading libraries beside it would put off the search for stars
+        waiting = [pool.submit(_with_stars, early.result).result]
+        pool.shutdown(wait=False)
+        del early  # and with it the pixels, when the field is given away
 
     def read(path: Path) -> Field:
-        return waiting.pop().result() if waiting and path == first else read_field(path)
+        return waiting.pop()() if waiting and path == first else read_field(path)
 
     return read
+
+
+def _completed(path: Path, ahead: Ahead | None) -> Field:
+    """Return the field of a file whose stars were found before its header was read, if it says the same."""
+    if ahead is None:
+        return read_field(path)
+    one = probe(path)[0]
+    facts = facts_from_header(one.header, path.name, one.shape, str(one.dtype), one.hdu)
+    if facts.cfa or not same_place(one, ahead.place):
+        return read_field(path)
+    found = from_pixels(ahead.plane, wcs=_wcs(one, facts), facts=facts, where=str(path))
+    return replace(found, _lists={None: ahead.stars})
 
 
 def _with_stars(read: Callable[[], Field]) -> Field:
@@ -193,12 +218,16 @@ def by_twos(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _frame(path: Path) -> Field:
     one = probe(path)[0]
     facts = facts_from_header(one.header, path.name, one.shape, str(one.dtype), one.hdu)
-    pixels = read_pixels(path, one.hdu).astype(np.float32)
+    pixels = read_floats(one)
     step = 2 if facts.cfa else 1  # X-Trans, too: the mean of four pixels has no color pattern to speak of
     if step == 2:
         pixels = by_twos(pixels)
     fits_like = path.suffix.lower() not in (".tif", ".tiff")
-    wcs = celestial_from_header(one.header) if facts.has_wcs else None
+    wcs = _wcs(one, facts)
     if wcs is not None and step == 2:
         wcs = resampled(wcs, scale=0.5)
     return from_pixels(pixels, step=step, top_down=not fits_like, wcs=wcs, facts=facts, where=str(path))
+
+
+def _wcs(one: Probe, facts: FrameFacts) -> "WCS | None":
+    return celestial_from_header(one.header) if facts.has_wcs else None

@@ -194,7 +194,7 @@ def test_a_file_that_shrinks_between_probe_and_read(tmp_path):
 def test_rows_into_a_wider_tile(tmp_path, monkeypatch, dtype, chunk):
     image = np.random.default_rng(1).integers(0, 60000, (9, 7)).astype(dtype)
     fits.PrimaryHDU(image).writeto(tmp_path / "a.fits")
-    monkeypatch.setattr("sciastro.io.fits.CHUNK", chunk)  # one row a time, or all
+    monkeypatch.setattr("sciastro.io.fitspixels.CHUNK", chunk)  # one row a time, or all
     (found,) = probe(tmp_path / "a.fits")
     tile = np.full((8, 12), 77, found.dtype)
     open_rows(found).into(2, 8, tile[1:7, 3:10])

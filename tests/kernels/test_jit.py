@@ -1,0 +1,56 @@
+"""Kernels come from Numba's cache without what Numba compiles with, and compile where they are not there."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+from numba.core.registry import CPUDispatcher
+
+from sciastro.kernels import jit
+from sciastro.kernels.detect import find_peaks
+from sciastro.kernels.order import select
+
+CODE = """
+import sys, numpy as np
+from sciastro.kernels.order import select
+print(select(np.array([5.0, 1.0, 9.0]), 3, 1), sum(select.stats.cache_misses.values()),
+      "numba.np.arraymath" in sys.modules, "scipy.linalg" in sys.modules)
+"""
+
+
+def run(cache):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, env=environment
+    )
+    return done.stdout.split()
+
+
+def test_what_is_compiled_is_loaded_with_little_and_what_is_not_is_compiled(tmp_path):
+    assert run(tmp_path) == ["5.0", "1", "True", "False"]  # compiled, without SciPy's linear algebra
+    assert run(tmp_path) == ["5.0", "0", "False", "False"]
+
+
+def test_kernels_have_that_cache():
+    for kernel in (select, find_peaks):
+        assert isinstance(kernel, CPUDispatcher) and isinstance(kernel._cache, jit._LeanCache)
+
+
+def test_other_versions_of_numba_go_their_own_way(monkeypatch):
+    monkeypatch.setattr(jit, "numba_is_known", lambda: False)
+
+    @jit.njit(cache=True)
+    def twice(x):
+        return x + x
+
+    assert not isinstance(twice._cache, jit._LeanCache)
+    assert twice(np.float64(2.5)) == 5.0
+
+
+def test_what_is_not_cached_has_no_cache():
+    @jit.njit(error_model="numpy")
+    def twice(x):
+        return x + x
+
+    assert not isinstance(twice._cache, jit._LeanCache) and twice(3) == 6
