@@ -36,7 +36,7 @@ from sciastro.core.vocabulary import (
 )
 from sciastro.integrate.fuse import OUTSIDE, fit_for_sparse, resampler_of
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
-from sciastro.integrate.options import AlignOptions, median_fwhm, settled
+from sciastro.integrate.options import AlignOptions, median_fwhm, settled, taken
 from sciastro.integrate.resample import Resampler, resample
 from sciastro.integrate.stack import reference_wcs
 from sciastro.kernels.warp import PHASES
@@ -95,8 +95,7 @@ def align(frames: "xr.Dataset", *, options: AlignOptions = DEFAULTS) -> "xr.Data
     options, changed = fit_for_sparse(options, frames)
     if FWHM.name in frames.variables:
         options = settled(options, median_fwhm(frames[FWHM.name].values))
-    if asked.kernel == "auto":
-        changed = {"kernel": settled(options, np.nan).kernel} | changed
+    changed = taken(asked, options) | changed
     how = resampler_of(options)
     out = xr.Dataset(
         {

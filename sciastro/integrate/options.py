@@ -17,10 +17,12 @@ __all__ = [
     "chosen",
     "median_fwhm",
     "settled",
+    "taken",
 ]
 
 Resampling = TypeVar("Resampling", bound="ResampleOptions")
 
+NARROW, ROOM = 2.0, 0.1  # pixel, FWHM; share of the local range that rings of such stars take
 WIDE = 2.5  # pixel, FWHM: mitchell widens such stars by 5 %, narrower ones by more
 RULES = (
     *("auto", "winsorized", "sigma", "averaged", "linearfit", "esd", "mad", "noise", "percentile", "minmax"),
@@ -56,7 +58,8 @@ class ResampleOptions(Options):
     )
     clamp: float | None = option(
         0.01,
-        "Undershoot allowed to ringing kernels, as a share of the local range; none lets it ring.",
+        "Undershoot allowed to ringing kernels, as a share of the local range; none lets it ring. Stars "
+        "narrower than 2 pixels have 0.1 at least: their rings are deeper, and cutting them adds light.",
         low=0.0,
         high=1.0,
     )
@@ -236,9 +239,12 @@ def chosen(frames: int) -> str:
 
 
 def settled(options: Resampling, fwhm: float) -> Resampling:
-    """Return `options` with the kernel that ``kernel = "auto"`` takes; as they are with any other.
+    """Return `options` with the kernel that ``kernel = "auto"`` takes, and room for the rings of stars.
 
     Mitchell adds 1 / 9 pixel2 to the second moment of stars, 0.62 pixel2 to the square of their FWHM.
+    Rings that are cut at 1 % add 0.8 % of light to stars of 1.2 pixels before the pixels blur them (1.8 %
+    to those in one color of a Bayer pattern), 0.005 (0.1) % at 1.4, nothing from 1.6 on, and nothing at any
+    width at 10 %.
 
     Parameters
     ----------
@@ -246,9 +252,19 @@ def settled(options: Resampling, fwhm: float) -> Resampling:
         Of the stars of the reference frame [pixel of the grid that is resampled]; NaN where nobody knows it,
         which counts as narrow.
     """
+    if options.clamp is not None and fwhm < NARROW:
+        options = replace(options, clamp=max(options.clamp, ROOM))
     if options.kernel != "auto":
         return options
     return replace(options, kernel="mitchell" if fwhm >= WIDE else "lanczos3")
+
+
+def taken(asked: ResampleOptions, used: ResampleOptions) -> dict[str, str]:
+    """Return what the history says of `settled`: the kernel that auto took, a clamp that is wider."""
+    notes = {"kernel": settled(used, np.nan).kernel} if asked.kernel == "auto" else {}
+    if used.clamp != asked.clamp:
+        notes["clamp"] = f"{used.clamp:g}: stars are narrower than {NARROW:g} pixels"
+    return notes
 
 
 def median_fwhm(fwhm: npt.ArrayLike) -> float:

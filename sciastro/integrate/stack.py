@@ -62,7 +62,7 @@ from sciastro.integrate.fuse import fit_for_sparse, integrate_tile, resampler_of
 from sciastro.integrate.grid import Tile, input_window, plan_tiles
 from sciastro.integrate.noise import autocorrelation, sample_canvas, side_by_side
 from sciastro.integrate.normalize import NormalizeOptions, Terms, between, terms
-from sciastro.integrate.options import StackOptions, median_fwhm, settled
+from sciastro.integrate.options import StackOptions, median_fwhm, settled, taken
 from sciastro.integrate.reject import rim_of
 from sciastro.integrate.seeing import lenience
 from sciastro.integrate.weights import filled
@@ -177,8 +177,8 @@ def stack(
     if wcs:
         out = out.assign_coords(wcs=xr.Variable((), wcs, {"long_name": "WCS of the image grid."}))
     notes = _notes(groups, left_out, options) | changed
-    if asked.kernel == "auto" and (drizzle is None or not drizzle.enabled):
-        notes = {"kernel": settled(options, np.nan).kernel} | notes
+    if drizzle is None or not drizzle.enabled:
+        notes = taken(asked, options) | notes
     return record(inherit(out, frames), "integrate.stack", asked, **notes)
 
 

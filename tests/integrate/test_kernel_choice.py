@@ -18,6 +18,14 @@ def test_wide_stars_are_smoothed_a_little_and_narrow_ones_are_not(fwhm, kernel):
     assert settled(StackOptions(kernel="bilinear"), fwhm).kernel == "bilinear"
 
 
+@pytest.mark.parametrize(("fwhm", "clamp"), [(1.5, 0.1), (2.0, 0.01), (np.nan, 0.01)])
+def test_rings_of_narrow_stars_have_room(fwhm, clamp):
+    for kernel in ("auto", "lanczos3"):
+        assert settled(StackOptions(kernel=kernel), fwhm).clamp == clamp
+        assert settled(StackOptions(kernel=kernel, clamp=0.3), fwhm).clamp == 0.3
+        assert settled(StackOptions(kernel=kernel, clamp=None), fwhm).clamp is None
+
+
 def test_the_median_is_of_the_frames_that_are_known():
     assert median_fwhm([2.0, np.nan, 3.0, 4.0]) == 3.0
     assert np.isnan(median_fwhm([np.nan])) and np.isnan(median_fwhm([]))
@@ -36,6 +44,8 @@ def test_both_steps_take_what_the_frames_ask_for_and_say_so(frames, fwhm, kernel
         for one in chosen.data_vars:
             np.testing.assert_array_equal(chosen[one], named[one])
         assert history(chosen)[-1]["kernel"] == kernel
+        for one in (chosen, named):
+            assert history(one)[-1].get("clamp", "")[:4] == ("0.1:" if fwhm < 2 else "")
 
 
 def test_frames_on_one_grid_are_not_smoothed(frames):
