@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.table import QTable
-from gaia_archive import GRID, Archive, gaia_stars
+from gaia_archive import GRID, Archive, gaia_stars, serve
 
 from sciastro.photometry.bandpass import load
 from sciastro.photometry.coloroptions import ColorOptions
@@ -77,10 +77,8 @@ def field(monkeypatch, tmp_path):
 @pytest.fixture
 def server(field, monkeypatch):
     with FaultyServer() as one:
-        one.say("/data", Fault(field.archive.datalink))
-        one.say("/tap", Fault(field.archive.tap))
-        monkeypatch.setenv("SCIASTRO_GAIA_SPECTRA", one.url("/data"))
-        monkeypatch.setenv("SCIASTRO_GAIA_TAP", one.url("/tap"))
+        for name, address in zip(("SPECTRA", "TAP"), serve(one, field.archive), strict=True):
+            monkeypatch.setenv(f"SCIASTRO_GAIA_{name}", address)
         monkeypatch.setitem(sampled.__kwdefaults__, "limits", QUICK)
         yield one
 
