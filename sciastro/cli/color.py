@@ -1,11 +1,16 @@
-"""``sciastro color``: the colors of a finished run, calibrated again with other choices."""
+"""``sciastro color``: colors of a finished run, calibrated again; or a picture of images of one's own."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sciastro.cli.arguments import ApplyColor, Filters, Offline, Sensor, WhiteReference, catalog_name
+
+if TYPE_CHECKING:
+    from sciastro.recipe.recolor import Recolored
 
 __all__ = ["color"]
 
@@ -20,7 +25,24 @@ def color_settings(
 
 
 def color(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", file_okay=False)],
+    targets: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="OUT | IMAGES...",
+            help="Folder of a finished run; or images of red, green and blue (two bands, or one file with "
+            "three planes will do), of any program.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Where the picture of images goes."),
+    ] = None,
+    bands: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Bands of the images, in their order: R,G,B or i,r,g or SII,Ha,OIII."
+        ),
+    ] = None,
     white_reference: WhiteReference = None,
     sensor: Sensor = None,
     filters: Filters = None,
@@ -47,11 +69,12 @@ def color(
     offline: Offline = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON with the records.")] = False,
 ) -> None:
-    """Calibrate the colors of a finished run again and make its pictures anew; the products stay."""
-    import json
+    """Calibrate the colors of a finished run again, or make a color picture of images of other programs.
 
+    Of a run, its pictures are made anew and its products stay. Images are brought onto one grid, by their
+    stars or their world coordinates; their colors are calibrated where stars allow.
+    """
     from sciastro.cli.common import console, error_console, guarded, offline_if
-    from sciastro.recipe.recolor import recolor_run
 
     with guarded(), offline_if(offline):
         settings = color_settings(white_reference, sensor, filters, apply_color)
@@ -60,15 +83,47 @@ def color(
         def warn(text: str) -> None:
             error_console.print(f"sciastro: {text}", markup=False, highlight=False, soft_wrap=True)
 
-        done = recolor_run(out, [*settings, *(set_ or [])], catalog=catalog, warn=warn)
+        folder, done = _made(targets, out, bands, [*settings, *(set_ or [])], catalog, warn)
         for one in done:
             line = json.dumps(one.record) if as_json else _words(one.record, one.picture)
             console.print(line, markup=False, highlight=False, soft_wrap=True)
             for name in () if as_json else one.files:
-                console.print(f"  {out / name}", markup=False, highlight=False, soft_wrap=True)
+                console.print(f"  {folder / name}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _made(
+    targets: list[Path],
+    out: Path | None,
+    bands: str | None,
+    settings: list[str],
+    catalog: str,
+    warn: Callable[[str], None],
+) -> "tuple[Path, list[Recolored]]":
+    from sciastro.errors import UsageError
+    from sciastro.recipe.recolor import recolor_run
+
+    if len(targets) == 1 and not targets[0].is_file():
+        if out is not None or bands is not None:
+            raise UsageError(
+                "is for images.", where="-o or --bands",
+                remedy="Leave it out: the pictures of a run are made within the run.",
+            )  # fmt: skip
+        return targets[0], recolor_run(targets[0], settings, catalog=catalog, warn=warn)
+    if folders := [one for one in targets if one.is_dir()]:
+        raise UsageError(
+            "is a folder.", where=str(folders[0]), remedy="Give one run, or the images of each band."
+        )
+    if out is None:
+        raise UsageError("is missing.", where="-o", remedy="Say where the picture goes: -o FOLDER.")
+    from sciastro.recipe.colorimages import color_images
+
+    names = [one.strip() for one in bands.split(",")] if bands else []
+    return out, [color_images(targets, out, settings, bands=names, catalog=catalog, warn=warn)]
 
 
 def _words(record: dict[str, object], picture: str) -> str:
+    if "gains" not in record:
+        return f"{record['target']}: colors as they are; {picture}"
     bands, gains, errors = (list(record[name]) for name in ("bands", "gains", "errors"))  # type: ignore[call-overload]
     told = ", ".join(
         f"{band} {gain:.4f} +- {err:.4f}" for band, gain, err in zip(bands, gains, errors, strict=True)

@@ -14,8 +14,10 @@ from astropy.utils.exceptions import AstropyWarning
 
 from sciastro.errors import FileError
 from sciastro.io.fitsunits import planes, walk
+from sciastro.io.framefacts import FrameFacts
+from sciastro.io.headers import facts_from_header
 
-__all__ = ["read_brightness"]
+__all__ = ["read_brightness", "read_color_planes"]
 
 MOST = 4  # planes of a color image, with transparency; more make a cube of something else
 
@@ -43,6 +45,36 @@ def read_brightness(path: Path) -> tuple[npt.NDArray[np.float32], fits.Header, i
                 return _mean(hdu), hdu.header.copy(), number
     except (OSError, ValueError, TypeError) as error:
         raise FileError(f"cannot be read: {error}.", where=str(path), remedy="Copy it again.") from error
+
+
+def read_color_planes(
+    path: Path,
+) -> tuple[list[npt.NDArray[np.float32]], fits.Header, FrameFacts] | None:
+    """Return red, green and blue of the first color image of a file, its header, and what that says.
+
+    None where the file holds no image of three planes (or four, with transparency).
+
+    Raises
+    ------
+    FileError
+        If the file is no FITS file, is cut off, or cannot be unpacked.
+    """
+    number = next((one.number for one in walk(path) if 3 <= (planes(one.header) or 0) <= MOST), None)
+    if number is None:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            with fits.open(path, memmap=True) as hdus:
+                hdu = hdus[number]
+                if len(hdu.shape) != 3:
+                    return None
+                found = [np.array(hdu.section[k], dtype=np.float32) for k in range(3)]
+                header = hdu.header.copy()
+    except (OSError, ValueError, TypeError) as error:
+        raise FileError(f"cannot be read: {error}.", where=str(path), remedy="Copy it again.") from error
+    rows, columns = found[0].shape
+    return found, header, facts_from_header(header, path.name, (rows, columns), "float32", number)
 
 
 def _mean(hdu: fits.ImageHDU) -> npt.NDArray[np.float32]:

@@ -73,7 +73,7 @@ def color_of_bands(
     fit, reason = solve_gains(
         stars, bands=rgb, response=response, white=white, common=common, options=options
     )
-    return fit, reason, (_color_table(fit, stars, catalog, place, rgb) if fit is not None else None)
+    return fit, reason, (_color_table(fit, stars, catalog, place, sources, rgb) if fit is not None else None)
 
 
 def matched_fluxes(
@@ -151,6 +151,7 @@ def _color_table(
     stars: ColorStars,
     catalog: "Table",
     place: npt.NDArray[np.float64],
+    sources: "Mapping[str, Table]",
     rgb: tuple[str, ...],
 ) -> "QTable":
     from astropy import units as u
@@ -170,8 +171,9 @@ def _color_table(
         "color": fit.color * u.mag,
     }
     for k, band in enumerate(rgb):
-        columns[f"flux_{band}"] = stars.flux[row, k] * (u.electron / u.s)
-        columns[f"flux_{band}_err"] = stars.flux_err[row, k] * (u.electron / u.s)
+        unit = sources[band]["flux"].unit
+        columns[f"flux_{band}"] = stars.flux[row, k] * unit
+        columns[f"flux_{band}_err"] = stars.flux_err[row, k] * unit
     reference = 1 if len(rgb) > 2 else 0
     others = [band for k, band in enumerate(rgb) if k != reference]
     for k, band in enumerate(others):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.table import QTable
 
-__all__ = ["CatalogWarning", "cache_limit", "cone", "is_remote", "network_off", "region_of"]
+__all__ = ["EMBEDDED", "CatalogWarning", "cache_limit", "cone", "is_remote", "network_off", "region_of"]
 
 log = logging.getLogger(__name__)
 

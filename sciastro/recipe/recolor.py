@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from astropy.table import QTable, Table
 
-__all__ = ["Recolored", "recolor_run"]
+__all__ = ["Recolored", "recolor_run", "with_gains"]
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ def _one(
     planes = [ds[[name for name in names if name in ds]].reset_coords(drop=True) for ds in products.values()]
     ds = xr.concat(planes, "band", coords="minimal", compat="override", join="override")
     ds = ds.assign_coords(band=list(products))
-    picture = _picture(out, stem, _with_gains(ds, found, options), recipe)
+    picture = _picture(out, stem, with_gains(ds, found, options), recipe)
     files = _apply(out, rows, found) if options.apply else ()
     return Recolored(target=stem, record=record, picture=picture, files=files)
 
@@ -204,7 +204,8 @@ def _epoch(ds: "xr.Dataset") -> float | None:
     return julian_year(when.replace(tzinfo=UTC).timestamp())
 
 
-def _with_gains(ds: "xr.Dataset", found: SetColor, options: ColorOptions) -> "xr.Dataset":
+def with_gains(ds: "xr.Dataset", found: SetColor, options: ColorOptions) -> "xr.Dataset":
+    """Return the dataset with ``color_gain`` and its error [1, (band)], for its picture."""
     bands = [str(name) for name in ds["band"].values]
     gain, err = np.full(len(bands), np.nan), np.full(len(bands), np.nan)
     calibration = found.calibration

@@ -227,12 +227,28 @@ def _sky(found: SetColor, calibration: ColorCalibration) -> dict[str, Any]:
     }
 
 
-def write_color(found: SetColor, folder: Path, stem: str, options: ColorOptions) -> dict[str, Any]:
-    """Write ``STEM_color.json`` and, where there are stars, ``STEM_color.ecsv``; return the record."""
-    record = {"schema": 1, "target": stem, **color_record(found, options)}
+def write_color(
+    found: SetColor,
+    folder: Path,
+    stem: str,
+    options: ColorOptions,
+    *,
+    prefix: str = "products/",
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write ``STEM_color.json`` and, where there are stars, ``STEM_color.ecsv``; return the record.
+
+    Parameters
+    ----------
+    prefix
+        Of the files' names in the record: where `folder` lies in the output folder.
+    more
+        What else belongs into the record.
+    """
+    record = {"schema": 1, "target": stem, **color_record(found, options), **(more or {})}
     if found.stars is not None:
         write_table(folder / f"{stem}_color.ecsv", found.stars)
-        record["stars"] = f"products/{stem}_color.ecsv"
+        record["stars"] = f"{prefix}{stem}_color.ecsv"
     with atomic_path(folder / f"{stem}_color.json") as temporary:
         text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         Path(temporary).write_text(text, encoding="utf-8")
