@@ -1,6 +1,6 @@
 """A color picture of finished images: one per band (any program's FITS), or one with three planes.
 
-Reads FITS files; writes ``STEM_color.png``, ``STEM_color.json``, ``STEM_color.ecsv`` and, on request,
+Reads FITS files; writes ``STEM.png`` (recipe beside it), ``STEM_color.json``, ``STEM_color.ecsv`` and, asked,
 ``STEM_BAND_color.fits`` (on one grid, times the gain). Method: the stars of every image are measured on its
 own pixels; the images are brought onto the grid of the band that ratios are to; colors are calibrated as
 those of a run are. Where no star calibrates, the picture is made without gains, and the record says why.
@@ -109,7 +109,7 @@ def color_images(
     stem = safe_name(found.reference.target or found.reference.name)
     told = {"images": [str(path.name) for path in paths], "notes": notes}
     record = write_color(color, out, stem, options, prefix="", more=told)
-    picture = f"{stem}_color.png"
+    picture = f"{stem}.png"  # with its recipe beside it, STEM.json
     write_picture(with_gains(ds, color, options), out / picture, recipe, title=stem, top_down=False)
     files = _apply(out, stem, ds, found.reference, color) if options.apply else ()
     return Recolored(target=stem, record=record, picture=picture, files=files)
@@ -224,7 +224,7 @@ def _solved(target: Target, catalog: str) -> "tuple[WCS | None, str]":
     except SolveError as error:
         return None, f"the images have no world coordinates, and none were found: {error.found}"
     if isinstance(found, Solution):
-        return found.wcs, f"{target.path.name} was solved: {found.n} stars, rms {found.rms:.2f} arcsec"
+        return found.wcs, f"{target.path.name} was solved: {found.n_stars} stars, rms {found.rms_arcsec:.2f} arcsec"
     return None, "the images have no world coordinates"
 
 
