@@ -224,7 +224,8 @@ def _solved(target: Target, catalog: str) -> "tuple[WCS | None, str]":
     except SolveError as error:
         return None, f"the images have no world coordinates, and none were found: {error.found}"
     if isinstance(found, Solution):
-        return found.wcs, f"{target.path.name} was solved: {found.n_stars} stars, rms {found.rms_arcsec:.2f} arcsec"
+        told = f"{found.n_stars} stars, rms {found.rms_arcsec:.2f} arcsec"
+        return found.wcs, f"{target.path.name} was solved: {told}"
     return None, "the images have no world coordinates"
 
 
