@@ -1,4 +1,4 @@
-"""Light of a star behind an opaque disk: quadratic limb darkening, and the likelihood of a transit.
+"""Light of a star behind an opaque disk: quadratic limb darkening, on a circular orbit or a straight line.
 
 Equations: Mandel & Agol 2002, ApJ 580, L171 (uniform source eq. 1, quadratic law eq. 7, their Table 1), with
 Bulirsch's complete elliptic integral for K, E and Pi.
@@ -8,7 +8,7 @@ import numpy as np
 
 from sciastro.kernels.jit import njit
 
-__all__ = ["log_likelihood", "separation", "transit_flux"]
+__all__ = ["separation", "transit_flux", "transit_light"]
 
 NEAR = 1e-9  # of a special case of the equations; between them nothing is gained by going closer
 
@@ -144,8 +144,21 @@ def separation(time, t0, period, a, b, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _model(time, exposure, steps, t0, k, duration, b, u1, u2, period, out):
-    """Fill `out` with the flux, averaged over exposures; False where no orbit is like that."""
+def transit_light(time, exposure, steps, shape, period, out):
+    """Fill float64[n] `out` with the flux, averaged over exposures; False where no orbit is like that.
+
+    Parameters
+    ----------
+    time, exposure
+        float64[n] [d].
+    steps
+        Points at which an exposure is sampled.
+    shape
+        float64[6]: t0, k, duration (first to fourth contact) [d], b, u1, u2.
+    period
+        [d]; 0 is a straight line.
+    """
+    t0, k, duration, b, u1, u2 = shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]
     chord = (1.0 + k) ** 2 - b * b
     if not (chord > 0.0 and duration > 0.0 and k > 0.0 and b >= 0.0):
         return False
@@ -168,92 +181,3 @@ def _model(time, exposure, steps, t0, k, duration, b, u1, u2, period, out):
         for i in range(time.size):
             out[i] += flux[i] / steps
     return True
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def log_likelihood(
-    time, exposure, steps, flux, weight, basis, sets, prior, shape, period, each, chi2, transit
-):
-    """Return ln of the likelihood of a transit times a linear baseline, averaged over sets of its columns.
-
-    ``flux = T(shape) * (basis @ c)``. For every set of columns c is integrated out: with A the normal matrix
-    of the design ``T basis`` and c its solution, ``ln L = -chi2(c) / 2 - ln det A / 2 + prior``, up to a
-    constant that all sets share.
-
-    Parameters
-    ----------
-    time, exposure
-        float64[n] [d].
-    steps
-        Points at which an exposure is sampled.
-    flux, weight
-        float64[n]; weights are 1 / variance.
-    basis
-        float64[n, m].
-    sets, prior
-        bool[s, m] columns of each set; float64[s] what is added to its ln L.
-    shape
-        float64[6]: t0, k, duration (first to fourth contact) [d], b, u1, u2.
-    period
-        [d]; 0 is a straight line.
-    each, chi2, transit
-        Output float64[s] ln L of each set, -inf where its baseline is not determined, and its chi2;
-        float64[n] T.
-
-    Returns
-    -------
-    float
-        ln of the sum over sets; -inf where no orbit is like that.
-    """
-    n, m = basis.shape
-    each[:], chi2[:] = -np.inf, np.inf
-    if not _model(
-        time, exposure, steps, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], period, transit
-    ):
-        return -np.inf
-    full, right, square = np.zeros((m, m)), np.zeros(m), 0.0
-    for i in range(n):
-        square += weight[i] * flux[i] * flux[i]
-        for j in range(m):
-            left = weight[i] * transit[i] * basis[i, j]
-            right[j] += left * flux[i]
-            for k in range(j + 1):
-                full[j, k] += left * transit[i] * basis[i, k]
-    root, half, column = np.empty((m, m)), np.empty(m), np.empty(m, np.int64)
-    top = -np.inf
-    for s in range(sets.shape[0]):
-        size = 0
-        for j in range(m):
-            if sets[s, j]:
-                column[size] = j
-                size += 1
-        logdet, explained, fine = 0.0, 0.0, True
-        for j in range(size):  # Cholesky, and the forward half of the solution: chi2 needs no more
-            for k in range(j + 1):
-                total = full[column[j], column[k]]
-                for q in range(k):
-                    total -= root[j, q] * root[k, q]
-                if j > k:
-                    root[j, k] = total / root[k, k]
-                elif total > 1e-12 * full[column[j], column[j]]:
-                    root[j, j] = np.sqrt(total)
-                    logdet += np.log(total)
-                else:
-                    fine = False
-            if not fine:
-                break
-            total = right[column[j]]
-            for q in range(j):
-                total -= root[j, q] * half[q]
-            half[j] = total / root[j, j]
-            explained += half[j] * half[j]
-        if fine:
-            chi2[s] = square - explained
-            each[s] = prior[s] - 0.5 * chi2[s] - 0.5 * logdet
-            top = max(top, each[s])
-    if not np.isfinite(top):
-        return -np.inf
-    total = 0.0
-    for s in range(sets.shape[0]):
-        total += np.exp(each[s] - top)
-    return top + np.log(total)

@@ -3,9 +3,10 @@
 A baseline is a constant and a set of causes (`trends`), linear and integrated out. Nobody knows which causes
 are at work, so all sets are kept, each with its marginal likelihood; the prior of its coefficients is one
 point's worth of information, centered on their estimate, which makes the marginal likelihood that of the
-Bayesian information criterion (Kass & Wasserman 1995, JASA 90, 928): ``exp(-chi2 / 2) n^(-m / 2)``. What is
-then told of the transit is averaged over the sets (Hoeting et al. 1999, Stat. Sci. 14, 382), so its errors
-hold the choice.
+Bayesian information criterion (Kass & Wasserman 1995, JASA 90, 928): ``exp(-chi2 / 2) n^(-m / 2)``. Neither
+does anybody know the noise: all its kinds (`noisekinds`) are kept as well, and the scale of the errors is
+integrated out. What is then told of the transit is averaged over sets and kinds (Hoeting et al. 1999, Stat.
+Sci. 14, 382), so its errors hold the choice.
 """
 
 from collections.abc import Sequence
@@ -14,10 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.kernels.transit import log_likelihood
+from sciastro.kernels.likelihood import log_likelihood
+from sciastro.kernels.transit import transit_light
+from sciastro.photometry.noisekinds import UNKNOWN_NOISE, Filters, NoiseKinds, make_filters
 from sciastro.photometry.trends import Trends
 
-__all__ = ["Averaged", "Baselines", "Points", "make_baselines"]
+__all__ = ["Averaged", "Baselines", "Points", "evidence_of_noise", "make_baselines"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -29,8 +32,8 @@ class Points:
 
     Attributes
     ----------
-    time, flux, weight, exposure
-        (point) from `zero` [d], relative, 1 / variance, [d].
+    time, flux, err, exposure
+        (point) from `zero` [d], relative, white errors, [d].
     steps
         Points at which an exposure is sampled.
     period, zero
@@ -41,7 +44,7 @@ class Points:
 
     time: Floats
     flux: Floats
-    weight: Floats
+    err: Floats
     exposure: Floats
     steps: int
     period: float
@@ -49,48 +52,51 @@ class Points:
     limb: tuple[float, float]
     limb_error: float
 
+    @property
+    def weight(self) -> Floats:
+        """(point) 1 / variance."""
+        return 1 / self.err**2
+
     def with_errors(self, factor: float) -> "Points":
         """Return the points with errors times `factor`."""
-        return replace(self, weight=self.weight / factor**2)
-
-    def likelihood(
-        self, shape: Floats, basis: Floats, sets: Bools, prior: Floats
-    ) -> tuple[float, Floats, Floats, Floats]:
-        """Return ln L over sets of columns, that of each set, chi2 of each, and the transit (point)."""
-        each, chi2, transit = np.empty(len(sets)), np.empty(len(sets)), np.empty(self.time.size)
-        value = log_likelihood(
-            self.time, self.exposure, self.steps, self.flux, self.weight, basis, sets, prior,
-            np.asarray(shape, np.float64), self.period, each, chi2, transit,
-        )  # fmt: skip
-        return float(value), each, chi2, transit
+        return replace(self, err=self.err * factor)
 
     def transit(self, shape: Floats) -> Floats:
         """Return the transit alone (point); NaN where no orbit has that shape."""
-        one = np.ones((self.time.size, 1))
-        value, _, _, out = self.likelihood(shape, one, np.ones((1, 1), np.bool_), np.zeros(1))
-        return out if np.isfinite(value) else np.full(out.size, np.nan)
+        out = np.empty(self.time.size)
+        shape = np.asarray(shape, np.float64)
+        if transit_light(self.time, self.exposure, self.steps, shape, self.period, out):
+            return out
+        return np.full(out.size, np.nan)
 
     def chi2(self, shape: Floats, basis: Floats) -> float:
-        """Return chi2 of a transit with its best baseline, infinite where no orbit has that shape."""
+        """Return chi2 of a transit with its best baseline in white noise, infinite where no orbit is so."""
+        transit = self.transit(shape)
+        if not np.isfinite(transit[0]):
+            return float("inf")
+        root = 1 / self.err
+        none = np.zeros((1, root.size))
+        each, chi2 = np.empty((1, 1)), np.empty((1, 1))
         every = np.ones((1, basis.shape[1]), np.bool_)
-        return float(self.likelihood(shape, basis, every, np.zeros(1))[2][0])
+        log_likelihood(
+            transit, self.flux, basis, none, none, root[None], every, np.zeros((1, 1)), np.ones(1), each, chi2
+        )
+        return float(chi2[0, 0])
 
-    def solved(self, transit: Floats, basis: Floats) -> tuple[Floats, Floats]:
-        """Return coefficients and their covariance for a baseline under a transit (point)."""
-        root = np.sqrt(self.weight)
-        design = basis * (transit * root)[:, None]
-        inverse = np.asarray(np.linalg.pinv(design.T @ design, hermitian=True, rcond=1e-12), np.float64)
-        return inverse @ (design.T @ (self.flux * root)), inverse
+    def solved(self, transit: Floats, basis: Floats) -> Floats:
+        """Return the coefficients of a baseline under a transit (point) in white noise."""
+        design = basis * (transit / self.err)[:, None]
+        return np.asarray(np.linalg.lstsq(design, self.flux / self.err, rcond=1e-12)[0], np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Averaged:
-    """A baseline averaged over sets of causes.
+    """A baseline averaged over sets of causes and kinds of noise.
 
     Attributes
     ----------
-    probability
-        (set).
+    probability, kinds
+        (set), (kind).
     coefficients, errors
         (column) mean over the sets, 0 where a set has none, and error with the scatter between sets.
     baseline
@@ -98,6 +104,7 @@ class Averaged:
     """
 
     probability: Floats
+    kinds: Floats
     coefficients: Floats
     errors: Floats
     baseline: Floats
@@ -105,7 +112,7 @@ class Averaged:
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """The sets of causes that are averaged over.
+    """The sets of causes and kinds of noise that are averaged over.
 
     Attributes
     ----------
@@ -113,53 +120,104 @@ class Baselines:
         All that are in any set.
     names
         (set) causes.
-    basis, sets, prior
-        (point, column) 1 and every cause; (set, column); (set) ln.
+    basis, sets
+        (point, column) 1 and every cause; (set, column).
+    filters
+        Of the kinds of noise.
+    prior, freedom
+        (kind, set) ln; (set).
     """
 
     causes: tuple[str, ...]
     names: list[tuple[str, ...]]
     basis: Floats
     sets: Bools
+    filters: Filters
     prior: Floats
+    freedom: Floats
+
+    def likelihood(self, flux: Floats, transit: Floats) -> tuple[float, Floats, Floats]:
+        """Return ln L of a transit (point), and by kind and set: ln L, chi2."""
+        each, chi2 = np.empty(self.prior.shape), np.empty(self.prior.shape)
+        value = log_likelihood(
+            transit, flux, self.basis, self.filters.keep, self.filters.gain, self.filters.root, self.sets,
+            self.prior, self.freedom, each, chi2,
+        )  # fmt: skip
+        return float(value), each, chi2
 
     def log_likelihood(self, points: Points, shape: Floats) -> float:
-        """Return ln L of a shape, averaged over the sets."""
-        return points.likelihood(shape, self.basis, self.sets, self.prior)[0]
+        """Return ln L of a shape; -inf where no orbit is so."""
+        transit = points.transit(shape)
+        return self.likelihood(points.flux, transit)[0] if np.isfinite(transit[0]) else -np.inf
 
     def averaged(self, points: Points, shape: Floats) -> Averaged:
         """Return the baseline under a transit."""
-        _, each, _, transit = points.likelihood(shape, self.basis, self.sets, self.prior)
-        share = np.exp(each - each.max())
-        share /= share.sum()
+        transit = points.transit(shape)
+        _, each, chi2 = self.likelihood(points.flux, transit)
+        share = _shares(each)
         m = self.basis.shape[1]
-        values, variances = np.zeros((share.size, m)), np.zeros((share.size, m))
-        for s in np.flatnonzero(share > 1e-6):
-            columns = self.sets[s]
-            found, covariance = points.solved(transit, self.basis[:, columns])
-            values[s, columns], variances[s, columns] = found, np.diag(covariance)
-        mean = share @ values
-        spread = share @ (variances + (values - mean) ** 2)
-        return Averaged(share, mean, np.sqrt(spread), self.basis @ mean)
+        mean, square = np.zeros(m), np.zeros(m)
+        for g in np.flatnonzero(share.max(axis=1) > 1e-6):
+            white = self.filters.whitened(g, np.column_stack([self.basis * transit[:, None], points.flux]))
+            full, right = white[:, :-1].T @ white[:, :-1], white[:, :-1].T @ white[:, -1]
+            for s in np.flatnonzero(share[g] > 1e-6):
+                some = np.flatnonzero(self.sets[s])
+                inverse = np.linalg.pinv(full[np.ix_(some, some)], hermitian=True, rcond=1e-12)
+                found = inverse @ right[some]
+                scale = chi2[g, s] / self.freedom[s]
+                mean[some] += share[g, s] * found
+                square[some] += share[g, s] * (scale * np.diag(inverse) + found**2)
+        mean, square = mean / share[share > 1e-6].sum(), square / share[share > 1e-6].sum()
+        spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+        return Averaged(share.sum(axis=0), share.sum(axis=1), mean, spread, self.basis @ mean)
 
 
-def make_baselines(points: Points, trends: Trends, every: Sequence[tuple[str, ...]]) -> Baselines:
+def _shares(each: Floats) -> Floats:
+    share = np.exp(each - each.max())
+    return np.asarray(share / share.sum())
+
+
+def make_baselines(
+    points: Points, trends: Trends, every: Sequence[tuple[str, ...]], kinds: NoiseKinds = UNKNOWN_NOISE
+) -> Baselines:
     """Return the baselines of sets of causes, with their priors.
 
     Parameters
     ----------
     points
-        With the errors that the marginal likelihoods shall hold.
+        With errors that are about right in white noise.
+    kinds
+        Of noise.
     """
+    from scipy.special import gammaln
+
     causes = tuple(name for name in trends.columns if any(name in names for names in every))
     basis = np.ascontiguousarray(trends.basis(causes))
     owner = np.array(["", *(name for name in causes for _ in range(trends.columns[name].shape[1]))])
     sets = np.array([[one == "" or one in names for one in owner] for names in every], np.bool_)
+    order = sorted(range(len(every)), key=lambda s: tuple(np.flatnonzero(sets[s])))  # alike ones together
+    sets, every = sets[order], [every[s] for s in order]
     n = points.time.size
-    prior = np.empty(len(every))
+    filters = make_filters(points.time, points.err, kinds)
+    prior, freedom = np.empty(len(every)), n - sets.sum(axis=1).astype(np.float64)
     for s, columns in enumerate(sets):
         # A prior of covariance n A^-1, A that without a transit: what a flat one gives, times its height.
         design = basis[:, columns] * np.sqrt(points.weight)[:, None]
         sign, logdet = np.linalg.slogdet(design.T @ design)
         prior[s] = (0.5 * logdet if sign > 0 else -np.inf) - 0.5 * columns.sum() * np.log(n)
-    return Baselines(causes, list(every), basis, sets, prior)
+    prior += gammaln(freedom / 2) + freedom / 2 * np.log(2)  # the scale of the errors is integrated out
+    of_kind = np.log(np.maximum(kinds.share, 1e-300)) - filters.logdet / 2
+    return Baselines(causes, list(every), basis, sets, filters, of_kind[:, None] + prior[None, :], freedom)
+
+
+def evidence_of_noise(points: Points, trends: Trends, every: Sequence[tuple[str, ...]]) -> Floats:
+    """Return ln of the marginal likelihood of each kind of noise (kind), where the star is constant."""
+    rough = make_baselines(points, trends, every)
+    none = np.ones(points.time.size)
+    _, _, chi2 = rough.likelihood(points.flux, none)
+    scale = float(np.sqrt(np.min(chi2[0] / rough.freedom)))
+    found = make_baselines(points.with_errors(scale), trends, every)
+    _, each, _ = found.likelihood(points.flux, none)
+    top = each.max(axis=1)
+    total = np.log(np.exp(each - top[:, None]).sum(axis=1)) + top
+    return np.asarray(total - np.log(UNKNOWN_NOISE.share))

@@ -18,7 +18,17 @@ from sciastro.photometry.ensemble import NEPER, Ensemble, solve_ensemble
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.missing import mean_of, median_of
 
-__all__ = ["SPOILED", "Chosen", "CompareOptions", "Light", "choose", "photon_factor", "usable"]
+__all__ = [
+    "KNOWN",
+    "SPOILED",
+    "Chosen",
+    "CompareOptions",
+    "Light",
+    "choose",
+    "is_variable",
+    "photon_factor",
+    "usable",
+]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -28,6 +38,7 @@ SPOILED = int(
     Quality.SATURATED | Quality.DO_NOT_USE | Quality.NO_DATA | Quality.COSMIC_RAY | Quality.TRAIL
 ) | int(SourceFlag.CUT)
 """Bits of a measurement that no light curve takes."""
+VARIES, KNOWN = "varies by itself:", "a known variable"  # how such reasons begin
 FAINTEST = 10.0  # S/N of a star in a frame
 
 
@@ -94,6 +105,11 @@ class Chosen:
     notes: list[str] = field(default_factory=list)
 
 
+def is_variable(reason: str) -> bool:
+    """Return whether a star is no comparison star because it varies."""
+    return reason.startswith((VARIES, KNOWN))
+
+
 def usable(light: Light) -> Bools:
     """Return (star, frame) which measurements can be compared: unspoiled, positive, well above the noise."""
     with np.errstate(invalid="ignore"):
@@ -143,7 +159,7 @@ def choose(
         if not bad.any():
             break
         for i in fit[bad]:
-            reasons[int(i)] = "varies by itself: scatters more than stars of like brightness"
+            reasons[int(i)] = f"{VARIES} scatters more than stars of like brightness"
         fit = fit[~bad]
     if fit.size == 2 and found.n_stars.max() >= 2:
         notes.append("two comparison stars cannot tell which of them varies")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from sciastro.core.correlation import aperture_factor
 from sciastro.core.options import Options, option
+from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.plane import Plane, make_plane
 
 __all__ = ["Depth", "DepthOptions", "depth"]
@@ -26,6 +27,7 @@ class DepthOptions(Options):
 
 
 _DEFAULTS = DepthOptions()
+_APERTURES = ApertureOptions()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +68,8 @@ def depth(
     noise_correlation: float = 1.0,
     autocorrelation: npt.NDArray[np.float64] | None = None,
     zeropoint: float = float("nan"),
-    options: DepthOptions = DepthOptions(),
+    apertures: ApertureOptions = _APERTURES,
+    options: DepthOptions = _DEFAULTS,
 ) -> Depth:
     """Return the faintest point source of a stated significance.
 
@@ -84,6 +87,8 @@ def depth(
         As for `aperture.measure_sources`.
     zeropoint
         Magnitude of 1 electron / s.
+    apertures
+        With which sources are measured: the sky of blank apertures is taken in the same annulus.
     """
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     plane = make_plane(
@@ -108,7 +113,10 @@ def depth(
     if whole.sum() < options.least:  # holes everywhere: apertures that are filled up as those of sources are
         whole = _only_holes(plane, at_x, at_y, aperture_radius)
     free = np.flatnonzero(whole)[: options.apertures]
-    sky = plane.sky(at_x[free], at_y[free], 4.5 * fwhm, 8.0 * fwhm, 3.5, 50)
+    sky = plane.sky(
+        at_x[free], at_y[free], apertures.sky_inner * fwhm, apertures.sky_outer * fwhm,
+        apertures.sky_kappa, apertures.min_sky_pixels,
+    )  # fmt: skip
     sums = plane.sums(at_x[free], at_y[free], aperture_radius)
     flux = sums.total - sums.area * sky.level
     predicted = np.sqrt(sums.variance + (sums.area * sky.err) ** 2)

@@ -2,10 +2,10 @@
 
 Reads relative fluxes with errors, and causes of trends. Method: the quadratic law of Mandel & Agol 2002
 (`kernels.transit`) on a circular orbit, or a straight chord where nobody gives the period; the baseline
-(constant and causes) multiplies it, is linear and integrated out. Errors are scaled by what residuals say
-(chi2 and red noise, Winn et al. 2008); walkers then draw t0, Rp/Rs, duration, impact parameter and limb
-darkening, the latter with Gaussian priors, from the posterior that is averaged over all sets of causes
-(`baselines`).
+(constant and causes) multiplies it, is linear and integrated out. Noise may remember what it was
+(`noisekinds`), and its scale is integrated out. Walkers draw t0, Rp/Rs, duration, impact parameter and limb
+darkening, the latter with Gaussian priors, from the posterior that is averaged over all sets of causes and
+kinds of noise (`baselines`).
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,13 @@ import numpy.typing as npt
 from sciastro.core.options import Options, option
 from sciastro.photometry.baselines import Baselines, Points, make_baselines
 from sciastro.photometry.limbdarkening import UNKNOWN, limb_from_text
+from sciastro.photometry.noisekinds import UNKNOWN_NOISE, NoiseKinds
 from sciastro.photometry.rednoise import RedNoise, red_noise
 from sciastro.photometry.sampler import Draws, sample
 from sciastro.photometry.transitsearch import BEYOND, Found, search_transit
 from sciastro.photometry.trends import Trends, subsets
 
-__all__ = ["GIVEN", "TransitFit", "TransitOptions", "fit_transit", "pool"]
+__all__ = ["GIVEN", "NoiseFound", "TransitFit", "TransitOptions", "causes_to_try", "fit_transit", "pool"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -65,6 +66,26 @@ class TransitOptions(Options):
     seed: int = option(1, "Of the walkers.", low=0)
 
 
+@dataclass(frozen=True, slots=True)
+class NoiseFound:
+    """What the posterior says of noise that remembers.
+
+    Attributes
+    ----------
+    red
+        Probability that there is any.
+    deviation, minutes
+        Of the process, where there is any: relative, and its time [min], geometric means; NaN without.
+    n_stars
+        Stars of the field that told how often noise is of which kind; 0 none did.
+    """
+
+    red: float
+    deviation: float
+    minutes: float
+    n_stars: int
+
+
 @dataclass(frozen=True)
 class TransitFit:
     """A fitted transit.
@@ -87,7 +108,10 @@ class TransitFit:
     bic, bic_flat
         With and without the transit, each with its best causes.
     scale, noise, chi2_reduced
-        Factor of the errors before red noise; red noise of the residuals; chi2 with errors as given.
+        Factor of the errors in white noise; how much more averages of residuals scatter; chi2 with errors as
+        given.
+    kind
+        The noise that errors of the fit hold.
     draws
         Of the walkers; None where they were not asked.
     samples
@@ -110,6 +134,7 @@ class TransitFit:
     bic_flat: float
     scale: float
     noise: RedNoise
+    kind: NoiseFound
     chi2_reduced: float
     period: float | None
     draws: Draws | None = None
@@ -126,6 +151,7 @@ def fit_transit(
     trends: Trends,
     *,
     options: TransitOptions,
+    kinds: NoiseKinds = UNKNOWN_NOISE,
     draw: bool = True,
 ) -> TransitFit | None:
     """Fit a transit; None where there is none, or too few points.
@@ -138,6 +164,8 @@ def fit_transit(
         Of the same points.
     options
         Of filter and star nothing is known here: limb darkening "auto" is that of any (`UNKNOWN`).
+    kinds
+        Of noise, and how often other stars of the field have them.
     draw
         Whether walkers draw from the posterior; else errors are NaN.
 
@@ -148,28 +176,40 @@ def fit_transit(
     """
     if options.transit == "no" or time.size < FEWEST:
         return None
-    every = [
-        names
-        for names in subsets(trends, options.detrend)
-        if trends.basis(names).shape[1] + 5 < time.size and trends.determined(names)
-    ]
+    every = causes_to_try(trends, options.detrend)
     data = _points(time, flux, err, exposure, options)
     found = search_transit(data, trends, every, t0=options.t0, duration=options.duration) if every else None
     if found is None:
         return None
     basis = trends.basis(found.causes)
     transit = data.transit(found.shape)
-    residual = data.flux - transit * (basis @ data.solved(transit, basis)[0])
+    residual = data.flux - transit * (basis @ data.solved(transit, basis))
     freedom = max(time.size - basis.shape[1] - 4, 1)
     reduced = float(np.sum(data.weight * residual**2) / freedom)
     noise = red_noise(time, residual)
     if options.transit == "auto" and (found.bic_flat - found.bic) / noise.factor**2 < options.least_gain:
         return None
     scale = float(np.sqrt(reduced))
-    scaled = data.with_errors(scale * noise.factor)
-    baselines = make_baselines(scaled, trends, every)
+    scaled = data.with_errors(scale)
+    baselines = make_baselines(scaled, trends, every, kinds)
     draws, best = (None, found.shape) if not draw else _draw(scaled, baselines, found.shape, options)
-    return _result(scaled, trends, baselines, draws, best, found, (scale, reduced), noise, options)
+    return _result(scaled, trends, baselines, draws, best, found, (scale, reduced), noise, kinds, options)
+
+
+def causes_to_try(trends: Trends, wanted: str) -> list[tuple[str, ...]]:
+    """Return the sets of causes that the points can tell.
+
+    Raises
+    ------
+    OptionError
+        For a cause that does not exist, or of which the frames do not tell.
+    """
+    n = next(iter(trends.columns.values())).shape[0]
+    return [
+        names
+        for names in subsets(trends, wanted)
+        if trends.basis(names).shape[1] + 5 < n and trends.determined(names)
+    ]
 
 
 def _points(time: Floats, flux: Floats, err: Floats, exposure: Floats, options: TransitOptions) -> Points:
@@ -179,7 +219,7 @@ def _points(time: Floats, flux: Floats, err: Floats, exposure: Floats, options: 
     limb = limb_from_text(options.limb_darkening) or UNKNOWN[:2]
     sigma = UNKNOWN[2] if options.limb_darkening == "auto" else GIVEN
     return Points(
-        time - zero, np.ascontiguousarray(flux), 1 / err**2, np.ascontiguousarray(exposure), steps,
+        time - zero, np.ascontiguousarray(flux), np.ascontiguousarray(err), np.ascontiguousarray(exposure), steps,
         options.period or 0.0, zero, limb,
         sigma if options.limb_error is None else options.limb_error,
     )  # fmt: skip
@@ -223,7 +263,7 @@ def _draw(data: Points, baselines: Baselines, shape: Floats, options: TransitOpt
 
 def _result(
     data: Points, trends: Trends, baselines: Baselines, draws: Draws | None, best: Floats, found: Found,
-    scales: tuple[float, float], noise: RedNoise, options: TransitOptions,
+    scales: tuple[float, float], noise: RedNoise, kinds: NoiseKinds, options: TransitOptions,
 ) -> TransitFit:  # fmt: skip
     mean = baselines.averaged(data, best)
     flat = draws.flat[:: max(1, len(draws.flat) // 20_000)] if draws is not None else best[None]
@@ -252,10 +292,18 @@ def _result(
             for cause in baselines.causes
         },
         n_sets=len(baselines.names), model=data.transit(best) * mean.baseline, baseline=mean.baseline,
-        bic=found.bic, bic_flat=found.bic_flat, scale=scales[0], noise=noise, chi2_reduced=scales[1],
+        bic=found.bic, bic_flat=found.bic_flat, scale=scales[0], noise=noise, kind=_kind(kinds, mean.kinds, baselines.filters.deviation), chi2_reduced=scales[1],
         period=options.period, draws=draws,
         samples=table, notes=notes,
     )  # fmt: skip
+
+
+def _kind(kinds: NoiseKinds, share: Floats, deviation: Floats) -> NoiseFound:
+    red = share[1:].sum()
+    if not red > 1e-9:
+        return NoiseFound(0.0, float("nan"), float("nan"), kinds.n_stars)
+    size, minutes = (float(np.exp(share[1:] @ np.log(v[1:]) / red)) for v in (deviation, kinds.minutes))
+    return NoiseFound(float(red), size, minutes, kinds.n_stars)
 
 
 def _told(samples: dict[str, Floats], *, drawn: bool) -> tuple[dict[str, float], dict[str, float]]:
@@ -301,7 +349,7 @@ def _derived(flat: Floats, data: Points, options: TransitOptions) -> dict[str, F
     middle = []
     for row in flat[:: max(1, len(flat) // 500)]:
         one = replace(
-            data, time=row[:1], flux=np.ones(1), weight=np.ones(1), exposure=np.zeros(1), steps=1
+            data, time=row[:1], flux=np.ones(1), err=np.ones(1), exposure=np.zeros(1), steps=1
         )  # at the middle
         middle.append(1 - one.transit(row)[0])
     out["depth_flux"] = np.array(middle)

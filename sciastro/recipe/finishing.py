@@ -270,7 +270,7 @@ def _finished(
             aperture_correction=float(table.meta.get("aperture_correction", 1.0)),
             noise_correlation=stacked.noise_correlation, autocorrelation=stacked.autocorrelation,
             zeropoint=fit.zeropoint.mag if fit is not None and fit.zeropoint is not None else float("nan"),
-            options=recipe.of(DepthOptions),
+            apertures=recipe.of(ApertureOptions), options=recipe.of(DepthOptions),
         )  # fmt: skip
     sources = published(table, fit, catalog) if table is not None else Table()
     if table is not None and fit is not None and fit.zeropoint is not None:

@@ -24,8 +24,9 @@ from sciastro.recipe.detector import gain_is_assumed
 from sciastro.recipe.lightcurvearound import known_variables, offsets_of, scintillation_of, site_of
 from sciastro.recipe.lightcurvecatalog import catalog_level, check_system
 from sciastro.recipe.lightcurvedata import LightCurve, LightCurveRequest
-from sciastro.recipe.lightcurvefit import fitted, nights_of, with_limb_darkening
+from sciastro.recipe.lightcurvefit import fitted, with_limb_darkening
 from sciastro.recipe.lightcurveframes import FieldSeries, frames_of_band, measure_field
+from sciastro.recipe.lightcurvenoise import nights_of
 from sciastro.recipe.lightcurvesession import check_session, is_run, reduced_run
 from sciastro.recipe.lightcurvetarget import Place, place_of
 from sciastro.recipe.lightcurveverdicts import check_in_field, check_shown, notes_on_target, verdicts

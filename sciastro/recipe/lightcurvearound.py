@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from sciastro.astrometry.timing import Site
 from sciastro.errors import CatalogError
+from sciastro.photometry.comparison import KNOWN
 from sciastro.photometry.scintillation import scintillation_variance
 from sciastro.recipe.catalogs import cone
 from sciastro.recipe.lightcurvedata import LightCurveRequest
@@ -80,5 +81,5 @@ def known_variables(series: FieldSeries, request: LightCurveRequest) -> tuple[di
     for a, d, name in zip(ra, dec, table["id"], strict=True):
         dx = ((series.ra - a + 180) % 360 - 180) * np.cos(np.radians(d))
         near = np.flatnonzero(np.hypot(dx, series.dec - d) < max(MATCH, 1.5 * series.scale) / 3600)
-        out |= {int(i): f"a known variable ({name}, VSX)" for i in near if i != 0}
+        out |= {int(i): f"{KNOWN} ({name}, VSX)" for i in near if i != 0}
     return out, []

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,10 @@ from sciastro.photometry.transit import GIVEN, TransitFit, TransitOptions, fit_t
 from sciastro.photometry.trends import Trends, make_trends
 from sciastro.recipe.lightcurvecatalog import CatalogLevel
 from sciastro.recipe.lightcurveframes import FieldSeries
+from sciastro.recipe.lightcurvenoise import causes_of, nights_of, noise_of_field
 from sciastro.recipe.lightcurveverdicts import OUTLIER, Verdicts, spikes
 
-__all__ = ["Fitted", "causes_of", "fitted", "nights_of", "with_limb_darkening"]
+__all__ = ["Fitted", "fitted", "with_limb_darkening"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -87,13 +89,14 @@ def fitted(
     if options.transit != "no":
         use &= ~spikes(flux, err, use)
 
-    def once(*, draw: bool) -> tuple[Trends, TransitFit | None]:
-        trends = make_trends(causes, use, night)
-        some = bjd[use], flux[use], err[use], exposure[use], trends.take(use)
-        return trends, fit_transit(*some, options=options, draw=draw)
+    def once(points: tuple[Floats, Floats], how: TransitOptions, **rest: Any) -> TransitFit | None:
+        one, one_err = points
+        some = bjd[use], one[use], one_err[use], exposure[use], trends.take(use)
+        return fit_transit(*some, options=how, **rest)
 
     for _ in range(2):
-        trends, fit = once(draw=False)
+        trends = make_trends(causes, use, night)
+        fit = once((flux, err), options, draw=False)
         if fit is None:  # what stands out may be the star's own
             break
         residual = (flux[use] - fit.model) / err[use]
@@ -102,20 +105,21 @@ def fitted(
         use[np.flatnonzero(use)[far]] = False
         if not far.any():
             break
-    if fit is not None:
-        tell("a transit is fitted; drawing from its posterior")
-        trends, fit = once(draw=True)
     found: dict[int, TransitFit] = {}
+    if fit is not None:
+        trends, kinds = make_trends(causes, use, night), noise_of_field(series, curves, times, use)
+        tell(f"a transit is fitted; drawing from its posterior (noise as {kinds.n_stars} stars have it)")
+        sure = replace(options, transit="yes")
+        fit = once((flux, err), options, kinds=kinds)
     if fit is None:  # without the last points that stood out there is none any more
         use, trends = judged.use, make_trends(causes, judged.use, night)
     else:
         found[curves.aperture] = fit
-        for k, (other, other_err) in curves.others.items():
-            if np.isfinite(other[use]).all() and np.isfinite(other_err[use]).all():
-                some = bjd[use], other[use], other_err[use], exposure[use], trends.take(use)
-                other_fit = fit_transit(*some, options=replace(options, transit="yes"))
-                if other_fit is not None:
-                    found[k] = other_fit
+        for k, points in curves.others.items():
+            if all(np.isfinite(one[use]).all() for one in points):
+                other = once(points, sure, kinds=kinds)
+                if other is not None:
+                    found[k] = other
         fit = pool(list(found.values()))
     return _told(flux, bjd, _left_out(judged, use), trends, fit, tuple(found))
 
@@ -151,28 +155,3 @@ def _told(
         scatter=float(np.std(residual, ddof=1)) if residual.size > 1 else 0.0,
         scatter_points=float(np.std(steps) / np.sqrt(2)) if steps.size > 1 else float("nan"),
     )  # fmt: skip
-
-
-def nights_of(bjd: Floats) -> npt.NDArray[np.int64]:
-    """Return the number of the night of each frame: a gap of six hours ends one."""
-    out = np.zeros(bjd.size, np.int64)
-    known = np.flatnonzero(np.isfinite(bjd))
-    out[known] = np.cumsum(np.append(0, np.diff(bjd[known]) > 0.25)) if known.size else 0
-    return out
-
-
-def causes_of(series: FieldSeries, bjd: Floats, mass: Floats) -> dict[str, Floats]:
-    """Return what a baseline may depend on, by name (frame)."""
-    return {
-        "airmass": mass, "fwhm": series.fwhm, "x": series.x[0], "y": series.y[0], "sky": series.level,
-        "time": _within_nights(bjd),
-    }  # fmt: skip
-
-
-def _within_nights(bjd: Floats) -> Floats:
-    """Return times from the middle of each night [d]: what differs between nights is the cause "night"."""
-    out, night = bjd.copy(), nights_of(bjd)
-    for number in np.unique(night[np.isfinite(bjd)]):
-        mine = (night == number) & np.isfinite(bjd)
-        out[mine] -= bjd[mine].mean()
-    return out

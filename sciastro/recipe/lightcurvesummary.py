@@ -8,7 +8,7 @@ import numpy as np
 from sciastro.core.history import package_version
 from sciastro.photometry.periodogram import Periodogram
 from sciastro.photometry.rednoise import RedNoise
-from sciastro.photometry.transit import TransitFit
+from sciastro.photometry.transit import NoiseFound, TransitFit
 from sciastro.recipe.lightcurvedata import LightCurve
 
 __all__ = ["comparison_rows", "detrending", "level_of", "standard_magnitude", "summary_of"]
@@ -77,6 +77,15 @@ def detrending(fit: TransitFit | None) -> dict[str, Any]:
     }
 
 
+def noise_of(kind: NoiseFound) -> dict[str, Any]:
+    """Return what is told of the noise that errors of a transit hold."""
+    return {
+        "method": "white, and a process of exp(-dt / minutes); averaged over kinds",
+        "red_probability": number(kind.red), "deviation": number(kind.deviation),
+        "minutes": number(kind.minutes), "stars": kind.n_stars,
+    }  # fmt: skip
+
+
 def transit_of(lc: LightCurve) -> dict[str, Any] | None:
     """Return what is told of a transit, None without one."""
     fit = lc.transit
@@ -90,7 +99,7 @@ def transit_of(lc: LightCurve) -> dict[str, Any] | None:
         "units": {"t0": "BJD_TDB", "duration": "h", "depth": "rp_rs squared", "inclination": "deg"},
         "period": fit.period, "bic": number(fit.bic), "bic_without": number(fit.bic_flat),
         "chi2_reduced": number(fit.chi2_reduced), "error_scale": number(fit.scale),
-        "error_scale_red": number(fit.noise.factor), "detrending": detrending(fit),
+        "noise": noise_of(fit.kind), "detrending": detrending(fit),
         "limb_darkening": lc.limb, "model": "Mandel & Agol 2002, quadratic limb darkening, circular orbit",
     }  # fmt: skip
     if fit.pooled:

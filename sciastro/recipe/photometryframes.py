@@ -127,13 +127,15 @@ def frame_tables(
         first = next(iter(read_targets(run / next(iter(known.values())).row["image"], given)))
         given = replace(given, site=first.site)
     found: dict[tuple[str, str], list[Measured]] = {}
+    shelf: dict[tuple[str, str], Positions] = {}
     for store in night_stores(run):
         for target, frames in _by_target(open_night(run, store)).items():
             for plane in calibrated_bands(run, store, frames):
+                stack = known.get((target, plane.band))
                 try:
-                    measured = _measure(
-                        run, plane, known.get((target, plane.band)), request, options, given, tell
-                    )
+                    frame = frame_target(plane, given)
+                    positions = _positions(run, frame, stack, request, given, shelf)
+                    measured = _measure(frame, positions, stack, request.psf, options, tell)
                 except SciastroError as error:
                     warn(f"{plane.frame.name} {plane.band}: left out: {error}")
                     continue
@@ -160,21 +162,35 @@ def _sources(run: Path, row: dict[str, Any]) -> "Table | None":
     return read_table(run / name) if name else None
 
 
+def _positions(
+    run: Path, frame: Target, stack: _Stack | None, request: FrameRequest, given: Given,
+    shelf: dict[tuple[str, str], Positions],
+) -> Positions:  # fmt: skip
+    """Return where a frame is measured; stars of a catalog are looked up once per stack, and kept in `shelf`.
+
+    Without a stack they are those about the frame itself.
+    """
+    if request.positions is not None:
+        return request.positions
+    if request.catalog is None:
+        return _of_stack(stack, frame)
+    key = frame.target, frame.band
+    if key in shelf:
+        return shelf[key]
+    image = next(iter(read_targets(run / stack.row["image"], given))) if stack is not None else frame
+    found = of_catalog(image, request.catalog, faintest=request.faintest, epoch=epoch_of(image))
+    if stack is not None:
+        shelf[key] = found
+    return found
+
+
 def _measure(
-    run: Path, plane: BandPlane, stack: _Stack | None, request: FrameRequest, options: PhotometryOptions,
-    given: Given, tell: Callable[[str], None],
+    target: Target, positions: Positions, stack: _Stack | None, psf: PsfRequest | None,
+    options: PhotometryOptions, tell: Callable[[str], None],
 ) -> Measured:  # fmt: skip
-    target, positions = frame_target(plane, given), request.positions
-    if positions is None and request.catalog is not None:
-        image = next(iter(read_targets(run / stack.row["image"], given))) if stack is not None else target
-        positions = of_catalog(
-            image, request.catalog, faintest=request.faintest, epoch=epoch_of(image)
-        )  # fmt: skip
-    if positions is None:
-        positions = _of_stack(stack, target)
     work = None
-    if request.psf is not None:
-        work = PsfWork(replace(request.psf, inject=0), lambda text: tell(f"  {target.name}: {text}"))
+    if psf is not None:
+        work = PsfWork(replace(psf, inject=0), lambda text: tell(f"  {target.name}: {text}"))
     zero = _zeropoint(target, stack, options, work) if options.zeropoint != "none" else None
     return measure_target(target, positions, options=options, zeropoint=zero, psf=work)
 
