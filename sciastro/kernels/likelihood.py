@@ -1,9 +1,9 @@
 """How likely points are as a transit times a linear baseline, where noise may remember what it was.
 
-A point's noise is white, plus a process of variance r whose correlation falls as ``exp(-|dt| / tau)`` (Ornstein
-and Uhlenbeck; the real term of Foreman-Mackey et al. 2017, AJ 154, 220). The process is a state of one number,
-so Kalman's filter turns any column into one of white noise of variance 1 in one pass, and tells the
-determinant of the covariance (Kalman 1960).
+A point's noise is white, plus a process of variance r whose correlation falls as ``exp(-|dt| / tau)``
+(Ornstein and Uhlenbeck; a real term of Foreman-Mackey et al. 2017, AJ 154, 220). The process is a state of
+one number, so Kalman's filter (1960) turns any column into one of white noise of variance 1 in one pass, and
+tells the determinant of the covariance.
 """
 
 import numpy as np
@@ -55,8 +55,8 @@ def whiten(keep, gain, root, columns, out):
 def log_likelihood(transit, flux, basis, keep, gain, innovation, sets, prior, freedom, each, chi2):
     """Return ln of the likelihood, averaged over kinds of noise and sets of columns of the baseline.
 
-    ``flux = transit * (basis @ c)``, with noise of the covariance ``s^2 C``. For every kind and set, c and the
-    scale s (prior 1 / s) are integrated out: with A the normal matrix of the whitened design and c its
+    ``flux = transit * (basis @ c)``, with noise of the covariance ``s^2 C``. For every kind and set, c and
+    the scale s (prior 1 / s) are integrated out: with A the normal matrix of the whitened design and c its
     solution, ``ln L = -f / 2 ln chi2(c) - ln det A / 2 + prior``, f the degrees of freedom, up to a constant
     that all share.
 

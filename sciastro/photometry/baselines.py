@@ -38,8 +38,8 @@ class Points:
         Points at which an exposure is sampled.
     period, zero
         [d] (0: a straight chord); BJD.
-    limb, limb_error
-        u1 and u2, center and sigma of their prior.
+    limb
+        u1 and u2 to begin with.
     """
 
     time: Floats
@@ -50,7 +50,6 @@ class Points:
     period: float
     zero: float
     limb: tuple[float, float]
-    limb_error: float
 
     @property
     def weight(self) -> Floats:
@@ -157,8 +156,9 @@ class Baselines:
         share = _shares(each)
         m = self.basis.shape[1]
         mean, square = np.zeros(m), np.zeros(m)
+        columns = np.column_stack([self.basis * transit[:, None], points.flux])
         for g in np.flatnonzero(share.max(axis=1) > 1e-6):
-            white = self.filters.whitened(g, np.column_stack([self.basis * transit[:, None], points.flux]))
+            white = self.filters.whitened(int(g), columns)
             full, right = white[:, :-1].T @ white[:, :-1], white[:, :-1].T @ white[:, -1]
             for s in np.flatnonzero(share[g] > 1e-6):
                 some = np.flatnonzero(self.sets[s])

@@ -8,8 +8,7 @@ darkening, the latter with Gaussian priors, from the posterior that is averaged 
 kinds of noise (`baselines`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,15 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 from sciastro.photometry.baselines import Baselines, Points, make_baselines
-from sciastro.photometry.limbdarkening import UNKNOWN, limb_from_text
+from sciastro.photometry.limbdarkening import UNKNOWN, LimbPrior, given_prior
 from sciastro.photometry.noisekinds import UNKNOWN_NOISE, NoiseKinds
 from sciastro.photometry.rednoise import RedNoise, red_noise
 from sciastro.photometry.sampler import Draws, sample
+from sciastro.photometry.transitfit import NoiseFound, TransitFit, told
 from sciastro.photometry.transitsearch import BEYOND, Found, search_transit
 from sciastro.photometry.trends import Trends, subsets
 
-__all__ = ["GIVEN", "NoiseFound", "TransitFit", "TransitOptions", "causes_to_try", "fit_transit", "pool"]
+__all__ = ["GIVEN", "TransitOptions", "causes_to_try", "fit_transit", "prior_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,83 +66,6 @@ class TransitOptions(Options):
     seed: int = option(1, "Of the walkers.", low=0)
 
 
-@dataclass(frozen=True, slots=True)
-class NoiseFound:
-    """What the posterior says of noise that remembers.
-
-    Attributes
-    ----------
-    red
-        Probability that there is any.
-    deviation, minutes
-        Of the process, where there is any: relative, and its time [min], geometric means; NaN without.
-    n_stars
-        Stars of the field that told how often noise is of which kind; 0 none did.
-    """
-
-    red: float
-    deviation: float
-    minutes: float
-    n_stars: int
-
-
-@dataclass(frozen=True)
-class TransitFit:
-    """A fitted transit.
-
-    Attributes
-    ----------
-    values, errors
-        Median and half of the 68 % interval of: t0 [d], rp_rs, duration [d], b, u1, u2, depth (rp_rs
-        squared), depth_flux (loss of light at the middle), and with a period a_rs, inclination [deg].
-    best
-        Parameters of the highest posterior, as `NAMES`.
-    coefficients
-        Label to coefficient and error of the baseline, averaged over sets of causes.
-    columns, causes, share
-        Causes that the baseline is made of; the most probable set of them; probability of each.
-    n_sets
-        Sets of causes that were averaged over.
-    model, baseline
-        (point) transit times baseline; baseline alone.
-    bic, bic_flat
-        With and without the transit, each with its best causes.
-    scale, noise, chi2_reduced
-        Factor of the errors in white noise; how much more averages of residuals scatter; chi2 with errors as
-        given.
-    kind
-        The noise that errors of the fit hold.
-    draws
-        Of the walkers; None where they were not asked.
-    samples
-        Draws of everything in `values`, thinned.
-    pooled
-        Depth and error of each fit whose draws are pooled; empty for a single fit.
-    """
-
-    values: dict[str, float]
-    errors: dict[str, float]
-    best: Floats
-    coefficients: dict[str, tuple[float, float]]
-    columns: tuple[str, ...]
-    causes: tuple[str, ...]
-    share: dict[str, float]
-    n_sets: int
-    model: Floats
-    baseline: Floats
-    bic: float
-    bic_flat: float
-    scale: float
-    noise: RedNoise
-    kind: NoiseFound
-    chi2_reduced: float
-    period: float | None
-    draws: Draws | None = None
-    samples: dict[str, Floats] = field(default_factory=dict)
-    pooled: tuple[tuple[float, float], ...] = ()
-    notes: list[str] = field(default_factory=list)
-
-
 def fit_transit(
     time: Floats,
     flux: Floats,
@@ -151,6 +74,7 @@ def fit_transit(
     trends: Trends,
     *,
     options: TransitOptions,
+    limb: LimbPrior | None = None,
     kinds: NoiseKinds = UNKNOWN_NOISE,
     draw: bool = True,
 ) -> TransitFit | None:
@@ -162,8 +86,8 @@ def fit_transit(
         (point) BJD_TDB [d], relative, [d]; all finite, in order of time.
     trends
         Of the same points.
-    options
-        Of filter and star nothing is known here: limb darkening "auto" is that of any (`UNKNOWN`).
+    limb
+        Prior of limb darkening; None: that of the options, "auto" any star's (`UNKNOWN`).
     kinds
         Of noise, and how often other stars of the field have them.
     draw
@@ -177,7 +101,8 @@ def fit_transit(
     if options.transit == "no" or time.size < FEWEST:
         return None
     every = causes_to_try(trends, options.detrend)
-    data = _points(time, flux, err, exposure, options)
+    prior = limb or prior_of(options)
+    data = _points(time, flux, err, exposure, prior, options)
     found = search_transit(data, trends, every, t0=options.t0, duration=options.duration) if every else None
     if found is None:
         return None
@@ -192,8 +117,11 @@ def fit_transit(
     scale = float(np.sqrt(reduced))
     scaled = data.with_errors(scale)
     baselines = make_baselines(scaled, trends, every, kinds)
-    draws, best = (None, found.shape) if not draw else _draw(scaled, baselines, found.shape, options)
-    return _result(scaled, trends, baselines, draws, best, found, (scale, reduced), noise, kinds, options)
+    draws, best = (None, found.shape) if not draw else _draw(scaled, baselines, found.shape, prior, options)
+    kind = _kind(kinds, baselines.averaged(scaled, best).kinds, baselines.filters.deviation)
+    return _result(
+        scaled, trends, baselines, draws, best, found, (scale, reduced), (noise, kind, prior), options
+    )
 
 
 def causes_to_try(trends: Trends, wanted: str) -> list[tuple[str, ...]]:
@@ -212,24 +140,37 @@ def causes_to_try(trends: Trends, wanted: str) -> list[tuple[str, ...]]:
     ]
 
 
-def _points(time: Floats, flux: Floats, err: Floats, exposure: Floats, options: TransitOptions) -> Points:
+def prior_of(options: TransitOptions, auto: LimbPrior = UNKNOWN) -> LimbPrior:
+    """Return the prior of limb darkening that the options ask for; `auto` where they leave it open.
+
+    Raises
+    ------
+    OptionError
+        For limb darkening that no star has.
+    """
+    error = options.limb_error
+    if options.limb_darkening != "auto":
+        return given_prior(options.limb_darkening, GIVEN if error is None else error)
+    return auto if error is None else replace(auto, err1=error, err2=error, correlation=0.0)
+
+
+def _points(
+    time: Floats, flux: Floats, err: Floats, exposure: Floats, prior: LimbPrior, options: TransitOptions
+) -> Points:
     zero = float(np.floor(np.mean(time)))
     # An exposure smears ingress where it takes more than a few minutes.
     steps = int(np.clip(np.ceil(np.median(exposure) * 1440 / 2), 1, 11))
-    limb = limb_from_text(options.limb_darkening) or UNKNOWN[:2]
-    sigma = UNKNOWN[2] if options.limb_darkening == "auto" else GIVEN
-    return Points(
-        time - zero, np.ascontiguousarray(flux), np.ascontiguousarray(err), np.ascontiguousarray(exposure), steps,
-        options.period or 0.0, zero, limb,
-        sigma if options.limb_error is None else options.limb_error,
-    )  # fmt: skip
+    time, flux, err, exposure = (np.ascontiguousarray(one) for one in (time - zero, flux, err, exposure))
+    return Points(time, flux, err, exposure, steps, options.period or 0.0, zero, (prior.u1, prior.u2))
 
 
 # ---------------------------------------------------------------------------------------- posterior
-def _draw(data: Points, baselines: Baselines, shape: Floats, options: TransitOptions) -> tuple[Draws, Floats]:
+def _draw(
+    data: Points, baselines: Baselines, shape: Floats, limb: LimbPrior, options: TransitOptions
+) -> tuple[Draws, Floats]:
     """Draw shapes; the impact parameter is drawn with either sign, and its size is told."""
     rng = np.random.default_rng(options.seed)
-    free = 6 if data.limb_error > 0 else 4
+    free = 6 if limb.free else 4
     low, high = float(data.time[0]), float(data.time[-1])
 
     def one(values: Floats) -> float:
@@ -238,16 +179,13 @@ def _draw(data: Points, baselines: Baselines, shape: Floats, options: TransitOpt
             return -np.inf
         if u1 + u2 > 1 or u1 < 0 or u1 + 2 * u2 < 0:  # the law would not be a star's (Kipping 2013)
             return -np.inf
-        prior = 0.0
-        if free == 6:
-            prior = -0.5 * (((u1 - data.limb[0]) / data.limb_error) ** 2)
-            prior -= 0.5 * ((u2 - data.limb[1]) / data.limb_error) ** 2
+        prior = limb.log(u1, u2) if free == 6 else 0.0
         return prior + baselines.log_likelihood(data, np.array([t0, k, duration, abs(b), u1, u2]))
 
     def many(values: Floats) -> Floats:
         return np.array([one(row) for row in values])
 
-    spread = np.array([0.002, 0.004, 0.004, 0.1, 0.5 * data.limb_error, 0.5 * data.limb_error])[:free]
+    spread = np.array([0.002, 0.004, 0.004, 0.1, 0.5 * limb.err1, 0.5 * limb.err2])[:free]
     start: list[Floats] = []
     for _ in range(20_000):
         trial = shape[:free] + spread * rng.standard_normal(free)
@@ -263,12 +201,12 @@ def _draw(data: Points, baselines: Baselines, shape: Floats, options: TransitOpt
 
 def _result(
     data: Points, trends: Trends, baselines: Baselines, draws: Draws | None, best: Floats, found: Found,
-    scales: tuple[float, float], noise: RedNoise, kinds: NoiseKinds, options: TransitOptions,
+    scales: tuple[float, float], assumed: tuple[RedNoise, NoiseFound, LimbPrior], options: TransitOptions,
 ) -> TransitFit:  # fmt: skip
     mean = baselines.averaged(data, best)
     flat = draws.flat[:: max(1, len(draws.flat) // 20_000)] if draws is not None else best[None]
     table = _derived(flat, data, options)
-    values, spread = _told(table, drawn=draws is not None)
+    values, spread = told(table, drawn=draws is not None)
     notes = []
     if draws is not None and not draws.converged:
         notes.append(
@@ -292,8 +230,8 @@ def _result(
             for cause in baselines.causes
         },
         n_sets=len(baselines.names), model=data.transit(best) * mean.baseline, baseline=mean.baseline,
-        bic=found.bic, bic_flat=found.bic_flat, scale=scales[0], noise=noise, kind=_kind(kinds, mean.kinds, baselines.filters.deviation), chi2_reduced=scales[1],
-        period=options.period, draws=draws,
+        bic=found.bic, bic_flat=found.bic_flat, scale=scales[0], noise=assumed[0], kind=assumed[1],
+        chi2_reduced=scales[1], period=options.period, limb=assumed[2], draws=draws,
         samples=table, notes=notes,
     )  # fmt: skip
 
@@ -304,39 +242,6 @@ def _kind(kinds: NoiseKinds, share: Floats, deviation: Floats) -> NoiseFound:
         return NoiseFound(0.0, float("nan"), float("nan"), kinds.n_stars)
     size, minutes = (float(np.exp(share[1:] @ np.log(v[1:]) / red)) for v in (deviation, kinds.minutes))
     return NoiseFound(float(red), size, minutes, kinds.n_stars)
-
-
-def _told(samples: dict[str, Floats], *, drawn: bool) -> tuple[dict[str, float], dict[str, float]]:
-    """Return medians, and half of the 68 % intervals (NaN where nothing was drawn)."""
-    values = {name: float(np.median(column)) for name, column in samples.items()}
-    if not drawn:
-        return values, dict.fromkeys(values, float("nan"))
-    ends = {name: np.percentile(column, [15.865, 84.135]) for name, column in samples.items()}
-    return values, {name: float(high - low) / 2 for name, (low, high) in ends.items()}
-
-
-def pool(fits: Sequence[TransitFit]) -> TransitFit:
-    """Return the first fit with the draws of all, of the same weight: for choices that data leave open.
-
-    Values are medians of all draws, and errors hold how much the fits differ.
-    """
-    first = fits[0]
-    if len(fits) == 1:
-        return first
-    samples = {}
-    for name in first.samples:
-        n = min(one.samples[name].size for one in fits)
-        rows = [one.samples[name][np.linspace(0, one.samples[name].size - 1, n).astype(int)] for one in fits]
-        samples[name] = np.concatenate(rows)
-    values, errors = _told(samples, drawn=True)
-    notes = list(dict.fromkeys(text for one in fits for text in one.notes))
-    each = tuple((one.values["depth"], one.errors["depth"]) for one in fits)
-    draws = first.draws
-    if draws is not None:
-        draws = replace(draws, converged=all(one.draws is not None and one.draws.converged for one in fits))
-    return replace(
-        first, values=values, errors=errors, samples=samples, pooled=each, draws=draws, notes=notes
-    )
 
 
 def _derived(flat: Floats, data: Points, options: TransitOptions) -> dict[str, Floats]:

@@ -8,7 +8,6 @@ trends and red noise (`lightcurvefit`).
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from sciastro.recipe.detector import gain_is_assumed
 from sciastro.recipe.lightcurvearound import known_variables, offsets_of, scintillation_of, site_of
 from sciastro.recipe.lightcurvecatalog import catalog_level, check_system
 from sciastro.recipe.lightcurvedata import LightCurve, LightCurveRequest
-from sciastro.recipe.lightcurvefit import fitted, with_limb_darkening
+from sciastro.recipe.lightcurvefit import fitted, limb_of
 from sciastro.recipe.lightcurveframes import FieldSeries, frames_of_band, measure_field
 from sciastro.recipe.lightcurvenoise import nights_of
 from sciastro.recipe.lightcurvesession import check_session, is_run, reduced_run
@@ -116,8 +115,9 @@ def curve_of(
     notes += level_notes
     judged = verdicts(series, curves, bjd, good, target.name)
     notes += notes_on_target(series, curves, judged.flags)
-    how, limb = with_limb_darkening(request.transit, series.band, level)
-    found = fitted(series, curves, (bjd, mass), judged, how, tell)
+    how = request.transit
+    limb = limb_of(how, series.band, level)
+    found = fitted(series, curves, (bjd, mass), judged, how, limb, tell)
     if found.transit is not None:
         notes += found.transit.notes
     elif how.transit == "yes":
@@ -126,7 +126,7 @@ def curve_of(
             "causes that are one and the same (--detrend)"
         )
     return LightCurve(
-        request=replace(request, transit=how), target=target, series=series, curves=curves, time=time,
+        request=request, target=target, series=series, curves=curves, time=time,
         bjd=bjd, star_bjd=star_times(time, bjd, series.ra, series.dec, site), level=level,
         airmass=mass, night=nights_of(bjd), flags=found.verdicts.flags, use=found.verdicts.use,
         reason=found.verdicts.reason, trends=found.trends, transit=found.transit, limb=limb,

@@ -10,10 +10,12 @@ import numpy.typing as npt
 from sciastro.astrometry.timing import Site
 from sciastro.photometry.comparison import CompareOptions
 from sciastro.photometry.lightcurve import Curves
+from sciastro.photometry.limbdarkening import LimbPrior
 from sciastro.photometry.periodogram import Periodogram, box_periodogram, wave_periodogram
 from sciastro.photometry.rednoise import RedNoise
 from sciastro.photometry.series import SeriesOptions
-from sciastro.photometry.transit import TransitFit, TransitOptions
+from sciastro.photometry.transit import TransitOptions
+from sciastro.photometry.transitfit import TransitFit
 from sciastro.photometry.trends import Trends
 from sciastro.recipe.catalogs import EMBEDDED
 from sciastro.recipe.lightcurveframes import FieldSeries
@@ -90,9 +92,9 @@ class LightCurve:
     flags, use, reason
         (frame) of the target: bits, whether it counts, why not.
     request
-        As asked, with the prior of limb darkening that was taken.
+        As asked.
     trends, transit, limb, noise
-        Causes; fit or None; where its prior of limb darkening is from; red noise of the residuals.
+        Causes; fit or None; its prior of limb darkening; red noise of the residuals.
     fitted_in
         Indices of the apertures whose draws are pooled in `transit`; empty without one.
     baseline, model
@@ -117,7 +119,7 @@ class LightCurve:
     trends: Trends
     transit: TransitFit | None
     fitted_in: tuple[int, ...]
-    limb: str
+    limb: LimbPrior
     noise: RedNoise
     baseline: Floats
     model: Floats

@@ -22,7 +22,7 @@ from sciastro.io.lightcurveformats import (
 from sciastro.io.paths import atomic_path
 from sciastro.io.tables import export_table
 from sciastro.recipe.lightcurvedata import LightCurve
-from sciastro.recipe.lightcurvefit import causes_of
+from sciastro.recipe.lightcurvenoise import causes_of
 from sciastro.recipe.lightcurvesummary import level_of
 from sciastro.recipe.lightcurvewriting import FAINT, magnitudes, reference_magnitude, table_of
 
@@ -162,8 +162,8 @@ def facts_of(lc: LightCurve, facts: ExportFacts) -> CurveFacts:
             for label, name, digits in pairs
             if name in fit.values
         )
-        limb = lc.request.transit
-        priors = f"u1;u2={limb.limb_darkening.replace(',', ';')} +/- {limb.limb_error:g}"
+        limb = fit.limb
+        priors = f"u1={limb.u1:.3f} +/- {limb.err1:.3f}; u2={limb.u2:.3f} +/- {limb.err2:.3f}"
         if fit.period is not None:
             priors = f"Period={fit.period:.7f}; {priors}"
     n = lc.curves.chosen.stars.size

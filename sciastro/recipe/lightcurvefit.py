@@ -11,16 +11,17 @@ import numpy.typing as npt
 from sciastro.core.quality import Quality
 from sciastro.photometry.blackbody import temperature
 from sciastro.photometry.lightcurve import Curves
-from sciastro.photometry.limbdarkening import limb_prior
+from sciastro.photometry.limbdarkening import LimbPrior, limb_prior
 from sciastro.photometry.rednoise import RedNoise, red_noise
-from sciastro.photometry.transit import GIVEN, TransitFit, TransitOptions, fit_transit, pool
+from sciastro.photometry.transit import TransitOptions, fit_transit, prior_of
+from sciastro.photometry.transitfit import TransitFit, pool
 from sciastro.photometry.trends import Trends, make_trends
 from sciastro.recipe.lightcurvecatalog import CatalogLevel
 from sciastro.recipe.lightcurveframes import FieldSeries
 from sciastro.recipe.lightcurvenoise import causes_of, nights_of, noise_of_field
 from sciastro.recipe.lightcurveverdicts import OUTLIER, Verdicts, spikes
 
-__all__ = ["Fitted", "fitted", "with_limb_darkening"]
+__all__ = ["Fitted", "fitted", "limb_of"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -44,14 +45,8 @@ class Fitted:
     scatter_points: float
 
 
-def with_limb_darkening(
-    options: TransitOptions, band: str, level: CatalogLevel | None
-) -> tuple[TransitOptions, str]:
-    """Return the options with a prior of limb darkening, and where it is from."""
-    if options.limb_darkening != "auto":
-        return replace(
-            options, limb_error=GIVEN if options.limb_error is None else options.limb_error
-        ), "given"
+def limb_of(options: TransitOptions, band: str, level: CatalogLevel | None) -> LimbPrior:
+    """Return the prior of limb darkening for a filter and the target, and where it is from."""
     heat, err_heat = options.temperature or math.nan, 0.0
     told = "given"
     if options.temperature is None and level is not None and level.zeropoint.color_name == "B-V":
@@ -59,9 +54,9 @@ def with_limb_darkening(
         heat, told = float(temperature(color)), f"by B-V = {color:.2f}"
         err_heat = float(temperature(color - COLOR_ERROR) - temperature(color + COLOR_ERROR)) / 2
     prior = limb_prior(band, heat, err_heat)
-    err = prior.err if options.limb_error is None else options.limb_error
-    source = f"{prior.source} (temperature {told})" if math.isfinite(heat) else prior.source
-    return replace(options, limb_darkening=prior.text, limb_error=err), source
+    if math.isfinite(heat):
+        prior = replace(prior, source=f"{prior.source} (temperature {told})")
+    return prior_of(options, prior)
 
 
 def fitted(
@@ -70,6 +65,7 @@ def fitted(
     times: tuple[Floats, Floats],
     judged: Verdicts,
     options: TransitOptions,
+    limb: LimbPrior,
     tell: Callable[[str], None],
 ) -> Fitted:
     """Return the fit of the target's light curve, and its points judged again by what it says.
@@ -80,6 +76,8 @@ def fitted(
         (frame) BJD_TDB of the target [d], its airmass; NaN unknown.
     judged
         Points that count so far; at least one.
+    options, limb
+        Of the fit; prior of limb darkening.
     """
     bjd = times[0]
     exposure = np.array([one.exposure for one in series.frames]) / 86400
@@ -92,7 +90,7 @@ def fitted(
     def once(points: tuple[Floats, Floats], how: TransitOptions, **rest: Any) -> TransitFit | None:
         one, one_err = points
         some = bjd[use], one[use], one_err[use], exposure[use], trends.take(use)
-        return fit_transit(*some, options=how, **rest)
+        return fit_transit(*some, options=how, limb=limb, **rest)
 
     for _ in range(2):
         trends = make_trends(causes, use, night)

@@ -47,7 +47,7 @@ def noise_of_field(
         time, n = times[0][some], int(some.sum())
         points = Points(
             time - np.floor(time.mean()), curves.flux[i][some], curves.err[i][some], np.zeros(n), 1, 0.0, 0.0,
-            (0.0, 0.0), 0.0,
+            (0.0, 0.0),
         )  # fmt: skip
         every = causes_to_try(trends, "auto")
         if every:

@@ -1,6 +1,7 @@
 """The content of ``summary.json`` of a light curve: what was found, how, and what the user should know."""
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from sciastro.core.history import package_version
 from sciastro.photometry.periodogram import Periodogram
 from sciastro.photometry.rednoise import RedNoise
-from sciastro.photometry.transit import NoiseFound, TransitFit
+from sciastro.photometry.transitfit import NoiseFound, TransitFit
 from sciastro.recipe.lightcurvedata import LightCurve
 
 __all__ = ["comparison_rows", "detrending", "level_of", "standard_magnitude", "summary_of"]
@@ -100,7 +101,8 @@ def transit_of(lc: LightCurve) -> dict[str, Any] | None:
         "period": fit.period, "bic": number(fit.bic), "bic_without": number(fit.bic_flat),
         "chi2_reduced": number(fit.chi2_reduced), "error_scale": number(fit.scale),
         "noise": noise_of(fit.kind), "detrending": detrending(fit),
-        "limb_darkening": lc.limb, "model": "Mandel & Agol 2002, quadratic limb darkening, circular orbit",
+        "limb_darkening": asdict(fit.limb),
+        "model": "Mandel & Agol 2002, quadratic limb darkening, circular orbit",
     }  # fmt: skip
     if fit.pooled:
         out["apertures"] = {

@@ -7,6 +7,8 @@ import pytest
 from astropy.table import QTable
 from small_nights import assert_nothing_half_written, command
 
+from sciastro.recipe import photometryframes
+
 
 @pytest.fixture(scope="module")
 def measured(good_run, tmp_path_factory):
@@ -75,7 +77,7 @@ def test_stack_at_places_is_the_stack_as_found(measured):
     assert np.median(np.abs(off - np.median(off)) / own) < 1.0
 
 
-def test_catalog_stars_are_measured_where_they_were_that_night(measured, good_run, tmp_path):
+def test_catalog_stars_are_measured_where_they_were_that_night(measured, good_run, tmp_path, monkeypatch):
     # A star that has gone 2 arcsec a year northward since 2000 is found where the source of the stack is.
     stack, out = measured
     frames = QTable.read(next(out.glob("*_G_frames.ecsv")))
@@ -84,6 +86,9 @@ def test_catalog_stars_are_measured_where_they_were_that_night(measured, good_ru
     dec = star["dec"].value - 2.0 * years / 3600
     catalog = tmp_path / "moving.csv"
     catalog.write_text(f"id,ra,dec,pmra,pmdec,epoch,mag\nfast,{star['ra'].value},{dec},0,2000,2000.0,12\n")
+    asked = []
+    once = photometryframes.of_catalog
+    monkeypatch.setattr(photometryframes, "of_catalog", lambda *a, **k: asked.append(a) or once(*a, **k))
     result = command(
         "photometry", good_run.out, "-o", tmp_path / "out", "--frames", "--catalog", catalog,
         "--format", "ecsv", "--offline", "--radius", "1.5fwhm", "--zeropoint", "none",
@@ -91,6 +96,7 @@ def test_catalog_stars_are_measured_where_they_were_that_night(measured, good_ru
     assert result.exit_code in (0, 4), result.output
     table = QTable.read(next((tmp_path / "out").glob("*_G_frames.ecsv")))
     assert len(table) == 3
+    assert len(asked) == 2  # once per stack, not per frame
     np.testing.assert_allclose(table["flux"].value, star["flux"].value, rtol=0.15)  # elsewhere is none
 
 
