@@ -10,6 +10,7 @@ from sciastro.photometry.scintillation import scintillation_variance
 from sciastro.recipe.catalogs import cone
 from sciastro.recipe.lightcurvedata import LightCurveRequest
 from sciastro.recipe.lightcurveframes import FieldSeries
+from sciastro.remote.limits import in_haste
 
 __all__ = ["field_radius", "known_variables", "offsets_of", "scintillation_of", "site_of"]
 
@@ -66,10 +67,11 @@ def field_radius(series: FieldSeries) -> float:
 def known_variables(series: FieldSeries, request: LightCurveRequest) -> tuple[dict[int, str], list[str]]:
     """Return known variables (index to reason), and notes."""
     try:
-        table = cone(
-            (float(series.ra[0]), float(series.dec[0])), field_radius(series), catalog="vsx", fallback=False,
-            offline=request.offline or None,
-        )  # fmt: skip
+        with in_haste():
+            table = cone(
+                (float(series.ra[0]), float(series.dec[0])), field_radius(series), catalog="vsx",
+                fallback=False, offline=request.offline or None,
+            )  # fmt: skip
     except CatalogError as error:
         why = error.found.rstrip(".")
         return {}, [

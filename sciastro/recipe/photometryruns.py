@@ -90,6 +90,26 @@ def photometry_run(
         If nothing could be measured; of several images, the reason of the first.
     """
     request, options, given = request or Request(), options or PhotometryOptions(), given or Given()
+    runs = _checked(paths, request, options, psf, at=bool(at))
+    positions = gather(list(at)) if at else None
+    with new_folder(out or (runs[0] / "photometry" if runs else Path("photometry"))) as folder:
+        work = _Work(request, options, given, psf, positions, folder, tuple(formats), tell)
+        failed = work.images(paths, aloud=len(paths) > 1 or bool(runs))
+        if request.frames:
+            for run in runs:
+                work.frames(run)
+        if not work.rows:
+            nothing = FileError(
+                "holds no image.", where=str(paths[0]), remedy="Run `sciastro reduce` until integrate."
+            )
+            raise failed[0] if failed else nothing
+        return write_summary(folder / "photometry.json", work.rows, work.warnings)
+
+
+def _checked(
+    paths: Sequence[Path], request: Request, options: PhotometryOptions, psf: PsfRequest | None, *, at: bool
+) -> list[Path]:
+    """Refuse what does not go together, before anything is read; return the folders among the paths."""
     if not paths:
         raise UsageError("is missing.", where="TARGET", remedy="Name images, or the folder of a run.")
     if at and request.catalog:
@@ -107,32 +127,7 @@ def photometry_run(
             "needs the folder of a finished run.", where="--frames",
             remedy="Name the folder that `sciastro reduce -o` wrote, or give the frames as files.",
         )  # fmt: skip
-    positions = gather(list(at)) if at else None
-    with new_folder(out or (runs[0] / "photometry" if runs else Path("photometry"))) as folder:
-        work = _Work(request, options, given, psf, positions, folder, tuple(formats), tell)
-        failed = []
-        for where, load in _targets(paths, given):
-            try:
-                for target in load():
-                    work.image(target)
-            except SciastroError as error:
-                failed.append(error)
-                text = str(error) if where in str(error) else f"{where}: {error}"
-                work.warnings.append(f"{text} (left out)")
-                if len(paths) > 1 or runs:
-                    tell(work.warnings[-1])
-        if request.frames:
-            for run in runs:
-                work.frames(run)
-        if not work.rows:
-            raise (
-                failed[0]
-                if failed
-                else FileError(
-                    "holds no image.", where=str(paths[0]), remedy="Run `sciastro reduce` until integrate."
-                )
-            )
-        return write_summary(folder / "photometry.json", work.rows, work.warnings)
+    return runs
 
 
 @dataclass
@@ -166,6 +161,21 @@ class _Work:
         """Tell what was left out."""
         self.warnings.append(text)
         self.tell(text)
+
+    def images(self, paths: Sequence[Path], *, aloud: bool) -> list[SciastroError]:
+        """Measure the images of all paths; return why some could not be, which is told at once if `aloud`."""
+        failed = []
+        for where, load in _targets(paths, self.given):
+            try:
+                for target in load():
+                    self.image(target)
+            except SciastroError as error:
+                failed.append(error)
+                text = str(error) if where in str(error) else f"{where}: {error}"
+                self.warnings.append(f"{text} (left out)")
+                if aloud:
+                    self.tell(self.warnings[-1])
+        return failed
 
     def image(self, target: Target) -> None:
         """Measure one image."""

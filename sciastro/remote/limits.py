@@ -4,13 +4,16 @@ Reads the environment variable ``SCIASTRO_OFFLINE`` and the user's config.toml; 
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 
 from sciastro.core.options import Options, option
 from sciastro.core.userconfig import user_config
 from sciastro.errors import CatalogError
 
-__all__ = ["DEFAULTS", "OFF", "Limits", "offline", "refuse_offline"]
+__all__ = ["DEFAULTS", "OFF", "Limits", "hastened", "in_haste", "offline", "refuse_offline"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +41,29 @@ class Limits(Options):
 
 
 DEFAULTS = Limits()
+_HASTE: ContextVar[bool] = ContextVar("haste", default=False)
+HASTY_CONNECT = 5.0  # s
 OFF = "was not asked: the network is switched off (--offline, SCIASTRO_OFFLINE, or `offline` in config.toml)."
+
+
+@contextmanager
+def in_haste() -> Iterator[None]:
+    """Ask each mirror but once, with a short wait for the connection: for what is good to know, not needed.
+
+    So somebody without a network, or behind a wall that swallows connections, does not wait for minutes.
+    """
+    token = _HASTE.set(True)
+    try:
+        yield
+    finally:
+        _HASTE.reset(token)
+
+
+def hastened(limits: Limits) -> Limits:
+    """Return the limits, those of `in_haste` within it."""
+    if not _HASTE.get():
+        return limits
+    return replace(limits, connect=min(limits.connect, HASTY_CONNECT), attempts=1)
 
 
 def offline() -> bool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from sciastro.errors import CatalogError
-from sciastro.remote.limits import DEFAULTS, Limits, offline, refuse_offline
+from sciastro.remote.limits import DEFAULTS, Limits, hastened, offline, refuse_offline
 from sciastro.remote.trouble import Trouble, outage
 from sciastro.remote.wire import LOGIN, Answer, Kind, Request, send, title_of
 
@@ -70,7 +70,7 @@ def ask(
         If the network is switched off, or no mirror gives a usable answer; the message tells what each did.
     """
     refuse_offline(where)
-    base = request or Request("")
+    base, limits = request or Request(""), hastened(limits)
     deadline = time.monotonic() + limits.total
     troubles: list[tuple[str, Trouble]] = []
     for k, mirror in enumerate(mirrors):

@@ -15,7 +15,7 @@ import requests
 from faulty import GOOD, PORTAL, VOTABLE, Fault, FaultyServer, broken_lines
 
 from sciastro.errors import CatalogError
-from sciastro.remote.limits import Limits
+from sciastro.remote.limits import Limits, hastened, in_haste
 from sciastro.remote.transport import Answer, Request, Trouble, ask, fetch, session
 from sciastro.remote.trouble import shown
 
@@ -91,6 +91,17 @@ def test_attempts_are_bounded(server: FaultyServer) -> None:
     with pytest.raises(CatalogError, match="HTTP 503"):
         fetch([at], where="test", limits=Limits(attempts=4, pause=0.01, total=20))
     assert server.count() == 4
+
+
+def test_what_is_only_good_to_know_is_asked_in_haste(server: FaultyServer) -> None:
+    at = server.say("/a", Fault(b"", status=503))
+    with in_haste(), pytest.raises(CatalogError, match="HTTP 503"):
+        fetch([at], where="test", limits=Limits(attempts=4, pause=0.01, total=20))
+    assert server.count() == 1
+    with in_haste():
+        assert hastened(Limits()).connect == 5
+        assert hastened(Limits(connect=1)).connect == 1
+    assert hastened(Limits()) == Limits()
 
 
 def test_a_server_that_asks_for_more_patience_than_there_is_is_left(server: FaultyServer) -> None:
