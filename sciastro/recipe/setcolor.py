@@ -29,11 +29,14 @@ __all__ = [
     "SetColor",
     "bands_of_picture",
     "color_record",
+    "color_slope",
     "color_trends",
     "set_color",
     "write_color",
 ]
 
+_PROOF = 4.0  # errors by which the slope of red over blue against color must be negative
+_FEWEST = 8  # stars that prove anything
 _NO_SENSOR = 0.85  # gains of red and blue that are both below are those of no color sensor
 
 TRIOS = (
@@ -73,11 +76,14 @@ class SetColor:
 
     @property
     def doubt(self) -> str:
-        """Why the colors cannot be those of the sensor; empty where they can.
+        """Why the colors cannot be those of the sensor or the bands; empty where they can.
 
         Every color sensor catches most light in green: where red and blue are both brighter, greens were
-        taken for red and blue.
+        taken for red and blue. Redder stars are brighter in red: where they are brighter in blue, the two
+        were taken for each other.
         """
+        if swapped := self._swapped():
+            return swapped
         found = self.calibration
         if not self.cfa or found is None or len(found.gains) != 3:
             return ""
@@ -89,6 +95,26 @@ class SetColor:
             "them: the Bayer pattern is another than the header says, as after a crop or a flip; correct it "
             "in the files (BAYERPAT)"
         )
+
+    def _swapped(self) -> str:
+        """Return what stars prove of red and blue taken for each other; empty where they prove nothing."""
+        if self.stars is None or self.narrow or len(self.bands) < 2:
+            return ""
+        red, blue = self.bands[0], self.bands[-1]
+        ratio = 2.5 * np.log10(self.stars[f"flux_{red}"].value / self.stars[f"flux_{blue}"].value)
+        slope, err = color_slope(np.asarray(self.stars["color"].value, dtype=np.float64), ratio)
+        if not slope < -_PROOF * err:
+            return ""
+        seen = (
+            f"redder stars are brighter in {blue} and fainter in {red} ({slope:+.2f} +- {err:.2f} mag "
+            "per mag of color), the wrong way round: "
+        )
+        if self.cfa:
+            return seen + (
+                "the Bayer pattern of the header has red and blue swapped, as after a flip; correct it in "
+                "the files (BAYERPAT)"
+            )
+        return seen + f"{red} and {blue} are taken for each other; correct the names of the filters"
 
     @property
     def calibration(self) -> ColorCalibration | None:
@@ -103,6 +129,28 @@ class SetColor:
     def shown(self, options: ColorOptions) -> bool:
         """Return whether pictures use the gains."""
         return self.fit is not None and (options.narrow_picture or not self.narrow)
+
+
+def color_slope(color: npt.NDArray[np.float64], ratio: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the slope of a ratio of fluxes [mag] against color [mag], and its error; NaN for too few stars.
+
+    The median over pairs of a redder and a bluer star, each star in one pair, so that some may be blends or
+    variables; the error is that of a median.
+    """
+    good = np.isfinite(color) & np.isfinite(ratio)
+    x, y = color[good], ratio[good]
+    if len(x) < _FEWEST or np.ptp(x) <= 0:
+        return float("nan"), float("nan")
+    order = np.argsort(x, kind="stable")[: 2 * (len(x) // 2)]
+    x, y = x[order], y[order]
+    half = len(x) // 2
+    run = x[half:] - x[:half]  # the redder half against the bluer one
+    slopes = (y[half:] - y[:half])[run > 0] / run[run > 0]
+    if len(slopes) < _FEWEST // 2:
+        return float("nan"), float("nan")
+    middle = float(np.median(slopes))
+    spread = 1.4826 * float(np.median(np.abs(slopes - middle)))
+    return middle, 1.2533 * spread / float(np.sqrt(len(slopes))) + 1e-9
 
 
 def bands_of_picture(bands: Sequence[str]) -> tuple[str, ...]:

@@ -31,3 +31,39 @@ def test_two_broad_bands_make_a_picture():
     assert bands_of_picture(["r", "g"]) == ("r", "g")
     assert bands_of_picture(["g", "r", "i"]) == ("i", "r", "g")
     assert bands_of_picture(["V"]) == ()
+
+
+def table_of(given, order, bands=("R", "G", "B")):
+    """Return stars as `color_of_bands` lists them, the bands in another order."""
+    from astropy import units as u
+    from astropy.table import QTable
+
+    columns = {
+        f"flux_{band}": given.flux[:, k] * u.electron / u.s for band, k in zip(bands, order, strict=True)
+    }
+    return QTable({**columns, "color": given.bp_rp * u.mag})
+
+
+@pytest.mark.parametrize("cfa", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+def test_red_and_blue_taken_for_each_other_are_told(cfa, seed):
+    rng = np.random.default_rng(seed)
+    given, _ = stars(rng, int(rng.integers(12, 80)), true_response("bayer"), grown=True)
+    for order, wrong in (((0, 1, 2), False), ((2, 1, 0), True)):
+        found = SetColor(
+            bands=("R", "G", "B"), fit=None, stars=table_of(given, order), site=Site(), sky={}, cfa=cfa,
+            curves=CameraCurves(response=None, told={}),
+        )  # fmt: skip
+        assert ("wrong way round" in found.doubt) == wrong
+        assert ("BAYERPAT" in found.doubt) == (wrong and cfa)
+
+
+def test_few_stars_or_one_color_prove_nothing():
+    given, _ = stars(np.random.default_rng(2), 6, true_response("bayer"))
+    same, _ = stars(np.random.default_rng(2), 40, true_response("bayer"), colors=(0.8, 0.82), spread=0.03)
+    for some in (given, same):
+        found = SetColor(
+            bands=("R", "G", "B"), fit=None, stars=table_of(some, (2, 1, 0)), site=Site(), sky={}, cfa=True,
+            curves=CameraCurves(response=None, told={}),
+        )  # fmt: skip
+        assert not found.doubt
