@@ -78,13 +78,15 @@ def significance(plane: FitPlane, model: PsfModel, light: Singles) -> Singles:
     return _filter(plane, model).snr(plane.residual, plane.variance, light)
 
 
-def roughness_of(plane: FitPlane, model: PsfModel, stars: StarFit) -> Structure:
-    """Return how rough the residual is where no star was."""
+def roughness_of(
+    plane: FitPlane, model: PsfModel, stars: StarFit, within: Structure | None = None
+) -> Structure:
+    """Return how rough the residual is where no star was, `within` what was so in an earlier search."""
     light = model.render(plane.residual.shape, stars.x, stars.y, stars.flux)
     seek = _filter(plane, model)
     return structure_of(
         seek.snr(plane.residual, plane.variance, light), plane.residual, plane.variance, light, seek.share,
-        model.fwhm, lambda residual: seek.snr(residual, plane.variance, light),
+        model.fwhm, lambda residual: seek.snr(residual, plane.variance, light), within,
     )  # fmt: skip
 
 

@@ -17,7 +17,6 @@ from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
-from sciastro.photometry.psffind import roughness_of
 from sciastro.photometry.psffit import FitPlane, StarFit
 from sciastro.photometry.psflocal import fluxes_of, known_stars, measure_near
 from sciastro.photometry.psfmodel import PsfModel
@@ -29,7 +28,6 @@ from sciastro.photometry.psfphotometry import (
     plane_of,
     psf_photometry,
 )
-from sciastro.photometry.psfstructure import Structure
 from sciastro.photometry.psftable import Fluxes
 
 if TYPE_CHECKING:
@@ -261,13 +259,10 @@ class _Before:
     first: PsfResult
     known: StarFit
     counted: Fluxes
-    structure: Structure
 
 
 def _before(field: Field, first: PsfResult) -> _Before:
-    known = known_stars(first.table)
-    plane = _plane(field, first.residual, field.variance)
-    return _Before(first, known, fluxes_of(first.table), roughness_of(plane, first.model, known))
+    return _Before(first, known_stars(first.table), fluxes_of(first.table))
 
 
 def _plane(field: Field, residual: Singles, variance: npt.NDArray[Any]) -> FitPlane:
@@ -284,7 +279,7 @@ def _measured(
     detected = field.find(image, variance, plane.quality)
     return measure_near(
         plane, before.first.model, before.known, before.counted, detected, x, y, fit,
-        structure=before.structure,
+        structure=before.first.structure,
     )  # fmt: skip
 
 

@@ -54,12 +54,15 @@ class PsfResult:
         float32 (y, x), the image less all stars and less the smooth sky, its unit; NaN where missing.
     sky
         float32 (y, x), the smooth sky.
+    structure
+        Where the last search took the residual for a nebula; None where none was made.
     """
 
     table: "Table"
     model: PsfModel
     residual: Singles
     sky: Singles
+    structure: Structure | None = None
 
 
 def no_sky(image: Singles, quality: npt.NDArray[np.uint16]) -> Singles:
@@ -133,7 +136,7 @@ def psf_photometry(
         refit(plane, model, fit, options, tell if fit.size > 5000 else None)
         if k == options.searches:
             break
-        structure = roughness_of(plane, model, fit)
+        structure = roughness_of(plane, model, fit, structure)
         fit, count = find_more(plane, model, fit, options.threshold, options.max_stars, structure=structure)
         tell(f"search {k + 1} of the residual: {count} more stars, {fit.size} in all")
         if count:
@@ -151,7 +154,7 @@ def psf_photometry(
         plane, model, fit, columns, under, options.least_snr, unseen=options.unseen, structure=structure
     )
     residual = np.where(np.isfinite(pixels), plane.residual, np.float32(np.nan)).astype(np.float32)
-    return PsfResult(table, model, residual, smooth)
+    return PsfResult(table, model, residual, smooth, structure)
 
 
 def plane_of(

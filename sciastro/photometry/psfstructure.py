@@ -21,6 +21,10 @@ Filter = Callable[[Singles], Singles]
 # Scatter over the noise: 1.0 to 1.4 in crowds to a star in 10 square widths (median over the field, first
 # search; 0.98 in the second), 5.9 in the simulated Rosette, 2.5 on the plate of the Horsehead.
 ROUGH = 2.0
+# Scatter over that of the same less its surroundings, over the skewness of the wings of that (medians over
+# rough tiles, first search): Rosette 3.1, Horsehead 1.4; M13 0.6, the densest simulated crowd 0.08.
+SMOOTH = 1.0
+REGION = 5  # tiles on a side over which that is judged
 TILE = 12.0  # fwhm: some 100 independent filters, so the scatter is known to a tenth
 AROUND = 2.0  # fwhm: half side of the square that tells the surroundings; 1.5 and 3 leave more false stars
 DARK = 0.1  # of the variance: more may the error of subtracted light not add where the scatter is told
@@ -103,7 +107,7 @@ def less_surroundings(
 
 def structure_of(
     snr: Singles, residual: Singles, variance: Singles, light: Singles, share: float, fwhm: float,
-    seek: Filter,
+    seek: Filter, within: Structure | None = None,
 ) -> Structure:  # fmt: skip
     """Return how rough the residual of an image is.
 
@@ -111,25 +115,53 @@ def structure_of(
     ----------
     snr
         `seek` of the residual.
+    within
+        Of an earlier search: what was not rough there is not now.
     """
     dark = (variance > 0) & ((share * light) ** 2 < DARK * variance)
     shape = (snr.shape[0], snr.shape[1])
-    raw = _scatter(snr, dark, fwhm)
+    raw, _ = _scatter(snr, dark, fwhm)
+    if within is not None:
+        raw = np.minimum(raw, within.raw)
     if not (raw > ROUGH).any():
-        return Structure(raw, np.ones_like(raw), shape)
-    flat = seek(less_surroundings(residual, variance, light, share, fwhm))
-    return Structure(raw, _scatter(flat, dark, fwhm), shape)
+        return Structure(np.ones_like(raw), np.ones_like(raw), shape)
+    flat, skew = _scatter(seek(less_surroundings(residual, variance, light, share, fwhm)), dark, fwhm)
+    if within is None:
+        raw = np.where(_nebulous(raw, flat, skew), raw, 1.0)
+    return Structure(raw, flat, shape)
 
 
-def _scatter(snr: Singles, dark: npt.NDArray[np.bool_], fwhm: float) -> Floats:
-    """Return median less lower quantile of every tile, at least 1; 1 where too few pixels tell."""
+def _nebulous(raw: Floats, flat: Floats, skew: Floats) -> npt.NDArray[np.bool_]:
+    """Return where what is rough is no crowd of unseen stars: smooth over a few widths, and not skew.
+
+    Both are told by the median of the rough tiles about each.
+    """
+    from scipy.ndimage import generic_filter
+
+    score = np.where(raw > ROUGH, raw / flat / skew, np.nan)
+
+    def typical(values: Floats) -> float:
+        known = values[np.isfinite(values)]
+        return float(np.median(known)) if known.size else 0.0
+
+    return np.asarray(generic_filter(score, typical, size=REGION, mode="constant", cval=np.nan) > SMOOTH)
+
+
+def _scatter(snr: Singles, dark: npt.NDArray[np.bool_], fwhm: float) -> tuple[Floats, Floats]:
+    """Return median less lower quantile of every tile, at least 1, and the skewness of its wings.
+
+    Both are 1 where too few pixels tell. Skewness is how far the upper 2.3 % begin from the median, over how
+    far the lower end.
+    """
     edges = [np.linspace(0, size, max(1, round(size / (TILE * fwhm))) + 1).astype(int) for size in snr.shape]
-    out = np.ones((edges[0].size - 1, edges[1].size - 1))
-    for j in range(out.shape[0]):
-        for i in range(out.shape[1]):
+    shape = (edges[0].size - 1, edges[1].size - 1)
+    out, skew = np.ones(shape), np.ones(shape)
+    for j in range(shape[0]):
+        for i in range(shape[1]):
             tile = np.s_[edges[0][j] : edges[0][j + 1], edges[1][i] : edges[1][i + 1]]
             values = snr[tile][dark[tile]]
             if values.size >= LEAST:
-                low, middle = np.percentile(values, (15.865, 50))
+                lowest, low, middle, high = np.percentile(values, (2.275, 15.865, 50, 97.725))
                 out[j, i] = max(middle - low, 1.0)
-    return out
+                skew[j, i] = (high - middle) / max(middle - lowest, 1.0)
+    return out, skew

@@ -16,7 +16,7 @@ from sciastro.photometry.psfstructure import Structure, knots
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["COLUMNS", "Fluxes", "fit_table", "with_relative"]
+__all__ = ["COLUMNS", "Fluxes", "fit_table", "notes_of", "with_relative"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,6 +24,7 @@ MAG_PER_NEPER = 2.5 / np.log(10)
 LEAST_LIGHT = 0.1  # share of the profile that must be seen for a flux
 WHOLE = 0.9  # share below which a star counts as cut
 UNSETTLED = 0.3  # sigma of the last step
+TOLD = 0.05  # share of the image beyond which the user is told of a nebula: a bright star's halo is less
 
 COLUMNS: dict[str, str] = {
     "chi2": "Reduced chi square of the fit over the pixels of its disc",
@@ -155,6 +156,19 @@ def with_relative(table: "Table", relative: Relative, *, terms: bool = False) ->
             table[name] = np.asarray(share) * light * flux.unit
             table[name].info.description = TERMS[name]
     return table
+
+
+def notes_of(table: "Table") -> list[str]:
+    """Return what the user of a table of `fit_table` should know of the image."""
+    notes = []
+    share = float(table.meta.get("structure_share", 0.0))
+    if share > TOLD:
+        notes.append(
+            f"{100 * share:.0f} % of the image shows light that is no star (a nebula?): there only stars that "
+            "stand out of it are searched for, what is wider than stars is flagged NO_STAR, and errors do not "
+            "count its structure; --threshold finds fewer, --searches 0 only what apertures find"
+        )
+    return notes
 
 
 def _company(stars: StarFit, fwhm: float) -> tuple[npt.NDArray[np.int32], Floats]:

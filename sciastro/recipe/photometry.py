@@ -188,7 +188,7 @@ def measure_target(
     )
     zeroed = zeropoint_of(target, found, options, zeropoint)
     fit = zeroed.fit
-    notes += zeroed.notes
+    notes += zeroed.notes + (psf.notes if psf is not None else [])
     if positions is None:
         table = with_magnitudes(found, zeroed)
         if psf is None:

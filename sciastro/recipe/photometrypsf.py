@@ -24,7 +24,7 @@ from sciastro.photometry.psfforced import psf_at
 from sciastro.photometry.psfinject import Field, Injection, InjectOptions, inject_stars
 from sciastro.photometry.psfmodel import PsfModel
 from sciastro.photometry.psfphotometry import PsfOptions, PsfResult, psf_photometry
-from sciastro.photometry.psftable import with_relative
+from sciastro.photometry.psftable import notes_of, with_relative
 from sciastro.photometry.sources import add_positions
 from sciastro.recipe.photometryimages import Target
 from sciastro.recipe.photometryplaces import OnImage
@@ -195,6 +195,11 @@ class PsfWork:
             "detections in the residual turned upside down"
         )
         return [*paths, picture]
+
+    @property
+    def notes(self) -> list[str]:
+        """Return what the user should know of the image that was measured last."""
+        return notes_of(self._found.table) if self._found is not None else []
 
     def facts(self) -> dict[str, Any]:
         """Return what the summary says of the PSF and the artificial stars."""
