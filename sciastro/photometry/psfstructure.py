@@ -122,7 +122,8 @@ def structure_of(
     shape = (snr.shape[0], snr.shape[1])
     raw, _ = _scatter(snr, dark, fwhm)
     if within is not None:
-        raw = np.minimum(raw, within.raw)
+        y, x = ((np.arange(n) + 0.5) * size / n for n, size in zip(raw.shape, shape, strict=True))
+        raw = np.minimum(raw, within.at(within.raw, y[:, None], x[None]))
     if not (raw > ROUGH).any():
         return Structure(np.ones_like(raw), np.ones_like(raw), shape)
     flat, skew = _scatter(seek(less_surroundings(residual, variance, light, share, fwhm)), dark, fwhm)

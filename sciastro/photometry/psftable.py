@@ -164,9 +164,9 @@ def notes_of(table: "Table") -> list[str]:
     share = float(table.meta.get("structure_share", 0.0))
     if share > TOLD:
         notes.append(
-            f"{100 * share:.0f} % of the image shows light that is no star (a nebula?): there only stars that "
-            "stand out of it are searched for, what is wider than stars is flagged NO_STAR, and errors do not "
-            "count its structure; --threshold finds fewer, --searches 0 only what apertures find"
+            f"{100 * share:.0f} % of the image shows light that is no star (a nebula?): there only stars "
+            "that stand out of it are searched for, what is wider than stars is flagged NO_STAR, and errors "
+            "do not count its structure; --threshold finds fewer, --searches 0 only what detection finds"
         )
     return notes
 
