@@ -4,7 +4,7 @@ No row is ever dropped or moved: a row without a position keeps its place, and i
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ __all__ = [
     "Positions",
     "joined",
     "on_sky",
+    "positions_from_regions",
     "positions_from_table",
     "positions_from_text",
     "read_positions",
@@ -204,6 +205,17 @@ def _regions(path: Path) -> Positions:
                 f"cannot be read as ds9 regions ({reason}).", where=str(path),
                 remedy="Save it from ds9 in the format 'ds9'.",
             ) from error  # fmt: skip
+    return positions_from_regions(found, str(path))
+
+
+def positions_from_regions(found: Iterable[Any], where: str) -> Positions:
+    """Return the centers of regions of the package `regions`, on the sky or on pixels; NaN without a center.
+
+    Raises
+    ------
+    CatalogError
+        If there are none.
+    """
     rows = []
     for one in found:
         center = getattr(one, "center", None)
@@ -216,10 +228,10 @@ def _regions(path: Path) -> Positions:
             rows.append((np.nan, np.nan, float(center.x), float(center.y), name))
     if not rows:
         raise CatalogError(
-            "holds no regions.", where=str(path), remedy="Give circles, points or ellipses with a center."
+            "holds no regions.", where=where, remedy="Give circles, points or ellipses with a center."
         )
     ra, dec, x, y = (np.array([row[k] for row in rows], dtype=np.float64) for k in range(4))
-    return Positions(ra, dec, x, y, np.array([row[4] for row in rows], dtype=np.str_), str(path))
+    return Positions(ra, dec, x, y, np.array([row[4] for row in rows], dtype=np.str_), where)
 
 
 def write_regions(path: Path, table: "Table", *, radius: float) -> Path:

@@ -193,11 +193,23 @@ def _in_system(catalog: "Table", band: str, system: str) -> CatalogMagnitude | N
         found = _own(catalog, name, system)
     if found is None and system == "Johnson V" and "mag" in catalog.colnames and _is_v(catalog):
         found = _by_line(catalog, _V)
-    found = _related(catalog, system) if found is None else found
     if found is None:
         line = next((one for one in BANDS.values() if one.name == system and not one.approximate), None)
-        found = None if line is None else _by_line(catalog, line)
+        found = _of_more_stars(_related(catalog, system), None if line is None else _by_line(catalog, line))
     return None if found is None else replace(found, note=f"filter {band} to {system}; {found.note}")
+
+
+def _of_more_stars(
+    first: CatalogMagnitude | None, second: CatalogMagnitude | None
+) -> CatalogMagnitude | None:
+    """Return the first, unless less than half as many stars have a magnitude by it as by the second.
+
+    Gaia's bands are better known than lines in B-V; but the embedded catalog has them of bright stars only.
+    """
+    if first is None or second is None:
+        return second if first is None else first
+    known = [int(np.isfinite(one.mag).sum()) for one in (first, second)]
+    return first if 2 * known[0] >= known[1] else second
 
 
 def _system_of(catalog: "Table", canonical: str, name: str) -> str:

@@ -272,7 +272,8 @@ def aperture_photometry(
         An image file (ours or another's), a dataset of `sciastro.open`, or an array (y, x).
     positions
         None measures what is found. Else a file of positions, "RA DEC", the name of an object, a table with
-        ``ra, dec`` or ``x, y``, a `SkyCoord`, or a list of these: one row for each, in their order.
+        ``ra, dec`` or ``x, y`` (astropy's or pandas'), a `SkyCoord`, (ra, dec) [deg], regions of the package
+        `regions`, or a list of these: one row for each, in their order.
     variance, quality, wcs, unit
         Of an array: variance in `unit` squared (None makes it from the noise), bits of `Quality`, world
         coordinates, unit of the pixels.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from sciastro.io.positions import (
     Positions,
     joined,
     on_sky,
+    positions_from_regions,
     positions_from_table,
     positions_from_text,
     read_positions,
@@ -45,8 +47,17 @@ class OnImage:
     names: npt.NDArray[np.str_]
 
 
+def _is_pair(given: Any) -> bool:
+    """Return whether this is (ra, dec): two numbers [deg] or angles."""
+    return isinstance(given, tuple) and len(given) == 2 and all(
+        isinstance(one, Real) or (hasattr(one, "unit") and np.ndim(one) == 0) for one in given
+    )  # fmt: skip
+
+
 def gather(given: "str | Path | Any | Sequence[Any]") -> Positions | None:
     """Return positions from files, texts ("RA DEC"), names of objects, tables or sky coordinates, in order.
+
+    Tables may be astropy's or pandas', regions those of the package `regions`; a pair is (ra, dec) [deg].
 
     Raises
     ------
@@ -57,6 +68,10 @@ def gather(given: "str | Path | Any | Sequence[Any]") -> Positions | None:
     """
     if given is None:
         return None
+    if _is_pair(given):
+        from astropy.coordinates import SkyCoord
+
+        given = SkyCoord(*given, unit="deg")
     items = [given] if isinstance(given, str | Path) or not isinstance(given, list | tuple) else list(given)
     found = [_one(item) for item in items]
     return joined(found) if found else None
@@ -71,13 +86,19 @@ def _one(item: Any) -> Positions:
         return _text(item)
     if hasattr(item, "colnames"):
         return positions_from_table(item)
+    if hasattr(item, "itertuples"):  # pandas
+        from astropy.table import Table
+
+        return positions_from_table(Table.from_pandas(item))
+    if type(item).__module__.startswith("regions."):
+        return positions_from_regions(item if hasattr(item, "regions") else [item], "regions")
     if hasattr(item, "icrs"):
         ra, dec = (np.atleast_1d(np.asarray(one.deg, dtype=np.float64)) for one in
                    (item.icrs.ra, item.icrs.dec))  # fmt: skip
         return on_sky(ra, dec, [""] * len(ra), "sky coordinates")
     raise OptionError(
         f"is {type(item).__name__}.", where="positions",
-        remedy="Give a file, 'RA DEC', a table with ra, dec or x, y, or a SkyCoord.",
+        remedy="Give a file, 'RA DEC', (ra, dec), a table with ra, dec or x, y, a SkyCoord, or regions.",
     )  # fmt: skip
 
 

@@ -139,3 +139,16 @@ def test_tycho_vt_is_no_johnson_v():
     np.testing.assert_allclose(found.mag, [8.91, np.nan])
     assert (found.system, found.color[0]) == ("Johnson V", 0.85)
     assert "VT" in found.note
+
+
+def test_a_system_asked_for_by_the_way_that_serves_more_stars():
+    # As the embedded catalog of a field without bright stars: columns of Gaia that are all but empty.
+    catalog = embedded()
+    nothing = np.full(4, np.nan)
+    for name in ("G", "BP", "RP"):
+        catalog[f"mag_{name}"] = nothing * u.mag
+    found = catalog_magnitudes(catalog, "G", "Johnson B")
+    assert found.mag[:2] == pytest.approx([10.5, 12.0]) and found.system == "Johnson B"
+    for name, mags in (("G", 10.0), ("BP", 10.3), ("RP", 9.5)):
+        catalog[f"mag_{name}"] = np.full(4, mags) * u.mag
+    assert "Riello" in catalog_magnitudes(catalog, "G", "Johnson B").note  # Gaia's bands are better known

@@ -424,3 +424,38 @@ def test_an_image_without_stars(tmp_path):
     )  # fmt: skip
     assert abs(got["flux"].value[0]) < 5 * got["flux_err"].value[0]
     assert np.isnan(got["mag"].value[0])
+
+
+def test_positions_of_other_packages(foreign):
+    path, x, y, _ = foreign
+    ra, dec = WCS.all_pix2world(x[:3], y[:3], 0)
+    known = aperture_photometry(path, SkyCoord(ra, dec, unit="deg"), radius=4.0)
+    table = Table({"ra": ra, "dec": dec})
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"ra": ra, "dec": dec})
+    for given in (
+        table,
+        frame,
+        (ra[0] * u.deg, dec[0] * 60 * u.arcmin),
+        (ra[0], dec[0]),
+    ):
+        got = aperture_photometry(path, given, radius=4.0)
+        np.testing.assert_allclose(got["flux"].value, known["flux"].value[: len(got)], rtol=1e-6)
+    assert len(known.to_pandas()) == 3  # and out
+    with pytest.raises(OptionError, match="is object"):
+        aperture_photometry(path, object())
+
+
+def test_regions_in(foreign):
+    regions = pytest.importorskip("regions")
+    path, x, y, _ = foreign
+    ra, dec = WCS.all_pix2world(x[:2], y[:2], 0)
+    circles = [
+        regions.CircleSkyRegion(SkyCoord(a, d, unit="deg"), 3 * u.arcsec)
+        for a, d in zip(ra, dec, strict=True)
+    ]
+    known = aperture_photometry(path, SkyCoord(ra, dec, unit="deg"), radius=4.0)["flux"].value
+    pixels = [regions.CirclePixelRegion(regions.PixCoord(a, b), 3) for a, b in zip(x[:2], y[:2], strict=True)]
+    for given in (regions.Regions(circles), circles, pixels, circles[0]):
+        got = aperture_photometry(path, given, radius=4.0)["flux"].value
+        np.testing.assert_allclose(got, known[: len(got)], rtol=1e-6)
