@@ -25,6 +25,7 @@ from sciastro.recipe.lightcurvecatalog import catalog_level, check_system
 from sciastro.recipe.lightcurvedata import LightCurve, LightCurveRequest
 from sciastro.recipe.lightcurvefit import fitted, limb_of
 from sciastro.recipe.lightcurveframes import FieldSeries, frames_of_band, measure_field
+from sciastro.recipe.lightcurvenights import offsets_of_nights
 from sciastro.recipe.lightcurvenoise import nights_of
 from sciastro.recipe.lightcurvesession import check_session, is_run, reduced_run
 from sciastro.recipe.lightcurvetarget import Place, place_of
@@ -125,10 +126,12 @@ def curve_of(
             "no transit could be fitted: too few points, none both in and out of it (--t0, --period), or "
             "causes that are one and the same (--detrend)"
         )
+    night = nights_of(bjd)
+    offsets = offsets_of_nights(series, curves, night, found.verdicts.use)
     return LightCurve(
         request=request, target=target, series=series, curves=curves, time=time,
         bjd=bjd, star_bjd=star_times(time, bjd, series.ra, series.dec, site), level=level,
-        airmass=mass, night=nights_of(bjd), flags=found.verdicts.flags, use=found.verdicts.use,
+        airmass=mass, offsets=offsets, night=night, flags=found.verdicts.flags, use=found.verdicts.use,
         reason=found.verdicts.reason, trends=found.trends, transit=found.transit, limb=limb,
         fitted_in=found.fitted_in, noise=found.noise, baseline=found.baseline, model=found.model,
         scatter=found.scatter, scatter_points=found.scatter_points, time_meaning=meaning_of(site),

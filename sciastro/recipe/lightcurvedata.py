@@ -11,6 +11,7 @@ from sciastro.astrometry.timing import Site
 from sciastro.photometry.comparison import CompareOptions
 from sciastro.photometry.lightcurve import Curves
 from sciastro.photometry.limbdarkening import LimbPrior
+from sciastro.photometry.nightoffsets import NightOffsets, night_covariance
 from sciastro.photometry.periodogram import Periodogram, box_periodogram, wave_periodogram
 from sciastro.photometry.rednoise import RedNoise
 from sciastro.photometry.series import SeriesOptions
@@ -89,6 +90,8 @@ class LightCurve:
         (star, frame) BJD_TDB for the direction of each star [d].
     level
         What leads to magnitudes of a system; None where the catalog tells none.
+    offsets
+        Errors of the levels of nights, by star.
     flags, use, reason
         (frame) of the target: bits, whether it counts, why not.
     request
@@ -112,6 +115,7 @@ class LightCurve:
     star_bjd: Floats
     level: "CatalogLevel | None"
     airmass: Floats
+    offsets: NightOffsets
     night: npt.NDArray[np.int64]
     flags: npt.NDArray[np.uint32]
     use: Bools
@@ -132,6 +136,11 @@ class LightCurve:
         """Return what periods the points have that count: waves, and boxes where there are several nights."""
         some = self.bjd[self.use], self.curves.flux[0, self.use], self.curves.err[0, self.use]
         return [one for one in (wave_periodogram(*some), box_periodogram(*some)) if one is not None]
+
+    def covariance(self) -> Floats:
+        """Return the covariance (point, point) of relative fluxes that count, with the level of the night."""
+        err, night = self.err[self.use], self.night[self.use]
+        return night_covariance(err, float(self.offsets.err[0]), night)
 
     @property
     def flux(self) -> Floats:

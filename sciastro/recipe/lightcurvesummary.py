@@ -156,10 +156,23 @@ def summary_of(lc: LightCurve) -> dict[str, Any]:
         "typical_error": number(typical),
         "error_terms": {name: number(np.nanmedian(v[lc.use])) for name, v in lc.curves.terms.items()},
         "photon_factor": None if lc.curves.photons == 1.0 else number(lc.curves.photons),
+        "night_offsets": _offsets(lc),
         "red_noise": red_noise_of(lc.noise), "transit": transit_of(lc),
         "periods": [_period(one) for one in lc.periodograms()],
         "time": {**lc.time_meaning, "first": _first(lc), "last": _last(lc)},
         "left_out": left, "warnings": list(lc.notes),
+    }  # fmt: skip
+
+
+def _offsets(lc: LightCurve) -> dict[str, Any] | None:
+    """Return what levels of nights differ beyond the errors of points; None for a single night."""
+    found = lc.offsets
+    if found.n_nights < 2:
+        return None
+    names = ("alike", "neighbors", "faint", "n_stars", "n_nights")
+    return {
+        "err": number(found.err[0] / level_of(lc)), **{name: number(getattr(found, name)) for name in names},
+        "scatter_over_errors": number(found.pull), "scatter_over_errors_with_it": number(found.pull_with),
     }  # fmt: skip
 
 

@@ -60,6 +60,7 @@ COLUMNS = {
     "baseline": ("", "The baseline"),
     "model": ("", "The transit alone; NaN where there is none"),
     "mag_standard": ("mag", "Magnitude in the system of mag_standard_system; NaN where there is none"),
+    "night_err": ("", "Standard error of the level of a night, common to its points and not in flux_rel_err"),
     "exposure": ("s", "Exposure time"),
     "time_utc": ("", "Middle of the exposure, UTC"),
     "frame": ("", "File"),
@@ -122,6 +123,7 @@ def table_of(lc: LightCurve) -> "QTable":
         "reason": np.array(lc.reason, dtype=np.str_), "flux_detrended": lc.flux / lc.baseline,
         "baseline": lc.baseline / level, "model": lc.model,
         "mag_standard": mag + standard_magnitude(lc) - 2.5 * math.log10(level),
+        "night_err": np.full(lc.use.size, lc.offsets.err[0] / level),
         "exposure": np.array([one.exposure for one in lc.series.frames]),
         "time_utc": np.array([str(one) for one in lc.time], dtype=np.str_),
         "frame": np.array([one.name for one in lc.series.frames], dtype=np.str_),
@@ -172,6 +174,9 @@ def dataset_of(lc: LightCurve) -> "xr.Dataset":
         "flux_rel_err": (both, curves.err, "1", "Its standard error"),
         "mag": (both, mag + curves.mag[:, None], "mag", "Instrumental magnitude, zero points taken out"),
         "mag_err": (both, mag_err, "mag", "Its standard error"),
+        "night_err": (
+            star, lc.offsets.err, "1", "Standard error of a night's level, common to its points; relative"
+        ),
         **_catalog_variables(lc),
         "bjd_tdb_star": (both, lc.star_bjd, "d", "Barycentric Julian date (TDB) for each star's direction"),
         "flags": (both, flags, "1", "Bits, see flag_meanings"),

@@ -66,6 +66,16 @@ def test_three_nights_have_one_ensemble_and_one_transit(three, tmp_path):
     assert abs(fit.values["rp_rs"] - nights[0].k) < 3 * fit.errors["rp_rs"]
     assert fit.errors["rp_rs"] < 0.03
 
+    # Night levels of stars that were not chosen for comparison differ by more than their points' errors say
+    # (another seeing, another orientation: neighbors): with the error of the level they are as expected.
+    offsets = lc.offsets
+    assert offsets.n_nights == 3 and offsets.n_stars > 30
+    assert offsets.pull > 1.3
+    assert 0.8 < offsets.pull_with < 1.5
+    assert lc.covariance().shape == (36, 36)
+    assert lc.covariance()[0, 1] == pytest.approx(offsets.err[0] ** 2)
+    assert lc.covariance()[0, 35] == 0
+
 
 @pytest.mark.slow
 def test_nights_that_were_added_are_in_the_curve(three, tmp_path):
