@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.tables import as_table
 from sciastro.errors import DatasetError, MatchError
 from sciastro.photometry.magnitudes import LimitOptions, calibrate_table
 from sciastro.photometry.steps import BandCalibration, calibrate_bands
@@ -36,7 +37,8 @@ def calibrate_sources(
     Parameters
     ----------
     sources
-        ``ra``, ``dec``, ``flux``, ``flux_err``; where there ``x``, ``y`` [pixel], ``flags``. Not modified.
+        A table (of astropy or pandas) with ``ra``, ``dec``, ``flux``, ``flux_err``; where there ``x``, ``y``
+        [pixel], ``flags``. Not modified.
         Any unit of flux will do; the zero point is the magnitude of 1 of it.
     catalog
         As `sciastro.cone` gives it, at the epoch of the image.
@@ -63,6 +65,7 @@ def calibrate_sources(
     MatchError
         If there is no zero point; the message says why.
     """
+    sources, catalog = as_table(sources, "sources"), as_table(catalog, "catalog")
     table = _prepared(sources)
     table.meta |= {"band": band, "shape": list(shape) if shape is not None else None, "airmass": airmass}
     how = replace(options, system=system) if system else options

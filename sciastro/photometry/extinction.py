@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
+from sciastro.core.tables import as_table
 from sciastro.errors import DatasetError
 from sciastro.photometry.ensemble import linked, solve_ensemble
 from sciastro.photometry.robust import fit_linear, jackknife
@@ -109,6 +110,7 @@ def fit_extinction(
     """
     from astropy.table import QTable
 
+    table = as_table(table, "table")
     values = _columns(table)
     frame_names, frame = np.unique(np.asarray(table["frame"]), return_inverse=True)
     star_names, star = np.unique(np.asarray(table["star"]), return_inverse=True)

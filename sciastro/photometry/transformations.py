@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.tables import as_table
 from sciastro.errors import OptionError
 
 if TYPE_CHECKING:
@@ -258,6 +259,7 @@ def transform_table(catalog: "QTable", systems: Sequence[str]) -> "QTable":
     """
     from astropy import units as u
 
+    catalog = as_table(catalog, "catalog")
     table = catalog.copy()
     said = dict(table.meta.get("transformations", {}))
     for system in systems:

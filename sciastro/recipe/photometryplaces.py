@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.tables import as_table
 from sciastro.core.wcs import center, footprint_radius
 from sciastro.errors import CatalogError, OptionError
 from sciastro.io.positions import (
@@ -47,7 +48,7 @@ class OnImage:
     names: npt.NDArray[np.str_]
 
 
-def _is_pair(given: Any) -> bool:
+def _is_pair(given: Any) -> TypeGuard[tuple[Any, Any]]:
     """Return whether this is (ra, dec): two numbers [deg] or angles."""
     return isinstance(given, tuple) and len(given) == 2 and all(
         isinstance(one, Real) or (hasattr(one, "unit") and np.ndim(one) == 0) for one in given
@@ -71,7 +72,7 @@ def gather(given: "str | Path | Any | Sequence[Any]") -> Positions | None:
     if _is_pair(given):
         from astropy.coordinates import SkyCoord
 
-        given = SkyCoord(*given, unit="deg")
+        given = SkyCoord(given[0], given[1], unit="deg")
     items = [given] if isinstance(given, str | Path) or not isinstance(given, list | tuple) else list(given)
     found = [_one(item) for item in items]
     return joined(found) if found else None
@@ -87,9 +88,7 @@ def _one(item: Any) -> Positions:
     if hasattr(item, "colnames"):
         return positions_from_table(item)
     if hasattr(item, "itertuples"):  # pandas
-        from astropy.table import Table
-
-        return positions_from_table(Table.from_pandas(item))
+        return positions_from_table(as_table(item, "positions"))
     if type(item).__module__.startswith("regions."):
         return positions_from_regions(item if hasattr(item, "regions") else [item], "regions")
     if hasattr(item, "icrs"):

@@ -331,6 +331,11 @@ def test_tables_in_tables_out():
     plain = QTable(table[["ra", "dec", "flux", "flux_err"]])
     plain["flux"][0], plain["flux"][1] = 3 * plain["flux_err"][0], -plain["flux"][1]
     out = sciastro.calibrate_sources(plain, catalog, band="V")
+    pytest.importorskip("pandas")
+    by_pandas = sciastro.calibrate_sources(plain.to_pandas(), catalog.to_pandas(), band="V")
+    np.testing.assert_allclose(by_pandas["mag"].value, out["mag"].value, rtol=1e-12)
+    with pytest.raises(DatasetError, match="is list"):
+        sciastro.calibrate_sources([1.0], catalog, band="V")
     assert plain.colnames == ["ra", "dec", "flux", "flux_err"]
     off = (out["mag"] - catalog["mag"]).value[2:]
     assert np.abs(off).max() < 0.06
