@@ -1,93 +1,45 @@
 """``sciastro lightcurve``: how bright a star was, frame by frame."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from sciastro.cli.arguments import AsJson, Memory, Offline, catalog_name
+from sciastro.cli import lightcurveoptions as take
+from sciastro.cli.arguments import AsJson, Memory, Offline
 
 __all__ = ["lightcurve"]
 
 
 def lightcurve(
-    session: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SESSION", help="Folder of raw frames of one or several nights, or of a finished run."
-        ),
-    ],
-    target: Annotated[
-        str, typer.Option("--target", metavar="NAME|'RA DEC'", help="The star: a name, or its place.")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the products.")],
-    comp: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--comp",
-            metavar="NAME|'RA DEC'",
-            help="A comparison star, taken as it is; may be repeated. None: they are chosen.",
-        ),
-    ] = None,
-    name: Annotated[str, typer.Option(help="What to call the star in products and exports.")] = "",
-    filter_: Annotated[str | None, typer.Option("--filter", help="Filter; else that of most frames.")] = None,
-    zeropoint_catalog: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Catalog of magnitudes: embedded, gaia-dr3, refcat2 ...",
-            callback=catalog_name,
-        ),
-    ] = "embedded",
-    system: Annotated[
-        str, typer.Option(metavar="SYSTEM", help="Of the magnitudes: 'Johnson V', 'Cousins R', 'SDSS r' ...")
-    ] = "",
-    transit: Annotated[
-        str, typer.Option(metavar="auto|yes|no", help="Fit a transit; auto: where the data ask for it.")
-    ] = "auto",
-    period: Annotated[float | None, typer.Option(help="Orbital period in days.")] = None,
-    t0: Annotated[float | None, typer.Option(help="A mid-transit time, BJD (TDB).")] = None,
-    limb_darkening: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|U1,U2",
-            help="Quadratic limb darkening, center of its prior; auto: by filter and star.",
-        ),
-    ] = "auto",
-    temperature: Annotated[
-        float | None, typer.Option(help="Of the star in K, for its limb darkening; else by its color.")
-    ] = None,
-    seconds: Annotated[
-        float, typer.Option(help="Most time for drawing from the posterior, per aperture.", min=1.0)
-    ] = 120.0,
-    detrend: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|none|NAMES",
-            help="Causes of a transit's baseline: airmass,fwhm,x,y,sky,time,night; auto: all sets, averaged.",
-        ),
-    ] = "auto",
-    radii: Annotated[
-        str, typer.Option(metavar="R[,R...]", help="Aperture radii that are tried, in FWHM.")
-    ] = "",
-    export: Annotated[
-        str, typer.Option(metavar="F[,F...]", help="aavso, exoplanet, etd, csv, parquet, votable.")
-    ] = "",
-    obscode: Annotated[str, typer.Option(help="AAVSO code of the observer, for exports.")] = "",
-    planet: Annotated[str, typer.Option(help="Name of the planet, for --export exoplanet.")] = "",
-    binning: Annotated[str, typer.Option(help="Such as 1x1, where headers are silent.")] = "",
-    camera: Annotated[str, typer.Option(metavar="CCD|DSLR", help="For exports; CMOS counts as CCD.")] = "CCD",
-    site: Annotated[
-        str | None, typer.Option(metavar="LATITUDE,LONGITUDE[,HEIGHT]", help="Where headers are silent.")
-    ] = None,
-    telescope: Annotated[
-        float | None, typer.Option(help="Diameter in meters, for scintillation.", min=0.001)
-    ] = None,
-    ra: Annotated[float | None, typer.Option(help="Of the field, degrees, where headers are silent.")] = None,
-    dec: Annotated[float | None, typer.Option(help="Of the field, degrees.")] = None,
-    scale: Annotated[float | None, typer.Option(help="Of the field, arcsec per pixel.")] = None,
+    session: take.Session,
+    target: take.Target,
+    out: take.Out,
+    comp: take.Comp = None,
+    name: take.Name = "",
+    filter_: take.Filter = None,
+    zeropoint_catalog: take.ZeropointCatalog = "embedded",
+    system: take.System = "",
+    transit: take.Transit = "auto",
+    period: take.Period = None,
+    t0: take.MidTransit = None,
+    limb_darkening: take.LimbDarkening = "auto",
+    temperature: take.Temperature = None,
+    seconds: take.Seconds = 120.0,
+    detrend: take.Detrend = "auto",
+    radii: take.Radii = "",
+    export: take.Export = "",
+    obscode: take.Obscode = "",
+    planet: take.Planet = "",
+    binning: take.Binning = "",
+    camera: take.Camera = "CCD",
+    site: take.Site = None,
+    telescope: take.Telescope = None,
+    ra: take.FieldRa = None,
+    dec: take.FieldDec = None,
+    scale: take.FieldScale = None,
     memory: Memory = "2GB",
-    workers: Annotated[int, typer.Option(help="Threads; 0: one per processor.", min=0)] = 0,
+    workers: take.Workers = 0,
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:

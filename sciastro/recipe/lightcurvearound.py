@@ -11,6 +11,7 @@ from sciastro.recipe.catalogs import cone
 from sciastro.recipe.lightcurvedata import LightCurveRequest
 from sciastro.recipe.lightcurveframes import FieldSeries
 from sciastro.remote.limits import in_haste
+from sciastro.remote.limits import offline as switched_off
 
 __all__ = ["field_radius", "known_variables", "offsets_of", "scintillation_of", "site_of"]
 
@@ -73,11 +74,11 @@ def known_variables(series: FieldSeries, request: LightCurveRequest) -> tuple[di
                 fallback=False, offline=request.offline or None,
             )  # fmt: skip
     except CatalogError as error:
+        alone = "variable stars are told by their own scatter alone"
+        if request.offline or switched_off():
+            return {}, [f"VSX is not asked, since the network is switched off, and {alone}"]
         why = error.found.rstrip(".")
-        return {}, [
-            f"VSX could not be asked for variable stars ({why}): they are told by their own scatter alone; "
-            "--offline does not ask"
-        ]
+        return {}, [f"VSX could not be asked ({why}): {alone}; --offline does not ask"]
     ra, dec = (np.asarray(table[name].value, np.float64) for name in ("ra", "dec"))
     out: dict[int, str] = {}
     for a, d, name in zip(ra, dec, table["id"], strict=True):
