@@ -1,7 +1,9 @@
 """Options that commands share, and checks of what the user types; nothing heavy is loaded for them."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +17,9 @@ __all__ = [
     "Sensor",
     "WhiteReference",
     "catalog_name",
+    "there",
+    "there_as_file",
+    "there_as_folder",
 ]
 
 Offline = Annotated[
@@ -49,6 +54,36 @@ ApplyColor = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no closing words.")]
 
 
+class _NotThere(typer.BadParameter):
+    """A path that is not there: the command is right, and what it names can be mended."""
+
+    exit_code = 3
+
+
+def _checked(value: Any, is_there: Callable[[Path], bool], kind: str) -> Any:
+    """Return paths as they are given, one or several or none."""
+    for path in value if isinstance(value, list | tuple) else [value]:
+        if path is not None and not is_there(path):
+            how = f"is no {kind}" if os.path.lexists(path) else "does not exist"
+            raise _NotThere(f"'{path}' {how}. Check the path.")
+    return value
+
+
+def there(value: Any) -> Any:
+    """Return paths of files or folders that are there; who names another one ends with exit code 3."""
+    return _checked(value, os.path.exists, "file or folder that may be read")
+
+
+def there_as_file(value: Any) -> Any:
+    """Return the path of a file; see `there`."""
+    return _checked(value, os.path.isfile, "file")
+
+
+def there_as_folder(value: Any) -> Any:
+    """Return the path of a folder; see `there`."""
+    return _checked(value, os.path.isdir, "folder")
+
+
 def catalog_name(value: str | None) -> str | None:
     """Return the name of a catalog, or of a file that exists, as the user gives it."""
     if value is None or Path(value).is_file():
@@ -61,5 +96,5 @@ def catalog_name(value: str | None) -> str | None:
     except SciastroError as error:
         raise typer.BadParameter(f"{error.found} {error.remedy}") from error
     if not known:
-        raise typer.BadParameter(f"File '{value}' does not exist.")
+        raise _NotThere(f"'{value}' does not exist, and is no catalog that is known.")
     return value

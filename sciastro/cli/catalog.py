@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sciastro.cli.arguments import there_as_file
+
 __all__ = ["catalog"]
 
 ACTIONS = ("status", "fetch", "clear", "verify")
@@ -42,7 +44,7 @@ def catalog(
     ] = None,
     epoch: Annotated[float | None, typer.Option(help="Julian year to move the stars to.")] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Look into your own catalog instead.", exists=True, dir_okay=False)
+        Path | None, typer.Option(help="Look into your own catalog instead.", callback=there_as_file)
     ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check the data against their digests.")] = False,
     damaged: Annotated[bool, typer.Option("--damaged", help="Clear only what verify tells of.")] = False,

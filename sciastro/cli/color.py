@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sciastro.cli.arguments import ApplyColor, Filters, Offline, Sensor, WhiteReference, catalog_name
+from sciastro.cli.arguments import (
+    ApplyColor,
+    Filters,
+    Offline,
+    Sensor,
+    WhiteReference,
+    catalog_name,
+    there,
+)
 
 if TYPE_CHECKING:
     from sciastro.recipe.recolor import Recolored
@@ -31,6 +39,7 @@ def color(
             metavar="OUT | IMAGES...",
             help="Folder of a finished run; or images of red, green and blue (two bands, or one file with "
             "three planes will do), of any program.",
+            callback=there,
         ),
     ],
     out: Annotated[

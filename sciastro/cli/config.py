@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sciastro.cli.arguments import there_as_file
+
 __all__ = ["config"]
 
 
@@ -14,7 +16,7 @@ def config(
         list[str] | None, typer.Option("--set", metavar="STEP.OPTION=VALUE", help="Change one option first.")
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="A recipe.toml to start from.", exists=True, dir_okay=False)
+        Path | None, typer.Option(help="A recipe.toml to start from.", callback=there_as_file)
     ] = None,
     toml: Annotated[
         bool, typer.Option("--toml", help="Print as a recipe.toml, ready for `reduce --recipe`.")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sciastro.cli.arguments import there_as_folder
+
 __all__ = ["doctor"]
 
 
@@ -12,7 +14,7 @@ def doctor(
     session: Annotated[
         Path,
         typer.Argument(
-            metavar="SESSION", help="Folder of raw frames, scanned recursively.", exists=True, file_okay=False
+            metavar="SESSION", help="Folder of raw frames, scanned recursively.", callback=there_as_folder
         ),
     ],
     set_: Annotated[

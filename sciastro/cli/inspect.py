@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
+from sciastro.cli.arguments import there
+
 __all__ = ["inspect"]
 
 
 def inspect(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Raw frames of any format, products, a frames.h5, or folders.", exists=True),
+        typer.Argument(help="Raw frames of any format, products, a frames.h5, or folders.", callback=there),
     ],
     header: Annotated[bool, typer.Option("--header", help="Show the raw header as well.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="One JSON line per file.")] = False,

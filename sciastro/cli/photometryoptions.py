@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from sciastro.cli.arguments import catalog_name
 
 __all__ = [
     "Airmass",
@@ -52,6 +55,14 @@ __all__ = [
     "as_typed",
 ]
 
+# The help shows them in these groups.
+_where = partial(typer.Option, rich_help_panel="What is measured")
+_aperture = partial(typer.Option, rich_help_panel="Apertures")
+_psf = partial(typer.Option, rich_help_panel="Point spread function")
+_magnitude = partial(typer.Option, rich_help_panel="Magnitudes")
+_header = partial(typer.Option, rich_help_panel="What headers do not say")
+_table = partial(typer.Option, rich_help_panel="Tables")
+
 Targets = Annotated[
     list[Path], typer.Argument(metavar="TARGET...", help="Images, or folders of finished runs.")
 ]
@@ -64,7 +75,7 @@ Out = Annotated[
 
 At = Annotated[
     list[str] | None,
-    typer.Option(
+    _where(
         metavar="FILE|'RA DEC'|NAME",
         help="Measure there instead of what is found: a table or ds9 region file, a position, an "
         "object; may be repeated.",
@@ -72,56 +83,54 @@ At = Annotated[
 ]
 Catalog = Annotated[
     str | None,
-    typer.Option(metavar="NAME|FILE", help="Measure at the stars of a catalog: embedded, gaia-dr3, ..."),
+    _where(
+        metavar="NAME|FILE",
+        help="Measure at the stars of a catalog: embedded, gaia-dr3, ...",
+        callback=catalog_name,
+    ),
 ]
-Faintest = Annotated[float | None, typer.Option(help="Faintest star of --catalog, in mag.", min=-30, max=40)]
-Frames = Annotated[
-    bool, typer.Option("--frames", help="Measure every frame of the run, too, on its own pixels.")
-]
+Faintest = Annotated[float | None, _where(help="Faintest star of --catalog, in mag.", min=-30, max=40)]
+Frames = Annotated[bool, _where("--frames", help="Measure every frame of the run, too, on its own pixels.")]
 Fwhm = Annotated[
     float | None,
-    typer.Option(help="Width of stars in pixels, if it is not to be measured.", min=0.8, max=100.0),
+    _where(help="Width of stars in pixels, if it is not to be measured.", min=0.8, max=100.0),
 ]
-Threshold = Annotated[float, typer.Option(help="Least significance of a star.", min=2.0, max=1000.0)]
+Threshold = Annotated[float, _where(help="Least significance of a star.", min=2.0, max=1000.0)]
 
 # --- apertures ------------------------------------------------------------------------------------------
 
 Radius = Annotated[
     str,
-    typer.Option(
+    _aperture(
         metavar="R[,R...]",
         help="Aperture radii in px, arcsec or fwhm ('4px,2.5arcsec,1.5fwhm'), the first for `flux`; if "
         "you do not say, that of best S/N.",
     ),
 ]
-Sky = Annotated[str | None, typer.Option(metavar="INNER,OUTER", help="Sky annulus, in FWHM; else 4.5,8.")]
-Optimal = Annotated[
-    bool, typer.Option("--optimal", help="Weight pixels by the profile of stars (Naylor 1998).")
-]
+Sky = Annotated[str | None, _aperture(metavar="INNER,OUTER", help="Sky annulus, in FWHM; else 4.5,8.")]
+Optimal = Annotated[bool, _aperture("--optimal", help="Weight pixels by the profile of stars (Naylor 1998).")]
 Correct = Annotated[
-    bool, typer.Option(help="Correct to all the light of a star, or give what is in the aperture.")
+    bool, _aperture(help="Correct to all the light of a star, or give what is in the aperture.")
 ]
 
 # --- the PSF --------------------------------------------------------------------------------------------
 
 Psf = Annotated[
     bool,
-    typer.Option(
+    _psf(
         "--psf",
         help="Fit the point spread function instead of apertures, for crowded fields: to what is found, or "
         "at given positions. Also writes the PSF and the image without its stars.",
     ),
 ]
 PsfModelFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="A PSF that --psf wrote, instead of learning it.")
+    Path | None, _psf(metavar="FILE", help="A PSF that --psf wrote, instead of learning it.")
 ]
-PsfOrder = Annotated[int, typer.Option(help="Highest polynomial of the PSF over the field.", min=0, max=3)]
-Searches = Annotated[
-    int, typer.Option(help="With --psf: searches of the residual for more stars.", min=0, max=10)
-]
+PsfOrder = Annotated[int, _psf(help="Highest polynomial of the PSF over the field.", min=0, max=3)]
+Searches = Annotated[int, _psf(help="With --psf: searches of the residual for more stars.", min=0, max=10)]
 Inject = Annotated[
     int,
-    typer.Option(
+    _psf(
         metavar="N",
         help="With --psf: put N artificial stars in, and tell how many are found and how "
         "true their fluxes are.",
@@ -129,74 +138,76 @@ Inject = Annotated[
         max=1_000_000,
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Of the artificial stars.", min=0)]
+Seed = Annotated[int, _psf(help="Of the artificial stars.", min=0)]
 
 # --- magnitudes -----------------------------------------------------------------------------------------
 
 Zeropoint = Annotated[
-    str, typer.Option(metavar="auto|header|catalog|none", help="Where the zero point is from.")
+    str, _magnitude(metavar="auto|header|catalog|none", help="Where the zero point is from.")
 ]
 ZeropointCatalog = Annotated[
     str,
-    typer.Option(metavar="NAME|FILE", help="Catalog that calibrates: embedded, gaia-dr3, refcat2, ..."),
+    _magnitude(
+        metavar="NAME|FILE",
+        help="Catalog that calibrates: embedded, gaia-dr3, refcat2, ...",
+        callback=catalog_name,
+    ),
 ]
 System = Annotated[
     str,
-    typer.Option(
+    _magnitude(
         metavar="SYSTEM", help="'Johnson V', 'Cousins R', 'SDSS r', 'Pan-STARRS i', 'Gaia G', 'Tycho VT'."
     ),
 ]
 Spatial = Annotated[
-    str, typer.Option(metavar="none|auto|1|2|3", help="Degree of the zero point over the field.")
+    str, _magnitude(metavar="none|auto|1|2|3", help="Degree of the zero point over the field.")
 ]
-Extinction = Annotated[float | None, typer.Option(help="Magnitudes per airmass, if known.", min=0.0, max=3.0)]
+Extinction = Annotated[float | None, _magnitude(help="Magnitudes per airmass, if known.", min=0.0, max=3.0)]
 LimitSigma = Annotated[
-    float, typer.Option(help="Significance of the limits of what is below S/N 5.", min=0.5, max=20.0)
+    float, _magnitude(help="Significance of the limits of what is below S/N 5.", min=0.5, max=20.0)
 ]
 Bunit = Annotated[
     str,
-    typer.Option(
+    _magnitude(
         metavar="Jy|nJy|erg|erg-hz", help="Also write our images in a physical unit (erg: per angstrom)."
     ),
 ]
-SurfaceBrightness = Annotated[bool, typer.Option("--surface-brightness", help="Columns of mag / arcsec2.")]
+SurfaceBrightness = Annotated[bool, _magnitude("--surface-brightness", help="Columns of mag / arcsec2.")]
 
 # --- what headers do not say ----------------------------------------------------------------------------
 
 Filter = Annotated[
-    str | None, typer.Option("--filter", help="Filter of the images, if their headers do not say it.")
+    str | None, _header("--filter", help="Filter of the images, if their headers do not say it.")
 ]
-Gain = Annotated[float | None, typer.Option(help="Electrons per unit of the image.", min=1e-6, max=1e9)]
-ReadNoise = Annotated[float | None, typer.Option(help="In electrons.", min=0.0, max=1e9)]
+Gain = Annotated[float | None, _header(help="Electrons per unit of the image.", min=1e-6, max=1e9)]
+ReadNoise = Annotated[float | None, _header(help="In electrons.", min=0.0, max=1e9)]
 Saturation = Annotated[
     float | None,
-    typer.Option(help="Level at which pixels saturate, in the unit of the image.", min=1e-6),
+    _header(help="Level at which pixels saturate, in the unit of the image.", min=1e-6),
 ]
-Exposure = Annotated[float | None, typer.Option(help="In seconds.", min=1e-6, max=1e9)]
+Exposure = Annotated[float | None, _header(help="In seconds.", min=1e-6, max=1e9)]
 ApertureDiameter = Annotated[
-    float | None, typer.Option(help="Of the telescope in meters, for scintillation.", min=1e-3, max=1e3)
+    float | None, _header(help="Of the telescope in meters, for scintillation.", min=1e-3, max=1e3)
 ]
-Site = Annotated[str | None, typer.Option(help="LATITUDE,LONGITUDE[,HEIGHT], for scintillation.")]
-Airmass = Annotated[float | None, typer.Option(help="For scintillation.", min=1.0)]
+Site = Annotated[str | None, _header(help="LATITUDE,LONGITUDE[,HEIGHT], for scintillation.")]
+Airmass = Annotated[float | None, _header(help="For scintillation.", min=1.0)]
 Scintillation = Annotated[
     float,
-    typer.Option(help="Its coefficient: 1.5 (Osborn 2015), 1 (Young 1967), 0 none.", min=0.0, max=20.0),
+    _header(help="Its coefficient: 1.5 (Osborn 2015), 1 (Young 1967), 0 none.", min=0.0, max=20.0),
 ]
 FlatNoise = Annotated[
-    float, typer.Option(help="Relative error of the flat at the scale of a star.", min=0.0, max=1.0)
+    float, _header(help="Relative error of the flat at the scale of a star.", min=0.0, max=1.0)
 ]
 FlatPixelNoise = Annotated[
-    float, typer.Option(help="The same from pixel to pixel, if ERR lacks it.", min=0.0, max=1.0)
+    float, _header(help="The same from pixel to pixel, if ERR lacks it.", min=0.0, max=1.0)
 ]
 
 # --- tables ---------------------------------------------------------------------------------------------
 
-ErrorTerms = Annotated[bool, typer.Option("--error-terms", help="A column for each term of the errors.")]
-FlagWords = Annotated[bool, typer.Option("--flag-words", help="A column of flags in words.")]
-Formats = Annotated[
-    str, typer.Option("--format", metavar="F[,F...]", help="ecsv, fits, csv, parquet, votable.")
-]
-Regions = Annotated[bool, typer.Option("--regions", help="Also write ds9 regions.")]
+ErrorTerms = Annotated[bool, _table("--error-terms", help="A column for each term of the errors.")]
+FlagWords = Annotated[bool, _table("--flag-words", help="A column of flags in words.")]
+Formats = Annotated[str, _table("--format", metavar="F[,F...]", help="ecsv, fits, csv, parquet, votable.")]
+Regions = Annotated[bool, _table("--regions", help="Also write ds9 regions.")]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sciastro.cli.arguments import catalog_name
+from sciastro.cli.arguments import catalog_name, there_as_file, there_as_folder
 
 __all__ = [
     "Add",
@@ -34,7 +34,7 @@ __all__ = [
 Session = Annotated[
     Path,
     typer.Argument(
-        metavar="SESSION", help="Folder of raw frames, scanned recursively.", exists=True, file_okay=False
+        metavar="SESSION", help="Folder of raw frames, scanned recursively.", callback=there_as_folder
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for every product; made if it is not there.")]
@@ -62,9 +62,7 @@ Settings = Annotated[
         help="Change one option, for instance stack.high=2.5; repeatable. `sciastro config` lists them.",
     ),
 ]
-RecipeFile = Annotated[
-    Path | None, typer.Option(help="A recipe.toml to follow.", exists=True, dir_okay=False)
-]
+RecipeFile = Annotated[Path | None, typer.Option(help="A recipe.toml to follow.", callback=there_as_file)]
 Raw = Annotated[
     str,
     typer.Option(
@@ -76,8 +74,7 @@ Library = Annotated[
     Path | None,
     typer.Option(
         help="Folder of finished masters that serve as well.",
-        exists=True,
-        file_okay=False,
+        callback=there_as_folder,
     ),
 ]
 LibraryAdd = Annotated[

@@ -5,11 +5,15 @@ from typing import Annotated
 
 import typer
 
+from sciastro.cli.arguments import there_as_folder
+
 __all__ = ["select"]
 
 
 def select(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", exists=True)],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", callback=there_as_folder)
+    ],
     expression: Annotated[
         str,
         typer.Argument(

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,17 +74,16 @@ def solve(
 
         read = begun(files[0], looking)
         from sciastro.cli.common import guarded, offline_if
-        from sciastro.io.paths import ensure_writable
+        from sciastro.io.paths import new_folder
         from sciastro.recipe.solvewriting import Writing
         from sciastro.recipe.solving import Question, solve_files
 
     unsolved = 0
-    with guarded(), offline_if(offline):
+    with guarded(), offline_if(offline), ExitStack() as folders:
         _check(ra, dec, engine, distortion)
-        if report is not None:
-            ensure_writable(report.parent)
-        if output is not None and write:
-            ensure_writable(output)
+        for folder in (None if report is None else report.parent, output if write else None):
+            if folder is not None:
+                folders.enter_context(new_folder(folder))
         question = Question(
             ra=ra, dec=dec, scale=scale, radius=radius, seconds=seconds, blind=blind, write=write,
             writing=Writing(folder=output, overwrite=overwrite, distortion=distortion.lower()), engine=engine,
@@ -99,8 +99,8 @@ def solve(
             from sciastro.recipe.positions import write_solution_page
 
             write_solution_page(report, solved, title=_title(files))
-    if unsolved:
-        raise typer.Exit(3 if unsolved == len(files) else 4)
+        if unsolved:
+            raise typer.Exit(3 if unsolved == len(files) else 4)
 
 
 def _check(ra: float | None, dec: float | None, engine: str | None, distortion: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sciastro.errors import FileError, UsageError
+from sciastro.errors import FileError
 from sciastro.io.paths import atomic_path, safe_name
 from sciastro.io.reader import sha256
 from sciastro.recipe.masterbank import MasterBank
@@ -30,11 +30,11 @@ def with_library(session: Session, library: Path) -> Session:
 
     Raises
     ------
-    UsageError
+    FileError
         If `library` is no folder.
     """
     if not library.is_dir():
-        raise UsageError("is no folder.", where=f"--library {library}", remedy="Name a folder of masters.")
+        raise FileError("is no folder.", where=f"--library {library}", remedy="Name a folder of masters.")
     try:
         found = scan(library.resolve())
     except FileError as error:  # an empty library is how one begins

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from sciastro.core.options import Options, option
-from sciastro.errors import FileError, UsageError
+from sciastro.errors import FileError
 from sciastro.io.cards import squash
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
@@ -177,14 +177,12 @@ def scan(
 
     Raises
     ------
-    UsageError
-        If `folder` does not exist or is no folder.
     FileError
-        If not one frame in it can be used.
+        If `folder` does not exist or is no folder, or not one frame in it can be used.
     """
     if not folder.is_dir():
         found = "is a file, not a folder." if folder.exists() else "does not exist."
-        raise UsageError(found, where=str(folder), remedy="Give the folder that holds the frames.")
+        raise FileError(found, where=str(folder), remedy="Give the folder that holds the frames.")
     closed: list[OSError] = []
     files = list(_walk(folder, leave, closed))
     seen = {path for path in files if is_image(path)} - _pictures_of_raws(files)

@@ -68,19 +68,13 @@ def test_help_starts_fast_and_imports_little():
         (("--scale", "-1"), "--scale: is -1.0."),
         (("--keep", "everything"), "--keep: is 'everything'. Choose from calibrated, registered, xisf."),
         (("--workers", "-1"), "Invalid value for '--workers'"),
-        (("--catalog", "no-such-file.csv"), "Invalid value for '--catalog'"),
+        (("--catalog", "gaja-dr3"), "Invalid value for '--catalog'"),
         (("--no-such-option",), "No such option: --no-such-option"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_written(good_night, tmp_path, arguments, told):
     assert told in refused(2, "reduce", good_night, "-o", tmp_path / "out", *arguments)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_session_that_is_not_there(tmp_path):
-    for name in ("reduce", "doctor"):
-        extra = ("-o", tmp_path / "out") if name == "reduce" else ()
-        assert "does not exist" in refused(2, name, tmp_path / "nowhere", *extra)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +126,6 @@ def test_inspect(good_night, good_run):
     lines = command("inspect", good_night, "--json").stdout.splitlines()
     kinds = [json.loads(line)["kind"] for line in lines]
     assert kinds.count("light") == 6 and kinds.count("bias") == PLAN["biases"]
-    assert "does not exist" in refused(2, "inspect", good_night / "nothing.fits")
 
 
 def test_catalog(tmp_path):

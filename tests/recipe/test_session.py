@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 from session_frames import EVENING, frame, several, write
 
-from sciastro.errors import FileError, UsageError
+from sciastro.errors import FileError
 from sciastro.recipe.session import Session, group_lights, group_products, scan, temperature_bins
 from sciastro.recipe.targets import separation
 
@@ -68,9 +68,9 @@ def test_empty_and_useless_folders(tmp_path):
     (tmp_path / "x.fits").write_text("no")
     with pytest.raises(FileError, match=r"none can be used.*x\.fits"):
         scan(tmp_path)
-    with pytest.raises(UsageError, match="does not exist"):
+    with pytest.raises(FileError, match="does not exist"):
         scan(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="is a file"):
+    with pytest.raises(FileError, match="is a file"):
         scan(tmp_path / "x.fits")
 
 
