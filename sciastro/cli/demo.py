@@ -21,6 +21,7 @@ def demo(
     from sciastro.recipe.context import parse_memory
     from sciastro.recipe.demo import compare_with_truth, make_demo_night
     from sciastro.recipe.plan import load_recipe
+    from sciastro.recipe.request import LOG
     from sciastro.recipe.run import RunRequest, reduce_session
 
     with guarded():
@@ -30,7 +31,7 @@ def demo(
         with Bars(quiet=quiet) as bars, compiling_ahead("demo", "report", workers=workers, memory=memory):
             make_demo_night(night, seed=seed, progress=bars)
             request = RunRequest(session=night, out=result, recipe=load_recipe(None, []))
-            with json_logging(request.prepare_out() / "log.jsonl"):
+            with request.new_out() as folder, json_logging(folder / LOG):
                 summary = reduce_session(request, progress=bars)
         for line in [*closing_words(summary, result), *compare_with_truth(night, result)]:
             console.print(line, markup=False, highlight=False, soft_wrap=True)

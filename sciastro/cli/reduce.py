@@ -69,6 +69,7 @@ def reduce(
     from sciastro.cli.common import Bars, announce_first_use, console, guarded, json_logging, offline_if
     from sciastro.io.paths import output_errors
     from sciastro.recipe.plan import load_recipe
+    from sciastro.recipe.request import LOG
     from sciastro.recipe.run import RunRequest, reduce_session
 
     form = [] if distortion is None else [f"solve.distortion={distortion.lower()}"]
@@ -102,9 +103,12 @@ def reduce(
             for line in describe_run(request):
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(0)
-        log_path = request.prepare_out() / "log.jsonl"
         announce_first_use(quiet=quiet or json_log)
-        with json_logging(log_path, to_stderr=json_log), Bars(quiet=quiet or json_log) as bars:
+        with (
+            request.new_out() as folder,
+            json_logging(folder / LOG, to_stderr=json_log),
+            Bars(quiet=quiet or json_log) as bars,
+        ):
             summary = reduce_session(request, progress=bars)
         if not quiet:
             from sciastro.cli.closing import closing_words

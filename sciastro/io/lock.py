@@ -8,9 +8,9 @@ from pathlib import Path
 from sciastro.errors import OutputError
 from sciastro.io.paths import output_errors
 
-__all__ = ["locked"]
+__all__ = ["LOCK", "locked"]
 
-NAME = ".lock"
+LOCK = ".lock"
 
 
 @contextlib.contextmanager
@@ -29,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    path = folder / NAME
+    path = folder / LOCK
     with output_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

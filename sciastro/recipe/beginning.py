@@ -117,6 +117,7 @@ def begin(request: RunRequest, context: Context, summary: Summary) -> Run:
             sets = growth.join(sets)
         check_ends(sets, request.recipe)
         marks = marks_of(request.recipe, _inputs(request, sources, stacks))
+        context.begun = True
         journal, word = open_journal(context.work, marks, resume=request.resume)
         if word:
             context.warn(word)

@@ -94,6 +94,8 @@ class Context:
         Seconds spent on looking for fields over the whole sky, which one run may do for so long only.
     colors
         Records of color calibrations (`recipe.setcolor`).
+    begun
+        Whether the run has written to `out`: one that is refused before leaves what is there as it is.
     """
 
     out: Path
@@ -107,6 +109,7 @@ class Context:
     started: float = field(default_factory=time.perf_counter)
     searched: float = 0.0
     colors: list[dict[str, Any]] = field(default_factory=list)
+    begun: bool = False
 
     @property
     def work(self) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 from sciastro.astrometry.airmass import airmass
 from sciastro.astrometry.startimes import star_times
 from sciastro.astrometry.timing import bjd_tdb, meaning_of
-from sciastro.io.paths import ensure_writable
+from sciastro.io.paths import new_folder
 from sciastro.photometry.lightcurve import RawLight, make_curves
 from sciastro.photometry.limbdarkening import limb_from_text
 from sciastro.photometry.series import tried_radii
@@ -27,7 +27,7 @@ from sciastro.recipe.lightcurvefit import fitted, limb_of
 from sciastro.recipe.lightcurveframes import FieldSeries, frames_of_band, measure_field
 from sciastro.recipe.lightcurvenights import offsets_of_nights
 from sciastro.recipe.lightcurvenoise import nights_of
-from sciastro.recipe.lightcurvesession import check_session, is_run, reduced_run
+from sciastro.recipe.lightcurvesession import check_session, reduced_run
 from sciastro.recipe.lightcurvetarget import Place, place_of
 from sciastro.recipe.lightcurveverdicts import check_in_field, check_shown, notes_on_target, verdicts
 
@@ -52,15 +52,13 @@ def light_curve(request: LightCurveRequest, *, tell: Callable[[str], None] = log
     check_session(request.session)
     target = place_of(request.target, "--target", offline=request.offline, name=request.name)
     named = [place_of(text, "--comp", offline=request.offline) for text in request.comparisons]
-    if not is_run(request.session):
-        ensure_writable(request.out)
-    run = reduced_run(request, tell)
-    band, frames, notes = frames_of_band(run, request.band, target.radec)
-    check_shown([one for _, one in frames], target)
-    ensure_writable(request.out)
-    places = [target.radec, *(one.radec for one in named)]
-    series = measure_field(run, band, frames, places, request.series, tell)
-    return curve_of(series, target, len(named), request, notes, tell)
+    with new_folder(request.out):
+        run = reduced_run(request, tell)
+        band, frames, notes = frames_of_band(run, request.band, target.radec)
+        check_shown([one for _, one in frames], target)
+        places = [target.radec, *(one.radec for one in named)]
+        series = measure_field(run, band, frames, places, request.series, tell)
+        return curve_of(series, target, len(named), request, notes, tell)
 
 
 def curve_of(

@@ -1,11 +1,13 @@
 """What the user asks of a run, and what of it can be checked before any file is read."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sciastro.errors import OptionError
-from sciastro.io.paths import ensure_writable, output_errors
+from sciastro.io.paths import new_folder, output_errors
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.recipe.catalogs import EMBEDDED, is_remote
 from sciastro.recipe.context import parse_memory
@@ -14,9 +16,10 @@ from sciastro.recipe.kept import keep_grown
 from sciastro.recipe.plan import Recipe, load_recipe
 from sciastro.recipe.setsolving import SkyHint
 
-__all__ = ["KEEP", "UNTIL", "RunRequest"]
+__all__ = ["KEEP", "LOG", "UNTIL", "RunRequest"]
 
 UNTIL = ("ingest", "masters", "calibrate", "register", "integrate", "photometry", "render", "report")
+LOG = "log.jsonl"
 KEEP = ("calibrated", "registered", "xisf")
 ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/\s]+:\d+/?|inproc://\S+")
 """Of a scheduler: a host and its port; or one within this process."""
@@ -130,8 +133,9 @@ class RunRequest:
         if not self.add:
             keep_grown(self.out)
 
-    def prepare_out(self) -> Path:
-        """Make the output folder and return it.
+    @contextlib.contextmanager
+    def new_out(self) -> Iterator[Path]:
+        """Yield the output folder, made if need be; one that stays empty goes again if the block fails.
 
         Raises
         ------
@@ -141,7 +145,8 @@ class RunRequest:
             If it cannot be written.
         """
         self.check()
-        return ensure_writable(self.out)
+        with new_folder(self.out) as out:
+            yield out
 
     @property
     def sky_hint(self) -> SkyHint:

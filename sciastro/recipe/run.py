@@ -12,7 +12,7 @@ from sciastro.core.cluster import connect
 from sciastro.core.lift import one_owner
 from sciastro.core.scratch import release
 from sciastro.errors import SciastroError
-from sciastro.io.lock import locked
+from sciastro.io.lock import LOCK, locked
 from sciastro.io.paths import REASONS, output_error
 from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.recipe import stages
@@ -30,7 +30,7 @@ from sciastro.recipe.lights import lights_of, stack_sets
 from sciastro.recipe.masterplan import MatchOptions
 from sciastro.recipe.matching import plan_masters
 from sciastro.recipe.plan import Recipe
-from sciastro.recipe.request import RunRequest
+from sciastro.recipe.request import LOG, RunRequest
 from sciastro.recipe.session import ScanOptions, scan
 from sciastro.recipe.summary import Summary
 
@@ -76,22 +76,23 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
     Raises
     ------
     SciastroError
-        For data the user can mend; ``summary.json`` then has status "failed" and the reason.
+        For data the user can mend. Once there are frames to work on, ``summary.json`` then has status
+        "failed" and the reason; a run that is refused before leaves its folder as it was.
     """
     if request.scheduler:  # its workers have working directories of their own
         request = replace(request, session=request.session.resolve(), out=request.out.resolve())
-    out = request.prepare_out()
     hand_back_arrays()
     workers = request.workers or (os.cpu_count() or 1)
-    context = Context(
-        out=out, workers=workers, memory=parse_memory(request.memory), progress=progress or Silent()
-    )
     summary = Summary(until=request.until if request.until != "report" else None)
-    try:
-        with locked(out), _compiling(request, context):
-            _guarded(request, context, summary)
-    finally:
-        release()
+    with request.new_out() as out:
+        context = Context(
+            out=out, workers=workers, memory=parse_memory(request.memory), progress=progress or Silent()
+        )
+        try:
+            with locked(out), _compiling(request, context):
+                _guarded(request, context, summary)
+        finally:
+            release()
     return summary.as_dict(context)
 
 
@@ -136,14 +137,25 @@ def _cluster_of(request: RunRequest, context: Context) -> Iterator[None]:
 
 
 def _write_failure(request: RunRequest, summary: Summary, context: Context, reason: str) -> None:
-    if request.add:  # the old stack and its summary still stand
+    if request.add or not context.begun:  # what is there still stands
         log.error("%s", reason)
+        if not context.begun:
+            _leave_nothing(context.out)
         return
     summary.status, summary.error = "failed", reason
     try:
         summary.write(context)
     except SciastroError as error:  # the folder itself may be what failed; the first error is the one to tell
         log.warning("%s", error)
+
+
+def _leave_nothing(out: Path) -> None:
+    """Take away the lock and the log where a run that is refused has left nothing else; it holds the lock."""
+    with contextlib.suppress(OSError):
+        left = list(out.iterdir())
+        if {path.name for path in left} <= {LOCK, LOG}:
+            for path in left:
+                path.unlink()
 
 
 def _go(run: Run, before: State) -> None:

@@ -1,6 +1,10 @@
-"""A path that is not there, in whatever command: exit code 3, its name, and nothing left behind."""
+"""What is refused before anything has begun: exit code 3 for what is not there, and nothing left behind."""
 
+import json
+
+import numpy as np
 import pytest
+from astropy.io import fits
 from small_nights import command
 
 PLACE = ("--target", "31 46")
@@ -19,6 +23,7 @@ CASES = [
     ("solve", "{none}", "--catalog", "{none}"),
     ("movers", "{none}"),
     ("color", "{none}"),
+    ("color", "{here}", "{none}", "-o", "{out}"),
     ("photometry", "{none}", "--offline"),
     ("photometry", "{none}", "-o", "{out}", "--offline"),
     ("photometry", "{here}", "--zeropoint-catalog", "{none}"),
@@ -51,7 +56,6 @@ def test_a_path_that_is_not_there(tmp_path, words):
         ("reduce", "{here}", "-o", "{out}", "--recipe", "{here}"),
         ("select", "{file}", "fwhm < 3"),
         ("movers", "{file}"),
-        ("color", "{file}"),
         ("lightcurve", "{file}", *PLACE, "-o", "{out}", "--offline"),
         ("catalog", "--file", "{here}"),
     ],
@@ -66,3 +70,55 @@ def test_a_file_for_a_folder_and_a_folder_for_a_file(tmp_path, words):
     told = " ".join(result.output.replace("│", " ").split())
     assert "is no folder" in told or "is no file" in told, told
     assert not (tmp_path / "out").exists()
+
+
+def dark(path):
+    header = fits.Header({"IMAGETYP": "Dark", "EXPTIME": 10.0})
+    fits.PrimaryHDU(np.full((64, 64), 300, np.uint16), header).writeto(path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("reduce", "{empty}", "-o", "{out}/deep"),
+        ("reduce", "{junk}", "-o", "{out}"),
+        ("reduce", "{empty}", "-o", "{out}", "--add"),
+        ("lightcurve", "{empty}", *PLACE, "-o", "{out}/deep", "--offline"),
+        ("lightcurve", "{junk}", *PLACE, "-o", "{out}", "--offline"),
+        ("solve", "{junk}/a.fits", "-o", "{out}/deep"),
+        ("solve", "{junk}/a.fits", "--report", "{out}/page.html"),
+        ("photometry", "{junk}/a.fits", "-o", "{out}", "--offline"),
+    ],
+    ids=" ".join,
+)
+def test_a_run_that_is_refused_leaves_nothing(tmp_path, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "junk").mkdir()
+    (tmp_path / "junk" / "a.fits").write_text("no image")
+    names = {name: tmp_path / name for name in ("empty", "junk", "out")}
+    result = command(*(word.format(**names) for word in words))
+    assert result.exit_code == (2 if "--add" in words else 3), result.output
+    left = {path.name for path in tmp_path.iterdir()} - {"empty", "junk"}
+    assert left == ({"out"} if "--report" in words else set())  # a page says why nothing is solved
+
+
+def test_a_run_that_is_refused_leaves_an_earlier_one_as_it_is(tmp_path):
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    out.mkdir()
+    (out / "summary.json").write_text('{"status": "ok"}')
+    assert command("reduce", tmp_path / "empty", "-o", out).exit_code == 3
+    assert (out / "summary.json").read_text() == '{"status": "ok"}'
+    (out / "summary.json").unlink()
+    assert command("reduce", tmp_path / "empty", "-o", out).exit_code == 3
+    assert out.is_dir()  # it was there
+
+
+def test_a_night_that_fails_on_its_way_says_so_in_its_folder(tmp_path):
+    (tmp_path / "night").mkdir()
+    for number in range(2):
+        dark(tmp_path / "night" / f"d{number}.fits")
+    assert command("reduce", tmp_path / "night", "-o", tmp_path / "out").exit_code == 3
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["status"] == "failed" and "holds no light frames" in summary["error"]
+    assert (tmp_path / "out" / "log.jsonl").is_file()
