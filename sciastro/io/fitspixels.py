@@ -69,15 +69,22 @@ class PlainRows:
                 _read_apart(file, out, start, self.probe)
 
 
-def read_floats(image: Placed) -> npt.NDArray[np.float32]:
+def read_floats(image: Placed, room: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
     """Return all pixels as float32 without a second array of that size.
+
+    Parameters
+    ----------
+    image
+        Where they lie.
+    room
+        What is filled and returned, (rows, columns); None makes it.
 
     Raises
     ------
     FileError
         If the file cannot be read.
     """
-    out, rows = np.empty(image.shape, np.float32), PlainRows(image)
+    out, rows = np.empty(image.shape, np.float32) if room is None else room, PlainRows(image)
     if image.dtype == np.float32:
         rows.into(0, image.shape[0], out)
         return out

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from mmap import PAGESIZE
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,6 @@ from sciastro.core.stars import StarArray
 from sciastro.errors import SciastroError
 from sciastro.io.fitspeek import Peek, peek
 from sciastro.io.fitspixels import read_floats
-from sciastro.measure.stars import measure_plane
 
 __all__ = ["Ahead", "Looking", "looked_ahead", "taking_turns"]
 
@@ -49,17 +49,26 @@ def looked_ahead(path: Path) -> Looking | None:
     if place is None or COLORS.search(place.header):
         return None
     pool = ThreadPoolExecutor(1)
-    looking = pool.submit(_look, place)
+    room = pool.submit(_room, place.shape)
+    from sciastro.measure.stars import measure_plane  # and Numba, while the room is made
+
+    def look() -> Ahead | None:
+        try:
+            plane = read_floats(place, room.result())
+            return Ahead(place, plane, measure_plane(plane).stars)
+        except SciastroError:
+            return None
+
+    looking = pool.submit(look)
     pool.shutdown(wait=False)
     return looking.result
 
 
-def _look(place: Peek) -> Ahead | None:
-    try:
-        plane = read_floats(place)
-        return Ahead(place, plane, measure_plane(plane).stars)
-    except SciastroError:
-        return None
+def _room(shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return an array whose memory is there: the system gives it as it is touched, and may take its time."""
+    room = np.empty(shape, np.float32)
+    room.reshape(-1)[:: PAGESIZE // room.itemsize] = 0.0
+    return room
 
 
 @contextmanager
