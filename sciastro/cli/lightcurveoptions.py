@@ -1,5 +1,6 @@
-"""What `sciastro lightcurve` takes; nothing heavy is loaded for it."""
+"""What `sciastro lightcurve` takes, by what it is about; nothing heavy is loaded for it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,13 @@ __all__ = [
     "ZeropointCatalog",
 ]
 
+# The help shows them in these groups.
+_stars = partial(typer.Option, rich_help_panel="Stars and apertures")
+_magnitude = partial(typer.Option, rich_help_panel="Magnitudes")
+_transit = partial(typer.Option, rich_help_panel="Transit")
+_header = partial(typer.Option, rich_help_panel="What headers do not say")
+_export = partial(typer.Option, rich_help_panel="Exports")
+
 Session = Annotated[
     Path,
     typer.Argument(
@@ -47,65 +55,74 @@ Target = Annotated[
     str, typer.Option("--target", metavar="NAME|'RA DEC'", help="The star: a name, or its place.")
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the products.")]
+Workers = Annotated[int, typer.Option(help="Threads; 0: one per processor.", min=0)]
+
+# --- stars ----------------------------------------------------------------------------------------------
+
 Comp = Annotated[
     list[str] | None,
-    typer.Option(
+    _stars(
         "--comp",
         metavar="NAME|'RA DEC'",
         help="A comparison star, taken as it is; may be repeated. None: they are chosen.",
     ),
 ]
-Name = Annotated[str, typer.Option(help="What to call the star in products and exports.")]
-Filter = Annotated[str | None, typer.Option("--filter", help="Filter; else that of most frames.")]
+Radii = Annotated[str, _stars(metavar="R[,R...]", help="Aperture radii that are tried, in FWHM.")]
+Filter = Annotated[str | None, _stars("--filter", help="Filter; else that of most frames.")]
+
+# --- magnitudes -----------------------------------------------------------------------------------------
+
 ZeropointCatalog = Annotated[
     str,
-    typer.Option(
+    _magnitude(
         metavar="NAME|FILE",
         help="Catalog of magnitudes: embedded, gaia-dr3, refcat2 ...",
         callback=catalog_name,
     ),
 ]
 System = Annotated[
-    str, typer.Option(metavar="SYSTEM", help="Of the magnitudes: 'Johnson V', 'Cousins R', 'SDSS r' ...")
+    str, _magnitude(metavar="SYSTEM", help="Of the magnitudes: 'Johnson V', 'Cousins R', 'SDSS r' ...")
 ]
+
+# --- transit --------------------------------------------------------------------------------------------
+
 Transit = Annotated[
-    str, typer.Option(metavar="auto|yes|no", help="Fit a transit; auto: where the data ask for it.")
+    str, _transit(metavar="auto|yes|no", help="Fit a transit; auto: where the data ask for it.")
 ]
-Period = Annotated[float | None, typer.Option(help="Orbital period in days.")]
-MidTransit = Annotated[float | None, typer.Option(help="A mid-transit time, BJD (TDB).")]
+Period = Annotated[float | None, _transit(help="Orbital period in days.")]
+MidTransit = Annotated[float | None, _transit(help="A mid-transit time, BJD (TDB).")]
 LimbDarkening = Annotated[
     str,
-    typer.Option(
+    _transit(
         metavar="auto|U1,U2",
         help="Quadratic limb darkening, center of its prior; auto: by filter and star.",
     ),
 ]
 Temperature = Annotated[
-    float | None, typer.Option(help="Of the star in K, for its limb darkening; else by its color.")
+    float | None, _transit(help="Of the star in K, for its limb darkening; else by its color.")
 ]
-Seconds = Annotated[
-    float, typer.Option(help="Most time for drawing from the posterior, per aperture.", min=1.0)
-]
+Seconds = Annotated[float, _transit(help="Most time for drawing from the posterior, per aperture.", min=1.0)]
 Detrend = Annotated[
     str,
-    typer.Option(
+    _transit(
         metavar="auto|none|NAMES",
         help="Causes of a transit's baseline: airmass,fwhm,x,y,sky,time,night; auto: all sets, averaged.",
     ),
 ]
-Radii = Annotated[str, typer.Option(metavar="R[,R...]", help="Aperture radii that are tried, in FWHM.")]
-Export = Annotated[
-    str, typer.Option(metavar="F[,F...]", help="aavso, exoplanet, etd, csv, parquet, votable.")
-]
-Obscode = Annotated[str, typer.Option(help="AAVSO code of the observer, for exports.")]
-Planet = Annotated[str, typer.Option(help="Name of the planet, for --export exoplanet.")]
-Binning = Annotated[str, typer.Option(help="Such as 1x1, where headers are silent.")]
-Camera = Annotated[str, typer.Option(metavar="CCD|DSLR", help="For exports; CMOS counts as CCD.")]
-Site = Annotated[
-    str | None, typer.Option(metavar="LATITUDE,LONGITUDE[,HEIGHT]", help="Where headers are silent.")
-]
-Telescope = Annotated[float | None, typer.Option(help="Diameter in meters, for scintillation.", min=0.001)]
-FieldRa = Annotated[float | None, typer.Option(help="Of the field, degrees, where headers are silent.")]
-FieldDec = Annotated[float | None, typer.Option(help="Of the field, degrees.")]
-FieldScale = Annotated[float | None, typer.Option(help="Of the field, arcsec per pixel.")]
-Workers = Annotated[int, typer.Option(help="Threads; 0: one per processor.", min=0)]
+
+# --- what headers do not say ------------------------------------------------------------------------------
+
+Site = Annotated[str | None, _header(metavar="LATITUDE,LONGITUDE[,HEIGHT]", help="Where headers are silent.")]
+Telescope = Annotated[float | None, _header(help="Diameter in meters, for scintillation.", min=0.001)]
+FieldRa = Annotated[float | None, _header(help="Of the field, degrees, where headers are silent.")]
+FieldDec = Annotated[float | None, _header(help="Of the field, degrees.")]
+FieldScale = Annotated[float | None, _header(help="Of the field, arcsec per pixel.")]
+
+# --- exports --------------------------------------------------------------------------------------------
+
+Export = Annotated[str, _export(metavar="F[,F...]", help="aavso, exoplanet, etd, csv, parquet, votable.")]
+Name = Annotated[str, _export(help="What to call the star in products and exports.")]
+Obscode = Annotated[str, _export(help="AAVSO code of the observer, for exports.")]
+Planet = Annotated[str, _export(help="Name of the planet, for --export exoplanet.")]
+Binning = Annotated[str, _export(help="Such as 1x1, where headers are silent.")]
+Camera = Annotated[str, _export(metavar="CCD|DSLR", help="For exports; CMOS counts as CCD.")]
