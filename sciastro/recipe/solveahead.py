@@ -25,7 +25,7 @@ from sciastro.io.fitspixels import read_floats
 __all__ = ["Ahead", "Looking", "looked_ahead", "taking_turns"]
 
 COLORS = re.compile(r"BAYER|CFA|COLORTYP|RGGB|BGGR|GRBG|GBRG")  # solved on another grid
-TURN = 1e-4  # seconds
+TURN = 3e-4  # seconds
 
 
 @dataclass(frozen=True, slots=True)
