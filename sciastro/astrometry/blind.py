@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise, product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +21,25 @@ from sciastro.astrometry.blindplaces import (
     LOOKS,
     VOTERS,
     Looks,
+    Place,
     Where,
     places,
+    sparse_places,
 )
 from sciastro.astrometry.blindwide import Tally, grown, solved_by, wide_places
+from sciastro.astrometry.fewstars import SHARE, log_chance_anywhere
 from sciastro.astrometry.match import mutual_pairs
 from sciastro.astrometry.quads import QuadIndex
-from sciastro.astrometry.sky import Hint, StarsAt, catalog_stars, pixels_of
+from sciastro.astrometry.sky import CatalogStars, Hint, StarsAt, catalog_stars, pixels_of
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import DEFAULTS, SolveOptions, image_stars, solve_field
 from sciastro.astrometry.verdict import SPENDING, log_chance
 from sciastro.core.stars import StarArray
 from sciastro.core.wcs import center, footprint_radius
 from sciastro.errors import SolveError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["compiled", "solve_blind"]
 
@@ -90,8 +97,10 @@ def solve_blind(
         for number, make in enumerate(lists):
             if number == len(made):
                 made.append(_other_stars(make(), made))
-            for stars, points in made[number]:
-                ways = [search.narrow(stars, points, first, last, looks)]
+            before = sum(map(len, made[:number]))
+            for turn, (stars, points) in enumerate(made[number], before + 1):
+                ways = [search.narrow(stars, points, first, last, looks, turn)]
+                ways += [search.sparse(stars, points, turn)] if first == DEPTHS[0] and wide else []
                 ways += [search.wide(stars, points, first, last)] if wide else []
                 for found in chain.from_iterable(ways):
                     if isinstance(found, Solution):
@@ -161,6 +170,7 @@ def compiled(index: QuadIndex, *, thoroughly: bool = False) -> QuadIndex:
     """
     nothing = np.zeros((4, 2))  # makes no quads
     list(places(nothing[:3], (1, 1), index, Where(), first=2, last=3))
+    list(sparse_places(nothing, (1, 1), index, Where()))
     if thoroughly:
         list(wide_places(nothing, (1, 1), index, first=0, last=1, goal=GOAL, tally=Tally(), until=0.0))
     return index
@@ -180,55 +190,76 @@ class _Search:
     tally: Tally
 
     def narrow(
-        self, stars: StarArray, points: Floats, first: int, last: int, looks: Looks
+        self, stars: StarArray, points: Floats, first: int, last: int, looks: Looks, turn: int = 1
     ) -> Iterator[Solution | str]:
         """Yield a solution, or why a place is none; stars all over the frame, then the brightest ones."""
-        loose = replace(self.options, false_alarm=self.options.false_alarm**0.5)
         for look, spread in product(looks, (True, False)):
             for place in places(
                 points, self.shape, self.index, self.where, first=first, last=last, until=self.until,
                 spread=spread, tally=self.tally, looks=(look,),
             ):  # fmt: skip
-                odds = f"odds e^{place.log_odds:.0f}"
-                for most in (self.options.max_stars, FEW):
-                    try:
-                        found = solve_field(
-                            stars, self.shape, stars_at=self.stars_at, hint=Hint(wcs=place.wcs),
-                            epoch=self.epoch, options=replace(loose, max_stars=most),
-                        )  # fmt: skip
-                    except SolveError as error:
-                        yield f"a place with {odds} did not hold: {error.found}"
-                        continue
-                    log_p = self._log_alarm(found, points)
-                    if log_p > np.log10(self.options.false_alarm):
-                        yield f"a place with {odds} may be chance (log10 p <= {log_p:.1f})"
-                        continue
-                    text = f"patterns of the whole sky: {self.tally.weighed} places weighed, {odds}"
-                    yield replace(
-                        found, method="blind", log_false_alarm=log_p, attempts=(text, *found.attempts)
-                    )
+                yield from self._refined(place, stars, points, turn)
             if time.monotonic() > self.until:
                 return
+
+    def sparse(self, stars: StarArray, points: Floats, turn: int) -> Iterator[Solution | str]:
+        """Yield a solution of a field of few catalog stars, or why a place is none."""
+        for place in sparse_places(points, self.shape, self.index, self.where, until=self.until):
+            yield from self._refined(place, stars, points, turn)
+
+    def _refined(self, place: Place, stars: StarArray, points: Floats, turn: int) -> Iterator[Solution | str]:
+        """Yield the solution that a place leads to, or why there is none."""
+        loose = replace(self.options, false_alarm=self.options.false_alarm**0.5)
+        limit = np.log10(self.options.false_alarm)
+        odds = f"odds e^{place.log_odds:.0f}"
+        if place.few:  # of which there may be very many
+            log_p = self._few_alarm(place.wcs, points, turn)
+            odds = f"few stars, log10 p {log_p:.1f}"
+            if log_p > limit:
+                yield f"a place of few stars may be chance (log10 p <= {log_p:.1f})"
+                return
+        for most in (self.options.max_stars, FEW):
+            try:
+                found = solve_field(
+                    stars, self.shape, stars_at=self.stars_at, hint=Hint(wcs=place.wcs),
+                    epoch=self.epoch, options=replace(loose, max_stars=most),
+                )  # fmt: skip
+            except SolveError as error:
+                yield f"a place with {odds} did not hold: {error.found}"
+                continue
+            log_p = min(self._log_alarm(found, points), self._few_alarm(found.wcs, points, turn))
+            if log_p > limit:
+                yield f"a place with {odds} may be chance (log10 p <= {log_p:.1f})"
+                continue
+            text = f"patterns of the whole sky: {self.tally.weighed} places weighed, {odds}"
+            yield replace(found, method="blind", log_false_alarm=log_p, attempts=(text, *found.attempts))
 
     def _log_alarm(self, found: Solution, points: Floats) -> float:
         """Return a bound on log10 of the probability that a search like this one gives a false solution.
 
-        Two tests, which pay for each other: the bound of `solve_field`, which lets the fit bring three
-        coincidences about, so that one factor of its product is taken back for the quad, which brings four;
-        and `verdict.log_chance` of the brightest stars. What remains is multiplied by the candidates weighed
-        so far, k, and by `SPENDING`: the sum of ``false_alarm / (SPENDING k)`` over a search is at most the
-        false alarm that was asked for.
+        Two tests, which pay for each other (and for that of few stars, `_few_alarm`): the bound of
+        `solve_field`, which lets the fit bring three coincidences about, so that one factor of its product is
+        taken back for the quad, which brings four; and `verdict.log_chance` of the brightest stars. What
+        remains is multiplied by the candidates weighed so far, k, and by `SPENDING`: the sum of
+        ``false_alarm / (SPENDING k)`` over a search is at most the false alarm that was asked for.
         """
         one = found.log_false_alarm * max(found.n_stars - 4, 0) / max(found.n_stars - 3, 1)
-        ra, dec = center(found.wcs, self.shape)
-        around = catalog_stars(
-            self.stars_at(ra, dec, footprint_radius(found.wcs, self.shape) * 1.02), self.epoch
-        )
-        there = pixels_of(found.wcs, around)
+        there = pixels_of(found.wcs, self._around(found.wcs))
         with np.errstate(invalid="ignore"):
             on = np.all((there >= 0) & (there <= np.array([self.shape[1], self.shape[0]]) - 1), axis=1)
         other = log_chance(there[on], points, self.shape, found.order)
-        return min(one, other) + float(np.log10(2 * SPENDING * max(self.tally.weighed, 1)))
+        price = 2 * SPENDING * max(self.tally.weighed, 1) / (1 - SHARE)
+        return min(one, other) + float(np.log10(price))
+
+    def _few_alarm(self, wcs: "WCS", points: Floats, turn: int) -> float:
+        """Return the bound of a place whose catalog stars are few, on all places that there are."""
+        return log_chance_anywhere(
+            wcs, self._around(wcs), points, self.shape, known=len(self.index.xyz), turn=turn
+        )
+
+    def _around(self, wcs: "WCS") -> CatalogStars:
+        ra, dec = center(wcs, self.shape)
+        return catalog_stars(self.stars_at(ra, dec, footprint_radius(wcs, self.shape) * 1.02), self.epoch)
 
     def wide(self, stars: StarArray, points: Floats, first: int, last: int) -> Iterator[Solution | str]:
         """Yield a solution of a wide distorted picture, or why a camera is none."""

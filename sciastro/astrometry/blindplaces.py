@@ -15,8 +15,20 @@ from astropy.wcs import WCS
 from sciastro.astrometry.blindwide import Tally
 from sciastro.astrometry.quads import QuadIndex
 from sciastro.kernels.quadsearch import find_places
+from sciastro.kernels.triplets import find_triplets
 
-__all__ = ["DEPTHS", "GOAL", "LOOKS", "VOTERS", "Looks", "Place", "Where", "places", "spread_out"]
+__all__ = [
+    "DEPTHS",
+    "GOAL",
+    "LOOKS",
+    "VOTERS",
+    "Looks",
+    "Place",
+    "Where",
+    "places",
+    "sparse_places",
+    "spread_out",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,6 +37,7 @@ DEPTHS = (3, 14, 26, 44)  # image stars that are combined to quads (`_rounds`)
 VOTERS = 60  # image stars that vote
 SHARE = 0.4  # of the image stars that are in no catalog
 CELLS = 4  # per axis, from which the stars are taken in turn
+TRIPLET_STARS, TRIPLET_ALIKE = 12, 0.004  # image stars of triangles; distance of alike shapes
 Looks: TypeAlias = tuple[tuple[float, float], ...]
 # Distance of alike codes, error of a star [pixel]. Sharp, plain, bent pictures: the sharper, the fewer
 # candidates there are, and the fewer stars it takes to rule out chance.
@@ -65,11 +78,15 @@ class Place:
         ln of the odds against chance.
     weighed
         Candidates that were weighed to find it.
+    few
+        Whether few catalog stars are on the frame, and half of them or more among the brightest image stars:
+        the odds need not be beyond `GOAL` then (`fewstars.log_chance_anywhere`).
     """
 
     wcs: WCS
     log_odds: float
     weighed: int
+    few: bool = False
 
 
 def spread_out(points: Floats, shape: tuple[int, int], most: int) -> npt.NDArray[np.intp]:
@@ -118,7 +135,7 @@ def places(
         weighed = 0
         for faintest in range(first, min(len(chosen), last)):
             for sign in signs:
-                out = np.zeros(13)
+                out = np.zeros(14)
                 done = find_places(
                     x, y, faintest, float(sign), float(shape[1]), float(shape[0]), tolerance, sigma, SHARE,
                     where.scale_low / 3600, where.scale_high / 3600, where.ra, where.dec, where.radius,
@@ -130,9 +147,40 @@ def places(
                 if tally is not None:
                     tally.weighed += int(out[9])
                 if done:
-                    yield Place(_wcs(out, sign, shape), float(out[0]), weighed)
+                    yield Place(_wcs(out, sign, shape), float(out[0]), weighed, bool(out[13]))
                 if time.monotonic() > until:
                     return
+
+
+def sparse_places(
+    points: Floats, shape: tuple[int, int], index: QuadIndex, where: Where, *, until: float = np.inf
+) -> Iterator[Place]:
+    """Yield places of few catalog stars, most of which are among the brightest of the image.
+
+    Quads are listed of the brightest stars around; where a frame shows six stars, few of them lie on it with
+    all four. Triangles are fewer, and can all be listed where stars are few.
+
+    Parameters
+    ----------
+    points, shape, index, where, until
+        As for `places`.
+    """
+    x, y = (np.ascontiguousarray(column) for column in points[:TRIPLET_STARS].T)
+    first, last = index.first_star[0], index.first_star[1]
+    cells = slice(index.first_cell[0], index.first_cell[1])
+    bands = index.bands[index.first_band[0] : index.first_band[1]]
+    for sign in (1, -1) if where.parity is None else (where.parity,):
+        number, out = -1, np.zeros(14)
+        while time.monotonic() <= until:
+            number = find_triplets(
+                x, y, number + 1, float(sign), float(shape[1]), float(shape[0]), TRIPLET_ALIKE,
+                where.scale_low / 3600, where.scale_high / 3600, where.ra, where.dec, where.radius,
+                index.triplet_codes, index.triplets, index.triplet_start, index.xyz,
+                float(index.level_low[0]), bands, index.cell_start[cells], index.cell_star[first:last], out,
+            )  # fmt: skip
+            if number < 0:
+                break
+            yield Place(_wcs(out, sign, shape), float(out[0]), int(out[9]), few=True)
 
 
 def _wcs(out: Floats, sign: int, shape: tuple[int, int]) -> WCS:

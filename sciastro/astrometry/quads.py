@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from sciastro.kernels.quads import SIDES, list_quads, sort_codes
 from sciastro.kernels.skycells import sort_cells, thin_out
+from sciastro.kernels.triplets import SIDES as SHAPES
+from sciastro.kernels.triplets import list_triplets, sort_triplets
 
 __all__ = ["LOWEST", "QuadIndex", "build_index"]
 
@@ -23,7 +25,10 @@ FINE, PER_FINE = 0.5, 2  # side of a thinning cell over the diameter, and stars 
 CROWD, PLENTY = 10, 3  # stars around a place that are combined; times as many quads and uses in a sparse one
 SPARSE = 40.0  # stars per square degree below which their combinations are listed more fully
 LARGE = 3.0  # degree: least diameter of the quads that wide pictures are compared with
-FORMAT = 3
+FORMAT = 4
+TRIPLETS = (0.8, 2.0)  # longest side over the diameter of the smallest quads
+ALONE = 15  # stars within the longest side of one, up to which its triangles are listed
+PER_STAR = 3  # triangles on average: room for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,9 @@ class QuadIndex:
         Cells on the sky, level by level: (level + 1) first entry, first cell of every band, and so on.
     large_codes, large_quads, large_slot_start
         `codes`, `quads` and `slot_start` of the quads of `LARGE` and more alone.
+    triplet_codes, triplets, triplet_start
+        (triangle, 2) shapes in 1 / `UNIT`, (triangle, 3) stars A, B, C, and (cell + 1) first triangle of
+        every cell of shapes, of the places where few stars are around (`kernels.triplets`).
     """
 
     level_low: Floats
@@ -64,6 +72,9 @@ class QuadIndex:
     large_codes: npt.NDArray[np.int16]
     large_quads: npt.NDArray[np.int32]
     large_slot_start: npt.NDArray[np.int32]
+    triplet_codes: npt.NDArray[np.int16]
+    triplets: npt.NDArray[np.int32]
+    triplet_start: npt.NDArray[np.int32]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything by name, to be stored."""
@@ -126,6 +137,7 @@ def build_index(
         codes[:, column] = codes[:, column][slots]
         quads[:, column] = quads[:, column][slots]
     del slots
+    triplets = _triplets(ra, dec, parts[0], lowest)
     large = lows[level] >= LARGE
     before = np.concatenate([[0], np.cumsum(large)]).astype(np.int32)
     return QuadIndex(
@@ -134,8 +146,31 @@ def build_index(
         xyz=_vectors(ra, dec).astype(np.float32), first_star=_first(parts, "cell_star"),
         cell_star=_all(parts, "cell_star"), first_band=_first(parts, "bands"),
         bands=_all(parts, "bands"), first_cell=_first(parts, "cell_start"),
-        cell_start=_all(parts, "cell_start"),
+        cell_start=_all(parts, "cell_start"), triplet_codes=triplets[0], triplets=triplets[1],
+        triplet_start=triplets[2],
     )  # fmt: skip
+
+
+def _triplets(
+    ra: Floats, dec: Floats, level: dict[str, npt.NDArray[Any]], low: float
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return the triangles of sparse places, in the order of their shapes, and where each shape begins."""
+    rows = np.sort(level["cell_star"])
+    ra, dec = ra[rows], dec[rows]
+    bands = level["bands"]
+    start, star = np.empty(int(bands[-1]) + 1, np.int32), np.empty(rows.size, np.int32)
+    sort_cells(ra, dec, low, bands, start, star)
+    stars, codes = (
+        np.empty((PER_STAR * rows.size, 3), np.int32),
+        np.empty((PER_STAR * rows.size, 2), np.int16),
+    )
+    n = list_triplets(
+        ra, dec, _vectors(ra, dec), TRIPLETS[0] * low, TRIPLETS[1] * low, ALONE, low, bands, start, star,
+        stars, codes,
+    )  # fmt: skip
+    first, slots = np.empty(SHAPES[0] * SHAPES[1] + 1, np.int32), np.empty(n, np.int32)
+    sort_triplets(codes[:n], first, slots)
+    return codes[slots], rows.astype(np.int32)[stars[slots]], first
 
 
 def _vectors(ra: Floats, dec: Floats) -> Floats:

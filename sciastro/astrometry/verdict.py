@@ -27,8 +27,9 @@ NARROW = 0.02  # of the diagonal: spread of pairs that lie on a line, as along a
 
 
 def log_chance(
-    there: Floats, seen: Floats, shape: tuple[int, int], order: int = 1, *, least: int = FREE
-) -> float:
+    there: Floats, seen: Floats, shape: tuple[int, int], order: int = 1, *, least: int = FREE,
+    radii: tuple[float, ...] = RADII,
+) -> float:  # fmt: skip
     """Return an upper bound on log10 of the probability that one candidate ends as well as this by chance.
 
     Parameters
@@ -43,15 +44,17 @@ def log_chance(
         Of the fitted polynomial, whose coefficients are as many coincidences for nothing.
     least
         Coincidences that the candidate itself brings about.
+    radii
+        Distances of a coincidence [pixel] that are tried.
     """
     free = max(least, (order + 1) * (order + 2) // 2)
     most = max(len(there), len(seen))
     depths = sorted({min(depth, most) for depth in DEPTHS})
     best = 0.0
     for depth in depths:
-        for radius in RADII:
+        for radius in radii:
             best = min(best, _tail(there[:depth], seen[:depth], radius, shape, free))
-    return float(max(best + np.log10(len(depths) * len(RADII)), NEVER)) if best < 0 else 0.0
+    return float(max(best + np.log10(len(depths) * len(radii)), NEVER)) if best < 0 else 0.0
 
 
 def _tail(there: Floats, seen: Floats, radius: float, shape: tuple[int, int], free: int) -> float:

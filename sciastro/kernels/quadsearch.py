@@ -7,12 +7,23 @@ from sciastro.kernels.jit import njit
 from sciastro.kernels.quads import CELL, LOW, SIDES, UNIT, quad_code
 from sciastro.kernels.skycells import stars_around
 
-__all__ = ["find_places"]
+__all__ = [
+    "AT_LEAST",
+    "CLOSE",
+    "FIRST",
+    "MOST_FEW",
+    "find_places",
+    "frame_axes",
+    "predicted",
+]
 
 FEWEST = 5  # catalog stars on the frame, and pairs of a fit
 PROMISING = 4.0  # ln of the odds from which a place is fitted to its supporters
 TUNINGS = 2  # such fits
 TIGHT = (1.0, 2.5)  # pixel: error of a star after that; the better one, at the price of the choice
+MOST_FEW = 14  # catalog stars on the frame of a sparse place: too few for the odds to reach the goal
+AT_LEAST = 6  # of them, half, and so many at least, are then among
+FIRST, CLOSE = 16, 6.0  # the brightest image stars, within so many pixels: the index knows no proper motions
 
 
 @inner
@@ -22,6 +33,15 @@ def _frame(ra0, dec0, axes):
     axes[0, 0], axes[0, 1], axes[0, 2] = -np.sin(a), np.cos(a), 0.0
     axes[1, 0], axes[1, 1], axes[1, 2] = -np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)
     axes[2, 0], axes[2, 1], axes[2, 2] = np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)
+
+
+@inner
+def frame_axes(xyz, a, b, axes, out):
+    """Write `_frame` of the middle of two stars to `axes`, and its place [degree] to out[1] and out[2]."""
+    mx, my, mz = xyz[a, 0] + xyz[b, 0], xyz[a, 1] + xyz[b, 1], xyz[a, 2] + xyz[b, 2]
+    norm = np.sqrt(mx * mx + my * my + mz * mz)
+    out[1], out[2] = np.degrees(np.arctan2(my, mx)) % 360.0, np.degrees(np.arcsin(mz / norm))
+    _frame(out[1], out[2], axes)
 
 
 @inner
@@ -54,7 +74,7 @@ def _log_odds(ix, iy, n_image, rx, ry, n_ref, area, cx, cy, quad, sigma, share, 
 
 
 @inner
-def _predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr, wi, rx, ry, gx, gy):
+def predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr, wi, rx, ry, gx, gy):
     """Write the plane [degree] and image [pixel] places of catalog stars on the frame; return how many."""
     inv = 1.0 / (ar * ar + ai * ai)
     n_ref = 0
@@ -83,13 +103,15 @@ def _tuned(
 
     The first similarity knows the quad only, and its errors grow away from it; fitted to the quad and its
     supporters they do not, so that the stars can be held to `TIGHT` pixels. The stars of the quad, whose
-    agreement is no evidence, count against the place as far as the fit leaves them off.
+    agreement is no evidence, count against the place as far as the fit leaves them off. ``fit[6]`` becomes 1
+    where few catalog stars are on the frame and nearly all of them on the image.
     """
+    fit[6] = 0.0
     loose = sigma * sigma + (0.004 * quad) ** 2
     n_ref = 0
     for turn in range(TUNINGS + 1):
-        ar, ai, zr, zi, wr, wi = fit
-        n_ref = _predicted(
+        ar, ai, zr, zi, wr, wi = fit[0], fit[1], fit[2], fit[3], fit[4], fit[5]
+        n_ref = predicted(
             near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr, wi, rx, ry, gx, gy
         )
         if n_ref < FEWEST:
@@ -122,6 +144,15 @@ def _tuned(
         sim -= (sx * sv - sy * su) / count
         fit[0], fit[1] = sre / sxx, sim / sxx
         fit[2], fit[3], fit[4], fit[5] = zr + sx / count, zi + sy / count, wr + su / count, wi + sv / count
+    if n_ref <= MOST_FEW:
+        count = 0.0
+        for j in range(n_ref):
+            for i in range(min(n, FIRST)):
+                if (rx[j] - x[i]) ** 2 + (ry[j] - y[i]) ** 2 < CLOSE * CLOSE:
+                    count += 1.0
+                    break
+        if count >= AT_LEAST and 2 * count >= n_ref:
+            fit[6] = 1.0
     inv = 1.0 / (ar * ar + ai * ai)
     best = 0.0
     for width_of in TIGHT:
@@ -144,7 +175,7 @@ def _weigh(
     dec_hint, radius_hint, quads, first_star, xyz, first_band, bands_all, first_cell, level_low, start_all,
     order_all, axes, rx, ry, gx, gy, qx, qy, fit, near, out,
 ):  # fmt: skip
-    """Return ln of the odds of one pair of alike quads; `out` keeps the best."""
+    """Return ln of the odds of one pair of alike quads, inf at a sparse place; `out` keeps the best."""
     mx = my = mz = 0.0
     for m in range(2):
         k = quads[q, m]
@@ -194,7 +225,7 @@ def _weigh(
         ra_c, dec_c, min(reach * scale, 80.0), xyz, level_low[level], bands_all[b0:b1], start_all[c0:c1],
         order_all[first_star[level] : first_star[level + 1]], near,
     )  # fmt: skip
-    n_ref = _predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr, wi, rx, ry, gx, gy)
+    n_ref = predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr, wi, rx, ry, gx, gy)
     if n_ref < FEWEST:
         return 0.0
     quad = np.sqrt(size / 4)
@@ -208,6 +239,11 @@ def _weigh(
             x, y, n, mirror, width, height, near, found, xyz, axes, rx, ry, gx, gy, fit, quad, sigma, share,
             mine, qx, qy,
         )  # fmt: skip
+        if fit[6] > 0.0:
+            out[0], out[1], out[2], out[3], out[4] = tuned, ra0, dec0, fit[0], fit[1]
+            out[5], out[6], out[7], out[8] = fit[2], fit[3], level, q
+            out[11], out[12], out[13] = fit[4], fit[5], 1.0
+            return np.inf
         if tuned > odds:
             odds, ar, ai, zr, zi, wr, wi = tuned, fit[0], fit[1], fit[2], fit[3], fit[4], fit[5]
     if odds > out[0]:
@@ -259,20 +295,21 @@ def find_places(
     goal
         ln of the odds at which the search stops.
     out
-        Output float64[13]: ln odds, ra, dec of the quad's middle [degree], the similarity's real and
+        Output float64[14]: ln odds, ra, dec of the quad's middle [degree], the similarity's real and
         imaginary part [degree / pixel], the image point of the middle x, y, level, quad, candidates weighed,
-        codes compared, and the plane point x, y [degree] that the image point has.
+        codes compared, the plane point x, y [degree] that the image point has, and 1 where the place is one
+        of few catalog stars, nearly all of which are there.
 
     Returns
     -------
     bool
-        Whether the goal was reached.
+        Whether the goal was reached, or nearly all stars of a sparse place are there.
     """
     n = x.size
     px, py, code, corner = np.empty(4), np.empty(4), np.empty(4), np.empty(4, np.int64)
     pick, mine, query = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4)
     rx, ry, near = np.empty(4000), np.empty(4000), np.empty(4000, np.int32)
-    gx, gy, qx, qy, fit = np.empty(4000), np.empty(4000), np.empty(4), np.empty(4), np.empty(6)
+    gx, gy, qx, qy, fit = np.empty(4000), np.empty(4000), np.empty(4), np.empty(4), np.empty(7)
     axes = np.empty((3, 3))
     reach = 0.5 * np.sqrt(width * width + height * height)
     for k in range(2, last):

@@ -15,7 +15,7 @@ from sciastro.io.usercache import Arrays, keep_arrays, kept_arrays, one_at_a_tim
 __all__ = ["MAKING_BYTES", "SEARCHING_BYTES", "forget_sky_index", "sky_index", "sky_index_is_kept"]
 
 MAKING_BYTES = 1_400_000_000  # what the process takes while it makes the index; measured 0.95 to 1.2
-SEARCHING_BYTES = 450_000_000  # what it takes on top while the index is searched
+SEARCHING_BYTES = 500_000_000  # what it takes on top while the index is searched
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def sky_index_is_kept() -> bool:
 
 @lru_cache(maxsize=1)
 def sky_index() -> QuadIndex:
-    """Return the index, ready to be searched; the first call ever takes about 15 s and 300 MB of disk.
+    """Return the index, ready to be searched; the first call ever takes about 20 s and 480 MB of disk.
 
     Every kernel that searches it is compiled then, too. Of several processes that need it at once, one makes
     it and the others wait. Where the cache cannot be written the index lives in memory, and the log says so.
@@ -55,7 +55,7 @@ def _kept() -> Arrays | None:
 
 def _made() -> QuadIndex:
     """Return the index after making it; memory-mapped where it can be kept."""
-    log.warning("building the index of star patterns: about 15 s, once")
+    log.warning("building the index of star patterns: about 20 s, once")
     index = build_index(*star_positions())
     for array in index.arrays().values():
         array.flags.writeable = False  # one signature of the kernels, mapped or not

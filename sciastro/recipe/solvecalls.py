@@ -71,7 +71,7 @@ def solve(
         star list to nova.astrometry.net), "auto" (ours, then what is installed here); None: what
         ``config.toml`` allows, else ours.
     seconds
-        Time allowed for each image; the first use ever takes about 15 s more for the index of the sky.
+        Time allowed for each image; the first use ever takes about 20 s more for the index of the sky.
     shape
         Rows and columns of the image that the stars of a table are of.
     ra, dec, scale
