@@ -131,7 +131,8 @@ def _by_color(
         hue = locus_color(stars)
         low, high = np.clip(hue - _STEP, *COLORS), np.clip(hue + _STEP, *COLORS)
         light = response.log_light(locus_photons(high)) - response.log_light(locus_photons(low))
-        light *= 2 * _STEP / (high - low)[:, None]
+        inside = high > low  # beyond the locus nothing tells how light turns with color; spectra need not
+        light *= np.where(inside, 2 * _STEP / np.where(inside, high - low, 1.0), 0.0)[:, None]
         slope = np.delete(light, reference, axis=1) - light[:, [reference]]
         err = np.nan_to_num(np.where(np.isfinite(stars.bp_rp), stars.bp_rp_err, _turned(stars)))
         if stars.photons is not None:

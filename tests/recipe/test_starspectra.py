@@ -5,15 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from astropy import units as u
-from astropy.table import QTable
-from gaia_archive import GRID, Archive, gaia_stars, serve
+from gaia_archive import Archive, serve
+from spectra_field import BANDS, FIRST, Field, true_gains
 
 from sciastro.photometry.bandpass import load
 from sciastro.photometry.coloroptions import ColorOptions
-from sciastro.photometry.locus import WAVELENGTHS, color_of, locus_photons
-from sciastro.photometry.response import make_response, photons_of
-from sciastro.photometry.spectra import Spectrum, white_spectrum
+from sciastro.photometry.locus import WAVELENGTHS, locus_photons
+from sciastro.photometry.response import make_response
 from sciastro.recipe.colorcurves import Site
 from sciastro.recipe.setcolor import color_record, set_color
 from sciastro.remote.limits import Limits
@@ -24,54 +22,18 @@ for room in ("remote", "photometry"):
 from faulty import PORTAL, Fault, FaultyServer  # noqa: E402
 
 QUICK = Limits(connect=5, read=5, total=30, attempts=2, pause=0.01)
-FACTORS = np.array([0.71, 1.0, 0.56])
-FIRST = 3017264300000000001
 N = 60
-BANDS = ("R", "G", "B")
 RESPONSE = make_response({band: load(f"bayer_{band}") for band in BANDS})
-
-
-class Field:
-    """Stars off the locus: each spectrum is steeper than the mean one of its color, by up to 6 %."""
-
-    def __init__(self, seed: int = 1, n: int = N) -> None:
-        rng = np.random.default_rng(seed)
-        hue = rng.uniform(0.4, 1.3, n)
-        waves = 1 + 0.08 * np.exp(-0.5 * ((WAVELENGTHS - 520) / 40) ** 2) * rng.uniform(0.7, 1.3, (n, 1))
-        photons = locus_photons(hue) * waves
-        flux = photons / WAVELENGTHS * 550e-16
-        pair = load("gaia_BP"), load("gaia_RP")
-        self.bp_rp = np.array(
-            [color_of(Spectrum(name="", wavelength=WAVELENGTHS, flux=one), *pair) for one in flux]
-        )
-        self.source = FIRST + 7 * np.arange(n)
-        self.ra, self.dec = 210.0 + rng.uniform(-0.2, 0.2, n), 54.0 + rng.uniform(-0.1, 0.1, n)
-        light = np.exp(RESPONSE.log_light(photons)) * FACTORS * rng.uniform(50, 500, (n, 1))
-        err = light / rng.uniform(60, 400, (n, 1))
-        self.tables = {}
-        for k, band in enumerate(BANDS):
-            columns = {
-                "ra": self.ra * u.deg, "dec": self.dec * u.deg, "x": np.arange(n) * u.pix,
-                "y": np.arange(n) * u.pix, "flux": (light + rng.normal(0, err))[:, k] * u.electron / u.s,
-                "flux_err": err[:, k] * u.electron / u.s, "flags": np.zeros(n, dtype=np.int64),
-            }  # fmt: skip
-            self.tables[band] = QTable(columns)
-        mags = rng.uniform(9, 13, n)
-        stars = gaia_stars(self.source, self.ra, self.dec, mags, self.bp_rp)
-        given = {int(s): np.interp(GRID, WAVELENGTHS, one) for s, one in zip(self.source, flux, strict=True)}
-        self.archive = Archive(flux=given, stars=stars)
-
-    def catalog(self, named: bool = True) -> QTable:
-        names = [f"Gaia DR3 {s}" if named else f"TYC {k}-1-1" for k, s in enumerate(self.source)]
-        columns = {"id": names, "ra": self.ra * u.deg, "dec": self.dec * u.deg, "bp_rp": self.bp_rp * u.mag}
-        return QTable({**columns, "mag": np.full(len(names), 11.0) * u.mag}, meta={"epoch": 2016.0})
 
 
 @pytest.fixture
 def field(monkeypatch, tmp_path):
     monkeypatch.setenv("SCIASTRO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("SCIASTRO_OFFLINE", raising=False)
-    return Field()
+    rng = np.random.default_rng(1)  # off the locus: a bump of 8 % that colors do not tell
+    hue = rng.uniform(0.4, 1.3, N)
+    bump = 0.08 * np.exp(-0.5 * ((WAVELENGTHS - 520) / 40) ** 2) * rng.uniform(0.7, 1.3, (N, 1))
+    return Field(locus_photons(hue) * (1 + bump), RESPONSE, rng)
 
 
 @pytest.fixture
@@ -90,8 +52,7 @@ def colors(field, catalog=None, **options):
 
 
 def off(found):
-    light = np.exp(RESPONSE.log_light(photons_of(white_spectrum("G2V"))[None])[0]) * FACTORS
-    return np.array(found.calibration.gains) / (light[1] / light) - 1
+    return np.array(found.calibration.gains) / true_gains(RESPONSE) - 1
 
 
 def test_gains_by_fetched_spectra_are_true(field, server):
