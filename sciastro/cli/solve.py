@@ -73,6 +73,7 @@ def solve(
         from sciastro.recipe.solvereading import begun
 
         read = begun(files[0], looking)
+        del looking  # and with it the pixels, when they are given away
         from sciastro.cli.common import guarded, offline_if
         from sciastro.io.paths import new_folder
         from sciastro.recipe.solvewriting import Writing

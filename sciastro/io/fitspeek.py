@@ -5,6 +5,7 @@ afterwards.
 """
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,24 +36,31 @@ class Peek:
     header: str
     blank: int | None = None
 
+    @property
+    def end(self) -> int:
+        """Return where the pixels end in the file."""
+        return self.offset + self.shape[0] * self.shape[1] * self.stored.itemsize
+
 
 def peek(path: Path) -> Peek | None:
     """Return where the pixels of the first image lie; None where that takes more than its first cards.
 
-    None, too, where the file cannot be read: `io.fits` tells why.
+    None, too, where the file cannot be read or is cut off: `io.fits` tells why.
     """
     if path.suffix.lower() not in SUFFIXES:
         return None
     try:
         with path.open("rb") as file:
             text = file.read(LONGEST).decode("latin-1")
+            size = os.fstat(file.fileno()).st_size
     except OSError:
         return None
     cards: dict[str, str] = {}
     for start in range(0, len(text), CARD):
         key = text[start : start + 8].rstrip()
         if key == "END":
-            return _from_cards(path, cards, text[: math.ceil((start + CARD) / BLOCK) * BLOCK])
+            found = _from_cards(path, cards, text[: math.ceil((start + CARD) / BLOCK) * BLOCK])
+            return found if found is not None and found.end <= size else None
         cards.setdefault(key, text[start + 10 : start + CARD].partition("/")[0].strip())
     return None
 

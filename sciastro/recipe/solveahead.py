@@ -56,7 +56,7 @@ def looked_ahead(path: Path) -> Looking | None:
         try:
             plane = read_floats(place, room.result())
             return Ahead(place, plane, measure_plane(plane).stars)
-        except SciastroError:
+        except (SciastroError, MemoryError):
             return None
 
     looking = pool.submit(look)

@@ -74,8 +74,13 @@ def test_a_damaged_header_says_nothing(tmp_path, card, becomes):
     assert peek(path) is None
 
 
-def test_a_file_that_is_cut_off_is_told_when_it_is_read(tmp_path):
+def test_a_file_that_is_cut_off_says_nothing_and_one_that_is_cut_off_later_is_told(tmp_path):
     path = written(tmp_path / "a.fits", np.zeros((400, 500), np.int16))
-    path.write_bytes(path.read_bytes()[:100_000])
+    whole, place = path.read_bytes(), peek(path)
+    path.write_bytes(whole[:100_000])
+    assert peek(path) is None
     with pytest.raises(FileError, match="ended while its pixels were read"):
-        read_floats(peek(path))
+        read_floats(place)
+    huge = whole.replace(b"NAXIS1  =                  500", b"NAXIS1  =           5000000000", 1)
+    path.write_bytes(huge)
+    assert peek(path) is None
