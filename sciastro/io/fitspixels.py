@@ -37,6 +37,9 @@ __all__ = [
 CHUNK = 1 << 19
 """Bytes swapped at a time: small enough for the second-level cache."""
 
+BLOCK = 1 << 22
+"""Bytes read and converted at a time on their way to another dtype: between blocks Python is needed."""
+
 STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 UNSIGNED = {(16, 32768.0): "uint16", (32, 2147483648.0): "uint32", (8, -128.0): "int8"}
 
@@ -84,14 +87,19 @@ def read_floats(image: Placed, room: npt.NDArray[np.float32] | None = None) -> n
     FileError
         If the file cannot be read.
     """
-    out, rows = np.empty(image.shape, np.float32) if room is None else room, PlainRows(image)
+    out = np.empty(image.shape, np.float32) if room is None else room
     if image.dtype == np.float32:
-        rows.into(0, image.shape[0], out)
+        PlainRows(image).into(0, image.shape[0], out)
         return out
-    step = max(CHUNK // (image.shape[1] * image.dtype.itemsize), 1)
-    for first in range(0, image.shape[0], step):
-        last = min(first + step, image.shape[0])
-        out[first:last] = rows(first, last)
+    rows, columns = image.shape
+    block = np.empty((min(max(BLOCK // (columns * image.dtype.itemsize), 1), rows), columns), image.dtype)
+    start = image.offset or 0
+    with reading(image.path), image.path.open("rb", buffering=0) as file:
+        for first in range(0, rows, len(block)):
+            part = block[: min(len(block), rows - first)]
+            fill(file, part, start + first * columns * part.itemsize, image)
+            convert_in_place(part.reshape(-1), image)
+            out[first : first + len(part)] = part
     return out
 
 
