@@ -46,6 +46,8 @@ def map_between(reference: Measured, other: Measured) -> tuple[Floats, str]:
     by_sky = None
     if reference.target.wcs is not None and other.target.wcs is not None:
         by_sky = _by_sky(reference.target.wcs, other.target.wcs, shape)
+        if by_sky is not None and not _meet(by_sky, shape, other.target.image.shape):
+            by_sky = None
     try:
         found = register(reference.stars.stars, other.stars.stars, shape)
     except MatchError as error:
@@ -78,6 +80,13 @@ def _by_sky(reference: "WCS", other: "WCS", shape: tuple[int, int]) -> Floats | 
     if good.sum() < 2 * transform.n_terms(DEGREE):
         return None
     return transform.fit(x[good], y[good], there[good, 0], there[good, 1], DEGREE)
+
+
+def _meet(found: Floats, shape: tuple[int, int], other: tuple[int, ...]) -> bool:
+    """Return whether a twentieth of the reference, at least, lies on the other image."""
+    x, y = transform.evaluate(found, *_grid(shape))
+    inside = (x > -0.5) & (x < other[1] - 0.5) & (y > -0.5) & (y < other[0] - 0.5)
+    return bool(inside.mean() > 0.05)
 
 
 def _difference(one: Floats, other: Floats, shape: tuple[int, int]) -> float:

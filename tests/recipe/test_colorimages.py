@@ -116,6 +116,15 @@ def test_without_stars_of_known_color_the_picture_is_made_and_that_is_told(tmp_p
     assert (tmp_path / "out" / "Field_5.png").is_file()
 
 
+def test_images_of_different_fields_are_no_picture(tmp_path):
+    paths, _ = field(tmp_path)
+    away = tmp_path / "away.fits"
+    plane = np.random.default_rng(1).normal(100, 3, SHAPE).astype(np.float32)
+    fits.PrimaryHDU(plane, tan_wcs(151.0, 20.0, 3.0, SHAPE).to_header()).writeto(away)
+    found = command("color", paths[0], away, "-o", tmp_path / "out", "--bands", "R,B")
+    assert found.exit_code == 3 and "cannot be brought onto the grid" in found.output
+
+
 def test_bad_input_is_told(tmp_path):
     paths, catalog = field(tmp_path)
     other = tmp_path / "other.fits"
@@ -133,7 +142,8 @@ def test_bad_input_is_told(tmp_path):
     for name, (given, code, words) in cases.items():
         to = () if name == ("-o",) else ("-o", tmp_path / "out")
         found = command("color", *given, *to, "--catalog", catalog)
-        assert found.exit_code == code and words in found.output, (name, found.output)
+        said = " ".join(found.output.replace("│", " ").split())
+        assert found.exit_code == code and words in said, (name, found.output)
     found = command("color", paths[0], paths[1], other, "-o", tmp_path / "out", "--bands", "R,G,B")
     assert found.exit_code == 3 and "one grid" not in found.output and "grid of" in found.output
     assert not list((tmp_path / "out").glob("*.p*"))
