@@ -11,7 +11,7 @@ __all__ = ["simulate"]
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="New folder for the night.", file_okay=False)],
+    out: Annotated[Path, typer.Argument(help="New folder for the night.")],
     preset: Annotated[
         str,
         typer.Option(help="demo (color nebula), acceptance (hard), osc (Bayer), phone (untracked) or tiny."),

@@ -17,6 +17,7 @@ from astropy.table import QTable
 
 from sciastro.core.timescales import julian_year
 from sciastro.errors import OptionError, OutputError
+from sciastro.io.paths import ensure_writable, output_error
 from sciastro.recipe.context import Progress, Silent
 from sciastro.simulate.camera import saturation_adu, stored_cfa
 from sciastro.simulate.dialects import Card
@@ -174,18 +175,11 @@ def _writing(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(
-            f"cannot be written ({error.strerror or error}).",
-            where=str(error.filename or out),
-            remedy="Choose a folder that is writable and has space.",
-        ) from error
+        raise output_error(error, Path(error.filename or out)) from error
 
 
 def _prepare(out: Path) -> None:
-    with _writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        full = any(out.iterdir())
-    if full:
+    if any(ensure_writable(out).iterdir()):
         raise OutputError("is not empty.", where=str(out), remedy="Choose a new folder, or empty this one.")
 
 

@@ -122,3 +122,21 @@ def test_a_night_that_fails_on_its_way_says_so_in_its_folder(tmp_path):
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["status"] == "failed" and "holds no light frames" in summary["error"]
     assert (tmp_path / "out" / "log.jsonl").is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("simulate", "{file}", "--preset", "tiny"),
+        ("reduce", "{empty}", "-o", "{file}"),
+        ("lightcurve", "{empty}", *PLACE, "-o", "{file}", "--offline"),
+        ("solve", "{empty}/a.fits", "-o", "{file}"),
+    ],
+    ids=" ".join,
+)
+def test_a_file_where_the_products_should_go(tmp_path, words):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    result = command(*(word.format(file=tmp_path / "file", empty=tmp_path / "empty") for word in words))
+    assert result.exit_code == 3 and "is a file, not a folder" in " ".join(result.output.split())
+    assert (tmp_path / "file").read_text() == "mine"

@@ -129,7 +129,7 @@ def test_a_frame_appears_whole_or_not_at_all(session, tmp_path, monkeypatch):
             raise OSError(28, os.strerror(28), str(part))
 
     monkeypatch.setattr(fits.PrimaryHDU, "writeto", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="the disk is full"):
         write_night(session[1], tmp_path / "out", stars=stars)
     left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert len(left) == 2 and not any(path.name.endswith(".part") for path in left)
