@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,8 @@ __all__ = [
     "there_as_folder",
 ]
 
+_color = partial(typer.Option, rich_help_panel="Colors")  # where the help shows them
+
 Offline = Annotated[
     bool, typer.Option("--offline", help="Ask nothing over the network; kept catalogs still serve.")
 ]
@@ -29,27 +32,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one l
 Memory = Annotated[str, typer.Option(help="Bound on peak memory.")]
 WhiteReference = Annotated[
     str | None,
-    typer.Option(
+    _color(
         metavar="NAME|B-V|FILE",
         help="What shall look white: G2V, spiral, Vega, flat, the B-V of a star, or a file with a spectrum.",
     ),
 ]
 Sensor = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME|FILE", help="Response of the sensor: cmos, ccd, bayer, or a file (FILE#COLUMN)."
-    ),
+    _color(metavar="NAME|FILE", help="Response of the sensor: cmos, ccd, bayer, or a file (FILE#COLUMN)."),
 ]
 Filters = Annotated[
     str | None,
-    typer.Option(
+    _color(
         metavar="CURVES",
         help="Curves of filters: dichroic, or R=FILE,G=FILE#COLUMN,Ha=656.3/7; others lie before all bands.",
     ),
 ]
 ApplyColor = Annotated[
     bool,
-    typer.Option("--apply-color", help="Also write the products times their gains, as PRODUCT_color.fits."),
+    _color("--apply-color", help="Also write the products times their gains, as PRODUCT_color.fits."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no closing words.")]
 

@@ -1,5 +1,6 @@
 """What `sciastro reduce` takes, beside the options that commands share; nothing heavy is loaded for them."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,12 @@ __all__ = [
     "Workers",
 ]
 
+# The help shows them in these groups.
+_run = partial(typer.Option, rich_help_panel="How far")
+_master = partial(typer.Option, rich_help_panel="Masters")
+_field = partial(typer.Option, rich_help_panel="Where the field is")
+_product = partial(typer.Option, rich_help_panel="Products")
+
 Session = Annotated[
     Path,
     typer.Argument(
@@ -40,15 +47,15 @@ Session = Annotated[
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for every product; made if it is not there.")]
 Until = Annotated[
     str,
-    typer.Option(
+    _run(
         help="Stop after this stage: ingest, masters, calibrate, register, integrate, photometry, render "
         "or report."
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where a stopped run of the same recipe ended.")]
+Resume = Annotated[bool, _run("--resume", help="Go on where a stopped run of the same recipe ended.")]
 Add = Annotated[
     bool,
-    typer.Option(
+    _run(
         "--add",
         help="Add the frames of SESSION to the stacks that an earlier run left in OUT, without reading "
         "the old frames again; the recipe in OUT holds.",
@@ -65,24 +72,24 @@ Settings = Annotated[
 RecipeFile = Annotated[Path | None, typer.Option(help="A recipe.toml to follow.", callback=there_as_file)]
 Raw = Annotated[
     str,
-    typer.Option(
+    _run(
         metavar="copy|link",
         help="copy keeps raw pixels in frames.h5; link leaves them in SESSION, which saves as much disk.",
     ),
 ]
 Library = Annotated[
     Path | None,
-    typer.Option(
+    _master(
         help="Folder of finished masters that serve as well.",
         callback=there_as_folder,
     ),
 ]
 LibraryAdd = Annotated[
-    bool, typer.Option("--library-add", help="Copy the masters that are made into the library.")
+    bool, _master("--library-add", help="Copy the masters that are made into the library.")
 ]
 Stars = Annotated[
     str | None,
-    typer.Option(
+    _field(
         metavar="NAME|FILE",
         help="Stars for the WCS and the zero point: your own file (CSV, ECSV, FITS, VOTable), or "
         "a catalog that is fetched once and kept: gaia-dr3, apass-dr9, refcat2, ps1, ...",
@@ -90,26 +97,26 @@ Stars = Annotated[
     ),
 ]
 FieldRa = Annotated[
-    float | None, typer.Option(help="Right ascension of the field in degrees, where headers are silent.")
+    float | None, _field(help="Right ascension of the field in degrees, where headers are silent.")
 ]
-FieldDec = Annotated[float | None, typer.Option(help="Declination of the field in degrees.")]
+FieldDec = Annotated[float | None, _field(help="Declination of the field in degrees.")]
 FieldScale = Annotated[
-    float | None, typer.Option(help="Pixel scale in arcsec per pixel, where headers are silent.")
+    float | None, _field(help="Pixel scale in arcsec per pixel, where headers are silent.")
 ]
 Distortion = Annotated[
     str | None,
-    typer.Option(metavar="sip|tpv", help="Form of distortion in the products; TPV for SCAMP and SWarp."),
+    _product(metavar="sip|tpv", help="Form of distortion in the products; TPV for SCAMP and SWarp."),
 ]
 Bunit = Annotated[
     str | None,
-    typer.Option(
+    _product(
         metavar="Jy|nJy|erg|erg-hz",
         help="Also write each calibrated image in a physical unit (erg: per angstrom).",
     ),
 ]
 Keep = Annotated[
     str,
-    typer.Option(
+    _product(
         help="Also write intermediate frames (calibrated, registered), or the products as XISF (xisf); "
         "several with commas."
     ),
@@ -123,5 +130,5 @@ Scheduler = Annotated[
         "must see SESSION and OUT under the same paths; --memory then holds for each worker.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")]
+DryRun = Annotated[bool, _run("--dry-run", help="Show the plan and write nothing.")]
 JsonLog = Annotated[bool, typer.Option("--json-log", help="Log as JSON lines to standard error.")]
