@@ -66,7 +66,7 @@ def off(record):
     return np.array(record["gains"]) / truth() - 1
 
 
-@pytest.mark.parametrize("with_wcs", ["RGB", "G", "R"])
+@pytest.mark.parametrize("with_wcs", ["RGB", "G", pytest.param("R", marks=pytest.mark.slow)])
 def test_three_images_become_one_picture_of_true_colors(tmp_path, with_wcs):
     paths, catalog = field(tmp_path, shift=(7.4, -3.6), with_wcs=with_wcs)
     out = tmp_path / "out"
