@@ -127,7 +127,7 @@ def _closing(summary: dict[str, Any], out: Path) -> list[str]:
     if mag is not None:
         lines.append(
             f"{mag['system']} {mag['mag']:.3f} +- {mag['err']:.3f} ({mag['n_stars']} comparison stars of "
-            f"{mag['catalog']}, {mag['color_name']} {mag['color']:.2f} by {mag['color_from']})"
+            f"{mag['catalog']}, {mag['color_name']} {mag['color']:.2f}, {mag['color_from']})"
         )
     left = summary["left_out"]
     lines += [f"  left out: {name}: {reason}" for name, reason in list(left.items())[:5]]

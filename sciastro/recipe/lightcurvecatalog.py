@@ -61,7 +61,7 @@ class CatalogLevel:
             "err": float(self.offset_err[0]), "n_stars": zero.n_stars, "scatter": zero.scatter,
             "color_term": zero.color_term, "color_name": zero.color_name,
             "color": float(self.color[0]) if known else zero.color_reference,
-            "color_from": "the catalog" if known else "assumed: that of the mean comparison star",
+            "color_from": "by the catalog" if known else "assumed: that of the mean comparison star",
             "note": zero.note,
         }  # fmt: skip
 

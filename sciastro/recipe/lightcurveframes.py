@@ -27,7 +27,7 @@ from sciastro.photometry.series import (
 )
 from sciastro.recipe.nightframes import BandPlane, NightFrame, calibrated_bands, night_stores, open_night
 
-__all__ = ["FieldSeries", "Tried", "frames_of_band", "measure_field"]
+__all__ = ["FieldSeries", "Tried", "counted", "frames_of_band", "measure_field"]
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,10 @@ def frames_of_band(
         word = {"R": "red", "G": "green", "B": "blue"}[colors[chosen]]
         notes.append(f"the light is that of the {word} pixels of a color mosaic")
     if chosen == "Clear":
-        notes.append("filter Clear: headers name a clear filter or none; magnitudes are of no system")
+        notes.append(
+            "filter Clear: headers name a clear filter or none; differential magnitudes are of no system, "
+            "and those of a system hold for stars of the comparison stars' colors"
+        )
     some = [entry for entry in every if chosen in _bands_of(entry[1])]
     some.sort(key=lambda entry: (np.isnan(entry[1].time), entry[1].time, entry[1].name))
     return chosen, some, notes + _clock(some)
@@ -230,9 +233,8 @@ def measure_field(
     reason = [_unplaced(one.frame) for one in placed]
     fit = [one for one, text in zip(placed, reason, strict=True) if not text]
     if not fit:
-        texts = ", ".join(f"{reason.count(text)} {text}" for text in dict.fromkeys(reason))
         raise MatchError(
-            f"have neither time nor place: {texts}.", where="frames",
+            f"have neither time nor place: {counted(reason)}.", where="frames",
             remedy="Give the place of the field (--ra, --dec, --scale), or mend DATE-OBS.",
         )  # fmt: skip
     ra, dec, width, scale, notes = _stars(out, band, fit, places, tell)
@@ -260,6 +262,12 @@ def measure_field(
             if one.band == band:
                 _one_frame(series, number[store, one.frame.name], one, options)
     return series
+
+
+def counted(reasons: Sequence[str]) -> str:
+    """Return how often which reason is there; what reasons of one kind tell beyond that is left out."""
+    brief = [": ".join(text.split(": ")[:2]).rstrip(".") for text in reasons]
+    return "; ".join(f"{brief.count(text)} {text}" for text in dict.fromkeys(brief))
 
 
 def _unplaced(frame: NightFrame) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from sciastro.core.history import package_version
+from sciastro.photometry.ensemble import NEPER
 from sciastro.photometry.periodogram import Periodogram
 from sciastro.photometry.rednoise import RedNoise
 from sciastro.photometry.transitfit import NoiseFound, TransitFit
 from sciastro.recipe.lightcurvedata import LightCurve
+from sciastro.recipe.lightcurveverdicts import FAINT
 
 __all__ = ["comparison_rows", "detrending", "level_of", "standard_magnitude", "summary_of"]
 
@@ -178,11 +180,20 @@ def _offsets(lc: LightCurve) -> dict[str, Any] | None:
 
 def _magnitudes(lc: LightCurve) -> dict[str, Any] | None:
     """Return the target's magnitude in a system, and what leads to it."""
-    if lc.level is None:
+    level, own = level_of(lc), _level_error(lc)
+    if lc.level is None or not level > FAINT * own:
         return None
     mag = standard_magnitude(lc) - 2.5 * math.log10(max(level_of(lc), 1e-30))
     brief = {name: number(v) if isinstance(v, float) else v for name, v in lc.level.brief().items()}
+    brief["err"] = number(math.hypot(lc.level.brief()["err"], NEPER * own / level))
     return {"mag": number(mag)} | brief
+
+
+def _level_error(lc: LightCurve) -> float:
+    """Return the standard error of the relative flux that is called 1, of points and of nights."""
+    weight = 1 / lc.err[lc.use] ** 2
+    nights = np.nan_to_num(lc.offsets.err[0]) ** 2 / max(lc.offsets.n_nights, 1)
+    return float(np.sqrt(1 / weight.sum() + nights))
 
 
 def _period(found: Periodogram) -> dict[str, Any]:

@@ -13,19 +13,30 @@ from sciastro.errors import MatchError
 from sciastro.photometry.comparison import SPOILED
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.lightcurve import Curves
+from sciastro.photometry.missing import median_of
 from sciastro.recipe.lightcurvearound import offsets_of
-from sciastro.recipe.lightcurveframes import FieldSeries
+from sciastro.recipe.lightcurveframes import FieldSeries, counted
 from sciastro.recipe.lightcurvetarget import Place
 from sciastro.recipe.nightframes import NightFrame
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["OUTLIER", "Verdicts", "check_in_field", "check_shown", "notes_on_target", "spikes", "verdicts"]
+__all__ = [
+    "FAINT",
+    "OUTLIER",
+    "Verdicts",
+    "check_in_field",
+    "check_shown",
+    "notes_on_target",
+    "spikes",
+    "verdicts",
+]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+FAINT = 3.0  # S/N below which there is no magnitude
 OUTLIER = 5.0  # sigma of residuals about a fitted transit
 
 
@@ -135,9 +146,10 @@ def verdicts(series: FieldSeries, curves: Curves, bjd: Floats, good: Bools, name
             reason[j] = "no time"
     use = np.array([not text for text in reason])
     if not use.any():
-        counted = "; ".join(f"{reason.count(text)}: {text}" for text in dict.fromkeys(reason))
         raise MatchError(
-            f"has no frame that counts ({counted}).", where=f"target {name}", remedy="See the reasons."
+            f"has no frame that counts ({counted(reason)}).",
+            where=f"target {name}",
+            remedy="See the reasons.",
         )
     return Verdicts(flags, use, reason)
 
@@ -153,6 +165,13 @@ def notes_on_target(series: FieldSeries, curves: Curves, flags: npt.NDArray[np.u
         notes.append(
             f"the target is blended: a neighbor's light is in the aperture in {crowded.sum()} frames{what}; "
             "depths and amplitudes are too small by its share"
+        )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        snr = float(median_of(curves.flux[0] / curves.err[0]))
+    if snr < FAINT:
+        notes.append(
+            f"the target is hardly seen: its median S/N in a frame is {snr:.1f}; there are magnitudes only "
+            f"above {FAINT:g}"
         )
     values = series.flux[curves.aperture, 0]
     negative = int(np.sum(values <= 0))

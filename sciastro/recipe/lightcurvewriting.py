@@ -23,6 +23,7 @@ from sciastro.recipe.lightcurvesummary import (
     standard_magnitude,
     summary_of,
 )
+from sciastro.recipe.lightcurveverdicts import FAINT
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +42,6 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 
-FAINT = 3.0  # S/N below which there is no magnitude
 COLUMNS = {
     "time_bjd_tdb": ("d", "Barycentric Julian date (TDB) of the middle of the exposure"),
     "flux_rel": ("", "Flux over that of the comparison stars, 1 at the median, or out of transit"),

@@ -327,6 +327,18 @@ def test_two_blended_stars_are_told(measured):
     assert lc.use.all()
 
 
+def test_a_target_that_is_not_seen_has_no_magnitude_of_a_system(few):
+    def dark(series):
+        noise = np.sqrt(series.variance[:, 0])
+        series.flux[:, 0] = noise * np.resize([1.2, -0.9, 0.4, -0.5, 1.0], noise.shape[1])
+
+    lc = again(few[1], dark)
+    assert summary_of(lc)["magnitudes"] is None
+    assert any("hardly seen" in text for text in lc.notes)
+    bright = summary_of(few[1])["magnitudes"]
+    assert bright["err"] > few[1].level.offset_err[0]  # the target's own mean is in it
+
+
 @pytest.mark.slow
 def test_negative_fluxes_have_no_magnitude_and_stay(measured, tmp_path):
     def sink(series):
