@@ -92,6 +92,8 @@ def color(
         def warn(text: str) -> None:
             error_console.print(f"sciastro: {text}", markup=False, highlight=False, soft_wrap=True)
 
+        if (spectra or "").lower() == "gaia" and not as_json:
+            warn("Gaia's spectra: from the cache, else from the archive, which takes a minute or two")
         folder, done = _made(targets, out, bands, [*settings, *(set_ or [])], catalog, warn)
         for one in done:
             line = json.dumps(one.record) if as_json else _words(one.record, one.picture)
