@@ -23,7 +23,7 @@ from sciastro.photometry.flags import flag_meanings
 from sciastro.photometry.fluxes import Aperture, add_apertures, aperture_of, less_own_light, mark_neighbors
 from sciastro.photometry.growth import Growth, contamination, growth, pick_bright
 from sciastro.photometry.growthmap import GrowthMap, growth_map
-from sciastro.photometry.neighbors import beta_of
+from sciastro.photometry.neighbors import Others, beta_of
 from sciastro.photometry.plane import Plane, Profile, SkyLevels, check_planes, make_plane
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def measure_sources(
     sky = plane.sky(
         x, y, options.sky_inner * fwhm, options.sky_outer * fwhm, options.sky_kappa, options.min_sky_pixels
     )
-    curve, bright = _curve(plane, x, y, sky, fwhm, options)
+    curve, bright, others = _curve(plane, x, y, sky, fwhm, options)
     radius = float(curve.radius[_choose(plane, x, y, sky, curve, fwhm)])
     bright = bright if curve.n_stars >= 3 else np.empty(0, np.intp)
     if len(bright):
@@ -153,12 +153,12 @@ def measure_sources(
         )
     first = Aperture(radius=radius, total=radius)
     if len(bright):
-        growth_of_first = growth_map(plane, x, y, sky, bright, radius, curve.total)
+        growth_of_first = growth_map(plane, x, y, sky, bright, radius, curve.total, others=others)
         first = Aperture(radius=radius, growth=growth_of_first, total=curve.total)
-    others = [aperture_of(plane, x, y, sky, bright, one, curve.total) for one in radii]
-    apertures = [first, *others]
+    more = [aperture_of(plane, x, y, sky, bright, one, curve.total, others=others) for one in radii]
+    apertures = [first, *more]
     if options.optimal:
-        apertures.insert(0, _optimal(plane, x, y, sky, bright, curve.total, fwhm))
+        apertures.insert(0, _optimal(plane, x, y, sky, bright, curve.total, others))
     relative = replace(relative, coarse=np.hypot(relative.coarse, flux_scatter))
     table = _table(stars, plane, sky, apertures, relative, (options, float(fwhm), u.Unit(unit), terms))
     table.meta |= _correction(apertures[0].growth, apertures[0].radius, apertures[0].total)
@@ -192,12 +192,13 @@ def _check(
 
 def _curve(
     plane: Plane, x: Floats, y: Floats, sky: SkyLevels, fwhm: float, options: ApertureOptions
-) -> tuple[Growth, npt.NDArray[np.intp]]:
-    """Return the curve of growth and its stars, less far out where no stars are alone so far."""
+) -> tuple[Growth, npt.NDArray[np.intp], Others]:
+    """Return the curve of growth, less far out where no stars are alone so far; its stars; all neighbors."""
     steps = _STEPS if options.radius is None else np.array([options.radius])
     first = plane.sums(x, y, 1.5 * fwhm)
     flux = first.total - first.area * sky.level
     snr = flux / np.sqrt(first.variance + (first.area * sky.err) ** 2)
+    others = Others(x=x, y=y, flux=flux, within=1.5 * fwhm, fwhm=float(fwhm))
     radii = np.maximum(steps * fwhm, 1.5)
     curves = []
     for share in (1.0, 0.75, 0.6, 0.45):
@@ -207,12 +208,12 @@ def _curve(
         )
         curve = growth(plane, x, y, sky, picked, radii[radii <= total], total)
         if curve.n_stars >= 5 and _error(curve) < _GOOD_GROWTH:
-            return curve, picked
+            return curve, picked, others
         curves.append((curve, picked))
     found = [entry for entry in curves if entry[0].n_stars >= 3]
     if found:
-        return min(found, key=lambda entry: _error(entry[0]))
-    return replace(curves[0][0], radius=radii, **_unknown(len(radii))), np.empty(0, np.intp)
+        return (*min(found, key=lambda entry: _error(entry[0])), others)
+    return replace(curves[0][0], radius=radii, **_unknown(len(radii))), np.empty(0, np.intp), others
 
 
 def _error(curve: Growth) -> float:
@@ -252,18 +253,18 @@ def _choose(plane: Plane, x: Floats, y: Floats, sky: SkyLevels, curve: Growth, f
 
 def _optimal(
     plane: Plane, x: Floats, y: Floats, sky: SkyLevels, bright: npt.NDArray[np.intp], total: float,
-    fwhm: float,
+    others: Others,
 ) -> Aperture:  # fmt: skip
     """Return the weights of an optimal extraction: of the profiles tried, the one of best S/N of faint stars.
 
     The weights are those of stars whose noise is the sky's, for all stars alike, so that the correction to
     all the light holds at every brightness (Naylor 1998, MNRAS 296, 339, section 3).
     """
-    radius, scores = _OPTIMAL_RADIUS * fwhm, []
+    radius, scores = _OPTIMAL_RADIUS * others.fwhm, []
     some = np.arange(0, len(x), max(1, len(x) // 400))
     for beta in _BETAS:
-        profile = Profile(float(fwhm), beta)
-        one = aperture_of(plane, x, y, sky, bright, radius, total, profile)
+        profile = Profile(others.fwhm, beta)
+        one = aperture_of(plane, x, y, sky, bright, radius, total, profile, others)
         sums = plane.weighted(x[some], y[some], radius, profile)
         noise = one.correction(x[some], y[some]) * np.sqrt(sums.variance)
         good = np.isfinite(noise) & (noise > 0)

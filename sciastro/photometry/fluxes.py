@@ -11,7 +11,7 @@ from sciastro.photometry.coarse import pixel_scatter
 from sciastro.photometry.errorterms import TERMS, Relative, flat_pixel_error, flux_terms
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.growthmap import GrowthMap, growth_map
-from sciastro.photometry.neighbors import USUAL_BETA, beta_of, foreign_light, own_in_annulus
+from sciastro.photometry.neighbors import USUAL_BETA, Others, beta_of, foreign_light, own_in_annulus
 from sciastro.photometry.plane import ApertureSums, Plane, Profile, SkyLevels, source_radii
 
 if TYPE_CHECKING:
@@ -98,11 +98,12 @@ def aperture_of(
     radius: float,
     total: float,
     profile: Profile | None = None,
+    others: Others | None = None,
 ) -> Aperture:
     """Return the aperture of `radius` [pixel] with its correction from the stars `bright` (indices)."""
     if len(bright) < 3 or not np.isfinite(total) or (total <= radius and profile is None):
         return Aperture(radius=float(radius), profile=profile, total=float(radius))
-    growth = growth_map(plane, x, y, sky, bright, radius, total, profile)
+    growth = growth_map(plane, x, y, sky, bright, radius, total, profile, others)
     return Aperture(
         radius=float(radius), profile=profile, growth=growth,
         total=float(total if growth is not None else radius),

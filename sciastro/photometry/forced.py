@@ -27,7 +27,7 @@ from sciastro.photometry.fluxes import (
     mark_neighbors,
 )
 from sciastro.photometry.growth import pick_bright
-from sciastro.photometry.neighbors import beta_of
+from sciastro.photometry.neighbors import Others, beta_of
 from sciastro.photometry.plane import Plane, Profile, SkyLevels, check_planes, make_plane
 
 if TYPE_CHECKING:
@@ -249,8 +249,9 @@ def _apertures(
     if len(bright) >= 3:  # once more, now that the stars' wings are known
         plain = aperture_of(plane, x, y, sky, bright, radii[0], total)
         sky = _clean(plane, x, y, sky, plain, fwhm, options)
+    others = Others(x=x, y=y, flux=flux, within=1.5 * fwhm, fwhm=float(fwhm))
     return [
-        aperture_of(plane, x, y, sky, bright, one, total, profile)
+        aperture_of(plane, x, y, sky, bright, one, total, profile, others)
         for one, profile in zip(radii, profiles, strict=True)
     ]
 

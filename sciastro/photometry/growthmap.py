@@ -5,18 +5,19 @@ growth of each ring is a quadratic in position whose terms are only as large as 
 (`shrinkage`), weighted by the noise of each star, by how much profiles differ and by the light that faint
 neighbors add, which matters less the brighter the star. The growth is the product of the rings. One ratio of
 all the light to that in the aperture would let the neighbors of the outer rings, where little grows, decide
-about the core, where much does. In a crowded field, where neighbors differ more than profiles, and toward
-the middle of a cluster more, the growth is a constant.
+about the core, where much does. Light of detected neighbors is taken off. In a crowded field, where neighbors
+differ more than profiles, and toward the middle of a cluster more, the growth is a constant.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from sciastro.photometry.growth import flux_ratio, spread_beyond
-from sciastro.photometry.plane import Plane, Profile, SkyLevels
+from sciastro.photometry.neighbors import Others
+from sciastro.photometry.plane import ApertureSums, Plane, Profile, SkyLevels
 from sciastro.photometry.shrinkage import FieldShape, shrunken_quadratic
 
 __all__ = ["GrowthMap", "growth_map"]
@@ -81,10 +82,11 @@ def growth_map(
     radius: float,
     total: float,
     profile: Profile | None = None,
+    others: Others | None = None,
 ) -> GrowthMap | None:
     """Fit the flux within `total` over that within `radius` [pixel] of the `stars` (indices).
 
-    With a `profile`, over the flux that its weights give within `radius`.
+    With a `profile`, over the flux that its weights give within `radius`; the light of `others` is taken off.
 
     Returns
     -------
@@ -93,11 +95,15 @@ def growth_map(
     """
     xs, ys, chosen = x[stars], y[stars], sky.at(stars)
     radii = [ring * radius for ring in _RINGS if ring * radius < _LAST * total]
-    inner = plane.weighted(xs, ys, radius, profile)
-    sums = [inner, *(plane.sums(xs, ys, ring) for ring in radii), plane.sums(xs, ys, total)]
+
+    def alone(sums: ApertureSums, within: float) -> ApertureSums:
+        return sums if others is None else replace(sums, total=sums.total - others.light(stars, within))
+
+    inner = alone(plane.weighted(xs, ys, radius, profile), radius)
+    sums = [inner, *(alone(plane.sums(xs, ys, ring), ring) for ring in (*radii, total))]
     ratios = [flux_ratio(outer, one, chosen) for one, outer in pairwise(sums)]
     # How much profiles differ shows within twice the radius; further out it is neighbors that differ.
-    near = flux_ratio(plane.sums(xs, ys, 2 * radius), inner, chosen)
+    near = flux_ratio(alone(plane.sums(xs, ys, 2 * radius), 2 * radius), inner, chosen)
     light = inner.total - inner.area * chosen.level
     good = np.isfinite(light) & (light > 0)
     for ratio, err in (*ratios, near):

@@ -5,19 +5,61 @@ falls into a circle is integrated once per distance, and the own light of all so
 equations ``measured_i = own_i + sum_j share_ij own_j`` by iteration.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["USUAL_BETA", "beta_of", "enclosed", "foreign_light", "own_in_annulus"]
+__all__ = ["USUAL_BETA", "Others", "beta_of", "enclosed", "foreign_light", "own_in_annulus"]
 
 Floats = npt.NDArray[np.float64]
 
 USUAL_BETA = 3.0  # of a Moffat profile where no curve of growth tells the wings
 _REACH = 8.0  # in fwhm beyond the aperture: neighbors farther off are in the sky annulus alike
+_NEAR = 2.0  # the same for growth stars, whose neighbors are faint: wings are in the sky annulus, too
 _ROUNDS = 8
 _STEPS = 160  # distances at which shares are integrated
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Others:
+    """All detected sources, as neighbors of a few stars among them.
+
+    Attributes
+    ----------
+    x, y, flux
+        [pixel, unit of the image]; NaN is nowhere, and no light.
+    within
+        Radius of the circle that `flux` was measured in [pixel].
+    fwhm
+        Of stars [pixel].
+    """
+
+    x: Floats
+    y: Floats
+    flux: Floats
+    within: float
+    fwhm: float
+
+    def light(self, stars: npt.NDArray[np.intp], radius: float) -> Floats:
+        """Return the light of all others in circles of `radius` [pixel] about the sources `stars`."""
+        from scipy.spatial import cKDTree
+
+        known = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y) & (self.flux > 0))
+        out = np.zeros(len(stars))
+        if not len(known):
+            return out
+        points = np.column_stack([self.x, self.y])
+        near = cKDTree(points[known]).query_ball_point(points[stars], radius + _NEAR * self.fwhm)
+        all_light = self.flux / float(enclosed(self.within, self.fwhm, USUAL_BETA))
+        distance, share = _shares(float(radius), float(self.fwhm), USUAL_BETA)
+        for k, (star, some) in enumerate(zip(stars, near, strict=True)):
+            who = known[some]
+            who = who[who != star]
+            apart = np.hypot(*(points[who] - points[star]).T)
+            out[k] = float(np.sum(all_light[who] * np.interp(apart, distance, share)))
+        return out
 
 
 def enclosed(radius: npt.ArrayLike, fwhm: float, beta: float) -> Floats:
