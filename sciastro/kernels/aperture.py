@@ -9,7 +9,14 @@ import numpy as np
 
 from sciastro.kernels.jit import njit
 
-__all__ = ["annulus_sky", "aperture_sums", "circle_overlap", "profile_sums", "stamp_discs"]
+__all__ = [
+    "annulus_sky",
+    "aperture_sums",
+    "circle_overlap",
+    "correlated_variance",
+    "profile_sums",
+    "stamp_discs",
+]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -60,6 +67,31 @@ def _profile(dx, dy, alpha2, beta):
             else:
                 value += np.exp(-0.5 * r2) / (2.0 * np.pi * alpha2)
     return value / 9.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def correlated_variance(noise, side, correlation):
+    """Return the variance of a sum of pixels: the double sum over pairs of them.
+
+    Parameters
+    ----------
+    noise
+        float64[row, column], noise of each pixel times its weight; the first `side` rows and columns count.
+    correlation
+        float64[2 K + 1, 2 K + 1], as for `aperture_sums`.
+    """
+    total, reach = 0.0, correlation.shape[0] // 2
+    for b in range(reach + 1):
+        for a in range(-reach, reach + 1):
+            rho = correlation[reach + b, reach + a]
+            if (b == 0 and a < 0) or rho == 0.0 or b >= side or abs(a) >= side:
+                continue
+            shared = 0.0
+            for j in range(side - b):
+                for i in range(max(0, -a), min(side, side - a)):
+                    shared += noise[j, i] * noise[j + b, i + a]
+            total += shared if a == 0 and b == 0 else 2.0 * rho * shared
+    return total
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -121,7 +153,6 @@ def profile_sums(image, variance, missing, quality, x, y, radius, correlation, a
     bits = np.zeros(n, np.uint16)
     half = int(np.ceil(radius + 0.5)) + 1
     size = 2 * half + 1
-    reach = correlation.shape[0] // 2
     weight, noise = np.zeros((size, size)), np.zeros((size, size))
     for s in range(n):
         if not (np.isfinite(x[s]) and np.isfinite(y[s])):
@@ -170,16 +201,7 @@ def profile_sums(image, variance, missing, quality, x, y, radius, correlation, a
                     total[s] += w * image[row, column]
                     area[s] += w
                     noise[j, i] = w * np.sqrt(variance[row, column])
-        for b in range(min(reach + 1, size)):
-            for a in range(-min(reach, size - 1), min(reach + 1, size)):
-                if (b == 0 and a < 0) or correlation[reach + b, reach + a] == 0.0:
-                    continue
-                shared = 0.0
-                for j in range(size - b):
-                    for i in range(max(0, -a), min(size, size - a)):
-                        shared += noise[j, i] * noise[j + b, i + a]
-                twice = 1.0 if a == 0 and b == 0 else 2.0  # the opposite offset gives the same
-                total_variance[s] += twice * correlation[reach + b, reach + a] * shared
+        total_variance[s] = correlated_variance(noise, size, correlation)
     return total, total_variance, area, moved, lost, bits, share
 
 

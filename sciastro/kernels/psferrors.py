@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sciastro.kernels.aperture import correlated_variance
 from sciastro.kernels.jit import njit
 from sciastro.kernels.psf import field_terms, psf_stamp
 from sciastro.kernels.psffit import prepare
@@ -13,23 +14,6 @@ FIT_COLUMNS = (
     "flux_var", "x_var", "y_var", "sky_weight", "chi2", "n_pixels", "qfit", "cfit", "sharpness",
     "sharpness_err", "light", "alone_var",
 )  # fmt: skip
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _sum_correlated(h, side, reach, correlation):
-    """Return the variance of a sum of pixels of noise `h`, correlated by offset as `correlation` has it."""
-    total = 0.0
-    for b in range(reach + 1):
-        for a in range(-reach, reach + 1):
-            rho = correlation[reach + b, reach + a]
-            if (b == 0 and a < 0) or rho == 0.0 or b >= side or abs(a) >= side:
-                continue
-            shared = 0.0
-            for j in range(side - b):
-                for i in range(max(0, -a), min(side, side - a)):
-                    shared += h[j, i] * h[j + b, i + a]
-            total += shared if a == 0 and b == 0 else 2.0 * rho * shared
-    return total
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -122,7 +106,6 @@ def fit_errors(
     uncertainty enters. ``correlation`` float64[2 K + 1, 2 K + 1] is that of the noise of two pixels by their
     offset. Other arguments as in `psffit.fit_groups`; nothing else is changed.
     """
-    reach = correlation.shape[0] // 2
     most, side = 1, 1
     for s in range(x.size):
         most = max(most, start[s + 1] - start[s] + 1)
@@ -178,7 +161,7 @@ def fit_errors(
             out[s, a] = row[a]
             whole, level = _response(row, weight, gradient, cx, cy, half, n, blur * flux[s], h)
             if whole > 0.0:
-                out[s, a] *= max(_sum_correlated(h, 2 * half[0] + 1, reach, correlation) / whole, 0.05)
+                out[s, a] *= max(correlated_variance(h, 2 * half[0] + 1, correlation) / whole, 0.05)
             if a == 0:
                 out[s, 3] = level
         bits[s] = _core_bits(quality, x[s], y[s], cx[0], cy[0], half[0], 0.6 * radius[s])
