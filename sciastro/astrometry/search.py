@@ -17,7 +17,7 @@ from sciastro.errors import MatchError
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["CONTRAST", "Guess", "Pointing", "as_wcs", "by_pattern", "by_shift", "spiral"]
+__all__ = ["CONTRAST", "Guess", "Pointing", "as_wcs", "by_pattern", "by_shift", "reach_of", "spiral"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -178,11 +178,7 @@ def by_pattern(
     attempts
         Grows by what was tried, in words, as the iterator advances.
     """
-    diagonal = 0.5 * np.hypot(*shape) * pointing.scale / 3600 * (1 + pointing.scale_tolerance)
-    step = 0.5 * min(shape) * pointing.scale / 3600
-    near = min(pointing.radius, 0.3 * step)  # a pointing as good as this needs one look
-    centers = [(0.0, 0.0)] if pointing.radius <= near + 1e-12 else list(spiral(pointing.radius, step))
-    centers = centers[:MAX_CENTERS]
+    diagonal, centers = _looks(pointing, shape)
     ratio = np.pi * diagonal**2 / (shape[0] * shape[1] * (pointing.scale / 3600) ** 2)
     best, depths = 0.0, []
     for number, (east, north) in enumerate(centers):
@@ -214,6 +210,21 @@ def by_pattern(
             as_wcs(match.map, shape, (ra, dec), pointing.scale, sign), match.log_false_alarm, "pattern"
         )
     attempts.append(_in_vain(centers, depths, best, false_alarm))
+
+
+def _looks(pointing: Pointing, shape: tuple[int, int]) -> tuple[float, list[tuple[float, float]]]:
+    """Return the radius of a look and the offsets (east, north) of all looks [deg]."""
+    diagonal = 0.5 * float(np.hypot(*shape)) * pointing.scale / 3600 * (1 + pointing.scale_tolerance)
+    step = 0.5 * min(shape) * pointing.scale / 3600
+    near = min(pointing.radius, 0.3 * step)  # a pointing as good as this needs one look
+    centers = [(0.0, 0.0)] if pointing.radius <= near + 1e-12 else list(spiral(pointing.radius, step))
+    return diagonal, centers[:MAX_CENTERS]
+
+
+def reach_of(pointing: Pointing, shape: tuple[int, int]) -> float:
+    """Return how far from the pointing `by_pattern` looks at stars [deg]."""
+    diagonal, centers = _looks(pointing, shape)
+    return diagonal + float(np.hypot(*centers[-1]))
 
 
 def _in_vain(centers: list[tuple[float, float]], depths: list[int], best: float, false_alarm: float) -> str:

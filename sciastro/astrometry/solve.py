@@ -29,7 +29,7 @@ from sciastro.errors import SolveError
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["Hint", "Solution", "SolveOptions", "image_stars", "solve_field"]
+__all__ = ["Hint", "Solution", "SolveOptions", "image_stars", "pointing_of", "solve_field"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -116,7 +116,7 @@ def solve_field(
             remedy="Lower the detection threshold, or solve a longer exposure or a stack.",
         )
     attempts: list[str] = []
-    pointing = _pointing(hint, shape)
+    pointing = pointing_of(hint, shape)
     for guess in _guesses(image, hint, pointing, stars_at, epoch, options, attempts):
         few = guess.method == "few"
         how = _for_few(options) if few else options
@@ -170,7 +170,8 @@ def image_stars(stars: StarArray, shape: tuple[int, int], options: SolveOptions 
     return ImageStars(index, points, sigma, -2.5 * np.log10(flux[index]), fwhm if fwhm > 0 else 3.0, shape)
 
 
-def _pointing(hint: Hint, shape: tuple[int, int]) -> Pointing | None:
+def pointing_of(hint: Hint, shape: tuple[int, int]) -> Pointing | None:
+    """Return the circle and the scale that a hint tells, None where it does not."""
     ra, dec, scale, sign = hint.ra, hint.dec, hint.scale, hint.parity
     if hint.wcs is not None:
         if ra is None or dec is None:

@@ -1,7 +1,8 @@
 """A deeper catalog for the last fit and the zero points, asked for by name and given up once it fails.
 
 Reads what the user named ("gaia-dr3"); writes star tables, and one warning where the embedded catalog had to
-take its place. Patterns are always sought in the embedded catalog, so an outage costs depth and nothing else.
+take its place. Patterns are sought in the embedded catalog first (`recipe.deephint` has small fields), so an
+outage costs depth and little else.
 """
 
 import logging

@@ -78,9 +78,12 @@ def with_size(error: SolveError, field: Field, question: "Question") -> SolveErr
     width = min(field.shape) * (scale or 0.0) / 3600
     if not 0 < width < SMALL:
         return error
+    deeper = "give a deeper one (--catalog gaia-dr3, or a file of your own)"
+    if question.catalog not in (None, "embedded"):
+        deeper = "check the center, the scale and the --catalog"
     advice = (
         f"If its scale is right, it is {width:.2f} degrees wide, which holds too few stars of the embedded "
-        "catalog: ask an engine with a deeper one (--engine)."
+        f"catalog: {deeper}, or ask an engine that has a deeper one (--engine)."
     )
     return SolveError(error.found, where=error.where, remedy=advice)
 

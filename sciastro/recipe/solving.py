@@ -21,6 +21,7 @@ from sciastro.errors import SciastroError, SolveError
 from sciastro.io.reference import cone
 from sciastro.recipe.catalogs import EMBEDDED
 from sciastro.recipe.deepcatalog import DeepCatalog, deepened
+from sciastro.recipe.deephint import near_in_deep
 from sciastro.recipe.engines import OURS, ask_engine, chosen_engines
 from sciastro.recipe.lensing import with_lens
 from sciastro.recipe.skyindex import sky_index
@@ -45,7 +46,8 @@ LATE = "The time was over before a lens could be fitted to this wide picture: gi
 class Question:
     """What the user knows: center, radius [deg], scale [arcsec / pixel]; time allowed [s]; whom to ask.
 
-    `catalog` names deeper stars for the last fit (`recipe.deepcatalog`); `before` is the frame solved before.
+    `catalog` names deeper stars, for the last fit (`recipe.deepcatalog`) and for small fields near a hint
+    (`recipe.deephint`); `before` is the frame solved before.
     """
 
     ra: float | None = None
@@ -202,10 +204,21 @@ def near_hint(field: Field, question: Question, until: float) -> Solution | None
     hint = None if question.blind else hint_of(field, question)
     if hint is None:
         return None
-    return solve_field(
-        field.stars(), field.shape, stars_at=stars_of_sky(field), hint=hint, epoch=field.epoch,
-        options=question.options,
-    )  # fmt: skip
+    return _near(field, question, hint, until)
+
+
+def _near(field: Field, question: Question, hint: Hint, until: float) -> Solution:
+    """Solve near a hint by the embedded catalog, then by the deeper one that the user named."""
+    try:
+        return solve_field(
+            field.stars(), field.shape, stars_at=stars_of_sky(field), hint=hint, epoch=field.epoch,
+            options=question.options,
+        )  # fmt: skip
+    except SolveError as error:
+        if question.catalog in (None, EMBEDDED):
+            raise
+        deep = DeepCatalog(str(question.catalog))
+        return near_in_deep(field, hint, deep, question.options, error, until)
 
 
 def as_before(field: Field, question: Question, until: float) -> Solution | None:
@@ -213,11 +226,7 @@ def as_before(field: Field, question: Question, until: float) -> Solution | None
     hint = before_hint(field, question.before)
     if hint is None:
         return None
-    found = solve_field(
-        field.stars(), field.shape, stars_at=stars_of_sky(field), hint=hint, epoch=field.epoch,
-        options=question.options,
-    )  # fmt: skip
-    return replace(found, method="previous")
+    return replace(_near(field, question, hint, until), method="previous")
 
 
 def whole_sky(field: Field, question: Question, until: float) -> Solution | None:
