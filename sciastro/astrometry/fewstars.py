@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from sciastro.astrometry.match import mutual_pairs, similarity
 from sciastro.astrometry.plane import project
-from sciastro.astrometry.search import Guess, Pointing, as_wcs
-from sciastro.astrometry.sky import CatalogStars, StarsAt, catalog_stars, pixels_of
+from sciastro.astrometry.search import Guess, Nearby, as_wcs
+from sciastro.astrometry.sky import CatalogStars, catalog_stars, pixels_of
 from sciastro.astrometry.verdict import log_chance
 from sciastro.core import transform
 from sciastro.core.wcs import center, parity, pixel_scale
@@ -54,27 +54,13 @@ class _Trial:
     found: list[tuple[int, complex, complex]]
 
 
-def by_all_pairs(
-    image: Floats, shape: tuple[int, int], pointing: Pointing, stars_at: StarsAt, *, false_alarm: float,
-    attempts: list[str],
-) -> list[Guess]:  # fmt: skip
-    """Return a WCS that so many of few stars agree on that it is beyond chance; nothing elsewhere.
-
-    Parameters
-    ----------
-    image
-        Star positions (n, 2), brightest first [pixel].
-    stars_at
-        Catalog: (ra, dec, radius) [deg] -> table.
-    false_alarm
-        Largest probability of a chance match.
-    attempts
-        Grows by what was tried, in words.
-    """
+def by_all_pairs(near: Nearby) -> list[Guess]:
+    """Return a WCS that so many of few stars agree on that it is beyond chance; nothing elsewhere."""
+    image, shape, pointing = near.image, near.shape, near.pointing
     diagonal = float(np.hypot(*shape))
     degrees = pointing.scale / 3600
     reach = pointing.radius + 0.5 * diagonal * degrees * (1 + pointing.scale_tolerance)
-    sky = catalog_stars(stars_at(pointing.ra, pointing.dec, reach))
+    sky = catalog_stars(near.stars_at(pointing.ra, pointing.dec, reach))
     expected = len(sky) * shape[0] * shape[1] * degrees**2 / (np.pi * reach**2)
     if expected > MOST_EXPECTED or not FEWEST <= len(sky) <= MOST_SKY or len(image) < FEWEST:
         return []
@@ -92,8 +78,8 @@ def by_all_pairs(
             if best is None or log_p < best[0]:
                 best = log_p, fitted, sign
     log_p = 0.0 if best is None else min(best[0] + float(np.log10(max(maps, 1))), 0.0)
-    attempts.append(f"all pairs of {len(sky)} catalog stars, {maps} similarities: log10 p {log_p:.1f}")
-    if best is None or log_p > np.log10(false_alarm):
+    near.attempts.append(f"all pairs of {len(sky)} catalog stars, {maps} similarities: log10 p {log_p:.1f}")
+    if best is None or log_p > np.log10(near.false_alarm):
         return []
     center = (pointing.ra, pointing.dec)
     return [Guess(as_wcs(best[1], shape, center, pointing.scale, best[2]), log_p, "few")]

@@ -17,7 +17,17 @@ from sciastro.errors import MatchError
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["CONTRAST", "Guess", "Pointing", "as_wcs", "by_pattern", "by_shift", "reach_of", "spiral"]
+__all__ = [
+    "CONTRAST",
+    "Guess",
+    "Nearby",
+    "Pointing",
+    "as_wcs",
+    "by_pattern",
+    "by_shift",
+    "reach_of",
+    "spiral",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,6 +68,34 @@ class Pointing:
     scale: float
     scale_tolerance: float
     parity: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """An image and the sky around a pointing, to be compared.
+
+    Attributes
+    ----------
+    image
+        Star positions (n, 2), brightest first [pixel].
+    shape
+        Rows and columns.
+    pointing
+        Where to look.
+    stars_at
+        Catalog: (ra, dec, radius) [deg] -> table.
+    false_alarm
+        Largest probability of a chance match, of each way.
+    attempts
+        Grows by what was tried, in words.
+    """
+
+    image: Floats
+    shape: tuple[int, int]
+    pointing: Pointing
+    stars_at: StarsAt
+    false_alarm: float
+    attempts: list[str]
 
 
 def by_shift(
@@ -159,31 +197,23 @@ def spiral(radius: float, step: float) -> Iterator[tuple[float, float]]:
     yield from sorted(inside, key=lambda p: (np.hypot(*p), p))
 
 
-def by_pattern(
-    image: Floats, shape: tuple[int, int], pointing: Pointing, stars_at: StarsAt, *, tolerance: float,
-    false_alarm: float, attempts: list[str],
-) -> Iterator[Guess]:  # fmt: skip
+def by_pattern(near: Nearby, *, tolerance: float) -> Iterator[Guess]:
     """Yield WCS guesses from matching star patterns at centers in a spiral around the pointing.
 
     Parameters
     ----------
-    image
-        Star positions (n, 2), brightest first [pixel].
-    stars_at
-        Catalog: (ra, dec, radius) [deg] -> table.
+    near
+        What is compared; its false alarm bounds all centers together.
     tolerance
         Distance of a pair [pixel]; must cover distortion.
-    false_alarm
-        Largest probability of a chance match, over all centers together.
-    attempts
-        Grows by what was tried, in words, as the iterator advances.
     """
+    image, shape, pointing = near.image, near.shape, near.pointing
     diagonal, centers = _looks(pointing, shape)
     ratio = np.pi * diagonal**2 / (shape[0] * shape[1] * (pointing.scale / 3600) ** 2)
     best, depths = 0.0, []
     for number, (east, north) in enumerate(centers):
         ra, dec = offset(pointing.ra, pointing.dec, east, north)
-        sky = catalog_stars(stars_at(ra, dec, diagonal))
+        sky = catalog_stars(near.stars_at(ra, dec, diagonal))
         depths.append(len(sky))
         sky = sky.take(np.arange(min(len(sky), PATTERN_SKY)))
         plane = project(sky.ra, sky.dec, ra, dec) * 3600 / pointing.scale
@@ -193,7 +223,7 @@ def by_pattern(
         try:
             match = match_stars(
                 image, plane, max_scale=1 + pointing.scale_tolerance, tolerance=tolerance,
-                allow_mirror=pointing.parity is None, false_alarm=false_alarm, depth_ratio=ratio,
+                allow_mirror=pointing.parity is None, false_alarm=near.false_alarm, depth_ratio=ratio,
                 trials=len(centers),
             )  # fmt: skip
         except NoMatchError as error:
@@ -201,7 +231,7 @@ def by_pattern(
             continue
         except MatchError:  # too few catalog stars here, as `depths` tells
             continue
-        attempts.append(
+        near.attempts.append(
             f"center {number + 1} of {len(centers)} (RA {ra:.3f}, Dec {dec:.3f}): {len(sky)} catalog stars, "
             f"{match.n} pairs, log10 p {match.log_false_alarm:.1f}"
         )
@@ -209,7 +239,7 @@ def by_pattern(
         yield Guess(
             as_wcs(match.map, shape, (ra, dec), pointing.scale, sign), match.log_false_alarm, "pattern"
         )
-    attempts.append(_in_vain(centers, depths, best, false_alarm))
+    near.attempts.append(_in_vain(centers, depths, best, near.false_alarm))
 
 
 def _looks(pointing: Pointing, shape: tuple[int, int]) -> tuple[float, list[tuple[float, float]]]:

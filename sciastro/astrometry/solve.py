@@ -18,7 +18,7 @@ from sciastro.astrometry.match import chance, mutual_pairs
 from sciastro.astrometry.plane import project
 from sciastro.astrometry.refine import fit_wcs
 from sciastro.astrometry.robust import Fit, select_model
-from sciastro.astrometry.search import CONTRAST, Guess, Pointing, by_pattern, by_shift
+from sciastro.astrometry.search import CONTRAST, Guess, Nearby, Pointing, by_pattern, by_shift
 from sciastro.astrometry.sky import CatalogStars, Hint, StarsAt, catalog_stars, isolated, pixels_of
 from sciastro.astrometry.solution import ImageStars, Refined, Solution, finished
 from sciastro.core.options import Options, option
@@ -211,13 +211,9 @@ def _guesses(
     if pointing is None:
         attempts.append("no center and scale for a pattern search")
         return
-    yield from by_pattern(
-        image.points, image.shape, pointing, stars_at, tolerance=options.tolerance,
-        false_alarm=options.false_alarm, attempts=attempts,
-    )  # fmt: skip
-    yield from by_all_pairs(
-        image.points, image.shape, pointing, stars_at, false_alarm=options.false_alarm, attempts=attempts
-    )
+    near = Nearby(image.points, image.shape, pointing, stars_at, options.false_alarm, attempts)
+    yield from by_pattern(near, tolerance=options.tolerance)
+    yield from by_all_pairs(near)
 
 
 def _given(hint: Hint, pointing: Pointing | None, shape: tuple[int, int]) -> "list[WCS]":

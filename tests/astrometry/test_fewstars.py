@@ -6,7 +6,7 @@ from star_lists import as_stars, catalog_of
 
 from sciastro.astrometry.fewstars import by_all_pairs
 from sciastro.astrometry.plane import deproject
-from sciastro.astrometry.search import Pointing
+from sciastro.astrometry.search import Nearby, Pointing
 from sciastro.astrometry.sky import Hint
 from sciastro.astrometry.solve import solve_field
 from sciastro.core.wcs import center, tan_wcs
@@ -60,7 +60,7 @@ def test_the_bound_is_no_smaller_than_what_chance_does():
         sky = deproject(rng.uniform(-1, 1, (40, 2)), RA, DEC)
         pointing = Pointing(ra=RA, dec=DEC, radius=0.5, scale=SCALE, scale_tolerance=0.1, parity=None)
         stars_at = catalog_of(*sky, np.full(40, 10.0))
-        assert not by_all_pairs(points, SHAPE, pointing, stars_at, false_alarm=1e-2, attempts=attempts)
+        assert not by_all_pairs(Nearby(points, SHAPE, pointing, stars_at, 1e-2, attempts))
         told.append(float(attempts[0].split()[-1]))
     assert np.mean(np.array(told) < -0.5) < 0.3
 
@@ -70,8 +70,6 @@ def test_rich_fields_are_left_to_patterns():
     sky = deproject(rng.uniform(-1, 1, (900, 2)), RA, DEC)
     pointing = Pointing(ra=RA, dec=DEC, radius=0.5, scale=SCALE, scale_tolerance=0.1, parity=None)
     attempts = []
-    by_all_pairs(
-        rng.uniform(0, 900, (60, 2)), SHAPE, pointing, catalog_of(*sky, np.full(900, 10.0)),
-        false_alarm=1e-7, attempts=attempts,
-    )  # fmt: skip
+    sky_at = catalog_of(*sky, np.full(900, 10.0))
+    by_all_pairs(Nearby(rng.uniform(0, 900, (60, 2)), SHAPE, pointing, sky_at, 1e-7, attempts))
     assert not attempts
