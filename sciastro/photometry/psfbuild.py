@@ -23,7 +23,16 @@ from sciastro.photometry.psfmodel import (
     taper,
 )
 
-__all__ = ["Cutouts", "choose_order", "cut_out", "fit_analytic", "improve", "pixel_blur", "sound_stars"]
+__all__ = [
+    "Cutouts",
+    "choose_order",
+    "cut_out",
+    "fit_analytic",
+    "improve",
+    "pixel_blur",
+    "sound_stars",
+    "stretched",
+]
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -197,6 +206,19 @@ def improve(model: PsfModel, cut: Cutouts, order: int, inside: float) -> PsfMode
     correction = _solve(model, cut)
     offsets = _offsets(model)
     return _settled(replace(model, tables=tables + correction * taper(model.radius, offsets)), inside)
+
+
+def stretched(model: PsfModel, factor: float, inside: float) -> PsfModel:
+    """Return the model `factor` times as wide, its light settled as `improve` does."""
+    from scipy.ndimage import affine_transform
+
+    middle = (model.tables.shape[1] - 1) // 2
+    scale, shift = 1 / factor, middle * (1 - 1 / factor)
+    tables = np.array(
+        [affine_transform(one, [scale, scale], [shift, shift], order=3) / factor**2 for one in model.tables]
+    )
+    tables *= taper(model.radius, _offsets(model))
+    return replace(_settled(replace(model, tables=tables), inside), blur=model.blur)
 
 
 def _offsets(model: PsfModel) -> Floats:

@@ -19,18 +19,18 @@ from sciastro.errors import DatasetError
 from sciastro.photometry.plane import check_planes
 from sciastro.photometry.psffind import find_more, roughness_of
 from sciastro.photometry.psffit import FitPlane, errors_of, fit_plane, start_fit
-from sciastro.photometry.psflearning import first_model, learn
+from sciastro.photometry.psflearning import Seed, first_model, from_seed, learn
 from sciastro.photometry.psfmodel import PsfModel
 from sciastro.photometry.psfoptions import PsfOptions
 from sciastro.photometry.psfrounds import SkyMap, Tell, begin, refit, resmoothed, weeded, without_suspects
-from sciastro.photometry.psfstars import normalized
+from sciastro.photometry.psfstars import normalized, tie_stars
 from sciastro.photometry.psfstructure import Structure
 from sciastro.photometry.psftable import fit_table
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["PsfOptions", "PsfResult", "SkyMap", "no_sky", "plane_of", "psf_photometry"]
+__all__ = ["PsfOptions", "PsfResult", "Seed", "SkyMap", "no_sky", "plane_of", "psf_photometry"]
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,7 @@ def psf_photometry(
     autocorrelation: Floats | None = None,
     sky_map: SkyMap = no_sky,
     model: PsfModel | None = None,
+    seed: Seed | None = None,
     pinned: npt.NDArray[np.bool_] | None = None,
     options: PsfOptions = DEFAULTS,
     tell: Tell = log.info,
@@ -103,6 +104,9 @@ def psf_photometry(
         Makes the smooth sky of an image.
     model
         A PSF that is known; None learns it.
+    seed
+        The PSF of a similar image to begin with, where none is known; it saves most of the learning. One that
+        does not suit the image is left out.
     pinned
         (star,) which positions are known and kept; None as `options.fixed` says for all.
     tell
@@ -119,7 +123,10 @@ def psf_photometry(
     plane = plane_of(pixels - smooth, variance, bits, autocorrelation, noise_correlation)
     fit = start_fit(stars["x"], stars["y"], pinned=options.fixed if pinned is None else pinned)
     given = model
-    if model is None:
+    seed = seed if seed is not None and seed.suits(pixels.shape, fwhm) else None
+    if model is None and seed is not None:
+        model = from_seed(plane, fit, seed, fwhm, options)
+    elif model is None:
         model = first_model(plane, fit, fwhm, options, tell)
     else:
         begin(plane, model, fit, options)
@@ -128,11 +135,12 @@ def psf_photometry(
     structure: Structure | None = None
     for k in range(options.searches + 1):
         taught = min(1, options.searches)  # the first search is made with the analytic PSF
-        rounds = options.rounds if k == taught else 1
+        rounds = options.rounds if k == taught and seed is None else 1
         if given is None and k >= taught:
             if 0 < k < options.searches:
                 fit = without_suspects(plane, model, fit, chosen)
-            model, chosen = learn(plane, model, fit, options, rounds, tell)
+            order = -1 if seed is None else seed.model.order
+            model, chosen = learn(plane, model, fit, options, rounds, tell, order=order)
         refit(plane, model, fit, options, tell if fit.size > 5000 else None)
         if k == options.searches:
             break
@@ -146,7 +154,10 @@ def psf_photometry(
         if not count and given is not None:
             break
     if given is None and model.kind != "assumed":
-        tied = normalized(plane, model, fit, chosen, options.total_radius * model.fwhm, options)
+        rows = tie_stars(
+            plane, model, fit, *errors_of(plane, model, fit, options), chosen, least_snr=options.psf_snr
+        )
+        tied = normalized(plane, model, fit, rows, options.total_radius * model.fwhm, options)
         fit.flux *= model.tables[0].sum() / tied.tables[0].sum()
         model = tied
     columns, under = errors_of(plane, model, fit, options)

@@ -21,7 +21,7 @@ from sciastro.core import vocabulary as v
 from sciastro.core.history import record
 from sciastro.core.stars import StarArray
 from sciastro.core.vocabulary import labeled, require
-from sciastro.errors import DatasetError
+from sciastro.errors import DatasetError, OptionError
 from sciastro.integrate.normalize import transparency
 from sciastro.io.probe import Probe
 from sciastro.io.product_reading import read_product
@@ -304,6 +304,8 @@ def find_sources(
     image
         ``image``, ``image_variance``, ``image_quality`` (band, y, x); where present ``noise_correlation``
         and ``wcs``. Not modified.
+    options
+        Of apertures.
     psf
         Fits the PSF, where it is given, instead of apertures; for crowded fields.
 
@@ -312,7 +314,17 @@ def find_sources(
     dict
         Band to table (see `photometry.steps.measure_bands`, `photometry.psfsteps`);
         bands without a star are not in it.
+
+    Raises
+    ------
+    OptionError
+        If `options` and `psf` are both given.
     """
+    if psf is not None and options is not None:
+        raise OptionError(
+            "are of apertures, and with `psf` none are used.", where="find_sources(options=, psf=)",
+            remedy="Leave out one or the other; sky annulus, radius and least S/N of fits are in PsfOptions.",
+        )  # fmt: skip
     found = {str(name): _measured(image, "band", k, detect) for k, name in enumerate(image["band"].values)}
     seen = {name: one for name, one in found.items() if one.stars.size and np.isfinite(one.fwhm)}
     stars = {name: one.stars for name, one in seen.items()}

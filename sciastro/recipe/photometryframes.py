@@ -17,6 +17,7 @@ from sciastro.core.wcs import moved, resampled
 from sciastro.errors import MatchError, SciastroError
 from sciastro.io.positions import Positions, on_sky
 from sciastro.io.tables import read_table
+from sciastro.photometry.psfphotometry import Seed
 from sciastro.photometry.zeropoint import ZeroPoint, ZeroPointOptions, fit_zeropoint
 from sciastro.recipe.movers import read_summary
 from sciastro.recipe.nightframes import BandPlane, NightFrame, calibrated_bands, night_stores, open_night
@@ -128,6 +129,7 @@ def frame_tables(
         given = replace(given, site=first.site)
     found: dict[tuple[str, str], list[Measured]] = {}
     shelf: dict[tuple[str, str], Positions] = {}
+    seeds: dict[tuple[str, str], Seed] = {}  # the first PSF of tables: the others' errors do not pile up
     for store in night_stores(run):
         for target, frames in _by_target(open_night(run, store)).items():
             for plane in calibrated_bands(run, store, frames):
@@ -135,7 +137,10 @@ def frame_tables(
                 try:
                     frame = frame_target(plane, given)
                     positions = _positions(run, frame, stack, request, given, shelf)
-                    measured = _measure(frame, positions, stack, request.psf, options, tell)
+                    work = _work(frame, request.psf, seeds.get((target, plane.band)), tell)
+                    measured = _measure(frame, positions, stack, work, options)
+                    if work is not None and work.seed is not None:
+                        seeds.setdefault((target, plane.band), work.seed)
                 except SciastroError as error:
                     warn(f"{plane.frame.name} {plane.band}: left out: {error}")
                     continue
@@ -184,13 +189,19 @@ def _positions(
     return found
 
 
+def _work(
+    target: Target, psf: PsfRequest | None, seed: Seed | None, tell: Callable[[str], None]
+) -> PsfWork | None:
+    """Return what measures a frame by its PSF, which begins as that of an earlier frame."""
+    if psf is None:
+        return None
+    return PsfWork(replace(psf, inject=0), lambda text: tell(f"  {target.name}: {text}"), seed)
+
+
 def _measure(
-    target: Target, positions: Positions, stack: _Stack | None, psf: PsfRequest | None,
-    options: PhotometryOptions, tell: Callable[[str], None],
+    target: Target, positions: Positions, stack: _Stack | None, work: PsfWork | None,
+    options: PhotometryOptions,
 ) -> Measured:  # fmt: skip
-    work = None
-    if psf is not None:
-        work = PsfWork(replace(psf, inject=0), lambda text: tell(f"  {target.name}: {text}"))
     zero = _zeropoint(target, stack, options, work) if options.zeropoint != "none" else None
     return measure_target(target, positions, options=options, zeropoint=zero, psf=work)
 

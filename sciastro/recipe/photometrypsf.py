@@ -23,7 +23,7 @@ from sciastro.photometry.errorterms import Relative
 from sciastro.photometry.psfforced import psf_at
 from sciastro.photometry.psfinject import Field, Injection, InjectOptions, inject_stars
 from sciastro.photometry.psfmodel import PsfModel
-from sciastro.photometry.psfphotometry import PsfOptions, PsfResult, psf_photometry
+from sciastro.photometry.psfphotometry import PsfOptions, PsfResult, Seed, psf_photometry
 from sciastro.photometry.psftable import notes_of, with_relative
 from sciastro.photometry.sources import add_positions
 from sciastro.recipe.photometryimages import Target
@@ -61,7 +61,7 @@ class PsfRequest(Options):
 class PsfWork:
     """Measures the stars of images by their PSF and keeps what comes of it beside the table."""
 
-    def __init__(self, request: PsfRequest, tell: Tell) -> None:
+    def __init__(self, request: PsfRequest, tell: Tell, seed: Seed | None = None) -> None:
         self.request, self.tell = request, tell
         self.options = PsfOptions(order=request.order, searches=request.searches)
         self.result: PsfResult | None = None
@@ -69,6 +69,7 @@ class PsfWork:
         self._relative, self._terms = Relative(), False
         self._target: Target | None = None
         self._found: PsfResult | None = None
+        self._seed, self._fwhm = seed, float("nan")
 
     def table(
         self, target: Target, stars: PlaneMeasure, fwhm: float, relative: Relative,
@@ -99,10 +100,11 @@ class PsfWork:
         found = psf_photometry(
             field.image, field.variance, field.quality, stars.stars,
             fwhm=fwhm if np.isfinite(fwhm) else 3.0, noise_correlation=target.correlation,
-            autocorrelation=target.autocorrelation, sky_map=field.sky_map, model=model, options=how,
-            tell=self.tell,
+            autocorrelation=target.autocorrelation, sky_map=field.sky_map, model=model, seed=self._seed,
+            options=how, tell=self.tell,
         )  # fmt: skip
         self._target, self._found, self.result, self.injection = target, found, found, None
+        self._fwhm = fwhm
         if self.request.inject:
             self.injection = inject_stars(
                 field, found, options=InjectOptions(number=self.request.inject, seed=self.request.seed),
@@ -195,6 +197,13 @@ class PsfWork:
             "detections in the residual turned upside down"
         )
         return [*paths, picture]
+
+    @property
+    def seed(self) -> Seed | None:
+        """Return the PSF of tables that was learned last, to begin with on the next image; None without."""
+        if self._found is None or self._found.model.kind != "empirical" or not np.isfinite(self._fwhm):
+            return None
+        return Seed(self._found.model, self._fwhm)
 
     @property
     def notes(self) -> list[str]:
