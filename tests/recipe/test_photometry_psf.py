@@ -4,11 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 from astropy.io import fits
 from astropy.table import QTable, Table
 from small_nights import assert_nothing_half_written, command, reduce
 
 import sciastro
+from sciastro.errors import OptionError
+from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.psfphotometry import PsfOptions as PsfFitOptions
 from sciastro.recipe.photometry import PhotometryOptions
@@ -123,3 +126,8 @@ def test_a_recipe_measures_its_sources_by_the_psf(good_night, tmp_path):
     assert both.sum() > 5
     ratio = again["flux"].value[both] / plain["flux"].value[both]
     assert np.median(ratio) == pytest.approx(1, abs=0.02)
+
+
+def test_options_of_apertures_do_not_go_with_the_psf():
+    with pytest.raises(OptionError, match="are of apertures"):
+        sciastro.find_sources(xr.Dataset(), psf=PsfFitOptions(), options=ApertureOptions())
