@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
+from sciastro.photometry.neighbors import light_of_neighbors
 from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels
 from sciastro.photometry.shrinkage import shrunken_quadratic
 
@@ -45,21 +46,8 @@ class Growth:
 
 def crowding(x: Floats, y: Floats, flux: Floats, reach: float, share: float) -> npt.NDArray[np.bool_]:
     """Return which sources have neighbors within `reach` [pixel] with more than `share` of their flux."""
-    from scipy.spatial import cKDTree
-
-    out = np.zeros(len(x), dtype=bool)
-    good = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    if len(good) < 2:
-        return out
-    pairs = cKDTree(np.column_stack([x[good], y[good]])).query_pairs(reach, output_type="ndarray")
-    if len(pairs) == 0:
-        return out
-    i, j = good[pairs[:, 0]], good[pairs[:, 1]]
     light = np.nan_to_num(np.maximum(flux, 0.0))
-    near = np.bincount(i, light[j], len(x)) + np.bincount(j, light[i], len(x))
-    touched = np.bincount(np.concatenate([i, j]), minlength=len(x)) > 0
-    out[:] = touched & (near > share * light)
-    return out
+    return np.asarray(light_of_neighbors(x, y, light, reach) > share * light)
 
 
 def contamination(x: Floats, y: Floats, flux: Floats, radius: float, fwhm: float) -> Floats:
@@ -68,19 +56,9 @@ def contamination(x: Floats, y: Floats, flux: Floats, radius: float, fwhm: float
     A neighbor counts in full where its center lies half a `fwhm` inside the `radius`, by half on the rim, and
     not at all half a `fwhm` outside. Infinite beside neighbors for a source without light of its own.
     """
-    from scipy.spatial import cKDTree
-
-    good = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    share = np.zeros(len(x))
-    if len(good) < 2:
-        return share
-    points = np.column_stack([x[good], y[good]])
-    pairs = cKDTree(points).query_pairs(radius + fwhm / 2, output_type="ndarray")
-    distance = np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T)
-    part = np.clip((radius + fwhm / 2 - distance) / fwhm, 0, 1)
-    i, j = good[pairs[:, 0]], good[pairs[:, 1]]
     light = np.nan_to_num(np.maximum(flux, 0.0))
-    near = np.bincount(i, part * light[j], len(x)) + np.bincount(j, part * light[i], len(x))
+    rim = radius + fwhm / 2
+    near = light_of_neighbors(x, y, light, rim, lambda distance: np.clip((rim - distance) / fwhm, 0, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(near > 0, near / light, 0.0))
 

@@ -5,15 +5,22 @@ falls into a circle is integrated once per distance, and the own light of all so
 equations ``measured_i = own_i + sum_j share_ij own_j`` by iteration.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["USUAL_BETA", "Others", "beta_of", "enclosed", "foreign_light", "own_in_annulus"]
+from sciastro.core.neighbors import pairs_within
+
+__all__ = [
+    "USUAL_BETA", "Others", "beta_of", "enclosed", "foreign_light", "light_of_neighbors", "others_within",
+    "own_in_annulus",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 USUAL_BETA = 3.0  # of a Moffat profile where no curve of growth tells the wings
 _REACH = 8.0  # in fwhm beyond the aperture: neighbors farther off are in the sky annulus alike
@@ -60,6 +67,28 @@ class Others:
             apart = np.hypot(*(points[who] - points[star]).T)
             out[k] = float(np.sum(all_light[who] * np.interp(apart, distance, share)))
         return out
+
+
+def others_within(x: Floats, y: Floats, reach: float) -> tuple[Rows, Rows, Floats]:
+    """Return every source i and other j at most `reach` apart [pixel], and their distance; NaN has none."""
+    points = np.column_stack([x, y])
+    i, j, distance = pairs_within(points, points, reach)
+    other = i != j
+    return i[other], j[other], distance[other]
+
+
+def light_of_neighbors(
+    x: Floats, y: Floats, light: Floats, reach: float, part: Callable[[Floats], Floats] = np.ones_like
+) -> Floats:
+    """Return the light of all others within `reach` [pixel] of each source, in the unit of `light`.
+
+    Parameters
+    ----------
+    part
+        What part of its light a neighbor at a distance [pixel] counts.
+    """
+    i, j, distance = others_within(x, y, reach)
+    return np.asarray(np.bincount(i, part(distance) * light[j], len(x)), dtype=np.float64)
 
 
 def enclosed(radius: npt.ArrayLike, fwhm: float, beta: float) -> Floats:
@@ -125,25 +154,16 @@ def foreign_light(
         Of the aperture and of stars [pixel]; exponent of their Moffat profile.
     """
     from scipy.sparse import coo_array
-    from scipy.spatial import cKDTree
 
-    foreign = np.zeros(len(x))
-    good = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    if len(good) < 2:
+    n = len(x)
+    foreign = np.zeros(n)
+    i, j, distance = others_within(x, y, radius + _REACH * fwhm)
+    if not i.size:
         return foreign
-    points = np.column_stack([x[good], y[good]])
-    pairs = cKDTree(points).query_pairs(radius + _REACH * fwhm, output_type="ndarray")
-    if not len(pairs):
-        return foreign
-    distance = np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T)
     # A source's own share of its light in the aperture is taken out: `flux` is corrected to all the light.
     share = np.interp(distance, *_shares(float(radius), float(fwhm), float(beta)))
     share /= float(enclosed(radius, fwhm, beta))
-    i, j = good[pairs[:, 0]], good[pairs[:, 1]]
-    n = len(x)
-    matrix = coo_array(
-        (np.concatenate([share, share]), (np.concatenate([i, j]), np.concatenate([j, i]))), shape=(n, n)
-    ).tocsr()
+    matrix = coo_array((share, (i, j)), shape=(n, n)).tocsr()
     light = np.nan_to_num(np.maximum(flux, 0.0))
     own = light.copy()
     for _ in range(_ROUNDS):

@@ -169,7 +169,9 @@ def _windows(
     for k, (a, b) in enumerate(zip(near[0], near[1], strict=True)):
         y0, x0 = max(0, int(b) - half), max(0, int(a) - half)
         window = np.s_[y0 : min(rows, int(b) + half + 1), x0 : min(columns, int(a) + half + 1)]
-        parts = (np.ascontiguousarray(one[window]) for one in (plane.residual, plane.variance, light))
-        x, y, s = filter_peaks(seek.snr(*parts, y0, x0), threshold, min(most, half * half))
+        residual, variance, lit = (
+            np.ascontiguousarray(one[window]) for one in (plane.residual, plane.variance, light)
+        )
+        x, y, s = filter_peaks(seek.snr(residual, variance, lit, y0, x0), threshold, min(most, half * half))
         if x.size:
             yield _of_place(x + x0, y + y0, s, near, k)
