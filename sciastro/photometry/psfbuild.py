@@ -39,13 +39,15 @@ Rows = npt.NDArray[np.intp]
 
 ROUNDS = 40  # of conjugate gradients
 ENOUGH = 1e-3  # residual of the normal equations over the first
-ROUGH = 0.05  # second difference of a correction between nodes, over the PSF there
+# Second difference of a correction between nodes, over the PSF there: one of `SIZE` as wide as a star has
+# 0.5 * 8 ln2 / 9^2 = 0.034 between nodes of a ninth of the width.
+ROUGH = 0.05
 SIZE = 0.5  # a correction over the PSF
 VARYING = 0.5  # prior of a term that varies over the field, over that of the constant one
-TRUST = 0.005  # of the profile: no pixel weighs more than this error allows
+TRUST = 0.005  # of the profile: no pixel weighs more than an error as of flat fields allows
 RING = 0.6  # of the radius of the tables: from there on the sky of a PSF star is told
 OUTLIER = 6.0  # sigma
-FOREIGN = 0.05  # of the light of neighbors that is taken as error of their subtraction
+FOREIGN = 0.05  # of the light of neighbors that is taken as error of their subtraction: MOST_BLUR
 STARS_PER_TERM = (5, 5, 7, 9)  # least stars per term for orders 0, 1, 2, 3
 
 

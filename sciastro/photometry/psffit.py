@@ -207,6 +207,7 @@ def set_reach(plane: FitPlane, model: PsfModel, stars: StarFit, options: FitOpti
     ]
     some = plane.variance[:: max(1, plane.variance.shape[0] // 500)]
     noise = float(np.sqrt(np.median(some[some > 0]))) if (some > 0).any() else 1.0
+    # Fluxes may still grow by half before reaches are set anew.
     need = 0.1 * noise / np.maximum(np.abs(stars.flux) * 1.5, 1e-30)
     beyond = profile.size - np.searchsorted(profile[::-1], need, side="right")
     wide = saturated_cores(plane, stars, model.fwhm)

@@ -235,7 +235,8 @@ def _tie(
         return None
     n = int(usable.sum())
     inner = own_core + (core[0] - core[2] * sky) / flux
-    # Half of the noise in the core is the fit's own: a flux too high leaves a core too dark.
+    # What a fit leaves of the noise of a core's sum: sqrt(1 - (sum P)^2 / (n sum P^2)) = 0.82 for a Gaussian
+    # of which 1.5 widths are taken where the sky is the noise, 0 where the star is (its flux is the sum).
     inner_err = np.sqrt(core[1]) / flux * 0.5
     close = fit_linear(np.ones((n, 1)), inner[usable], inner_err[usable], kappa=3.5)
     # The tables are as uncertain as their stars: the mean relative variance of a linear fit of p terms is p
