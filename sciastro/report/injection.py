@@ -26,11 +26,10 @@ def draw_injection(path: Path, stars: "Table", bins: "Table", title: str) -> Non
             top.axvline(bins.meta[key], color="0.6", lw=0.8, ls="--")
     top.set_ylabel("completeness")
     top.set_ylim(-0.05, 1.1)
-    if bins.meta["false_detections_counted"]:
-        other = top.twinx()
-        other.bar(mag, bins["false"], width=0.8 * float(np.median(np.diff(mag))) if mag.size > 1 else 0.4,
-                  color="C3", alpha=0.25)  # fmt: skip
-        other.set_ylabel("false detections", color="C3")
+    other = top.twinx()
+    other.bar(mag, bins["false"], width=0.8 * float(np.median(np.diff(mag))) if mag.size > 1 else 0.4,
+              color="C3", alpha=0.25)  # fmt: skip
+    other.set_ylabel("false detections", color="C3")
     found = np.asarray(stars["found"])
     ratio = np.asarray(stars["flux"].value)[found] / np.asarray(stars["flux_in"].value)[found] - 1
     entered = np.asarray(stars["mag_in"])[found]
