@@ -104,11 +104,11 @@ def test_filters_do_not_depend_on_the_unit_or_the_cadence_of_points():
 
 @pytest.mark.slow
 def test_errors_hold_red_noise_and_white_noise_alike():
-    """Ten fields each; errors of t0 in white noise are those of a fit that knows it to be white."""
+    """Five fields each; errors of t0 in white noise are those of a fit that knows it to be white."""
     pulls = {0.0: [], 0.8: []}
     wider = []
     for red, rows in pulls.items():
-        for seed in range(10):
+        for seed in range(5):
             kinds = learn_noise(field(seed, 20, red, n=150))
             *points, truth = night(seed)
             time, flux, err, exposure, trends = points
@@ -122,5 +122,5 @@ def test_errors_hold_red_noise_and_white_noise_alike():
                 plain = fit_transit(time, flux, err, exposure, trends, options=how, kinds=sure)
                 wider.append(fit.errors["t0"] / plain.errors["t0"])
     rms = {red: np.sqrt(np.mean(np.square(rows), axis=0)) for red, rows in pulls.items()}
-    assert all((one < 1.6).all() for one in rms.values()), rms  # of ten, 0.78 to 1.22 by chance
-    assert np.median(wider) < 1.15, wider
+    assert all((one < 1.8).all() for one in rms.values()), rms  # of five, 0.68 to 1.32 by chance
+    assert np.median(wider) < 1.2, wider
