@@ -1,4 +1,4 @@
-"""APASS DR10: the AAVSO's own download by place, and the same table over TAP at GAVO where that fails.
+"""APASS DR10: over TAP at GAVO, a service made for programs; the AAVSO's own download by place after it.
 
 Reads a region; writes the QTable of `columns.star_table`.
 Method: the AAVSO's form (``apass_dr10_download.pl``: ra, dec, radius [deg], ``outtype=1``) answers with CSV,
@@ -39,8 +39,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = dict[str, Floats]
 
 ADDRESSES = (
-    "https://www.aavso.org/cgi-bin/apass_dr10_download.pl",  # the original
     "https://dc.g-vo.org/tap",  # GAVO, Heidelberg: an address that ends in /tap is asked by ADQL
+    "https://www.aavso.org/cgi-bin/apass_dr10_download.pl",  # the original; a form for people, not programs
 )
 PLACES = "SCIASTRO_APASS"  # environment: other addresses, with spaces between them
 MOST_DEGREES = 15.0  # radius; what programs give as the limit of the AAVSO's form
@@ -70,7 +70,7 @@ class ApassDR10:
     Parameters
     ----------
     addresses
-        Of the AAVSO's form, and of TAP services (ending in ``/tap``), in order; None takes those of the
+        Of TAP services (ending in ``/tap``) and of forms like the AAVSO's, in order; None takes those of the
         environment variable SCIASTRO_APASS, else `ADDRESSES`.
     limits
         Bounds of time, attempts and size; `Limits.total` is for one region.
