@@ -10,6 +10,7 @@ counts as absent: it is fetched again.
 import contextlib
 import time
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +82,9 @@ def _read(path: Path) -> dict[int, KeptSpectrum]:
     try:
         with np.load(path, allow_pickle=False) as file:
             parts = [file[name] for name in FIELDS]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return {}
-    n = len(parts[0])
+    n = parts[0].size
     shapes = [(n,), (n,), (n, SAMPLES), (n, SAMPLES), (n,), (n,)]
     if [part.shape for part in parts] != shapes or parts[0].dtype.kind != "i":
         return {}

@@ -7,6 +7,7 @@ have a spectrum, and gives the sampled ones, and continuous ones of the rest whe
 Spectra whose BP-RP is not that of the catalog are those of other stars, and are refused.
 """
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ STARS = 200, 20_000  # but at least, and at most, so many
 ENOUGH = 8  # stars with a spectrum, from which they calibrate (`colormodel.method_of`)
 ALIEN = 0.15  # median difference of BP-RP [mag] from which spectra are not those of the stars
 EXTRA = "pip install 'sciastro[gaiaxp]'"
+_GAIA = re.compile(r"(?:gaia\s*(?:e?dr3)?\s+)?([0-9]{11,19})", re.IGNORECASE)  # EDR3 has the numbers of DR3
 
 
 @dataclass(slots=True)
@@ -88,9 +90,10 @@ def star_spectra(
 
 
 def sources_of(catalog: "QTable") -> list[int | None]:
-    """Return Gaia's source of each star, None where its name is another one."""
-    last = _last_words(catalog)
-    return [int(one) if one.isdecimal() and one.isascii() and 10 < len(one) < 20 else None for one in last]
+    """Return Gaia DR3's source of each star, None where its name is of another catalog, or of DR2."""
+    names = catalog["id"] if "id" in catalog.colnames else [""] * len(catalog)
+    found = [_GAIA.fullmatch(str(name).strip()) for name in names]
+    return [int(one[1]) if one is not None else None for one in found]
 
 
 def _last_words(catalog: "QTable") -> list[str]:

@@ -12,6 +12,7 @@ import os
 import re
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -195,10 +196,12 @@ def _fetched(
         share = limits.total / (len(chosen) - k)
         try:
             for part in _parts(missing, BATCH[kind]):
-                found.rows |= _batch(server, kind, part, rows_of, limits, time.monotonic() + share)
+                rows = _batch(server, kind, part, rows_of, limits, time.monotonic() + share)
+                found.rows |= rows
+                if rows and shown(server) not in found.servers:
+                    found.servers.append(shown(server))
                 if advance is not None:
                     advance(len(found.rows), total)
-            found.servers.append(shown(server))
         except Trouble as trouble:
             troubles.append((server, trouble))
             found.troubles.append(f"{shown(server)} {trouble.found}")
@@ -206,7 +209,9 @@ def _fetched(
         if not missing:
             break
     if total and not found.rows:
-        raise outage(where, troubles)
+        told = {server for server, _ in troubles}
+        nothing = [(server, Trouble("has none of them")) for server in chosen if server not in told]
+        raise outage(where, [*troubles, *nothing])
     return found
 
 
@@ -287,7 +292,7 @@ def _unzipped(content: bytes, limits: Limits) -> bytes:
                 raise Trouble(f"sends {len(members)} files where one was wanted")
             with bundle.open(members[0]) as file:
                 inside = file.read(limits.max_bytes + 1)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
         raise Trouble("sends a ZIP file that is damaged", retry=True) from error
     if len(inside) > limits.max_bytes:
         raise Trouble(f"sends more than {limits.max_bytes / 1e6:g} MB")
@@ -343,7 +348,7 @@ def _continuous_rows(table: "Table", sources: list[int]) -> dict[int, Any]:
                 continue
             numbers = _array(table[name][k])
             row[name] = numbers if "coefficient" in name else float(numbers[0]) if len(numbers) else np.nan
-        if any(np.isnan(row[f"{arm}_n_parameters"]) for arm in ("bp", "rp")):
+        if not all(np.isfinite(row[f"{arm}_n_parameters"]) for arm in ("bp", "rp")):
             continue  # one arm only: of no use for colors
         for arm in ("bp", "rp"):
             n = int(row[f"{arm}_n_parameters"])

@@ -1,19 +1,24 @@
 """Gaia's XP spectra of a field, fetched: from source numbers to gains, against a camera that is known."""
 
+import io
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import QTable
 from gaia_archive import Archive, serve
 from spectra_field import BANDS, FIRST, Field, true_gains
 
+from sciastro.errors import CatalogError
 from sciastro.photometry.bandpass import load
 from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.photometry.locus import WAVELENGTHS, locus_photons
 from sciastro.photometry.response import make_response
 from sciastro.recipe.colorcurves import Site
 from sciastro.recipe.setcolor import color_record, set_color
+from sciastro.recipe.starspectra import sources_of
 from sciastro.remote.limits import Limits
 from sciastro.remote.xpspectra import sampled
 
@@ -142,8 +147,6 @@ def spoilt(field, how):
     from gaia_archive import votable
 
     def answer(asked):
-        import io
-
         content = field.archive.datalink(asked)
         if how == "cut off":
             return content[: len(content) // 2]
@@ -181,6 +184,44 @@ def test_a_missing_part_comes_from_the_next_server(field, server, monkeypatch):
     found = colors(field)
     assert found.spectra["sampled"] == N and len(found.spectra["servers"]) == 1
     assert "/part" in found.spectra["servers"][0] and "/tap" in found.spectra["servers"][0]
+
+
+def bad_zip(asked):
+    """Return a ZIP file whose packed bytes are damaged, its directory is not."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("a.xml", np.random.default_rng(1).bytes(5000))
+    content = bytearray(packed.getvalue())
+    content[40:80] = b"\xff" * 40
+    return bytes(content)
+
+
+def test_a_zip_file_with_damaged_bytes_is_told(field, server, monkeypatch):
+    broken = server.say("/broken", Fault(bad_zip, type="application/zip"))
+    monkeypatch.setenv("SCIASTRO_GAIA_SPECTRA", f"{broken} {server.url('/tap')}")
+    found = colors(field, spectra_stars=10)
+    assert found.spectra["sampled"] == 10 and "damaged" in found.spectra_reason
+
+
+def test_a_server_that_fails_half_way_is_named_for_what_it_gave(field, server):
+    sources = list(field.archive.flux)
+    first, broken = Fault(field.archive.datalink), Fault(b"", status=404, type="text/plain")
+    one = server.say("/half", first, broken)
+    came = sampled(sources, servers=[one, server.url("/tap")], limits=QUICK)
+    assert len(came.rows) == N and len(came.troubles) == 1
+    assert [name.rsplit("/", 1)[-1] for name in came.servers] == ["half", "tap"]
+
+
+def test_servers_that_have_none_say_so(field, server):
+    with pytest.raises(CatalogError, match="has none of them"):
+        sampled([FIRST + 1], servers=[server.url("/tap")], limits=QUICK)
+
+
+def test_numbers_of_other_catalogs_are_not_those_of_gaia():
+    names = ["Gaia DR3 3017264300000000001", "3017264300000000001", "Gaia EDR3 12345678901", "TYC 1-2-1"]
+    others = ["PS1 151671234567890123", "SDSS 1237645879551066262", "Gaia DR2 3017264300000000001", "7"]
+    found = sources_of(QTable({"id": [*names, *others]}))
+    assert found == [FIRST, FIRST, 12345678901, *[None] * 5]
 
 
 def test_a_damaged_cache_is_fetched_again(field, server, tmp_path):
