@@ -99,7 +99,8 @@ def read_floats(image: Placed, room: npt.NDArray[np.float32] | None = None) -> n
             part = block[: min(len(block), rows - first)]
             fill(file, part, start + first * columns * part.itemsize, image)
             convert_in_place(part.reshape(-1), image)
-            out[first : first + len(part)] = part
+            with np.errstate(over="ignore"):  # beyond float32: infinite
+                out[first : first + len(part)] = part
     return out
 
 

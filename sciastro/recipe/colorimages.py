@@ -16,10 +16,10 @@ import numpy as np
 
 from sciastro.astrometry.solution import Solution
 from sciastro.core import transform
-from sciastro.core.wcs import celestial_from_header, center, footprint_radius, pixel_scale
+from sciastro.core.wcs import celestial_from_header, center, footprint_radius, pixel_scale, wcs_to_header
 from sciastro.errors import FileError, OptionError, SolveError, UsageError
 from sciastro.io.fitscube import read_color_planes
-from sciastro.io.paths import atomic_path, ensure_writable, safe_name
+from sciastro.io.paths import atomic_path, new_folder, safe_name
 from sciastro.io.usercatalog import read_user_catalog
 from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.recipe.catalogs import EMBEDDED, cone, is_remote
@@ -29,7 +29,7 @@ from sciastro.recipe.photometry import Measured, PhotometryOptions, epoch_of, me
 from sciastro.recipe.photometryimages import Given, Target, read_targets
 from sciastro.recipe.photometrytarget import estimated_variance, with_facts
 from sciastro.recipe.photometryzero import air_of
-from sciastro.recipe.plan import load_recipe
+from sciastro.recipe.plan import Recipe, load_recipe
 from sciastro.recipe.recolor import Recolored, with_gains
 from sciastro.recipe.rendering import write_picture
 from sciastro.recipe.setcolor import SetColor, bands_of_picture, set_color, write_color
@@ -95,10 +95,21 @@ def color_images(
         one grid, or a curve cannot be had.
     """
     recipe = load_recipe(None, changes)
-    options = recipe.of(ColorOptions)
-    check_color(options)
+    check_color(recipe.of(ColorOptions))
     targets = _named(_targets(paths), bands)
-    ensure_writable(out)
+    with new_folder(out):
+        return _made(targets, paths, out, recipe, catalog, warn)
+
+
+def _made(
+    targets: Sequence[Target],
+    paths: Sequence[Path],
+    out: Path,
+    recipe: Recipe,
+    catalog: str,
+    warn: Callable[[str], None],
+) -> Recolored:
+    options = recipe.of(ColorOptions)
     found = _measured(targets, paths, catalog)
     ds = on_one_grid(found.images, found.maps, found.at)
     color = _calibrated(found, ds, catalog, options)
@@ -111,7 +122,7 @@ def color_images(
     record = write_color(color, out, stem, options, prefix="", more=told)
     picture = f"{stem}.png"  # with its recipe beside it, STEM.json
     write_picture(with_gains(ds, color, options), out / picture, recipe, title=stem, top_down=False)
-    files = _apply(out, stem, ds, found.reference, color) if options.apply else ()
+    files = _apply(out, stem, ds, found, color) if options.apply else ()
     return Recolored(target=stem, record=record, picture=picture, files=files)
 
 
@@ -257,17 +268,18 @@ def _stars(target: Target, catalog: str) -> "QTable":
 # --- what is written ----------------------------------------------------------------------------------
 
 
-def _apply(out: Path, stem: str, ds: "xr.Dataset", reference: Target, color: SetColor) -> tuple[str, ...]:
-    """Write each band on the common grid, times its gain."""
+def _apply(out: Path, stem: str, ds: "xr.Dataset", found: _Set, color: SetColor) -> tuple[str, ...]:
+    """Write each band on the common grid, in its own unit times its gain."""
     from astropy.io import fits
 
-    calibration, names = color.calibration, []
+    calibration, names, reference = color.calibration, [], found.reference
     if calibration is None:
         return ()
+    units = {one.target.band: one.target.unit for one in found.images}
     for k, band in enumerate(calibration.bands):
-        header = reference.wcs.to_header(relax=True) if reference.wcs is not None else fits.Header()
+        header = wcs_to_header(reference.wcs) if reference.wcs is not None else fits.Header()
         told = {
-            "FILTER": (band, ""), "OBJECT": (reference.target, ""), "BUNIT": (reference.unit, ""),
+            "FILTER": (band, ""), "OBJECT": (reference.target, ""), "BUNIT": (units[band], ""),
             "COLGAIN": (calibration.gains[k], "factor of this band, applied"),
             "COLGERR": (calibration.errors[k], "standard error of COLGAIN"),
             "COLWHITE": (calibration.white_name[:60], "what becomes white"),

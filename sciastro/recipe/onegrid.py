@@ -4,6 +4,7 @@ Reads `photometrytarget.Target`s and the stars found on them; writes maps from t
 of each, their world coordinates where they had none, and resampled planes.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from sciastro.core import transform
 from sciastro.core import vocabulary as v
 from sciastro.core.quality import Quality
 from sciastro.core.vocabulary import labeled
+from sciastro.core.wcs import pixel_scale
 from sciastro.errors import FileError, MatchError
 from sciastro.integrate.align import align
 from sciastro.recipe.photometry import Measured
@@ -72,11 +74,18 @@ def _grid(shape: tuple[int, int]) -> tuple[Floats, Floats]:
 
 
 def _by_sky(reference: "WCS", other: "WCS", shape: tuple[int, int]) -> Floats | None:
-    """Return the map that two world coordinates give; None where they do not meet."""
+    """Return the map that two world coordinates give; None where they do not meet.
+
+    Far outside of an image its distortion may have no inverse: what does not lead back is left out.
+    """
     x, y = _grid(shape)
-    there = other.world_to_pixel(reference.pixel_to_world(x, y))
+    places = reference.pixel_to_world(x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of astropy: that the inverse was not found
+        there = other.world_to_pixel(places)
+        back = other.pixel_to_world(*there).separation(places).arcsec
     there = np.stack([np.asarray(one, dtype=np.float64) for one in there], axis=1)
-    good = np.isfinite(there).all(axis=1)
+    good = np.isfinite(there).all(axis=1) & (back < 0.1 * pixel_scale(other))
     if good.sum() < 2 * transform.n_terms(DEGREE):
         return None
     return transform.fit(x[good], y[good], there[good, 0], there[good, 1], DEGREE)

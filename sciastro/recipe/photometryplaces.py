@@ -69,13 +69,24 @@ def gather(given: "str | Path | Any | Sequence[Any]") -> Positions | None:
     """
     if given is None:
         return None
-    if _is_pair(given):
-        from astropy.coordinates import SkyCoord
-
-        given = SkyCoord(given[0], given[1], unit="deg")
-    items = [given] if isinstance(given, str | Path) or not isinstance(given, list | tuple) else list(given)
+    alone = isinstance(given, str | Path) or not isinstance(given, list | tuple) or _is_pair(given)
+    items = [given] if alone else list(given)
     found = [_one(item) for item in items]
     return joined(found) if found else None
+
+
+def _pair(given: tuple[Any, Any]) -> Positions:
+    from astropy.coordinates import SkyCoord
+    from astropy.units import UnitsError
+
+    try:
+        item = SkyCoord(given[0], given[1], unit="deg").icrs
+    except (ValueError, TypeError, UnitsError) as error:
+        raise OptionError(
+            f"is ({given[0]}, {given[1]}), which is no place on the sky.", where="positions",
+            remedy="Give (ra, dec) in degrees or as angles, dec from -90 to 90.",
+        ) from error  # fmt: skip
+    return on_sky(np.array([item.ra.deg]), np.array([item.dec.deg]), [""], "sky coordinates")
 
 
 def _one(item: Any) -> Positions:
@@ -85,6 +96,8 @@ def _one(item: Any) -> Positions:
         return read_positions(Path(item))
     if isinstance(item, str):
         return _text(item)
+    if _is_pair(item):
+        return _pair(item)
     if hasattr(item, "colnames"):
         return positions_from_table(item)
     if hasattr(item, "itertuples"):  # pandas

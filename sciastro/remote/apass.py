@@ -243,7 +243,10 @@ def read_csv(content: bytes) -> Rows:
         raise Trouble("sends bytes that are no text") from error
     if not text.endswith("\n"):
         raise Trouble("sends a table that is cut off", retry=True)
-    lines = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    try:
+        lines = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise Trouble(f"sends a table that cannot be read ({error})") from error
     if not lines:
         raise Trouble("sends nothing", retry=True)
     head = [re.sub(r"\(.*", "", cell).strip().lower() for cell in lines[0]]

@@ -123,6 +123,7 @@ def test_images_of_different_fields_are_no_picture(tmp_path):
     fits.PrimaryHDU(plane, tan_wcs(151.0, 20.0, 3.0, SHAPE).to_header()).writeto(away)
     found = command("color", paths[0], away, "-o", tmp_path / "out", "--bands", "R,B")
     assert found.exit_code == 3 and "cannot be brought onto the grid" in found.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_bad_input_is_told(tmp_path):

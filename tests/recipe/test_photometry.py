@@ -438,12 +438,16 @@ def test_positions_of_other_packages(foreign):
         frame,
         (ra[0] * u.deg, dec[0] * 60 * u.arcmin),
         (ra[0], dec[0]),
+        list(zip(ra, dec, strict=True)),
     ):
         got = aperture_photometry(path, given, radius=4.0)
         np.testing.assert_allclose(got["flux"].value, known["flux"].value[: len(got)], rtol=1e-6)
     assert len(known.to_pandas()) == 3  # and out
     with pytest.raises(OptionError, match="is object"):
         aperture_photometry(path, object())
+    for bad in ((10.0, 100.0), (3 * u.m, 5.0)):
+        with pytest.raises(OptionError, match="no place on the sky"):
+            aperture_photometry(path, bad)
 
 
 def test_regions_in(foreign):

@@ -87,6 +87,7 @@ def wrong() -> dict[str, Fault]:
         "whole, but without a length": Fault(GOOD, length="none", **told),
         "cut off at the end of a line, no length": Fault((HEAD + FULL).encode(), length="none", **told),
         "cut off in a line": Fault(GOOD[:-40], **told),
+        "a cell without an end": Fault(GOOD + b'"' + b"1" * 200_000 + b"\n", **told),
         "cut off before the last newline": Fault(GOOD[:-1], **told),
         "cut off, length told": Fault(GOOD, keep=0.6, **told),
         "cut off, chunked": Fault(GOOD, keep=0.6, length="chunked", **told),
