@@ -69,8 +69,7 @@ def gather(given: "str | Path | Any | Sequence[Any]") -> Positions | None:
     """
     if given is None:
         return None
-    alone = isinstance(given, str | Path) or not isinstance(given, list | tuple) or _is_pair(given)
-    items = [given] if alone else list(given)
+    items = list(given) if isinstance(given, list | tuple) and not _is_pair(given) else [given]
     found = [_one(item) for item in items]
     return joined(found) if found else None
 
