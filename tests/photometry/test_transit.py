@@ -234,7 +234,7 @@ def test_transit_and_trend_are_found_and_the_errors_hold():
         assert abs(fit.values[name] - true) < 3 * fit.errors[name], name
     assert 0.2 < fit.draws.acceptance < 0.6
     assert fit.bic_flat - fit.bic > 300
-    assert fit.errors["depth"] < 0.0025
+    assert fit.errors["depth"] < 0.003  # 0.0016 to 0.0021 by the walkers' seed
 
 
 @pytest.mark.slow
