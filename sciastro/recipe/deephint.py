@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 SHARE = 0.5  # of the time that is left
 DEEPER = 1.5  # catalog stars for one of the image: it may be sensitive to other colors
 FEWEST, MOST = 100, 50_000  # stars of the circle
+WIDEST = 2.0  # degrees: larger fields have 200 stars and more of the embedded catalog, and want many tiles
 
 
 def near_in_deep(
@@ -70,7 +71,10 @@ def near_in_deep(
 def _stars_at(
     field: Field, hint: Hint, catalog: DeepCatalog, until: float
 ) -> "Callable[[float, float, float], QTable] | None":
-    """Return the catalog around a hint; None where the hint tells no circle, or the catalog cannot be had."""
+    """Return the catalog around a hint.
+
+    None where the hint tells no circle, the field is no small one, or the catalog cannot be had.
+    """
     pointing = pointing_of(hint, field.shape)
     if pointing is None:
         return None
@@ -80,6 +84,8 @@ def _stars_at(
     if radius > 90:
         return None
     size = (pixel_scale(hint.wcs) if hint.scale is None and hint.wcs is not None else pointing.scale) / 3600
+    if min(field.shape) * size > WIDEST:
+        return None
     dense = len(field.stars()) / (field.shape[0] * field.shape[1] * size**2)
     most = int(np.clip(DEEPER * dense * np.pi * radius**2, FEWEST, MOST))
     ra, dec = (pointing.ra, pointing.dec) if hint.wcs is None else center(hint.wcs, field.shape)

@@ -8,6 +8,7 @@ import pytest
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.core.wcs import center, tan_wcs
 from sciastro.errors import SolveError
+from sciastro.recipe.deepcatalog import DeepCatalog
 from sciastro.recipe.solvehints import Before
 from sciastro.recipe.solvereading import from_stars
 from sciastro.recipe.solving import Question, as_before, near_hint
@@ -67,6 +68,16 @@ def test_another_place_is_not_believed_and_both_catalogs_have_their_say(small):
     with pytest.raises(SolveError, match=r"not solved.*; with .*deep\.csv: .*(not solved|time for)"):
         near_hint(field, wrong, begin + 6)
     assert time.monotonic() - begin < 30  # one more place is tried after the time; machines may be slow
+
+
+def test_wide_fields_fetch_no_deeper_catalog(small, monkeypatch):
+    field, _, path = small
+    asked = []
+    monkeypatch.setattr(DeepCatalog, "stars", lambda *a, **k: asked.append(a))
+    wide = Question(ra=RA, dec=DEC, scale=40.0, catalog=path)  # 6.7 degrees
+    with pytest.raises(SolveError, match="not solved"):
+        near_hint(field, wide, time.monotonic() + 60)
+    assert not asked
 
 
 def test_what_is_no_catalog_is_said(small):
