@@ -7,7 +7,8 @@ tells the determinant of the covariance.
 """
 
 import numpy as np
-from numba import njit
+
+from sciastro.kernels.jit import njit
 
 __all__ = ["filter_gains", "log_likelihood", "whiten"]
 

@@ -1,9 +1,9 @@
 """Triangles of sparse places of the sky: listed over the whole sky, and compared with those of an image."""
 
 import numpy as np
-from numba import njit
 
 from sciastro.kernels.inner import inner
+from sciastro.kernels.jit import njit
 from sciastro.kernels.quads import UNIT
 from sciastro.kernels.quadsearch import AT_LEAST, CLOSE, FIRST, MOST_FEW, frame_axes, predicted
 from sciastro.kernels.skycells import stars_around

@@ -1,15 +1,18 @@
 """Kernels come from Numba's cache without what Numba compiles with, and compile where they are not there."""
 
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from numba.core.caching import FunctionCache
 from numba.core.registry import CPUDispatcher
 
+from sciastro import kernels
 from sciastro.kernels import jit
-from sciastro.kernels.detect import find_peaks
 from sciastro.kernels.known import numba_is_known
 from sciastro.kernels.order import select
 
@@ -36,9 +39,15 @@ def test_what_is_compiled_is_loaded_with_little_and_what_is_not_is_compiled(tmp_
     assert run(tmp_path) == ["5.0", "0", "False", "False"]
 
 
-def test_kernels_have_that_cache():
-    for kernel in (select, find_peaks):
-        assert isinstance(kernel, CPUDispatcher) and isinstance(kernel._cache, jit._LeanCache)
+def test_all_kernels_have_that_cache():
+    found = {}
+    for module in pkgutil.iter_modules(kernels.__path__, "sciastro.kernels."):
+        for name, one in vars(importlib.import_module(module.name)).items():
+            if isinstance(one, CPUDispatcher) and one.targetoptions.get("cache", True):
+                found[f"{one.py_func.__module__}.{name}"] = one._cache
+    kept = {name: cache for name, cache in found.items() if isinstance(cache, FunctionCache)}
+    assert len(kept) > 60
+    assert not [name for name, cache in kept.items() if not isinstance(cache, jit._LeanCache)]
 
 
 def test_other_versions_of_numba_go_their_own_way(monkeypatch):
