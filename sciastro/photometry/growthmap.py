@@ -96,10 +96,12 @@ def growth_map(
     xs, ys, chosen = x[stars], y[stars], sky.at(stars)
     radii = [ring * radius for ring in _RINGS if ring * radius < _LAST * total]
 
-    def alone(sums: ApertureSums, within: float) -> ApertureSums:
-        return sums if others is None else replace(sums, total=sums.total - others.light(stars, within))
+    def alone(sums: ApertureSums, within: float, weights: Profile | None = None) -> ApertureSums:
+        if others is None:
+            return sums
+        return replace(sums, total=sums.total - others.light(stars, within, weights))
 
-    inner = alone(plane.weighted(xs, ys, radius, profile), radius)
+    inner = alone(plane.weighted(xs, ys, radius, profile), radius, profile)
     sums = [inner, *(alone(plane.sums(xs, ys, ring), ring) for ring in (*radii, total))]
     ratios = [flux_ratio(outer, one, chosen) for one, outer in pairwise(sums)]
     # How much profiles differ shows within twice the radius; further out it is neighbors that differ.

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.neighbors import pairs_within
+from sciastro.photometry.plane import Profile
 
 __all__ = [
     "USUAL_BETA", "Others", "beta_of", "enclosed", "foreign_light", "light_of_neighbors", "others_within",
@@ -49,8 +50,11 @@ class Others:
     within: float
     fwhm: float
 
-    def light(self, stars: npt.NDArray[np.intp], radius: float) -> Floats:
-        """Return the light of all others in circles of `radius` [pixel] about the sources `stars`."""
+    def light(self, stars: npt.NDArray[np.intp], radius: float, profile: Profile | None = None) -> Floats:
+        """Return the light of all others in circles of `radius` [pixel] about the sources `stars`.
+
+        With a `profile`, what they add to sums that are weighted by it (`Plane.weighted`).
+        """
         from scipy.spatial import cKDTree
 
         known = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y) & (self.flux > 0))
@@ -60,7 +64,7 @@ class Others:
         points = np.column_stack([self.x, self.y])
         near = cKDTree(points[known]).query_ball_point(points[stars], radius + _NEAR * self.fwhm)
         all_light = self.flux / float(enclosed(self.within, self.fwhm, USUAL_BETA))
-        distance, share = _shares(float(radius), float(self.fwhm), USUAL_BETA)
+        distance, share = _shares(float(radius), float(self.fwhm), USUAL_BETA, profile)
         for k, (star, some) in enumerate(zip(stars, near, strict=True)):
             who = known[some]
             who = who[who != star]
@@ -110,8 +114,11 @@ def beta_of(correction: float, radius: float, total: float, fwhm: float) -> floa
 
 
 @lru_cache(maxsize=64)
-def _shares(radius: float, fwhm: float, beta: float) -> tuple[Floats, Floats]:
-    """Return distances [pixel] and the share of a star's light that a circle so far off holds."""
+def _shares(radius: float, fwhm: float, beta: float, profile: Profile | None = None) -> tuple[Floats, Floats]:
+    """Return distances [pixel] and the share of a star's light that a circle so far off holds.
+
+    With a `profile` P, of the circle's sum that P weights over that of a star of this profile and light 1.
+    """
     distance = np.linspace(0, radius + _REACH * fwhm, _STEPS)
     alpha2 = fwhm**2 / (4 * (2 ** (1 / beta) - 1))
     # The circle in rings about its own center; each ring in angles about it.
@@ -121,9 +128,12 @@ def _shares(radius: float, fwhm: float, beta: float) -> tuple[Floats, Floats]:
         distance[:, None, None] ** 2 + rings[:, None] ** 2
         + 2 * distance[:, None, None] * rings[:, None] * np.cos(angle)
     )  # fmt: skip
-    profile = (beta - 1) / (np.pi * alpha2) * (1 + r2 / alpha2) ** -beta
-    share = 2 * np.pi * np.sum(profile.mean(axis=2) * rings, axis=1) * radius / 60
-    return distance, share
+    light = ((beta - 1) / (np.pi * alpha2) * (1 + r2 / alpha2) ** -beta).mean(axis=2)
+    area = 2 * np.pi * rings * radius / 60
+    if profile is None:
+        return distance, light @ area
+    weight = profile.at(rings)
+    return distance, (light @ (weight * area)) / (weight**2 @ area)
 
 
 def own_in_annulus(inner: npt.ArrayLike, outer: float, total: float, fwhm: float, beta: float) -> Floats:

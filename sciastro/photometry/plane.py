@@ -72,6 +72,13 @@ class Profile:
             return self.fwhm**2 / (4 * (2 ** (1 / self.beta) - 1))
         return self.fwhm**2 / (8 * float(np.log(2)))
 
+    def at(self, radius: Floats) -> Floats:
+        """Return its height at `radius` [pixel] from the center, for light of 1 in all [1 / pixel2]."""
+        r2 = np.square(radius) / self.alpha2
+        if self.beta > 0:
+            return np.asarray((self.beta - 1) / (np.pi * self.alpha2) * (1 + r2) ** -self.beta)
+        return np.asarray(np.exp(-0.5 * r2) / (2 * np.pi * self.alpha2))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plane:

@@ -11,7 +11,8 @@ from sciastro.photometry.aperturedim import apertures_dataset
 from sciastro.photometry.errorterms import TERMS, Relative
 from sciastro.photometry.flags import SourceFlag, flag_words, flags_text
 from sciastro.photometry.forced import ForcedOptions, forced_photometry
-from sciastro.photometry.neighbors import _shares, beta_of, enclosed, foreign_light
+from sciastro.photometry.neighbors import Others, _shares, beta_of, enclosed, foreign_light
+from sciastro.photometry.plane import Profile, make_plane
 
 FWHM = 3.2
 
@@ -225,6 +226,24 @@ def test_share_of_a_neighbor_against_pixels():
     assert enclosed(radius, fwhm, beta) == pytest.approx(
         np.interp(0.0, *_shares(radius, fwhm, beta)), rel=1e-2
     )
+
+
+@pytest.mark.parametrize("profile", [None, Profile(3.4), Profile(3.4, 2.5)])
+def test_light_of_neighbors_is_what_sums_hold(profile):
+    # One Moffat star (beta 3) on an empty image, and sums about places beside it.
+    fine = (np.arange(61 * 9) - 4) / 9
+    r2 = (fine - 30.2) ** 2 + (fine[:, None] - 29.7) ** 2
+    beta, alpha2 = 3.0, 3.4**2 / (4 * (2 ** (1 / 3) - 1))
+    image = ((beta - 1) / (np.pi * alpha2) * (1 + r2 / alpha2) ** -beta).reshape(61, 9, 61, 9).mean((1, 3))
+    x, y = 30.2 + np.array([0, 5, 8, -12.0]), np.array([29.7, 29.7, 33.7, 29.7])
+    flat = np.ones_like(image)
+    plane = make_plane(1e5 * image, flat, 0 * flat, x, y, fwhm=3.4, noise_correlation=1.0)
+    within = float(enclosed(4.0, 3.4, beta))
+    others = Others(x=x, y=y, flux=np.array([1e5 * within, 0, 0, 0]), within=4.0, fwhm=3.4)
+    got = others.light(np.arange(4), 6.8, profile)
+    assert got[0] == 0  # its own light is none of a neighbor
+    want = plane.weighted(x, y, 6.8, profile).total
+    np.testing.assert_allclose(got[1:], want[1:], rtol=0.08, atol=20)
 
 
 def test_own_light_of_close_stars_is_solved():
