@@ -92,7 +92,7 @@ def color(
         def warn(text: str) -> None:
             error_console.print(f"sciastro: {text}", markup=False, highlight=False, soft_wrap=True)
 
-        if (spectra or "").lower() == "gaia" and not as_json:
+        if (spectra or "").lower() == "gaia" and not (as_json or offline):
             warn("Gaia's spectra: from the cache, else from the archive, which takes a minute or two")
         folder, done = _made(targets, out, bands, [*settings, *(set_ or [])], catalog, warn)
         for one in done:

@@ -16,6 +16,7 @@ import numpy as np
 
 from sciastro.astrometry.solution import Solution
 from sciastro.core import transform
+from sciastro.core.quality import Quality
 from sciastro.core.wcs import celestial_from_header, center, footprint_radius, pixel_scale, wcs_to_header
 from sciastro.errors import FileError, OptionError, SolveError, UsageError
 from sciastro.io.fitscube import read_color_planes
@@ -161,7 +162,7 @@ def _of_cube(path: Path) -> list[Target]:
     planes, header, facts = found
     targets = []
     for band, pixels in zip("RGB", planes, strict=True):
-        bits = np.where(np.isfinite(pixels), 0, 1 << 13).astype(np.uint16)
+        bits = np.where(np.isfinite(pixels), 0, int(Quality.NO_DATA)).astype(np.uint16)
         variance, _ = estimated_variance(pixels, bits, "adu", 1.0, Given(), facts)
         one = Target(
             name=path.name.split(".")[0], path=path, image=pixels, variance=variance, quality=bits,

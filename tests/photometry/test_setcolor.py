@@ -9,7 +9,7 @@ from sciastro.photometry.color import solve_gains
 from sciastro.photometry.colorstars import ColorStars
 from sciastro.photometry.response import make_response
 from sciastro.recipe.colorcurves import CameraCurves, Site
-from sciastro.recipe.setcolor import SetColor, bands_of_picture
+from sciastro.recipe.setcolor import SetColor, bands_of_picture, color_slope
 
 
 @pytest.mark.parametrize(("swapped", "cfa"), [(False, True), (True, True), (True, False)])
@@ -56,6 +56,15 @@ def test_red_and_blue_taken_for_each_other_are_told(cfa, seed):
         )  # fmt: skip
         assert ("wrong way round" in found.doubt) == wrong
         assert ("BAYERPAT" in found.doubt) == (wrong and cfa)
+
+
+def test_chance_seldom_makes_a_slope():
+    rng, wrong = np.random.default_rng(4), 0
+    for _ in range(1000):
+        color = rng.uniform(0.4, 1.0, int(rng.integers(8, 30)))
+        slope, err = color_slope(color, rng.normal(0, 0.05, len(color)))
+        wrong += slope < -4 * err
+    assert wrong < 9
 
 
 def test_few_stars_or_one_color_prove_nothing():
