@@ -25,6 +25,7 @@ from sciastro.io.usercatalog import read_user_catalog
 from sciastro.photometry.coloroptions import ColorOptions
 from sciastro.recipe.catalogs import EMBEDDED, cone, is_remote
 from sciastro.recipe.colorcurves import Site, check_color
+from sciastro.recipe.deepcatalog import DeepCatalog
 from sciastro.recipe.onegrid import map_between, on_one_grid, sky_places
 from sciastro.recipe.photometry import Measured, PhotometryOptions, epoch_of, measure_target
 from sciastro.recipe.photometryimages import Given, Target, read_targets
@@ -113,7 +114,7 @@ def _made(
     options = recipe.of(ColorOptions)
     found = _measured(targets, paths, catalog)
     ds = on_one_grid(found.images, found.maps, found.at)
-    color = _calibrated(found, ds, catalog, options)
+    color = _calibrated(found, ds, _stars(found.reference, catalog, warn), options)
     notes = [*found.notes, *([f"no color calibration: {color.reason}"] if color.fit is None else [])]
     for text in (*notes, color.doubt, color.spectra_reason):
         if text:
@@ -241,9 +242,8 @@ def _solved(target: Target, catalog: str) -> "tuple[WCS | None, str]":
     return None, "the images have no world coordinates"
 
 
-def _calibrated(found: _Set, ds: "xr.Dataset", catalog: str, options: ColorOptions) -> SetColor:
+def _calibrated(found: _Set, ds: "xr.Dataset", stars: "QTable", options: ColorOptions) -> SetColor:
     tables = {one.target.band: one.table for one in found.images}
-    stars = _stars(found.reference, catalog)
     masses = [air_of(one.target) for one in found.images]
     site = found.reference.site
     place = Site(
@@ -257,13 +257,14 @@ def _calibrated(found: _Set, ds: "xr.Dataset", catalog: str, options: ColorOptio
     return color
 
 
-def _stars(target: Target, catalog: str) -> "QTable":
+def _stars(target: Target, catalog: str, warn: Callable[[str], None]) -> "QTable":
     """Return the catalog stars over an image; none where nobody knows where it looks."""
     if target.wcs is None:
         return cone((0.0, 0.0), 0.01)[:0]
     shape = (target.image.shape[0], target.image.shape[1])
-    radius = 1.05 * footprint_radius(target.wcs, shape)
-    return cone(center(target.wcs, shape), radius, catalog=catalog, epoch=epoch_of(target), brightest=DEEPEST)
+    radius = min(1.05 * footprint_radius(target.wcs, shape), 180.0)
+    place = center(target.wcs, shape)
+    return DeepCatalog(catalog).stars(*place, radius, epoch=epoch_of(target), brightest=DEEPEST, warn=warn)
 
 
 # --- what is written ----------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ from sciastro.io.paths import atomic_path, ensure_writable
 from sciastro.io.product_reading import read_product
 from sciastro.io.tables import read_sources
 from sciastro.photometry.coloroptions import ColorOptions
-from sciastro.recipe.catalogs import cone
 from sciastro.recipe.colorcurves import Site, check_color
+from sciastro.recipe.deepcatalog import DeepCatalog
 from sciastro.recipe.movers import read_summary
 from sciastro.recipe.plan import Recipe, load_recipe
 from sciastro.recipe.rendering import matrix_text, write_picture
@@ -83,7 +83,8 @@ def recolor_run(
     catalog
         Name or file of the stars (`catalogs.cone`).
     warn
-        Told why a target keeps its colors while others get new ones, and why gains cannot be a sensor's.
+        Told why a target keeps its colors while others get new ones, why gains cannot be a sensor's, and that
+        the catalog could not be had.
 
     Raises
     ------
@@ -105,10 +106,11 @@ def recolor_run(
     cfa = any(str(row.get("band")) == "OSC" for row in summary.get("frames", []))
     done: list[Recolored] = []
     problems: list[SciastroError] = []
+    known_stars = DeepCatalog(catalog)
     for stem, rows in sets.items():
         site = Site(airmass=_number(known.get(stem, {}).get("airmass")))
         try:
-            done.append(_one(out, stem, rows, site, cfa, catalog, recipe))
+            done.append(_one(out, stem, rows, site, cfa, known_stars, recipe, warn))
         except SciastroError as error:
             problems.append(error)
     if not done:
@@ -147,15 +149,16 @@ def _one(
     rows: dict[str, dict[str, Any]],
     site: Site,
     cfa: bool,
-    catalog: str,
+    catalog: DeepCatalog,
     recipe: Recipe,
+    warn: Callable[[str], None],
 ) -> Recolored:
     import xarray as xr
 
     products = {band: read_product(out / row["image"]) for band, row in rows.items()}
     tables = {band: _sources(out, row) for band, row in rows.items()}
     options = recipe.of(ColorOptions)
-    stars = _stars(next(iter(products.values())), catalog, stem)
+    stars = _stars(next(iter(products.values())), catalog, stem, warn)
     sky = {band: sky_level(ds["image"].values[0])[0] for band, ds in products.items()}
     found = set_color(tables, stars, cfa=cfa, site=site, sky=sky, options=options)
     if found is None or found.calibration is None:
@@ -185,14 +188,14 @@ def _sources(out: Path, row: dict[str, Any]) -> "Table":
     return read_sources(path)
 
 
-def _stars(ds: "xr.Dataset", catalog: str, stem: str) -> "QTable":
+def _stars(ds: "xr.Dataset", catalog: DeepCatalog, stem: str, warn: Callable[[str], None]) -> "QTable":
     if "wcs" not in ds.coords or not str(ds["wcs"].values):
         raise FileError("has no world coordinates.", where=stem, remedy="Solve it first: `sciastro solve`.")
     wcs = text_to_wcs(str(ds["wcs"].values))
     shape = (ds.sizes["y"], ds.sizes["x"])
     ra, dec = center(wcs, shape)
     radius = 1.05 * footprint_radius(wcs, shape)
-    return cone((ra, dec), radius, catalog=catalog, epoch=_epoch(ds), brightest=DEEPEST)
+    return catalog.stars(ra, dec, min(radius, 180.0), epoch=_epoch(ds), brightest=DEEPEST, warn=warn)
 
 
 def _epoch(ds: "xr.Dataset") -> float | None:

@@ -116,6 +116,14 @@ def test_without_stars_of_known_color_the_picture_is_made_and_that_is_told(tmp_p
     assert (tmp_path / "out" / "Field_5.png").is_file()
 
 
+def test_a_catalog_that_cannot_be_had_is_told_in_one_line(tmp_path):
+    paths, _ = field(tmp_path)
+    done = command("color", *paths, "-o", tmp_path / "out", "--catalog", "gaia-dr3", "--offline")
+    told = " ".join(done.output.split())
+    assert done.exit_code == 0 and "sciastro: Gaia DR3" in told and "The embedded catalog takes" in told
+    assert "CatalogWarning" not in told
+
+
 def test_images_of_different_fields_are_no_picture(tmp_path):
     paths, _ = field(tmp_path)
     away = tmp_path / "away.fits"
