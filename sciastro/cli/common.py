@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -92,7 +93,8 @@ def guarded(*, resumable: bool = False) -> Iterator[None]:
     gc.freeze()  # what is loaded stays
     gc.enable()
     try:
-        yield
+        with _own_warnings():
+            yield
     except SciastroError as error:
         error_console.print(f"sciastro: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(error.exit_code) from error
@@ -125,6 +127,24 @@ def guarded(*, resumable: bool = False) -> Iterator[None]:
             highlight=False,
         )
         raise typer.Exit(1) from error
+
+
+@contextmanager
+def _own_warnings() -> Iterator[None]:
+    """Tell warnings of ours as all else that is told, without the line of the program that gave them."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if category.__module__.startswith("sciastro."):
+            error_console.print(f"sciastro: {message}", markup=False, highlight=False)
+        else:
+            usual(message, category, *rest)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 @contextmanager

@@ -6,6 +6,7 @@ to all frames, so it stands beside the errors of the points, not in them.
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from sciastro.photometry.lightcurve import Curves
 from sciastro.photometry.matching import match_catalog
 from sciastro.photometry.systems import SYSTEMS, CatalogMagnitude, catalog_magnitudes
 from sciastro.photometry.zeropoint import ZeroPoint, fit_zeropoint
-from sciastro.recipe.catalogs import cone
+from sciastro.recipe.catalogs import CatalogWarning, cone
 from sciastro.recipe.lightcurvearound import field_radius
 from sciastro.recipe.lightcurvedata import LightCurveRequest
 from sciastro.recipe.lightcurveframes import FieldSeries
@@ -87,23 +88,27 @@ def catalog_level(
 
     times = [one.time for one in series.frames if math.isfinite(one.time)]
     try:
-        table = cone(
-            (float(series.ra[0]), float(series.dec[0])), field_radius(series), catalog=request.catalog,
-            epoch=julian_year(float(np.mean(times))), brightest=20_000,
-            offline=request.offline or None,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CatalogWarning)  # a note tells it
+            table = cone(
+                (float(series.ra[0]), float(series.dec[0])), field_radius(series), catalog=request.catalog,
+                epoch=julian_year(float(np.mean(times))), brightest=20_000,
+                offline=request.offline or None,
+            )  # fmt: skip
     except CatalogError as error:
         return None, [f"no magnitudes of a system: {error.found.rstrip('.')}"]
+    lost = [text] if (text := str(table.meta.get("fallback") or "")) else []
     found = catalog_magnitudes(table, series.band, request.system) if len(table) else None
     if found is None:
         asked = request.system or f"filter {series.band}"
-        return None, [f"no magnitudes of a system: the catalog leads to none for {asked}"]
+        return None, [*lost, f"no magnitudes of a system: the catalog leads to none for {asked}"]
     places = QTable({"ra": series.ra * u.deg, "dec": series.dec * u.deg})
     matches = match_catalog(places, table, max(1.5, series.scale))
     mag, err, color = (np.full(series.ra.size, np.nan) for _ in range(3))
     for values, whole in ((mag, found.mag), (err, found.mag_err), (color, found.color)):
         values[matches.source] = whole[matches.star]
-    return _fitted(curves, found, (mag, err, color), str(table.meta.get("catalog", "")))
+    level, notes = _fitted(curves, found, (mag, err, color), str(table.meta.get("catalog", "")))
+    return level, [*lost, *notes]
 
 
 def _fitted(

@@ -22,6 +22,7 @@ from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.transit import TransitOptions
 from sciastro.recipe import lightcurvefit
 from sciastro.recipe.lightcurve import LightCurveRequest, curve_of, light_curve
+from sciastro.recipe.lightcurvecatalog import catalog_level
 from sciastro.recipe.lightcurveexports import (
     ExportFacts,
     check_exports,
@@ -325,6 +326,14 @@ def test_two_blended_stars_are_told(measured):
     lc = again(measured[1], blend)
     assert any("the target is blended" in note and "arcsec away" in note for note in lc.notes)
     assert lc.use.all()
+
+
+def test_a_catalog_that_cannot_be_had_is_in_the_notes(few, monkeypatch, tmp_path):
+    monkeypatch.setenv("SCIASTRO_CACHE", str(tmp_path))  # nothing is kept there
+    _, lc = few
+    level, notes = catalog_level(lc.series, lc.curves, replace(lc.request, catalog="gaia-dr3"))
+    assert level is not None
+    assert "The embedded catalog takes its place" in notes[0]
 
 
 def test_a_target_that_is_not_seen_has_no_magnitude_of_a_system(few):

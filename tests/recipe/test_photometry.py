@@ -1,6 +1,7 @@
 """Photometry of any image: files in, tables out, and what is said where it cannot be."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from sciastro.core.wcs import tan_wcs
 from sciastro.errors import CatalogError, DatasetError, OptionError
 from sciastro.io.positions import positions_from_text, read_positions
 from sciastro.photometry.flags import SourceFlag
+from sciastro.recipe.catalogs import CatalogWarning
 from sciastro.recipe.photometry import PhotometryOptions, aperture_photometry
 from sciastro.recipe.photometryimages import Given, read_targets
 from sciastro.recipe.photometryradii import pixels_of, radii_from
@@ -448,6 +450,16 @@ def test_positions_of_other_packages(foreign):
     for bad in ((10.0, 100.0), (3 * u.m, 5.0)):
         with pytest.raises(OptionError, match="no place on the sky"):
             aperture_photometry(path, bad)
+
+
+def test_warnings_are_told_without_lines_of_the_program(foreign, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCIASTRO_CACHE", str(tmp_path))  # nothing is kept there
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", CatalogWarning)  # as without pytest
+        done = command("photometry", foreign[0], "--catalog", "gaia-dr3", "--offline", "-o", tmp_path / "out")
+    told = " ".join(done.output.split())
+    assert "sciastro: Gaia DR3" in told and "The embedded catalog takes its place" in told
+    assert "CatalogWarning" not in told
 
 
 def test_regions_in(foreign):
