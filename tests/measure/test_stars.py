@@ -9,6 +9,7 @@ from sciastro.core.quality import Quality
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.errors import DatasetError
 from sciastro.measure.stars import DetectOptions, measure_plane
+from sciastro.simulate.psf import Psf, PsfOptions, draw_stars
 
 SKY_VARIANCE = 200.0 + 9.0
 
@@ -209,3 +210,21 @@ def test_limits_and_the_given_width():
 def test_wrong_shapes_are_named():
     with pytest.raises(DatasetError, match="variance: has shape"):
         measure_plane(np.zeros((50, 50)), gain_noise=np.zeros((3, 3)))
+
+
+@pytest.mark.parametrize("stars", [12, 200])
+def test_the_share_of_light_in_the_aperture_does_not_go_by_the_seeing(stars):
+    rng = np.random.default_rng(4)
+    x, y = (20 + 460 * rng.uniform(size=(2, stars))).astype(float)
+    rates = 10 ** rng.uniform(4.2, 4.8, stars)
+    share = []
+    for fwhm in (2.4, 2.55, 2.7, 2.9, 3.4, 4.1):
+        plane = np.full((500, 500), 50.0, np.float32)
+        draw_stars(plane, x, y, rates, Psf(fwhm=fwhm, options=PsfOptions(beta=3.0)))
+        image = rng.poisson(plane).astype(np.float32)
+        found = measure_plane(image).stars
+        apart, near = cKDTree(np.column_stack([x, y])).query(np.column_stack([found["x"], found["y"]]))
+        alone = cKDTree(np.column_stack([x, y])).query(np.column_stack([x, y]), 2)[0][:, 1] > 20
+        good = (apart < 1) & alone[near]
+        share.append(np.median(found["flux"][good] / rates[near[good]]))
+    assert np.std(share) < 0.008 * np.mean(share)  # measured 0.004; by the first look 0.17 for 12 stars
