@@ -39,8 +39,9 @@ LOOK_ROWS = 0.18  # share of the rows of the first look
 LOOK_STARS = 150  # stars that set the width of the frame
 LADDER = (2.0, 3.0, 4.5, 6.5, 9.0, 13.0)  # widths tried where few stars tell theirs [pixel]
 ENOUGH = 25  # stars below which the first look takes the whole frame
-ROUNDS = 4  # that the width of the flux aperture is looked at
+ROUNDS = 4  # of measuring again under another width
 SAME = 0.015  # relative: of a width that is off by less, the flux in the aperture is off by under 0.3 %
+REMAIN = 0.8  # share of the stars that must be stars under another window
 LONG, TRAILS, TRAILED = 0.9, 0.2, 0.1  # eccentricity; shares of long and of round ones that tell trails
 COLUMN = {name: i for i, name in enumerate(COLUMNS)}
 
@@ -171,9 +172,10 @@ def measure_plane(
     stars = _as_stars(table, bits)
     believed = _believed(stars, table, plane, fwhm, options)
     stars["fwhm"] *= _wings(stars[believed], table[believed])
-    stars = _ordered(_in_aperture(plane, stars[believed], fwhm, options), fwhm)[: options.max_stars]
+    stars = stars[believed]
     for name in ("x_err", "y_err") if coarse else ():
         stars[name] = np.hypot(stars[name], phase_error(_typical(stars)))
+    stars = _ordered(_in_own_width(plane, stars, fwhm, options), fwhm)[: options.max_stars]
     clean, weight = _clean(stars, fwhm)
     return PlaneMeasure(
         stars=stars,
@@ -193,17 +195,18 @@ def _clean(stars: StarArray, fwhm: float) -> tuple[StarArray, npt.NDArray[np.flo
     return clean, np.minimum(clean["snr"], 100.0) ** 2
 
 
-def _in_aperture(plane: _Plane, stars: StarArray, fwhm: float, options: DetectOptions) -> StarArray:
-    """Return the stars with their flux in the aperture of their own width, where `fwhm` was another.
+def _in_own_width(plane: _Plane, stars: StarArray, fwhm: float, options: DetectOptions) -> StarArray:
+    """Return the stars with flux and shape under windows of their own width, where the filter's was another.
 
-    The first look knows the width to some percent, and where few stars tell theirs much less well. The flux
-    in an aperture of 1.5 widths is then off by one percent and more, by another one in each frame, and the
-    comparison of frames takes it for clouds.
+    The first look knows the width to some percent, and where few stars tell theirs much less well. Widths are
+    then biased by the window, and the flux in an aperture of 1.5 widths is off by another part in each frame,
+    which the comparison of frames takes for clouds. A window under which fewer stars remain stars is not
+    theirs (a cluster, a galaxy), and is not taken.
     """
     if options.fwhm is not None:
         return stars
     known = np.flatnonzero((stars["quality"] & int(Quality.SATURATED)) == 0)
-    seen, used, x, y = stars[known], fwhm, stars["x"][known], stars["y"][known]
+    x, y, seen, used = stars["x"][known], stars["y"][known], stars[known], fwhm
     for _ in range(ROUNDS):
         clean, weight = _clean(seen, used)
         width = _weighted_median(clean["fwhm"], weight)
@@ -211,13 +214,14 @@ def _in_aperture(plane: _Plane, stars: StarArray, fwhm: float, options: DetectOp
             break
         used = float(np.clip(width, 1.0, 50.0))
         table, bits = _measured(plane, x, y, np.zeros(x.size), used, options)
-        good = (np.abs(table[:, COLUMN["good"]]) > 0.4) & (table[:, COLUMN["flux"]] > 0)
-        for name in ("flux", "flux_err"):
-            stars[name][known[good]] = table[good, COLUMN[name]]
-        if good.sum() < 3:
+        again = _as_stars(table, bits)
+        good = _believed(again, table, plane, used, options)
+        if good.sum() < REMAIN * seen.size:
             break
-        seen = _as_stars(table[good], bits[good])
-        seen["fwhm"] *= _wings(seen, table[good])
+        again["fwhm"] *= _wings(again[good], table[good])
+        seen = again[good]
+        for name in ("flux", "flux_err", "fwhm", "eccentricity", "theta"):
+            stars[name][known[good]] = seen[name]
     return stars
 
 
