@@ -20,6 +20,7 @@ from sciastro.core.wcs import center, footprint_radius, pixel_scale
 from sciastro.errors import SolveError
 from sciastro.recipe.deepcatalog import DeepCatalog
 from sciastro.recipe.solvereading import Field
+from sciastro.remote.limits import no_later_than
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -89,7 +90,8 @@ def _stars_at(
     dense = len(field.stars()) / (field.shape[0] * field.shape[1] * size**2)
     most = int(np.clip(DEEPER * dense * np.pi * radius**2, FEWEST, MOST))
     ra, dec = (pointing.ra, pointing.dec) if hint.wcs is None else center(hint.wcs, field.shape)
-    table = catalog.stars(ra, dec, radius, epoch=field.epoch, brightest=most, warn=log.warning)
+    with no_later_than(until):
+        table = catalog.stars(ra, dec, radius, epoch=field.epoch, brightest=most, warn=log.warning)
     if table.meta.get("fallback"):
         return None
     log.info("%d stars of %s within %.2f deg of the hint", len(table), catalog.name, radius)

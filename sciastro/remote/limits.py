@@ -3,7 +3,9 @@
 Reads the environment variable ``SCIASTRO_OFFLINE`` and the user's config.toml; writes nothing.
 """
 
+import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,7 +15,17 @@ from sciastro.core.options import Options, option
 from sciastro.core.userconfig import user_config
 from sciastro.errors import CatalogError
 
-__all__ = ["DEFAULTS", "OFF", "Limits", "hastened", "in_haste", "offline", "refuse_offline"]
+__all__ = [
+    "DEFAULTS",
+    "OFF",
+    "Limits",
+    "hastened",
+    "in_haste",
+    "no_later_than",
+    "offline",
+    "refuse_offline",
+    "seconds_left",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +55,7 @@ class Limits(Options):
 DEFAULTS = Limits()
 _HASTE: ContextVar[bool] = ContextVar("haste", default=False)
 HASTY_CONNECT = 5.0  # s
+_LATEST: ContextVar[float] = ContextVar("latest", default=math.inf)
 OFF = "was not asked: the network is switched off (--offline, SCIASTRO_OFFLINE, or `offline` in config.toml)."
 
 
@@ -64,6 +77,21 @@ def hastened(limits: Limits) -> Limits:
     if not _HASTE.get():
         return limits
     return replace(limits, connect=min(limits.connect, HASTY_CONNECT), attempts=1)
+
+
+@contextmanager
+def no_later_than(moment: float) -> Iterator[None]:
+    """Let nothing that is asked of a server inside the block take longer than to `moment` (`time.monotonic`)."""
+    token = _LATEST.set(min(moment, _LATEST.get()))
+    try:
+        yield
+    finally:
+        _LATEST.reset(token)
+
+
+def seconds_left(seconds: float) -> float:
+    """Return how long a server may take that may take `seconds`, within `no_later_than`; nought and below: over."""
+    return min(seconds, _LATEST.get() - time.monotonic())
 
 
 def offline() -> bool:

@@ -8,6 +8,7 @@ stalled proxy can hold a caller longer than it asked for.
 import contextlib
 import http.client
 import logging
+import math
 import re
 import threading
 import time
@@ -20,7 +21,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from sciastro.core.history import package_version
-from sciastro.remote.limits import Limits
+from sciastro.remote.limits import Limits, seconds_left
 from sciastro.remote.lines import LOOPBACK, no_answer, opener_for, refuse_unsafe
 from sciastro.remote.trouble import LOGIN, Trouble, excerpt, shown
 
@@ -103,7 +104,7 @@ def send(request: Request, *, limits: Limits, seconds: float) -> Answer:
     limits
         Bounds of waiting and size.
     seconds
-        Longest time for everything.
+        Longest time for everything, within `limits.no_later_than`.
 
     Raises
     ------
@@ -111,7 +112,9 @@ def send(request: Request, *, limits: Limits, seconds: float) -> Answer:
         Whatever goes wrong: no connection, silence, time, size, state, damage, an address that is not safe.
     """
     refuse_unsafe(request.url, loopback=True)
-    seconds = max(seconds, 0.0)
+    if seconds_left(math.inf) <= 0:
+        raise Trouble("was not asked: the time for it was over")
+    seconds = max(seconds_left(seconds), 0.0)
     deadline = time.monotonic() + seconds
     results: list[Answer | BaseException] = []
     given_up, done = threading.Event(), threading.Event()

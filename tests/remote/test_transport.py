@@ -15,7 +15,7 @@ import requests
 from faulty import GOOD, PORTAL, VOTABLE, Fault, FaultyServer, broken_lines
 
 from sciastro.errors import CatalogError
-from sciastro.remote.limits import Limits, hastened, in_haste
+from sciastro.remote.limits import Limits, hastened, in_haste, no_later_than
 from sciastro.remote.transport import Answer, Request, Trouble, ask, fetch, session
 from sciastro.remote.trouble import shown
 
@@ -91,6 +91,19 @@ def test_attempts_are_bounded(server: FaultyServer) -> None:
     with pytest.raises(CatalogError, match="HTTP 503"):
         fetch([at], where="test", limits=Limits(attempts=4, pause=0.01, total=20))
     assert server.count() == 4
+
+
+def test_nothing_is_asked_beyond_a_time_that_is_set_from_outside(server: FaultyServer) -> None:
+    silent, good = server.say("/silent", Fault(DOCUMENT, silence=30)), server.say("/good", Fault(DOCUMENT))
+    begin = time.monotonic()
+    with (
+        no_later_than(begin + 0.3),
+        no_later_than(begin + 100),  # an inner block allows no more
+        pytest.raises(CatalogError, match="within .* was not asked: the time for it was over"),
+    ):
+        fetch([silent, good], where="test", limits=CALM)
+    assert time.monotonic() - begin < BUDGET
+    assert fetch([good], where="test", limits=CALM).content == DOCUMENT
 
 
 def test_what_is_only_good_to_know_is_asked_in_haste(server: FaultyServer) -> None:
