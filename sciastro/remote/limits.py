@@ -81,7 +81,7 @@ def hastened(limits: Limits) -> Limits:
 
 @contextmanager
 def no_later_than(moment: float) -> Iterator[None]:
-    """Let nothing that is asked of a server inside the block take longer than to `moment` (`time.monotonic`)."""
+    """Let nothing that is asked of servers inside the block take longer than to `moment` (time.monotonic)."""
     token = _LATEST.set(min(moment, _LATEST.get()))
     try:
         yield
@@ -90,7 +90,7 @@ def no_later_than(moment: float) -> Iterator[None]:
 
 
 def seconds_left(seconds: float) -> float:
-    """Return how long a server may take that may take `seconds`, within `no_later_than`; nought and below: over."""
+    """Return how much of `seconds` a server may take within `no_later_than`; 0 and below: none."""
     return min(seconds, _LATEST.get() - time.monotonic())
 
 

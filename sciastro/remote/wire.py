@@ -113,7 +113,7 @@ def send(request: Request, *, limits: Limits, seconds: float) -> Answer:
     """
     refuse_unsafe(request.url, loopback=True)
     if seconds_left(math.inf) <= 0:
-        raise Trouble("was not asked: the time for it was over")
+        raise Trouble("had no time left to answer")
     seconds = max(seconds_left(seconds), 0.0)
     deadline = time.monotonic() + seconds
     results: list[Answer | BaseException] = []

@@ -99,7 +99,7 @@ def test_nothing_is_asked_beyond_a_time_that_is_set_from_outside(server: FaultyS
     with (
         no_later_than(begin + 0.3),
         no_later_than(begin + 100),  # an inner block allows no more
-        pytest.raises(CatalogError, match="within .* was not asked: the time for it was over"),
+        pytest.raises(CatalogError, match=r"had no time left.*; .*had no time left"),
     ):
         fetch([silent, good], where="test", limits=CALM)
     assert time.monotonic() - begin < BUDGET
