@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import typer
 
@@ -134,11 +134,14 @@ def _own_warnings() -> Iterator[None]:
     """Tell warnings of ours as all else that is told, without the line of the program that gave them."""
     usual = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
         if category.__module__.startswith("sciastro."):
             error_console.print(f"sciastro: {message}", markup=False, highlight=False)
         else:
-            usual(message, category, *rest)
+            usual(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
     try:
