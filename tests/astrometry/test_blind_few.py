@@ -9,7 +9,7 @@ from astropy.table import QTable
 from star_lists import as_stars
 
 from sciastro.astrometry.blind import solve_blind
-from sciastro.astrometry.blindplaces import Where, sparse_places
+from sciastro.astrometry.blindplaces import Where, places, sparse_places
 from sciastro.astrometry.fewstars import BRIGHTEST, log_chance_anywhere
 from sciastro.astrometry.quads import build_index
 from sciastro.astrometry.sky import catalog_stars
@@ -89,17 +89,23 @@ def test_six_stars_tell_the_place(sky, index):
 
 
 def test_triangles_find_what_quads_do_not(sky, index):
-    hits = 0
+    hits, by_quads = 0, 0
+
+    def right(place):
+        x, y = place.wcs.all_world2pix(*center(true, SHAPE), 0)
+        return np.hypot(x - 1499.5, y - 999.5) < 10
+
     for seed in range(20, 30):
         stars, true = field(sky, seed)
         points = np.column_stack([stars["x"], stars["y"]]).astype(float)
-        for place in sparse_places(points, SHAPE, index, Where()):
-            x, y = place.wcs.all_world2pix(*center(true, SHAPE), 0)
-            assert place.few
-            if np.hypot(x - 1499.5, y - 999.5) < 10:
-                hits += 1
-                break
-    assert hits >= 7
+        found = list(sparse_places(points, SHAPE, index, Where()))
+        assert all(place.few for place in found)
+        hits += any(map(right, found))
+        by_quads += any(map(right, places(points, SHAPE, index, Where(), first=2, last=BRIGHTEST)))
+    # 7 by triangles (the other three frames have none that is listed), 1 by quads; at the rim of a tolerance
+    # another compiler may lose one or two.
+    assert hits >= 5
+    assert by_quads <= 3
     far = Where(ra=(center(true, SHAPE)[0] + 180) % 360, dec=0.0, radius=20.0)
     assert not list(sparse_places(points, SHAPE, index, far))
     assert not list(sparse_places(points, SHAPE, index, Where(scale_low=2 * SCALE)))

@@ -123,5 +123,7 @@ def test_errors_hold_red_noise_and_white_noise_alike():
                 plain = fit_transit(time, flux, err, exposure, trends, options=how, kinds=sure)
                 wider.append(fit.errors["t0"] / plain.errors["t0"])
     rms = {red: np.sqrt(np.mean(np.square(rows), axis=0)) for red, rows in pulls.items()}
-    assert all((one < 1.8).all() for one in rms.values()), rms  # of five, 0.68 to 1.32 by chance
-    assert np.median(wider) < 1.2, wider
+    # t0, depth: 0.79, 0.49 in white noise, 0.75, 1.12 in red, errors 1.07 times as wide (1.06, 0.46; 0.72,
+    # 0.82; 1.05 of ten fields); of five, that of a standard normal is 0.68 to 1.32 by chance.
+    assert all((one < 1.6).all() for one in rms.values()), rms
+    assert np.median(wider) < 1.15, wider

@@ -120,8 +120,10 @@ def test_errors_hold_the_choice_of_the_baseline():
         for name, one in zip(pulls, (fit, best), strict=True):
             pulls[name].append([(one.values[key] - true) / one.errors[key] for key, true in truth.items()])
     rms = {name: np.sqrt(np.mean(np.square(rows), axis=0)) for name, rows in pulls.items()}
-    assert (rms["averaged"] < 1.6).all(), rms  # of 10, that of a standard normal is 0.78 to 1.22 by chance
-    assert (rms["averaged"] < 1.1 * rms["best set"]).all(), rms
+    # t0, depth: 0.87, 0.50 averaged, 1.09, 0.71 of the best set (0.87, 0.66 and 1.13, 0.78 of 20 seeds); of
+    # ten, that of a standard normal is 0.78 to 1.22 by chance.
+    assert (rms["averaged"] < 1.35).all(), rms
+    assert (rms["averaged"] < rms["best set"]).all(), rms
 
 
 def test_limb_darkening_is_that_of_models_for_filter_and_star():
@@ -200,8 +202,8 @@ def test_pooled_apertures_are_no_worse_than_one():
         for name, one in (("one", fits[0]), ("pooled", pool(fits))):
             pulls[name].append([(one.values[key] - true) / one.errors[key] for key, true in truth.items()])
     rms = {name: np.sqrt(np.mean(np.square(rows), axis=0)) for name, rows in pulls.items()}
-    # 20 seeds gave 1.19, 1.34 (t0, depth) for one aperture, 0.96, 1.06 for three; no shift of the depth.
-    assert (rms["pooled"] < 1.6).all(), rms
+    # t0, depth: 1.06, 0.35 for one aperture, 0.85, 0.28 for three (1.10, 0.38 and 0.87, 0.42 of 12 seeds).
+    assert (rms["pooled"] < 1.35).all(), rms
     assert (rms["pooled"] < 1.05 * rms["one"]).all(), rms
 
 
@@ -234,7 +236,7 @@ def test_transit_and_trend_are_found_and_the_errors_hold():
         assert abs(fit.values[name] - true) < 3 * fit.errors[name], name
     assert 0.2 < fit.draws.acceptance < 0.6
     assert fit.bic_flat - fit.bic > 300
-    assert fit.errors["depth"] < 0.003  # 0.0016 to 0.0021 by the walkers' seed
+    assert fit.errors["depth"] < 0.003  # 0.0018 of a long chain; of short ones 0.0016 to 0.0021, by seed
 
 
 @pytest.mark.slow
@@ -246,7 +248,7 @@ def test_transit_parameters_lie_within_their_errors_over_seeds():
         pulls.append([(fit.values[name] - true) / fit.errors[name] for name, true in truth.items()])
     pulls = np.array(pulls)
     assert (np.abs(pulls) < 3).all()
-    # 30 seeds gave 0.91 for t0, and 0.75 for Rp/Rs, whose prior of limb darkening is centered on the truth.
+    # 0.84 for t0, 0.70 for the duration, 0.39 for Rp/Rs, as limb darkening is centered on the truth.
     assert np.all(pulls.std(axis=0)[:3] < 1.4)
     assert (np.abs(pulls[:, 0]) < 1).mean() > 0.4
 

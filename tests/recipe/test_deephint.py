@@ -7,7 +7,7 @@ import pytest
 
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.core.wcs import center, tan_wcs
-from sciastro.errors import SolveError
+from sciastro.errors import SciastroError, SolveError
 from sciastro.recipe.deepcatalog import DeepCatalog
 from sciastro.recipe.solvehints import Before
 from sciastro.recipe.solvereading import from_stars
@@ -82,5 +82,5 @@ def test_wide_fields_fetch_no_deeper_catalog(small, monkeypatch):
 
 def test_what_is_no_catalog_is_said(small):
     field, _, path = small
-    with pytest.raises(Exception, match="does not exist"):
+    with pytest.raises(SciastroError, match="does not exist"):
         near_hint(field, Question(ra=RA, dec=DEC, scale=SCALE, catalog=path + "x.csv"), time.monotonic() + 60)
