@@ -27,6 +27,7 @@ __all__ = [
     "Cutouts",
     "choose_order",
     "cut_out",
+    "ellipse",
     "fit_analytic",
     "improve",
     "pixel_blur",
@@ -48,6 +49,7 @@ TRUST = 0.005  # of the profile: no pixel weighs more than an error as of flat f
 RING = 0.6  # of the radius of the tables: from there on the sky of a PSF star is told
 OUTLIER = 6.0  # sigma
 FOREIGN = 0.05  # of the light of neighbors that is taken as error of their subtraction: MOST_BLUR
+LONGEST = 0.995  # elongation of the quadratic form: an axis ratio of 20, beyond any star
 STARS_PER_TERM = (5, 5, 7, 9)  # least stars per term for orders 0, 1, 2, 3
 
 
@@ -149,12 +151,8 @@ def fit_analytic(model: PsfModel, cut: Cutouts, inside: float) -> PsfModel:
     bright = cut.take(np.isin(np.arange(cut.x.size), most))
     a0 = isotropic(max(0.9 * model.fwhm, 0.7), 3.0)[0]
 
-    def shape(p: Floats) -> tuple[tuple[float, float, float], float]:
-        size, e1, e2 = a0 * np.exp(p[0]), np.tanh(p[1]), np.tanh(p[2])
-        return (size * (1 + e1), size * e2, size * (1 - e1)), float(1.2 + np.exp(np.clip(p[3], -3, 2.3)))
-
     def table(p: Floats) -> PsfModel:
-        made = analytic_table(*shape(p), offsets, inside=inside)
+        made = analytic_table(ellipse(a0, p[:3]), exponent(p[3]), offsets, inside=inside)
         return replace(model, tables=made[None], step=step)
 
     def misfit(p: Floats) -> Floats:
@@ -173,6 +171,28 @@ def fit_analytic(model: PsfModel, cut: Cutouts, inside: float) -> PsfModel:
     )
     best = table(found.x)
     return replace(best, fwhm=table_fwhm(best), kind="moffat", n_stars=int(bright.x.size))
+
+
+def ellipse(round_size: float, p: Floats) -> tuple[float, float, float]:
+    """Return a, b, c of a Moffat's ``q = a dx2 + 2 b dx dy + c dy2``, positive for any parameters.
+
+    Parameters
+    ----------
+    round_size
+        a of a round profile [1 / pixel2].
+    p
+        Logarithm of the size over `round_size` (held to -5 ... 5), and two of the elongation, of whose length the
+        hyperbolic tangent counts: an ellipse for all of them, never a hyperbola.
+    """
+    size, length = round_size * np.exp(np.clip(p[0], -5, 5)), float(np.hypot(p[1], p[2]))
+    share = np.tanh(length) / length if length > 0 else 1.0
+    e1, e2 = LONGEST * p[1] * share, LONGEST * p[2] * share
+    return float(size * (1 + e1)), float(size * e2), float(size * (1 - e1))
+
+
+def exponent(p: float) -> float:
+    """Return a Moffat's exponent, 1.25 to 11.2, of any parameter."""
+    return float(1.2 + np.exp(np.clip(p, -3, 2.3)))
 
 
 def table_fwhm(model: PsfModel) -> float:
