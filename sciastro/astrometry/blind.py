@@ -224,8 +224,8 @@ class _Search:
                     stars, self.shape, stars_at=self.stars_at, hint=Hint(wcs=place.wcs),
                     epoch=self.epoch, options=replace(loose, max_stars=most),
                 )  # fmt: skip
-            except SolveError as error:
-                yield f"a place with {odds} did not hold: {error.found}"
+            except SolveError:  # its own words are of a hint, which here nobody gave
+                yield f"a place with {odds} did not hold"
                 continue
             log_p = min(self._log_alarm(found, points), self._few_alarm(found.wcs, points, turn))
             if log_p > limit:

@@ -181,8 +181,8 @@ def ellipse(round_size: float, p: Floats) -> tuple[float, float, float]:
     round_size
         a of a round profile [1 / pixel2].
     p
-        Logarithm of the size over `round_size` (held to -5 ... 5), and two of the elongation, of whose length the
-        hyperbolic tangent counts: an ellipse for all of them, never a hyperbola.
+        Logarithm of the size over `round_size` (held to -5 ... 5), and two of the elongation, of whose length
+        the hyperbolic tangent counts: an ellipse for all of them, never a hyperbola.
     """
     size, length = round_size * np.exp(np.clip(p[0], -5, 5)), float(np.hypot(p[1], p[2]))
     share = np.tanh(length) / length if length > 0 else 1.0

@@ -56,6 +56,8 @@ def light_curve(request: LightCurveRequest, *, tell: Callable[[str], None] = log
         run = reduced_run(request, tell)
         band, frames, notes = frames_of_band(run, request.band, target.radec)
         check_shown([one for _, one in frames], target)
+        for one in named:
+            check_shown([frame for _, frame in frames], one, "--comp")
         places = [target.radec, *(one.radec for one in named)]
         series = measure_field(run, band, frames, places, request.series, tell)
         return curve_of(series, target, len(named), request, notes, tell)

@@ -49,8 +49,8 @@ class Verdicts:
     reason: list[str]
 
 
-def check_shown(frames: Sequence[NightFrame], target: Place) -> None:
-    """Refuse a target that lies off every frame, before anything is measured.
+def check_shown(frames: Sequence[NightFrame], target: Place, what: str = "target") -> None:
+    """Refuse a star that lies off every frame, before anything is measured.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def check_shown(frames: Sequence[NightFrame], target: Place) -> None:
     raise MatchError(
         f"is in none of the {told} frames whose place is known"
         f"{where if math.isfinite(nearest[0]) else ''}.",
-        where=f"target {target.name}", remedy="Check the place, or the session.",
+        where=f"{what} {target.name}", remedy="Check the place, or the session.",
     )  # fmt: skip
 
 

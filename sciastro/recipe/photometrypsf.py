@@ -3,7 +3,7 @@
 Joins `photometry.psfphotometry` with detection, sky maps, world coordinates, zero points and files.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ KEPT = (
     "note",
 )  # fmt: skip
 RATE = "electron / s"  # of the tables of `photometry`
+UNLIKE = 2.0  # a PSF that many times as wide as detected stars, or as narrow, is not theirs
 GRID = 5  # places along each axis at which the file samples a PSF that varies
 
 
@@ -191,9 +192,9 @@ class PsfWork:
         with atomic_path(picture) as part:
             draw_injection(part, self.injection.stars, self.injection.bins, measured.target.name)
         bins = self.injection.bins
+        limits = " and ".join(_limit(bins.meta, share) for share in (90, 50))
         self.tell(
-            f"artificial stars: 90 % found to {bins.meta['limit_90_mag']:.2f} mag, 50 % to "
-            f"{bins.meta['limit_50_mag']:.2f} mag; {int(np.maximum(bins['false'], 0).sum())} false "
+            f"artificial stars: {limits}; {int(np.maximum(bins['false'], 0).sum())} false "
             "detections in the residual turned upside down"
         )
         return [*paths, picture]
@@ -208,7 +209,22 @@ class PsfWork:
     @property
     def notes(self) -> list[str]:
         """Return what the user should know of the image that was measured last."""
-        return notes_of(self._found.table) if self._found is not None else []
+        if self._found is None:
+            return []
+        return [*([self.doubt] if self.doubt else []), *notes_of(self._found.table)]
+
+    @property
+    def doubt(self) -> str:
+        """Return why the PSF cannot be that of the stars; empty where nothing speaks against it."""
+        if self._found is None or not np.isfinite(self._fwhm):
+            return ""
+        width = self._found.model.fwhm
+        if UNLIKE**-1 < width / self._fwhm < UNLIKE:
+            return ""
+        return (
+            f"the PSF is {width:.2f} pixel wide where stars are {self._fwhm:.2f}: fluxes are not to be "
+            "trusted; where bright stars have flat tops, say at which level (--saturation), or give --fwhm"
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return what the summary says of the PSF and the artificial stars."""
@@ -221,6 +237,16 @@ class PsfWork:
                 name: meta.get(name) for name in ("number", "seed", "limit_90_mag", "limit_50_mag")
             }
         return out
+
+
+def _limit(meta: Mapping[str, Any], share: int) -> str:
+    """Return in words to which magnitude that share [%] of the artificial stars is found."""
+    mag = meta[f"limit_{share}_mag"]
+    return (
+        f"{share} % found to {mag:.2f} mag"
+        if np.isfinite(mag)
+        else f"no magnitude to which {share} % are found"
+    )
 
 
 def _relabel(table: "Table", unit: str) -> None:

@@ -70,7 +70,7 @@ def _one(item: Any) -> tuple[float, str]:
     else:
         value, unit = float(item), "pixel"
     if not (np.isfinite(value) and 0 < value < 1e4):
-        raise OptionError(f"is {item}.", where="radius", remedy="Give numbers from 0 to 10000. " + HOW)
+        raise OptionError(f"is {item}.", where="radius", remedy="Let it be above 0 and below 10000. " + HOW)
     return value, unit
 
 

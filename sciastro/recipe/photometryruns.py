@@ -1,7 +1,7 @@
 """Photometry of files and of finished runs: every image, and on request every frame of a run, to tables."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +103,8 @@ def photometry_run(
                 "holds no image.", where=str(paths[0]), remedy="Run `sciastro reduce` until integrate."
             )
             raise failed[0] if failed else nothing
+        if positions is not None and not any(row["n_measured"] for row in work.rows):
+            work.warn("none of the positions has a flux on any image: check --at and the images")
         return write_summary(folder / "photometry.json", work.rows, work.warnings)
 
 
@@ -196,7 +198,17 @@ class _Work:
         if not len(measured.table) and self.positions is None:
             what = NO_CATALOG_STAR if request.catalog else NO_STAR
             self.warn(f"{target.path or target.name}: {what}")
+        self._doubt(target, row, work)
         row["physical"] = _physical(measured, request.bunit, self.folder, self.warn)
+
+    def _doubt(self, target: Target, row: Mapping[str, Any], work: PsfWork | None) -> None:
+        """Warn of what was asked for and is not there; the reasons are among the notes of the table."""
+        name = str(target.path or target.name)
+        asked = self.options.zeropoint in ("catalog", "header") or self.options.system
+        if asked and row["zeropoint"] is None and row["n_sources"]:
+            self.warn(f"{name}: the zero point that was asked for is missing")
+        if work is not None and work.doubt:
+            self.warnings.append(f"{name}: {work.doubt}")
 
     def frames(self, run: Path) -> None:
         """Measure the frames of a run."""

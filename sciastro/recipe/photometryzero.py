@@ -176,7 +176,7 @@ def _fitted(
     """Return the fit to catalog stars, and these."""
     lacks = ""
     if target.wcs is None:
-        lacks = "the image has no world coordinates"
+        lacks = "the image has no world coordinates (run `sciastro solve` on it first)"
     elif not target.band:
         lacks = "the filter is unknown (give --filter)"
     if lacks:

@@ -33,8 +33,13 @@ class Before:
 
 
 def hint_of(field: Field, question: "Question") -> Hint | None:
-    """Return what is known of the place, None where the whole sky must be searched."""
+    """Return what is known of the place, None where the whole sky must be searched.
+
+    A blind question takes what the user says of it, and nothing of the header.
+    """
     given = question.given
+    if question.blind:
+        field = replace(field, wcs=None, facts=None)
     if given is not None and given.wcs is not None and field.wcs is not None:
         return replace(given, wcs=field.wcs, scale=None if given.scale is None else given.scale * field.step)
     facts = field.facts
@@ -71,7 +76,7 @@ def bounds(field: Field, question: "Question") -> Where | None:
 
 def with_size(error: SolveError, field: Field, question: "Question") -> SolveError:
     """Return the reason of a field that is not solved, with better advice where it is known to be small."""
-    hint = None if question.blind else hint_of(field, question)
+    hint = hint_of(field, question)
     if hint is None:
         return error
     scale = hint.scale if hint.wcs is None else pixel_scale(hint.wcs)

@@ -201,7 +201,7 @@ def stars_of_sky(field: Field) -> Callable[[float, float, float], QTable]:
 
 def near_hint(field: Field, question: Question, until: float) -> Solution | None:
     """Solve near what the user or the header says."""
-    hint = None if question.blind else hint_of(field, question)
+    hint = hint_of(field, question)
     if hint is None:
         return None
     return _near(field, question, hint, until)

@@ -365,7 +365,7 @@ def test_what_shows_nothing_is_said(tmp_path):
 def test_places_without_flux_say_why_and_no_numpy_warning_is_shown(foreign, tmp_path):
     path, *_ = foreign
     done = command("photometry", path, "--at", "10 10", "-o", tmp_path, "--offline")
-    assert done.exit_code == 0
+    assert done.exit_code == 4
     assert "0 of 1 measured (without flux: 1 OFF_IMAGE)" in " ".join(done.output.split())
     (image,) = json.loads((tmp_path / "photometry.json").read_text())["images"]
     assert image["unmeasured"] == {"OFF_IMAGE": 1}
