@@ -215,7 +215,7 @@ class _Search:
         if place.few:  # of which there may be very many
             log_p = self._few_alarm(place.wcs, points, turn)
             odds = f"few stars, log10 p {log_p:.1f}"
-            if log_p > limit:
+            if log_p > limit and place.log_odds < GOAL:  # else other stars than the brightest tell
                 yield f"a place of few stars may be chance (log10 p <= {log_p:.1f})"
                 return
         for most in (self.options.max_stars, FEW):

@@ -48,8 +48,11 @@ def stars_at(sky):
     return cone
 
 
-def field(sky, seed, wanted=(6, 7)):
-    """Return a list of an image that shows so many catalog stars, two hot pixels, 55 faint stars; its WCS."""
+def field(sky, seed, wanted=(6, 7), hot=None):
+    """Return a list of an image that shows so many catalog stars, two hot pixels, 55 faint stars; its WCS.
+
+    With `hot`, so many of the false stars are brighter than all others.
+    """
     rng = np.random.default_rng(seed)
     while True:
         sign, dec = rng.choice([1, -1]), np.degrees(np.arcsin(rng.uniform(-0.95, 0.95)))
@@ -62,6 +65,8 @@ def field(sky, seed, wanted=(6, 7)):
     bright = np.column_stack([x, y])[on][np.argsort(table["mag"].value[on])]
     fakes = rng.uniform(0, 1, (57, 2)) * SHAPE[::-1]
     points = np.concatenate([fakes[:1], bright[:3], fakes[1:2], bright[3:], fakes[2:]])
+    if hot is not None:
+        points = np.concatenate([fakes[:hot], bright, fakes[hot:]])
     return as_stars(points + rng.normal(0, 0.4, points.shape), 0.4), true
 
 
@@ -86,6 +91,22 @@ def test_six_stars_tell_the_place(sky, index):
         assert found.log_false_alarm < -7
         right += 1
     assert right >= 4
+
+
+def test_a_dozen_stars_need_not_be_the_brightest(sky, index):
+    # Where a place counts as one of few stars, the brightest 12 of the image alone say too little: while they
+    # had the last word, 8 of the seeds 0 to 11 were solved (2 of these here); all, since odds beyond the goal
+    # have it.
+    right = 0
+    for seed in (0, 1, 2, 4, 9, 10):
+        stars, true = field(sky, seed, wanted=(11, 12, 13), hot=9)
+        try:
+            x, y = solved(stars, sky, index).wcs.all_world2pix(*center(true, SHAPE), 0)
+        except SolveError:
+            continue
+        assert np.hypot(x - 1499.5, y - 999.5) < 3.0, seed
+        right += 1
+    assert right >= 5
 
 
 def test_triangles_find_what_quads_do_not(sky, index):

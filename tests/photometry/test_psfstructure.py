@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from sciastro.measure.stars import DetectOptions, measure_plane
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.psfphotometry import PsfOptions, Seed, psf_photometry
-from sciastro.photometry.psfstructure import less_surroundings
+from sciastro.photometry.psfstructure import less_surroundings, structure_of
 from sciastro.photometry.psftable import notes_of
 
 
@@ -56,6 +56,15 @@ def test_a_crowd_of_unseen_stars_is_no_nebula():
     result.table.meta["confusion_share"] = 0.6
     assert "companions" in notes_of(result.table)[0]
     assert (np.asarray(result.table["found_in"]) > 0).sum() > 150
+
+
+def test_a_blank_part_beside_a_rough_one_is_smooth():
+    # Tiles of 36 pixels that are the same everywhere have no wings, whose skewness would be 0 / 1.
+    image, ones = np.zeros((80, 240), np.float32), np.ones((80, 240), np.float32)
+    image[:, :80] = 4 * np.random.default_rng(1).standard_normal((80, 80))
+    found = structure_of(image, image, ones, 0 * image, 0.04, 3.0, lambda residual: residual)
+    assert np.isfinite(found.raw).all()
+    assert (found.raw[:, -3:] == 1).all()
 
 
 def test_surroundings_by_hand():
