@@ -75,7 +75,7 @@ class Place:
     wcs
         TAN about the quad, good near it.
     log_odds
-        ln of the odds against chance.
+        ln of the odds against chance; of `sparse_places`, how many stars agree (always below `GOAL`).
     weighed
         Candidates that were weighed to find it.
     few

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
+from sciastro.errors import DatasetError
 from sciastro.photometry.baselines import Baselines, Points, make_baselines
 from sciastro.photometry.limbdarkening import UNKNOWN, LimbPrior, given_prior
 from sciastro.photometry.noisekinds import UNKNOWN_NOISE, NoiseKinds
@@ -97,9 +98,16 @@ def fit_transit(
     ------
     OptionError
         For limb darkening that no star has, and causes that the frames do not tell.
+    DatasetError
+        If times are not in order: what noise remembers would have no meaning.
     """
     if options.transit == "no" or time.size < FEWEST:
         return None
+    if not (np.diff(time) >= 0).all():
+        raise DatasetError(
+            "are not in order, or not all known.", where="times of a transit",
+            remedy="Sort the points by their times.",
+        )  # fmt: skip
     every = causes_to_try(trends, options.detrend)
     prior = limb or prior_of(options)
     data = _points(time, flux, err, exposure, prior, options)

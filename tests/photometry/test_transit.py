@@ -9,6 +9,7 @@ import pytest
 from astropy.table import Table
 from scipy.integrate import quad
 
+from sciastro.errors import DatasetError
 from sciastro.kernels.transit import separation, transit_flux
 from sciastro.photometry.blackbody import temperature
 from sciastro.photometry.limbdarkening import UNKNOWN, limb_prior
@@ -160,6 +161,14 @@ def test_a_strong_trend_is_not_taken_for_a_transit():
     fit = fit_transit(time, flux, *rest, options=TransitOptions(period=3.0), draw=False)
     assert fit.best[0] == pytest.approx(truth["t0"], abs=0.003)
     assert fit.share["airmass"] > 0.99 and fit.share["fwhm"] > 0.99
+
+
+@pytest.mark.parametrize("spoil", [-1.0, np.nan])
+def test_times_out_of_order_are_refused(spoil):
+    time, *rest, _ = night(3)
+    time[7] += spoil
+    with pytest.raises(DatasetError, match="not in order"):
+        fit_transit(time, *rest, options=TransitOptions(period=3.0), draw=False)
 
 
 @pytest.mark.parametrize("names", ["airmass,airmass", "auto"])
