@@ -123,7 +123,8 @@ def _title(files: list[Path]) -> str:
 def _sentence(answer: "Answer") -> str:
     """Return what is told of one file."""
     if not answer.solved or answer.center_deg is None:
-        return answer.reason if answer.reason.startswith(answer.path) else f"{answer.path}: {answer.reason}"
+        named = answer.reason.startswith((answer.path, str(Path(answer.path).resolve())))
+        return answer.reason if named else f"{answer.path}: {answer.reason}"
     ra, dec = answer.center_deg
     mirrored = ", mirrored" if answer.parity == -1 else ""
     return (

@@ -109,7 +109,8 @@ def positions_from_text(text: str) -> Positions:
     except (ValueError, u.UnitsError, TypeError, IndexError) as error:
         raise OptionError(
             f"is '{text}', which is no position.", where="--at",
-            remedy="Give degrees, '250.4235 36.4613', or hours and degrees, '16:41:41 +36:27:41'; or a file.",
+            remedy="Give degrees, '250.4235 36.4613', or hours and degrees, '16:41:41 +36:27:41'; pixels go "
+            "by a file with columns x and y.",
         ) from error  # fmt: skip
     return on_sky([ra], [dec], [text], "text")
 

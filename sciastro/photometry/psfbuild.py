@@ -397,9 +397,14 @@ def sound_stars(model: PsfModel, cut: Cutouts) -> npt.NDArray[np.bool_]:
     near = np.hypot(grid[None], grid[:, None]) <= 2 * model.fwhm
     use = (cut.weight > 0) & near
     excess = np.where(use, (cut.data - profile) ** 2 - np.where(use, cut.noise, 0), 0).sum(axis=(1, 2))
-    misfit = np.sqrt(np.maximum(excess, 0) / np.where(use, profile**2, 0).sum(axis=(1, 2)))
-    typical = float(np.median(misfit))
-    spread = 1.4826 * float(np.median(np.abs(misfit - typical)))
+    light = np.where(use, profile**2, 0).sum(axis=(1, 2))
+    seen = light > 0  # else no pixel near the middle counts
+    if not seen.any():
+        return seen
+    misfit = np.sqrt(np.maximum(excess, 0) / np.where(seen, light, 1))
+    misfit[~seen] = np.inf
+    typical = float(np.median(misfit[seen]))
+    spread = 1.4826 * float(np.median(np.abs(misfit[seen] - typical)))
     return np.asarray(misfit <= typical + 3 * max(spread, 0.003))
 
 

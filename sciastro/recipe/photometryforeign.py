@@ -108,8 +108,9 @@ def _units(header: fits.Header, facts: FrameFacts, given: Given, path: Path) -> 
             return "adu / s", 1.0, ["the gain is unknown, so fluxes are in adu / s; give --gain"]
         return "electron / s", float(gain), []
     if gain is None:
-        told = "the gain is unknown, so fluxes are in adu; give --gain"
-        return ("adu", 1.0, [told]) if not seconds else ("adu / s", 1 / seconds, [f"{told} (per second)"])
+        unit = "adu / s" if seconds else "adu"
+        told = f"the gain is unknown, so fluxes are in {unit}; give --gain"
+        return unit, 1 / seconds if seconds else 1.0, [told]
     if not seconds:
         return "electron", float(gain), ["the exposure is unknown: fluxes are in electrons; give --exposure"]
     return "electron / s", float(gain) / float(seconds), []
