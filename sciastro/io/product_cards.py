@@ -6,6 +6,7 @@ moment of writing, so the same data give the same bytes.
 
 import math
 import unicodedata
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -131,8 +132,13 @@ def _times(header: fits.Header, facts: ProductFacts) -> None:
 
 def _mjd(date: str) -> float | None:
     from astropy.time import Time
+    from erfa import ErfaWarning
 
-    return round(float(Time(date, format="isot", scale="utc").mjd), 9) if date else None
+    if not date:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ErfaWarning)  # old plates: before 1960 there was no UTC; its days are
+        return round(float(Time(date, format="isot", scale="utc").mjd), 9)
 
 
 def site_cards(facts: ProductFacts) -> fits.Header:

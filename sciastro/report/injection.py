@@ -36,10 +36,14 @@ def draw_injection(path: Path, stars: "Table", bins: "Table", title: str) -> Non
     middle.plot(entered, ratio, ".", ms=3, color="0.6")
     middle.errorbar(mag, bins["bias"], yerr=bins["bias_err"], fmt="o", color="C0", label="median")
     for sign in (-1, 1):
-        middle.plot(mag, bins["bias"] + sign * bins["scatter"], "-", color="C0", lw=0.8)
-        middle.plot(mag, sign * bins["error"], "--", color="C1", lw=0.8)
+        once = sign < 0
+        middle.plot(
+            mag, bins["bias"] + sign * bins["scatter"], "-", color="C0", lw=0.8, label="scatter" * once
+        )
+        middle.plot(mag, sign * bins["error"], "--", color="C1", lw=0.8, label="error that is told" * once)
     middle.set_ylabel("flux / put in - 1")
     middle.set_ylim(-0.6, 0.6)
+    middle.legend(loc="lower left")
     err = bins["pull_std"] / np.sqrt(np.maximum(bins["n_found"], 1))
     low.errorbar(mag, bins["pull_mean"], yerr=err, fmt="o", color="C0", label="mean")
     low.plot(mag, bins["pull_std"], "s-", color="C2", label="standard deviation")

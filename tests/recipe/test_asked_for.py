@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 
 from sciastro.errors import OptionError
+from sciastro.io.product_cards import ProductFacts, fact_cards
 from sciastro.recipe.photometry import PhotometryOptions
 from sciastro.recipe.photometryradii import radii_from
 from sciastro.recipe.photometryruns import photometry_run
@@ -45,3 +46,9 @@ def test_positions_of_which_none_has_a_flux_are_told(image: Path, tmp_path: Path
 def test_a_radius_of_zero_is_refused_in_true_words() -> None:
     with pytest.raises(OptionError, match="above 0"):
         radii_from("0")
+
+
+@pytest.mark.parametrize("date", ["1954-11-22T05:00:00.000", "2026-11-14T22:00:00.000"])
+def test_dates_of_old_plates_are_written_without_a_warning(date: str) -> None:
+    cards = fact_cards(ProductFacts(date_begin=date))
+    assert cards["MJD-OBS"] == pytest.approx({"1954": 35068.2083, "2026": 61358.9167}[date[:4]], abs=1e-3)
