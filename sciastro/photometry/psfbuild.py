@@ -400,7 +400,7 @@ def sound_stars(model: PsfModel, cut: Cutouts) -> npt.NDArray[np.bool_]:
     light = np.where(use, profile**2, 0).sum(axis=(1, 2))
     seen = light > 0  # else no pixel near the middle counts
     if not seen.any():
-        return seen
+        return np.asarray(seen)
     misfit = np.sqrt(np.maximum(excess, 0) / np.where(seen, light, 1))
     misfit[~seen] = np.inf
     typical = float(np.median(misfit[seen]))
