@@ -224,9 +224,14 @@ def _column(table: "Table", name: str) -> npt.NDArray[np.float64]:
 def _zeropoint(
     target: Target, stack: _Stack | None, options: PhotometryOptions, work: PsfWork | None
 ) -> ZeroPoint | None:
-    """Return the zero point of a frame from the magnitudes of the stack's sources on it."""
+    """Return the zero point of a frame from the magnitudes of the stack's sources on it.
+
+    The color term is the stack's: it is taken off the magnitudes that the zero point is fitted to, and put on
+    those that are measured.
+    """
     table = stack.sources if stack is not None else None
-    if stack is None or table is None or stack.row.get("zeropoint") is None:
+    row = stack.row.get("zeropoint") if stack is not None else None
+    if table is None or row is None:
         return None
     snr, flags = np.asarray(table["snr"], np.float64), np.asarray(table["flags"])
     mag = _column(table, "mag")
@@ -238,13 +243,23 @@ def _zeropoint(
     how = replace(options, zeropoint="none", error_terms=False, flag_words=False)
     on_frame = measure_target(target, chosen, options=how, psf=work).table
     sound = (np.asarray(on_frame["flags"]) == 0) & np.isfinite(on_frame["mag_inst"].value)
+    slope, reference = float(row.get("color_term") or 0.0), row.get("color_reference")
+    if slope and reference is not None and "color" in table.colnames:
+        mag = mag - slope * np.nan_to_num(_column(table, "color") - float(reference))
     fit, _ = fit_zeropoint(
         on_frame["mag_inst"].value[sound], on_frame["mag_inst_err"].value[sound], mag[good][sound],
         _column(table, "mag_err")[good][sound],
-        np.full(int(sound.sum()), np.nan), system=str(stack.row["zeropoint"].get("system", "")),
+        np.full(int(sound.sum()), np.nan), system=str(row.get("system", "")),
         catalog="sources of the stack", options=ZeroPointOptions(),
     )  # fmt: skip
-    return fit
+    if fit is None or not slope or reference is None:
+        return fit
+    slope_err = float(np.nan_to_num(row.get("color_term_err") or 0.0))
+    return replace(
+        fit, color_term=slope, color_term_err=slope_err, color_reference=float(reference),
+        color_name=str(row.get("color_name", "")), covariance=((fit.err**2, 0.0), (0.0, slope_err**2)),
+        terms=("zeropoint", "color"), coefficients=(fit.mag, slope), note="color term of the stack",
+    )  # fmt: skip
 
 
 def _joined(every: Sequence[Measured]) -> Measured:

@@ -72,17 +72,12 @@ def zeropoint_of(
         The caller's.
     """
     if known is not None:
-        return Zeroed(fit=BandCalibration(zeropoint=known, reason="", matches=None))
+        return _with_colors(target, found, options, known)
     if options.zeropoint == "none":
         return Zeroed(fit=BandCalibration(zeropoint=None, reason="none was asked for", matches=None))
     other = bool(options.system) and str(target.zeropoint.get("system", "")) != options.system
     if options.zeropoint in ("auto", "header") and target.zeropoint and not other:
-        zero = _from_header(target)
-        stars = _stars(target, options) if zero.color_term and target.wcs is not None else None
-        matches = _matches(found, stars)
-        fit = BandCalibration(zeropoint=zero, reason="", matches=matches)
-        notes = [*_fallen(stars), *_told(zero, options)]
-        return Zeroed(fit=fit, stars=stars, notes=notes)
+        return _with_colors(target, found, options, _from_header(target))
     if options.zeropoint == "header":
         lacks = f"the file names none in {options.system}" if other else "the file names none"
         fit, stars = BandCalibration(zeropoint=None, reason=lacks, matches=None), None
@@ -94,6 +89,13 @@ def zeropoint_of(
             notes=[*_fallen(stars), f"no zero point: {fit.reason}; magnitudes are instrumental"],
         )  # fmt: skip
     return Zeroed(fit=fit, stars=stars, notes=[*_fallen(stars), *_told(fit.zeropoint, options)])
+
+
+def _with_colors(target: Target, found: "Table", options: "PhotometryOptions", zero: ZeroPoint) -> Zeroed:
+    """Return a zero point that is known, with catalog stars for the colors that its color term asks for."""
+    stars = _stars(target, options) if zero.color_term and target.wcs is not None else None
+    fit = BandCalibration(zeropoint=zero, reason="", matches=_matches(found, stars))
+    return Zeroed(fit=fit, stars=stars, notes=[*_fallen(stars), *_told(zero, options)])
 
 
 def _from_header(target: Target) -> ZeroPoint:
