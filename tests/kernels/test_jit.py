@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(not numba_is_known(), reason="another Numba goes
 
 CODE = """
 import sys, numpy as np
+from sciastro.kernels.order import select
 print(select(np.array([5.0, 1.0, 9.0]), 3, 1), sum(select.stats.cache_misses.values()),
       "numba.np.arraymath" in sys.modules, "scipy.linalg" in sys.modules)
 """
