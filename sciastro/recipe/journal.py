@@ -64,8 +64,10 @@ class Journal:
         self.resumed = resume and state_of(folder).get("mark") == mark
         if not self.resumed:
             shutil.rmtree(folder, ignore_errors=True)
-        elif stale:
-            for path in folder.glob(f"{stale}*.npz"):
+        else:
+            for path in folder.glob(".*.new"):  # half-written when the run before was killed
+                path.unlink()
+            for path in folder.glob(f"{stale}*.npz") if stale else ():
                 path.unlink()
         with _replacing(folder / "state.json") as temporary:
             temporary.write_text(json.dumps({**(noted or {}), "mark": mark}, default=str))

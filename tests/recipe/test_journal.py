@@ -117,3 +117,11 @@ def test_fingerprints_follow_content_not_order():
     assert fingerprint({"kappa": 3.0}) != fingerprint({"kappa": 3.5})
     assert len(fingerprint(1)) == 64
     assert json.loads(json.dumps(fingerprint(None))) == fingerprint(None)
+
+
+def test_what_a_killed_run_left_half_written_goes(tmp_path):
+    Journal(tmp_path / "j", "mark", resume=False).save("one", {"a": np.zeros(2)}, {})
+    (tmp_path / "j" / ".two.npz.new").write_bytes(b"half")
+    again = Journal(tmp_path / "j", "mark", resume=True)
+    assert again.resumed and again.has("one")
+    assert not list((tmp_path / "j").glob(".*"))
