@@ -206,23 +206,33 @@ def _in_own_width(plane: _Plane, stars: StarArray, fwhm: float, options: DetectO
     if options.fwhm is not None:
         return stars
     known = np.flatnonzero((stars["quality"] & int(Quality.SATURATED)) == 0)
-    x, y, seen, used = stars["x"][known], stars["y"][known], stars[known], fwhm
+    bright = known[np.argsort(-stars["snr"][known], kind="stable")][:LOOK_STARS]  # their widths decide
+    seen, used = stars[bright], fwhm
     for _ in range(ROUNDS):
         clean, weight = _clean(seen, used)
         width = _weighted_median(clean["fwhm"], weight)
         if not abs(width / used - 1) > SAME:
             break
-        used = float(np.clip(width, 1.0, 50.0))
-        table, bits = _measured(plane, x, y, np.zeros(x.size), used, options)
-        again = _as_stars(table, bits)
-        good = _believed(again, table, plane, used, options)
+        again, good = _under(plane, stars[bright], float(np.clip(width, 1.0, 50.0)), options)
         if good.sum() < REMAIN * seen.size:
             break
-        again["fwhm"] *= _wings(again[good], table[good])
-        seen = again[good]
+        seen, used = again[good], float(np.clip(width, 1.0, 50.0))
+    if used != fwhm:
+        again, good = _under(plane, stars[known], used, options)
         for name in ("flux", "flux_err", "fwhm", "eccentricity", "theta"):
-            stars[name][known[good]] = seen[name]
+            stars[name][known[good]] = again[name][good]
     return stars
+
+
+def _under(
+    plane: _Plane, stars: StarArray, fwhm: float, options: DetectOptions
+) -> tuple[StarArray, npt.NDArray[np.bool_]]:
+    """Return stars as measured under a window of `fwhm` [pixel], and which of them are stars there."""
+    table, bits = _measured(plane, stars["x"], stars["y"], np.zeros(stars.size), fwhm, options)
+    again = _as_stars(table, bits)
+    good = _believed(again, table, plane, fwhm, options)
+    again["fwhm"] *= _wings(again[good], table[good])
+    return again, good
 
 
 def _wings(stars: StarArray, table: Floats) -> float:
