@@ -34,6 +34,7 @@ __all__ = ["ApertureOptions", "measure_sources"]
 Floats = npt.NDArray[np.float64]
 
 _GOOD_GROWTH = 0.01  # relative error of the correction beyond which a smaller total radius is tried
+_AS_GOOD = 0.01  # of ln S/N: a loss of 1 % that another radius is worth
 _OPTIMAL_RADIUS = 2.0  # where the weights end, in fwhm
 _BETAS = (0.0, 4.0, 2.5)  # profiles that are tried: a Gaussian, Moffat profiles
 _STEPS = np.array([0.7, 0.85, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.3, 2.6, 3.0])  # radii that are tried, in fwhm
@@ -142,7 +143,8 @@ def measure_sources(
         x, y, options.sky_inner * fwhm, options.sky_outer * fwhm, options.sky_kappa, options.min_sky_pixels
     )
     curve, bright, others = _curve(plane, x, y, sky, fwhm, options)
-    radius = float(curve.radius[_choose(plane, x, y, sky, curve, fwhm)])
+    chosen = _choose(plane, x, y, sky, curve, fwhm)
+    radius = float(curve.radius[chosen])
     bright = bright if curve.n_stars >= 3 else np.empty(0, np.intp)
     if len(bright):
         grown = float(curve.correction[int(np.argmin(np.abs(curve.radius - radius)))])
@@ -154,6 +156,9 @@ def measure_sources(
     first = Aperture(radius=radius, total=radius)
     if len(bright):
         growth_of_first = growth_map(plane, x, y, sky, bright, radius, curve.total, others=others)
+        if growth_of_first is not None:
+            scatter = float(np.fmin(growth_of_first.scatter, curve.scatter[chosen]))
+            growth_of_first = replace(growth_of_first, scatter=scatter)
         first = Aperture(radius=radius, growth=growth_of_first, total=curve.total)
     more = [aperture_of(plane, x, y, sky, bright, one, curve.total, others=others) for one in radii]
     apertures = [first, *more]
@@ -228,7 +233,11 @@ def _unknown(n: int) -> dict[str, Any]:
 
 
 def _choose(plane: Plane, x: Floats, y: Floats, sky: SkyLevels, curve: Growth, fwhm: float) -> int:
-    """Return which radius has the best mean log S/N, with profile scatter and neighbors' light as errors."""
+    """Return which radius has the best mean log S/N, with profile scatter and neighbors' light as errors.
+
+    Of radii that are nearly as good (`_AS_GOOD`) the largest: between 0.7 and 1 width the noise of the sky
+    hardly changes, while what the correction leaves to the place and the profile of bright stars doubles.
+    """
     if len(curve.radius) == 1:
         return 0
     if curve.n_stars < 3:  # nothing tells how much light is outside: a wide aperture loses least
@@ -248,7 +257,8 @@ def _choose(plane: Plane, x: Floats, y: Floats, sky: SkyLevels, curve: Growth, f
         good = np.isfinite(snr)
         if good.any() and np.isfinite(curve.correction[k]):
             merit[k] = float(np.mean(np.log(np.maximum(snr[good], 1.0))))
-    return int(np.argmax(merit))
+    best = merit.max()
+    return int(np.flatnonzero(merit >= best - _AS_GOOD)[-1]) if np.isfinite(best) else 0
 
 
 def _optimal(

@@ -130,6 +130,8 @@ def growth(
         close = shrunken_quadratic(middle, middle, near[good], near_err[good], light, even=True)
         rows.append((fit.mean, fit.err, close.scatter))
     correction, err, scatter = np.array(rows, dtype=np.float64).T
+    # Farther out less light is left that can differ: what rises there is chance, and neighbors.
+    scatter = np.fmin.accumulate(scatter)
     return Growth(
         radius=radii, correction=correction, err=err, scatter=scatter, total=float(total), n_stars=len(stars)
     )
