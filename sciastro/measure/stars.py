@@ -41,6 +41,8 @@ LADDER = (2.0, 3.0, 4.5, 6.5, 9.0, 13.0)  # widths tried where few stars tell th
 ENOUGH = 25  # stars below which the first look takes the whole frame
 ROUNDS = 5  # of measuring again under another width
 SAME = 0.004  # relative: of a width that is off by less, the flux in the aperture is off by under 0.1 %
+CONVERGED = 0.06  # relative change of the width at which the first look ends
+COARSE = 2.0  # pixel, FWHM: what coarse pixels do is tabulated (`measure.phase`) by widths of the first look
 REMAIN = 0.8  # share of the stars that must be stars under another window
 LONG, TRAILS, TRAILED = 0.9, 0.2, 0.1  # eccentricity; shares of long and of round ones that tell trails
 COLUMN = {name: i for i, name in enumerate(COLUMNS)}
@@ -219,7 +221,8 @@ def _in_own_width(plane: _Plane, stars: StarArray, fwhm: float, options: DetectO
         seen, used = again[good], float(np.clip(width, 1.0, 50.0))
     if used != fwhm:
         again, good = _under(plane, stars[known], used, options)
-        for name in ("flux", "flux_err", "fwhm", "eccentricity", "theta"):
+        fine = used >= COARSE or abs(used / fwhm - 1) > CONVERGED
+        for name in ("flux", "flux_err", *(("fwhm", "eccentricity", "theta") if fine else ())):
             stars[name][known[good]] = again[name][good]
     return stars
 
@@ -308,7 +311,7 @@ def _first_look(plane: _Plane, options: DetectOptions) -> float:
             return fwhm
         good = _but_trails(stars, good)
         before, fwhm = fwhm, float(np.clip(np.median(stars["fwhm"][good]), 1.2, 30.0))
-        if abs(fwhm / before - 1) < 0.06:
+        if abs(fwhm / before - 1) < CONVERGED:
             break
     return fwhm if good.sum() >= ENOUGH else _most_stars(plane, fwhm, options)
 

@@ -1,8 +1,10 @@
 """What pixels as wide as stars do to sums over a circle: they take each pixel as flat, and stars are not.
 
-The flux within an aperture then depends on where in its pixel the star lies. Computed for a Moffat profile of
-beta 4 at a grid of places; stacks of dithered frames of undersampled stars, simulated, scatter by 0.8 to 1.2
-times as much where it matters (widths of 1.3 to 1.6 pixel).
+The flux within an aperture then depends on where in its pixel the star lies. From a width of `SAMPLED` on it
+is computed for a Moffat profile of beta 4 at a grid of places, which stacks of dithered frames agree with.
+Below, what interpolation makes of the samples matters: there the scatter is that of simulated stacks
+(noise-free Moffat stars of beta 4, integrated over pixels, 12 dithered frames, Lanczos-3 without the cut of
+its rings, three times 400 stars per width).
 """
 
 from functools import lru_cache
@@ -11,11 +13,28 @@ import numpy as np
 
 from sciastro.kernels.aperture import aperture_sums
 
-__all__ = ["FINE", "pixel_scatter"]
+__all__ = ["FINE", "SAMPLED", "pixel_scatter"]
 
-FINE = 5.0  # width of stars [pixel] from which the effect is below 0.15 % at any radius that is tried
+FINE = 5.0  # width of stars [pixel] from which the effect is below 0.5 % at any radius that is tried
+SAMPLED = 1.786  # pixel
 PLACES = 10  # along each axis of a pixel
 BETA = 4.0
+
+# Width that is measured [pixel]; radius of the circle [pixel]; relative scatter of the flux (width, radius).
+WIDTHS = (1.193, 1.255, 1.321, 1.390, 1.469, 1.583, 1.683, SAMPLED)
+RADII = (1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0)
+MEASURED = np.array(
+    [
+        [0.0119, 0.0081, 0.0133, 0.0099, 0.0028, 0.0035, 0.0037, 0.0029, 0.0028],
+        [0.0086, 0.0088, 0.0118, 0.0079, 0.0013, 0.0024, 0.0021, 0.0014, 0.0013],
+        [0.0059, 0.0096, 0.0101, 0.0058, 0.0009, 0.0023, 0.0018, 0.0009, 0.0008],
+        [0.0037, 0.0104, 0.0084, 0.0041, 0.0011, 0.0022, 0.0014, 0.0006, 0.0004],
+        [0.0022, 0.0109, 0.0070, 0.0026, 0.0012, 0.0019, 0.0011, 0.0004, 0.0003],
+        [0.0026, 0.0114, 0.0049, 0.0007, 0.0013, 0.0014, 0.0007, 0.0004, 0.0001],
+        [0.0042, 0.0116, 0.0032, 0.0009, 0.0012, 0.0009, 0.0004, 0.0003, 0.0001],
+        [0.0060, 0.0114, 0.0014, 0.0024, 0.0009, 0.0002, 0.0002, 0.0002, 0.0001],
+    ]
+)
 
 
 @lru_cache(maxsize=256)
@@ -25,10 +44,14 @@ def pixel_scatter(fwhm: float, radius: float) -> float:
     Parameters
     ----------
     fwhm
-        Full width at half maximum on the image [pixel]; 0 is returned from `FINE` on.
+        Full width at half maximum on the image [pixel]; 0 is returned from `FINE` on, below the narrowest
+        width measured its scatter.
     """
     if not 0 < fwhm < FINE:
         return 0.0
+    if fwhm < SAMPLED:
+        at_radius = [np.interp(radius, RADII, row) for row in MEASURED]
+        return float(np.interp(fwhm, WIDTHS, at_radius))
     side = 2 * int(np.ceil(radius + 2)) + 1
     shift = (np.arange(PLACES) + 0.5) / PLACES - 0.5
     centers = side * np.arange(PLACES) + side // 2 + shift
