@@ -23,6 +23,10 @@ def lightcurve(
     transit: take.Transit = "auto",
     period: take.Period = None,
     t0: take.MidTransit = None,
+    a_rs: take.OrbitSize = None,
+    a_rs_error: take.OrbitSizeError = None,
+    inclination: take.Inclination = None,
+    inclination_error: take.InclinationError = 1.0,
     limb_darkening: take.LimbDarkening = "auto",
     temperature: take.Temperature = None,
     seconds: take.Seconds = 120.0,
@@ -69,8 +73,10 @@ def lightcurve(
         check_exports(formats, facts)
         request = _request(
             session, out, target, comp or [], filter_, site, radii,
-            {"transit": transit, "period": period, "t0": t0, "limb_darkening": limb_darkening,
-             "detrend": detrend, "temperature": temperature, "seconds": seconds},
+            {"transit": transit, "period": period, "t0": t0, "a_rs": a_rs, "a_rs_error": a_rs_error,
+             "inclination": inclination, "inclination_error": inclination_error,
+             "limb_darkening": limb_darkening, "detrend": detrend, "temperature": temperature,
+             "seconds": seconds},
             telescope=telescope, name=name, ra=ra, dec=dec, scale=scale, memory=memory, workers=workers,
             offline=offline, catalog=zeropoint_catalog, system=system,
         )  # fmt: skip

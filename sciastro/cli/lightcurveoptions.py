@@ -18,11 +18,15 @@ __all__ = [
     "FieldRa",
     "FieldScale",
     "Filter",
+    "Inclination",
+    "InclinationError",
     "LimbDarkening",
     "MidTransit",
     "Name",
     "Obscode",
     "Out",
+    "OrbitSize",
+    "OrbitSizeError",
     "Period",
     "Planet",
     "Radii",
@@ -91,6 +95,15 @@ Transit = Annotated[
 ]
 Period = Annotated[float | None, _transit(help="Orbital period in days.")]
 MidTransit = Annotated[float | None, _transit(help="A mid-transit time, BJD (TDB).")]
+OrbitSize = Annotated[
+    float | None, _transit(help="a / Rs where it is known, beside --period: a Gaussian prior.")
+]
+OrbitSizeError = Annotated[float | None, _transit(help="Standard error of --a-rs; else 5 % of it.")]
+Inclination = Annotated[
+    float | None,
+    _transit(help="Of the orbit in degrees, where known, beside --period: a Gaussian prior."),
+]
+InclinationError = Annotated[float, _transit(help="Standard error of --inclination.")]
 LimbDarkening = Annotated[
     str,
     _transit(

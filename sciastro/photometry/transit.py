@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
-from sciastro.errors import DatasetError
+from sciastro.errors import DatasetError, OptionError
 from sciastro.photometry.baselines import Baselines, Points, make_baselines
 from sciastro.photometry.limbdarkening import UNKNOWN, LimbPrior, given_prior
 from sciastro.photometry.noisekinds import UNKNOWN_NOISE, NoiseKinds
@@ -25,13 +25,14 @@ from sciastro.photometry.transitfit import NoiseFound, TransitFit, told
 from sciastro.photometry.transitsearch import BEYOND, Found, search_transit
 from sciastro.photometry.trends import Trends, subsets
 
-__all__ = ["GIVEN", "TransitOptions", "causes_to_try", "fit_transit", "prior_of"]
+__all__ = ["GIVEN", "TransitOptions", "causes_to_try", "check_orbit", "fit_transit", "prior_of"]
 
 Floats = npt.NDArray[np.float64]
 
 NAMES = ("t0", "rp_rs", "duration", "b", "u1", "u2")
 FEWEST = 12  # points
 WALKERS = 4  # per parameter
+KNOWN = 0.05  # relative error of a / Rs that is given without one
 GIVEN = 0.10  # sigma of limb darkening that the user gives
 
 
@@ -45,6 +46,15 @@ class TransitOptions(Options):
     period: float | None = option(
         None, "Orbital period; none: a straight chord.", unit="d", low=0.05, high=1e5
     )
+    a_rs: float | None = option(
+        None, "a / Rs of the orbit where it is known, beside a period; a Gaussian prior.", low=1.0, high=1e4
+    )
+    a_rs_error: float | None = option(None, "Standard error of a_rs; none: 5 % of it.", low=1e-6, high=1e4)
+    inclination: float | None = option(
+        None, "Of the orbit where it is known, beside a period; a Gaussian prior.", unit="deg", low=0.0,
+        high=90.0,
+    )  # fmt: skip
+    inclination_error: float = option(1.0, "Standard error of the inclination.", unit="deg", low=1e-6)
     t0: float | None = option(None, "A mid-transit time, BJD_TDB.", unit="d", low=0.0)
     duration: float | None = option(None, "Duration to begin with.", unit="h", low=0.05, high=100.0)
     limb_darkening: str = option(
@@ -97,10 +107,11 @@ def fit_transit(
     Raises
     ------
     OptionError
-        For limb darkening that no star has, and causes that the frames do not tell.
+        For limb darkening that no star has, causes that the frames do not tell, and an orbit without period.
     DatasetError
         If times are not in order: what noise remembers would have no meaning.
     """
+    check_orbit(options)
     if options.transit == "no" or time.size < FEWEST:
         return None
     if not (np.diff(time) >= 0).all():
@@ -130,6 +141,22 @@ def fit_transit(
     return _result(
         scaled, trends, baselines, draws, best, found, (scale, reduced), (noise, kind, prior), options
     )
+
+
+def check_orbit(options: TransitOptions) -> None:
+    """Check that a known orbit has the period without which it says nothing of a transit.
+
+    Raises
+    ------
+    OptionError
+        If it has none.
+    """
+    for name in ("a_rs", "inclination"):
+        if options.period is None and getattr(options, name) is not None:
+            raise OptionError(
+                "tells nothing of a transit without the orbital period.", where="--" + name.replace("_", "-"),
+                remedy="Give --period, too.",
+            )  # fmt: skip
 
 
 def causes_to_try(trends: Trends, wanted: str) -> list[tuple[str, ...]]:
@@ -177,7 +204,7 @@ def _draw(
     data: Points, baselines: Baselines, shape: Floats, limb: LimbPrior, options: TransitOptions
 ) -> tuple[Draws, Floats]:
     """Draw shapes; the impact parameter is drawn with either sign, and its size is told."""
-    rng = np.random.default_rng(options.seed)
+    rng, known = np.random.default_rng(options.seed), _known_orbit(options)
     free = 6 if limb.free else 4
     low, high = float(data.time[0]), float(data.time[-1])
 
@@ -188,6 +215,7 @@ def _draw(
         if u1 + u2 > 1 or u1 < 0 or u1 + 2 * u2 < 0:  # the law would not be a star's (Kipping 2013)
             return -np.inf
         prior = limb.log(u1, u2) if free == 6 else 0.0
+        prior += _log_orbit(k, duration, abs(b), options.period, known)
         return prior + baselines.log_likelihood(data, np.array([t0, k, duration, abs(b), u1, u2]))
 
     def many(values: Floats) -> Floats:
@@ -205,6 +233,34 @@ def _draw(
     draws.chain[:, :, 3] = np.abs(draws.chain[:, :, 3])
     top = draws.flat[int(np.argmax(draws.log_probability))]
     return draws, np.array([*top, *data.limb]) if free == 4 else top
+
+
+def _orbit(k: Any, duration: Any, b: Any, period: float) -> tuple[Any, Any]:
+    """Return a / Rs and inclination [deg] of circular orbits, by a period [d]; see `Points.transit`."""
+    a_rs = np.sqrt(((1 + k) ** 2 - b**2) / np.sin(np.pi * duration / period) ** 2 + b**2)
+    return a_rs, np.degrees(np.arccos(np.clip(b / a_rs, 0, 1)))
+
+
+def _known_orbit(options: TransitOptions) -> dict[str, tuple[float, float]]:
+    """Return what is known of the orbit: a_rs and inclination [deg], each with its standard error."""
+    known = {}
+    if options.a_rs is not None:
+        known["a_rs"] = options.a_rs, options.a_rs_error or KNOWN * options.a_rs
+    if options.inclination is not None:
+        known["inclination"] = options.inclination, options.inclination_error
+    return known
+
+
+def _log_orbit(
+    k: float, duration: float, b: float, period: float | None, known: dict[str, tuple[float, float]]
+) -> float:
+    """Return ln of the prior of an orbit of which something is known."""
+    if period is None or not known:
+        return 0.0
+    if not (0 < duration < period / 2 and b < 1 + k):
+        return -np.inf
+    found = dict(zip(("a_rs", "inclination"), _orbit(k, duration, b, period), strict=True))
+    return -0.5 * sum(((float(found[name]) - value) / err) ** 2 for name, (value, err) in known.items())
 
 
 def _result(
@@ -240,7 +296,7 @@ def _result(
         n_sets=len(baselines.names), model=data.transit(best) * mean.baseline, baseline=mean.baseline,
         bic=found.bic, bic_flat=found.bic_flat, scale=scales[0], noise=assumed[0], kind=assumed[1],
         chi2_reduced=scales[1], period=options.period, limb=assumed[2], draws=draws,
-        samples=table, notes=notes,
+        orbit=_known_orbit(options), samples=table, notes=notes,
     )  # fmt: skip
 
 
@@ -267,7 +323,5 @@ def _derived(flat: Floats, data: Points, options: TransitOptions) -> dict[str, F
         middle.append(1 - one.transit(row)[0])
     out["depth_flux"] = np.array(middle)
     if options.period:
-        chord = (1 + k) ** 2 - b**2
-        out["a_rs"] = np.sqrt(chord / np.sin(np.pi * duration / options.period) ** 2 + b**2)
-        out["inclination"] = np.degrees(np.arccos(np.clip(b / out["a_rs"], 0, 1)))
+        out["a_rs"], out["inclination"] = _orbit(k, duration, b, options.period)
     return {name: np.asarray(column, np.float64) for name, column in out.items()}

@@ -65,6 +65,8 @@ class TransitFit:
         Of the walkers; None where they were not asked.
     samples
         Draws of everything in `values`, thinned.
+    orbit
+        What was taken as known of the orbit: a_rs and inclination [deg], each with its error; empty: nothing.
     pooled
         Depth and error of each fit whose draws are pooled; empty for a single fit.
     """
@@ -89,6 +91,7 @@ class TransitFit:
     limb: LimbPrior
     draws: Draws | None = None
     samples: dict[str, Floats] = field(default_factory=dict)
+    orbit: dict[str, tuple[float, float]] = field(default_factory=dict)
     pooled: tuple[tuple[float, float], ...] = ()
     notes: list[str] = field(default_factory=list)
 

@@ -18,6 +18,7 @@ from sciastro.io.paths import new_folder
 from sciastro.photometry.lightcurve import RawLight, make_curves
 from sciastro.photometry.limbdarkening import limb_from_text
 from sciastro.photometry.series import tried_radii
+from sciastro.photometry.transit import check_orbit
 from sciastro.photometry.trends import check_causes
 from sciastro.recipe.detector import gain_is_assumed
 from sciastro.recipe.lightcurvearound import known_variables, offsets_of, scintillation_of, site_of
@@ -48,6 +49,7 @@ def light_curve(request: LightCurveRequest, *, tell: Callable[[str], None] = log
     tried_radii(request.series.radii)
     check_causes(request.transit.detrend)
     limb_from_text(request.transit.limb_darkening)
+    check_orbit(request.transit)
     check_system(request.system)
     check_session(request.session)
     target = place_of(request.target, "--target", offline=request.offline, name=request.name)

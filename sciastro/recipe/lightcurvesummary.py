@@ -103,7 +103,7 @@ def transit_of(lc: LightCurve) -> dict[str, Any] | None:
         "period": fit.period, "bic": number(fit.bic), "bic_without": number(fit.bic_flat),
         "chi2_reduced": number(fit.chi2_reduced), "error_scale": number(fit.scale),
         "noise": noise_of(fit.kind), "detrending": detrending(fit),
-        "limb_darkening": asdict(fit.limb),
+        "limb_darkening": asdict(fit.limb), "known_orbit": fit.orbit,
         "model": "Mandel & Agol 2002, quadratic limb darkening, circular orbit",
     }  # fmt: skip
     if fit.pooled:

@@ -9,7 +9,7 @@ import pytest
 from astropy.table import Table
 from scipy.integrate import quad
 
-from sciastro.errors import DatasetError
+from sciastro.errors import DatasetError, OptionError
 from sciastro.kernels.transit import separation, transit_flux
 from sciastro.photometry.blackbody import temperature
 from sciastro.photometry.limbdarkening import UNKNOWN, limb_prior
@@ -246,6 +246,25 @@ def test_transit_and_trend_are_found_and_the_errors_hold():
     assert 0.2 < fit.draws.acceptance < 0.6
     assert fit.bic_flat - fit.bic > 300
     assert fit.errors["depth"] < 0.003  # 0.0018 of a long chain; of short ones 0.0016 to 0.0021, by seed
+
+
+def test_a_known_orbit_tells_more_of_the_planet():
+    *points, truth = night(4, sigma=0.004)
+    plain = fit_transit(*points, options=TransitOptions(period=3.0, steps=500))
+    tilt = np.degrees(np.arccos(truth["b"] / truth["a_rs"]))
+    known = TransitOptions(period=3.0, steps=500, a_rs=truth["a_rs"], inclination=tilt, inclination_error=0.3)
+    fit = fit_transit(*points, options=known)
+    for name, true in truth.items():
+        assert abs(fit.values[name] - true) < 3 * fit.errors[name], name
+    assert fit.orbit == {"a_rs": (truth["a_rs"], 0.05 * truth["a_rs"]), "inclination": (tilt, 0.3)}
+    assert fit.errors["b"] < 0.6 * plain.errors["b"] and fit.errors["rp_rs"] < plain.errors["rp_rs"]
+    assert plain.orbit == {}
+
+
+def test_an_orbit_without_a_period_is_refused():
+    *points, _ = night(4)
+    with pytest.raises(OptionError, match="period"):
+        fit_transit(*points, options=TransitOptions(a_rs=8.0))
 
 
 @pytest.mark.slow
