@@ -1,5 +1,7 @@
 """Zero points of all frames at once, comparison stars, and light curves with the errors that they have."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from curve_fields import field, normalized
@@ -230,3 +232,20 @@ def test_variability_indices():
     assert found["iqr"][0] == pytest.approx(0.0135, rel=0.2)
     few = variability(mag[:, :4], err[:, :4], time[:4])
     assert np.isnan(few["chi2_reduced"]).all()
+
+
+def test_apertures_in_which_stars_scatter_as_little_are_as_good():
+    one, *_ = field(3)
+    noise = np.random.default_rng(3).standard_normal((2, *one.flux.shape[1:]))
+    spread = np.array([0.1, 1.5])[:, None, None] * np.sqrt(one.variance)
+    flux = np.concatenate([one.flux, one.flux + spread * noise]).astype(np.float32)
+    raw = replace(
+        one, flux=flux, variance=one.variance.repeat(3, axis=0), flags=one.flags.repeat(3, axis=0),
+        factor=np.array([1.8, 2.2, 2.6]),
+    )  # fmt: skip
+    found = curves(raw)
+    assert found.tried[2] > 1.3 * found.tried.min()
+    assert {found.aperture, *found.others} == {0, 1}
+    for flux_rel, err in found.others.values():
+        assert flux_rel.shape == err.shape == (raw.flux.shape[2],)
+        assert np.corrcoef(flux_rel, found.flux[0])[0, 1] > 0.5
