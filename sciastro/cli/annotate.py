@@ -45,15 +45,14 @@ def annotate(
         )  # fmt: skip
         done = annotate_file(file, output, wish)
         if as_json:
-            console.print(done.as_json(), markup=False, highlight=False, soft_wrap=True)
+            console.tell(done.as_json())
             return
         things = done.content
-        console.print(
+        console.tell(
             f"{done.path}: {things.meta['constellation']}, {len(things)} objects and stars; {done.picture}, "
-            f"{done.table}",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            f"{done.table}"
+        )
         for row in things[:12]:
             extra = f" ({row['common']})" if row["common"] and row["common"] != row["name"] else ""
             text = f"  {row['name']}{extra}: {row['type']}, x {row['x'].value:.0f}, y {row['y'].value:.0f}"
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            console.tell(text)

@@ -95,4 +95,4 @@ def catalog(
                     region or [], catalog=name or "gaia-dr3", radius=radius, faintest=faintest
                 )
         for line in lines:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.tell(line)

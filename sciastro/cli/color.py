@@ -90,16 +90,16 @@ def color(
         settings += [f"photometry.color.spectra={spectra}"] if spectra else []
 
         def warn(text: str) -> None:
-            error_console.print(f"sciastro: {text}", markup=False, highlight=False, soft_wrap=True)
+            error_console.tell(f"sciastro: {text}")
 
         if (spectra or "").lower() == "gaia" and not (as_json or offline):
             warn("Gaia's spectra: from the cache, else from the archive, which takes a minute or two")
         folder, done = _made(targets, out, bands, [*settings, *(set_ or [])], catalog, warn)
         for one in done:
             line = json.dumps(one.record) if as_json else _words(one.record, one.picture)
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.tell(line)
             for name in () if as_json else one.files:
-                console.print(f"  {folder / name}", markup=False, highlight=False, soft_wrap=True)
+                console.tell(f"  {folder / name}")
 
 
 def _made(

@@ -53,6 +53,10 @@ class _Console:
         """Print as rich does."""
         self.real.print(*words, **how)
 
+    def tell(self, text: str, *, style: str | None = None) -> None:
+        """Print a text as it is: brackets are no markup, numbers get no color, and long lines stay whole."""
+        self.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
     @property
     def is_terminal(self) -> bool:
         """Return whether somebody watches."""
@@ -96,19 +100,17 @@ def guarded(*, resumable: bool = False) -> Iterator[None]:
         with _own_warnings():
             yield
     except SciastroError as error:
-        error_console.print(f"sciastro: {error}", style="red", markup=False, highlight=False)
+        error_console.tell(f"sciastro: {error}", style="red")
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as error:
         how = " Run the same command with --resume to go on." if resumable else ""
-        error_console.print(f"sciastro: stopped.{how}", markup=False, highlight=False)
+        error_console.tell(f"sciastro: stopped.{how}")
         raise typer.Exit(130) from error
     except MemoryError as error:
-        error_console.print(
+        error_console.tell(
             "sciastro: there is not enough memory. Give a smaller --memory, fewer --workers, or close other "
             "programs.",
             style="red",
-            markup=False,
-            highlight=False,
         )
         raise typer.Exit(3) from error
     except BrokenPipeError as error:
@@ -119,12 +121,10 @@ def guarded(*, resumable: bool = False) -> Iterator[None]:
     except Exception as error:  # the last line of defense: a bug must not greet the user with a traceback
         if os.environ.get("SCIASTRO_DEBUG"):
             raise
-        error_console.print(
+        error_console.tell(
             f"sciastro: internal error: {type(error).__name__}: {error}\n"
             "This is a bug. Set SCIASTRO_DEBUG=1 to see where, and please report it.",
             style="red",
-            markup=False,
-            highlight=False,
         )
         raise typer.Exit(1) from error
 
@@ -139,7 +139,7 @@ def _own_warnings() -> Iterator[None]:
         file: TextIO | None = None, line: str | None = None,
     ) -> None:  # fmt: skip
         if category.__module__.startswith("sciastro."):
-            error_console.print(f"sciastro: {message}", markup=False, highlight=False)
+            error_console.tell(f"sciastro: {message}")
         else:
             usual(message, category, filename, lineno, file, line)
 
@@ -179,10 +179,8 @@ def first_use() -> bool:
 def announce_first_use(*, quiet: bool) -> None:
     """Say why the first run takes longer, where somebody watches."""
     if not quiet and error_console.is_terminal and first_use():
-        error_console.print(
-            "First use: the inner loops are compiled on the way, which takes about half a minute, once.",
-            markup=False,
-            highlight=False,
+        error_console.tell(
+            "First use: the inner loops are compiled on the way, which takes about half a minute, once."
         )
 
 

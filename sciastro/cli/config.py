@@ -32,4 +32,4 @@ def config(
             typer.echo(recipe_text(chosen), nl=False)
             return
         for line in describe_steps(chosen, step):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.tell(line)

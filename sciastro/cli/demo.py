@@ -34,5 +34,5 @@ def demo(
             with request.new_out() as folder, json_logging(folder / LOG):
                 summary = reduce_session(request, progress=bars)
         for line in [*closing_words(summary, result), *compare_with_truth(night, result)]:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.tell(line)
         raise typer.Exit(0 if summary["products"] else 4)

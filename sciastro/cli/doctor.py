@@ -33,4 +33,4 @@ def doctor(
 
     with guarded():
         for line in examine(session, load_recipe(None, set_ or [])):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.tell(line)

@@ -28,8 +28,8 @@ def inspect(
         for path in paths:
             try:
                 for line in inspect_path(path, header=header, as_json=json_):
-                    console.print(line, markup=False, highlight=False, soft_wrap=True)
+                    console.tell(line)
             except SciastroError as error:
-                error_console.print(f"sciastro: {error}", style="red", markup=False, highlight=False)
+                error_console.tell(f"sciastro: {error}", style="red")
                 failed = error.exit_code
         raise typer.Exit(failed)

@@ -53,8 +53,7 @@ def lightcurve(
     """
     from sciastro.cli.common import console, error_console, guarded, offline_if
 
-    def tell(text: str) -> None:
-        (error_console if as_json else console).print(text, markup=False, highlight=False, soft_wrap=True)
+    tell = (error_console if as_json else console).tell
 
     with guarded(), offline_if(offline):
         import json

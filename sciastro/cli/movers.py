@@ -54,8 +54,7 @@ def movers(
     from sciastro.cli.common import console, guarded
     from sciastro.recipe.moverreport import ReportRequest, read_facts, write_report
 
-    def tell(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    tell = console.tell
 
     with guarded():
         given: dict[str, Any] = {

@@ -65,8 +65,7 @@ def photometry(
     """
     from sciastro.cli.common import console, error_console, guarded, offline_if
 
-    def tell(text: str) -> None:
-        (error_console if as_json else console).print(text, markup=False, highlight=False, soft_wrap=True)
+    tell = (error_console if as_json else console).tell
 
     with guarded(), offline_if(offline):
         from sciastro.recipe.photometry import PhotometryOptions

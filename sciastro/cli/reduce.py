@@ -101,7 +101,7 @@ def reduce(
             from sciastro.recipe.run import describe_run
 
             for line in describe_run(request):
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                console.tell(line)
             raise typer.Exit(0)
         announce_first_use(quiet=quiet or json_log)
         with (
@@ -114,5 +114,5 @@ def reduce(
             from sciastro.cli.closing import closing_words
 
             for line in closing_words(summary, out):
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                console.tell(line)
         raise typer.Exit(0 if summary["status"] == "ok" else 4)

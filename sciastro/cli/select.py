@@ -28,11 +28,6 @@ def select(
 
     with guarded():
         for line in selection_lines(out, expression):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.tell(line)
         hint = expression.replace("'", '"')
-        console.print(
-            f"To stack like this: sciastro reduce SESSION -o OUT --set 'grade.select={hint}'",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.tell(f"To stack like this: sciastro reduce SESSION -o OUT --set 'grade.select={hint}'")

@@ -60,4 +60,4 @@ def simulate(
         with Bars(quiet=quiet) as bars:
             night = write_night(plan, out, progress=bars)
         if not quiet:
-            console.print(night.as_text(), markup=False, highlight=False, soft_wrap=True)
+            console.tell(night.as_text())

@@ -8,13 +8,13 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from sciastro.errors import OptionError
 
-__all__ = ["Options", "describe", "option"]
+__all__ = ["Options", "chosen_from", "describe", "option"]
 
 
 def option(
@@ -148,6 +148,29 @@ def _as_number(value: Any, kind: type) -> Any:
     if kind is int:
         return int(number) if number.is_integer() else None
     return number
+
+
+def chosen_from(text: str, known: Iterable[str], where: str) -> tuple[str, ...]:
+    """Return the words of a text such as "ecsv,csv", in lower case, each once.
+
+    Parameters
+    ----------
+    known
+        Words that may be in it.
+    where
+        How the user spelled the option, for the error.
+
+    Raises
+    ------
+    OptionError
+        For a word that is not known.
+    """
+    allowed = tuple(known)
+    chosen = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    for one in chosen:
+        if one not in allowed:
+            raise OptionError(f"is '{one}'.", where=where, remedy=f"Choose from {', '.join(allowed)}.")
+    return chosen
 
 
 def describe(options: type[Options]) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from sciastro.errors import FileError
 from sciastro.io import accessor as _accessor  # noqa: F401  (registers ``ds.sky``)
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
-from sciastro.io.probe import Probe
+from sciastro.io.probe import Probe, image_of
 from sciastro.io.product_cards import NOISE_NAME
 from sciastro.io.product_reading import assemble, is_product, quality_in_our_bits, variance_type
 from sciastro.io.reader import is_image, open_rows, probe, read_pixels
@@ -195,12 +195,7 @@ def _open_product(images: list[Probe]) -> xr.Dataset:
 
 
 def _open_raw(path: Path, images: list[Probe], hdu: int | None) -> xr.Dataset:
-    image = next((one for one in images if hdu is None or one.hdu == hdu), None)
-    if image is None:
-        numbers = ", ".join(str(one.hdu) for one in images)
-        raise FileError(
-            f"has no image in HDU {hdu}.", where=str(path), remedy=f"Images are in HDU {numbers}."
-        )
+    image = image_of(images, path, hdu)
     chosen = images if hdu is None and image.sequence else [image]
     known = [
         replace(

@@ -5,7 +5,10 @@ Stacks of color cameras are written as three planes (channel, y, x). They are no
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,19 +35,8 @@ def read_brightness(path: Path) -> tuple[npt.NDArray[np.float32], fits.Header, i
     FileError
         If the file is no FITS file, is cut off, or cannot be unpacked.
     """
-    number = next((one.number for one in walk(path) if 2 <= (planes(one.header) or 0) <= MOST), None)
-    if number is None:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            with fits.open(path, memmap=True) as hdus:
-                hdu = hdus[number]
-                if len(hdu.shape) != 3:
-                    return None
-                return _mean(hdu), hdu.header.copy(), number
-    except (OSError, ValueError, TypeError) as error:
-        raise FileError(f"cannot be read: {error}.", where=str(path), remedy="Copy it again.") from error
+    with _color_image(path, 2) as (hdu, number):
+        return None if hdu is None else (_mean(hdu), hdu.header.copy(), number)
 
 
 def read_color_planes(
@@ -59,22 +51,29 @@ def read_color_planes(
     FileError
         If the file is no FITS file, is cut off, or cannot be unpacked.
     """
-    number = next((one.number for one in walk(path) if 3 <= (planes(one.header) or 0) <= MOST), None)
-    if number is None:
-        return None
+    with _color_image(path, 3) as (hdu, number):
+        if hdu is None:
+            return None
+        found = [np.array(hdu.section[k], dtype=np.float32) for k in range(3)]
+        header = hdu.header.copy()
+    rows, columns = found[0].shape
+    return found, header, facts_from_header(header, path.name, (rows, columns), "float32", number)
+
+
+@contextmanager
+def _color_image(path: Path, fewest: int) -> Iterator[tuple[Any, int]]:
+    """Open the first image of `fewest` to `MOST` planes: its HDU (None without one), and its number."""
+    number = next((one.number for one in walk(path) if fewest <= (planes(one.header) or 0) <= MOST), -1)
+    if number < 0:
+        yield None, number
+        return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
             with fits.open(path, memmap=True) as hdus:
-                hdu = hdus[number]
-                if len(hdu.shape) != 3:
-                    return None
-                found = [np.array(hdu.section[k], dtype=np.float32) for k in range(3)]
-                header = hdu.header.copy()
+                yield (hdus[number] if len(hdus[number].shape) == 3 else None), number
     except (OSError, ValueError, TypeError) as error:
         raise FileError(f"cannot be read: {error}.", where=str(path), remedy="Copy it again.") from error
-    rows, columns = found[0].shape
-    return found, header, facts_from_header(header, path.name, (rows, columns), "float32", number)
 
 
 def _mean(hdu: fits.ImageHDU) -> npt.NDArray[np.float32]:

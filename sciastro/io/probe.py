@@ -1,6 +1,6 @@
 """What a file says about its image before any pixel is read, and what a reader of a format must do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.errors import FileError
+
 if TYPE_CHECKING:
     from astropy.io import fits
 
-__all__ = ["Pixels", "Placed", "Probe", "Reader", "RowSource", "stamp_of"]
+__all__ = ["Pixels", "Placed", "Probe", "Reader", "RowSource", "image_of", "stamp_of"]
 
 Pixels = npt.NDArray[Any]
 RowSource = Callable[[int, int], Pixels]
@@ -131,6 +133,23 @@ class Reader(Protocol):
     def open_rows(self, probe: Probe) -> RowSource:
         """Return a function that reads bands of rows."""
         ...
+
+
+def image_of(probes: Sequence[Probe], path: Path, hdu: int | None = None) -> Probe:
+    """Return the image in an HDU of a file; None is its first one.
+
+    Raises
+    ------
+    FileError
+        If there is none.
+    """
+    chosen = next((one for one in probes if hdu is None or one.hdu == hdu), None)
+    if chosen is None:
+        numbers = ", ".join(str(one.hdu) for one in probes)
+        raise FileError(
+            f"has no image in HDU {hdu}.", where=str(path), remedy=f"Images are in HDU {numbers}."
+        )
+    return chosen
 
 
 def stamp_of(path: Path) -> tuple[int, int]:

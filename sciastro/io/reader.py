@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sciastro.errors import FileError
 from sciastro.io import fitspixels
 from sciastro.io.fits import FitsReader
-from sciastro.io.probe import Pixels, Probe, Reader, RowSource
+from sciastro.io.probe import Pixels, Probe, Reader, RowSource, image_of
 from sciastro.io.raw import RawReader
 from sciastro.io.ser import SerReader
 from sciastro.io.tiff import TiffReader
@@ -153,14 +153,7 @@ def read_hashed(path: Path, hdu: int | None, room: Callable[[], Pixels]) -> tupl
 
 
 def _chosen(path: Path, hdu: int | None) -> Probe:
-    probes = reader_of(path).probe(path)
-    chosen = next((one for one in probes if hdu is None or one.hdu == hdu), None)
-    if chosen is None:
-        numbers = ", ".join(str(one.hdu) for one in probes)
-        raise FileError(
-            f"has no image in HDU {hdu}.", where=str(path), remedy=f"Images are in HDU {numbers}."
-        )
-    return chosen
+    return image_of(reader_of(path).probe(path), path, hdu)
 
 
 def open_rows(image: Probe) -> RowSource:

@@ -1,6 +1,6 @@
 """Grade a registered set, band by band: transparency, weight, and the reason of what is left out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from sciastro.recipe.panelgrades import grades, panel_transparencies
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.setreference import choose_reference
 
-__all__ = ["grade_set", "transparencies"]
+__all__ = ["grade_set", "settle_uses", "transparencies"]
 
 
 def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:
@@ -40,7 +40,12 @@ def grade_set(members: StackSet, recipe: Recipe, context: Context) -> None:
             scale = best.transparency
             for light in lights:
                 light.transparency /= scale
-    for light in fit:
+    settle_uses(fit, reasons, context)
+
+
+def settle_uses(lights: Sequence[Light], reasons: Mapping[str, str], context: Context) -> None:
+    """Use lights that have weight in any band; `reasons`, by name, say why one is left out of some or all."""
+    for light in lights:
         light.use = any(weight > 0 for weight in light.weights.values())
         light.reason = reasons.get(light.name, "")
         if light.reason and light.use:

@@ -40,7 +40,7 @@ from sciastro.io.reader import open_rows, probe, sha256
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.canvases import canvas_of
 from sciastro.recipe.context import Context
-from sciastro.recipe.grading import transparencies
+from sciastro.recipe.grading import settle_uses, transparencies
 from sciastro.recipe.kept import KeptBand, KeptSet, KeptStacks
 from sciastro.recipe.lights import Light, StackSet, bands_of
 from sciastro.recipe.plan import Recipe
@@ -220,11 +220,7 @@ def grade_added(members: StackSet, old: KeptSet, recipe: Recipe, context: Contex
         factor = float(np.median(ratios)) if ratios else 1.0
         for light in before:
             light.weights[band] *= factor
-    for light in fit:
-        light.use = any(weight > 0 for weight in light.weights.values())
-        light.reason = reasons.get(light.name, "")
-        if light.reason and light.use:
-            context.warn(f"{light.name}: {light.reason}")
+    settle_uses(fit, reasons, context)
 
 
 def grow_band(

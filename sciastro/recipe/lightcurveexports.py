@@ -10,6 +10,7 @@ import numpy as np
 
 from sciastro.astrometry.timing import julian_date
 from sciastro.core.history import package_version
+from sciastro.core.options import chosen_from
 from sciastro.errors import OptionError, SciastroError
 from sciastro.io.lightcurveformats import (
     CurveFacts,
@@ -54,11 +55,7 @@ def exports_from(text: str) -> tuple[str, ...]:
     OptionError
         For one that is not known.
     """
-    chosen = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
-    for one in chosen:
-        if one not in EXPORTS:
-            raise OptionError(f"is '{one}'.", where="--export", remedy=f"Choose from {', '.join(EXPORTS)}.")
-    return chosen
+    return chosen_from(text, EXPORTS, "--export")
 
 
 def check_exports(formats: Sequence[str], facts: ExportFacts) -> None:

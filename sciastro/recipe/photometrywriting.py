@@ -1,7 +1,6 @@
 """Tables of photometry as files, in the formats that were asked for, and the summary of what was measured."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.history import package_version
+from sciastro.core.options import chosen_from
 from sciastro.errors import OptionError
 from sciastro.io.paths import atomic_path
 from sciastro.io.positions import write_regions
 from sciastro.io.tables import export_table
 from sciastro.photometry.flags import flag_words
+from sciastro.recipe.summary import clean
 
 if TYPE_CHECKING:
     from sciastro.recipe.photometry import Measured
@@ -35,10 +36,7 @@ def formats_from(text: str) -> tuple[str, ...]:
     OptionError
         For one that is not known.
     """
-    chosen = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
-    for one in chosen:
-        if one not in FORMATS:
-            raise OptionError(f"is '{one}'.", where="--format", remedy=f"Choose from {', '.join(FORMATS)}.")
+    chosen = chosen_from(text, FORMATS, "--format")
     if not chosen:
         raise OptionError("is empty.", where="--format", remedy=f"Choose from {', '.join(FORMATS)}.")
     return chosen
@@ -85,24 +83,11 @@ def _reasons(flags: npt.NDArray[np.unsignedinteger]) -> dict[str, int]:
     return dict(counts)
 
 
-def plain(value: Any) -> Any:
-    """Return `value` as JSON has it: NaN is null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def write_summary(path: Path, rows: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> dict[str, Any]:
     """Write ``photometry.json`` and return what is in it."""
     summary = {
         "schema": 1, "version": package_version(), "status": "partial" if warnings else "ok",
-        "images": [plain(row) for row in rows], "warnings": list(warnings),
+        "images": [clean(row) for row in rows], "warnings": list(warnings),
     }  # fmt: skip
     with atomic_path(path) as part:
         part.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ Numbers that do not exist are null, never NaN, so that any JSON reader takes the
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,7 @@ def frame_row(path: str, kind: str, band: str | None, exposure: float | None) ->
 
 def clean(value: Any) -> Any:
     """Return `value` with numpy numbers as plain ones and NaN or infinity as None."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [clean(item) for item in value]

@@ -7,6 +7,7 @@ file stores them. The area of pixels that distortion changes is left out of ligh
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "XTRANS",
     "CameraOptions",
     "Sensor",
+    "add_by_channel",
     "bias",
     "dark",
     "dark_rate_at",
@@ -186,6 +188,16 @@ def phase_of(cfa: str) -> npt.NDArray[np.int64]:
         return np.zeros((2, 2), dtype=np.int64)
     side = math.isqrt(len(cfa))
     return np.array([_CHANNEL[letter] for letter in cfa], dtype=np.int64).reshape(side, side)
+
+
+def add_by_channel(
+    plane: Plane, light: Plane, rates: Sequence[float] | npt.NDArray[np.float64], phase: npt.NDArray[np.int64]
+) -> None:
+    """Add `light` to `plane` in place, each pixel times the rate of the channel that `phase_of` gives it."""
+    rows, columns = phase.shape
+    for j in range(rows):
+        for i in range(columns):
+            plane[j::rows, i::columns] += light[j::rows, i::columns] * np.float32(rates[phase[j, i]])
 
 
 def saturation_adu(options: CameraOptions) -> float:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 from sciastro.simulate.bands import Telescope, star_rates
+from sciastro.simulate.camera import add_by_channel
 from sciastro.simulate.optics import Geometry, centered, pixel_to_sky, sky_to_pixel
 from sciastro.simulate.psf import Psf, draw_stars
 
@@ -95,10 +96,7 @@ def add_comet(
         plane.shape, x, y, ((tail_x - x) / length, (tail_y - y) / length), options, geometry.scale
     )
     rates = star_rates(bands, [options.mag], [options.color], telescope)[0]
-    rows, columns = phase.shape
-    for j in range(rows):
-        for i in range(columns):
-            plane[j::rows, i::columns] += light[j::rows, i::columns] * np.float32(rates[phase[j, i]])
+    add_by_channel(plane, light, rates, phase)
 
 
 _EPOCH, _LATER = datetime(2000, 1, 1, 0), datetime(2000, 1, 1, 1)

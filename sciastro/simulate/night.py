@@ -181,10 +181,7 @@ def _add_sky(
         return
     sky = sky_plane(geometry, plan.ra, plan.dec, plan.sky, tracking=plan.tracking)
     levels = [spec.sky_factor * sky_rate(name, plan.sky, plan.telescope, geometry.scale) for name in channels]
-    rows, columns = phase.shape
-    for j in range(rows):
-        for i in range(columns):
-            plane[j::rows, i::columns] += sky[j::rows, i::columns] * np.float32(levels[phase[j, i]])
+    camera.add_by_channel(plane, sky, levels, phase)
 
 
 def _image(scene: Scene, spec: FrameSpec) -> npt.NDArray[np.uint16]:
