@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ def main() -> None:
     gc.set_threshold(100_000, 20, 50)
     # Nor is it worth half a second, in the end, to look through all that goes with the process anyway.
     atexit.register(gc.freeze)
+    # Our workers share the processors; matrices are tiny, and a second thread of a library only waits.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sciastro.cli.commands import application, named
 
     application(named(sys.argv[1:]))()

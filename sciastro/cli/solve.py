@@ -1,6 +1,5 @@
 """``sciastro solve``: where images look."""
 
-import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -65,7 +64,6 @@ def solve(
 ) -> None:
     """Find where images look, with or without hints; a guess is never returned."""
     begin = time.monotonic()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its matrices are tiny: a second thread only waits
     from sciastro.recipe.solveahead import looked_ahead, taking_turns
 
     looking = looked_ahead(files[0])  # stars are found while the rest is loaded

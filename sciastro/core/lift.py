@@ -5,7 +5,9 @@ for explicit work on the one pool of workers: threads here, or a cluster. Nothin
 """
 
 import contextlib
+import functools
 import itertools
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +18,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from sciastro.core.cluster import Cluster
 from sciastro.errors import DatasetError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
+    "ONE_THREAD",
     "beside",
     "chunk_rows",
     "frame_facts",
@@ -37,6 +40,8 @@ __all__ = [
     "run_tasks",
     "spare_dask",
 ]
+
+ONE_THREAD = "OPENBLAS_NUM_THREADS"  # set to 1, it says that libraries start none when they are loaded
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -349,10 +354,17 @@ def one_owner() -> Iterator[None]:
     They would compete with our workers: fitting one frame's registration took 0.24 s of processor time with
     two library threads and 0.04 s with one. One thread also gives the same bytes on every machine.
     """
-    import scipy.linalg  # noqa: F401 - only a library that is loaded can be kept from it
+    if os.environ.get(ONE_THREAD) != "1":
+        import scipy.linalg  # noqa: F401 - only a library that is loaded can be kept from it
 
-    with threadpool_limits(limits=1):
+    with _libraries("scipy.linalg._flapack" in sys.modules).limit(limits=1):
         yield
+
+
+@functools.cache
+def _libraries(_of_scipy: bool) -> ThreadpoolController:
+    """Return the libraries that are loaded: looking for them takes 20 ms, so again only when scipy's are."""
+    return ThreadpoolController()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from sciastro.core.lift import beside, spare_dask
 __all__ = ["LATER", "load_datasets", "load_later", "loading_beside"]
 
 LATER = (
+    "scipy.linalg",
     "scipy.special",
     "scipy.ndimage",
     "scipy.sparse.csgraph",

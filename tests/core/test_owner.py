@@ -1,0 +1,32 @@
+"""Libraries of linear algebra start no threads beside our workers, whenever they are loaded."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import sys
+import numpy
+from threadpoolctl import threadpool_info
+from sciastro.core.lift import one_owner
+
+def threads():
+    return {one["filepath"]: one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+with one_owner():
+    assert ("scipy.linalg" in sys.modules) is (sys.argv[1] == "early")
+    import scipy.linalg
+    found = threads()
+    with one_owner():
+        assert set(threads().values()) == {1}, threads()
+assert len(found) >= 1 and set(found.values()) == {1}, found
+"""
+
+
+@pytest.mark.parametrize(("when", "variable"), [("early", "2"), ("late", "1")])
+def test_libraries_have_one_thread_whenever_they_are_loaded(when, variable):
+    environment = dict(os.environ, OPENBLAS_NUM_THREADS=variable)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, when], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
