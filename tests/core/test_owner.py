@@ -27,6 +27,6 @@ assert len(found) >= 1 and set(found.values()) == {1}, found
 
 @pytest.mark.parametrize(("when", "variable"), [("early", "2"), ("late", "1")])
 def test_libraries_have_one_thread_whenever_they_are_loaded(when, variable):
-    environment = dict(os.environ, OPENBLAS_NUM_THREADS=variable)
-    done = subprocess.run([sys.executable, "-c", SCRIPT, when], env=environment, capture_output=True)
+    env = dict(os.environ, OPENBLAS_NUM_THREADS=variable)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, when], check=False, env=env, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
