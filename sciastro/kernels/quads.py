@@ -5,13 +5,15 @@ import numpy as np
 from sciastro.kernels.inner import inner
 from sciastro.kernels.jit import njit
 from sciastro.kernels.skycells import stars_around
+from sciastro.kernels.tangent import places_about
 
-__all__ = ["CELL", "LOW", "SIDES", "UNIT", "list_quads", "quad_code", "sort_codes"]
+__all__ = ["MOST_ALIKE", "UNIT", "alike", "list_quads", "quad_code", "sort_codes", "variant_of"]
 
 CELL = 0.03  # side of a cell of the code space
 SIDES = (34, 60, 34, 60)  # cells along x and y of C and D: x from 0 to 1, y from -0.9 to 0.9
 LOW = -0.9
 UNIT = 30000.0  # of the integers that codes are stored as
+MOST_ALIKE = 20000  # room for the quads that are alike: of 14 million, at most 330 were (distance 0.03)
 AMBIGUOUS = 0.985  # two sides this equal cannot be told apart
 
 
@@ -64,6 +66,51 @@ def quad_code(px, py, code, corner, strict):
     code[0], code[1], code[2], code[3] = xc, yc, xd, yd
     corner[0], corner[1], corner[2], corner[3] = a, b, c, d
     return np.sqrt(best)
+
+
+@inner
+def variant_of(variant, code, corner, pick, tolerance, query, mine):
+    """Write a code as it is where ends (bit 1) or inner stars (bit 2) are swapped, and its stars.
+
+    Returns whether the error `tolerance` may have swapped them; variant 0 is the code itself.
+    """
+    for m in range(4):
+        query[m], mine[m] = code[m], pick[corner[m]]
+    if variant & 1:
+        if abs(code[0] + code[2] - 1.0) > 2 * tolerance:
+            return False
+        query[0], query[1], query[2], query[3] = 1.0 - code[2], -code[3], 1.0 - code[0], -code[1]
+        mine[0], mine[1], mine[2], mine[3] = mine[1], mine[0], mine[3], mine[2]
+    if variant & 2:
+        if abs(query[2] - query[0]) > 2 * tolerance:
+            return False
+        query[0], query[1], query[2], query[3] = query[2], query[3], query[0], query[1]
+        mine[2], mine[3] = mine[3], mine[2]
+    return True
+
+
+@inner
+def alike(query, tolerance, codes, slot_start, hits):
+    """Write the quads whose code is within `tolerance` of `query` to `hits`; return how many fit there."""
+    low, high = np.empty(4, np.int64), np.empty(4, np.int64)
+    for m in range(4):
+        base = LOW if m % 2 else 0.0
+        low[m] = max(int(np.floor((query[m] - tolerance - base) / CELL)), 0)
+        high[m] = min(int(np.floor((query[m] + tolerance - base) / CELL)), SIDES[m] - 1)
+    n = 0
+    for c0 in range(low[0], high[0] + 1):
+        for c1 in range(low[1], high[1] + 1):
+            for c2 in range(low[2], high[2] + 1):
+                row = ((c0 * SIDES[1] + c1) * SIDES[2] + c2) * SIDES[3]
+                # cells along the last axis lie one behind the other
+                for p in range(slot_start[row + low[3]], slot_start[row + max(high[3] + 1, low[3])]):
+                    e0, e1 = codes[p, 0] / UNIT - query[0], codes[p, 1] / UNIT - query[1]
+                    e2, e3 = codes[p, 2] / UNIT - query[2], codes[p, 3] / UNIT - query[3]
+                    near = e0 * e0 + e1 * e1 + e2 * e2 + e3 * e3 <= tolerance * tolerance
+                    if near and n < hits.size:
+                        hits[n] = p
+                        n += 1
+    return n
 
 
 @inner
@@ -130,12 +177,7 @@ def list_quads(
             _insertion(near, n)
             times = plenty if n < sparse else 1
             n = min(n, crowd)
-            cd, sd = np.cos(np.radians(dec0)), np.sin(np.radians(dec0))
-            for k in range(n):
-                dra, d = np.radians(ra[near[k]] - ra0), np.radians(dec[near[k]])
-                depth = sd * np.sin(d) + cd * np.cos(d) * np.cos(dra)
-                qx[k] = -np.degrees(np.cos(d) * np.sin(dra) / depth)
-                qy[k] = np.degrees((cd * np.sin(d) - sd * np.cos(d) * np.cos(dra)) / depth)
+            places_about(ra0, dec0, ra, dec, near, n, qx, qy)
             made = 0
             for last in range(3, n):
                 for k in range(2, last):

@@ -4,19 +4,22 @@ import numpy as np
 
 from sciastro.kernels.inner import inner
 from sciastro.kernels.jit import njit
-from sciastro.kernels.quads import CELL, LOW, SIDES, UNIT, quad_code
+from sciastro.kernels.quads import MOST_ALIKE, alike, quad_code, variant_of
 from sciastro.kernels.skycells import stars_around
+from sciastro.kernels.tangent import away, axes_at, frame_middle, on_plane, place_of
 
 __all__ = [
     "AT_LEAST",
     "CLOSE",
     "FIRST",
     "MOST_FEW",
+    "WIDEST",
     "find_places",
-    "frame_axes",
     "predicted",
 ]
 
+SHALLOW = 0.2  # cosine of 78 degrees: stars farther from where the plane touches are not predicted
+WIDEST = 80.0  # degree: radius in which catalog stars are looked for
 FEWEST = 5  # catalog stars on the frame, and pairs of a fit
 PROMISING = 4.0  # ln of the odds from which a place is fitted to its supporters
 TUNINGS = 2  # such fits
@@ -24,24 +27,6 @@ TIGHT = (1.0, 2.5)  # pixel: error of a star after that; the better one, at the 
 MOST_FEW = 14  # catalog stars on the frame of a sparse place: too few for the odds to reach the goal
 AT_LEAST = 6  # of them, half, and so many at least, are then among
 FIRST, CLOSE = 16, 6.0  # the brightest image stars, within so many pixels: the index knows no proper motions
-
-
-@inner
-def _frame(ra0, dec0, axes):
-    """Write east, north and the direction itself as rows of `axes`."""
-    a, d = np.radians(ra0), np.radians(dec0)
-    axes[0, 0], axes[0, 1], axes[0, 2] = -np.sin(a), np.cos(a), 0.0
-    axes[1, 0], axes[1, 1], axes[1, 2] = -np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)
-    axes[2, 0], axes[2, 1], axes[2, 2] = np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)
-
-
-@inner
-def frame_axes(xyz, a, b, axes, out):
-    """Write `_frame` of the middle of two stars to `axes`, and its place [degree] to out[1] and out[2]."""
-    mx, my, mz = xyz[a, 0] + xyz[b, 0], xyz[a, 1] + xyz[b, 1], xyz[a, 2] + xyz[b, 2]
-    norm = np.sqrt(mx * mx + my * my + mz * mz)
-    out[1], out[2] = np.degrees(np.arctan2(my, mx)) % 360.0, np.degrees(np.arcsin(mz / norm))
-    _frame(out[1], out[2], axes)
 
 
 @inner
@@ -79,12 +64,9 @@ def predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr,
     inv = 1.0 / (ar * ar + ai * ai)
     n_ref = 0
     for p in range(found):
-        k = near[p]
-        depth = axes[2, 0] * xyz[k, 0] + axes[2, 1] * xyz[k, 1] + axes[2, 2] * xyz[k, 2]
-        if depth < 0.2:
+        u, v, depth = on_plane(xyz, near[p], axes)
+        if depth < SHALLOW:
             continue
-        u = -np.degrees((axes[0, 0] * xyz[k, 0] + axes[0, 1] * xyz[k, 1]) / depth)
-        v = np.degrees((axes[1, 0] * xyz[k, 0] + axes[1, 1] * xyz[k, 1] + axes[1, 2] * xyz[k, 2]) / depth)
         tx = zr + inv * (ar * (u - wr) + ai * (v - wi))
         ty = mirror * (zi + inv * (ar * (v - wi) - ai * (u - wr)))
         if tx < 0 or ty < 0 or tx > width - 1 or ty > height - 1:
@@ -180,24 +162,19 @@ def _weigh(
     for m in range(2):
         k = quads[q, m]
         mx, my, mz = mx + xyz[k, 0], my + xyz[k, 1], mz + xyz[k, 2]
-    norm = np.sqrt(mx * mx + my * my + mz * mz)
-    ra0, dec0 = np.degrees(np.arctan2(my, mx)) % 360.0, np.degrees(np.arcsin(mz / norm))
-    _frame(ra0, dec0, axes)
+    ra0, dec0 = place_of(mx, my, mz)
+    axes_at(np.radians(ra0), np.radians(dec0), axes)
     # least-squares similarity from image (x, mirror y) to the plane (-east, north), as complex numbers
     zr = zi = wr = wi = 0.0
     for m in range(4):
         zr, zi = zr + 0.25 * x[mine[m]], zi + 0.25 * mirror * y[mine[m]]
     for m in range(4):
-        k = quads[q, m]
-        depth = axes[2, 0] * xyz[k, 0] + axes[2, 1] * xyz[k, 1] + axes[2, 2] * xyz[k, 2]
-        rx[m] = -np.degrees((axes[0, 0] * xyz[k, 0] + axes[0, 1] * xyz[k, 1]) / depth)
-        ry[m] = np.degrees((axes[1, 0] * xyz[k, 0] + axes[1, 1] * xyz[k, 1] + axes[1, 2] * xyz[k, 2]) / depth)
-        wr, wi = wr + 0.25 * rx[m], wi + 0.25 * ry[m]
-        qx[m], qy[m] = rx[m], ry[m]
+        qx[m], qy[m], _ = on_plane(xyz, quads[q, m], axes)
+        wr, wi = wr + 0.25 * qx[m], wi + 0.25 * qy[m]
     ar = ai = size = 0.0
     for m in range(4):
         ux, uy = x[mine[m]] - zr, mirror * y[mine[m]] - zi
-        vx, vy = rx[m] - wr, ry[m] - wi
+        vx, vy = qx[m] - wr, qy[m] - wi
         ar += ux * vx + uy * vy
         ai += ux * vy - uy * vx
         size += ux * ux + uy * uy
@@ -205,24 +182,14 @@ def _weigh(
     scale = np.sqrt(ar * ar + ai * ai)
     if not (scale_low <= scale <= scale_high):
         return 0.0
-    # the middle of the frame on the sky
-    ux, uy = 0.5 * (width - 1) - zr, mirror * 0.5 * (height - 1) - zi
-    cx, cy = np.radians(wr + ar * ux - ai * uy), np.radians(wi + ar * uy + ai * ux)
-    vx = axes[2, 0] - cx * axes[0, 0] + cy * axes[1, 0]
-    vy = axes[2, 1] - cx * axes[0, 1] + cy * axes[1, 1]
-    vz = axes[2, 2] - cx * axes[0, 2] + cy * axes[1, 2]
-    norm = np.sqrt(vx * vx + vy * vy + vz * vz)
-    ra_c, dec_c = np.degrees(np.arctan2(vy, vx)) % 360.0, np.degrees(np.arcsin(vz / norm))
-    if radius_hint < 180.0:
-        a, d, h = np.radians(ra_c - ra_hint), np.radians(dec_c), np.radians(dec_hint)
-        cosine = np.sin(d) * np.sin(h) + np.cos(d) * np.cos(h) * np.cos(a)
-        if cosine < np.cos(np.radians(radius_hint)):
-            return 0.0
+    ra_c, dec_c = frame_middle(ar, ai, zr, zi, wr, wi, mirror, width, height, axes)
+    if away(ra_c, dec_c, ra_hint, dec_hint, radius_hint):
+        return 0.0
     out[9] += 1
     b0, b1 = first_band[level], first_band[level + 1]
     c0, c1 = first_cell[level], first_cell[level + 1]
     found = stars_around(
-        ra_c, dec_c, min(reach * scale, 80.0), xyz, level_low[level], bands_all[b0:b1], start_all[c0:c1],
+        ra_c, dec_c, min(reach * scale, WIDEST), xyz, level_low[level], bands_all[b0:b1], start_all[c0:c1],
         order_all[first_star[level] : first_star[level + 1]], near,
     )  # fmt: skip
     n_ref = predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr, wi, rx, ry, gx, gy)
@@ -252,14 +219,6 @@ def _weigh(
         out[11] = wr
         out[12] = wi
     return odds
-
-
-@inner
-def _span(value, low, count, tolerance):
-    """Return the first cell that `value` +- tolerance touches, and the one after the last."""
-    first = int(np.floor((value - tolerance - low) / CELL))
-    last = int(np.floor((value + tolerance - low) / CELL))
-    return max(first, 0), min(last, count - 1) + 1
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -310,7 +269,7 @@ def find_places(
     pick, mine, query = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4)
     rx, ry, near = np.empty(4000), np.empty(4000), np.empty(4000, np.int32)
     gx, gy, qx, qy, fit = np.empty(4000), np.empty(4000), np.empty(4), np.empty(4), np.empty(7)
-    axes = np.empty((3, 3))
+    axes, hits = np.empty((3, 3)), np.empty(MOST_ALIKE, np.int64)
     reach = 0.5 * np.sqrt(width * width + height * height)
     for k in range(2, last):
         for j in range(1, k):
@@ -321,52 +280,22 @@ def find_places(
                 length = quad_code(px, py, code, corner, False)
                 if length <= 0.0:
                     continue
-                # variants: swapped ends and swapped inner stars where the order is within the error
                 for variant in range(4):
-                    if variant & 1 and abs(code[0] + code[2] - 1.0) > 2 * tolerance:
+                    if not variant_of(variant, code, corner, pick, tolerance, query, mine):
                         continue
-                    if variant & 2 and abs(code[2] - code[0]) > 2 * tolerance and not (variant & 1):
-                        continue
-                    for m in range(4):
-                        query[m], mine[m] = code[m], pick[corner[m]]
-                    if variant & 1:
-                        query[0], query[1], query[2], query[3] = (
-                            1.0 - code[2], -code[3], 1.0 - code[0], -code[1],
-                        )  # fmt: skip
-                        mine[0], mine[1], mine[2], mine[3] = mine[1], mine[0], mine[3], mine[2]
-                    if variant & 2:
-                        if abs(query[2] - query[0]) > 2 * tolerance:
+                    for h in range(alike(query, tolerance, codes, slot_start, hits)):
+                        p = hits[h]
+                        out[10] += 1
+                        level = level_of[p]
+                        scale = level_low[level] / length
+                        if scale * 1.45 < scale_low or scale > scale_high:
                             continue
-                        query[0], query[1], query[2], query[3] = query[2], query[3], query[0], query[1]
-                        mine[2], mine[3] = mine[3], mine[2]
-                    a0, b0 = _span(query[0], 0.0, SIDES[0], tolerance)
-                    a1, b1 = _span(query[1], LOW, SIDES[1], tolerance)
-                    a2, b2 = _span(query[2], 0.0, SIDES[2], tolerance)
-                    a3, b3 = _span(query[3], LOW, SIDES[3], tolerance)
-                    for c0 in range(a0, b0):
-                        for c1 in range(a1, b1):
-                            for c2 in range(a2, b2):
-                                for c3 in range(a3, b3):
-                                    slot = ((c0 * SIDES[1] + c1) * SIDES[2] + c2) * SIDES[3] + c3
-                                    for p in range(slot_start[slot], slot_start[slot + 1]):
-                                        e0 = codes[p, 0] / UNIT - query[0]
-                                        e1 = codes[p, 1] / UNIT - query[1]
-                                        e2 = codes[p, 2] / UNIT - query[2]
-                                        e3 = codes[p, 3] / UNIT - query[3]
-                                        if e0 * e0 + e1 * e1 + e2 * e2 + e3 * e3 > tolerance * tolerance:
-                                            continue
-                                        out[10] += 1
-                                        level = level_of[p]
-                                        scale = level_low[level] / length
-                                        if scale * 1.45 < scale_low or scale > scale_high:
-                                            continue
-                                        found = _weigh(
-                                            p, level, mine, x, y, n, mirror, width, height, reach, sigma,
-                                            share, scale_low, scale_high, ra_hint, dec_hint, radius_hint,
-                                            quads, first_star, xyz, first_band, bands_all, first_cell,
-                                            level_low, start_all, order_all, axes, rx, ry, gx, gy, qx, qy,
-                                            fit, near, out,
-                                        )  # fmt: skip
-                                        if found >= goal:
-                                            return True
+                        found = _weigh(
+                            p, level, mine, x, y, n, mirror, width, height, reach, sigma, share, scale_low,
+                            scale_high, ra_hint, dec_hint, radius_hint, quads, first_star, xyz, first_band,
+                            bands_all, first_cell, level_low, start_all, order_all, axes, rx, ry, gx, gy, qx,
+                            qy, fit, near, out,
+                        )  # fmt: skip
+                        if found >= goal:
+                            return True
     return False

@@ -5,8 +5,9 @@ import numpy as np
 from sciastro.kernels.inner import inner
 from sciastro.kernels.jit import njit
 from sciastro.kernels.quads import UNIT
-from sciastro.kernels.quadsearch import AT_LEAST, CLOSE, FIRST, MOST_FEW, frame_axes, predicted
+from sciastro.kernels.quadsearch import AT_LEAST, CLOSE, FIRST, MOST_FEW, WIDEST, predicted
 from sciastro.kernels.skycells import stars_around
+from sciastro.kernels.tangent import away, axes_at, frame_middle, on_plane, place_of, places_about
 
 __all__ = ["CELL", "SIDES", "find_triplets", "list_triplets", "sort_triplets"]
 
@@ -92,12 +93,7 @@ def list_triplets(ra, dec, xyz, shortest, longest, crowd, side, bands, start, or
         n = stars_around(ra[k], dec[k], longest, xyz, side, bands, start, order, near)
         if n < 3 or n > crowd:
             continue
-        cd, sd = np.cos(np.radians(dec[k])), np.sin(np.radians(dec[k]))
-        for m in range(n):
-            dra, d = np.radians(ra[near[m]] - ra[k]), np.radians(dec[near[m]])
-            depth = sd * np.sin(d) + cd * np.cos(d) * np.cos(dra)
-            qx[m] = -np.degrees(np.cos(d) * np.sin(dra) / depth)
-            qy[m] = np.degrees((cd * np.sin(d) - sd * np.cos(d) * np.cos(dra)) / depth)
+        places_about(ra[k], dec[k], ra, dec, near, n, qx, qy)
         for j in range(n):
             if near[j] <= k:
                 continue
@@ -170,6 +166,48 @@ def _agreeing(x, y, n, mirror, rx, ry, gx, gy, n_ref, radius, hx, hy, hu, hv):
     return count
 
 
+@inner
+def _placed(
+    s, tx, ty, scale_low, scale_high, ra_hint, dec_hint, radius_hint, xyz, mirror, width, height, axes, tu,
+    tv, fit, out,
+):  # fmt: skip
+    """Write the similarity that lays a triangle on that of the stars `s`; return whether it keeps the bounds.
+
+    The plane touches the sky between the two stars that are farthest apart: out[1], out[2] [degree].
+    """
+    a, b = s[0], s[1]
+    out[1], out[2] = place_of(xyz[a, 0] + xyz[b, 0], xyz[a, 1] + xyz[b, 1], xyz[a, 2] + xyz[b, 2])
+    axes_at(np.radians(out[1]), np.radians(out[2]), axes)
+    for m in range(3):
+        tu[m], tv[m], _ = on_plane(xyz, s[m], axes)
+    _similarity(tx, ty, tu, tv, 3, fit)
+    scale = np.sqrt(fit[0] * fit[0] + fit[1] * fit[1])
+    if not (scale_low <= scale <= scale_high):
+        return False
+    ra_c, dec_c = frame_middle(fit[0], fit[1], fit[2], fit[3], fit[4], fit[5], mirror, width, height, axes)
+    return not away(ra_c, dec_c, ra_hint, dec_hint, radius_hint)
+
+
+@inner
+def _supported(x, y, n, mirror, width, height, near, found, xyz, axes, rx, ry, gx, gy, hx, hy, hu, hv, fit):
+    """Fit the similarity to all stars that agree with it, twice; return how many do, 0 where too few."""
+    good = 0
+    for turn in range(3):
+        n_ref = predicted(
+            near, found, xyz, axes, mirror, width, height, fit[0], fit[1], fit[2], fit[3], fit[4], fit[5],
+            rx, ry, gx, gy,
+        )  # fmt: skip
+        if n_ref < AT_LEAST or n_ref > MOST_FEW:
+            return 0
+        good = _agreeing(
+            x, y, min(n, FIRST), mirror, rx, ry, gx, gy, n_ref, LOOSE if turn == 0 else CLOSE, hx, hy, hu, hv
+        )
+        if good < AT_LEAST or 2 * good < n_ref:
+            return 0
+        _similarity(hx, hy, hu, hv, good, fit)
+    return good
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def find_triplets(
     x, y, first, mirror, width, height, tolerance, scale_low, scale_high, ra_hint, dec_hint, radius_hint,
@@ -197,7 +235,7 @@ def find_triplets(
     """
     n = x.size
     px, py, code, corner = np.empty(3), np.empty(3), np.empty(2), np.empty(3, np.int64)
-    pick, tx, ty, tu, tv = np.empty(3, np.int64), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+    tx, ty, tu, tv = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     rx, ry, near = np.empty(4000), np.empty(4000), np.empty(4000, np.int32)
     gx, gy, fit, axes = np.empty(4000), np.empty(4000), np.empty(6), np.empty((3, 3))
     hx, hy, hu, hv = np.empty(MOST_FEW), np.empty(MOST_FEW), np.empty(MOST_FEW), np.empty(MOST_FEW)
@@ -209,9 +247,8 @@ def find_triplets(
                 number += 1
                 if number < first:
                     continue
-                pick[0], pick[1], pick[2] = i, j, k
-                for m in range(3):
-                    px[m], py[m] = x[pick[m]], mirror * y[pick[m]]
+                px[0], px[1], px[2] = x[i], x[j], x[k]
+                py[0], py[1], py[2] = mirror * y[i], mirror * y[j], mirror * y[k]
                 length, _ = _triangle(px, py, code, corner)
                 if length <= 0.0 or abs(code[1]) < FLAT:
                     continue
@@ -222,9 +259,8 @@ def find_triplets(
                         if cx < 0.5 - tolerance:
                             continue
                         cx, cy, a, b = 1.0 - cx, -cy, b, a
-                    for m in range(3):
-                        of = a if m == 0 else (b if m == 1 else corner[2])
-                        tx[m], ty[m] = px[of], py[of]
+                    tx[0], tx[1], tx[2] = px[a], px[b], px[corner[2]]
+                    ty[0], ty[1], ty[2] = py[a], py[b], py[corner[2]]
                     x0 = max(int((cx - tolerance) / CELL), 0)
                     x1 = min(int((cx + tolerance) / CELL), SIDES[0] - 1)
                     y0 = max(int((cy - tolerance - LOW) / CELL), 0)
@@ -235,58 +271,20 @@ def find_triplets(
                             if e0 * e0 + e1 * e1 > tolerance * tolerance:
                                 continue
                             out[9] += 1
-                            s = stars[p]
-                            frame_axes(xyz, s[0], s[1], axes, out)
-                            for m in range(3):
-                                q = xyz[s[m]]
-                                depth = axes[2, 0] * q[0] + axes[2, 1] * q[1] + axes[2, 2] * q[2]
-                                tu[m] = -np.degrees((axes[0, 0] * q[0] + axes[0, 1] * q[1]) / depth)
-                                tv[m] = np.degrees(
-                                    (axes[1, 0] * q[0] + axes[1, 1] * q[1] + axes[1, 2] * q[2]) / depth
-                                )
-                            _similarity(tx, ty, tu, tv, 3, fit)
-                            scale = np.sqrt(fit[0] * fit[0] + fit[1] * fit[1])
-                            if not (scale_low <= scale <= scale_high):
+                            if not _placed(
+                                stars[p], tx, ty, scale_low, scale_high, ra_hint, dec_hint, radius_hint, xyz,
+                                mirror, width, height, axes, tu, tv, fit, out,
+                            ):  # fmt: skip
                                 continue
-                            ux, uy = 0.5 * (width - 1) - fit[2], mirror * 0.5 * (height - 1) - fit[3]
-                            mx = np.radians(fit[4] + fit[0] * ux - fit[1] * uy)
-                            my = np.radians(fit[5] + fit[0] * uy + fit[1] * ux)
-                            vx = axes[2, 0] - mx * axes[0, 0] + my * axes[1, 0]
-                            vy = axes[2, 1] - mx * axes[0, 1] + my * axes[1, 1]
-                            vz = axes[2, 2] - mx * axes[0, 2] + my * axes[1, 2]
-                            norm = np.sqrt(vx * vx + vy * vy + vz * vz)
-                            ra_c, dec_c = (
-                                np.degrees(np.arctan2(vy, vx)) % 360.0,
-                                np.degrees(np.arcsin(vz / norm)),
+                            ra_c, dec_c = frame_middle(
+                                fit[0], fit[1], fit[2], fit[3], fit[4], fit[5], mirror, width, height, axes
                             )
-                            if radius_hint < 180.0:
-                                d, h = np.radians(dec_c), np.radians(dec_hint)
-                                cosine = np.sin(d) * np.sin(h) + np.cos(d) * np.cos(h) * np.cos(
-                                    np.radians(ra_c - ra_hint)
-                                )
-                                if cosine < np.cos(np.radians(radius_hint)):
-                                    continue
-                            around = min(reach * scale, 80.0)
+                            around = min(reach * np.sqrt(fit[0] * fit[0] + fit[1] * fit[1]), WIDEST)
                             found = stars_around(ra_c, dec_c, around, xyz, side, bands, start, order, near)
-                            if found < AT_LEAST:
-                                continue
-                            good = 0
-                            for turn in range(3):
-                                n_ref = predicted(
-                                    near, found, xyz, axes, mirror, width, height, fit[0], fit[1], fit[2],
-                                    fit[3], fit[4], fit[5], rx, ry, gx, gy,
-                                )  # fmt: skip
-                                good = 0
-                                if n_ref < AT_LEAST or n_ref > MOST_FEW:
-                                    break
-                                good = _agreeing(
-                                    x, y, min(n, FIRST), mirror, rx, ry, gx, gy, n_ref,
-                                    LOOSE if turn == 0 else CLOSE, hx, hy, hu, hv,
-                                )  # fmt: skip
-                                if good < AT_LEAST or 2 * good < n_ref:
-                                    good = 0
-                                    break
-                                _similarity(hx, hy, hu, hv, good, fit)
+                            good = _supported(
+                                x, y, n, mirror, width, height, near, found, xyz, axes, rx, ry, gx, gy, hx,
+                                hy, hu, hv, fit,
+                            )  # fmt: skip
                             if good > 0:
                                 out[0], out[3], out[4], out[5], out[6] = good, fit[0], fit[1], fit[2], fit[3]
                                 out[11], out[12], out[13] = fit[4], fit[5], 1.0

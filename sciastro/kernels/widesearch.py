@@ -9,38 +9,15 @@ import numpy as np
 
 from sciastro.kernels.inner import inner
 from sciastro.kernels.jit import njit
-from sciastro.kernels.quads import CELL, LOW, SIDES, UNIT, quad_code
+from sciastro.kernels.quads import MOST_ALIKE, alike, quad_code, variant_of
+from sciastro.kernels.tangent import axes_at
 
 __all__ = ["find_wide"]
 
 FEWEST = 8  # catalog stars on the frame
 RELATIVE = 0.012  # error of a place over its distance from the quad, for stars of the quad off by that
 CURVED = 0.02  # error over the square of the distance, in half diagonals: the lens is only guessed
-BAIL = -15.0
-
-
-@inner
-def _alike(query, tolerance, codes, slot_start, hits):
-    """Write the quads whose code is within `tolerance` of `query` to `hits`; return how many."""
-    low, high = np.empty(4, np.int64), np.empty(4, np.int64)
-    for m in range(4):
-        base = LOW if m % 2 else 0.0
-        low[m] = max(int(np.floor((query[m] - tolerance - base) / CELL)), 0)
-        high[m] = min(int(np.floor((query[m] + tolerance - base) / CELL)), SIDES[m] - 1)
-    n = 0
-    for c0 in range(low[0], high[0] + 1):
-        for c1 in range(low[1], high[1] + 1):
-            for c2 in range(low[2], high[2] + 1):
-                row = ((c0 * SIDES[1] + c1) * SIDES[2] + c2) * SIDES[3]
-                # cells along the last axis lie one behind the other
-                for p in range(slot_start[row + low[3]], slot_start[row + max(high[3] + 1, low[3])]):
-                    e0, e1 = codes[p, 0] / UNIT - query[0], codes[p, 1] / UNIT - query[1]
-                    e2, e3 = codes[p, 2] / UNIT - query[2], codes[p, 3] / UNIT - query[3]
-                    near = e0 * e0 + e1 * e1 + e2 * e2 + e3 * e3 <= tolerance * tolerance
-                    if near and n < hits.size:
-                        hits[n] = p
-                        n += 1
-    return n
+BAIL = -15.0  # ln of the odds below which a place is given up: one in three million
 
 
 @inner
@@ -50,6 +27,55 @@ def _stereographic(xyz, k, axes):
     east = axes[0, 0] * xyz[k, 0] + axes[0, 1] * xyz[k, 1]
     north = axes[1, 0] * xyz[k, 0] + axes[1, 1] * xyz[k, 1] + axes[1, 2] * xyz[k, 2]
     return complex(-east, north) * (2.0 / (1.0 + depth)), depth
+
+
+@inner
+def _predicted(xyz, sky, axes, focal, a, alpha, beta, bend, half_width, half_height, radius, predicted):
+    """Write where the first `sky` stars are in the picture's plane, if on the frame; return how many are."""
+    n_ref = 0
+    reach = np.cos(min(4.0 * np.arctan(1.1 * radius / (2.0 * focal)), 3.0))
+    for k in range(sky):
+        star, depth = _stereographic(xyz, k, axes)
+        if depth < reach or depth < -0.5:
+            continue
+        half = 0.5 * np.conj(alpha) * (star - beta)
+        w = 2.0 * focal * (half + a) / (1.0 - np.conj(a) * half)
+        square = abs(w) ** 2 / (radius * radius)
+        if square > 1.5:
+            continue
+        back = 1.0 + bend * square  # the plane is bent: undo it roughly to see what is on the frame
+        back = 1.0 + bend * square / (back * back)
+        if abs(w.real) > half_width * back or abs(w.imag) > half_height * back:
+            continue
+        predicted[n_ref] = w
+        n_ref += 1
+    return n_ref
+
+
+@inner
+def _log_odds(z, n, mine, predicted, n_ref, area, middle, quad, radius, sigma, share):
+    """Return ln of the odds as `quadsearch` does, for errors that grow as a lens that is guessed makes them.
+
+    The stars of the quad, `mine`, whose agreement is no evidence, do not count.
+    """
+    odds, best = 0.0, 0.0
+    for i in range(n):
+        if i == mine[0] or i == mine[1] or i == mine[2] or i == mine[3]:
+            continue
+        far = abs(z[i] - middle)
+        s2 = sigma * sigma + (RELATIVE * max(far, quad)) ** 2 + (CURVED * far * far / radius) ** 2
+        d2 = 1e30
+        for j in range(n_ref):
+            d = (predicted[j].real - z[i].real) ** 2 + (predicted[j].imag - z[i].imag) ** 2
+            d2 = min(d, d2)
+        gain = share
+        if d2 < 25.0 * s2:
+            gain += (1.0 - share) / n_ref * area / (2.0 * np.pi * s2) * np.exp(-0.5 * d2 / s2)
+        odds += np.log(gain)
+        best = max(best, odds)
+        if odds < BAIL:
+            break
+    return best
 
 
 @inner
@@ -65,9 +91,7 @@ def _weigh_wide(
     norm = np.sqrt(mx * mx + my * my + mz * mz)
     ra, dec = np.arctan2(my, mx), np.arcsin(mz / norm)
     axes = np.empty((3, 3))
-    axes[0, 0], axes[0, 1], axes[0, 2] = -np.sin(ra), np.cos(ra), 0.0
-    axes[1, 0], axes[1, 1], axes[1, 2] = -np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)
-    axes[2, 0], axes[2, 1], axes[2, 2] = np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)
+    axes_at(ra, dec, axes)
     middle, s_mean = 0j, 0j
     s = np.empty(4, np.complex128)
     for m in range(4):
@@ -102,44 +126,13 @@ def _weigh_wide(
     alpha /= abs(alpha)
     beta = s_mean - alpha * u_mean
     predicted = np.empty(sky, np.complex128)
-    n_ref = 0
-    reach = np.cos(min(4.0 * np.arctan(1.1 * radius / (2.0 * focal)), 3.0))
-    for k in range(sky):
-        star, depth = _stereographic(xyz, k, axes)
-        if depth < reach or depth < -0.5:
-            continue
-        half = 0.5 * np.conj(alpha) * (star - beta)
-        w = 2.0 * focal * (half + a) / (1.0 - np.conj(a) * half)
-        square = abs(w) ** 2 / (radius * radius)
-        if square > 1.5:
-            continue
-        back = 1.0 + bend * square  # the plane is bent: undo it roughly to see what is on the frame
-        back = 1.0 + bend * square / (back * back)
-        if abs(w.real) > half_width * back or abs(w.imag) > half_height * back:
-            continue
-        predicted[n_ref] = w
-        n_ref += 1
+    n_ref = _predicted(
+        xyz, sky, axes, focal, a, alpha, beta, bend, half_width, half_height, radius, predicted
+    )
     if n_ref < FEWEST:
         return 0.0
-    quad = np.sqrt(down / 4.0)
-    odds, best = 0.0, 0.0
-    area = 4.0 * half_width * half_height
-    for i in range(n):
-        if i == mine[0] or i == mine[1] or i == mine[2] or i == mine[3]:
-            continue
-        far = abs(z[i] - middle)
-        s2 = sigma * sigma + (RELATIVE * max(far, quad)) ** 2 + (CURVED * far * far / radius) ** 2
-        d2 = 1e30
-        for j in range(n_ref):
-            d = (predicted[j].real - z[i].real) ** 2 + (predicted[j].imag - z[i].imag) ** 2
-            d2 = min(d, d2)
-        gain = share
-        if d2 < 25.0 * s2:
-            gain += (1.0 - share) / n_ref * area / (2.0 * np.pi * s2) * np.exp(-0.5 * d2 / s2)
-        odds += np.log(gain)
-        best = max(best, odds)
-        if odds < BAIL:
-            break
+    area, quad = 4.0 * half_width * half_height, np.sqrt(down / 4.0)
+    best = _log_odds(z, n, mine, predicted, n_ref, area, middle, quad, radius, sigma, share)
     if best > place[0]:
         place[0], place[1] = best, focal
         place[2], place[3], place[4], place[5] = alpha.real, alpha.imag, beta.real, beta.imag
@@ -186,7 +179,7 @@ def find_wide(
     z = x + 1j * y
     px, py, code, corner = np.empty(4), np.empty(4), np.empty(4), np.empty(4, np.int64)
     pick, mine, query = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4)
-    hits = np.empty(20000, np.int64)
+    hits = np.empty(MOST_ALIKE, np.int64)
     for k in range(2, last):
         for j in range(1, k):
             for i in range(j):
@@ -195,21 +188,10 @@ def find_wide(
                     px[m], py[m] = x[pick[m]], y[pick[m]]
                 if quad_code(px, py, code, corner, False) <= 0.0:
                     continue
-                for variant in range(4):  # ends, and inner stars, that the error may swap
-                    for m in range(4):
-                        query[m], mine[m] = code[m], pick[corner[m]]
-                    if variant & 1:
-                        if abs(code[0] + code[2] - 1.0) > 2 * tolerance:
-                            continue
-                        query[0], query[1] = 1.0 - code[2], -code[3]
-                        query[2], query[3] = 1.0 - code[0], -code[1]
-                        mine[0], mine[1], mine[2], mine[3] = mine[1], mine[0], mine[3], mine[2]
-                    if variant & 2:
-                        if abs(query[2] - query[0]) > 2 * tolerance:
-                            continue
-                        query[0], query[1], query[2], query[3] = query[2], query[3], query[0], query[1]
-                        mine[2], mine[3] = mine[3], mine[2]
-                    for p in range(_alike(query, tolerance, codes, slot_start, hits)):
+                for variant in range(4):
+                    if not variant_of(variant, code, corner, pick, tolerance, query, mine):
+                        continue
+                    for p in range(alike(query, tolerance, codes, slot_start, hits)):
                         place[10] += 1
                         odds = _weigh_wide(
                             hits[p], mine, z, n, half_width, half_height, bend, sigma, share, low, high,
