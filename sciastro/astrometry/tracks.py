@@ -72,7 +72,7 @@ def link_neighbors(
                 continue
             try:
                 found = register(star_lists[i][kept[i]], star_lists[j][kept[j]], shape, bent)
-            except MatchError:
+            except MatchError:  # the frame after it is tried
                 continue
             used = np.asarray(found.residuals["used"], dtype=bool)
             a = np.asarray(found.residuals["index_reference"])[used]

@@ -83,6 +83,7 @@ def _read(path: Path) -> dict[int, KeptSpectrum]:
         with np.load(path, allow_pickle=False) as file:
             parts = [file[name] for name in FIELDS]
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        # what is damaged is asked for again
         return {}
     n = parts[0].size
     shapes = [(n,), (n,), (n, SAMPLES), (n, SAMPLES), (n,), (n,)]
@@ -152,7 +153,7 @@ def spectra_status() -> tuple[int, int]:
     """Return how many spectra are kept, and their bytes."""
     count = size = 0
     for path in _files():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # another process tidies up, too
             size += path.stat().st_size
             count += sum(one.kind != NONE for one in _read(path).values())
     return count, size

@@ -48,7 +48,7 @@ Row = tuple[str, tuple[float, ...]]
 
 
 def read_orbits(path: str | Path) -> "Table":
-    """Return elements: ``name`` and `ELEMENTS`.
+    """Return elements: ``name`` and `ELEMENTS`; ``meta["left_out"]`` counts rows that hold no closed orbit.
 
     Raises
     ------
@@ -64,16 +64,18 @@ def read_orbits(path: str | Path) -> "Table":
         raise FileError(
             f"cannot be read ({error.strerror}).", where=str(path), remedy="Check the name."
         ) from error
-    rows = [row for line in lines if (row := _mpcorb(line)) is not None]
+    read = [_mpcorb(line) for line in lines if len(line) >= 103 and line[7] == " "]
+    rows = [row for row in read if row is not None]
+    total = len(read)
     if not rows:
-        rows = _table_rows(path)
+        rows, total = _table_rows(path)
     rows = [row for row in rows if 0 <= row[1][5] < 1 and row[1][6] > 0 and np.isfinite(row[1][:7]).all()]
     if not rows:
         raise FileError(
             "holds no elements of closed orbits.", where=str(path),
             remedy=f"Give lines of MPCORB, or columns name, {', '.join(ELEMENTS)}.",
         )  # fmt: skip
-    table = Table()
+    table = Table(meta={"left_out": total - len(rows)})
     table["name"] = [name for name, _ in rows]
     values = np.array([one for _, one in rows], dtype=np.float64)
     for k, name in enumerate(ELEMENTS):
@@ -83,15 +85,13 @@ def read_orbits(path: str | Path) -> "Table":
 
 def _mpcorb(line: str) -> Row | None:
     """Return name and elements of a line; None if it is none."""
-    if len(line) < 103 or line[7] != " ":
-        return None
     try:
         epoch = _packed_epoch(line[20:25])
         six = tuple(float(line[a:b]) for a, b in FIELDS)
         bright, slope = (float(text) if text.strip() else float("nan") for text in (line[8:13], line[14:19]))
         code = line[:7].rstrip()
         name = str(unpack(f"{code:<12}" if len(code) == 5 else f"     {code:<7}"))
-    except (ValueError, OptionError):
+    except (ValueError, OptionError):  # a line of words, or damaged: it is counted
         return None
     anomaly, perihelion, node, inclination, eccentricity, axis = six
     return name, (epoch, anomaly, perihelion, node, inclination, eccentricity, axis, bright, slope)
@@ -104,7 +104,8 @@ def _packed_epoch(text: str) -> float:
     return day.timestamp() / 86_400 + 2_440_587.5
 
 
-def _table_rows(path: Path) -> list[Row]:
+def _table_rows(path: Path) -> tuple[list[Row], int]:
+    """Return the rows that hold numbers, and how many there are in all."""
     from astropy.table import Table
 
     try:
@@ -129,9 +130,9 @@ def _table_rows(path: Path) -> list[Row]:
             values = [
                 float(row[name]) if (name := found[key]) is not None else float("nan") for key in ELEMENTS
             ]
-        except (ValueError, TypeError):
+        except (ValueError, TypeError):  # not a number: it is counted
             continue
         if values[0] < 1e6:  # a modified Julian date
             values[0] += 2_400_000.5
         rows.append((str(row[found["name"]]), tuple(values)))
-    return rows
+    return rows, len(table)

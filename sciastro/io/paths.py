@@ -253,7 +253,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     made = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         yield ensure_writable(folder)
-    except BaseException:
+    except BaseException:  # an interrupt must leave no empty folders either; all is raised again
         for one in made:
             with contextlib.suppress(OSError):  # holds what was written before
                 one.rmdir()

@@ -13,6 +13,7 @@ from sciastro.core.quality import flag_attributes
 from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import celestial_from_header, wcs_to_text
 from sciastro.errors import FileError
+from sciastro.io.fitsunits import integer, number_of
 from sciastro.io.product_cards import FLUX, KINDS, NOISE_NAME, quality_from_header
 
 if TYPE_CHECKING:
@@ -68,14 +69,15 @@ def read_product(path: Path) -> "xr.Dataset":
             planes = {hdu.name: np.asarray(hdu.data) for hdu in hdus[1:]}
             headers = {hdu.name: hdu.header for hdu in hdus[1:]}
             quality = quality_in_our_bits(planes["DQ"], headers["DQ"])
+            sci, err, sci_header = planes["SCI"], planes["ERR"], headers["SCI"]
     except (OSError, KeyError, IndexError) as error:
         raise FileError(
             f"cannot be read as a product ({error}).", where=str(path), remedy="Write it again."
         ) from error
-    image = planes["SCI"].astype(np.float32)[None]
-    variance = (planes["ERR"].astype(variance_type(header)) ** 2)[None]
+    image = sci.astype(np.float32)[None]
+    variance = (err.astype(variance_type(header)) ** 2)[None]
     coverage = planes["COVERAGE"].astype(np.float32)[None] if "COVERAGE" in planes else None
-    ds = assemble(headers["SCI"], header, image, variance, quality[None], coverage)
+    ds = assemble(sci_header, header, image, variance, quality[None], coverage)
     if NOISE_NAME in planes:
         ds = ds.assign(
             noise_autocorrelation=labeled(v.NOISE_AUTOCORRELATION, planes[NOISE_NAME][None].astype(float))
@@ -168,10 +170,10 @@ def product_attributes(ds: "xr.Dataset", sci: fits.Header, primary: fits.Header)
         v.COLOR_GAIN_ERR: "COLGERR",
     }
     columns = {
-        spec.name: labeled(spec, np.array([primary.get(keyword, np.nan)], dtype=np.float64))
+        spec.name: labeled(spec, np.array([number_of(primary, keyword, np.nan)]))
         for spec, keyword in numbers.items()
     }
-    columns["n_frames"] = labeled(v.N_FRAMES, np.array([primary.get("NCOMBINE", 0)], dtype=np.int64))
+    columns["n_frames"] = labeled(v.N_FRAMES, np.array([integer(primary, "NCOMBINE", 0)], dtype=np.int64))
     return ds.assign(columns).assign_coords(band=[band], wcs=text).assign_attrs(attrs)
 
 

@@ -111,7 +111,7 @@ class TileStore:
         try:
             raw = tile.stars.read_bytes()
             stars = np.load(io.BytesIO(raw), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError):  # it is asked for again
             return None
         if zlib.crc32(raw) != tile.told.get("crc32") or stars.dtype.names is None or stars.shape != ():
             return None  # flipped bits, or the stars of another tile
@@ -278,7 +278,7 @@ def _described(path: Path) -> Tile | None:
             path, int(told["tile"]), int(told["order"]), faintest, int(told["rows"]), int(told["bytes"]),
             str(told["sha256"]), data, told,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):  # no tile of ours: it is asked for again
         return None
 
 

@@ -127,7 +127,7 @@ def one_at_a_time(name: str, *, longest: float = LONGEST) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError:
+    except OSError:  # nowhere to lock: two processes may do it at once, each for itself
         yield
         return
     try:

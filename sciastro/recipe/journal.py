@@ -82,7 +82,7 @@ class Journal:
             with np.load(self.folder / f"{name}.npz", allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files if key != "facts"}
                 return arrays, json.loads(str(file["facts"]))
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # it is made again
             return None
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:

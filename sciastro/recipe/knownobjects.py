@@ -44,6 +44,8 @@ def label_known(
         If the file cannot be read.
     """
     table = read_orbits(path)
+    if left := table.meta["left_out"]:
+        tell(f"{path}: {left} of {left + len(table)} rows hold no closed orbit that can be read; left out")
     columns = (np.asarray(table[name], dtype=np.float64) for name in ELEMENTS)
     orbits = Orbits(tuple(str(name) for name in table["name"]), *columns)
     return [_labeled(night, orbits, site, tell) for night in found]

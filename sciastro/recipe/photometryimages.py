@@ -16,6 +16,7 @@ from astropy.io import fits
 from sciastro.core.quality import Quality
 from sciastro.core.wcs import text_to_wcs
 from sciastro.errors import DatasetError, FileError
+from sciastro.io.fitsunits import integer, number_of
 from sciastro.io.headers import facts_from_header
 from sciastro.io.product_cards import FLUX
 from sciastro.io.product_reading import is_product, read_product
@@ -62,25 +63,30 @@ def _with_header(target: Target, path: Path, given: Given) -> Target:
     """Return a product's target with what its header says of times, telescope and site."""
     header = fits.getheader(path, 0)
     facts = facts_from_header(header, path.name, target.image.shape, "float32")
-    keys = {"mag": "MAGZP", "err": "MAGZPERR", "system": "PHOTSYS", "catalog": "PHOTCAT",
-            "n_stars": "MAGNSTAR", "scatter": "MAGSCAT", "color_term": "COLTERM",
-            "color_term_err": "COLTERR", "color_name": "COLNAME", "color_reference": "COLREF",
-            "err_empirical": "MAGZPEMP", "kind": "MAGTYPE", "extinction": "EXTCOEF",
-            "airmass": "EXTAIRM", "spatial": "ZPDEGREE"}  # fmt: skip
-    zero = {name: header[key] for name, key in keys.items() if key in header}
-    if "ZPDEGREE" in header:
-        zero["field"] = {name: header[name] for name in header if name.startswith("ZPF")}
+    words = {"system": "PHOTSYS", "catalog": "PHOTCAT", "color_name": "COLNAME", "kind": "MAGTYPE"}
+    numbers = {"mag": "MAGZP", "err": "MAGZPERR", "scatter": "MAGSCAT", "color_term": "COLTERM",
+               "color_term_err": "COLTERR", "color_reference": "COLREF", "err_empirical": "MAGZPEMP",
+               "extinction": "EXTCOEF", "airmass": "EXTAIRM"}  # fmt: skip
+    zero: dict[str, Any] = {name: header[key] for name, key in words.items() if key in header}
+    zero |= {name: number_of(header, key, math.nan) for name, key in numbers.items() if key in header}
+    zero |= {"n_stars": integer(header, "MAGNSTAR", 0), "spatial": integer(header, "ZPDEGREE", 0)}
+    zero["field"] = {name: number_of(header, name, math.nan) for name in header if name.startswith("ZPF")}
     if header.get("PRODUCT") == FLUX:  # back to electron / s, whose numbers are near 1
-        factor = float(header["CALFAC"])
+        factor = number_of(header, "CALFAC", math.nan)
+        if not factor > 0:
+            raise FileError(
+                f"has no unit that can be undone (CALFAC = {header.get('CALFAC')!r}).", where=str(path),
+                remedy="Give the product in electron / s that it was made from.",
+            )  # fmt: skip
         target = replace(
             target, image=(target.image / factor).astype(np.float32), unit="electron / s",
             variance=(target.variance / factor**2).astype(np.float32),
         )  # fmt: skip
-        zero["mag"] = header["MAGZPEL"]
+        zero["mag"] = number_of(header, "MAGZPEL", math.nan)
     out = with_facts(target, facts, given)
     return replace(
-        out, zeropoint=zero if "mag" in zero else {}, time=str(header.get("DATE-AVG", out.time)),
-        n_frames=int(header.get("NCOMBINE", 1)),
+        out, zeropoint=zero if math.isfinite(zero.get("mag", math.nan)) else {},
+        time=str(header.get("DATE-AVG", out.time)), n_frames=integer(header, "NCOMBINE", 1),
         exposure=target.exposure if math.isfinite(target.exposure) else out.exposure,
     )  # fmt: skip
 

@@ -35,6 +35,7 @@ __all__ = [
     "zeropoint_of",
 ]
 
+FROM_HEADER = "from the header of the file"
 SYSTEM = 20_000  # catalog stars that may calibrate, the brightest
 
 
@@ -103,7 +104,7 @@ def _from_header(target: Target) -> ZeroPoint:
     unknown = float("nan")
     err = float(facts.get("err", unknown))
     slope = float(np.nan_to_num(facts.get("color_term_err", 0.0)))
-    over_field = _field_of_header(facts) or {"covariance": ((err**2, 0.0), (0.0, slope**2))}
+    over_field = {"covariance": ((err**2, 0.0), (0.0, slope**2)), **_field_of_header(facts)}
     return ZeroPoint(
         mag=float(facts["mag"]), err=err, color_term=float(facts.get("color_term", 0.0)),
         color_term_err=float(facts.get("color_term_err", unknown)),
@@ -111,7 +112,7 @@ def _from_header(target: Target) -> ZeroPoint:
         rms=unknown, chi2=unknown, n_stars=int(facts.get("n_stars", 0)), n_rejected=0,
         system=str(facts.get("system", "")), catalog=str(facts.get("catalog", "")),
         color_name=str(facts.get("color_name", "")),
-        color_reference=float(facts.get("color_reference", unknown)), note="from the header of the file",
+        color_reference=float(facts.get("color_reference", unknown)), note=FROM_HEADER,
         err_empirical=float(facts.get("err_empirical", unknown)), kind=str(facts.get("kind", "")),
         extinction=float(facts.get("extinction", unknown)), airmass=float(facts.get("airmass", unknown)),
         used=np.empty(0, bool), **over_field,
@@ -134,7 +135,9 @@ def _field_of_header(facts: dict[str, Any]) -> dict[str, Any]:
             tuple(float(cards[f"ZPF{letter}{k}"]) for k in range(1, len(names) + 1)) for letter in "CM"
         )
     except KeyError:
-        return {}
+        values, pairs, means = (math.nan,), {}, ()
+    if not np.isfinite([*values, *means, *(one for pair in pairs.values() for one in pair)]).all():
+        return {"spatial_note": "the terms over the field that the header has are damaged, and not applied"}
     count = 2 + len(names)
     covariance = np.zeros((count, count))
     covariance[0, 0] = float(facts.get("err", np.nan)) ** 2
@@ -228,6 +231,8 @@ def _told(zero: ZeroPoint | None, options: "PhotometryOptions") -> list[str]:
         notes.append(
             "the extinction that was given is not used: the airmass is unknown, or the zero point given"
         )
+    if zero.spatial_note and not zero.spatial and zero.note == FROM_HEADER:
+        notes.append(zero.spatial_note)
     if zero.spatial:
         notes.append(f"zero point over the field of degree {zero.spatial}: {zero.spatial_note}")
     return notes

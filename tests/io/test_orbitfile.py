@@ -21,6 +21,7 @@ def test_lines_of_mpcorb(tmp_path):
     )
     table = read_orbits(path)
     assert list(table["name"]) == ["1", "2023 AB12"]
+    assert table.meta["left_out"] == 0
     assert table["epoch"][0] == 2460800.5  # 2025 May 5.0
     np.testing.assert_allclose(
         [
@@ -37,9 +38,22 @@ def test_a_table(tmp_path):
         "name,epoch,M,w,om,i,e,a,H\nCeres,60800,188.7,73.3,80.3,10.6,0.08,2.77,3.3\nC1,60800,1,1,1,1,1.2,-5,9\n"
     )
     table = read_orbits(path)
-    assert list(table["name"]) == ["Ceres"]  # the open orbit is left out
+    assert list(table["name"]) == ["Ceres"]  # the open orbit is left out, and counted
+    assert table.meta["left_out"] == 1
     assert table["epoch"][0] == 2460800.5
     assert np.isnan(table["slope"][0])
+
+
+def test_damaged_rows_are_counted(tmp_path):
+    path = tmp_path / "orbits.txt"
+    path.write_text(mpcorb() + "\n" + mpcorb("00002").replace("2.7660512", "2.76?0512") + "\n")
+    assert read_orbits(path).meta["left_out"] == 1
+    path = tmp_path / "orbits.csv"
+    path.write_text(
+        "name,epoch,M,w,om,i,e,a\nCeres,60800,188.7,73.3,80.3,10.6,0.08,2.77\nB,60800,1,1,1,x,0.1,2\n"
+    )
+    table = read_orbits(path)
+    assert list(table["name"]) == ["Ceres"] and table.meta["left_out"] == 1
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,22 @@ def test_other_files_are_refused(tmp_path):
         read_product(tmp_path / "text.fits")
 
 
+@pytest.mark.parametrize("name", ["SCI", "ERR", "DQ"])
+def test_a_product_that_lost_a_plane_is_refused(tmp_path, planes, name):
+    path = write_frame(tmp_path / "a.fits", *planes[:3], wcs=None, facts=facts())
+    with fits.open(path, mode="update") as hdus:
+        del hdus[name]
+    with pytest.raises(FileError, match=f"cannot be read as a product .*{name}"):
+        read_product(path)
+
+
+def test_damaged_numbers_are_unknown(tmp_path, planes):
+    path = write_image_product(tmp_path / "a.fits", *planes, wcs=None, facts=facts())
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["MAGZP"] = "damaged"
+    assert np.isnan(read_product(path)["zeropoint"].item())
+
+
 def test_quality_is_read_by_name(tmp_path, planes):
     path = write_image_product(tmp_path / "m13.fits", *planes, wcs=None, facts=facts())
     with fits.open(path, mode="update") as hdus:  # a file of another version: HOT on bit 3

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.io import fits
 from astropy.table import QTable
 
 from sciastro.core.wcs import tan_wcs
@@ -130,6 +131,25 @@ def test_the_field_term_goes_through_the_header(target, tmp_path):
     both = np.isfinite(again.table["mag"].value) & np.isfinite(fitted.table["mag"].value)
     assert both.sum() > 50
     np.testing.assert_allclose(again.table["mag"].value[both], fitted.table["mag"].value[both], atol=2e-5)
+    del again, both
+    for card, value in (("ZPFC1", "damaged"), ("ZPFHALX", None)):
+        change(path, card, value)
+        (read,) = read_targets(path, Given())
+        without = measure_target(read, options=PhotometryOptions(scintillation=0.0))
+        assert without.zeropoint.spatial == 0 and without.zeropoint.mag == fitted.zeropoint.mag
+        assert any("damaged, and not applied" in note for note in without.notes)
+    change(path, "MAGZP", "damaged")
+    (read,) = read_targets(path, Given())
+    assert not read.zeropoint  # magnitudes come from the catalog then
+
+
+def change(path, card, value):
+    """Set a card of the primary header, or remove it; the sums of the file are not kept."""
+    with fits.open(path, mode="update") as hdus:
+        if value is None:
+            del hdus[0].header[card]
+        else:
+            hdus[0].header[card] = value
 
 
 @pytest.mark.parametrize(
