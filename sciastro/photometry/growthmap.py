@@ -117,7 +117,10 @@ def growth_map(
     u, v = _scaled(xs[good], ys[good], center, scale)
     whole = flux_ratio(sums[-1], inner, chosen)
     even = bool(good.sum() < _FEWEST_FOR_SHAPE or spread_beyond(whole[0][good], whole[1][good]) > _CROWDED)
-    fits = [shrunken_quadratic(u, v, ratio[good], err[good], light[good], even=even) for ratio, err in ratios]
+    fits = [
+        shrunken_quadratic(u, v, ratio[good], err[good], light[good], even=even, additions=True)
+        for ratio, err in ratios
+    ]
     coefficients = _product(fits)
     used = fits[0].used
     return GrowthMap(

@@ -25,7 +25,6 @@ Rows = npt.NDArray[np.intp]
 
 USUAL_BETA = 3.0  # of a Moffat profile where no curve of growth tells the wings
 _REACH = 8.0  # in fwhm beyond the aperture: neighbors farther off are in the sky annulus alike
-_NEAR = 2.0  # the same for growth stars, whose neighbors are faint: wings are in the sky annulus, too
 _ROUNDS = 8
 _STEPS = 160  # distances at which shares are integrated
 
@@ -62,7 +61,7 @@ class Others:
         if not len(known):
             return out
         points = np.column_stack([self.x, self.y])
-        near = cKDTree(points[known]).query_ball_point(points[stars], radius + _NEAR * self.fwhm)
+        near = cKDTree(points[known]).query_ball_point(points[stars], radius + _REACH * self.fwhm)
         all_light = self.flux / float(enclosed(self.within, self.fwhm, USUAL_BETA))
         distance, share = _shares(float(radius), float(self.fwhm), USUAL_BETA, profile)
         for k, (star, some) in enumerate(zip(stars, near, strict=True)):

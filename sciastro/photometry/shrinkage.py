@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.photometry.onesided import one_sided_middle
 from sciastro.photometry.robust import threshold
 
 __all__ = ["FieldShape", "shrunken_quadratic"]
@@ -26,6 +27,7 @@ _FOREIGN = np.concatenate([[0.0], np.geomspace(1e-3, 0.5, 9)])  # the same, of a
 _EVERY: tuple[int, ...] = (0, 1, 2, 3, 4)
 _GROUPS = (((), 0.6), ((0,), 0.2), (_EVERY, 0.2))  # terms that may differ from 0, and how likely beforehand
 _ROUNDS = 10
+_ABOVE = 4.0  # sigma; of additions beyond nothing is to be learned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +69,9 @@ class _Average:
 
 
 def shrunken_quadratic(
-    u: Floats, v: Floats, y: Floats, err: Floats, light: Floats, *, even: bool = False, kappa: float = 2.5
-) -> FieldShape:
+    u: Floats, v: Floats, y: Floats, err: Floats, light: Floats, *, even: bool = False, kappa: float = 2.5,
+    additions: bool = False,
+) -> FieldShape:  # fmt: skip
     """Fit positive data over the field.
 
     Parameters
@@ -84,6 +87,9 @@ def shrunken_quadratic(
     kappa
         Stars beyond `kappa` times their error and scatters are left out, wider for few. What neighbors add
         lies on one side: at 3 the fluxes of crowded fields are 0.16 % high, at 2.5 0.09 %.
+    additions
+        Whether the constant is that of stars to which nothing was added (`onesided`); stars up to `_ABOVE`
+        then take part.
     """
     kappa = threshold(kappa, len(y) - 1)
     faintness = float(np.median(light)) / light
@@ -101,13 +107,22 @@ def shrunken_quadratic(
             break
         used = again
     radial, tilt_u, tilt_v, saddle, cross = scale * found.mean[1:]
-    mean = scale * (found.mean[0] + np.sign(float(np.median(y))))
+    mean, mean_err = scale * (found.mean[0] + np.sign(float(np.median(y)))), scale * found.err
+    if additions:
+        rest = off - found.mean[0] - (design - means) @ found.mean[1:]
+        size = rest / np.sqrt((err / scale) ** 2 + _scatter2(found, faintness))
+        some = (size > -kappa) & (size < max(_ABOVE, kappa))
+        own, foreign = np.sqrt(found.variance)
+        middle = one_sided_middle(
+            rest[some], err[some] / scale, faintness[some], (float(own), float(foreign)), found.err
+        )
+        mean, mean_err = mean + scale * middle.mean, scale * middle.err
     return FieldShape(
         coefficients=np.array(
             [mean - scale * float(means @ found.mean[1:]), tilt_u, tilt_v, radial + saddle, cross,
              radial - saddle]
         ),
-        mean=float(mean), err=scale * found.err, scatter=found.scatter * scale / abs(mean),
+        mean=float(mean), err=float(mean_err), scatter=found.scatter * scale / abs(mean),
         used=used, even=found.even,
     )  # fmt: skip
 

@@ -125,12 +125,13 @@ def planes(rng, sky, x, y, flux):
 
 @dataclass(frozen=True)
 class Pulls:
-    """(flux - truth) / error, S/N, flags, and relative deviations of all stars of many fields."""
+    """(flux - truth) / error, S/N, flags, relative deviations and errors common to all stars of a field."""
 
     pull: np.ndarray
     snr: np.ndarray
     flags: np.ndarray
     deviation: np.ndarray
+    common: np.ndarray
 
     def chosen(self, low=LEAST_SNR, high=np.inf, spoiled=0):
         """Return which are of that true S/N and have none of the flags of `spoiled`."""
@@ -175,9 +176,10 @@ def pulls(sky, seeds, *, radius=1.25, forced=True, optimal=False):
         # S/N of the truth: what the error would be for that flux, so that no star is chosen by its noise.
         snr = rate[match] / err
         parts.append(
-            ((got - rate[match]) / err, snr, np.asarray(table["flags"]).astype(int), got / rate[match] - 1)
-        )
-    return Pulls(*(np.concatenate([part[k] for part in parts]) for k in range(4)))
+            ((got - rate[match]) / err, snr, np.asarray(table["flags"]).astype(int), got / rate[match] - 1,
+             np.full(len(got), common))
+        )  # fmt: skip
+    return Pulls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def matched(table, x, y, reach, flux):
