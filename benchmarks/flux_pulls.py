@@ -3,11 +3,11 @@
     python benchmarks/flux_pulls.py                                  # every cell, a few fields each
     python benchmarks/flux_pulls.py aperture-frame psf-crowd --fields 12
 
-A cell is a way to measure fluxes (aperture, optimal, found, psf, forced psf) on a kind of image (single frame, stack,
-drizzled stack, crowd) made by the helpers of ``tests/photometry``: raw counts, calibration, stacking,
-photometry. Counted are stars that no flag tells to be spoiled. Per cell and range of true S/N: number of stars,
-mean, standard deviation and robust deviation of (flux - truth) / error with their own standard errors, share
-beyond 4; then the bias above S/N 50 [%], its standard error from field to field, and what is told for the
+A cell is a way to measure fluxes (aperture, optimal, found, psf, forced psf) on a kind of image (single
+frame, stack, drizzled stack, crowd) made by the helpers of ``tests/photometry``: raw counts, calibration,
+stacking, photometry. Counted are stars that no flag tells to be spoiled. Per cell and range of true S/N:
+number of stars, mean, standard deviation and robust deviation of (flux - truth) / error with their own
+standard errors, share beyond 4; then the bias above S/N 50 [%], its standard error from field to field, and what is told for the
 normalization that is common to all stars of an image.
 """
 
@@ -84,7 +84,9 @@ def psf_of_crowd(seed, forced=False):
     if not forced:
         return by_psf(result, result.table[: x.size], flux)
     half = slice(0, x.size // 2)
-    again = psf_at(result, image, variance, quality, x[half], y[half], sky_map=fields.sky_map, tell=fields.quiet)
+    again = psf_at(
+        result, image, variance, quality, x[half], y[half], sky_map=fields.sky_map, tell=fields.quiet
+    )
     return by_psf(result, again.table, flux[half])
 
 
@@ -131,10 +133,10 @@ def row(title, pull):
     if n < 10:
         return f"  {title:10s} {n:5d}"
     robust = 1.4826 * np.median(np.abs(pull - np.median(pull)))
-    far = np.mean(np.abs(pull) > 4)
+    far, unit = 100 * np.mean(np.abs(pull) > 4), 1 / np.sqrt(n)
     return (
-        f"  {title:10s} {n:5d}  mean {pull.mean():+.3f} +- {1 / np.sqrt(n):.3f}  std {pull.std():.3f} +- "
-        f"{1 / np.sqrt(2 * n):.3f}  robust {robust:.3f} +- {1.17 / np.sqrt(n):.3f}  beyond 4 {100 * far:.2f} %"
+        f"  {title:10s} {n:5d}  mean {pull.mean():+.3f} +- {unit:.3f}  std {pull.std():.3f} +- "
+        f"{unit / np.sqrt(2):.3f}  robust {robust:.3f} +- {1.17 * unit:.3f}  beyond 4 {far:.2f} %"
     )
 
 
@@ -155,11 +157,16 @@ def tell(name, found):
     err = each.std(ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.nan
     told = 100 * np.sqrt(np.mean([one.common**2 for one in found]))
     rms = np.sqrt(np.mean(each**2))
-    print(f"  bias above S/N 50: {each.mean():+.3f} +- {err:.3f} %; rms of images {rms:.3f}, told {told:.3f} %", flush=True)
+    print(
+        f"  bias above S/N 50: {each.mean():+.3f} +- {err:.3f} %; rms of images {rms:.3f}, told {told:.3f} %",
+        flush=True,
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("cells", nargs="*", metavar="CELL", help=", ".join(CELLS))
     parser.add_argument("--fields", type=int, default=4)
     parser.add_argument("--first", type=int, default=300)

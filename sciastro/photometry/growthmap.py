@@ -5,8 +5,9 @@ growth of each ring is a quadratic in position whose terms are only as large as 
 (`shrinkage`), weighted by the noise of each star, by how much profiles differ and by the light that faint
 neighbors add, which matters less the brighter the star. The growth is the product of the rings. One ratio of
 all the light to that in the aperture would let the neighbors of the outer rings, where little grows, decide
-about the core, where much does. Light of detected neighbors is taken off. In a crowded field, where neighbors
-differ more than profiles, and toward the middle of a cluster more, the growth is a constant.
+about the core, where much does. Light of detected neighbors is taken off, and the mean is that of stars to
+which unseen ones add nothing (`onesided`). In a crowded field, where neighbors differ more than profiles, and
+toward the middle of a cluster more, the growth is a constant.
 """
 
 from dataclasses import dataclass, replace
