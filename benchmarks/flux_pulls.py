@@ -7,8 +7,8 @@ A cell is a way to measure fluxes (aperture, optimal, found, psf, forced psf) on
 frame, stack, drizzled stack, crowd) made by the helpers of ``tests/photometry``: raw counts, calibration,
 stacking, photometry. Counted are stars that no flag tells to be spoiled. Per cell and range of true S/N:
 number of stars, mean, standard deviation and robust deviation of (flux - truth) / error with their own
-standard errors, share beyond 4; then the bias above S/N 50 [%], its standard error from field to field, and what is told for the
-normalization that is common to all stars of an image.
+standard errors, share beyond 4; then the bias above S/N 50 [%], its standard error from field to field, and
+what is told for the normalization that is common to all stars of an image.
 """
 
 import argparse

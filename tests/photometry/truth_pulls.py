@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
+from psf_fields import sources_of
 
 from sciastro.calibrate.correct import correct
 from sciastro.core import vocabulary as v
@@ -12,6 +13,7 @@ from sciastro.integrate.stack import StackOptions, stack
 from sciastro.measure.stars import DetectOptions, measure_plane
 from sciastro.photometry.aperture import ApertureOptions, measure_sources
 from sciastro.photometry.flags import SourceFlag
+from sciastro.photometry.fluxes import shape_flags
 from sciastro.photometry.forced import ForcedOptions, forced_photometry
 
 GAIN, READ_NOISE, FULL = 1.5, 5.0, 60_000.0  # electron / adu, electron, electron
@@ -166,7 +168,13 @@ def pulls(sky, seeds, *, radius=1.25, forced=True, optimal=False):
                 image, variance, quality, found.stars, fwhm=found.fwhm, autocorrelation=kernel,
                 options=ApertureOptions(optimal=optimal),
             )  # fmt: skip
-            table, match = matched(table, px, py, 0.5 * found.fwhm, flux)
+            # As `sciastro photometry` does: what is wide or long for a star is told.
+            seen = (found.stars[name].astype(float) for name in ("fwhm", "eccentricity", "snr"))
+            shape = shape_flags(*seen, found.fwhm)
+            table["flags"] = np.asarray(table["flags"]) | shape
+            match, light = sources_of(px, py, flux, table, found.fwhm)
+            table = table[match]
+            flux, match = light, np.arange(len(light))
         # What counts as all the light is that within the total radius.
         rate = flux / sky.seconds * enclosed(table.meta["total_radius"], widths, sky.beta)
         # The error of the aperture correction is common to all stars of an image, and stands beside flux_err.
@@ -180,13 +188,3 @@ def pulls(sky, seeds, *, radius=1.25, forced=True, optimal=False):
              np.full(len(got), common))
         )  # fmt: skip
     return Pulls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def matched(table, x, y, reach, flux):
-    """Return the rows of the table that show a star, and which: the brightest within `reach` [pixel]."""
-    from scipy.spatial import cKDTree
-
-    where = np.column_stack([np.asarray(table["x"].value), np.asarray(table["y"].value)])
-    near = cKDTree(np.column_stack([x, y])).query_ball_point(where, reach)
-    rows = [k for k, some in enumerate(near) if some]
-    return table[rows], np.array([max(near[k], key=lambda i: flux[i]) for k in rows])
