@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.errors import MatchError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def line_through(times: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, numbe
         matrix = np.stack([np.ones(t.size), t - middle], axis=1)
         (cx, cy) = (np.linalg.lstsq(matrix[keep], one[keep], rcond=None)[0] for one in (px, py))
         off = np.hypot(px - matrix @ cx, py - matrix @ cy)
-        spread = max(1.4826 * float(np.median(off[keep])), 1e-6)
+        spread = max(MAD_TO_SIGMA * float(np.median(off[keep])), 1e-6)
         better = off <= max(3 * spread, 1e-6)
         if better.sum() < FEWEST or np.array_equal(better, keep) or np.unique(t[better]).size < 2:
             break

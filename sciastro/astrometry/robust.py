@@ -27,7 +27,6 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-MAD_TO_SIGMA = 1.4826
 RAYLEIGH_MEDIAN = 1.17741  # median length of a 2-D residual, in sigma per axis
 FOLDS = 6
 SHARES = (0.0, 0.1, 0.35, 0.5, 0.6, 0.65)  # of the frame, that the hull of stars covers for each degree

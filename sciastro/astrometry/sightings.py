@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.evenmotion import Motion, fit_motion
+from sciastro.core.robust import MAD_TO_SIGMA, mad_sigma
 
 __all__ = ["LEAST", "Chain", "Settled", "Sightings", "Stars", "beside", "settle", "slow_chains", "stationary"]
 
@@ -160,10 +161,10 @@ def _honest(off: Floats, err: Floats, snr: Floats) -> tuple[float, float]:
     bright, faint = snr > BRIGHT, snr < 4 * FAINT
     floor2, factor2 = 0.0, 1.0
     if bright.sum() >= 2 * FEW:
-        scatter = 1.4826 * float(np.median(np.abs(off[bright])))
+        scatter = mad_sigma(off[bright], 0.0)
         floor2 = max(scatter**2 - float(np.median(err[bright])) ** 2, 0.0)
     if faint.sum() >= 4 * FEW:
-        ratio = 1.4826 * float(np.median(np.abs(off[faint]) / np.sqrt(err[faint] ** 2 + floor2)))
+        ratio = MAD_TO_SIGMA * float(np.median(np.abs(off[faint]) / np.sqrt(err[faint] ** 2 + floor2)))
         factor2 = float(np.clip(ratio, 1.0, 3.0)) ** 2
     return factor2, floor2
 
@@ -244,7 +245,7 @@ def slow_chains(seen: Sightings, stars: Stars, width: float, false_tracks: float
         found.append((members, fit, float(np.hypot(*way))))
     if not found:
         return []
-    wobble = 1.4826 * float(np.median(np.abs(np.array(moves) - np.median(moves, axis=0))))
+    wobble = MAD_TO_SIGMA * float(np.median(np.abs(np.array(moves) - np.median(moves, axis=0))))
     least = max(LEAST * width, WOBBLE * wobble if len(found) >= FEW else 0.0)
     return [
         Chain(members, fit)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sciastro.core.cfa import cell_side, color_plane, neighbors, phase_slices
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
+from sciastro.core.robust import mad_sigma
 from sciastro.kernels.localmedian import count_below, local_median
 from sciastro.kernels.networks import merge_network
 
@@ -113,7 +114,7 @@ def defects_from_dark(
     for part in phase_slices(cfa if cell_side(cfa) < 3 else ""):
         plane = _filled(dark[part])
         some = _some_heights(plane)
-        sigma = 1.4826 * float(np.median(np.abs(some - np.median(some))))
+        sigma = mad_sigma(some)
         limit = max(options.hot_sigma * max(sigma, 1e-6), noise)
         _mark(out[part], _median_is_below(plane, 1.0, np.nextafter(-limit, -np.inf)), Quality.HOT)
     return out

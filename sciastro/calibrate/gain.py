@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sciastro.calibrate.sampling import clipped_variance
 from sciastro.core.cfa import period, phase_slices
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.errors import DatasetError
 
 __all__ = ["DarkCurrent", "GainEstimate", "measure_dark_current", "measure_gain", "measure_read_noise"]
@@ -214,7 +215,7 @@ def _ratio(signal: Floats, variance: Floats) -> tuple[float, float]:
         gain = signal[keep].sum() / variance[keep].sum()
         residual = (variance - signal / gain) / signal
         center = np.median(residual[keep])
-        spread = 1.4826 * np.median(np.abs(residual[keep] - center))
+        spread = MAD_TO_SIGMA * np.median(np.abs(residual[keep] - center))
         after = np.abs(residual - center) <= 4 * spread
         if (after == keep).all() or not after.any():
             break

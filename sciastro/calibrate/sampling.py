@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.lift import run_tasks
+from sciastro.core.robust import mad_sigma
 
 __all__ = [
     "FillRows",
@@ -179,7 +180,7 @@ def clipped_variance(values: npt.NDArray[np.floating], kappa: float = 4.0) -> fl
         return float("nan")
     some = good[:: max(1, good.size // STARTERS) | 1]  # sorting them all would take most of the time
     center = float(np.median(some))
-    sigma = 1.4826 * float(np.median(np.abs(some - center))) or float(good.std())
+    sigma = mad_sigma(some, center) or float(good.std())
     for _ in range(20):
         kept = good[np.abs(good - center) <= kappa * max(sigma, 1e-30)]
         center, before, sigma = float(kept.mean()), sigma, float(kept.std())

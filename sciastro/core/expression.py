@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.errors import OptionError
 
 __all__ = ["FUNCTIONS", "SUMMARIES", "Expression", "parse"]
@@ -45,7 +46,7 @@ SUMMARIES: Mapping[str, Callable[[Any], Any]] = {
     "max": np.max,
     "sum": np.sum,
     "count": np.size,
-    "mad": lambda x: 1.4826 * np.median(np.abs(x - np.median(x))),
+    "mad": lambda x: MAD_TO_SIGMA * np.median(np.abs(x - np.median(x))),
 }
 ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: np.add,

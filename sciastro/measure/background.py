@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import UNUSABLE, Quality
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.errors import DatasetError
 from sciastro.kernels.background import interpolate_rows, interpolation_table, tile_statistics
 
@@ -21,8 +22,6 @@ __all__ = ["Background", "BackgroundOptions", "background", "quality_masks", "qu
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
-
-MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.core.stars import StarArray
 
 __all__ = ["Shape", "common_shape"]
-
-MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import UNUSABLE
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.kernels.trails import bin_residual, cross_profiles, hough, mark_trails
 from sciastro.measure.background import Background, quality_plane
 
@@ -31,7 +32,6 @@ PIECE = 48  # length of one piece [pixel], so that 12 to 40 make a line
 FEWEST = 6  # pieces that must show a trail
 BESIDE = (-12.0, 12.0, -22.0, 22.0)  # where companions of a trail are looked for [pixel]
 ALONG_AXIS = np.deg2rad(0.5)
-MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

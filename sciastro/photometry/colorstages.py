@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.photometry.jointfit import JointFit, distance, fit_joint
 from sciastro.photometry.response import KNOTS, Response, hats
 
@@ -270,6 +271,6 @@ def _spread(constants: Floats, covariances: list[Floats], best: int, losses: Flo
 
 def _clipped_rms(left: Floats) -> float:
     """Return the rms of ln ratios as magnitudes, without what lies beyond 4 robust sigma."""
-    sigma = 1.4826 * np.median(np.abs(left), axis=0) + 1e-12
+    sigma = MAD_TO_SIGMA * np.median(np.abs(left), axis=0) + 1e-12
     kept = np.where(np.abs(left) < 4 * sigma, left, np.nan)
     return float(1.0857 * np.sqrt(np.nanmean(kept**2)))

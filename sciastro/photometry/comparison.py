@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
+from sciastro.core.robust import MAD_TO_SIGMA, mad_sigma
 from sciastro.errors import MatchError
 from sciastro.photometry.ensemble import NEPER, Ensemble, solve_ensemble
 from sciastro.photometry.flags import SourceFlag
@@ -252,7 +253,7 @@ def _variable(found: Ensemble, options: CompareOptions) -> Bools:
     common = float(median_of(np.maximum(actual - noise, 0.0)))
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.log(actual / (noise + common)) / 2  # of scatters
-    width = 1.4826 * float(median_of(np.abs(ratio - median_of(ratio))))
+    width = MAD_TO_SIGMA * float(median_of(np.abs(ratio - median_of(ratio))))
     width = float(np.hypot(width, 1 / np.sqrt(2 * max(float(np.median(n)), 1.0))))
     far = (ratio - median_of(ratio)) / width
     bad = np.asarray(np.nan_to_num(far) > options.variable) & (ratio > np.log(1.5))
@@ -292,5 +293,5 @@ def photon_factor(light: Light, chosen: Chosen) -> tuple[float, float]:
     if not good.size:
         return 1.0, float("nan")
     middle = float(np.median(good))
-    err = 1.2533 * 1.4826 * float(np.median(np.abs(good - middle))) / np.sqrt(good.size)
+    err = 1.2533 * mad_sigma(good, middle) / np.sqrt(good.size)
     return max(middle, 1e-3), err

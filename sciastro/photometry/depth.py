@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from sciastro.core.correlation import aperture_factor
 from sciastro.core.options import Options, option
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.plane import Plane, make_plane
 
@@ -124,7 +125,7 @@ def depth(
     n, ratio = int(good.sum()), float("nan")
     if n >= options.least:
         # Scale by the local prediction, so that uneven coverage does not look like heavy tails.
-        ratio = float(1.4826 * np.median(np.abs(flux[good] / predicted[good])))
+        ratio = float(MAD_TO_SIGMA * np.median(np.abs(flux[good] / predicted[good])))
         sigma = ratio * float(np.median(predicted[good]))
     else:
         tied = aperture_factor(plane.autocorrelation, aperture_radius)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.photometry.robust import threshold
 
 __all__ = ["JointFit", "distance", "fit_joint"]
@@ -77,7 +78,7 @@ def _start(design: Floats, y: Floats, error: Floats, prior: Floats) -> Floats:
     for _ in range(6):
         coefficients, _ = _solve(design, y, precision * soft[:, None, None], prior)
         left = y - design @ coefficients
-        sigma = 1.4826 * np.median(np.abs(left - np.median(left, axis=0)), axis=0) + _FLOOR
+        sigma = MAD_TO_SIGMA * np.median(np.abs(left - np.median(left, axis=0)), axis=0) + _FLOOR
         off = np.sqrt(np.mean((left / sigma) ** 2, axis=1))
         soft = np.minimum(1.0, 1.5 / np.maximum(off, 1e-9)) ** 2
     return coefficients
@@ -128,7 +129,7 @@ def _scaled(scatter: Floats, residuals: Floats, error: Floats, degrees: float) -
 
 def _moment(residuals: Floats, error: Floats) -> Floats:
     """Return a first guess of the scatter: what the spread of the residuals has beyond typical errors."""
-    sigma = 1.4826 * np.median(np.abs(residuals), axis=0)
+    sigma = MAD_TO_SIGMA * np.median(np.abs(residuals), axis=0)
     typical = np.median(np.diagonal(error, axis1=1, axis2=2), axis=0)
     return np.diag(np.maximum(sigma**2 - typical, 0.04 * sigma**2) + _FLOOR)
 

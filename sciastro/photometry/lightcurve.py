@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
 from sciastro.photometry.comparison import (
     Chosen,
     CompareOptions,
@@ -228,7 +229,7 @@ def _robust(values: Floats) -> float:
     some = values[np.isfinite(values)]
     if some.size < 3:
         return float("nan")
-    return 1.4826 * float(np.median(np.abs(some - np.median(some))))
+    return mad_sigma(some)
 
 
 def _scatter(found: Ensemble) -> float:

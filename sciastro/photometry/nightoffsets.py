@@ -17,6 +17,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
+
 __all__ = ["NightOffsets", "night_covariance", "night_offsets"]
 
 Floats = npt.NDArray[np.float64]
@@ -165,4 +167,4 @@ def _pull(mean: Floats, variance: Floats, extra: Floats) -> float:
     seen = weight > 0
     with np.errstate(divide="ignore", invalid="ignore"):
         pull = rest / np.sqrt(1 / weight - 1 / total)
-    return 1.4826 * float(np.median(np.abs(pull[seen])))
+    return mad_sigma(pull[seen], 0.0)

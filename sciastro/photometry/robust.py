@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
+
 __all__ = ["LinearFit", "fit_linear", "jackknife", "threshold"]
 
 Floats = npt.NDArray[np.float64]
@@ -174,7 +176,7 @@ def fit_linear(design: Floats, y: Floats, err: Floats, *, kappa: float = 3.5, ro
     kappa = threshold(kappa, len(y) - design.shape[1])
     coefficients = _start(design, y)
     residual = y - design @ coefficients
-    mad = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+    mad = mad_sigma(residual)
     scatter = float(np.sqrt(max(mad**2 - float(np.median(err**2)), 0.0)))
     used = np.abs(residual) <= kappa * np.sqrt(err**2 + max(scatter, 0.3 * mad) ** 2 + _FLOOR**2)
     if used.sum() < max(design.shape[1], 2, len(y) // 2):

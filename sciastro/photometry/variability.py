@@ -9,6 +9,8 @@ row.
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
+
 __all__ = ["INDICES", "variability"]
 
 Floats = npt.NDArray[np.float64]
@@ -73,7 +75,7 @@ def _of_star(m: Floats, e: Floats, t: Floats, reach: float) -> dict[str, float]:
         "mean_mag": mean,
         "scatter": float(np.sqrt(variance)),
         "chi2_reduced": float(np.sum(weight * residual**2) / (n - 1)),
-        "mad": 1.4826 * float(np.median(np.abs(m - np.median(m)))),
+        "mad": mad_sigma(m),
         "iqr": float(high - low),
         "von_neumann_eta": float(np.mean(np.diff(m) ** 2) / variance) if variance > 0 else float("nan"),
         "stetson_j": j,

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
+from sciastro.core.robust import mad_sigma
 from sciastro.photometry.fieldterm import MOST, Field, degree_of_field, field_of, powers
 from sciastro.photometry.references import kind_of
 from sciastro.photometry.robust import LinearFit, fit_linear, jackknife
@@ -377,7 +378,7 @@ def _zeropoint(
         color_term_err=_NAN if flat else math.sqrt(covariance[1, 1]),
         covariance=matrix(covariance),
         scatter=fit.scatter,
-        rms=float(1.4826 * np.median(np.abs(kept - np.median(kept)))),
+        rms=mad_sigma(kept),
         chi2=fit.chi2,
         n_stars=int(fit.used.sum()),
         n_rejected=int((~fit.used).sum()),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.io.tables import read_sources
 from sciastro.recipe.context import Progress
 from sciastro.recipe.simulated import night_plan, write_night
@@ -44,7 +45,7 @@ def compare_with_truth(night: Path, result: Path) -> Iterator[str]:
             continue
         rates = np.asarray(truth.star_rates(band))[near[good]]
         ratio = np.asarray(table["flux"].value)[good] / rates
-        scatter = 1.4826 * np.median(np.abs(ratio / np.median(ratio) - 1))
+        scatter = MAD_TO_SIGMA * np.median(np.abs(ratio / np.median(ratio) - 1))
         yield (
             f"truth {band}: {int(good.sum())} isolated stars above S/N 50, "
             f"position median {np.median(apart.arcsec[good]):.3f} arcsec, "

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sciastro.calibrate.correct import CorrectOptions
 from sciastro.calibrate.gain import GainEstimate, measure_gain, measure_read_noise
+from sciastro.core.robust import mad_sigma
 from sciastro.errors import SciastroError
 from sciastro.io.cards import squash
 from sciastro.io.framefacts import FrameFacts
@@ -259,7 +260,7 @@ def pile_level(raw: npt.NDArray[Any]) -> float:
         even = (bright.size - pile.size) * (share * reach + 1) / ((PILE_BELOW - share) * reach)
         if pile.size >= PILE and pile.size > PILE_EXCESS * even:
             middle = float(np.median(pile))
-            spread = 1.4826 * float(np.median(np.abs(pile - middle)))
+            spread = mad_sigma(pile, middle)
             return float(max(np.floor(middle - 6 * spread), bright.min()))
     return float("nan")
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sciastro.core import transform
 from sciastro.core.quality import Quality
+from sciastro.core.robust import MAD_TO_SIGMA, mad_sigma
 from sciastro.core.wcs import text_to_wcs
 from sciastro.integrate.grid import Tile
 from sciastro.integrate.resample import resample, resampler
@@ -95,12 +96,12 @@ def without_stars(
     for _ in range(3):
         factors = transform.solve(matrix[keep], above[keep, None], weight[keep])[0]
         off = (above - matrix @ factors) * weight
-        keep = np.abs(off) < 5 * max(1.4826 * float(np.median(np.abs(off[keep]))), 1e-9)
+        keep = np.abs(off) < 5 * max(mad_sigma(off[keep], 0.0), 1e-9)
         if keep.sum() < FEWEST:
             return None
     model = sum(np.float32(f) * term for f, term in zip(factors, terms, strict=True))
     rest = above - matrix @ factors
-    share = 1.4826 * float(np.median(np.abs(rest) / np.maximum(above, 5 * noise)))
+    share = MAD_TO_SIGMA * float(np.median(np.abs(rest) / np.maximum(above, 5 * noise)))
     left = share * np.abs(np.asarray(model))
     clean = np.where(known | ~bad, signal - model, signal).astype(np.float32)
     return clean, np.asarray(bad | ~np.isfinite(signal) | (left > LEFT * noise))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.evenmotion import Motion
+from sciastro.core.robust import MAD_TO_SIGMA, mad_sigma
 from sciastro.measure.background import background
 from sciastro.measure.trailfit import FWHM, JointFit, Stamp, cut, fit_together, fit_trail
 from sciastro.recipe.moverplaces import Errors, Guess, Mover, Path2, Place, consistent, even, through
@@ -89,12 +90,12 @@ def star_errors(one: Field) -> Errors:
             snrs.append(fit.flux / fit.flux_err)
         good = np.array([zero for zero in zeros if np.isfinite(zero)])
         if good.size >= 3:
-            scatter = 1.4826 * float(np.median(np.abs(good - np.median(good))))
+            scatter = mad_sigma(good)
             one.looks[i].zero = (float(np.median(good)), max(scatter / np.sqrt(good.size), 0.002))
     if len(offs) < 30:
         return Errors()
     off, err = np.array(offs), np.array(errs)
-    scatter = 1.4826 * np.median(np.abs(off - np.median(off, axis=0)), axis=0)
+    scatter = MAD_TO_SIGMA * np.median(np.abs(off - np.median(off, axis=0)), axis=0)
     floor2 = float(max(np.mean(scatter**2) - 1.25 * np.median(err) ** 2, 0.0))
     return Errors(1.25, floor2)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
 from sciastro.io.paths import atomic_path, safe_name
 from sciastro.recipe.moverfit import planes_of
 from sciastro.recipe.moverplaces import Mover
@@ -105,7 +106,7 @@ def _gray(tile: Floats) -> npt.NDArray[np.uint8]:
     if not known.size:
         return np.zeros((ZOOM * tile.shape[0], ZOOM * tile.shape[1]), np.uint8)
     sky = float(np.median(known))
-    sigma = max(1.4826 * float(np.median(np.abs(known - sky))), 1e-9)
+    sigma = max(mad_sigma(known, sky), 1e-9)
     core = tile[HALF - 2 : HALF + 3, HALF - 2 : HALF + 3]
     top = max(10 * sigma, float(np.nanmax(core)) - sky if np.isfinite(core).any() else 0.0)
     scaled = np.clip((np.nan_to_num(tile, nan=sky - 2 * sigma) - sky + 2 * sigma) / (top + 2 * sigma), 0, 1)

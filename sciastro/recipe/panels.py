@@ -21,6 +21,7 @@ from sciastro.astrometry.register import RegisterOptions
 from sciastro.astrometry.solve import Solution
 from sciastro.core import transform
 from sciastro.core.lift import run_tasks
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.core.wcs import center, tan_wcs, wcs_to_text
 from sciastro.errors import MatchError, SolveError
 from sciastro.integrate.canvas import domain_box
@@ -300,7 +301,7 @@ def _correct(
         target = np.vstack([goal[keep] / noise[keep, None], np.zeros((3 * len(placed), 2))])
         found = np.linalg.lstsq(weighted, target, rcond=None)[0]
         left = np.hypot(*(goal - matrix @ found).T)
-        keep = left < 4 * max(1.4826 * float(np.median(left)), 0.02)
+        keep = left < 4 * max(MAD_TO_SIGMA * float(np.median(left)), 0.02)
     before, after = (float(np.median(np.hypot(*one[keep].T))) for one in (goal, goal - matrix @ found))
     log.info("%s: stars of neighboring panels lie %.3f pixel apart, were %.3f", stem, after, before)
     for panel in placed:

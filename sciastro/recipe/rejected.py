@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sciastro.core.robust import mad_sigma
 from sciastro.integrate.reject import CAUSES
 from sciastro.integrate.run import StackArrays
 from sciastro.io.product_cards import ProductFacts
@@ -21,7 +22,6 @@ Losses = Mapping[str, float]
 FEWEST = 5  # frames among which one may stand out
 FAR = 5.0  # sigma of the frames' shares
 LEAST = 0.003  # share beyond the median of the frames that is worth a word
-MAD_TO_SIGMA = 1.4826
 
 
 def losses(arrays: StackArrays) -> list[dict[str, float]]:
@@ -48,7 +48,7 @@ def outstanding(lost: Sequence[Losses]) -> list[int]:
         return []
     shares = np.array([rejected_share(one) for one in lost])
     middle = float(np.median(shares))
-    spread = MAD_TO_SIGMA * float(np.median(np.abs(shares - middle)))
+    spread = mad_sigma(shares, middle)
     far = shares > max(middle + max(FAR * spread, LEAST), 2 * middle)
     return [int(k) for k in np.flatnonzero(far)]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
 from sciastro.io.paths import atomic_path
 from sciastro.io.tables import write_table
 from sciastro.photometry.coloroptions import ColorOptions
@@ -150,7 +151,7 @@ def color_slope(color: npt.NDArray[np.float64], ratio: npt.NDArray[np.float64]) 
     if len(slopes) < _FEWEST // 2:
         return float("nan"), float("nan")
     middle = float(np.median(slopes))
-    spread = 1.4826 * float(np.median(np.abs(slopes - middle)))
+    spread = mad_sigma(slopes, middle)
     few = 1 + 4 / (len(slopes) - 1)
     return middle, 1.2533 * few * spread / float(np.sqrt(len(slopes))) + 1e-9
 

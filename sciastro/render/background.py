@@ -21,6 +21,7 @@ from sciastro.core import vocabulary as v
 from sciastro.core.history import record
 from sciastro.core.lift import map_frames
 from sciastro.core.options import Options, option
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.core.vocabulary import IMAGE, labeled, require
 from sciastro.render.surface import Surface, choose_surface, polynomial_surface
 
@@ -176,7 +177,7 @@ def box_level(box: Plane) -> float:
     for _ in range(4):
         median = np.median(values)
         below = values[values <= median]
-        sigma = 1.4826 * float(np.median(median - below))  # from the side without stars
+        sigma = MAD_TO_SIGMA * float(np.median(median - below))  # from the side without stars
         kept = values[values <= median + 2.5 * sigma]
         if kept.size == values.size or kept.size < 4:
             break
@@ -244,14 +245,14 @@ def _neighbor_noise(level: Floats) -> float:
     floor = 1e-6 * float(np.nanmax(np.abs(level))) + 1e-12
     if values.size < 4:
         return floor
-    return max(floor, float(1.4826 * np.median(np.abs(values)) / np.sqrt(1.5)))
+    return max(floor, float(MAD_TO_SIGMA * np.median(np.abs(values)) / np.sqrt(1.5)))
 
 
 def _lower_spread(residual: Floats) -> float:
     """Return the scatter of `residual` from its lower half, where no object lies."""
     values = residual[np.isfinite(residual)]
     median = np.median(values)
-    return float(1.4826 * np.median(median - values[values <= median]))
+    return float(MAD_TO_SIGMA * np.median(median - values[values <= median]))
 
 
 def _smooth(residual: Floats, known: Mask) -> Floats:

@@ -6,6 +6,8 @@ Plain arrays (y, x, channel), linear and sky-subtracted unless said otherwise; n
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import MAD_TO_SIGMA, mad_sigma
+
 __all__ = [
     "fit_gamut",
     "mean_light",
@@ -36,7 +38,7 @@ def sky_level(
     values = values[:: max(1, values.size // 400_000)].astype(np.float64)
     for _ in range(10):
         median = float(np.median(values))
-        sigma = 1.4826 * float(np.median(median - values[values <= median]))
+        sigma = MAD_TO_SIGMA * float(np.median(median - values[values <= median]))
         kept = values[values <= median + 2.5 * sigma]
         if kept.size == values.size or kept.size < 16:
             break
@@ -70,7 +72,7 @@ def pixel_noise(plane: Plane) -> float:
     if rows.shape[1] < 3:
         return sky_level(plane)[1]
     second = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
-    return 1.4826 * float(np.median(np.abs(second - np.median(second)))) / float(np.sqrt(6))
+    return mad_sigma(second) / float(np.sqrt(6))
 
 
 def star_white(cube: Plane, noise: npt.ArrayLike) -> Floats:

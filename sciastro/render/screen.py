@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
 from sciastro.render.color import mean_light, pixel_noise, strongest
 from sciastro.render.stretch import (
     ArcsinhParameters,
@@ -78,7 +79,7 @@ def brightness_stf(base: Plane, *, target: float, shadows: float) -> StfParamete
     then rises to just under the darkest part.
     """
     median = float(np.median(base))
-    spread = 1.4826 * float(np.median(np.abs(base - median)))
+    spread = mad_sigma(base, median)
     black = median + shadows * spread
     noise = pixel_noise(base)
     if spread > 2 * noise:

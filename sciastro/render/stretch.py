@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
+
 __all__ = [
     "ArcsinhParameters",
     "StfParameters",
@@ -29,7 +31,6 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
-MAD_TO_SIGMA = 1.4826
 TARGET = 0.25  # where STF puts the median of the sky
 SHADOWS = -2.8  # sigma of the sky below its median at which STF puts black
 LUMINANCE_WEIGHTS = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
@@ -121,7 +122,7 @@ def autostretch(
         finite = channel[np.isfinite(channel)]
         median = float(np.median(finite)) if finite.size else 0.0
         medians.append(median)
-        sigmas.append(MAD_TO_SIGMA * float(np.median(np.abs(finite - median))) if finite.size else 0.0)
+        sigmas.append(mad_sigma(finite, median) if finite.size else 0.0)
     inverted = all(median > 0.5 for median in medians)
     sign = -1 if inverted else 1
     edges = [median + sign * shadows * sigma for median, sigma in zip(medians, sigmas, strict=True)]

@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
+
 __all__ = ["Surface", "choose_surface", "polynomial_surface", "spline_surface"]
 
 Floats = npt.NDArray[np.float64]
@@ -68,7 +70,7 @@ def polynomial_surface(x: Floats, y: Floats, z: Floats, degree: int) -> Surface:
             np.linalg.solve(normal + ridge * np.trace(normal), weighted.T @ target), np.float64
         )
         residual = target - matrix @ solution
-        sigma = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+        sigma = mad_sigma(residual)
         if sigma <= 1e-12 * (float(np.abs(z).max()) + 1e-300):
             break
         u = residual / (4.685 * sigma)

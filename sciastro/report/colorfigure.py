@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
 from sciastro.report.plots import BAD, COLORS, INK, WIDE, Plot, figure, finish, thin
 from sciastro.report.text import clean
 
@@ -40,7 +41,7 @@ def color_residuals(
     for row, (label, values) in enumerate(residuals.items()):
         y, keep = thin(values, np.asarray(used, dtype=np.float64))
         inside = (keep > 0) & np.isfinite(y)
-        sigma = 1.4826 * float(np.median(np.abs(y[inside]))) if inside.any() else 0.1
+        sigma = mad_sigma(y[inside], 0.0) if inside.any() else 0.1
         for column, (name, numbers) in enumerate(along):
             ax, (x,) = axes[row, column], thin(numbers)
             ax.plot(x[inside], y[inside], "o", ms=3, color=COLORS[row % len(COLORS)], alpha=0.8)

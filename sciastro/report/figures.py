@@ -13,6 +13,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
+from sciastro.core.robust import mad_sigma
 from sciastro.report.plots import BAD, COLORS, INK, LINE, MUTED, WIDE, Plot, figure, finish, plain, thin
 from sciastro.report.text import clean, get_number
 
@@ -238,9 +239,7 @@ def zeropoint(
     axes[0, 0].set_ylabel("catalog \N{MINUS SIGN} instrumental [mag]")
     _frame_points(axes[0, 0], d[inside] if inside.any() else d[known], value)
     name = clean(band, 12)
-    scatter = (
-        1.4826 * float(np.median(np.abs(d[inside] - np.median(d[inside])))) if inside.any() else float("nan")
-    )
+    scatter = mad_sigma(d[inside]) if inside.any() else float("nan")
     counts = f"{int(inside.sum())} stars used, {int(outside.sum())} left out (crosses)"
     caption = f"{counts}; robust scatter {scatter:.3f} mag."
     return finish(fig, key=f"zeropoint-{_key(name)}", title=f"Zero point {name}".strip(), caption=caption)
