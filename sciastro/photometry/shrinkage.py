@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
 from sciastro.photometry.onesided import one_sided_middle
 from sciastro.photometry.robust import threshold
 
@@ -96,7 +97,7 @@ def shrunken_quadratic(
     design = np.stack([u * u + v * v, u, v, u * u - v * v, u * v], axis=-1)
     scale = abs(float(np.median(y)))
     off = y / scale - np.sign(float(np.median(y)))
-    mad = 1.4826 * float(np.median(np.abs(off)))
+    mad = mad_sigma(off, 0.0)
     used = np.abs(off) <= kappa * np.sqrt((err / scale) ** 2 + mad**2)
     for _ in range(_ROUNDS):
         means = design[used].mean(axis=0)
