@@ -18,6 +18,7 @@ from sciastro.core.options import Options, option
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 from sciastro.photometry.coarse import pixel_scatter
+from sciastro.photometry.companions import companion_flags
 from sciastro.photometry.errorterms import Relative
 from sciastro.photometry.flags import flag_meanings
 from sciastro.photometry.fluxes import Aperture, add_apertures, aperture_of, less_own_light, mark_neighbors
@@ -170,6 +171,7 @@ def measure_sources(
     mark_neighbors(
         table, x, y, np.asarray(table["flux"].value), apertures[0], fwhm, share=options.crowded_share
     )
+    table["flags"] = np.asarray(table["flags"]) | companion_flags(plane, x, y, sky, bright, others, fwhm)
     table.meta |= {
         "fwhm": float(fwhm),
         "sky_inner": float(options.sky_inner * fwhm),

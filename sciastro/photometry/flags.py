@@ -36,7 +36,7 @@ class SourceFlag(IntFlag):
 
 _OWN = {
     SourceFlag.CROWDED: "a neighbor's light is in the aperture",
-    SourceFlag.NEIGHBOR: "known neighbors add a tenth of the flux's error, or more",
+    SourceFlag.NEIGHBOR: "neighbors, seen or told by its growth, add a tenth of the flux's error, or more",
     SourceFlag.CUT: "pixels are missing that nothing could replace; no flux",
     SourceFlag.MIRRORED: "missing pixels were replaced by their mirror image through the center",
     SourceFlag.POOR_SKY: "too few free pixels around it: its sky counts those of sources, or is the map's",

@@ -6,14 +6,14 @@ equations ``measured_i = own_i + sum_j share_ij own_j`` by iteration.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.neighbors import pairs_within
-from sciastro.photometry.plane import Profile
+from sciastro.photometry.plane import ApertureSums, Plane, Profile
 
 __all__ = [
     "USUAL_BETA", "Others", "beta_of", "enclosed", "foreign_light", "light_of_neighbors", "others_within",
@@ -54,22 +54,19 @@ class Others:
 
         With a `profile`, what they add to sums that are weighted by it (`Plane.weighted`).
         """
-        from scipy.spatial import cKDTree
-
         known = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y) & (self.flux > 0))
-        out = np.zeros(len(stars))
-        if not len(known):
-            return out
         points = np.column_stack([self.x, self.y])
-        near = cKDTree(points[known]).query_ball_point(points[stars], radius + _REACH * self.fwhm)
+        i, j, apart = pairs_within(points[stars], points[known], radius + _REACH * self.fwhm)
+        other = known[j] != stars[i]
+        i, j, apart = i[other], known[j[other]], apart[other]
         all_light = self.flux / float(enclosed(self.within, self.fwhm, USUAL_BETA))
-        distance, share = _shares(float(radius), float(self.fwhm), USUAL_BETA, profile)
-        for k, (star, some) in enumerate(zip(stars, near, strict=True)):
-            who = known[some]
-            who = who[who != star]
-            apart = np.hypot(*(points[who] - points[star]).T)
-            out[k] = float(np.sum(all_light[who] * np.interp(apart, distance, share)))
-        return out
+        share = np.interp(apart, *_shares(float(radius), float(self.fwhm), USUAL_BETA, profile))
+        return np.asarray(np.bincount(i, all_light[j] * share, len(stars)), dtype=np.float64)
+
+    def taken_off(self, plane: Plane, x: Floats, y: Floats, radius: float) -> ApertureSums:
+        """Return the sums within `radius` [pixel] of every source without the light of the others."""
+        sums = plane.sums(x, y, radius)
+        return replace(sums, total=sums.total - self.light(np.arange(len(x)), radius))
 
 
 def others_within(x: Floats, y: Floats, reach: float) -> tuple[Rows, Rows, Floats]:

@@ -66,9 +66,9 @@ def test_crowded_field_by_known_places():
 
 @pytest.mark.slow
 def test_crowded_field_as_it_is_found():
-    # Stars nearer to each other than they are wide are one source, and no aperture can tell: they are few.
+    # Stars nearer to each other than 0.7 widths are one source; companions up to two widths off are told.
     found = pulls(CROWDED, range(8), forced=False)
+    assert hold(found, low=10.0) > 1000
     good = found.chosen(10.0, spoiled=SPOILED)
-    pull = found.pull[good]
-    assert 1.4826 * np.median(np.abs(pull - np.median(pull))) == pytest.approx(1.0, abs=0.15)
-    assert np.mean(np.abs(pull) > 5) < 0.06
+    assert np.mean(np.abs(found.pull[good]) > 4) < 0.005
+    assert good.sum() > 0.6 * found.chosen(10.0).sum()
