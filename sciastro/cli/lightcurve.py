@@ -29,7 +29,7 @@ def lightcurve(
     inclination_error: take.InclinationError = 1.0,
     limb_darkening: take.LimbDarkening = "auto",
     temperature: take.Temperature = None,
-    seconds: take.Seconds = 120.0,
+    seconds: take.Seconds = 600.0,
     detrend: take.Detrend = "auto",
     name: take.Name = "",
     export: take.Export = "",

@@ -114,7 +114,9 @@ LimbDarkening = Annotated[
 Temperature = Annotated[
     float | None, _transit(help="Of the star in K, for its limb darkening; else by its color.")
 ]
-Seconds = Annotated[float, _transit(help="Most time for drawing from the posterior, per aperture.", min=1.0)]
+Seconds = Annotated[
+    float, _transit(help="A safety: most time for drawing from the posterior, per aperture.", min=1.0)
+]
 Detrend = Annotated[
     str,
     _transit(

@@ -12,6 +12,9 @@ from sciastro.kernels.jit import njit
 
 __all__ = ["filter_gains", "log_likelihood", "whiten"]
 
+TOGETHER = 2  # transits: the fastest of 1, 2, 4 and 8 (their matrices fit the first cache)
+NOTHING = 45.0  # ln of a probability that adds nothing to a sum of doubles: less than 1e-19 of the largest
+
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def filter_gains(time, variance, red, tau, keep, gain, root):
@@ -53,17 +56,119 @@ def whiten(keep, gain, root, columns, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def log_likelihood(transit, flux, basis, keep, gain, innovation, sets, prior, freedom, each, chi2):
-    """Return ln of the likelihood, averaged over kinds of noise and sets of columns of the baseline.
+def _normal_matrices(light, flux, basis, keep, gain, innovation, full):
+    """Fill float64[m + 1, m + 1, lane] `full`: the lower half, the flux last.
+
+    A lane is a transit in a kind of noise: `light, keep, gain, innovation` are float64[n, lane].
+    """
+    n, m = basis.shape
+    lanes = light.shape[1]
+    state, new = np.zeros((m + 1, lanes)), np.empty((m + 1, lanes))
+    full[:] = 0.0
+    for i in range(n):
+        for j in range(m + 1):
+            for g in range(lanes):
+                before = state[j, g] * keep[i, g]
+                value = (flux[i] if j == m else light[i, g] * basis[i, j]) - before
+                state[j, g] = before + gain[i, g] * value
+                new[j, g] = value * innovation[i, g]
+        for j in range(m + 1):
+            for k in range(j + 1):
+                for g in range(lanes):
+                    full[j, k, g] += new[j, g] * new[k, g]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add_rows(full, column, done, size, root, half, explained, logdet):
+    """Add rows `done` to `size` to Cholesky's root of the columns `column` (row, row, lane).
+
+    `half` (row, lane) is the forward half of the solution, which is all that chi2 needs: `explained` and
+    `logdet` (row + 1, lane) are what so many columns take from chi2, and ln det; infinite where they are not
+    determined, and so for all that begin with these columns.
+    """
+    m, lanes = full.shape[0] - 1, full.shape[2]
+    total = np.empty(lanes)
+    for j in range(done, size):
+        row = column[j]
+        for k in range(j + 1):
+            for g in range(lanes):
+                total[g] = full[row, column[k], g]
+            for q in range(k):
+                for g in range(lanes):
+                    total[g] -= root[j, q, g] * root[k, q, g]
+            if k < j:
+                for g in range(lanes):
+                    root[j, k, g] = total[g] / root[k, k, g]
+        for g in range(lanes):
+            if not total[g] > 1e-12 * full[row, row, g]:
+                total[g] = np.inf
+            root[j, j, g] = np.sqrt(total[g])
+            logdet[j + 1, g] = logdet[j, g] + np.log(total[g])
+            half[j, g] = full[m, row, g]
+        for q in range(j):
+            for g in range(lanes):
+                half[j, g] -= root[j, q, g] * half[q, g]
+        for g in range(lanes):
+            half[j, g] /= root[j, j, g]
+            explained[j + 1, g] = explained[j, g] + half[j, g] * half[j, g]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _of_sets(full, sets, prior, freedom, each, chi2):
+    """Fill float64[s, lane] `each` and `chi2` of every set of columns; lanes of one transit are `prior`'s."""
+    m, lanes = full.shape[0] - 1, full.shape[2]
+    root, half, column = np.empty((m, m, lanes)), np.empty((m, lanes)), np.full(m, -1, np.int64)
+    explained, logdet = np.zeros((m + 1, lanes)), np.zeros((m + 1, lanes))
+    done = 0  # rows of the root that the next set may share with the one before
+    for s in range(sets.shape[0]):
+        size, same = 0, True
+        for j in range(m):
+            if sets[s, j]:
+                if same and not (size < done and column[size] == j):
+                    same, done = False, size
+                column[size] = j
+                size += 1
+        done = min(done, size)
+        _add_rows(full, column, done, size, root, half, explained, logdet)
+        done = size
+        for g in range(lanes):
+            chi2[s, g], each[s, g] = np.inf, -np.inf
+            known = prior[g % prior.shape[0], s]
+            if np.isfinite(known) and np.isfinite(logdet[size, g]):
+                chi2[s, g] = max(full[m, m, g] - explained[size, g], 1e-300)
+                each[s, g] = known - 0.5 * freedom[s] * np.log(chi2[s, g]) - 0.5 * logdet[size, g]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _log_of_sum(each):
+    """Return ln of the sum of the exponentials of float64[g, s]."""
+    top, total = -np.inf, 0.0
+    for g in range(each.shape[0]):
+        for s in range(each.shape[1]):
+            top = max(top, each[g, s])
+    if not np.isfinite(top):
+        return -np.inf
+    for g in range(each.shape[0]):
+        for s in range(each.shape[1]):
+            if each[g, s] > top - NOTHING:
+                total += np.exp(each[g, s] - top)
+    return top + np.log(total)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def log_likelihood(transits, flux, basis, keep, gain, innovation, sets, prior, freedom, each, chi2, out):
+    """Fill `out` with ln of the likelihoods of transits, averaged over kinds of noise and sets of columns.
 
     ``flux = transit * (basis @ c)``, with noise of the covariance ``s^2 C``. For every kind and set, c and
     the scale s (prior 1 / s) are integrated out: with A the normal matrix of the whitened design and c its
     solution, ``ln L = -f / 2 ln chi2(c) - ln det A / 2 + prior``, f the degrees of freedom, up to a constant
-    that all share.
+    that all share. `TOGETHER` transits in all kinds of noise are counted side by side, as processors do.
 
     Parameters
     ----------
-    transit, flux
+    transits
+        float64[w, n]; where the first point is NaN the likelihood is 0.
+    flux
         float64[n].
     basis
         float64[n, m].
@@ -76,69 +181,27 @@ def log_likelihood(transit, flux, basis, keep, gain, innovation, sets, prior, fr
     freedom
         float64[s].
     each, chi2
-        Output float64[g, s]: ln L of each pair, -inf where it is left out or its baseline not determined,
+        Output float64[w, g, s]: ln L of each pair, -inf where it is left out or its baseline not determined,
         and its chi2, infinite there.
-
-    Returns
-    -------
-    float
-        ln of the sum over pairs.
+    out
+        Output float64[w], ln of the sum over pairs.
     """
-    n, m = basis.shape
-    each[:], chi2[:] = -np.inf, np.inf
-    state, new, full = np.empty(m + 1), np.empty(m + 1), np.empty((m + 1, m + 1))
-    root, half, column = np.empty((m, m)), np.empty(m), np.full(m, -1, np.int64)
-    explained, logdet = np.zeros(m + 1), np.zeros(m + 1)
-    top = -np.inf
-    for g in range(prior.shape[0]):
-        state[:], full[:] = 0.0, 0.0
-        for i in range(n):  # the normal matrix of the whitened columns; the last one is the flux
-            for j in range(m + 1):
-                value = flux[i] if j == m else transit[i] * basis[i, j]
-                state[j] *= keep[g, i]
-                value -= state[j]
-                state[j] += gain[g, i] * value
-                new[j] = value * innovation[g, i]
-            for j in range(m + 1):
-                for k in range(m + 1):
-                    full[j, k] += new[j] * new[k]
-        done = 0  # rows of the root that the next set may share with the one before
-        for s in range(sets.shape[0]):
-            size, same = 0, True
-            for j in range(m):
-                if sets[s, j]:
-                    if same and not (size < done and column[size] == j):
-                        same, done = False, size
-                    column[size] = j
-                    size += 1
-            done = min(done, size)
-            while done < size:  # Cholesky, and the forward half of the solution: chi2 needs no more
-                j = done
-                row = column[j]
-                for k in range(j):
-                    total = full[row, column[k]]
-                    for q in range(k):
-                        total -= root[j, q] * root[k, q]
-                    root[j, k] = total / root[k, k]
-                total, right = full[row, row], full[row, m]
-                for q in range(j):
-                    total -= root[j, q] * root[j, q]
-                    right -= root[j, q] * half[q]
-                if not total > 1e-12 * full[row, row]:
-                    break
-                root[j, j] = np.sqrt(total)
-                half[j] = right / root[j, j]
-                explained[j + 1] = explained[j] + half[j] * half[j]
-                logdet[j + 1] = logdet[j] + np.log(total)
-                done += 1
-            if done == size and np.isfinite(prior[g, s]):
-                chi2[g, s] = max(full[m, m] - explained[size], 1e-300)
-                each[g, s] = prior[g, s] - 0.5 * freedom[s] * np.log(chi2[g, s]) - 0.5 * logdet[size]
-                top = max(top, each[g, s])
-    if not np.isfinite(top):
-        return -np.inf
-    total = 0.0
-    for g in range(each.shape[0]):
-        for s in range(each.shape[1]):
-            total += np.exp(each[g, s] - top)
-    return top + np.log(total)
+    walkers, (kinds, n) = transits.shape[0], keep.shape
+    m, together = basis.shape[1], min(TOGETHER, walkers)
+    lanes = together * kinds
+    full, light = np.empty((m + 1, m + 1, lanes)), np.empty((n, lanes))
+    gains = np.empty((3, n, lanes))
+    for g in range(lanes):
+        gains[0, :, g], gains[1, :, g] = keep[g % kinds], gain[g % kinds]
+        gains[2, :, g] = innovation[g % kinds]
+    some, rest = np.empty((sets.shape[0], lanes)), np.empty((sets.shape[0], lanes))
+    for begin in range(0, walkers, together):
+        first = min(begin, walkers - together)  # the last ones may be done twice
+        for g in range(lanes):
+            light[:, g] = transits[first + g // kinds]
+        _normal_matrices(light, flux, basis, gains[0], gains[1], gains[2], full)
+        _of_sets(full, sets, prior, freedom, some, rest)
+        for k in range(together):
+            lane = slice(k * kinds, (k + 1) * kinds)
+            each[first + k], chi2[first + k] = some[:, lane].T, rest[:, lane].T
+            out[first + k] = _log_of_sum(each[first + k])

@@ -144,8 +144,22 @@ def separation(time, t0, period, a, b, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def transit_light(time, exposure, steps, shape, period, out):
-    """Fill float64[n] `out` with the flux, averaged over exposures; False where no orbit is like that.
+def _half_axis(k, duration, b, period):
+    """Return `a` of `separation` by a transit's duration from first to fourth contact; 0: no orbit is so."""
+    chord = (1.0 + k) ** 2 - b * b
+    if not (chord > 0.0 and duration > 0.0 and k > 0.0 and b >= 0.0):
+        return 0.0
+    if period <= 0.0:
+        return 2.0 * np.sqrt(chord) / duration
+    if duration >= 0.5 * period:
+        return 0.0
+    a = np.sqrt(chord / np.sin(np.pi * duration / period) ** 2 + b * b)
+    return a if a > 1.0 + k else 0.0  # the planet would touch the star
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def transit_light(time, exposure, steps, shapes, period, out):
+    """Fill float64[w, n] `out` with fluxes, averaged over exposures; NaN where no orbit is like that.
 
     Parameters
     ----------
@@ -153,31 +167,24 @@ def transit_light(time, exposure, steps, shape, period, out):
         float64[n] [d].
     steps
         Points at which an exposure is sampled.
-    shape
-        float64[6]: t0, k, duration (first to fourth contact) [d], b, u1, u2.
+    shapes
+        float64[w, 6]: t0, k, duration (first to fourth contact) [d], b, u1, u2.
     period
         [d]; 0 is a straight line.
     """
-    t0, k, duration, b, u1, u2 = shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]
-    chord = (1.0 + k) ** 2 - b * b
-    if not (chord > 0.0 and duration > 0.0 and k > 0.0 and b >= 0.0):
-        return False
-    if period > 0.0:
-        if duration >= 0.5 * period:
-            return False
-        a = np.sqrt(chord / np.sin(np.pi * duration / period) ** 2 + b * b)
-        if a <= 1.0 + k:  # the planet would touch the star
-            return False
-    else:
-        a = 2.0 * np.sqrt(chord) / duration
     shifted, z, flux = np.empty(time.size), np.empty(time.size), np.empty(time.size)
-    out[:] = 0.0
-    for s in range(steps):
-        part = (s + 0.5) / steps - 0.5
-        for i in range(time.size):
-            shifted[i] = time[i] + part * exposure[i]
-        separation(shifted, t0, period, a, b, z)
-        transit_flux(z, k, u1, u2, flux)
-        for i in range(time.size):
-            out[i] += flux[i] / steps
-    return True
+    for w in range(shapes.shape[0]):
+        t0, k, b = shapes[w, 0], shapes[w, 1], shapes[w, 3]
+        a = _half_axis(k, shapes[w, 2], b, period)
+        if not a > 0.0:
+            out[w] = np.nan
+            continue
+        out[w] = 0.0
+        for s in range(steps):
+            part = (s + 0.5) / steps - 0.5
+            for i in range(time.size):
+                shifted[i] = time[i] + part * exposure[i]
+            separation(shifted, t0, period, a, b, z)
+            transit_flux(z, k, shapes[w, 4], shapes[w, 5], flux)
+            for i in range(time.size):
+                out[w, i] += flux[i] / steps

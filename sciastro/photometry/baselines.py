@@ -62,11 +62,14 @@ class Points:
 
     def transit(self, shape: Floats) -> Floats:
         """Return the transit alone (point); NaN where no orbit has that shape."""
-        out = np.empty(self.time.size)
-        shape = np.asarray(shape, np.float64)
-        if transit_light(self.time, self.exposure, self.steps, shape, self.period, out):
-            return out
-        return np.full(out.size, np.nan)
+        return self.transits(np.asarray(shape, np.float64)[None])[0]
+
+    def transits(self, shapes: Floats) -> Floats:
+        """Return the transits alone (shape, point) of shapes (shape, 6); NaN where no orbit is so."""
+        out = np.empty((len(shapes), self.time.size))
+        shapes = np.ascontiguousarray(shapes, np.float64)
+        transit_light(self.time, self.exposure, self.steps, shapes, self.period, out)
+        return out
 
     def chi2(self, shape: Floats, basis: Floats) -> float:
         """Return chi2 of a transit with its best baseline in white noise, infinite where no orbit is so."""
@@ -75,12 +78,13 @@ class Points:
             return float("inf")
         root = 1 / self.err
         none = np.zeros((1, root.size))
-        each, chi2 = np.empty((1, 1)), np.empty((1, 1))
+        each, chi2 = np.empty((1, 1, 1)), np.empty((1, 1, 1))
         every = np.ones((1, basis.shape[1]), np.bool_)
         log_likelihood(
-            transit, self.flux, basis, none, none, root[None], every, np.zeros((1, 1)), np.ones(1), each, chi2
-        )
-        return float(chi2[0, 0])
+            transit[None], self.flux, basis, none, none, root[None], every, np.zeros((1, 1)), np.ones(1),
+            each, chi2, np.empty(1),
+        )  # fmt: skip
+        return float(chi2[0, 0, 0])
 
     def solved(self, transit: Floats, basis: Floats) -> Floats:
         """Return the coefficients of a baseline under a transit (point) in white noise."""
@@ -137,17 +141,21 @@ class Baselines:
 
     def likelihood(self, flux: Floats, transit: Floats) -> tuple[float, Floats, Floats]:
         """Return ln L of a transit (point), and by kind and set: ln L, chi2."""
-        each, chi2 = np.empty(self.prior.shape), np.empty(self.prior.shape)
-        value = log_likelihood(
-            transit, flux, self.basis, self.filters.keep, self.filters.gain, self.filters.root, self.sets,
-            self.prior, self.freedom, each, chi2,
-        )  # fmt: skip
-        return float(value), each, chi2
+        value, each, chi2 = self._likelihoods(flux, transit[None])
+        return float(value[0]), each[0], chi2[0]
 
-    def log_likelihood(self, points: Points, shape: Floats) -> float:
-        """Return ln L of a shape; -inf where no orbit is so."""
-        transit = points.transit(shape)
-        return self.likelihood(points.flux, transit)[0] if np.isfinite(transit[0]) else -np.inf
+    def log_likelihood(self, points: Points, shapes: Floats) -> Floats:
+        """Return ln L (shape) of shapes (shape, 6); -inf where no orbit is so."""
+        return self._likelihoods(points.flux, points.transits(shapes))[0]
+
+    def _likelihoods(self, flux: Floats, transits: Floats) -> tuple[Floats, Floats, Floats]:
+        shape = (len(transits), *self.prior.shape)
+        out, each, chi2 = np.empty(len(transits)), np.empty(shape), np.empty(shape)
+        log_likelihood(
+            transits, flux, self.basis, self.filters.keep, self.filters.gain, self.filters.root, self.sets,
+            self.prior, self.freedom, each, chi2, out,
+        )  # fmt: skip
+        return out, each, chi2
 
     def averaged(self, points: Points, shape: Floats) -> Averaged:
         """Return the baseline under a transit."""

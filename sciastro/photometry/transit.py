@@ -20,9 +20,10 @@ from sciastro.photometry.baselines import Baselines, Points, make_baselines
 from sciastro.photometry.limbdarkening import UNKNOWN, LimbPrior, given_prior
 from sciastro.photometry.noisekinds import UNKNOWN_NOISE, NoiseKinds
 from sciastro.photometry.rednoise import RedNoise, red_noise
-from sciastro.photometry.sampler import Draws, sample
+from sciastro.photometry.sampler import LENGTHS, Draws
 from sciastro.photometry.transitfit import NoiseFound, TransitFit, told
-from sciastro.photometry.transitsearch import BEYOND, Found, search_transit
+from sciastro.photometry.transitposterior import KnownOrbit, draw_shapes, orbit
+from sciastro.photometry.transitsearch import Found, search_transit
 from sciastro.photometry.trends import Trends, subsets
 
 __all__ = ["GIVEN", "TransitOptions", "causes_to_try", "check_orbit", "fit_transit", "prior_of"]
@@ -31,7 +32,6 @@ Floats = npt.NDArray[np.float64]
 
 NAMES = ("t0", "rp_rs", "duration", "b", "u1", "u2")
 FEWEST = 12  # points
-WALKERS = 4  # per parameter
 KNOWN = 0.05  # relative error of a / Rs that is given without one
 GIVEN = 0.10  # sigma of limb darkening that the user gives
 
@@ -70,9 +70,17 @@ class TransitOptions(Options):
         "auto", "Causes of trends: auto (average over all sets), none, or names with commas."
     )
     least_gain: float = option(10.0, "Gain of BIC that makes a transit of a dip.", low=0.0)
-    steps: int = option(40_000, "Most steps of the walkers.", low=200, high=1_000_000)
+    steps: int = option(
+        20_000,
+        "Most steps of the walkers, who stop earlier where they have converged.",
+        low=200,
+        high=1_000_000,
+    )
     seconds: float = option(
-        120.0, "Most time of the walkers, who stop earlier where they have converged.", unit="s", low=1.0
+        600.0,
+        "A safety: most time of the walkers. Where it ends them the summary says so.",
+        unit="s",
+        low=1.0,
     )
     seed: int = option(1, "Of the walkers.", low=0)
 
@@ -136,7 +144,9 @@ def fit_transit(
     scale = float(np.sqrt(reduced))
     scaled = data.with_errors(scale)
     baselines = make_baselines(scaled, trends, every, kinds)
-    draws, best = (None, found.shape) if not draw else _draw(scaled, baselines, found.shape, prior, options)
+    draws, best = None, found.shape
+    if draw:
+        draws, best = draw_shapes(scaled, baselines, best, prior, _known_orbit(options), options)
     kind = _kind(kinds, baselines.averaged(scaled, best).kinds, baselines.filters.deviation)
     return _result(
         scaled, trends, baselines, draws, best, found, (scale, reduced), (noise, kind, prior), options
@@ -199,49 +209,7 @@ def _points(
     return Points(time, flux, err, exposure, steps, options.period or 0.0, zero, (prior.u1, prior.u2))
 
 
-# ---------------------------------------------------------------------------------------- posterior
-def _draw(
-    data: Points, baselines: Baselines, shape: Floats, limb: LimbPrior, options: TransitOptions
-) -> tuple[Draws, Floats]:
-    """Draw shapes; the impact parameter is drawn with either sign, and its size is told."""
-    rng, known = np.random.default_rng(options.seed), _known_orbit(options)
-    free = 6 if limb.free else 4
-    low, high = float(data.time[0]), float(data.time[-1])
-
-    def one(values: Floats) -> float:
-        t0, k, duration, b, u1, u2 = values if free == 6 else (*values, *data.limb)
-        if not (low - BEYOND < t0 < high + BEYOND and 0 < k < 0.7 and abs(b) < 1 + k):
-            return -np.inf
-        if u1 + u2 > 1 or u1 < 0 or u1 + 2 * u2 < 0:  # the law would not be a star's (Kipping 2013)
-            return -np.inf
-        prior = limb.log(u1, u2) if free == 6 else 0.0
-        prior += _log_orbit(k, duration, abs(b), options.period, known)
-        return prior + baselines.log_likelihood(data, np.array([t0, k, duration, abs(b), u1, u2]))
-
-    def many(values: Floats) -> Floats:
-        return np.array([one(row) for row in values])
-
-    spread = np.array([0.002, 0.004, 0.004, 0.1, 0.5 * limb.err1, 0.5 * limb.err2])[:free]
-    start: list[Floats] = []
-    for _ in range(20_000):
-        trial = shape[:free] + spread * rng.standard_normal(free)
-        if np.isfinite(one(trial)):
-            start.append(trial)
-        if len(start) == WALKERS * free:
-            break
-    draws = sample(many, np.array(start), rng=rng, most=options.steps, seconds=options.seconds)
-    draws.chain[:, :, 3] = np.abs(draws.chain[:, :, 3])
-    top = draws.flat[int(np.argmax(draws.log_probability))]
-    return draws, np.array([*top, *data.limb]) if free == 4 else top
-
-
-def _orbit(k: Any, duration: Any, b: Any, period: float) -> tuple[Any, Any]:
-    """Return a / Rs and inclination [deg] of circular orbits, by a period [d]; see `Points.transit`."""
-    a_rs = np.sqrt(((1 + k) ** 2 - b**2) / np.sin(np.pi * duration / period) ** 2 + b**2)
-    return a_rs, np.degrees(np.arccos(np.clip(b / a_rs, 0, 1)))
-
-
-def _known_orbit(options: TransitOptions) -> dict[str, tuple[float, float]]:
+def _known_orbit(options: TransitOptions) -> KnownOrbit:
     """Return what is known of the orbit: a_rs and inclination [deg], each with its standard error."""
     known = {}
     if options.a_rs is not None:
@@ -249,18 +217,6 @@ def _known_orbit(options: TransitOptions) -> dict[str, tuple[float, float]]:
     if options.inclination is not None:
         known["inclination"] = options.inclination, options.inclination_error
     return known
-
-
-def _log_orbit(
-    k: float, duration: float, b: float, period: float | None, known: dict[str, tuple[float, float]]
-) -> float:
-    """Return ln of the prior of an orbit of which something is known."""
-    if period is None or not known:
-        return 0.0
-    if not (0 < duration < period / 2 and b < 1 + k):
-        return -np.inf
-    found = dict(zip(("a_rs", "inclination"), _orbit(k, duration, b, period), strict=True))
-    return -0.5 * sum(((float(found[name]) - value) / err) ** 2 for name, (value, err) in known.items())
 
 
 def _result(
@@ -274,9 +230,11 @@ def _result(
     notes = []
     if draws is not None and not draws.converged:
         notes.append(
-            "the walkers' chain is short of 50 autocorrelation times: give it more time (--seconds), or "
-            "trust values less than errors say"
-        )
+            f"the walkers' chain is short of {LENGTHS:g} autocorrelation times: "
+            + ("time ended it, so another machine may find other digits: give it more (--seconds), or "
+               if draws.late else "it has all the steps it may: ")
+            + "trust values less than errors say"
+        )  # fmt: skip
     if options.period is None:
         notes.append("no period is given: a straight chord, so a/Rs and inclination are not known")
     share = mean.probability
@@ -323,5 +281,5 @@ def _derived(flat: Floats, data: Points, options: TransitOptions) -> dict[str, F
         middle.append(1 - one.transit(row)[0])
     out["depth_flux"] = np.array(middle)
     if options.period:
-        out["a_rs"], out["inclination"] = _orbit(k, duration, b, options.period)
+        out["a_rs"], out["inclination"] = orbit(k, duration, b, options.period)
     return {name: np.asarray(column, np.float64) for name, column in out.items()}

@@ -115,11 +115,12 @@ def transit_of(lc: LightCurve) -> dict[str, Any] | None:
         }
     if fit.draws is not None:
         out["sampler"] = {
-            "method": "affine-invariant walkers (Goodman & Weare 2010)",
+            "method": "walkers: differences, snooker (ter Braak & Vrugt 2008), jumps (Tierney 1994)",
             "walkers": fit.draws.chain.shape[1], "steps": fit.draws.chain.shape[0],
             "acceptance": number(fit.draws.acceptance),
             "autocorrelation": number(np.max(fit.draws.autocorrelation)),
             "effective_draws": number(fit.draws.effective), "converged": fit.draws.converged,
+            "ended_by_time": fit.draws.late,
         }  # fmt: skip
     return out
 

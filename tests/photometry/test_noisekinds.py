@@ -51,8 +51,13 @@ def test_likelihood_is_that_of_matrices_set_by_set():
         filter_gains(time, variance, red, tau, *gains[:, g])
     prior, freedom = rng.normal(size=(2, 6)), n - sets.sum(axis=1) + 0.0
     prior[1, 2] = -np.inf
-    each, chi2 = np.empty((2, 6)), np.empty((2, 6))
-    value = log_likelihood(transit, flux, basis, *gains, sets, prior, freedom, each, chi2)
+    # An odd number of transits, one of which no orbit has: each has its own, whoever is beside it.
+    transits = np.stack([rng.uniform(0.9, 1, n), np.full(n, np.nan), transit])
+    values, each, chi2 = np.empty(3), np.empty((3, 2, 6)), np.empty((3, 2, 6))
+    log_likelihood(transits, flux, basis, *gains, sets, prior, freedom, each, chi2, values)
+    assert values[1] == -np.inf
+    assert np.isfinite(values[0]) and values[0] != values[2]
+    value, each, chi2 = values[2], each[2], chi2[2]
     assert not np.isfinite(each[:, 3]).any()
     assert each[1, 2] == -np.inf
     for g, kind in enumerate(kinds):
