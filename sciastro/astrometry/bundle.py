@@ -22,7 +22,7 @@ __all__ = ["Bundle", "Sightings", "adjust", "turn_frame"]
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
-ITERATIONS = 60
+ITERATIONS = 60  # at most
 STEP = 1e-6  # of numerical derivatives: relative for the lens, radians for directions
 HUBER = 2.5  # robust sigmas beyond which a sighting counts less
 PRIOR = np.array([0.5, 0.04, 0.04, 0.3, 0.3, 0.2, 0.02, 0.02])  # log f; center in widths; terms: 1 sigma

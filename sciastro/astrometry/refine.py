@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 GRID = 24  # nodes per axis of the grids that inverse terms are fitted on
 MARGIN = 0.03  # of the frame, that inverse terms also cover
-MAX_INVERSE_ORDER = 6
+MAX_INVERSE_ORDER = 6  # of AP and BP, unless the distortion itself has a higher one
 INVERSE_GOAL = 0.002  # pixel: raise the order of AP and BP until their round trip is better
 PROPAGATED_GOAL = 0.002  # pixel: raise the order of a carried WCS until its residual is better
 

@@ -24,7 +24,7 @@ Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 PER_BIN = 25  # fewest stars that a bin of magnitude has where there are enough
-MOST_BINS = 8
+MOST_BINS = 8  # of magnitude: what a figure can show
 LEAST_FREE = 0.05  # of a star's error that the fit leaves, at least: it divides
 
 DESCRIPTIONS = {

@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 RAYLEIGH_MEDIAN = 1.17741  # median length of a 2-D residual, in sigma per axis
-FOLDS = 6
+FOLDS = 6  # groups left out in turn to test a similarity; higher degrees leave out single stars
 SHARES = (0.0, 0.1, 0.35, 0.5, 0.6, 0.65)  # of the frame, that the hull of stars covers for each degree
 
 

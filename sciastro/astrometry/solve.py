@@ -36,7 +36,7 @@ Indices = npt.NDArray[np.intp]
 
 ERROR_FLOOR = 0.01  # pixel: what the fit allows every star, so that no bright one rules
 CROWDED = 0.03  # chance of a coincidence above which fainter stars are left out
-ENOUGH_ISOLATED = 25
+ENOUGH_ISOLATED = 25  # stars; with fewer isolated ones, all may be paired
 STEPS, PLAIN = 7, 2  # of a refinement, at most; the first ones by TAN alone
 SAME = 4.0  # pixel: of the middle of the frame, after a refinement of few stars
 SPELLED_OUT = 4  # attempts that an error message names

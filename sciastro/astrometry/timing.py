@@ -31,8 +31,8 @@ __all__ = ["GEOCENTER_ERROR", "Site", "bjd_tdb", "hjd_utc", "julian_date", "ligh
 Floats = npt.NDArray[np.float64]
 
 MOMENT = "Give UTC as datetime64, datetime or ISO text (2026-11-26T21:04:05), or an astropy Time."
-AU_KM = 149597870.7
-LIGHT_KM_S = 299792.458
+AU_KM = 149597870.7  # exact (IAU 2012, resolution B2)
+LIGHT_KM_S = 299792.458  # exact
 AU_SECONDS = AU_KM / LIGHT_KM_S
 GEOCENTER_ERROR = 0.0213
 """Light time over the radius of the Earth at the equator [s]: the error of a time without a site."""

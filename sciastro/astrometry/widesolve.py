@@ -26,7 +26,7 @@ __all__ = ["solve_wide"]
 Floats = npt.NDArray[np.float64]
 
 FIRST, LAST = 3.0, 0.6  # pixel: radius of the first pairs, and the smallest one
-ROUNDS = 4
+ROUNDS = 4  # of pairing and fitting; all but the last fit a linear map
 DEPTH = 1.2  # catalog stars for one of the picture
 CONTRAST = 1.5  # magnitudes by which a neighbor must be fainter
 ROOM = 4.0  # pixel without such a neighbor

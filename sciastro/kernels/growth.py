@@ -16,8 +16,8 @@ from sciastro.kernels.samples import HIGH, LOW, median_factor
 __all__ = ["AROUND", "average_again", "grow_marks"]
 
 AROUND = 7  # pixels on each side of a sample in which its company is counted
-FEWEST = 12
-GROWN = np.uint8(4)
+FEWEST = 12  # rejected samples in its company that make a large structure
+GROWN = np.uint8(4)  # bit of samples that were rejected for their company
 F0, F1 = np.float32(0.0), np.float32(1.0)
 
 

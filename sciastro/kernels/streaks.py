@@ -21,7 +21,7 @@ BOX = 3  # pixels on each side: means over 7 x 7
 WIDE = 15  # and over 31 x 31 around
 SPREAD = 2  # what lies so near to a find is rejected with it
 REACH = WIDE + SPREAD
-CLIP = np.float32(3.0)
+CLIP = np.float32(3.0)  # sigma that a single residual counts at most: cosmic rays make no streak
 F0 = np.float32(0.0)
 
 

@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.measure.trailfit import FWHM, Stamp, profile_slopes
+from sciastro.measure.profile import FWHM_PER_SIGMA
+from sciastro.measure.trailfit import Stamp, profile_slopes
 
 __all__ = ["Parted", "part_from_star"]
 
 Floats = npt.NDArray[np.float64]
 
-ROUNDS = 30
-DAMPING = 1e-3
+ROUNDS = 30  # at most; see `SETTLED`
+DAMPING = 1e-3  # of the first step (Levenberg-Marquardt)
 ALONG = (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)  # of the way: where a star is looked for first
 ACROSS = (-0.5, 0.0, 0.5)  # of the width of a star
 STARTS = 3  # of these that are followed
@@ -181,7 +182,7 @@ def _settle(frames: _Frames, start: Floats) -> tuple[Floats, float, Floats] | No
     """Return numbers, chi2 and normal matrix where chi2 falls no more; None where it runs away."""
     values, damping = start, DAMPING
     normal, right, square = _normal(frames, values)
-    reach = 2 * FWHM * float(np.median([one.sigma for one in frames.stamps]))
+    reach = 2 * FWHM_PER_SIGMA * float(np.median([one.sigma for one in frames.stamps]))
     pixel = float(np.sqrt(abs(np.linalg.det(np.mean(frames.jacobians, axis=0)))))
     for _ in range(ROUNDS):
         size = np.sqrt(np.maximum(np.diag(normal), 1e-300))
@@ -208,7 +209,7 @@ def _settle(frames: _Frames, start: Floats) -> tuple[Floats, float, Floats] | No
 def _starts(frames: _Frames, alone: Floats) -> list[Floats]:
     """Return where a star brings most, judged beside small changes of all that is fitted already."""
     normal, _, _ = _normal(frames, alone)
-    width = FWHM * float(np.median([one.sigma for one in frames.stamps]))
+    width = FWHM_PER_SIGMA * float(np.median([one.sigma for one in frames.stamps]))
     scale = float(np.sqrt(abs(np.linalg.det(np.mean(frames.jacobians, axis=0)))))  # pixel / arcsec
     way = frames.ways[np.argmax(frames.times)] - frames.ways[np.argmin(frames.times)]
     middle = (frames.ways.max(axis=0) + frames.ways.min(axis=0)) / 2

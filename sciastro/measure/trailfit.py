@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FWHM", "JointFit", "Stamp", "TrailFit", "cut", "fit_together", "fit_trail", "profile_slopes"]
+from sciastro.measure.profile import FWHM_PER_SIGMA
+
+__all__ = ["JointFit", "Stamp", "TrailFit", "cut", "fit_together", "fit_trail", "profile_slopes"]
 
 Floats = npt.NDArray[np.float64]
 
-FWHM = 2.3548200450309493  # of a Gaussian, in sigma
-ROUNDS = 12
+ROUNDS = 12  # at most
 STEP = 1e-3  # pixel: of the numerical derivatives
 REACH = 1.6  # widths of a star around the trail that are fitted
 
@@ -140,7 +141,7 @@ def cut(
     wanted = np.pi * wide**2 + 2 * wide * length
     if use.sum() < 0.6 * wanted:
         return None
-    return Stamp(u[use], v[use], values[use], noise, fwhm / FWHM, trail)
+    return Stamp(u[use], v[use], values[use], noise, fwhm / FWHM_PER_SIGMA, trail)
 
 
 def _profile(stamp: Stamp, x: float, y: float) -> Floats:
@@ -172,7 +173,7 @@ def fit_trail(stamp: Stamp, x: float, y: float) -> TrailFit | None:
     The shot noise of the object is that of its model, so that weights do not follow the noise.
     """
     flux, at = 0.0, np.array([x, y])
-    limit = 2 * FWHM * stamp.sigma + float(np.hypot(*stamp.trail)) / 2
+    limit = 2 * FWHM_PER_SIGMA * stamp.sigma + float(np.hypot(*stamp.trail)) / 2
     normal, chi2 = np.eye(4), float("nan")
     for _ in range(ROUNDS):
         shape, px, py = profile_slopes(stamp, at[0], at[1])
@@ -227,7 +228,7 @@ def fit_together(
         Per frame: electrons there for 1 electron / s of the light.
     """
     offset, light = np.zeros(2), 0.0
-    limit = 2 * FWHM * float(np.median([one.sigma for one in stamps]))
+    limit = 2 * FWHM_PER_SIGMA * float(np.median([one.sigma for one in stamps]))
     normal, chi2 = np.eye(3), float("nan")
     for _ in range(ROUNDS):
         normal, right = np.zeros((3, 3)), np.zeros(3)

@@ -24,14 +24,14 @@ BIN = 8  # pixel
 CLIP = 6.0  # sigma at which single pixels count
 SURROUNDINGS = 9  # bins
 LEAST_CONTRAST = 3.0  # of a lit bin
-MOST_VOTERS = 12_000
-CANDIDATES = 6
+MOST_VOTERS = 12_000  # lit bins: of more every second (third, ...) votes, so that the time is bounded
+CANDIDATES = 6  # lines per image that are looked at closely
 REACH = 30  # pixels beside a line that are looked at
 CORE = 11  # pixels beside a line where the trail may lie
 PIECE = 48  # length of one piece [pixel], so that 12 to 40 make a line
 FEWEST = 6  # pieces that must show a trail
 BESIDE = (-12.0, 12.0, -22.0, 22.0)  # where companions of a trail are looked for [pixel]
-ALONG_AXIS = np.deg2rad(0.5)
+ALONG_AXIS = np.deg2rad(0.5)  # within which a line is taken for one along rows or columns
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

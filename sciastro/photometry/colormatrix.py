@@ -20,8 +20,9 @@ Floats = npt.NDArray[np.float64]
 
 RIDGES = (0.03, 0.1, 0.3)  # sigma of a number of the matrix that the prior allows
 NOISE = 0.02  # of colors of single stars
-FOLDS = 6
-FEWEST = 30
+FOLDS = 6  # groups left out in turn, each over the whole range of colors
+FEWEST = 30  # stars; with fewer there is no matrix
+# From XYZ (D65) to linear sRGB, IEC 61966-2-1.
 _TO_SRGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
 
 

@@ -25,7 +25,7 @@ STAGES = ("scalar", "line", "curve", "response")
 NEEDS = {"scalar": (1, 0.0), "line": (10, 0.4), "curve": (50, 0.8), "response": (60, 0.8)}
 """Fewest stars and least spread of the color (5 to 95 %) [mag] of each stage."""
 RIDGES = (0.03, 0.1, 0.3)  # sigma of ln response at a knot that the prior allows
-FOLDS = 6
+FOLDS = 6  # groups left out in turn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

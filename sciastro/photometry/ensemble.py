@@ -20,11 +20,11 @@ __all__ = ["Ensemble", "excess_of", "linked", "solve_ensemble"]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-ROUNDS = 30
+ROUNDS = 30  # at most; see `SETTLED`
 SETTLED = 1e-3  # relative change of excess variances at which the rounds end
 OUTLIER = 5.0  # sigma, of a single measurement
 FREE = 1e-4  # weight of a slope of zero that holds nothing: of 100 mag / deg
-NEPER = 2.5 / np.log(10)
+NEPER = 2.5 / np.log(10)  # mag per relative change of a flux
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ __all__ = ["MOST", "PARTS", "STARS_PER_TERM", "Field", "better_of", "degree_of_f
 
 Floats = npt.NDArray[np.float64]
 
-PARTS = 10
-STARS_PER_TERM = 8
+PARTS = 10  # into which the stars are split to predict those left out
+STARS_PER_TERM = 8  # stars per number of the fit; below, no higher degree is tried
 MOST = 3  # highest degree
 _PROOF = 1.0  # standard errors by which a higher degree must predict better
 _LARGEST = 9.0  # square of a normalized residual beyond which a star tells no more (3 sigma)

@@ -17,9 +17,9 @@ __all__ = ["JointFit", "distance", "fit_joint"]
 
 Floats = npt.NDArray[np.float64]
 
-_FLOOR = 1e-12
-_ROUNDS = 10
-_EM = 25
+_FLOOR = 1e-12  # keeps matrices invertible where stars agree exactly
+_ROUNDS = 10  # of clipping, at most
+_EM = 25  # rounds of expectation and maximization, at most
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from sciastro.errors import OptionError
 
 __all__ = ["UNKNOWN", "LimbPrior", "given_prior", "limb_from_text", "limb_prior"]
 
-APART = 0.05
+APART = 0.05  # by which a coefficient of a star differs from that of models
 LOW, HIGH = 4000.0, 7500.0  # K
 TYPICAL, SPREAD = 5750.0, 600.0  # K: of stars whose transits are looked at (F5 to K2)
 

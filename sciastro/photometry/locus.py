@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 COLORS = (-0.5, 1.6)  # BP-RP [mag] that the model is told for
 WAVELENGTHS: Floats = np.arange(330.0, 1050.5, 2.0)
-_NORM = 550.0
+_NORM = 550.0  # nm: where spectra of the locus are 1
 
 
 def locus_photons(bp_rp: npt.ArrayLike) -> Floats:

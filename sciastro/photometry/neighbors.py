@@ -25,7 +25,7 @@ Rows = npt.NDArray[np.intp]
 
 USUAL_BETA = 3.0  # of a Moffat profile where no curve of growth tells the wings
 _REACH = 8.0  # in fwhm beyond the aperture: neighbors farther off are in the sky annulus alike
-_ROUNDS = 8
+_ROUNDS = 8  # of taking foreign light out of the neighbors' own
 _STEPS = 160  # distances at which shares are integrated
 
 

@@ -25,12 +25,12 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
-ALIKE = np.append(0.0, np.geomspace(3e-4, 0.05, 15))
-NEIGHBORS = np.append(0.0, np.geomspace(0.01, 1.0, 12))
-FAINT = np.append(0.0, np.geomspace(3e-4, 0.05, 12))
+ALIKE = np.append(0.0, np.geomspace(3e-4, 0.05, 15))  # tried for a, see above
+NEIGHBORS = np.append(0.0, np.geomspace(0.01, 1.0, 12))  # tried for b
+FAINT = np.append(0.0, np.geomspace(3e-4, 0.05, 12))  # tried for d
 TAIL = 5.0  # degrees of freedom of Student's distribution
 BELIEVED = 1.35  # gain of ln L: chi2 of 2.71 for one parameter at its edge, 5 per cent
-FEWEST_POINTS, FEWEST_STARS = 3, 8
+FEWEST_POINTS, FEWEST_STARS = 3, 8  # of a star in a night; of a night
 
 
 @dataclass(frozen=True)

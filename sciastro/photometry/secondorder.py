@@ -18,7 +18,7 @@ __all__ = ["SecondOrder", "second_order"]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-_FEWEST_STARS = 16
+_FEWEST_STARS = 16  # seen at several airmasses
 _FEWEST_FRAMES = 5  # of a star
 _LEAST_COLORS = 0.4  # [mag], 5 to 95 %
 

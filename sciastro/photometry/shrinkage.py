@@ -27,7 +27,7 @@ _SCATTERS = np.concatenate([[0.0], np.geomspace(1e-3, 0.3, 12)])  # relative to 
 _FOREIGN = np.concatenate([[0.0], np.geomspace(1e-3, 0.5, 9)])  # the same, of a star of median light
 _EVERY: tuple[int, ...] = (0, 1, 2, 3, 4)
 _GROUPS = (((), 0.6), ((0,), 0.2), (_EVERY, 0.2))  # terms that may differ from 0, and how likely beforehand
-_ROUNDS = 10
+_ROUNDS = 10  # of weighing stars by their residuals, at most
 _ABOVE = 8.0  # sigma up to which additions are told; at 4 fluxes of crowds are 0.04 % high, at 8 within 0.01
 
 

@@ -25,7 +25,7 @@ INDICES = {
     "von_neumann_eta": "Mean square of successive differences over the variance; 2 for white noise",
     "stetson_j": "Stetson's J of pairs of successive measurements",
 }
-FEWEST = 5
+FEWEST = 5  # points of a light curve that can be told variable
 
 
 def variability(mag: Floats, err: Floats, time: Floats) -> dict[str, Floats]:

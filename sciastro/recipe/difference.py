@@ -32,10 +32,10 @@ Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 NODES = 24  # per axis, where the map from frame to stack is known exactly
-DEGREE = 4
+DEGREE = 4  # of the polynomial map from frame to stack
 BRIGHT = 3.0  # noise of the frame that a star's pixel exceeds to enter the fit
 MOST = 40_000  # pixels of the fit
-FEWEST = 60
+FEWEST = 60  # pixels; with fewer the template is not fitted
 WORST = 0.5  # pixel by which the map may be off
 LEFT = 1.0  # noise that what is left of a star may be
 

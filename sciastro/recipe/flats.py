@@ -22,9 +22,9 @@ BANDS = 9
 GOOD = (0.3, 0.6)
 """Range of a good level, as a fraction of full scale."""
 
-ALWAYS_SATURATED = 0.95
-PILED_UP = 0.005
-BLACK = 0.005
+ALWAYS_SATURATED = 0.95  # of full scale: the median of the rows
+PILED_UP = 0.005  # of the pixels at the highest value: the converter or the well ends there
+BLACK = 0.005  # of full scale over the bias: no light fell in
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from sciastro.recipe.session import LightGroup, Product, Session
 __all__ = ["find_issues", "of_what"]
 
 SEVERITIES = ("error", "warning", "note")
-ENOUGH_LIGHTS = 5
-ENOUGH_CALIBRATION = 10
+ENOUGH_LIGHTS = 5  # the rejection of outliers is weak below
+ENOUGH_CALIBRATION = 10  # frames of a master, whose noise is then a third of a frame's
 
 
 def find_issues(

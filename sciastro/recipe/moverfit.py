@@ -15,7 +15,8 @@ import numpy.typing as npt
 from sciastro.astrometry.evenmotion import Motion
 from sciastro.core.robust import MAD_TO_SIGMA, mad_sigma
 from sciastro.measure.background import background
-from sciastro.measure.trailfit import FWHM, JointFit, Stamp, cut, fit_together, fit_trail
+from sciastro.measure.profile import FWHM_PER_SIGMA
+from sciastro.measure.trailfit import JointFit, Stamp, cut, fit_together, fit_trail
 from sciastro.recipe.moverplaces import Errors, Guess, Mover, Path2, Place, consistent, even, through
 from sciastro.recipe.moverstars import Gathered, apart
 from sciastro.recipe.movingfield import FORBIDDEN, Field, Look, cleaned
@@ -231,7 +232,7 @@ def _beside(
     along, across = pixels[0] * ux + pixels[1] * uy, pixels[1] * ux - pixels[0] * uy
     beyond = np.maximum(np.abs(along) - length / 2, 0)
     apart2 = beyond**2 + across**2
-    wings = (1 + apart2 / (1.5 * FWHM * stamp.sigma) ** 2) ** -4.0
+    wings = (1 + apart2 / (1.5 * FWHM_PER_SIGMA * stamp.sigma) ** 2) ** -4.0
     share = counts[near] / light[0] * wings
     pull = share * np.maximum(np.hypot(along, across), stamp.sigma / 2)
     return bool(np.any(pull > PULL * light[1]))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NightRow", "night_of"]
 
-LEAST_SNR = 10.0
+LEAST_SNR = 10.0  # of a star on a frame, for the extinction of the night
 NO_STAR = "no catalog star is sound on any frame; measure stars of a catalog, too (--catalog embedded)"
 RADIUS = 3.0  # arcsec: positions are those of a catalog or of the stack
 

@@ -42,7 +42,7 @@ __all__ = ["Recolored", "recolor_run", "with_gains"]
 
 log = logging.getLogger(__name__)
 
-DEEPEST = 20_000
+DEEPEST = 20_000  # catalog stars, the brightest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["ComposeOptions", "compose", "picture_recipe"]
 
 Plane = npt.NDArray[np.float32]
-ROWS = 64
+ROWS = 64  # worked on at a time: the block stays in the cache, the result does not depend on it
 PEDESTAL = 6.0  # sigma of the sky kept below it, so that the stretch chooses the black point, not the clip
 
 

@@ -14,7 +14,7 @@ __all__ = ["Surface", "choose_surface", "polynomial_surface", "spline_surface"]
 Floats = npt.NDArray[np.float64]
 STIFFNESSES = (1e-1, 1e-2, 1e-3)  # thin-plate lambda over the mean kernel, stiff to soft
 BLOCK = 1 / 6  # side of a left-out block, in units of the longer side of the image
-FOLDS = 5
+FOLDS = 5  # groups of blocks left out in turn
 MAX_KNOTS = 300  # of a spline; its cost grows with their cube
 
 
