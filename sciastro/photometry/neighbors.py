@@ -25,6 +25,10 @@ Rows = npt.NDArray[np.intp]
 
 USUAL_BETA = 3.0  # of a Moffat profile where no curve of growth tells the wings
 _REACH = 8.0  # in fwhm beyond the aperture: neighbors farther off are in the sky annulus alike
+# The same for growth stars, beyond whose circle wings are in the sky, too. Simulated crowds (14 fields)
+# are 0.02 % high at 2, 0.00 at 3, -0.01 at 4 and more; from 4 on a night of round stars is given a slope, as
+# stars at the edge have neighbors that are not on the image.
+_NEAR = 3.0
 _ROUNDS = 8  # of taking foreign light out of the neighbors' own
 _STEPS = 160  # distances at which shares are integrated
 
@@ -56,7 +60,7 @@ class Others:
         """
         known = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y) & (self.flux > 0))
         points = np.column_stack([self.x, self.y])
-        i, j, apart = pairs_within(points[stars], points[known], radius + _REACH * self.fwhm)
+        i, j, apart = pairs_within(points[stars], points[known], radius + _NEAR * self.fwhm)
         other = known[j] != stars[i]
         i, j, apart = i[other], known[j[other]], apart[other]
         all_light = self.flux / float(enclosed(self.within, self.fwhm, USUAL_BETA))
