@@ -25,6 +25,7 @@ from PIL.PngImagePlugin import PngInfo
 from sciastro.core.vocabulary import DISPLAY, require
 from sciastro.errors import FileError, OutputError
 from sciastro.io.paths import atomic_path
+from sciastro.io.png16 import PNG_SIGNATURE, keyword_of, png16, read_png16
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,7 +45,6 @@ __all__ = [
 Display = npt.NDArray[np.float32]
 Picture: TypeAlias = "npt.ArrayLike | xr.Dataset"  # an array, or the dataset of `render.compose`
 RECIPE_KEY = "sciastro-recipe"
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DITHER_SEED = 20260101  # fixed: a rerun must give the same bytes
 MAX_JPEG_SIDE = 65500  # libjpeg's limit [pixel]
 
@@ -144,11 +144,11 @@ def encode_png(
     if recipe is not None:
         chunks[RECIPE_KEY] = _recipe_json(recipe)
     if bits == 16:
-        return _png16(levels, chunks)
+        return png16(levels, chunks)
     info = PngInfo()
     info.add(b"sRGB", b"\x00")  # rendering intent: perceptual
     for key, value in chunks.items():
-        info.add_itxt(_keyword(key), value)
+        info.add_itxt(keyword_of(key), value)
     buffer = io.BytesIO()
     _image(levels).save(buffer, format="PNG", pnginfo=info, compress_level=6)
     return buffer.getvalue()
@@ -212,7 +212,7 @@ def read_raster(path: Path | str) -> Display:
         if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
             levels = _read_tiff(data)
         elif data[:8] == PNG_SIGNATURE and data[24:26] in (b"\x10\x02", b"\x10\x06"):
-            levels = _read_png16(data)
+            levels = read_png16(data)
         else:
             levels = _read_pillow(data)
     except Image.DecompressionBombError as error:
@@ -327,73 +327,12 @@ def _recipe_json(recipe: Mapping[str, Any] | None) -> str:
     return "" if recipe is None else json.dumps(recipe, sort_keys=True)  # ASCII: every container can hold it
 
 
-def _keyword(key: str) -> str:
-    """Return `key` as PNG allows it: 1 to 79 printable Latin-1 characters without outer blanks."""
-    clean = "".join(c for c in key if 32 <= ord(c) < 127 or 161 <= ord(c) < 256).strip()[:79]
-    if not clean:
-        raise OutputError(
-            f"is {key!r}.", where="PNG text keyword", remedy="Use 1 to 79 printable characters."
-        )
-    return clean
-
-
 def _store(path: Path, data: bytes, recipe: Mapping[str, Any] | None) -> Path:
     with atomic_path(path) as part:
         part.write_bytes(data)
     if recipe is not None:
         write_recipe(path, recipe)
     return path
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def _png16(levels: npt.NDArray[np.uint16], text: Mapping[str, str]) -> bytes:
-    """Return a 16-bit PNG (pillow cannot write 16-bit color): W3C PNG, filter Up on every row."""
-    height, width, channels = levels.shape
-    rows = levels.astype(">u2").reshape(height, -1).view(np.uint8)
-    filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
-    filtered[:, 0] = 2  # Up: the byte minus the one above it, modulo 256
-    filtered[0, 1:] = rows[0]
-    filtered[1:, 1:] = rows[1:] - rows[:-1]
-    header = struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 0, 0, 0, 0)
-    parts = [PNG_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"sRGB", b"\x00")]
-    parts += [
-        _chunk(b"iTXt", _keyword(key).encode("latin-1") + b"\x00\x00\x00\x00\x00" + value.encode("utf-8"))
-        for key, value in text.items()
-    ]
-    parts += [_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6)), _chunk(b"IEND", b"")]
-    return b"".join(parts)
-
-
-def _read_png16(data: bytes) -> npt.NDArray[np.uint16]:
-    """Return a 16-bit color PNG.
-
-    PNG filters work byte by byte against the same byte of the pixel to the left, so byte k of all pixels is
-    itself a filtered 8-bit gray image; pillow, which has no 16-bit color, decodes each of those exactly.
-    """
-    width, height, _, kind, _, _, interlace = struct.unpack(">IIBBBBB", data[16:29])
-    if interlace:
-        raise ValueError("interlaced 16-bit color PNG")
-    position, packed = 8, b""
-    while position < len(data):
-        (length,) = struct.unpack(">I", data[position : position + 4])
-        if data[position + 4 : position + 8] == b"IDAT":
-            packed += data[position + 8 : position + 8 + length]
-        position += 12 + length
-    step = 2 * (3 if kind == 2 else 4)
-    rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, 1 + step * width)
-    out = np.empty((height, width, step), np.uint8)
-    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    for k in range(step):
-        lane = np.concatenate([rows[:, :1], rows[:, 1 + k :: step]], axis=1)
-        plane = (
-            PNG_SIGNATURE + header + _chunk(b"IDAT", zlib.compress(lane.tobytes(), 1)) + _chunk(b"IEND", b"")
-        )
-        with Image.open(io.BytesIO(plane)) as image:
-            out[:, :, k] = np.asarray(image)
-    return out.view(">u2").astype(np.uint16)
 
 
 def _read_tiff(data: bytes) -> npt.NDArray[Any]:

@@ -13,7 +13,6 @@ beside it. Stars and comet share frames; `shared_noise_share` says how much of t
 """
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.movers import Detections, Track, Way, find_track, line_through
+from sciastro.astrometry.movers import Way
 from sciastro.astrometry.solve import Solution
-from sciastro.core import transform
-from sciastro.core.cfa import cell_center
 from sciastro.core.quality import Quality
 from sciastro.errors import MatchError, OptionError
 from sciastro.integrate.moving import CometOptions, around, smoothed, structure
@@ -34,6 +31,7 @@ from sciastro.io.ephemeris import read_ephemeris
 from sciastro.recipe.bandproducts import write_band
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.canvases import canvas_of
+from sciastro.recipe.comettracks import ends_track, found_track, given_places, time_of
 from sciastro.recipe.cometway import way_of
 from sciastro.recipe.context import Context
 from sciastro.recipe.following import Following
@@ -85,10 +83,10 @@ def find_comet(
         if one.use and one.from_reference is not None and one.facts.time is not None
     ]
     if options.ephemeris:
-        return way_of(options.ephemeris, members.stem, [_time(light) for light in lights], wcs, context)
+        return way_of(options.ephemeris, members.stem, [time_of(light) for light in lights], wcs, context)
     try:
-        ends = _ends(members, options, step)
-        track = ends if ends is not None else _track(lights, wcs, options)
+        ends = ends_track(members, options, step)
+        track = ends if ends is not None else found_track(lights, wcs, options)
     except MatchError as error:
         context.warn(
             f"{members.stem}: the comet {error.found} {error.remedy} The stack is of the stars only."
@@ -97,7 +95,7 @@ def find_comet(
     speed = float(np.hypot(track.vx, track.vy))
     text = f"{members.stem}: the comet moves {3600 * speed:.2f} pixel / h"
     log.info("%s, seen on %d frames", text, len(track.frames))
-    way = speed * float(np.ptp([_time(light) for light in lights]))
+    way = speed * float(np.ptp([time_of(light) for light in lights]))
     width = float(np.nanmedian([light.measures.fwhm for light in lights]))
     if way < CLEAR * width:
         context.warn(
@@ -125,146 +123,13 @@ def check_ends(sets: Sequence[StackSet], recipe: Recipe) -> None:
             raise OptionError(
                 "is given besides its motion or places.", where="comet.ephemeris", remedy="Give one of them."
             )
-        times = [_time(light) for members in sets for light in members.lights if light.facts.time is not None]
+        times = [
+            time_of(light) for members in sets for light in members.lights if light.facts.time is not None
+        ]
         read_ephemeris(options.ephemeris).at(times)
         return
     for members in sets:
-        _given(members, options)
-
-
-def _given(members: StackSet, options: CometOptions) -> list[tuple[Light, tuple[float, float]]]:
-    """Return the first and the last frame with the places that the user gives there, if any."""
-    texts = {"first": options.first, "last": options.last}
-    given = {name: _pixels(text, name) for name, text in texts.items()}
-    if (given["first"] is None) != (given["last"] is None):
-        raise OptionError(
-            "is given without the other.", where="comet.first or comet.last", remedy="Give both, or none."
-        )
-    ordered = sorted((one for one in members.lights if one.facts.time is not None), key=_time)
-    if given["first"] is None or len(ordered) < 2:
-        return []
-    places = []
-    for name, light in (("first", ordered[0]), ("last", ordered[-1])):
-        rows, columns = light.facts.shape
-        place = given[name]
-        if place is None or not (0 <= place[0] < columns and 0 <= place[1] < rows):
-            raise OptionError(
-                f"is {texts[name]}, outside of {light.name}.",
-                where=f"comet.{name}",
-                remedy=f"Give raw pixels from 0,0 to {columns - 1},{rows - 1}.",
-            )
-        places.append((light, place))
-    return places
-
-
-def _ends(members: StackSet, options: CometOptions, step: int) -> Track | None:
-    """Return the line through the places that the user gives on the first and on the last frame, if any."""
-    given = _given(members, options)
-    if not given:
-        return None
-    places = []
-    for light, place in given:
-        if light.from_reference is None:
-            raise MatchError(
-                f"is given on {light.name}, which could not be registered.",
-                remedy="Take that frame out, or give rate and angle.",
-            )
-        x, y = _on_reference(light, np.array([place]), step)
-        places.append((_time(light), float(x[0]), float(y[0])))
-    times, x_places, y_places = zip(*places, strict=True)
-    return line_through(times, x_places, y_places, (0, 1))
-
-
-def _track(lights: list[Light], wcs: "WCS | None", options: CometOptions) -> Track:
-    if len(lights) < 2:
-        raise MatchError("cannot be followed: fewer than two frames have a time.", remedy="Check DATE-OBS.")
-    ordered = sorted(lights, key=_time)
-    frames = [_detections(light) for light in ordered]
-    velocity = _velocity(wcs, options)
-    try:
-        return find_track(frames, velocity=velocity)
-    except MatchError:
-        if velocity is None:
-            raise
-        # Rate and angle suffice to follow it; where exactly it is does not matter.
-        return Track(frames[0].time, 0.0, 0.0, *velocity, float("nan"), ())
-
-
-def _time(light: Light) -> float:
-    """Return mid-exposure as seconds; only for lights that have a time."""
-    return light.facts.time.timestamp() if light.facts.time is not None else float("nan")
-
-
-def _pixels(text: str, name: str) -> tuple[float, float] | None:
-    """Return the X,Y of an option.
-
-    Raises
-    ------
-    OptionError
-        If it is not two finite numbers.
-    """
-    if not text.strip():
-        return None
-    try:
-        x, y = (float(part) for part in text.split(","))
-    except ValueError:
-        x = y = math.nan
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise OptionError(
-            f"is {text!r}.", where=f"comet.{name}", remedy="Write raw pixels as X,Y, such as 1204.5,880."
-        )
-    return x, y
-
-
-def _on_reference(light: Light, raw: Floats, step: int) -> tuple[Floats, Floats]:
-    """Return positions (n, 2) of raw pixels of a frame on the reference grid."""
-    first = cell_center(light.facts.cfa) if step > 1 else (0.0, 0.0)  # the stack grid's first pixel
-    grid = (raw - np.array(first)) / step
-    return _inverted(light, grid[:, 0], grid[:, 1])
-
-
-def _inverted(light: Light, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    if light.from_reference is None:
-        raise RuntimeError(f"{light.name} is not registered")
-    return transform.invert(light.from_reference, x, y)
-
-
-def _detections(light: Light) -> Detections:
-    stars = light.measures.stars
-    x, y = _inverted(light, stars["x"].astype(np.float64), stars["y"].astype(np.float64))
-    known = np.isfinite(x) & np.isfinite(y)
-    return Detections(_time(light), x[known], y[known], stars["flux"].astype(np.float64)[known])
-
-
-def _velocity(wcs: "WCS | None", options: CometOptions) -> tuple[float, float] | None:
-    """Return the given motion on the reference grid [pixel / s]; None where it is not given.
-
-    Raises
-    ------
-    OptionError
-        If only one of rate and angle is given.
-    MatchError
-        Without world coordinates.
-    """
-    import astropy.units as u
-    from astropy.coordinates import SkyCoord
-
-    if options.rate is None and options.angle is None:
-        return None
-    if options.rate is None or options.angle is None:
-        raise OptionError(
-            "is given without the other.", where="comet.rate or comet.angle", remedy="Give both, or none."
-        )
-    if wcs is None:
-        raise MatchError(
-            "has a rate on the sky, and the frames have no world coordinates.",
-            remedy="Give comet.first and comet.last instead, or --ra, --dec and --scale.",
-        )
-    width, height = wcs.pixel_shape or (1000, 1000)
-    here = wcs.pixel_to_world(width / 2, height / 2)
-    there = here.directional_offset_by(options.angle * u.deg, options.rate * u.arcsec)
-    x, y = (np.asarray(one, dtype=np.float64) for one in wcs.world_to_pixel(SkyCoord([here, there])))
-    return float(x[1] - x[0]) / 3600, float(y[1] - y[0]) / 3600
+        given_places(members, options)
 
 
 def stack_comet(
@@ -280,7 +145,7 @@ def stack_comet(
     canvas = canvas_of(members, calibrator, recipe)
     anchor = _anchor(members)
     shifts = _shifts(members, track, anchor, canvas.scale)
-    place = canvas.from_reference(*track.at(_time(anchor)))
+    place = canvas.from_reference(*track.at(time_of(anchor)))
     ordinary = recipe.of(StackOptions)
     # Stars are trails in the first pass, which come to a pixel once; cores need no protection yet.
     trails = replace(ordinary, reject="winsorized", low=3.0, high=2.0, protect=0.0, combine="mean")
@@ -341,8 +206,8 @@ def _anchor(members: StackSet) -> Light:
 def _shifts(members: StackSet, track: Way, anchor: Light, scale: float) -> dict[str, tuple[float, float]]:
     """Return, by frame, how far the comet is from its place on the anchor [canvas pixel]."""
     timed = [light for light in members.lights if light.facts.time is not None]
-    x0, y0 = track.at(_time(anchor))
-    places = {light.name: track.at(_time(light)) for light in timed}
+    x0, y0 = track.at(time_of(anchor))
+    places = {light.name: track.at(time_of(light)) for light in timed}
     return {name: (scale * (x - x0), scale * (y - y0)) for name, (x, y) in places.items()}
 
 

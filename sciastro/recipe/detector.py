@@ -17,9 +17,10 @@ from sciastro.io.cards import squash
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.reader import probe, read_pixels
 from sciastro.recipe.context import Context
+from sciastro.recipe.grouping import exposure_key
 from sciastro.recipe.lights import Light
 from sciastro.recipe.plan import Recipe
-from sciastro.recipe.session import Session, exposure_key
+from sciastro.recipe.session import Session
 
 __all__ = ["Detector", "DetectorFacts", "gain_is_assumed", "pile_level"]
 

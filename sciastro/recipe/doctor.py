@@ -11,18 +11,18 @@ from sciastro.io.framefacts import FrameFacts
 from sciastro.recipe.diagnosis import Diagnosis, Issue, Section, as_text, duration, plain, seconds
 from sciastro.recipe.flats import FlatLevel, ReadRows, flat_levels
 from sciastro.recipe.forecast import foreseen, formats
-from sciastro.recipe.issues import find_issues, of_what
-from sciastro.recipe.masterplan import MasterPlan
-from sciastro.recipe.plan import Recipe
-from sciastro.recipe.session import (
+from sciastro.recipe.grouping import (
     LightGroup,
     Product,
-    Session,
     exposure_key,
     group_products,
     temperature_bins,
     temperature_of,
 )
+from sciastro.recipe.issues import find_issues, of_what
+from sciastro.recipe.masterplan import MasterPlan
+from sciastro.recipe.plan import Recipe
+from sciastro.recipe.session import Session
 
 __all__ = ["Diagnosis", "Issue", "Section", "as_text", "check_flats", "diagnose"]
 

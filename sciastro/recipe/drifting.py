@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sciastro.astrometry.drifting import CameraModel, register_drifting
+from sciastro.astrometry.drifting import register_drifting
+from sciastro.astrometry.driftplaces import CameraModel
 from sciastro.astrometry.lens import sky_to_plane
 from sciastro.astrometry.refine import propagate
 from sciastro.astrometry.register import RegisterOptions

@@ -9,10 +9,11 @@ from sciastro.recipe.clocks import backward_steps
 from sciastro.recipe.diagnosis import Issue, plain
 from sciastro.recipe.flats import FlatLevel
 from sciastro.recipe.forecast import is_wide, panel_issues
+from sciastro.recipe.grouping import LightGroup, Product
 from sciastro.recipe.masterplan import LightMatch, MasterPlan
 from sciastro.recipe.masterspecs import MasterSpec
 from sciastro.recipe.plan import Recipe
-from sciastro.recipe.session import LightGroup, Product, Session
+from sciastro.recipe.session import Session
 
 __all__ = ["find_issues", "of_what"]
 

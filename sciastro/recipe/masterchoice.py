@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from sciastro.recipe.grouping import LightGroup
 from sciastro.recipe.masterplan import Choice, MatchOptions
 from sciastro.recipe.masterspecs import (
     Candidate,
@@ -14,7 +15,6 @@ from sciastro.recipe.masterspecs import (
     rank,
     unproven,
 )
-from sciastro.recipe.session import LightGroup
 
 __all__ = ["bias_reason", "choose_bias", "choose_dark", "choose_flat", "named_level"]
 

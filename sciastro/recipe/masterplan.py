@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from sciastro.core.options import Options, option
+from sciastro.recipe.grouping import LightGroup
 from sciastro.recipe.masterspecs import Candidate, MasterSpec
-from sciastro.recipe.session import LightGroup
 
 __all__ = ["DEFAULTS", "FRAMES_OF", "Choice", "LightMatch", "MasterPlan", "MatchOptions", "Missing"]
 

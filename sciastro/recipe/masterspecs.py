@@ -11,7 +11,8 @@ from statistics import median
 from sciastro.io.cards import squash
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.paths import safe_name
-from sciastro.recipe.session import Session, exposure_key, median_temperature, temperature_bins
+from sciastro.recipe.grouping import exposure_key, median_temperature, temperature_bins
+from sciastro.recipe.session import Session
 
 __all__ = [
     "Candidate",

@@ -8,6 +8,7 @@ array. Soft keys rank what is left: exposure, then temperature, then age.
 from collections.abc import Iterable
 from dataclasses import replace
 
+from sciastro.recipe.grouping import LightGroup, group_lights
 from sciastro.recipe.masterchoice import bias_reason, choose_bias, choose_dark, choose_flat, named_level
 from sciastro.recipe.masterplan import DEFAULTS, Choice, LightMatch, MasterPlan, MatchOptions, Missing
 from sciastro.recipe.masterspecs import (
@@ -20,7 +21,7 @@ from sciastro.recipe.masterspecs import (
     specs_of,
     with_ids,
 )
-from sciastro.recipe.session import LightGroup, Session, group_lights
+from sciastro.recipe.session import Session
 
 __all__ = ["plan_masters"]
 

@@ -24,7 +24,7 @@ from sciastro.recipe.doctor import diagnose
 from sciastro.recipe.growing import (
     forget_maps,
 )
-from sciastro.recipe.kept import save_stacks
+from sciastro.recipe.keepingstacks import save_stacks
 from sciastro.recipe.leftovers import State, name_leftovers, products_now
 from sciastro.recipe.lights import lights_of, stack_sets
 from sciastro.recipe.masterplan import MatchOptions

@@ -30,7 +30,7 @@ from sciastro.recipe.growing import (
     solve_again,
 )
 from sciastro.recipe.keeping import keep_frames, linked_blocks, originals_of, store_masters
-from sciastro.recipe.kept import forget_stars
+from sciastro.recipe.keepingstacks import forget_stars
 from sciastro.recipe.library import add_to_library
 from sciastro.recipe.lights import StackSet
 from sciastro.recipe.making import make_masters

@@ -16,9 +16,10 @@ from markupsafe import Markup
 
 from sciastro.io.paths import atomic_path
 from sciastro.report import text
+from sciastro.report.cards import cards
 from sciastro.report.pictures import Picture
 from sciastro.report.plots import Plot
-from sciastro.report.tables import bands_table, cards, frames_table, masters_table, stages
+from sciastro.report.tables import bands_table, frames_table, is_light, masters_table, stages
 
 __all__ = ["SolvedImage", "render_page", "render_solutions", "write_page"]
 
@@ -144,16 +145,12 @@ def _rows(summary: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 
 def _subtitle(summary: Mapping[str, Any]) -> str:
     times = sorted(
-        str(row.get("time"))[:10] for row in _rows(summary, "frames") if row.get("time") and _is_light(row)
+        str(row.get("time"))[:10] for row in _rows(summary, "frames") if row.get("time") and is_light(row)
     )
     if not times:
         return ""
     first, last = text.clean(times[0], 10), text.clean(times[-1], 10)
     return first if first == last else f"{first} to {last}"
-
-
-def _is_light(row: Mapping[str, Any]) -> bool:
-    return str(row.get("type", "")).lower() == "light"
 
 
 @cache

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 __all__ = [
+    "PRIME",
+    "angle",
     "DASH",
     "clean",
     "duration",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 DASH = "\N{EM DASH}"
+PRIME = "\N{DOUBLE PRIME}"
 MAX_LENGTH = 400
 INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -123,3 +126,8 @@ def href(path: object) -> str:
     ):
         return ""
     return quote(text, safe="/")
+
+
+def angle(arcsec: float, digits: int) -> str:
+    """Return a small angle; above a minute of arc in such."""
+    return number(arcsec, digits) + PRIME if arcsec <= 60 else number(arcsec / 60, 1, "arcmin")

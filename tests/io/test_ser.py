@@ -10,7 +10,8 @@ from camera_files import write_ser
 from sciastro.errors import FileError
 from sciastro.io.headers import facts_from_header
 from sciastro.io.reader import open_rows, probe, read_pixels
-from sciastro.recipe.session import ScanOptions, group_lights, scan
+from sciastro.recipe.grouping import group_lights
+from sciastro.recipe.session import ScanOptions, scan
 
 START = datetime(2024, 8, 1, 22, 0, 0, 500000, tzinfo=UTC)
 

@@ -170,7 +170,7 @@ def test_a_third_night_of_one_frame_with_a_satellite(nights, old, tmp_path, whol
         pytest.param("sciastro.io.store", "RawBlock.write", 2, marks=pytest.mark.slow),
         pytest.param("sciastro.recipe.stages", "grow_band", 1, marks=pytest.mark.slow),
         pytest.param("sciastro.recipe.run", "save_stacks", 1, marks=pytest.mark.slow),
-        pytest.param("sciastro.recipe.kept", "_light_state", 3, marks=pytest.mark.slow),
+        pytest.param("sciastro.recipe.keepingstacks", "_light_state", 3, marks=pytest.mark.slow),
     ],
 )
 def test_killed_in_the_middle_leaves_the_old_stack(nights, grown, old, module, name, count):

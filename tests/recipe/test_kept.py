@@ -49,7 +49,7 @@ def test_names_that_lead_out_of_the_folder(out, name):
     one = {"target": "M 31", "stem": "m31", "cfa": "", "bands": ["G"], "files": {"G": name}, "images": {},
            "lights": [], "canvas": None, "reference": ""}  # fmt: skip
     recipe = load_recipe(None, [])
-    state = {"schema": 1, "nights": 1, "recipe": kept._deciding(recipe), "sets": [one]}
+    state = {"schema": 1, "nights": 1, "recipe": kept.deciding(recipe), "sets": [one]}
     (out / "stacks" / "1" / "state.json").write_text(json.dumps(state))
     with pytest.raises(FileError, match="is no name of a file"):
         load_stacks(out, recipe)

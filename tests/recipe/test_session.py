@@ -11,7 +11,8 @@ from astropy.io import fits
 from session_frames import EVENING, frame, several, write
 
 from sciastro.errors import FileError
-from sciastro.recipe.session import Session, group_lights, group_products, scan, temperature_bins
+from sciastro.recipe.grouping import group_lights, group_products, temperature_bins
+from sciastro.recipe.session import Session, scan
 from sciastro.recipe.targets import separation
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

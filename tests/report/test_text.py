@@ -76,5 +76,5 @@ def test_shares_have_two_decimals(share, expected):
 
 
 def test_large_angles_are_minutes_of_arc():
-    assert tables._angle(59.0, 2) == "59.00\N{DOUBLE PRIME}"
-    assert tables._angle(564.0, 2) == "9.4\N{NO-BREAK SPACE}arcmin"
+    assert text.angle(59.0, 2) == "59.00\N{DOUBLE PRIME}"
+    assert text.angle(564.0, 2) == "9.4\N{NO-BREAK SPACE}arcmin"
