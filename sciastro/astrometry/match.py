@@ -114,6 +114,8 @@ def match_stars(
 
     Raises
     ------
+    NoMatchError
+        If no map has more pairs than chance makes.
     MatchError
         Where no map is beyond doubt. A guess is never returned.
     """

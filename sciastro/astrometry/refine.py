@@ -207,6 +207,8 @@ def propagate(
 
     Raises
     ------
+    ValueError
+        If `max_order` is below 1.
     SolveError
         If the map is missing (NaN) or cannot be inverted over the frame.
     """

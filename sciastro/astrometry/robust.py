@@ -179,6 +179,11 @@ def select_model(
         0 allows a similarity, 1 starts from affine.
     gain
         Relative fall of the cross-validated residual that a higher degree must bring.
+
+    Raises
+    ------
+    ValueError
+        If `min_degree` exceeds `max_degree`.
     """
     hull = coverage(source, shape, enough=max(SHARES))
     best: Fit | None = None

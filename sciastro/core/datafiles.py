@@ -13,7 +13,13 @@ __all__ = ["catalog_root", "shipped_columns", "shipped_names"]
 
 
 def catalog_root() -> Path:
-    """Return the folder of the data files: the one inside the package, or beside it in a source tree."""
+    """Return the folder of the data files: the one inside the package, or beside it in a source tree.
+
+    Raises
+    ------
+    CatalogError
+        If the data files are missing.
+    """
     inside = Path(str(files("sciastro"))) / "catalogs"
     root = inside if (inside / "manifest.toml").is_file() else inside.parent.parent / "catalogs"
     if not (root / "manifest.toml").is_file():

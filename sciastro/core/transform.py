@@ -150,6 +150,11 @@ def compose_fit(
     -------
     coefficients, residual
         The map and its largest deviation [pixel].
+
+    Raises
+    ------
+    TypeError
+        If `function` cannot be called.
     """
     if not callable(function):
         raise TypeError("function must be callable")

@@ -259,6 +259,11 @@ class SkyAccessor:
         ----------
         variable
             Plane of bits; None takes ``image_quality`` or ``quality``.
+
+        Raises
+        ------
+        DatasetError
+            If there is no such plane.
         """
         names = [variable] if variable else ["image_quality", "quality"]
         found = next((name for name in names if name in self._ds.variables), None)

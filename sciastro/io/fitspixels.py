@@ -185,14 +185,26 @@ def hash_part(file: IO[bytes], start: int, end: int, probe: Placed, digest: Any)
 
 
 def stored_dtype(probe: Placed) -> np.dtype[Any]:
-    """Return the dtype in the file."""
+    """Return the dtype in the file.
+
+    Raises
+    ------
+    ValueError
+        If the image is tile-compressed.
+    """
     if probe.stored is None:
         raise ValueError("a tile-compressed image has no plain pixels")
     return probe.stored
 
 
 def fill(file: IO[bytes], target: Pixels, start: int, probe: Placed) -> None:
-    """Fill the bytes of `target` from position `start` of the file."""
+    """Fill the bytes of `target` from position `start` of the file.
+
+    Raises
+    ------
+    FileError
+        If the file ends before.
+    """
     view = memoryview(target.data).cast("B")
     done = 0
     if not hasattr(os, "preadv"):  # Windows; `file` belongs to this call alone, so seeking is safe

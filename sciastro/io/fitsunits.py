@@ -95,7 +95,13 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def walk(path: Path) -> Iterator[Unit]:
-    """Yield the units of a file; checks that the data of each lie within the file."""
+    """Yield the units of a file; checks that the data of each lie within the file.
+
+    Raises
+    ------
+    FileError
+        If the file is empty or cut off, or is no FITS file.
+    """
     packed = path.suffix.lower() in PACKED
     total = None if packed else path.stat().st_size
     if path.stat().st_size == 0:

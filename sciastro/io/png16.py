@@ -28,7 +28,13 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def keyword_of(key: str) -> str:
-    """Return `key` as PNG allows it: 1 to 79 printable Latin-1 characters without outer blanks."""
+    """Return `key` as PNG allows it: 1 to 79 printable Latin-1 characters without outer blanks.
+
+    Raises
+    ------
+    OutputError
+        If nothing of it is left.
+    """
     clean = "".join(c for c in key if 32 <= ord(c) < 127 or 161 <= ord(c) < 256).strip()[:79]
     if not clean:
         raise OutputError(
@@ -60,6 +66,11 @@ def read_png16(data: bytes) -> npt.NDArray[np.uint16]:
 
     PNG filters work byte by byte against the same byte of the pixel to the left, so byte k of all pixels is
     itself a filtered 8-bit gray image; pillow, which has no 16-bit color, decodes each of those exactly.
+
+    Raises
+    ------
+    ValueError
+        If it is interlaced.
     """
     width, height, _, kind, _, _, interlace = struct.unpack(">IIBBBBB", data[16:29])
     if interlace:

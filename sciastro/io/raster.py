@@ -136,7 +136,13 @@ def encode_png(
     recipe: Mapping[str, Any] | None = None,
     text: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Return the bytes of a PNG file; see `write_png`."""
+    """Return the bytes of a PNG file; see `write_png`.
+
+    Raises
+    ------
+    OutputError
+        If `bits` is neither 8 nor 16, or `display` is no picture.
+    """
     if bits not in (8, 16):
         raise OutputError(f"was asked for {bits} bits per channel.", where="PNG", remedy="Choose 8 or 16.")
     levels = _levels(checked_display(display), bits, dither=dither)
@@ -155,7 +161,13 @@ def encode_png(
 
 
 def encode_jpeg(display: Picture, *, quality: int = 92, recipe: Mapping[str, Any] | None = None) -> bytes:
-    """Return the bytes of a JPEG file; see `write_jpeg`."""
+    """Return the bytes of a JPEG file; see `write_jpeg`.
+
+    Raises
+    ------
+    OutputError
+        If the picture is larger than JPEG allows, or none.
+    """
     levels = _levels(checked_display(display), 8, dither=False)
     if max(levels.shape[:2]) > MAX_JPEG_SIDE:
         raise OutputError(

@@ -35,7 +35,13 @@ class RawBlock:
     dtype: np.dtype
 
     def rows(self, frame: int, first: int, last: int) -> np.ndarray:
-        """Return rows `first` to `last` (exclusive) of `frame`, shape (rows, x)."""
+        """Return rows `first` to `last` (exclusive) of `frame`, shape (rows, x).
+
+        Raises
+        ------
+        FileError
+            If the file ends before its pixels do.
+        """
         _, height, width = self.shape
         out = np.empty((last - first, width), self.dtype)
         start = self.offset + (frame * height + first) * width * self.dtype.itemsize
@@ -57,6 +63,13 @@ class RawBlock:
         """Write all pixels of `frame`; `pixels` must have the block's shape and dtype.
 
         `once`: nobody will read them soon, so that the system need not keep them in its memory.
+
+        Raises
+        ------
+        FileError
+            If the pixels are not those of the block.
+        OutputError
+            If they cannot be written.
         """
         if pixels.shape != self.shape[1:] or pixels.dtype != self.dtype:
             raise FileError(

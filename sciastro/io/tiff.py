@@ -66,7 +66,13 @@ class TiffReader:
             return [_probe(path, number, page, header, len(pages)) for number, page in enumerate(pages)]
 
     def pixels(self, probe: Probe) -> Pixels:
-        """Return all rows of one page as a native array."""
+        """Return all rows of one page as a native array.
+
+        Raises
+        ------
+        FileError
+            If the file holds other pixels than it says.
+        """
         if probe.offset is not None:
             return self.open_rows(probe)(0, probe.shape[0])
         with _opened(probe.path) as tiff:

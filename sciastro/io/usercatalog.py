@@ -163,7 +163,13 @@ def read_user_catalog(path: str | Path, *, band: str | None = None) -> "QTable":
 
 
 def read_any(path: Path) -> "Table":
-    """Return the table in a CSV, ECSV, FITS, VOTable or VizieR file, as it is."""
+    """Return the table in a CSV, ECSV, FITS, VOTable or VizieR file, as it is.
+
+    Raises
+    ------
+    CatalogError
+        If the file is not there, or no table that can be read.
+    """
     if not path.is_file():
         raise CatalogError("does not exist.", where=str(path), remedy="Check the path of the catalog.")
     with warnings.catch_warnings():
@@ -245,7 +251,13 @@ def _number(text: object) -> float:
 
 
 def angle_column(table: "Table", name: str, path: Path, *, hours: bool) -> Floats:
-    """Return degrees from numbers, in the column's unit, or from sexagesimal text."""
+    """Return degrees from numbers, in the column's unit, or from sexagesimal text.
+
+    Raises
+    ------
+    CatalogError
+        If the column holds no angles.
+    """
     from astropy import units as u
     from astropy.coordinates import Angle
 

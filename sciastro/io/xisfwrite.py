@@ -86,7 +86,13 @@ def write_xisf(
 def write_planes(
     path: Path, planes: Sequence[XisfPlane], *, compression: str = "zlib", created: datetime | None = None
 ) -> None:
-    """Write images straight to `path`; see `write_xisf`."""
+    """Write images straight to `path`; see `write_xisf`.
+
+    Raises
+    ------
+    OptionError
+        If the compression is not known.
+    """
     if compression not in ("", *CODECS):
         raise OptionError(
             f"is {compression!r}.", where="compression", remedy=f"Choose one of {', '.join(CODECS)}, or ''."

@@ -30,7 +30,13 @@ Pass = Callable[[StackOptions, bool, Plane | None, int], Stacked | None]
 
 
 def given_places(members: StackSet, options: CometOptions) -> list[tuple[Light, tuple[float, float]]]:
-    """Return the first and the last frame with the places that the user gives there, if any."""
+    """Return the first and the last frame with the places that the user gives there, if any.
+
+    Raises
+    ------
+    OptionError
+        If one is given without the other, or a place lies off the frame.
+    """
     texts = {"first": options.first, "last": options.last}
     given = {name: _pixels(text, name) for name, text in texts.items()}
     if (given["first"] is None) != (given["last"] is None):
@@ -55,7 +61,13 @@ def given_places(members: StackSet, options: CometOptions) -> list[tuple[Light, 
 
 
 def ends_track(members: StackSet, options: CometOptions, step: int) -> Track | None:
-    """Return the line through the places that the user gives on the first and on the last frame, if any."""
+    """Return the line through the places that the user gives on the first and on the last frame, if any.
+
+    Raises
+    ------
+    MatchError
+        If one of the two frames could not be registered.
+    """
     given = given_places(members, options)
     if not given:
         return None

@@ -42,7 +42,13 @@ def measure_lights(
     lights: list[Light], root: Path, calibrator: Calibrator, detector: Detector, recipe: Recipe,
     context: Context, journal: Journal,
 ) -> None:  # fmt: skip
-    """Run pass 1 over `lights`; a frame that fails keeps the reason and does not stop the others."""
+    """Run pass 1 over `lights`; a frame that fails keeps the reason and does not stop the others.
+
+    Raises
+    ------
+    OptionError
+        If the memory does not suffice for the frames that a process of a cluster holds at a time.
+    """
     searches = _Searches(
         recipe.of(DetectOptions),
         recipe.of(TrailOptions),

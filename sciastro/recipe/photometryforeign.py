@@ -48,7 +48,15 @@ def quietly() -> Iterator[None]:
 
 
 def foreign_target(path: Path, given: Given) -> Target:
-    """Return the image of a file that another program made."""
+    """Return the image of a file that another program made.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or light cannot be measured on its image.
+    DatasetError
+        If what is given of it cannot be.
+    """
     first = _science(path)
     pixels = np.asarray(read_pixels(path, first.hdu), dtype=np.float32)
     facts = facts_from_header(first.header, path.name, first.shape, str(first.dtype), first.hdu)

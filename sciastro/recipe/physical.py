@@ -60,6 +60,11 @@ def flux_copy(
     ----------
     zeropoint
         Has ``mag``, ``err`` and ``system``; None where the image has none.
+
+    Raises
+    ------
+    OptionError
+        If the unit is not known.
     """
     if unit == "none":
         return None

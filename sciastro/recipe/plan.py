@@ -42,7 +42,13 @@ class Recipe:
         return _frozen, (dict(self.options),)
 
     def of(self, kind: type[T]) -> T:
-        """Return the options of type `kind`."""
+        """Return the options of type `kind`.
+
+        Raises
+        ------
+        KeyError
+            If no step has such options.
+        """
         for value in self.options.values():
             if isinstance(value, kind):
                 return value

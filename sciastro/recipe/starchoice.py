@@ -87,7 +87,13 @@ def brightest_first(
 def chosen(
     table: "QTable", limits: tuple[float | None, float | None], band: str | None, brightest: int | None
 ) -> "QTable":
-    """Return a table's stars within limits, brightest first."""
+    """Return a table's stars within limits, brightest first.
+
+    Raises
+    ------
+    OptionError
+        If the table has no such band.
+    """
     name = "mag" if band is None or (band == "V" and "mag_V" not in table.colnames) else f"mag_{band}"
     if name not in table.colnames:
         known = [

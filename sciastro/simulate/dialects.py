@@ -100,6 +100,11 @@ def spellings(facts: Mapping[str, Value | datetime | None]) -> dict[str, Value |
         ``start`` (datetime, UTC), ``exposure`` [s], ``kind``, ``band``, ``number``, ``target``, ``ra``,
         ``dec`` [deg], ``altitude``, ``azimuth`` [deg], ``airmass``, ``side``, ``latitude``, ``longitude``
         [deg, east positive], and the plain entries that rows name directly.
+
+    Raises
+    ------
+    OptionError
+        If the start is no time.
     """
     start = facts["start"]
     exposure, longitude = _number(facts["exposure"]), _number(facts["longitude"])

@@ -114,7 +114,13 @@ def frame_rng(plan: NightPlan, spec: FrameSpec) -> np.random.Generator:
 
 
 def light_rate(scene: Scene, spec: FrameSpec, rng: np.random.Generator) -> Plane:
-    """Return the light that reaches the pixels of a light frame, after all losses [electron / s], (y, x)."""
+    """Return the light that reaches the pixels of a light frame, after all losses [electron / s], (y, x).
+
+    Raises
+    ------
+    TypeError
+        If the frame is no light.
+    """
     plan, geometry = scene.plan, spec.geometry
     if geometry is None:
         raise TypeError("only light frames have a geometry")
