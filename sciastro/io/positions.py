@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.errors import CatalogError, OptionError
+from sciastro.io.foreigntables import angle_column, first_column, number_column, read_any
 from sciastro.io.paths import atomic_path
-from sciastro.io.usercatalog import DEC, IDS, RA, angle_column, first_column, number_column, read_any
+from sciastro.io.usercatalog import DEC, IDS, RA
 
 if TYPE_CHECKING:
     from astropy.table import Table

@@ -108,8 +108,6 @@ def fit_extinction(
     DatasetError
         If a column is missing.
     """
-    from astropy.table import QTable
-
     table = as_table(table, "table")
     values = _columns(table)
     frame_names, frame = np.unique(np.asarray(table["frame"]), return_inverse=True)
@@ -153,17 +151,9 @@ def fit_extinction(
             zero = again if again is not None else zero
             run, k_reason = _run(relative, mass, options)
     zero, above = _joined(zero, run, second, zeropoint.extinction if k_reason else None)
-    frames = QTable(
-        {
-            "frame": frame_names, "airmass": mass, "zeropoint": relative.frames + zero.mag - run.level,
-            "zeropoint_err": relative.frames_err, "residual": run.residual, "n_stars": relative.n_stars,
-            "use": run.used,
-        }
-    )  # fmt: skip
-    for name in ("zeropoint", "zeropoint_err", "residual"):
-        frames[name].unit = "mag"
     return Night(
-        zeropoint=zero, above=above, scatter=run.scatter, frames=QTable(frames), reason=k_reason,
+        zeropoint=zero, above=above, scatter=run.scatter,
+        frames=_frames_table(frame_names, mass, relative, run, zero.mag), reason=k_reason,
         second_reason=second.reason,
     ), ""  # fmt: skip
 
@@ -340,3 +330,21 @@ def _joined(
     step = np.array([1.0, 0.0, -run.airmass, 0.0])
     above = (mag + k * run.airmass, float(np.sqrt(step @ out[0] @ step)))
     return joined, above if known else (float("nan"), float("nan"))
+
+
+def _frames_table(
+    names: npt.NDArray[np.generic], mass: Floats, relative: Relative, run: Run, level: float
+) -> "QTable":
+    """Return one row per frame: its zero point [mag] where `level` is the night's, and what is left over."""
+    from astropy.table import QTable
+
+    frames = QTable(
+        {
+            "frame": names, "airmass": mass, "zeropoint": relative.frames + level - run.level,
+            "zeropoint_err": relative.frames_err, "residual": run.residual, "n_stars": relative.n_stars,
+            "use": run.used,
+        }
+    )  # fmt: skip
+    for name in ("zeropoint", "zeropoint_err", "residual"):
+        frames[name].unit = "mag"
+    return QTable(frames)

@@ -1,7 +1,7 @@
 """Pass 1, frame by frame: read, keep the raw pixels, calibrate in memory, measure the stars."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -82,6 +82,19 @@ def measure_lights(
         journal.save(piece(light), *_pieces(light))
         context.progress.advance("calibrate")
 
+    fit = _frames_at_a_time(lights, calibrator, context)
+    task = _MeasureTask(
+        root, calibrator.travel([light for light in lights if light.store]), detector, searches
+    )
+    run_tasks(
+        task, open_lights(), workers=min(context.workers, fit), done=done, cluster=context.cluster,
+        gather=False,
+    )  # fmt: skip
+    detector.agree(lights)
+
+
+def _frames_at_a_time(lights: Sequence[Light], calibrator: Calibrator, context: Context) -> int:
+    """Return how many frames the memory of a process holds; raises where a cluster's workers take more."""
     pixels = max((int(np.prod(light.facts.shape)) for light in lights), default=1)
     fit = max(1, calibrator.memory_left((0, 0)) // (pixels * FRAME_BYTES))
     if context.cluster is not None and context.cluster.threads_per_process > fit:
@@ -92,14 +105,7 @@ def measure_lights(
             where="--memory",
             remedy="Allow more, or start the workers with fewer threads (dask worker --nthreads 1).",
         )
-    task = _MeasureTask(
-        root, calibrator.travel([light for light in lights if light.store]), detector, searches
-    )
-    run_tasks(
-        task, open_lights(), workers=min(context.workers, fit), done=done, cluster=context.cluster,
-        gather=False,
-    )  # fmt: skip
-    detector.agree(lights)
+    return fit
 
 
 def _lost_pixels(lights: list[Light], root: Path, calibrator: Calibrator, context: Context) -> set[str]:

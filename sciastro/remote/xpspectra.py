@@ -7,12 +7,8 @@ have, or cannot give in time, is asked of the next one: the partner data centers
 the same tables. Only sources that were asked for, with as many numbers as the data model says, come through.
 """
 
-import io
 import os
-import re
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -24,18 +20,17 @@ from sciastro.remote.gaia import ARCHIVES
 from sciastro.remote.limits import DEFAULTS, Limits, refuse_offline
 from sciastro.remote.tap import Query, ask_tap
 from sciastro.remote.transport import repeated
-from sciastro.remote.trouble import LOGIN, Trouble, outage, shown
+from sciastro.remote.trouble import Trouble, outage, shown
 from sciastro.remote.votable import read_votable
-from sciastro.remote.wire import Answer, Request, send, title_of
+from sciastro.remote.wire import Request, send
+from sciastro.remote.xptables import CONTINUOUS, continuous_rows, document, numbers, sampled_rows
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
 __all__ = [
     "CITATION",
-    "CONTINUOUS",
     "LICENSE",
-    "SAMPLES",
     "Spectra",
     "continuous",
     "sampled",
@@ -47,23 +42,11 @@ Floats = npt.NDArray[np.float64]
 DATALINK = "https://gea.esac.esa.int/data-server/data"
 ADDRESSES = "SCIASTRO_GAIA_SPECTRA"  # environment: other addresses; those that end in /tap are TAP services
 SERVERS = (DATALINK, *ARCHIVES[1:])
-SAMPLES = 343  # of a sampled spectrum: 336 to 1020 nm, every 2 nm
 BATCH = {"XP_SAMPLED": 50, "XP_CONTINUOUS": 25}  # sources of one request; ESA takes about 0.25 s for each
 ROOM = 120_000  # bytes that one source may take
 KINDS_AT_ONCE = 500
 LICENSE = "CC BY-SA 3.0 IGO (ESA/Gaia/DPAC)"
 CITATION = "De Angeli et al. 2023, A&A 674, A2; Montegriffo et al. 2023, A&A 674, A3"
-CONTINUOUS: Mapping[str, str] = {
-    "source_id": "",
-    **{
-        f"{arm}_{name}": unit
-        for arm in ("bp", "rp")
-        for name, unit in (
-            ("n_parameters", ""), ("standard_deviation", "*"), ("coefficients", "*"),
-            ("coefficient_errors", "*"), ("coefficient_correlations", "*"), ("n_relevant_bases", "*"),
-        )
-    },
-}  # fmt: skip
 """Columns of Gaia's table xp_continuous_mean_spectrum that a decoder needs."""
 
 
@@ -128,7 +111,7 @@ def _kinds(server: str, sources: Sequence[int], limits: Limits, until: float) ->
     query = Query(adql, len(sources) + 1, {columns[0]: "", columns[1]: "*", columns[2]: "*"}, {})
     table = repeated(lambda: ask_tap(server, query, limits=limits, until=until), limits, until).table
     flags = [[_true(one) for one in table[name]] for name in columns[1:]]
-    return dict(zip(_numbers(table, sources), zip(*flags, strict=True), strict=True))
+    return dict(zip(numbers(table, sources), zip(*flags, strict=True), strict=True))
 
 
 def _true(value: Any) -> bool:
@@ -165,7 +148,7 @@ def sampled(
     CatalogError
         If nothing comes from anywhere, or the network is switched off.
     """
-    return _fetched("XP_SAMPLED", sources, _sampled_rows, servers, limits, advance)
+    return _fetched("XP_SAMPLED", sources, sampled_rows, servers, limits, advance)
 
 
 def continuous(
@@ -176,7 +159,7 @@ def continuous(
     advance: Callable[[int, int], None] | None = None,
 ) -> Spectra:
     """Return the coefficients of continuous spectra, a mapping of `CONTINUOUS` per source; see `sampled`."""
-    return _fetched("XP_CONTINUOUS", sources, _continuous_rows, servers, limits, advance)
+    return _fetched("XP_CONTINUOUS", sources, continuous_rows, servers, limits, advance)
 
 
 def _fetched(
@@ -233,7 +216,7 @@ def _batch(
 
     def once() -> dict[int, Any]:
         table = ask(server, kind, sources, small, until)
-        return rows_of(table, _numbers(table, sources))
+        return rows_of(table, numbers(table, sources))
 
     return repeated(once, limits, until)
 
@@ -258,102 +241,4 @@ def _by_datalink(server: str, kind: str, sources: Sequence[int], limits: Limits,
         "VALID_DATA": "false", "ID": ",".join(map(str, sources)),
     }  # fmt: skip
     answer = send(Request(server, form=form), limits=limits, seconds=until - time.monotonic())
-    return read_votable(_document(answer, limits), _columns(kind)).table
-
-
-def _document(answer: Answer, limits: Limits) -> bytes:
-    """Return the VOTable of an answer, out of a ZIP file if it came in one.
-
-    Raises
-    ------
-    Trouble
-        If it is something else; sources without a spectrum make an empty answer.
-    """
-    content = answer.content
-    if content.startswith(b"PK\x03\x04"):
-        content = _unzipped(content, limits)
-    elif answer.kind == "empty":
-        raise Trouble("sends nothing, as where no source has a spectrum")
-    elif answer.kind == "html":
-        title = title_of(content)
-        raise Trouble(
-            f"sends a web page{f' titled {title!r}' if title else ''} instead of data", remedy=LOGIN
-        )
-    elif answer.kind != "votable":
-        raise Trouble(f"sends {answer.type or 'something'} ({answer.kind}) where a VOTable was wanted")
-    return content
-
-
-def _unzipped(content: bytes, limits: Limits) -> bytes:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as bundle:
-            members = [one for one in bundle.infolist() if not one.is_dir()]
-            if len(members) != 1 or members[0].file_size > limits.max_bytes:
-                raise Trouble(f"sends {len(members)} files where one was wanted")
-            with bundle.open(members[0]) as file:
-                inside = file.read(limits.max_bytes + 1)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise Trouble("sends a ZIP file that is damaged", retry=True) from error
-    if len(inside) > limits.max_bytes:
-        raise Trouble(f"sends more than {limits.max_bytes / 1e6:g} MB")
-    return inside
-
-
-def _numbers(table: "Table", sources: Sequence[int]) -> list[int]:
-    """Return the source of each row.
-
-    Raises
-    ------
-    Trouble
-        If they are no numbers, or others than those that were asked for, or one comes twice.
-    """
-    ids = np.ma.asarray(table["source_id"])
-    if ids.dtype.kind not in "iu" or np.ma.is_masked(ids):
-        raise Trouble(f"sends source_id as {ids.dtype} or null; it must be a 64-bit integer")
-    found = [int(one) for one in ids]
-    if not set(found) <= set(sources) or len(set(found)) != len(found):
-        raise Trouble("sends spectra of other sources than it was asked for, or of one source twice")
-    return found
-
-
-def _array(cell: Any) -> Floats:
-    """Return a cell as numbers, also where a server writes arrays as text; null is NaN."""
-    if isinstance(cell, bytes | str):
-        text = cell.decode("ascii", "replace") if isinstance(cell, bytes) else cell
-        parts = [part for part in re.split(r"[,\s]+", text.strip("()[]{} \n")) if part]
-        try:
-            return np.array([float(part) for part in parts])
-        except ValueError as error:
-            raise Trouble("sends a spectrum that holds something else than numbers", retry=True) from error
-    return np.atleast_1d(np.asarray(np.ma.filled(np.ma.asarray(cell, dtype=np.float64), np.nan)))
-
-
-def _sampled_rows(table: "Table", sources: list[int]) -> dict[int, Any]:
-    rows = {}
-    for source, flux, err in zip(sources, table["flux"], table["flux_error"], strict=True):
-        pair = _array(flux), _array(err)
-        if any(len(one) != SAMPLES for one in pair):
-            raise Trouble(f"sends a spectrum of {len(pair[0])} samples; there must be {SAMPLES}")
-        if np.isfinite(pair[0]).sum() > SAMPLES // 2 and np.nanmax(pair[0]) > 0:
-            rows[source] = pair
-    return rows
-
-
-def _continuous_rows(table: "Table", sources: list[int]) -> dict[int, Any]:
-    rows = {}
-    for k, source in enumerate(sources):
-        row: dict[str, Any] = {"source_id": source}
-        for name in CONTINUOUS:
-            if name == "source_id":
-                continue
-            numbers = _array(table[name][k])
-            row[name] = numbers if "coefficient" in name else float(numbers[0]) if len(numbers) else np.nan
-        if not all(np.isfinite(row[f"{arm}_n_parameters"]) for arm in ("bp", "rp")):
-            continue  # one arm only: of no use for colors
-        for arm in ("bp", "rp"):
-            n = int(row[f"{arm}_n_parameters"])
-            sizes = [len(row[f"{arm}_{one}"]) for one in ("coefficients", "coefficient_errors")]
-            if sizes != [n, n] or len(row[f"{arm}_coefficient_correlations"]) != n * (n - 1) // 2:
-                raise Trouble("sends coefficients that are not as many as their own number says")
-        rows[source] = row
-    return rows
+    return read_votable(document(answer, limits), _columns(kind)).table

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 SIDEREAL = 360.98564736629 / 86400  # turn of the sky [deg / s]
+CLOUD_GLOW = 1.7  # sky behind a cloud over that of a clear night
 J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
 
 
@@ -332,18 +333,23 @@ def _light(
         dy=dy,
         flipped=flipped,
     )
-    if number == plan.clouded:
+    return _with_mishaps(plan, spec, drift)
+
+
+def _with_mishaps(plan: NightPlan, spec: FrameSpec, drift: float) -> FrameSpec:
+    """Return the frame with the cloud, the trailing toward `drift` [rad] or the satellite planned for it."""
+    if spec.number == plan.clouded:
         spec = replace(
             spec,
             clouded=True,
             transparency=spec.transparency * plan.cloud_transparency,
-            sky_factor=spec.sky_factor * 1.7,
+            sky_factor=spec.sky_factor * CLOUD_GLOW,
         )
-    if number == plan.trailed:
+    if spec.number == plan.trailed:
         spec = replace(
             spec,
             trailed=True,
             trail_x=float(plan.trail * np.cos(drift)),
             trail_y=float(plan.trail * np.sin(drift)),
         )
-    return replace(spec, satellite=number == plan.satellite)
+    return replace(spec, satellite=spec.number == plan.satellite)

@@ -15,8 +15,8 @@ from sciastro.errors import CatalogError, SolveError
 from sciastro.io import reference
 from sciastro.io.raster import write_png
 from sciastro.recipe import catalogkeeping, catalogs
-from sciastro.recipe.catalogkeeping import regions_of
 from sciastro.recipe.naming import resolve
+from sciastro.recipe.skyregions import regions_of
 from sciastro.remote.columns import COLUMNS, star_table
 from sciastro.remote.nova import ask_nova
 from sciastro.remote.variables import variables
