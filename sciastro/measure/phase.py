@@ -64,11 +64,12 @@ LATTICES = {
         (0.0550, 0.0423, 0.0324, 0.0246, 0.0150, 0.0076, 0.0030, 0.0011, 0.0004),
         (0.0065, 0.0036, 0.0021, 0.0012, 0.0006, 0.0002, 0.0001, 0.0001, 0.0001),
     ),
-    # Red and blue of a Bayer cell: one pixel of four.
+    # Red and blue of a Bayer cell: one pixel of four. Fluxes: stacks of 8 frames dithered at random, over the
+    # root mean square of their coherence; within 1.7 and 2.5 widths they agree to 8 %.
     "quarter": Lattice(
         (1.20, 1.26, 1.32, 1.39, 1.50, 1.60, 1.69, 1.82, 1.97),
         (0.1048, 0.0840, 0.0662, 0.0515, 0.0344, 0.0205, 0.0086, 0.0034, 0.0013),
-        (0.1580, 0.0982, 0.0600, 0.0361, 0.0164, 0.0073, 0.0024, 0.0008, 0.0003),
+        (0.1100, 0.0710, 0.0455, 0.0272, 0.0140, 0.0069, 0.0024, 0.0008, 0.0003),
     ),
     # Green of an X-Trans cell: five pixels of nine.
     "five": Lattice(
