@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.match import mutual_pairs, similarity
+from sciastro.astrometry.match import mutual_pairs
 from sciastro.astrometry.plane import project
 from sciastro.astrometry.search import Guess, Nearby, as_wcs
 from sciastro.astrometry.sky import CatalogStars, catalog_stars, pixels_of
+from sciastro.astrometry.trianglevotes import similarity
 from sciastro.astrometry.verdict import log_chance
 from sciastro.core import transform
 from sciastro.core.wcs import center, parity, pixel_scale

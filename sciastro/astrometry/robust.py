@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.match import similarity
+from sciastro.astrometry.trianglevotes import similarity
 from sciastro.core import transform
 
 __all__ = [

@@ -77,6 +77,18 @@ def predicted(near, found, xyz, axes, mirror, width, height, ar, ai, zr, zi, wr,
 
 
 @inner
+def _nearly_all(x, y, n, rx, ry, n_ref):
+    """Return whether half of few predicted stars, and `AT_LEAST`, are among the brightest of the image."""
+    count = 0.0
+    for j in range(n_ref):
+        for i in range(min(n, FIRST)):
+            if (rx[j] - x[i]) ** 2 + (ry[j] - y[i]) ** 2 < CLOSE * CLOSE:
+                count += 1.0
+                break
+    return count >= AT_LEAST and 2 * count >= n_ref
+
+
+@inner
 def _tuned(
     x, y, n, mirror, width, height, near, found, xyz, axes, rx, ry, gx, gy, fit, quad, sigma, share, mine,
     qx, qy,
@@ -126,15 +138,8 @@ def _tuned(
         sim -= (sx * sv - sy * su) / count
         fit[0], fit[1] = sre / sxx, sim / sxx
         fit[2], fit[3], fit[4], fit[5] = zr + sx / count, zi + sy / count, wr + su / count, wi + sv / count
-    if n_ref <= MOST_FEW:
-        count = 0.0
-        for j in range(n_ref):
-            for i in range(min(n, FIRST)):
-                if (rx[j] - x[i]) ** 2 + (ry[j] - y[i]) ** 2 < CLOSE * CLOSE:
-                    count += 1.0
-                    break
-        if count >= AT_LEAST and 2 * count >= n_ref:
-            fit[6] = 1.0
+    if n_ref <= MOST_FEW and _nearly_all(x, y, n, rx, ry, n_ref):
+        fit[6] = 1.0
     inv = 1.0 / (ar * ar + ai * ai)
     best = 0.0
     for width_of in TIGHT:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from star_lists import as_stars, two_lists
 
-from sciastro.astrometry.match import chance, match_stars, mutual_pairs, similarity
+from sciastro.astrometry.match import chance, match_stars, mutual_pairs
+from sciastro.astrometry.trianglevotes import similarity
 from sciastro.core import transform
 from sciastro.errors import MatchError
 
