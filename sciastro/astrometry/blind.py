@@ -28,7 +28,7 @@ from sciastro.astrometry.blindplaces import (
 )
 from sciastro.astrometry.blindwide import Tally, grown, solved_by, wide_places
 from sciastro.astrometry.fewstars import SHARE, log_chance_anywhere
-from sciastro.astrometry.match import mutual_pairs
+from sciastro.astrometry.match import closest_pairs
 from sciastro.astrometry.quads import QuadIndex
 from sciastro.astrometry.sky import CatalogStars, Hint, StarsAt, catalog_stars, pixels_of
 from sciastro.astrometry.solution import Solution
@@ -133,7 +133,7 @@ def _other_stars(
     for one in _with_and_without_trails(stars):
         points = _brightest(one)
         voters = points[:VOTERS]
-        alike = (mutual_pairs(voters, other, ALIKE)[0].size for other in known)
+        alike = (closest_pairs(voters, other, ALIKE)[0].size for other in known)
         if not known or max(alike, default=0) < SAME * max(len(voters), 1):
             out.append((one, points))
     return out

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 
 from sciastro.astrometry.lens import Lens, rotation_of
-from sciastro.astrometry.match import chance, mutual_pairs
+from sciastro.astrometry.match import chance, closest_pairs
 from sciastro.astrometry.quads import QuadIndex
 from sciastro.astrometry.refine import fit_wcs
 from sciastro.astrometry.robust import Fit
@@ -178,7 +178,7 @@ def grown(camera: Camera, points: Floats, sky: Floats, shape: tuple[int, int]) -
         with np.errstate(invalid="ignore"):
             on = np.flatnonzero((there[:, 2] > 0.3) & np.all((spot > -reach) & (spot < edge + reach), axis=1))
         on = on[: int(1.3 * many)]
-        i, j = mutual_pairs(points[:many], spot[on], reach)
+        i, j = closest_pairs(points[:many], spot[on], reach)
         if i.size < FEWEST:
             return None
         there, seen = sky[on[j]], points[:many][i]
@@ -234,7 +234,7 @@ def solved_by(
         edge = np.array([image.shape[1], image.shape[0]]) - 1
         facing = _facing(camera, sky)
         on = np.flatnonzero(facing & np.all((there > 0) & (there < edge), axis=1))[:depth]
-    i, j = mutual_pairs(image.points[bright], there[on], PAIR)
+    i, j = closest_pairs(image.points[bright], there[on], PAIR)
     if i.size < FEWEST:
         return None
     log_p = chance(there[on], image.points[bright], PAIR, maps=SPENDING * max(tally.weighed, 1), fixed=6)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sciastro.astrometry.bundle import Bundle, turn_frame
 from sciastro.astrometry.lens import Lens, frame_map, sky_to_plane
-from sciastro.astrometry.match import mutual_pairs, positions
+from sciastro.astrometry.match import closest_pairs, positions
 from sciastro.astrometry.register import star_errors
 from sciastro.astrometry.tracks import Mask
 from sciastro.core.stars import StarArray
@@ -224,7 +224,7 @@ def _pairs_of(
         )
         if inside.size < FEWEST:
             return None
-        a, entry = mutual_pairs(there[inside], xy, radius)
+        a, entry = closest_pairs(there[inside], xy, radius)
         star = inside[a]
         chance = inside.size * len(xy) * np.pi * radius**2 / (shape[0] * shape[1])
         if star.size < FEWEST or star.size < 3 * chance + 6 * np.sqrt(chance):

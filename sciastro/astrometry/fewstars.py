@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.match import mutual_pairs
+from sciastro.astrometry.match import closest_pairs
 from sciastro.astrometry.plane import project
 from sciastro.astrometry.search import Guess, Nearby, as_wcs
 from sciastro.astrometry.sky import CatalogStars, catalog_stars, pixels_of
@@ -163,7 +163,7 @@ def log_chance_anywhere(
         return 0.0
     ra, dec = center(wcs, shape)
     there = project(sky.ra, sky.dec, ra, dec) * 3600 / pixel_scale(wcs) * [-float(parity(wcs)), 1.0]
-    i, j = mutual_pairs(pixels_of(wcs, sky), image, NEAR)
+    i, j = closest_pairs(pixels_of(wcs, sky), image, NEAR)
     if i.size < FEWEST:
         return 0.0
     put, _ = _followed(image, there, shape, similarity(there[i], image[j]))
@@ -201,7 +201,7 @@ def _followed(
     """Return where a similarity, fitted to all its stars, puts those on the frame; and its inverse."""
     for _ in range(2):
         put = np.column_stack(transform.evaluate(to_image, there[:, 0], there[:, 1]))
-        i, j = mutual_pairs(put, image[:BRIGHTEST], NEAR)
+        i, j = closest_pairs(put, image[:BRIGHTEST], NEAR)
         if i.size < FEWEST:
             return np.empty((0, 2)), to_image
         to_image = similarity(there[i], image[j])

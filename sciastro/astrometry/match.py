@@ -16,7 +16,7 @@ from sciastro.core import transform
 from sciastro.core.neighbors import log10_binomial_tail, nearest_within
 from sciastro.errors import MatchError
 
-__all__ = ["Match", "NoMatchError", "chance", "match_stars", "mutual_pairs", "positions"]
+__all__ = ["Match", "NoMatchError", "chance", "match_stars", "closest_pairs", "positions"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -172,8 +172,11 @@ def _apply(coefficients: Floats, points: Floats) -> Floats:
     return np.column_stack(transform.evaluate(coefficients, points[:, 0], points[:, 1]))
 
 
-def mutual_pairs(a: Floats, b: Floats, tolerance: float) -> tuple[Indices, Indices]:
-    """Return the pairs of points (n, 2) that are each other's nearest within `tolerance`."""
+def closest_pairs(a: Floats, b: Floats, tolerance: float) -> tuple[Indices, Indices]:
+    """Return one-to-one pairs of points (n, 2): each of `a` with its nearest of `b`, which keeps the closest.
+
+    Pairs are less than `tolerance` apart.
+    """
     distance, nearest = nearest_within(a, b, tolerance)
     index = np.flatnonzero(np.isfinite(distance))
     order = index[np.argsort(distance[index], kind="stable")]
@@ -194,7 +197,7 @@ def _verify(
     coefficients, parity = candidate
     a, b = pa[: max(VERIFY, sizes[0])], pb[: max(VERIFY, sizes[1])]
     for _ in range(4):
-        i, j = mutual_pairs(_apply(coefficients, a), b, tolerance)
+        i, j = closest_pairs(_apply(coefficients, a), b, tolerance)
         if i.size < 3:
             return 0.0, coefficients
         coefficients = similarity(a[i], b[j], parity)
@@ -261,7 +264,7 @@ def _complete(
 ) -> Match:
     """Extend a verified map to all stars, letting it bend as far as the pairs show."""
     local = coefficients
-    i, j = mutual_pairs(_apply(local, pa), pb, tolerance)
+    i, j = closest_pairs(_apply(local, pa), pb, tolerance)
     residual = _apply(local, pa[i]) - pb[j]
     fitted: tuple[int, Indices] | None = None
     for degree in (1, 1, 2, 2):
@@ -274,7 +277,7 @@ def _complete(
         local = transform.fit(pa[i[keep], 0], pa[i[keep], 1], pb[j[keep], 0], pb[j[keep], 1], degree)
         residual = _apply(local, pa[i[keep]]) - pb[j[keep]]
         radius = float(np.clip(6 * np.sqrt(np.mean(residual**2)), 0.7, tolerance))
-        i, j = mutual_pairs(_apply(local, pa), pb, radius)
+        i, j = closest_pairs(_apply(local, pa), pb, radius)
         residual = _apply(local, pa[i]) - pb[j]
     rms = float(np.sqrt(np.mean(np.sum(residual**2, axis=1))))
     return Match(i, j, similarity(pa[i], pb[j], parity), rms, int(i.size), log_p, parity)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.lens import FISHEYE, RECTILINEAR, Lens, monotone, projected, rotation_of
-from sciastro.astrometry.match import mutual_pairs
+from sciastro.astrometry.match import closest_pairs
 from sciastro.astrometry.own import correction
 from sciastro.astrometry.plane import project
 from sciastro.astrometry.refine import fit_wcs
@@ -189,7 +189,7 @@ def _paired(
         )
     inside = np.flatnonzero(good)
     inside = inside[isolated(there[inside], sky.mag[inside], ROOM, CONTRAST)]
-    i, j = mutual_pairs(image.points[alone], there[inside], radius)
+    i, j = closest_pairs(image.points[alone], there[inside], radius)
     return alone[i], inside[j]
 
 

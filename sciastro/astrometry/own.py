@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.match import mutual_pairs
+from sciastro.astrometry.match import closest_pairs
 from sciastro.astrometry.refine import propagate
 from sciastro.astrometry.robust import RAYLEIGH_MEDIAN, extra_scatter, select_model
 from sciastro.astrometry.sky import CatalogStars, isolated, pixels_of
@@ -82,7 +82,7 @@ def own_place(wcs: "WCS", image: ImageStars, sky: CatalogStars) -> OwnPlace:
     alone = np.flatnonzero(isolated(image.points, image.mag, ROOM * image.fwhm, CONTRAST))
     if inside.size < FEWEST or alone.size < FEWEST:
         return OwnPlace(wcs, "none", 0, float("nan"), float("nan"))
-    i, j = mutual_pairs(image.points[alone], there[inside], REACH)
+    i, j = closest_pairs(image.points[alone], there[inside], REACH)
     i, j = alone[i], inside[j]
     source, target = there[j], image.points[i]
     sigma = np.hypot(np.hypot(image.sigma[i], FLOOR), sky.err[j] / pixel_scale(wcs))

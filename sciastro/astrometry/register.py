@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.match import Match, match_stars, mutual_pairs, positions
+from sciastro.astrometry.match import Match, closest_pairs, match_stars, positions
 from sciastro.astrometry.models import fit_model
 from sciastro.astrometry.robust import Fit
 from sciastro.core import transform
@@ -195,7 +195,7 @@ def _refined(
             break
         spread = np.sqrt(np.sum((pb[j] - _mapped(fit, pa[i])) ** 2, axis=1)[fit.keep])
         radius = float(np.clip(6 * np.median(spread), 0.5, options.tolerance))
-        again = mutual_pairs(_mapped(fit, pa), pb, radius)
+        again = closest_pairs(_mapped(fit, pa), pb, radius)
         if np.array_equal(i, again[0]) and np.array_equal(j, again[1]):
             break  # the same pairs would give the same fit
         i, j = again

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.fewstars import BRIGHTEST, FEWEST, by_all_pairs
-from sciastro.astrometry.match import chance, mutual_pairs
+from sciastro.astrometry.match import chance, closest_pairs
 from sciastro.astrometry.plane import project
 from sciastro.astrometry.refine import fit_wcs
 from sciastro.astrometry.robust import Fit, select_model
@@ -241,7 +241,7 @@ def _refine(
         predicted = pixels_of(wcs, sky)
         on_frame = _on_frame(predicted, image.shape, 2 * radius_px)
         chosen_sky, chosen_image = _fair_lists(image, sky, predicted, on_frame, radius_px, options)
-        i, j = mutual_pairs(image.points[chosen_image], predicted[chosen_sky], radius_px)
+        i, j = closest_pairs(image.points[chosen_image], predicted[chosen_sky], radius_px)
         i, j = chosen_image[i], chosen_sky[j]
         if i.size < options.min_stars:
             return None

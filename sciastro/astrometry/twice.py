@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.match import mutual_pairs
+from sciastro.astrometry.match import closest_pairs
 from sciastro.astrometry.search import by_shift
 from sciastro.astrometry.sky import CatalogStars, Hint, StarsAt, catalog_stars, pixels_of
 from sciastro.astrometry.solution import ImageStars, Solution
@@ -100,5 +100,5 @@ def _as_found(second: Solution, found: Solution) -> Solution:
 
 def _mags(solution: Solution, image: ImageStars, sky: CatalogStars) -> tuple[npt.NDArray[np.intp], Floats]:
     """Return the rows of catalog stars that are seen where a solution has them, and how bright they are."""
-    i, j = mutual_pairs(pixels_of(solution.wcs, sky), image.points, image.fwhm)
+    i, j = closest_pairs(pixels_of(solution.wcs, sky), image.points, image.fwhm)
     return i, image.mag[j]

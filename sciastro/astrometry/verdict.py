@@ -10,7 +10,7 @@ for all of them (Bonferroni). `SPENDING` times the number of candidates then pay
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.match import NEVER, mutual_pairs
+from sciastro.astrometry.match import NEVER, closest_pairs
 from sciastro.core.neighbors import log10_binomial_tail
 
 __all__ = ["SPENDING", "log_chance"]
@@ -61,7 +61,7 @@ def _tail(there: Floats, seen: Floats, radius: float, shape: tuple[int, int], fr
     """Return log10 of the chance of so many coincidences within `radius` pixels."""
     if min(len(there), len(seen)) <= free or len(seen) <= AROUND:
         return 0.0
-    i, j = mutual_pairs(there, seen, radius)
+    i, j = closest_pairs(there, seen, radius)
     if i.size <= free or not _spread(seen[j], shape):
         return 0.0
     apart = np.hypot(*(seen[j][:, None] - seen[None]).transpose(2, 0, 1))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.match import chance, mutual_pairs
+from sciastro.astrometry.match import chance, closest_pairs
 from sciastro.astrometry.plane import project
 from sciastro.astrometry.refine import fit_wcs
 from sciastro.astrometry.robust import select_model
@@ -62,7 +62,7 @@ def solve_wide(
             )[: int(DEPTH * len(image.points))]
         inside = inside[isolated(there[inside], sky.mag[inside], ROOM, CONTRAST)]
         alone = np.flatnonzero(isolated(image.points, image.mag, ROOM, CONTRAST))
-        i, j = mutual_pairs(image.points[alone], there[inside], radius)
+        i, j = closest_pairs(image.points[alone], there[inside], radius)
         i, j = alone[i], inside[j]
         if i.size < 12:
             return None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["close_pairs", "log10_binomial_tail", "nearest_within", "pairs_within"]
+__all__ = ["close_pairs", "log10_binomial_tail", "nearest_within", "pairs_within", "mutual_nearest"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -63,6 +63,15 @@ def nearest_within(a: Floats, b: Floats, radius: float) -> tuple[Floats, Indices
     rows, first = np.unique(i[order], return_index=True)
     distance[rows], index[rows] = apart[order[first]], j[order[first]]
     return distance, index
+
+
+def mutual_nearest(a: Floats, b: Floats, radius: float) -> tuple[Indices, Indices]:
+    """Return the pairs of points (n, 2), less than `radius` apart, that are each other's nearest."""
+    distance, j = nearest_within(a, b, radius)
+    _, back = nearest_within(b, a, radius)
+    i = np.flatnonzero(np.isfinite(distance))
+    i = i[back[j[i]] == i]
+    return i, j[i]
 
 
 def _pairs(a: Floats, b: Floats, radius: float) -> Iterator[tuple[Indices, Indices, Floats]]:

@@ -9,7 +9,7 @@ that cannot be solved is hung on a solved neighbor by the stars that they share.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,18 +21,19 @@ from sciastro.astrometry.register import RegisterOptions
 from sciastro.astrometry.solve import Solution
 from sciastro.core import transform
 from sciastro.core.lift import run_tasks
-from sciastro.core.robust import MAD_TO_SIGMA
-from sciastro.core.wcs import center, tan_wcs, wcs_to_text
+from sciastro.core.wcs import wcs_to_text
 from sciastro.errors import MatchError, SolveError
 from sciastro.integrate.canvas import domain_box
 from sciastro.recipe import aligning, setreference, setsolving
 from sciastro.recipe.context import Context
+from sciastro.recipe.hanging import Panel, grid_of_panels, hang, on_grid, pull_together
 from sciastro.recipe.lights import Light, StackSet
 from sciastro.recipe.plan import Recipe
 from sciastro.recipe.targets import field_of
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
+
 
 __all__ = ["find_panels", "register_mosaic"]
 
@@ -43,9 +44,7 @@ Shape = tuple[int, int]
 
 APART = 0.3  # of the shorter side of the field: pointings that far apart are panels, not a dither
 TRIES = 3  # frames that may stand for their panel before solving it is given up
-NEAR = 3.0  # pixel: how far the same star of two solved panels may lie apart
-BRIGHT = 15.0  # S/N from which a star helps to pull panels together
-LEAST_ERROR, HUNG_ERROR = 0.03, 1.0  # pixel: expected error of a panel's place, at best, and without solution
+LEAST_ERROR = 0.03  # pixel: expected error of a panel's place, at best
 FINE, COARSE = 0.01, 0.1  # pixel: error of a map that is good enough, and that the user should know of
 HIGHEST = 5  # degree of a map
 MARGIN = 8  # pixel around a frame over which its map is fitted
@@ -79,19 +78,6 @@ def find_panels(lights: Sequence[Light], scale: float | None) -> list[list[Light
     return [[light for light, k in zip(lights, label, strict=True) if k == n] for n in range(count)]
 
 
-@dataclass(slots=True)
-class _Panel:
-    """One pointing: its lights, the frame that stands for it, and where that is."""
-
-    number: int
-    lights: list[Light]
-    anchor: Light | None = None
-    wcs: "WCS | None" = None
-    reason: str = ""
-    error: float = HUNG_ERROR  # [pixel] expected error of its place; twice that of its scale at its edge
-    shift: Floats | None = None  # (axis, term): correction on the grid, of 1, u, v
-
-
 def register_mosaic(
     members: StackSet, solution: Solution | None, hint: setsolving.SkyHint, recipe: Recipe, context: Context,
     root: Path, step: int,
@@ -120,7 +106,7 @@ def register_mosaic(
         return None
     facts = members.reference.facts
     shape = (facts.shape[0] // step, facts.shape[1] // step)
-    panels = [_Panel(number, group) for number, group in enumerate(groups, start=1)]
+    panels = [Panel(number, group) for number, group in enumerate(groups, start=1)]
     for panel in panels:
         for light in panel.lights:
             light.panel = panel.number
@@ -129,9 +115,9 @@ def register_mosaic(
     )  # a given center is that of the whole
     for panel in panels:
         _solve_panel(panel, members.reference, solution, aimed, recipe, root, step)
-    _hang(panels, shape, recipe.of(RegisterOptions))
-    grid = _grid(panels, solution, shape)
-    numbers = _pull_together(panels, grid, shape, members.stem)
+    hang(panels, shape, recipe.of(RegisterOptions))
+    grid = grid_of_panels(panels, solution, shape)
+    numbers = pull_together(panels, grid, shape, members.stem)
     _register_lights(panels, grid, shape, numbers, recipe, context)
     for panel in panels:
         if panel.wcs is None:
@@ -141,7 +127,7 @@ def register_mosaic(
 
 
 def _solve_panel(
-    panel: _Panel, reference: Light, solution: Solution, hint: setsolving.SkyHint, recipe: Recipe, root: Path,
+    panel: Panel, reference: Light, solution: Solution, hint: setsolving.SkyHint, recipe: Recipe, root: Path,
     step: int,
 ) -> None:  # fmt: skip
     """Find the frame that stands for a panel, and its world coordinates."""
@@ -173,149 +159,13 @@ def _error(solution: Solution) -> float:
     return max(LEAST_ERROR, 3 * solution.rms_px / float(np.sqrt(max(solution.n_stars, 1))))
 
 
-def _hang(panels: Sequence[_Panel], shape: Shape, options: RegisterOptions) -> None:
-    """Give panels without world coordinates those of a neighbor, through the stars that they share."""
-    left = [panel for panel in panels if panel.wcs is None and panel.anchor is not None]
-    progress = True
-    while left and progress:
-        progress = False
-        for panel in list(left):
-            for other in panels:
-                if other.wcs is None or other.anchor is None or panel.anchor is None:
-                    continue
-                try:
-                    found = aligning.register_light(
-                        other.anchor.measures.stars, panel.anchor.measures.stars, shape, options
-                    )
-                    # Stars lie in a strip only: a straight map is what may be carried over the frame.
-                    pairs = found.residuals[np.asarray(found.residuals["used"], dtype=bool)]
-                    c = transform.fit(pairs["x"], pairs["y"], pairs["x_frame"], pairs["y_frame"], 1)
-                    panel.wcs = propagate(other.wcs, c, shape)[0]
-                except (MatchError, SolveError) as error:
-                    log.info("panel %d on panel %d: %s", panel.number, other.number, error)
-                    continue
-                left.remove(panel)
-                progress = True
-                break
-
-
-def _grid(panels: Sequence[_Panel], solution: Solution, shape: Shape) -> "WCS":
-    """Return the gnomonic grid about the middle of the mosaic, as fine and turned as the reference."""
-    places = np.deg2rad([center(panel.wcs, shape) for panel in panels if panel.wcs is not None])
-    ra, dec = places.T
-    mean = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)]).mean(axis=1)
-    ra0 = float(np.rad2deg(np.arctan2(mean[1], mean[0])) % 360)
-    dec0 = float(np.rad2deg(np.arctan2(mean[2], np.hypot(mean[0], mean[1]))))
-    return tan_wcs(ra0, dec0, solution.scale, shape, angle=solution.rotation, parity=solution.parity)
-
-
-def _on_grid(panel: _Panel, grid: "WCS", x: Floats, y: Floats, shape: Shape) -> Floats:
-    """Return the grid positions (point, 2) of pixels of a panel's anchor."""
-    if panel.wcs is None:
-        raise RuntimeError("a panel without world coordinates has no place")
-    ra, dec = panel.wcs.all_pix2world(x, y, 0)
-    points = np.stack(grid.wcs_world2pix(ra, dec, 0), axis=-1)
-    if panel.shift is None:
-        return np.asarray(points)
-    return np.asarray(points + _terms(x, y, shape) @ panel.shift.T)
-
-
-def _terms(x: Floats, y: Floats, shape: Shape) -> Floats:
-    half = max(shape) / 2
-    return np.stack([np.ones_like(x), (x - shape[1] / 2) / half, (y - shape[0] / 2) / half], axis=-1)
-
-
-def _pull_together(
-    panels: Sequence[_Panel], grid: "WCS", shape: Shape, stem: str
-) -> dict[int, npt.NDArray[np.int64]]:
-    """Correct the panels so that stars in common coincide; return one number per star of each anchor.
-
-    Least squares over all pairs of panels at once: each panel may move, turn and stretch a little
-    as its solution may be wrong (`_Panel.error`, the prior), and none is held fixed.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    placed = [panel for panel in panels if panel.wcs is not None and panel.anchor is not None]
-    stars = {panel.number: panel.anchor.measures.stars for panel in placed if panel.anchor is not None}
-    points = {
-        panel.number: _on_grid(panel, grid, stars[panel.number]["x"], stars[panel.number]["y"], shape)
-        for panel in placed
-    }
-    begin = dict(zip(stars, np.cumsum([0, *(one.size for one in stars.values())])[:-1], strict=True))
-    pairs = [
-        (p.number, q.number, *_mutual(points[p.number], points[q.number]))
-        for k, p in enumerate(placed)
-        for q in placed[k + 1 :]
-    ]
-    total = sum(one.size for one in stars.values())
-    first = np.concatenate([begin[p] + i for p, _, i, _ in pairs] or [np.empty(0, np.intp)])
-    second = np.concatenate([begin[q] + j for _, q, _, j in pairs] or [np.empty(0, np.intp)])
-    links = coo_array((np.ones(first.size, np.int8), (first, second)), shape=(total, total))
-    _, label = connected_components(links, directed=False)
-    numbers = {p: label[begin[p] : begin[p] + one.size].astype(np.int64) for p, one in stars.items()}
-    bright = {p: one["snr"] > BRIGHT for p, one in stars.items()}
-    chosen = [(p, q, i[(ok := bright[p][i] & bright[q][j])], j[ok]) for p, q, i, j in pairs]
-    chosen = [one for one in chosen if one[2].size]
-    if chosen:
-        _correct(placed, stars, points, chosen, shape, stem)
-    return numbers
-
-
-def _mutual(a: Floats, b: Floats) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return pairs of points that are each other's nearest, within `NEAR`."""
-    from scipy.spatial import cKDTree
-
-    low, high = b.min(axis=0) - NEAR, b.max(axis=0) + NEAR
-    inside = np.flatnonzero(((a >= low) & (a <= high)).all(axis=1))
-    if inside.size == 0:
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    there, back = cKDTree(b), cKDTree(a[inside])
-    distance, j = there.query(a[inside], distance_upper_bound=NEAR)
-    found = np.flatnonzero(np.isfinite(distance))
-    _, i = back.query(b[j[found]])
-    good = found[i == found]
-    return inside[good], np.asarray(j[good], dtype=np.intp)
-
-
-def _correct(
-    placed: Sequence[_Panel], stars: dict[int, npt.NDArray[np.void]], points: dict[int, Floats],
-    pairs: Sequence[tuple[int, int, npt.NDArray[np.intp], npt.NDArray[np.intp]]], shape: Shape, stem: str,
-) -> None:  # fmt: skip
-    column = {panel.number: 3 * k for k, panel in enumerate(placed)}
-    rows, right, sigma = [], [], []
-    for p, q, i, j in pairs:
-        block = np.zeros((i.size, 3 * len(placed)))
-        block[:, column[p] : column[p] + 3] = _terms(stars[p]["x"][i], stars[p]["y"][i], shape)
-        block[:, column[q] : column[q] + 3] -= _terms(stars[q]["x"][j], stars[q]["y"][j], shape)
-        rows.append(block)
-        right.append(points[q][j] - points[p][i])
-        error = [np.hypot(stars[n]["x_err"][k], stars[n]["y_err"][k]) for n, k in ((p, i), (q, j))]
-        sigma.append(np.maximum(np.hypot(*error), 0.05))
-    matrix, goal, noise = np.concatenate(rows), np.concatenate(right), np.concatenate(sigma)
-    prior = np.diag(np.concatenate([np.array([1.0, 0.5, 0.5]) / panel.error for panel in placed]))
-    keep = np.ones(noise.size, dtype=bool)
-    found = np.zeros((3 * len(placed), 2))
-    for _ in range(4):
-        weighted = np.vstack([matrix[keep] / noise[keep, None], prior])
-        target = np.vstack([goal[keep] / noise[keep, None], np.zeros((3 * len(placed), 2))])
-        found = np.linalg.lstsq(weighted, target, rcond=None)[0]
-        left = np.hypot(*(goal - matrix @ found).T)
-        keep = left < 4 * max(MAD_TO_SIGMA * float(np.median(left)), 0.02)
-    before, after = (float(np.median(np.hypot(*one[keep].T))) for one in (goal, goal - matrix @ found))
-    log.info("%s: stars of neighboring panels lie %.3f pixel apart, were %.3f", stem, after, before)
-    for panel in placed:
-        at = column[panel.number]
-        panel.shift = found[at : at + 3].T
-
-
 def _register_lights(
-    panels: Sequence[_Panel], grid: "WCS", shape: Shape, numbers: dict[int, npt.NDArray[np.int64]],
+    panels: Sequence[Panel], grid: "WCS", shape: Shape, numbers: dict[int, npt.NDArray[np.int64]],
     recipe: Recipe, context: Context,
 ) -> None:  # fmt: skip
     options = recipe.of(RegisterOptions)
 
-    def work(job: tuple[_Panel, Light]) -> None:
+    def work(job: tuple[Panel, Light]) -> None:
         panel, light = job
         if panel.wcs is None or panel.anchor is None:
             light.reason = f"panel {panel.number} of the mosaic has no place on the sky: {panel.reason}"
@@ -327,7 +177,7 @@ def _register_lights(
 
 
 def _register_light(
-    panel: _Panel, light: Light, grid: "WCS", shape: Shape, numbers: npt.NDArray[np.int64],
+    panel: Panel, light: Light, grid: "WCS", shape: Shape, numbers: npt.NDArray[np.int64],
     options: RegisterOptions, context: Context,
 ) -> None:  # fmt: skip
     if panel.anchor is None or panel.wcs is None:
@@ -367,7 +217,7 @@ def _register_light(
 
 
 def _map(
-    panel: _Panel, from_anchor: Floats, grid: "WCS", shape: Shape
+    panel: Panel, from_anchor: Floats, grid: "WCS", shape: Shape
 ) -> tuple[Floats | None, tuple[float, float], float]:
     """Return the grid-to-frame map of a frame, where its middle lies on the grid, and its error [pixel].
 
@@ -379,7 +229,7 @@ def _map(
     good = np.isfinite(ax) & np.isfinite(ay)
     if good.sum() < 0.9 * good.size:
         return None, (float("nan"), float("nan")), float("nan")
-    points = _on_grid(panel, grid, ax[good], ay[good], shape)
+    points = on_grid(panel, grid, ax[good], ay[good], shape)
     c, left = transform.identity(1), np.inf
     for degree in range(1, HIGHEST + 1):
         c = transform.fit(points[:, 0], points[:, 1], x[good], y[good], degree)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from star_lists import as_stars, two_lists
 
-from sciastro.astrometry.match import chance, match_stars, mutual_pairs
+from sciastro.astrometry.match import chance, closest_pairs, match_stars
 from sciastro.astrometry.trianglevotes import similarity
 from sciastro.core import transform
 from sciastro.errors import MatchError
@@ -96,10 +96,10 @@ def test_similarity_of_three_points_by_hand():
     assert (x[0], y[0]) == pytest.approx((-13.0, 12.0))
 
 
-def test_mutual_pairs_are_one_to_one():
+def test_closest_pairs_are_one_to_one():
     a = np.array([[0.0, 0.0], [0.4, 0.0], [9.0, 9.0]])
     b = np.array([[0.1, 0.0], [20.0, 20.0]])
-    i, j = mutual_pairs(a, b, 1.0)
+    i, j = closest_pairs(a, b, 1.0)
     assert i.tolist() == [0] and j.tolist() == [0]
 
 

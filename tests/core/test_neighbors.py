@@ -6,7 +6,13 @@ from scipy.spatial import ConvexHull, cKDTree
 from scipy.special import bdtrc
 
 from sciastro.astrometry.robust import coverage
-from sciastro.core.neighbors import close_pairs, log10_binomial_tail, nearest_within, pairs_within
+from sciastro.core.neighbors import (
+    close_pairs,
+    log10_binomial_tail,
+    mutual_nearest,
+    nearest_within,
+    pairs_within,
+)
 
 
 def lists(seed, kind):
@@ -40,6 +46,16 @@ def test_pairs_and_nearest_are_those_of_a_tree(kind, radius):
         some = np.isfinite(distance)
         np.testing.assert_allclose(np.hypot(*(a[some] - b[index[some]]).T), distance[some])
         assert np.all(index[~some] == len(b))
+
+
+def test_mutual_nearest_are_each_others_nearest():
+    a, b = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 9.0]]), np.array([[0.4, 0.0], [1.1, 0.0]])
+    i, j = mutual_nearest(a, b, 2.0)
+    assert i.tolist() == [0, 1] and j.tolist() == [0, 1]
+    # Both of a are nearest to the one of b, whose nearest is the second.
+    i, j = mutual_nearest(a, b[1:], 2.0)
+    assert i.tolist() == [1] and j.tolist() == [0]
+    assert mutual_nearest(a, b, 0.05)[0].size == 0
 
 
 def test_long_lists_are_looked_at_in_parts(monkeypatch):
