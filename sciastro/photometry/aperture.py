@@ -68,6 +68,11 @@ class ApertureOptions(Options):
     )
 
 
+ONE_NUMBER = (
+    "one correction for the whole image: stars are too few, or too crowded, to tell whether they are longer "
+    "toward the corners; if they are, fluxes there are low by more than flux_err says"
+)
+
 DEFAULTS = ApertureOptions()
 NOTHING_ELSE = Relative()
 
@@ -338,5 +343,7 @@ def _correction(field: GrowthMap | None, radius: float, total: float) -> dict[st
         "aperture_correction_terms": [float(term) for term in field.coefficients],
         "n_growth_stars": field.n_stars,
         "aperture_correction_note": "correction at the center of the image; terms: 1, u, v, u2, uv, v2, "
-        "with u, v from the center in half diagonals",
+        "with u, v from the center in half diagonals"
+        if len(field.coefficients) > 1
+        else ONE_NUMBER,
     }

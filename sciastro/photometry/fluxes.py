@@ -64,13 +64,17 @@ class Aperture:
         """Return the correction at positions [pixel]; 1 where it is unknown."""
         return np.ones(len(x)) if self.growth is None else self.growth.at(x, y)
 
-    def relative(self, fwhm: float, others: Relative, floor: float = 0.0) -> Relative:
-        """Return `others` with this aperture's scatter, `floor` at least, for stars of `fwhm` [pixel]."""
+    def relative(self, x: Floats, y: Floats, fwhm: float, others: Relative, floor: float = 0.0) -> Relative:
+        """Return `others` with this aperture's scatter, `floor` at least, for stars of `fwhm` [pixel].
+
+        To it comes how little is known of the correction's shape at the positions `x` and `y` [pixel].
+        """
         measured = max(0.0 if self.growth is None else self.growth.scatter, floor)
+        shape = np.zeros(len(x)) if self.growth is None else np.nan_to_num(self.growth.shape_err(x, y))
         # What the pixels do is in the measured scatter already.
         beyond = max(pixel_scatter(float(fwhm), float(self.radius)) ** 2 - measured**2, 0.0)
         return Relative(
-            profile=measured, coarse=np.sqrt(np.square(others.coarse) + beyond),
+            profile=np.hypot(measured, shape), coarse=np.sqrt(np.square(others.coarse) + beyond),
             scintillation=others.scintillation, flat=others.flat, flat_pixel=others.flat_pixel,
         )  # fmt: skip
 
@@ -294,7 +298,7 @@ def add_apertures(
     x, y = (np.asarray(table[name].value, dtype=np.float64) for name in ("x", "y"))
     for number, aperture in enumerate(apertures, start=1):
         end = "" if number == 1 else f"_{number}"
-        own = aperture.relative(fwhm, relative, sampling_floor(plane))
+        own = aperture.relative(x, y, fwhm, relative, sampling_floor(plane))
         found = fluxes(plane, x, y, sky, aperture, own, least_snr)
         table[f"flux{end}"], table[f"flux_err{end}"] = found.flux * unit, found.err * unit
         table[f"mag_inst{end}"], table[f"mag_inst_err{end}"] = found.mag * u.mag, found.mag_err * u.mag

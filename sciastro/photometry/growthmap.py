@@ -19,7 +19,7 @@ import numpy.typing as npt
 from sciastro.photometry.growth import flux_ratio, spread_beyond
 from sciastro.photometry.neighbors import Others
 from sciastro.photometry.plane import ApertureSums, Plane, Profile, SkyLevels
-from sciastro.photometry.shrinkage import FieldShape, shrunken_quadratic
+from sciastro.photometry.shrinkage import FieldShape, shrunken_quadratic, terms_of
 
 __all__ = ["GrowthMap", "growth_map"]
 
@@ -48,6 +48,8 @@ class GrowthMap:
         Standard error of the mean over the stars; relative scatter of profiles about the map.
     n_stars
         Stars used.
+    covariance, middle
+        Of the shape, relative to the correction, and where the mean holds (`shrinkage.FieldShape`).
     """
 
     coefficients: Floats
@@ -58,12 +60,26 @@ class GrowthMap:
     err: float
     scatter: float
     n_stars: int
+    covariance: Floats
+    middle: Floats
 
     def at(self, x: Floats, y: Floats) -> Floats:
         """Return the correction at positions [pixel]; NaN positions give NaN."""
+        return np.asarray(_design(*self._within(x, y), len(self.coefficients)) @ self.coefficients)
+
+    def shape_err(self, x: Floats, y: Floats) -> Floats:
+        """Return the relative error at positions [pixel] by the shape alone: it grows toward the corners.
+
+        Where no star tells, it is at least what the shape would change if it went on.
+        """
+        off = terms_of(*self._within(x, y)) - self.middle
+        known = np.einsum("si,ij,sj->s", off, self.covariance, off)
+        on = _design(*_scaled(x, y, self.center, self.scale), len(self.coefficients)) @ self.coefficients
+        return np.asarray(np.sqrt(known + (on / self.at(x, y) - 1) ** 2))
+
+    def _within(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         u, v = _scaled(x, y, self.center, self.scale)
-        u, v = np.clip(u, self.low[0], self.high[0]), np.clip(v, self.low[1], self.high[1])
-        return np.asarray(_design(u, v, len(self.coefficients)) @ self.coefficients)
+        return np.clip(u, self.low[0], self.high[0]), np.clip(v, self.low[1], self.high[1])
 
 
 def _scaled(x: Floats, y: Floats, center: tuple[float, float], scale: float) -> tuple[Floats, Floats]:
@@ -133,6 +149,8 @@ def growth_map(
         err=float(coefficients[0] * np.sqrt(sum((fit.err / fit.mean) ** 2 for fit in fits))),
         scatter=shrunken_quadratic(u, v, near[0][good], near[1][good], light[good], even=even).scatter,
         n_stars=int(used.sum()),
+        covariance=np.sum([fit.covariance for fit in fits], axis=0),
+        middle=fits[0].middle,
     )
 
 

@@ -18,7 +18,7 @@ from sciastro.core.robust import mad_sigma
 from sciastro.photometry.onesided import one_sided_middle
 from sciastro.photometry.robust import threshold
 
-__all__ = ["FieldShape", "shrunken_quadratic"]
+__all__ = ["FieldShape", "shrunken_quadratic", "terms_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,6 +48,9 @@ class FieldShape:
         (star,) True for those that passed the clip.
     even
         Probability that the field has no shape.
+    covariance, middle
+        (5, 5) of the terms `terms_of`, relative to `mean`, and (5,) their means over the stars: how well the
+        shape is known, about where `mean` holds.
     """
 
     coefficients: Floats
@@ -56,13 +59,19 @@ class FieldShape:
     scatter: float
     used: npt.NDArray[np.bool_]
     even: float
+    covariance: Floats
+    middle: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class _Average:
-    """Mean over all models of the terms, both variances, the first scatter; share of models without terms."""
+    """Mean over all models of the terms; covariance of all but the constant; its error.
+
+    Then both variances, the first scatter, and the share of models without terms.
+    """
 
     mean: Floats
+    covariance: Floats
     err: float
     variance: Floats
     scatter: float
@@ -94,7 +103,7 @@ def shrunken_quadratic(
     """
     kappa = threshold(kappa, len(y) - 1)
     faintness = float(np.median(light)) / light
-    design = np.stack([u * u + v * v, u, v, u * u - v * v, u * v], axis=-1)
+    design = terms_of(u, v)
     scale = abs(float(np.median(y)))
     off = y / scale - np.sign(float(np.median(y)))
     mad = mad_sigma(off, 0.0)
@@ -119,6 +128,7 @@ def shrunken_quadratic(
         )
         mean, mean_err = mean + scale * middle.mean, scale * middle.err
     return FieldShape(
+        covariance=found.covariance * (scale / mean) ** 2, middle=means,
         coefficients=np.array(
             [mean - scale * float(means @ found.mean[1:]), tilt_u, tilt_v, radial + saddle, cross,
              radial - saddle]
@@ -126,6 +136,11 @@ def shrunken_quadratic(
         mean=float(mean), err=float(mean_err), scatter=found.scatter * scale / abs(mean),
         used=used, even=found.even,
     )  # fmt: skip
+
+
+def terms_of(u: Floats, v: Floats) -> Floats:
+    """Return the radial term, tilts and saddles (position, 5) at positions in half diagonals."""
+    return np.stack([u * u + v * v, u, v, u * u - v * v, u * v], axis=-1)
 
 
 def _scatter2(found: _Average, faintness: Floats) -> Floats:
@@ -151,18 +166,22 @@ def _averaged(design: Floats, y: Floats, err: Floats, faintness: Floats, even: b
             log = base + 0.5 * np.einsum("ki,ki->k", right[:, at], found) - 0.5 * np.linalg.slogdet(inner)[1]
             logs.append(log - len(group) * np.log(width) + np.log(prior / (len(WIDTHS) if group else 1)))
             means.append(mean)
-            spreads.append(inverse[:, 0, 0])
+            spread = np.zeros((len(base), 6, 6))
+            spread[:, at[:, None], at] = inverse
+            spreads.append(spread)
             none.append(np.full(len(base), not group))
     share = np.exp(np.concatenate(logs) - max(float(log.max()) for log in logs))
     share /= share.sum()
     every = np.concatenate(means)
     mean = share @ every
-    spread = share @ (np.concatenate(spreads) + (every[:, 0] - mean[0]) ** 2)
+    apart = every - mean
+    spread = np.tensordot(share, np.concatenate(spreads), 1) + np.einsum("k,ki,kj->ij", share, apart, apart)
     own, foreign = np.tile(own, len(means)), np.tile(foreign, len(means))
     variance = np.array([share @ own, share @ foreign])
     return _Average(
         mean,
-        float(np.sqrt(spread)),
+        spread[1:, 1:],
+        float(np.sqrt(spread[0, 0])),
         variance,
         float(share @ np.sqrt(own)),
         float(share @ np.concatenate(none)),
