@@ -58,5 +58,15 @@ def relative_airmass(altitude_deg: npt.ArrayLike) -> Floats:
 def airmass(
     ra: npt.ArrayLike, dec: npt.ArrayLike, latitude: float, longitude: float, time: npt.ArrayLike
 ) -> Floats:
-    """Return the airmass of ICRS positions [deg] at a site [deg, east positive]; NaN below the horizon."""
+    """Return the airmass of ICRS positions [deg] at a site [deg, east positive]; NaN below the horizon.
+
+    Parameters
+    ----------
+    ra, dec
+        ICRS [deg]; broadcast against `time`.
+    latitude, longitude
+        [deg], east positive.
+    time
+        UTC: datetime64, datetime, ISO text or astropy `Time`.
+    """
     return relative_airmass(altitude(ra, dec, latitude, longitude, time))

@@ -114,7 +114,17 @@ def _clipped(left: Floats, sigma: Floats) -> npt.NDArray[np.bool_]:
 def correction(
     source: Floats, target: Floats, sigma: Floats, shape: tuple[int, int]
 ) -> tuple[str, Floats | None]:
-    """Return name and map of the correction that predicts left-out stars best; None where that is none."""
+    """Return name and map of the correction that predicts left-out stars best; None where that is none.
+
+    Parameters
+    ----------
+    source, target
+        (n, 2) positions of stars by the frame's own solution, and as seen [pixel].
+    sigma
+        (n,) error of a pair per axis [pixel].
+    shape
+        Rows and columns of the frame.
+    """
     left = target - source
     error = np.hypot(sigma, extra_scatter(np.hypot(*(left - np.median(left, axis=0)).T), sigma))
     weight = 1 / error**2

@@ -67,7 +67,17 @@ class Fit:
 
 
 def fit_map(source: Floats, target: Floats, sigma: Floats, degree: int, parity: int = 1) -> Floats:
-    """Return the weighted least-squares map source -> target; degree 0 means a similarity."""
+    """Return the weighted least-squares map source -> target; degree 0 means a similarity.
+
+    Parameters
+    ----------
+    source, target
+        (n, 2) positions [pixel].
+    sigma
+        (n,) error of a target per axis [pixel].
+    parity
+        -1 where a similarity mirrors.
+    """
     if degree == 0:
         return similarity(source, target, parity, 1 / sigma**2)
     return transform.fit(source[:, 0], source[:, 1], target[:, 0], target[:, 1], degree, 1 / sigma)
@@ -225,7 +235,19 @@ def _better(trial: Fit, best: Fit, gain: float) -> bool:
 
 
 def clipped_fit(source: Floats, target: Floats, sigma: Floats, degree: int, parity: int, clip: float) -> Fit:
-    """Return the polynomial of `degree` (0: similarity) without the pairs beyond `clip` sigma."""
+    """Return the polynomial of `degree` (0: similarity) without the pairs beyond `clip` sigma.
+
+    Parameters
+    ----------
+    source, target
+        (n, 2) positions [pixel].
+    sigma
+        (n,) error of a pair per axis [pixel]; the scatter that it does not explain is added.
+    parity
+        -1 where a similarity mirrors.
+    clip
+        Sigma of the two-dimensional residual.
+    """
     keep = np.ones(len(source), bool)
     scatter = 0.0
     error = sigma
@@ -269,7 +291,15 @@ def middle(values: Floats) -> float:
 
 
 def extra_scatter(size: Floats, sigma: Floats) -> float:
-    """Return the error per axis to add in quadrature so that the median residual is what errors predict."""
+    """Return the error per axis to add in quadrature so that the median residual is what errors predict.
+
+    Parameters
+    ----------
+    size
+        (n,) lengths of the residuals [pixel].
+    sigma
+        (n,) errors per axis [pixel].
+    """
     excess = (size / RAYLEIGH_MEDIAN) ** 2 - sigma**2  # of each pair: the squared error that explains it
     return float(np.sqrt(max(middle(excess), 0.0)))
 

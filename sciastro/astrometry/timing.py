@@ -131,6 +131,11 @@ def hjd_utc(time: npt.ArrayLike, ra: npt.ArrayLike, dec: npt.ArrayLike, site: Si
 
     Its zero follows the Sun around the barycenter (up to 4 s from BJD) and its clock jumps with every leap
     second (69 s behind TDB today): only for comparison with old data.
+
+    Parameters
+    ----------
+    time, ra, dec, site
+        As for `bjd_tdb`; None is the geocenter.
     """
     known, when = _known(time)
     _check_lengths(when, ra, dec)

@@ -46,6 +46,12 @@ def color_of_bands(
 
     Parameters
     ----------
+    sources
+        Measured tables by band, as for `matched_fluxes`.
+    catalog
+        ``id``, ``ra``, ``dec`` [deg] at the epoch of the images, ``mag``, ``color`` [mag, B-V]; NaN unknown.
+    rgb
+        Bands, in the order of the gains; ratios are to the second of three.
     response
         Of the bands, in their order; without it nothing is assumed but B-V.
     white
@@ -83,6 +89,16 @@ def matched_fluxes(
 
     NaN for stars that were not measured well enough (`ColorOptions.least_snr`, flags); places are of the
     band that ratios are to.
+
+    Parameters
+    ----------
+    sources
+        Measured tables by band: ``ra``, ``dec`` [deg], ``x``, ``y`` [pixel], ``flux``, ``flux_err``
+        [electron / s], ``flags``.
+    catalog
+        ``ra``, ``dec`` [deg] at the epoch of the images.
+    rgb
+        Bands, in the order of the columns.
     """
     n = len(catalog)
     flux, err, place = np.full((n, len(rgb)), np.nan), np.full((n, len(rgb)), np.nan), np.full((n, 2), np.nan)
@@ -195,6 +211,15 @@ def calibrate_color(
 
     NaN for bands that are not in `rgb`, and for all where the stars do not suffice; attribute ``details`` of
     ``color_gain``: JSON, the fit or the reason.
+
+    Parameters
+    ----------
+    ds
+        ``image`` on `band`; lazy stays lazy.
+    sources, catalog
+        As for `color_of_bands`.
+    rgb
+        Names of the bands that show red, green and blue.
     """
     require(ds, v.IMAGE, v.BAND)
     fit, reason, _ = color_of_bands(sources, catalog, rgb, options=options)

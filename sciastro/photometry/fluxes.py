@@ -104,7 +104,21 @@ def aperture_of(
     profile: Profile | None = None,
     others: Others | None = None,
 ) -> Aperture:
-    """Return the aperture of `radius` [pixel] with its correction from the stars `bright` (indices)."""
+    """Return the aperture of `radius` [pixel] with its correction from the stars `bright` (indices).
+
+    Parameters
+    ----------
+    x, y
+        (source,) [pixel].
+    sky
+        Of every source.
+    bright
+        Sources for the curve of growth; fewer than three give no correction.
+    radius, total
+        Of the aperture, and of that which holds all the light [pixel].
+    profile, others
+        Weights of pixels, and the light of neighbors; None for neither.
+    """
     if len(bright) < 3 or not np.isfinite(total) or (total <= radius and profile is None):
         return Aperture(radius=float(radius), profile=profile, total=float(radius))
     growth = growth_map(plane, x, y, sky, bright, radius, total, profile, others)

@@ -49,6 +49,11 @@ def wave_periodogram(time: Floats, flux: Floats, err: Floats) -> Periodogram | N
     """Return the Lomb-Scargle periodogram; None below 20 points.
 
     Frequencies go from two periods in the span to half the typical sampling, in steps of a tenth of a peak.
+
+    Parameters
+    ----------
+    time, flux, err
+        (point,) in days, in any unit, and in that unit; finite.
     """
     from astropy.timeseries import LombScargle
 
@@ -84,6 +89,11 @@ def box_periodogram(time: Floats, flux: Floats, err: Floats) -> Periodogram | No
     """Return the box least squares periodogram; None below 20 points, or where no period fits in twice.
 
     Boxes of 1 to 5 hours, periods from 0.3 d on.
+
+    Parameters
+    ----------
+    time, flux, err
+        (point,) in days, in any unit, and in that unit; finite.
     """
     from astropy.timeseries import BoxLeastSquares
 

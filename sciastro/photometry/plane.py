@@ -206,6 +206,19 @@ def make_plane(
     """Return the plane of an image with the sources at `x`, `y` [pixel] marked as not sky.
 
     Where `autocorrelation` is None or NaN, a model of it is made from `noise_correlation`.
+
+    Parameters
+    ----------
+    image, variance
+        (y, x), in any unit and its square; NaN is missing.
+    quality
+        uint16 (y, x), bits of `Quality`.
+    x, y
+        (source,) [pixel]; NaN marks nothing.
+    fwhm
+        Width of stars [pixel].
+    noise_correlation
+        Noise of large areas over that of uncorrelated pixels.
     """
     image = np.ascontiguousarray(image, dtype=np.float32)
     variance = np.ascontiguousarray(variance, dtype=np.float32)

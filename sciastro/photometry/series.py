@@ -114,6 +114,15 @@ def shift_of(x: Floats, y: Floats, seen_x: Floats, seen_y: Floats, reach: float)
     """Return how far stars were seen from where they should be [pixel], and by how many stars.
 
     The median over stars with one counterpart within `reach`; none: (0, 0, 0).
+
+    Parameters
+    ----------
+    x, y
+        (star,) where stars should be [pixel]; NaN is passed over.
+    seen_x, seen_y
+        (source,) what was seen [pixel].
+    reach
+        [pixel]
     """
     from scipy.spatial import cKDTree
 

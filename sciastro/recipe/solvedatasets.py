@@ -34,7 +34,21 @@ def solve_image(
     epoch: float | None,
     catalog: "QTable | None",
 ) -> "xr.Dataset":
-    """Give an integrated dataset its world coordinates, from the stars of its deepest band."""
+    """Give an integrated dataset its world coordinates, from the stars of its deepest band.
+
+    Parameters
+    ----------
+    image
+        ``image`` on `band`; a ``wcs`` that it has is looked at first.
+    question
+        What is known, and how it is solved.
+    detect
+        How stars are found; None by default.
+    epoch
+        Julian year of the image; None unknown.
+    catalog
+        Stars for the fit; None takes those that `question` names.
+    """
     import xarray as xr
 
     require(image, v.IMAGE)

@@ -81,6 +81,13 @@ def star_white(cube: Plane, noise: npt.ArrayLike) -> Floats:
     Used only where no color calibration exists: the median ratio of the channels over pixels at 10 sigma or
     more in every channel, the brightest 2 % of those (saturated cores) left out; the green channel (or the
     middle one) keeps its factor 1. Ones where fewer than 50 such pixels exist.
+
+    Parameters
+    ----------
+    cube
+        float32 (y, x, channel), less its sky.
+    noise
+        (channel,), sigma of a pixel.
     """
     sigma = np.asarray(noise, dtype=np.float64)
     bright = np.logical_and.reduce([cube[:, :, k] > 10 * sigma[k] for k in range(cube.shape[2])])

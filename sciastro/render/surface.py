@@ -55,6 +55,13 @@ def polynomial_surface(x: Floats, y: Floats, z: Floats, degree: int) -> Surface:
     """Fit a polynomial of total `degree`, robustly (Tukey's biweight, c = 4.685, from a least-squares start).
 
     The degree is lowered until there are two samples per coefficient.
+
+    Parameters
+    ----------
+    x, y, z
+        (sample,) places and values; finite.
+    degree
+        At most.
     """
     while degree > 0 and 2 * ((degree + 1) * (degree + 2) // 2) > z.size:
         degree -= 1
