@@ -7,6 +7,7 @@ spline by degree 11 (its deviation is part of the model's name).
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -69,20 +70,20 @@ def fit_model(
     Fit
         Of too few stars for the model, the best one that they carry; its ``shortfall`` says so.
     """
-    keywords = {"parity": parity, "clip": clip}
+    select = partial(select_model, source, target, sigma, shape, parity=parity, clip=clip)
     if model == "shift":
         return _robust(_shift, "shift", source, target, sigma, shape, clip)
     if model == "similarity":
-        return select_model(source, target, sigma, shape, max_degree=0, **keywords)  # type: ignore[arg-type]
+        return select(max_degree=0)
     if model == "affine":
-        return select_model(source, target, sigma, shape, max_degree=1, min_degree=1, **keywords)  # type: ignore[arg-type]
+        return select(max_degree=1, min_degree=1)
     if model == "polynomial":
         degree = supported_degree(source, shape, max_degree)
         fit = clipped_fit(source, target, sigma, degree, parity, clip)
         return fit if degree == max_degree else replace(fit, shortfall=_lower(fit, source, shape, max_degree))
     if model in ("homography", "spline") and len(source) >= FEWEST:
         return _robust(_MAKERS[model], model, source, target, sigma, shape, clip)
-    best = select_model(source, target, sigma, shape, max_degree=max_degree, **keywords)  # type: ignore[arg-type]
+    best = select(max_degree=max_degree)
     if model != "auto":
         few = f"{model} needs {FEWEST} stars in common with the reference, and {len(source)} were found"
         return replace(best, shortfall=f"{few}; {best.model} is taken instead")

@@ -158,16 +158,21 @@ def test_random_damage_never_escapes_as_anything_else(tmp_path, ramp):
     assert refused > 30
 
 
-def test_a_bomb_is_refused(tmp_path, ramp):
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, ramp, photometric="minisblack", compression="zlib", metadata=None)
+def put_bomb(path):
+    """Have the strip of a TIFF file unpack to 64 MiB from 65 kB, in the place of its own."""
     content = bytearray(path.read_bytes())
-    bomb = zlib.compress(bytes(1 << 26), 9)  # 64 MiB in 65 kB, in the place of 4 kB
+    bomb = zlib.compress(bytes(1 << 26), 9)
     with tifffile.TiffFile(path) as tiff:
         tags = tiff.pages.first.tags
         for tag, value in ((273, len(content)), (279, len(bomb))):
             struct.pack_into("<I", content, tags[tag].offset + 8, value)
     path.write_bytes(bytes(content) + bomb)
+
+
+def test_a_bomb_is_refused(tmp_path, ramp):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, ramp, photometric="minisblack", compression="zlib", metadata=None)
+    put_bomb(path)
     with pytest.raises(FileError, match="more pixels than it says"):
         read_pixels(path)
 
@@ -177,13 +182,7 @@ def test_a_bomb_of_floats_is_refused_before_its_range_is_looked_at(tmp_path, ram
     tifffile.imwrite(
         path, ramp.astype(np.float32), photometric="minisblack", compression="zlib", metadata=None
     )
-    content = bytearray(path.read_bytes())
-    bomb = zlib.compress(bytes(1 << 26), 9)
-    with tifffile.TiffFile(path) as tiff:
-        tags = tiff.pages.first.tags
-        for tag, value in ((273, len(content)), (279, len(bomb))):
-            struct.pack_into("<I", content, tags[tag].offset + 8, value)
-    path.write_bytes(bytes(content) + bomb)
+    put_bomb(path)
     with pytest.raises(FileError, match="more pixels than it says"):
         probe(path)
 
