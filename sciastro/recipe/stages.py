@@ -23,12 +23,8 @@ from sciastro.recipe.detector import Detector
 from sciastro.recipe.drifting import register_camera
 from sciastro.recipe.finishing import Finished, measure_set
 from sciastro.recipe.grading import grade_set
-from sciastro.recipe.growing import (
-    added,
-    grade_added,
-    grow_band,
-    solve_again,
-)
+from sciastro.recipe.growing import added, grade_added, solve_again
+from sciastro.recipe.growingbands import grow_band
 from sciastro.recipe.keeping import keep_frames, linked_blocks, originals_of, store_masters
 from sciastro.recipe.keepingstacks import forget_stars
 from sciastro.recipe.library import add_to_library
