@@ -23,6 +23,7 @@ from sciastro.photometry.systems import SYSTEMS
 from sciastro.photometry.zeropoint import ZeroPoint
 from sciastro.recipe.photometryimages import Given, Target, from_arrays, from_dataset, read_targets
 from sciastro.recipe.photometrylight import (
+    doubts_of,
     find_stars,
     light_at,
     light_of_sources,
@@ -186,6 +187,7 @@ def measure_target(
         if psf is not None
         else light_of_sources(target, stars, fwhm, radii, relative, options, terms=positions is None)
     )
+    notes += doubts_of(found) if psf is None else []
     zeroed = zeropoint_of(target, found, options, zeropoint)
     fit = zeroed.fit
     notes += zeroed.notes + (psf.notes if psf is not None else [])

@@ -14,6 +14,7 @@ from sciastro.errors import DatasetError
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.photometry.aperture import ApertureOptions, measure_sources
 from sciastro.photometry.errorterms import Relative
+from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.fluxes import shape_flags
 from sciastro.photometry.forced import ForcedOptions, forced_photometry
 from sciastro.photometry.scintillation import ScintillationOptions, scintillation_variance
@@ -88,6 +89,11 @@ def relative_of(target: Target, options: "PhotometryOptions") -> tuple[Relative,
     ), notes
 
 
+# Share of NEIGHBOR and CROWDED sources. Simulated crowds: at 0.28 (0.014 stars per square of the width) pulls
+# of the others have a deviation of 1.01, at 0.5 of 0.88, at 0.72 of 1.35 with 2 % beyond 4.
+CROWD = 0.5
+
+
 def light_of_sources(
     target: Target, stars: PlaneMeasure, fwhm: float, radii: Sequence[float], relative: Relative,
     options: "PhotometryOptions", *, terms: bool,
@@ -107,6 +113,22 @@ def light_of_sources(
     )  # fmt: skip
     table.meta["band"] = target.band
     return add_positions(table, target.wcs) if target.wcs is not None else table
+
+
+def doubts_of(table: "Table") -> list[str]:
+    """Return what a table of aperture fluxes leaves open that its errors do not hold."""
+    notes = []
+    if len(table.meta.get("aperture_correction_terms", ())) == 1:
+        notes.append(str(table.meta["aperture_correction_note"]))
+    beside = int(SourceFlag.NEIGHBOR | SourceFlag.CROWDED)
+    share = float(np.mean(np.asarray(table["flags"]).astype(np.int64) & beside != 0)) if len(table) else 0.0
+    if share > CROWD:
+        notes.append(
+            f"{100 * share:.0f} % of the sources have light of neighbors in their apertures (NEIGHBOR): "
+            f"where more than {100 * CROWD:.0f} % have, companions that nobody sees make errors of the "
+            "others too small; --psf fits neighbors together"
+        )
+    return notes
 
 
 def mark_shapes(table: "Table", stars: PlaneMeasure, fwhm: float) -> None:

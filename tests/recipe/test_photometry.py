@@ -475,3 +475,20 @@ def test_regions_in(foreign):
     for given in (regions.Regions(circles), circles, pixels, circles[0]):
         got = aperture_photometry(path, given, radius=4.0)["flux"].value
         np.testing.assert_allclose(got, known[: len(got)], rtol=1e-6)
+
+
+def test_what_errors_do_not_hold_is_told(tmp_path):
+    counts, *_ = picture(n=9)  # too few stars to tell a shape over the field
+    rng = np.random.default_rng(5)
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    crowd = np.full(SHAPE, 150.0)
+    for a, b, f in zip(rng.uniform(3, 236, 500), rng.uniform(3, 216, 500), 10 ** rng.uniform(3, 5, 500)):
+        crowd += f * np.exp(-((columns - a) ** 2 + (rows - b) ** 2) / 3.25) / (6.5 * np.pi / 2)
+    said = {}
+    for name, image in (("few", counts), ("crowd", (rng.poisson(crowd) + rng.normal(0, 5, SHAPE)) / GAIN)):
+        path = tmp_path / f"{name}.fits"
+        header = fits.Header({"EXPTIME": SECONDS, "EGAIN": GAIN})
+        fits.PrimaryHDU(np.clip(np.rint(image), 0, 65535).astype(np.uint16), header).writeto(path)
+        said[name] = " ".join(aperture_photometry(path).meta["notes"])
+    assert "toward the corners" in said["few"] and "--psf" not in said["few"]
+    assert "light of neighbors" in said["crowd"] and "--psf" in said["crowd"]
