@@ -10,7 +10,7 @@ from astropy.io import fits
 from sciastro.astrometry.blind import solve_blind
 from sciastro.astrometry.lens import Lens, rotation_of
 from sciastro.astrometry.plane import separation
-from sciastro.astrometry.wide import directions_of
+from sciastro.core.directions import unit_vectors
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.core.wcs import tan_wcs
 from sciastro.errors import SolveError
@@ -45,7 +45,7 @@ def star_list(rng, degrees, *, distorted=True):
     reach = min(np.degrees(np.arctan(corner)) * 1.25, 80.0)
     table = cone(ra0, dec0, reach, epoch=EPOCH, mag_limit=deep)
     ra, dec, mag = (np.asarray(getattr(table[c], "value", table[c])) for c in ("ra", "dec", "mag"))
-    seen = directions_of(ra, dec) @ turn.T
+    seen = unit_vectors(ra, dec) @ turn.T
     spot = lens.project(seen)
     with np.errstate(invalid="ignore"):
         inside = (seen[:, 2] > np.cos(np.radians(reach))) & np.all(

@@ -23,6 +23,7 @@ from sciastro.astrometry.sky import CatalogStars, pixels_of
 from sciastro.astrometry.solution import ImageStars, Refined, Solution, finished
 from sciastro.astrometry.verdict import SPENDING
 from sciastro.core import transform
+from sciastro.core.directions import unit_vectors
 from sciastro.kernels.widesearch import find_wide
 
 __all__ = ["Camera", "Tally", "camera_wcs", "grown", "solved_by", "wide_places"]
@@ -257,6 +258,5 @@ def camera_depth(image: ImageStars, there: Floats) -> int:
 
 def _facing(camera: Camera, sky: CatalogStars) -> npt.NDArray[np.bool_]:
     """Return which stars lie in front of the lens, within what it may show."""
-    a, d = np.deg2rad(sky.ra), np.deg2rad(sky.dec)
-    seen = np.column_stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)]) @ camera.rotation[2]
+    seen = unit_vectors(sky.ra, sky.dec) @ camera.rotation[2]
     return np.asarray(seen > np.cos(WIDE))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sciastro.astrometry.plane import offset, offsets, project
 from sciastro.core import transform
+from sciastro.core.tables import column_numbers
 from sciastro.core.wcs import center, pixel_scale
 
 if TYPE_CHECKING:
@@ -166,10 +167,7 @@ def tilt_of(table: "QTable", wcs: "WCS", shape: tuple[int, int]) -> Tilt | None:
     used = np.asarray(table["used"], dtype=bool)
     if used.sum() < FEWEST:
         return None
-    px, py, ra, dec, sigma = (
-        np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)[used]
-        for name in ("x", "y", "ra", "dec", "error")
-    )
+    px, py, ra, dec, sigma = (column_numbers(table, name)[used] for name in ("x", "y", "ra", "dec", "error"))
     half = np.array([shape[1] - 1, shape[0] - 1]) / 2
     reach = float(np.hypot(*half))
     plane = project(ra, dec, *center(wcs, shape)) * 1000

@@ -21,8 +21,8 @@ from sciastro.astrometry.refine import fit_wcs
 from sciastro.astrometry.robust import RAYLEIGH_MEDIAN, Fit, middle
 from sciastro.astrometry.sky import CatalogStars, isolated
 from sciastro.astrometry.solution import ImageStars, Refined, Solution, finished
-from sciastro.astrometry.wide import directions_of
 from sciastro.core import transform
+from sciastro.core.directions import unit_vectors
 from sciastro.core.wcs import center, footprint_radius, pixel_scale
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _grown(
     reach = max(float(np.percentile(np.hypot(x - half[0], y - half[1]), 90)) / corner, 0.15)
     points = np.column_stack([x, y])
     vector, rotation = _adjusted(vector, rotation, kind, rays, points, image.shape, reach)
-    directions = directions_of(sky.ra, sky.dec)
+    directions = unit_vectors(sky.ra, sky.dec)
     alone = np.flatnonzero(isolated(image.points, image.mag, ROOM, CONTRAST))
     last = False
     radius = WIDEST_PAIR
@@ -275,7 +275,7 @@ def lens_solution(image: ImageStars, sky: CatalogStars, found: Solution) -> Solu
     """
     used = found.matched[np.asarray(found.matched["used"], dtype=bool)]
     x, y, ra, dec = (np.asarray(used[name].value, dtype=np.float64) for name in ("x", "y", "ra", "dec"))
-    fit = fit_lens(image, sky, found.wcs, (x, y, directions_of(ra, dec)))
+    fit = fit_lens(image, sky, found.wcs, (x, y, unit_vectors(ra, dec)))
     if fit is None:
         return None
     stars = int(fit.keep.sum())

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.plane import separation
+from sciastro.core.directions import unit_vectors
 from sciastro.core.wcs import center, footprint_radius
 
 if TYPE_CHECKING:
@@ -98,8 +99,7 @@ class Frame:
     def scale(self) -> float:
         """Return the pixel scale [arcsec / pixel] at the center: the root of a pixel's area."""
         x, y = (self.shape[1] - 1) / 2, (self.shape[0] - 1) / 2
-        a, d = np.radians(self.sky([x, x + 1, x], [y, y, y + 1]))
-        v = np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
+        v = unit_vectors(*self.sky([x, x + 1, x], [y, y, y + 1]))
         area = np.linalg.norm(np.cross(v[1] - v[0], v[2] - v[0]))
         return float(np.degrees(np.sqrt(area)) * 3600)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.directions import unit_vectors
 from sciastro.kernels.quads import SIDES, list_quads, sort_codes
 from sciastro.kernels.skycells import sort_cells, thin_out
 from sciastro.kernels.triplets import SIDES as SHAPES
@@ -143,7 +144,7 @@ def build_index(
     return QuadIndex(
         large_codes=codes[large], large_quads=quads[large], large_slot_start=before[start],
         level_low=lows, codes=codes, quads=quads, level_of=level, slot_start=start,
-        xyz=_vectors(ra, dec).astype(np.float32), first_star=_first(parts, "cell_star"),
+        xyz=unit_vectors(ra, dec).astype(np.float32), first_star=_first(parts, "cell_star"),
         cell_star=_all(parts, "cell_star"), first_band=_first(parts, "bands"),
         bands=_all(parts, "bands"), first_cell=_first(parts, "cell_start"),
         cell_start=_all(parts, "cell_start"), triplet_codes=triplets[0], triplets=triplets[1],
@@ -165,17 +166,12 @@ def _triplets(
         np.empty((PER_STAR * rows.size, 2), np.int16),
     )
     n = list_triplets(
-        ra, dec, _vectors(ra, dec), TRIPLETS[0] * low, TRIPLETS[1] * low, ALONE, low, bands, start, star,
+        ra, dec, unit_vectors(ra, dec), TRIPLETS[0] * low, TRIPLETS[1] * low, ALONE, low, bands, start, star,
         stars, codes,
     )  # fmt: skip
     first, slots = np.empty(SHAPES[0] * SHAPES[1] + 1, np.int32), np.empty(n, np.int32)
     sort_triplets(codes[:n], first, slots)
     return codes[slots], rows.astype(np.int32)[stars[slots]], first
-
-
-def _vectors(ra: Floats, dec: Floats) -> Floats:
-    a, d = np.radians(ra), np.radians(dec)
-    return np.column_stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
 
 
 def _all(parts: list[dict[str, npt.NDArray[Any]]], name: str) -> npt.NDArray[Any]:
@@ -213,7 +209,7 @@ def _level(ra: Floats, dec: Floats, low: float) -> dict[str, npt.NDArray[Any]]:
     n = list_quads(
         ra,
         dec,
-        _vectors(ra, dec),
+        unit_vectors(ra, dec),
         low,
         low,
         bands,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sciastro.astrometry.robust import RAYLEIGH_MEDIAN
 from sciastro.core import transform
+from sciastro.core.tables import column_numbers
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -130,9 +131,11 @@ def empirical_errors(residual: Floats, share: Floats, mag: Floats, keep: Mask) -
 
 def agreement(table: "QTable") -> list[tuple[float, int, float, float]]:
     """Return magnitude, stars, formal and empirical error per axis [pixel] of each bin of magnitude."""
-    mag, keep = _plain(table, "mag"), np.asarray(table["used"], dtype=bool)
-    formal, share = _plain(table, "sigma"), _plain(table, "leverage")
-    length = np.hypot(_plain(table, "dx"), _plain(table, "dy")) / np.sqrt(np.clip(1 - share, LEAST_FREE, 1.0))
+    mag, keep = column_numbers(table, "mag"), np.asarray(table["used"], dtype=bool)
+    formal, share = column_numbers(table, "sigma"), column_numbers(table, "leverage")
+    length = np.hypot(column_numbers(table, "dx"), column_numbers(table, "dy")) / np.sqrt(
+        np.clip(1 - share, LEAST_FREE, 1.0)
+    )
     rows = []
     for part in magnitude_bins(mag, keep):
         # Of a mixture of errors: the ratio of each residual to its own error, times the typical error.
@@ -140,7 +143,3 @@ def agreement(table: "QTable") -> list[tuple[float, int, float, float]]:
         typical = float(np.median(formal[part]))
         rows.append((float(np.median(mag[part])), int(part.size), typical, ratio * typical))
     return rows
-
-
-def _plain(table: "QTable", name: str) -> Floats:
-    return np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)

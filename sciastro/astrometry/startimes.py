@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.timing import Site, light_travel_time
+from sciastro.core.directions import unit_vectors
 from sciastro.core.timescales import DAY
 
 __all__ = ["star_times"]
@@ -28,6 +29,5 @@ def star_times(time: npt.ArrayLike, bjd: Floats, ra: Floats, dec: Floats, site: 
         That `bjd` was made with.
     """
     axes = np.column_stack([light_travel_time(time, a, d, site) for a, d in ((0, 0), (90, 0), (0, 90))])
-    a, d = np.radians(ra), np.radians(dec)
-    n = np.column_stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
+    n = unit_vectors(ra, dec)
     return np.asarray(bjd[None, :] + (n - n[:1]) @ axes.T / DAY)

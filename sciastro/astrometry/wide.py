@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
     from scipy.spatial import cKDTree
 
-__all__ = ["Place", "directions_of", "find_place", "picture_wcs"]
+__all__ = ["Place", "find_place", "picture_wcs"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,12 +48,6 @@ class Place:
     rotation: Floats
     n: int
     log_false_alarm: float
-
-
-def directions_of(ra: npt.ArrayLike, dec: npt.ArrayLike) -> Floats:
-    """Return unit vectors (n, 3) of positions [deg]."""
-    a, d = np.deg2rad(np.asarray(ra, dtype=np.float64)), np.deg2rad(np.asarray(dec, dtype=np.float64))
-    return np.column_stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
 
 
 def find_place(directions: Floats, light: Floats, sky: Floats) -> Place | None:

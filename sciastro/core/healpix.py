@@ -12,6 +12,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.directions import unit_vectors
+
 __all__ = [
     "MAX_ORDER",
     "bounding_cone",
@@ -19,7 +21,6 @@ __all__ = [
     "tile_of",
     "tile_radius",
     "tiles_in_cone",
-    "unit_vectors",
 ]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -36,12 +37,6 @@ _SPREAD = (
     (2, 0x3333333333333333),
     (1, 0x5555555555555555),
 )
-
-
-def unit_vectors(ra: npt.ArrayLike, dec: npt.ArrayLike) -> Floats:
-    """Return unit vectors (star, 3) of directions [deg]."""
-    a, d = np.radians(np.asarray(ra, np.float64)), np.radians(np.asarray(dec, np.float64))
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
 
 
 def _spread(bits: Tiles) -> Tiles:

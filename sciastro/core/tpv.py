@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from sciastro.core.directions import unit_vectors
 from sciastro.core.wcs import wcs_to_header
 from sciastro.errors import HeaderError
 
@@ -180,7 +181,6 @@ def _difference(one: "WCS", other: "WCS", shape: tuple[int, int]) -> float:
     x, y = _grid(shape)
     vectors = []
     for wcs in (one, other):
-        ra, dec = np.deg2rad(wcs.all_pix2world(x, y, 0))
-        vectors.append(np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)]))
-    chord = np.linalg.norm(vectors[0] - vectors[1], axis=0)
+        vectors.append(unit_vectors(*wcs.all_pix2world(x, y, 0)))
+    chord = np.linalg.norm(vectors[0] - vectors[1], axis=-1)
     return float(np.rad2deg(chord.max()) * 3.6e6)

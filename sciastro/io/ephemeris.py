@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.directions import unit_vectors
 from sciastro.errors import FileError, OptionError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Ephemeris:
                 f"{_said(float(when.min()))} to {_said(float(when.max()))} UTC.",
                 where=str(self.path), remedy="Get one that covers all frames; nothing is extrapolated.",
             )  # fmt: skip
-        return _sky(_spline(self.time, _vectors(self.ra, self.dec))(when))
+        return _sky(_spline(self.time, unit_vectors(self.ra, self.dec))(when))
 
     def roughness(self) -> float:
         """Return how far rows are off a spline through every other row, over 16 [arcsec].
@@ -99,7 +100,7 @@ class Ephemeris:
         """
         if self.time.size < 7:
             return float("nan")
-        vectors = _vectors(self.ra, self.dec)
+        vectors = unit_vectors(self.ra, self.dec)
         middle = _spline(self.time[::2], vectors[::2])(self.time[1:-1:2])
         off = np.linalg.norm(middle - vectors[1:-1:2], axis=1)
         return float(np.rad2deg(off.max()) * 3600 / 16)
@@ -107,11 +108,6 @@ class Ephemeris:
 
 def _said(time: float) -> str:
     return (datetime.fromtimestamp(0, UTC) + timedelta(seconds=time)).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _vectors(ra: Floats, dec: Floats) -> Floats:
-    a, d = np.deg2rad(ra), np.deg2rad(dec)
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=1)
 
 
 def _sky(vectors: Floats) -> tuple[Floats, Floats]:

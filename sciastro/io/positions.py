@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.tables import column_numbers, numbers_if_there
 from sciastro.errors import CatalogError, OptionError
 from sciastro.io.foreigntables import angle_column, first_column, number_column, read_any
 from sciastro.io.paths import atomic_path
@@ -257,11 +258,8 @@ def write_regions(path: Path, table: "Table", *, radius: float) -> Path:
     from astropy.coordinates import SkyCoord
 
     regions = _package()
-    x, y = (np.asarray(getattr(table[n], "value", table[n]), dtype=np.float64) for n in ("x", "y"))
-    ra, dec = (
-        np.asarray(getattr(table[n], "value", table[n]), dtype=np.float64)
-        if n in table.colnames else np.full(len(table), np.nan) for n in ("ra", "dec")
-    )  # fmt: skip
+    x, y = (column_numbers(table, n) for n in ("x", "y"))
+    ra, dec = (numbers_if_there(table, n) for n in ("ra", "dec"))
     scale = float(table.meta.get("pixel_scale", np.nan))
     flags = np.asarray(table["flags"]) if "flags" in table.colnames else np.zeros(len(table), int)
     out = []

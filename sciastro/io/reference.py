@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.datafiles import catalog_root
+from sciastro.core.directions import unit_vectors
 from sciastro.core.motion import moved_vectors, places_of
 from sciastro.errors import CatalogError
 from sciastro.io.usercatalog import read_user_catalog
@@ -132,8 +133,7 @@ def _inside(rows: Rows | slice, ra: float, dec: float, radius: float, epoch: flo
     if radius >= 180:
         return np.ones(len(_column("ra")[rows]), dtype=bool)
     vectors, _, _ = _moved(rows, epoch)
-    a, d = np.radians(ra), np.radians(dec)
-    center = np.array([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
+    center = unit_vectors(ra, dec)
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
     chord = np.linalg.norm(vectors - center, axis=-1)  # exact for small angles, where the cosine is not
     return np.asarray(chord <= 2 * np.sin(np.radians(radius) / 2))

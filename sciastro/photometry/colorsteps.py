@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sciastro.core import vocabulary as v
 from sciastro.core.history import record
+from sciastro.core.tables import numbers_if_there
 from sciastro.core.vocabulary import labeled, require
 from sciastro.photometry.color import solve_gains
 from sciastro.photometry.coloroptions import ColorOptions
@@ -115,14 +116,6 @@ def matched_fluxes(
     return flux, err, place
 
 
-def _values(catalog: "Table", name: str) -> npt.NDArray[np.float64]:
-    """Return a column as plain float64; NaN where it is masked or absent."""
-    if name not in catalog.colnames:
-        return np.full(len(catalog), np.nan)
-    column = catalog[name]
-    return np.asarray(np.ma.filled(np.ma.asarray(getattr(column, "value", column), dtype=np.float64), np.nan))
-
-
 def _common_error(table: "Table") -> float:
     """Return the relative error that all fluxes of a band share: that of the aperture correction."""
     meta = table.meta
@@ -140,9 +133,9 @@ def _b_v(catalog: "Table") -> npt.NDArray[np.float64]:
 def _bp_rp(catalog: "Table") -> npt.NDArray[np.float64]:
     """Return Gaia's BP-RP [mag], NaN unknown."""
     if "bp_rp" in catalog.colnames:
-        return _values(catalog, "bp_rp")
+        return numbers_if_there(catalog, "bp_rp")
     if "mag_BP" in catalog.colnames and "mag_RP" in catalog.colnames:
-        return np.asarray(_values(catalog, "mag_BP") - _values(catalog, "mag_RP"))
+        return np.asarray(numbers_if_there(catalog, "mag_BP") - numbers_if_there(catalog, "mag_RP"))
     return np.full(len(catalog), np.nan)
 
 
@@ -154,11 +147,13 @@ def _color_err(catalog: "Table", first: str, second: str) -> npt.NDArray[np.floa
     """
     own = "color_err" if first == "B" else "bp_rp_err"
     if own in catalog.colnames:
-        return _values(catalog, own)
-    both = np.hypot(_values(catalog, f"mag_{first}_err"), _values(catalog, f"mag_{second}_err"))
+        return numbers_if_there(catalog, own)
+    both = np.hypot(
+        numbers_if_there(catalog, f"mag_{first}_err"), numbers_if_there(catalog, f"mag_{second}_err")
+    )
     if first != "B" or np.isfinite(both).any():
         return np.asarray(both)
-    of_vt = _values(catalog, "mag_err") / 1.09
+    of_vt = numbers_if_there(catalog, "mag_err") / 1.09
     return np.asarray(0.85 * np.hypot(1.0, _BT_OVER_VT) * of_vt)
 
 
@@ -179,11 +174,11 @@ def _color_table(
     )
     columns = {
         "id": names,
-        "ra": _values(catalog, "ra")[row] * u.deg,
-        "dec": _values(catalog, "dec")[row] * u.deg,
+        "ra": numbers_if_there(catalog, "ra")[row] * u.deg,
+        "dec": numbers_if_there(catalog, "dec")[row] * u.deg,
         "x": place[row, 0] * u.pix,
         "y": place[row, 1] * u.pix,
-        "mag": _values(catalog, "mag")[row] * u.mag,
+        "mag": numbers_if_there(catalog, "mag")[row] * u.mag,
         "color": fit.color * u.mag,
     }
     for k, band in enumerate(rgb):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
-from sciastro.core.tables import as_table
+from sciastro.core.tables import as_table, column_numbers
 from sciastro.errors import DatasetError
 from sciastro.photometry.ensemble import linked, solve_ensemble
 from sciastro.photometry.robust import fit_linear, jackknife
@@ -166,12 +166,7 @@ def _columns(table: "QTable") -> dict[str, Floats]:
             where="the table of the night",
             remedy=f"Give {', '.join(_NEEDED)}.",
         )
-    return {
-        name: np.ma.filled(
-            np.ma.asarray(getattr(table[name], "value", table[name]), dtype=np.float64), np.nan
-        )
-        for name in _NEEDED[2:]
-    }
+    return {name: column_numbers(table, name) for name in _NEEDED[2:]}
 
 
 def _per(values: Floats, group: Integers, count: int) -> Floats:

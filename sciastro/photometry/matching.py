@@ -9,6 +9,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from astropy.table import Table
 
+from sciastro.core.directions import unit_vectors
+from sciastro.core.tables import column_numbers, numbers_if_there
+
 __all__ = ["Matches", "match_catalog"]
 
 Floats = npt.NDArray[np.float64]
@@ -35,11 +38,7 @@ class Matches:
 
 
 def _vectors(table: "Table") -> Floats:
-    ra, dec = (
-        np.deg2rad(np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64))
-        for name in ("ra", "dec")
-    )
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+    return unit_vectors(column_numbers(table, "ra"), column_numbers(table, "dec"))
 
 
 def match_catalog(
@@ -77,7 +76,7 @@ def match_catalog(
     alone = np.array(
         [len(found) == 1 for found in points.query_ball_point(here[source_rows][mutual], around)], bool
     )
-    mag = _magnitudes(catalog)[star_rows]
+    mag = numbers_if_there(catalog, "mag")[star_rows]
     for k, found in enumerate(stars.query_ball_point(here[source_rows][mutual], around)):
         own = star[mutual[k]]
         rivals = [s for s in found if s != own and not mag[s] > mag[own] + faint]
@@ -88,9 +87,3 @@ def match_catalog(
         distance=np.rad2deg(2 * np.arcsin(distance[mutual] / 2)) * 3600,
         lonely=alone,
     )
-
-
-def _magnitudes(catalog: "Table") -> Floats:
-    if "mag" not in catalog.colnames:
-        return np.full(len(catalog), np.nan)
-    return np.asarray(getattr(catalog["mag"], "value", catalog["mag"]), dtype=np.float64)

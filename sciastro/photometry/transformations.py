@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.core.tables import as_table
+from sciastro.core.tables import as_table, numbers_if_there
 from sciastro.errors import OptionError
 
 if TYPE_CHECKING:
@@ -228,10 +228,7 @@ def from_catalog(catalog: "Table", relation: Relation) -> Transformed:
 
 def column(catalog: "Table", name: str) -> Floats:
     """Return a column as float64, NaN where it is masked, 90 or more, or not there at all."""
-    if name not in catalog.colnames:
-        return np.full(len(catalog), np.nan)
-    found = catalog[name]
-    values = np.ma.filled(np.ma.asarray(getattr(found, "value", found), dtype=np.float64), np.nan)
+    values = numbers_if_there(catalog, name)
     return np.asarray(np.where(np.abs(values) < 90, values, np.nan), dtype=np.float64)
 
 

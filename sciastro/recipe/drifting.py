@@ -20,9 +20,10 @@ from sciastro.astrometry.sky import catalog_stars
 from sciastro.astrometry.solution import ImageStars
 from sciastro.astrometry.solve import Solution
 from sciastro.astrometry.tracks import fixed_sources
-from sciastro.astrometry.wide import directions_of, find_place, picture_wcs
+from sciastro.astrometry.wide import find_place, picture_wcs
 from sciastro.astrometry.widesolve import solve_wide
 from sciastro.core import transform
+from sciastro.core.directions import unit_vectors
 from sciastro.core.stars import STAR_DTYPE, StarArray
 from sciastro.core.wcs import footprint_radius, resampled, wcs_to_text
 from sciastro.errors import MatchError, SolveError
@@ -204,7 +205,7 @@ def _solved(model: CameraModel, shape: tuple[int, int], epoch: float | None) -> 
     """Return the solution of the picture: blind by its bright stars, then refined like any field."""
     year = epoch or 2016.0
     sky = cone(0.0, 0.0, 180.0, epoch=year, brightest=500)
-    place = find_place(model.directions, model.light, directions_of(sky["ra"].value, sky["dec"].value))
+    place = find_place(model.directions, model.light, unit_vectors(sky["ra"].value, sky["dec"].value))
     if place is None:
         return None
     first = picture_wcs(place.rotation, model.picture, shape, model.flat)

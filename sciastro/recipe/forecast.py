@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sciastro.astrometry.plane import project, separation
 from sciastro.calibrate.debayer import DebayerOptions
 from sciastro.core.cfa import cell_side
+from sciastro.core.directions import unit_vectors
 from sciastro.integrate.canvas import CanvasOptions
 from sciastro.integrate.drizzle import DrizzleOptions
 from sciastro.integrate.moving import CometOptions
@@ -207,8 +208,7 @@ def _area(lights: Sequence[Light]) -> float:
     ra, dec = _pointings(lights)
     first = lights[0].facts
     height, width = np.array(first.shape) * field_of(first) / max(first.shape)
-    a, d = np.deg2rad(ra), np.deg2rad(dec)
-    x, y, z = np.mean([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=1)
+    x, y, z = unit_vectors(ra, dec).mean(axis=0)
     middle = np.rad2deg([math.atan2(y, x), math.atan2(z, math.hypot(x, y))])
     across, up = np.ptp(project(ra, dec, *middle), axis=0)
     area = float((across + width) * (up + height) / (width * height))

@@ -12,6 +12,7 @@ from sciastro.astrometry.refine import propagate
 from sciastro.astrometry.register import RegisterOptions
 from sciastro.astrometry.solve import Solution
 from sciastro.core import transform
+from sciastro.core.directions import unit_vectors
 from sciastro.core.neighbors import mutual_nearest
 from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.core.wcs import center, tan_wcs
@@ -75,9 +76,8 @@ def hang(panels: Sequence[Panel], shape: Shape, options: RegisterOptions) -> Non
 
 def grid_of_panels(panels: Sequence[Panel], solution: Solution, shape: Shape) -> "WCS":
     """Return the gnomonic grid about the middle of the mosaic, as fine and turned as the reference."""
-    places = np.deg2rad([center(panel.wcs, shape) for panel in panels if panel.wcs is not None])
-    ra, dec = places.T
-    mean = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)]).mean(axis=1)
+    places = np.array([center(panel.wcs, shape) for panel in panels if panel.wcs is not None])
+    mean = unit_vectors(*places.T).mean(axis=0)
     ra0 = float(np.rad2deg(np.arctan2(mean[1], mean[0])) % 360)
     dec0 = float(np.rad2deg(np.arctan2(mean[2], np.hypot(mean[0], mean[1]))))
     return tan_wcs(ra0, dec0, solution.scale, shape, angle=solution.rotation, parity=solution.parity)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from sciastro.astrometry.plane import deproject, project
 from sciastro.astrometry.sightings import Sightings, Stars
 from sciastro.core.quality import Quality
 from sciastro.core.stars import StarArray, empty_stars
+from sciastro.core.tables import column_numbers
 from sciastro.core.wcs import pixel_scale
 from sciastro.errors import FileError, MatchError, OptionError
 from sciastro.io.tables import read_table
@@ -226,9 +228,7 @@ def _counted(texts: Any) -> list[tuple[str, int]]:
 def _stars(out: Path, row: dict[str, Any], center: tuple[float, float]) -> tuple[Stars, Floats]:
     table = read_table(out / row["sources"])
 
-    def column(name: str) -> Floats:
-        return np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)
-
+    column = partial(column_numbers, table)
     both = 3600 * project(column("ra"), column("dec"), *center)
     good = np.isfinite(both).all(axis=1) & (column("flux") > 0)
     stars = Stars(both[good, 0], both[good, 1], column("flux")[good], column("snr")[good])

@@ -20,6 +20,7 @@ from sciastro.astrometry.refine import propagate
 from sciastro.astrometry.register import RegisterOptions
 from sciastro.astrometry.solve import Solution
 from sciastro.core import transform
+from sciastro.core.directions import unit_vectors
 from sciastro.core.lift import run_tasks
 from sciastro.core.wcs import wcs_to_text
 from sciastro.errors import MatchError, SolveError
@@ -69,8 +70,7 @@ def find_panels(lights: Sequence[Light], scale: float | None) -> list[list[Light
     known = first.scale if first.scale is not None else scale
     field = field_of(first) if first.scale is not None or known is None else max(first.shape) * known / 3600
     side = field * min(first.shape) / max(first.shape)
-    ra, dec = np.deg2rad(np.array([one for one in told if one is not None])).T
-    points = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
+    points = unit_vectors(*np.array([one for one in told if one is not None]).T)
     reach = 2 * np.sin(np.deg2rad(min(APART * side, 90.0)) / 2)
     pairs = cKDTree(points).query_pairs(reach, output_type="ndarray")
     links = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(len(lights),) * 2)

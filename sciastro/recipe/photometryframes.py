@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sciastro.core.tables import column_numbers
 from sciastro.core.wcs import moved, resampled
 from sciastro.errors import MatchError, SciastroError
 from sciastro.io.positions import Positions, on_sky
@@ -214,11 +214,9 @@ def _of_stack(stack: _Stack | None, target: Target) -> Positions:
             remedy="Give positions with --at or --catalog.",
         )  # fmt: skip
     table = stack.sources
-    return on_sky(_column(table, "ra"), _column(table, "dec"), table["id"], "sources of the stack")
-
-
-def _column(table: "Table", name: str) -> npt.NDArray[np.float64]:
-    return np.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)
+    return on_sky(
+        column_numbers(table, "ra"), column_numbers(table, "dec"), table["id"], "sources of the stack"
+    )
 
 
 def _zeropoint(
@@ -234,21 +232,24 @@ def _zeropoint(
     if table is None or row is None:
         return None
     snr, flags = np.asarray(table["snr"], np.float64), np.asarray(table["flags"])
-    mag = _column(table, "mag")
+    mag = column_numbers(table, "mag")
     good = np.flatnonzero((snr > BRIGHT) & (flags == 0) & np.isfinite(mag))
     good = good[np.argsort(mag[good], kind="stable")][:CALIBRATORS]
     chosen = on_sky(
-        _column(table, "ra")[good], _column(table, "dec")[good], [""] * len(good), "sources of the stack"
+        column_numbers(table, "ra")[good],
+        column_numbers(table, "dec")[good],
+        [""] * len(good),
+        "sources of the stack",
     )
     how = replace(options, zeropoint="none", error_terms=False, flag_words=False)
     on_frame = measure_target(target, chosen, options=how, psf=work).table
     sound = (np.asarray(on_frame["flags"]) == 0) & np.isfinite(on_frame["mag_inst"].value)
     slope, reference = float(row.get("color_term") or 0.0), row.get("color_reference")
     if slope and reference is not None and "color" in table.colnames:
-        mag = mag - slope * np.nan_to_num(_column(table, "color") - float(reference))
+        mag = mag - slope * np.nan_to_num(column_numbers(table, "color") - float(reference))
     fit, _ = fit_zeropoint(
         on_frame["mag_inst"].value[sound], on_frame["mag_inst_err"].value[sound], mag[good][sound],
-        _column(table, "mag_err")[good][sound],
+        column_numbers(table, "mag_err")[good][sound],
         np.full(int(sound.sum()), np.nan), system=str(row.get("system", "")),
         catalog="sources of the stack", options=ZeroPointOptions(),
     )  # fmt: skip

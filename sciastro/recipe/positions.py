@@ -10,6 +10,7 @@ from sciastro.astrometry.field import compass, field_maps, rms_by, tilt_of
 from sciastro.astrometry.residuals import agreement
 from sciastro.astrometry.solution import Solution
 from sciastro.core.history import package_version
+from sciastro.core.tables import column_numbers
 from sciastro.core.wcs import center, pixel_scale
 from sciastro.io.tables import write_table
 from sciastro.recipe.solved import Solved, View, view_of
@@ -37,9 +38,9 @@ def solution_plots(solution: Solution, *, key: str, view: View | None = None) ->
     """
     used = solution.matched[np.asarray(solution.matched["used"], dtype=bool)]
     mag, color, radius, east, north, sigma = (
-        _plain(used, name) for name in ("mag", "color", "radius", "d_ra", "d_dec", "sigma_sky")
+        column_numbers(used, name) for name in ("mag", "color", "radius", "d_ra", "d_dec", "sigma_sky")
     )
-    x, y = _plain(used, "x"), _plain(used, "y")
+    x, y = column_numbers(used, "x"), column_numbers(used, "y")
     length = np.hypot(east, north)
     bins = rms_by(mag, length)
     expected = [(at, np.sqrt(2) * formal * solution.scale) for at, _, formal, _ in agreement(used)]
@@ -49,7 +50,7 @@ def solution_plots(solution: Solution, *, key: str, view: View | None = None) ->
     seen = view or own
     north_is = f"As it is shown: {compass(seen.wcs, seen.shape, top_down=seen.top_down).sentence()}"
     # What residuals point at is told in pixels of the image: arrows of the sky would be turned and mirrored.
-    arrows = [_plain(used, name) * solution.scale for name in ("dx", "dy")]
+    arrows = [column_numbers(used, name) * solution.scale for name in ("dx", "dy")]
     return [
         figures.wcs_residuals(x, y, *arrows, top_down=seen.top_down, words=north_is, key=key),
         positions.trends(
@@ -120,11 +121,6 @@ def _errors(rows: Sequence[tuple[float, int, float, float]], scale: float) -> st
 def _small(angle: float) -> str:
     """Return an angle [arcsec] in the unit that suits it."""
     return f"{angle:.2f} arcsec" if angle >= 1 else f"{1000 * angle:.0f} mas"
-
-
-def _plain(table: object, name: str) -> Floats:
-    column = table[name]  # type: ignore[index]
-    return np.asarray(getattr(column, "value", column), dtype=np.float64)
 
 
 def write_solution_page(path: Path, solved: Sequence[Solved], *, title: str) -> list[Path]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.astrometry.motion import UNKNOWN_PM
-from sciastro.core.healpix import unit_vectors
+from sciastro.core.directions import unit_vectors
 from sciastro.core.motion import moved_vectors, places_of
 from sciastro.errors import OptionError
 from sciastro.remote.columns import Region

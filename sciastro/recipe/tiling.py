@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.core.healpix import MAX_ORDER, bounding_cone, tile_of, tiles_in_cone, unit_vectors
+from sciastro.core.directions import unit_vectors
+from sciastro.core.healpix import MAX_ORDER, bounding_cone, tile_of, tiles_in_cone
 from sciastro.errors import CatalogError, OutputError
 from sciastro.io.skytiles import Columns, Tile, TileStore, shrink
 from sciastro.remote.columns import Depth, Region, Source

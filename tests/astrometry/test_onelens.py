@@ -9,7 +9,8 @@ from sciastro.astrometry.lens import FISHEYE, RECTILINEAR, Lens
 from sciastro.astrometry.onelens import LensFit, fit_lens, lens_wcs
 from sciastro.astrometry.sky import CatalogStars, Hint
 from sciastro.astrometry.solve import image_stars, solve_field
-from sciastro.astrometry.wide import directions_of, picture_wcs
+from sciastro.astrometry.wide import picture_wcs
+from sciastro.core.directions import unit_vectors
 from sciastro.core.tpv import sip_to_tpv
 from sciastro.core.wcs import celestial_from_header, center
 from sciastro.errors import HeaderError
@@ -30,7 +31,7 @@ def camera(fov, bend, kind=RECTILINEAR, *, ra=80.0, dec=20.0, mirrored=False):
     focal = corner / np.tan(np.radians(fov / 2)) if kind == RECTILINEAR else corner / np.radians(fov / 2)
     r2 = (corner / focal) ** 2
     lens = Lens(focal, 2014.5, 1490.5, (bend / r2, -0.2 * bend / r2**2, 0.0), (1e-4, -5e-5), kind)
-    z = directions_of([ra], [dec])[0]
+    z = unit_vectors([ra], [dec])[0]
     north = np.array([0, 0, 1.0]) - z * z[2]
     north /= np.linalg.norm(north)
     up = np.cos(0.5) * north + np.sin(0.5) * np.cross(north, z)
@@ -43,7 +44,7 @@ def seen(lens, rotation, fov, seed=1, *, noise=0.1, kept=0.8, fake=0.2):
     rng = np.random.default_rng(seed)
     axis = rotation[2]
     table = sky_at(np.rad2deg(np.arctan2(axis[1], axis[0])) % 360, np.rad2deg(np.arcsin(axis[2])), 0.65 * fov)
-    xy = lens.project(directions_of(table["ra"].value, table["dec"].value) @ rotation.T)
+    xy = lens.project(unit_vectors(table["ra"].value, table["dec"].value) @ rotation.T)
     with np.errstate(invalid="ignore"):
         on = np.isfinite(xy).all(axis=1) & (xy > 0).all(axis=1) & (xy < SHAPE[::-1]).all(axis=1)
     on &= rng.uniform(size=on.size) < kept
@@ -59,7 +60,7 @@ def error(wcs, lens, rotation):
     """Return how far a WCS puts places of the frame from where the true lens shows them [pixel]."""
     x, y = np.meshgrid(np.linspace(0, SHAPE[1] - 1, 15), np.linspace(0, SHAPE[0] - 1, 15))
     ra, dec = wcs.all_pix2world(x.ravel(), y.ravel(), 0)
-    there = lens.project(directions_of(ra, dec) @ rotation.T)
+    there = lens.project(unit_vectors(ra, dec) @ rotation.T)
     return np.hypot(*(there - np.column_stack([x.ravel(), y.ravel()])).T)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sciastro.astrometry.lens import Lens, rotation_of
-from sciastro.astrometry.wide import directions_of
+from sciastro.core.directions import unit_vectors
 from sciastro.core.stars import STAR_DTYPE
 
 SHAPE = (900, 1200)
@@ -12,7 +12,7 @@ PHONE = Lens(880.0, 604.0, 445.0, (-0.13, 0.01, 0.0), (0.0006, -0.0004))
 
 def axes_at(ra, dec, roll):
     """Return the rotation from equatorial axes to those of a camera that looks at (ra, dec) [deg]."""
-    z = directions_of([ra], [dec])[0]
+    z = unit_vectors([ra], [dec])[0]
     x = np.cross([0, 0, 1.0], z)
     x /= np.linalg.norm(x)
     t = np.radians(roll)

@@ -11,7 +11,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 import sciastro
-from sciastro.core.healpix import unit_vectors
+from sciastro.core.directions import unit_vectors
 from sciastro.core.motion import moved_vectors
 from sciastro.errors import CatalogError, OptionError
 from sciastro.io.skytiles import TileStore, tiles_folder

@@ -7,7 +7,7 @@ from fields import star_field
 from small_nights import command
 
 from sciastro.astrometry.lens import Lens
-from sciastro.astrometry.wide import directions_of
+from sciastro.core.directions import unit_vectors
 from sciastro.core.wcs import celestial_from_header
 from sciastro.io.reference import cone
 
@@ -25,7 +25,7 @@ def on_frame(mag_limit):
         [np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)],
     ])  # fmt: skip
     stars = cone(RA, DEC, 25.0, epoch=2026.0, mag_limit=mag_limit)
-    places = LENS.project(directions_of(stars["ra"].value, stars["dec"].value) @ turn.T)
+    places = LENS.project(unit_vectors(stars["ra"].value, stars["dec"].value) @ turn.T)
     on = np.all((places > 16) & (places < np.array(SHAPE[::-1]) - 17), axis=1)
     return stars[on], places[on]
 
