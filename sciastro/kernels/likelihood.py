@@ -156,7 +156,9 @@ def _log_of_sum(each):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def log_likelihood(transits, flux, basis, keep, gain, innovation, sets, prior, freedom, each, chi2, out):
+def log_likelihood(
+    transits, flux, basis, ridge, keep, gain, innovation, sets, prior, freedom, each, chi2, out
+):
     """Fill `out` with ln of the likelihoods of transits, averaged over kinds of noise and sets of columns.
 
     ``flux = transit * (basis @ c)``, with noise of the covariance ``s^2 C``. For every kind and set, c and
@@ -170,8 +172,9 @@ def log_likelihood(transits, flux, basis, keep, gain, innovation, sets, prior, f
         float64[w, n]; where the first point is NaN the likelihood is 0.
     flux
         float64[n].
-    basis
-        float64[n, m].
+    basis, ridge
+        float64[n, m]; float64[m] 1 / variance of what each coefficient may be about 0, which chi2 then holds;
+        0 anything.
     keep, gain, innovation
         float64[g, n] of each kind of noise: what `filter_gains` fills; the last is its `root`.
     sets
@@ -200,6 +203,8 @@ def log_likelihood(transits, flux, basis, keep, gain, innovation, sets, prior, f
         for g in range(lanes):
             light[:, g] = transits[first + g // kinds]
         _normal_matrices(light, flux, basis, gains[0], gains[1], gains[2], full)
+        for j in range(m):
+            full[j, j] += ridge[j]
         _of_sets(full, sets, prior, freedom, some, rest)
         for k in range(together):
             lane = slice(k * kinds, (k + 1) * kinds)

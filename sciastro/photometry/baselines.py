@@ -20,7 +20,7 @@ from sciastro.kernels.transit import transit_light
 from sciastro.photometry.noisekinds import UNKNOWN_NOISE, Filters, NoiseKinds, make_filters
 from sciastro.photometry.trends import Trends
 
-__all__ = ["Averaged", "Baselines", "Points", "evidence_of_noise", "make_baselines"]
+__all__ = ["Averaged", "Baselines", "Points", "evidence_of_noise", "make_baselines", "trend_variance"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -81,8 +81,8 @@ class Points:
         each, chi2 = np.empty((1, 1, 1)), np.empty((1, 1, 1))
         every = np.ones((1, basis.shape[1]), np.bool_)
         log_likelihood(
-            transit[None], self.flux, basis, none, none, root[None], every, np.zeros((1, 1)), np.ones(1),
-            each, chi2, np.empty(1),
+            transit[None], self.flux, basis, np.zeros(basis.shape[1]), none, none, root[None], every,
+            np.zeros((1, 1)), np.ones(1), each, chi2, np.empty(1),
         )  # fmt: skip
         return float(chi2[0, 0, 0])
 
@@ -129,6 +129,8 @@ class Baselines:
         Of the kinds of noise.
     prior, freedom
         (kind, set) ln; (set).
+    ridge
+        (column) 1 / variance of a coefficient about 0, by how much stars of the field have of trends.
     """
 
     causes: tuple[str, ...]
@@ -138,6 +140,7 @@ class Baselines:
     filters: Filters
     prior: Floats
     freedom: Floats
+    ridge: Floats
 
     def likelihood(self, flux: Floats, transit: Floats) -> tuple[float, Floats, Floats]:
         """Return ln L of a transit (point), and by kind and set: ln L, chi2."""
@@ -152,8 +155,8 @@ class Baselines:
         shape = (len(transits), *self.prior.shape)
         out, each, chi2 = np.empty(len(transits)), np.empty(shape), np.empty(shape)
         log_likelihood(
-            transits, flux, self.basis, self.filters.keep, self.filters.gain, self.filters.root, self.sets,
-            self.prior, self.freedom, each, chi2, out,
+            transits, flux, self.basis, self.ridge, self.filters.keep, self.filters.gain, self.filters.root,
+            self.sets, self.prior, self.freedom, each, chi2, out,
         )  # fmt: skip
         return out, each, chi2
 
@@ -167,7 +170,8 @@ class Baselines:
         columns = np.column_stack([self.basis * transit[:, None], points.flux])
         for g in np.flatnonzero(share.max(axis=1) > 1e-6):
             white = self.filters.whitened(int(g), columns)
-            full, right = white[:, :-1].T @ white[:, :-1], white[:, :-1].T @ white[:, -1]
+            full = white[:, :-1].T @ white[:, :-1] + np.diag(self.ridge)
+            right = white[:, :-1].T @ white[:, -1]
             for s in np.flatnonzero(share[g] > 1e-6):
                 some = np.flatnonzero(self.sets[s])
                 inverse = np.linalg.pinv(full[np.ix_(some, some)], hermitian=True, rcond=1e-12)
@@ -215,7 +219,26 @@ def make_baselines(
         prior[s] = (0.5 * logdet if sign > 0 else -np.inf) - 0.5 * columns.sum() * np.log(n)
     prior += gammaln(freedom / 2) + freedom / 2 * np.log(2)  # the scale of the errors is integrated out
     of_kind = np.log(np.maximum(kinds.share, 1e-300)) - filters.logdet / 2
-    return Baselines(causes, list(every), basis, sets, filters, of_kind[:, None] + prior[None, :], freedom)
+    # A trend that undoes the light of a transit three times as long would fit as well: none is so large.
+    ridge = np.full(len(owner), 1 / (kinds.trend * float(np.median(points.flux))) ** 2)
+    ridge[0] = 0.0  # the constant may be anything
+    total = of_kind[:, None] + prior[None, :]
+    return Baselines(causes, list(every), basis, sets, filters, total, freedom, ridge)
+
+
+def trend_variance(points: Points, basis: Floats) -> float:
+    """Return the variance of a constant star's trends over its light squared, its noise taken off, 0 or more.
+
+    Parameters
+    ----------
+    basis
+        (point, column) 1 and all causes.
+    """
+    n, m = basis.shape
+    found = points.solved(np.ones(n), basis)
+    residual = points.flux - basis @ found
+    noise = float(np.var(residual)) * n / max(n - m, 1) * (m - 1) / n
+    return max(float(np.var(basis @ found)) - noise, 0.0) / float(np.median(points.flux)) ** 2
 
 
 def evidence_of_noise(points: Points, trends: Trends, every: Sequence[tuple[str, ...]]) -> Floats:

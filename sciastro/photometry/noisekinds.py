@@ -20,11 +20,18 @@ __all__ = ["UNKNOWN_NOISE", "Filters", "NoiseKinds", "learn_noise", "make_filter
 
 Floats = npt.NDArray[np.float64]
 
-MINUTES = (8.0, 30.0, 120.0)
-RATIOS = (0.7, 1.4, 2.8, 5.6, 11.0)
-WHITE = 0.5  # share of the broad prior that is white
-HOLD = 2.0  # stars
-ROUNDS = 200
+MINUTES = (8.0, 30.0, 120.0)  # from a few frames to half a night, by what a process can be told from another
+RATIOS = (
+    0.7,
+    1.4,
+    2.8,
+    5.6,
+    11.0,
+)  # by 2 each: from what adds 20 % to an average's error to a night of clouds
+WHITE = 0.5  # share of the broad prior that is white: nobody knows
+HOLD = 2.0  # stars: with one a single neighbor decides; 5 neighbors and 2 give pulls of 1.02, 0.93
+ROUNDS = 200  # of expectation maximization; shares of HAT-P-32's field then move by less than 1e-3
+TREND = 0.03  # where no star tells: drift over a field without flats, color and airmass, are 1 to 3 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,15 @@ class NoiseKinds:
         (kind) how often it is there.
     n_stars
         Stars that `share` is learned from.
+    trend
+        Deviation of what a cause does to a star, relative to its light: where trends are looked for.
     """
 
     minutes: Floats
     ratio: Floats
     share: Floats
     n_stars: int = 0
+    trend: float = TREND
 
 
 def _broad() -> NoiseKinds:
@@ -104,7 +114,9 @@ def make_filters(time: Floats, err: Floats, kinds: NoiseKinds = UNKNOWN_NOISE) -
     return Filters(keep, gain, root, logdet, deviation)
 
 
-def learn_noise(evidence: Floats, kinds: NoiseKinds = UNKNOWN_NOISE) -> NoiseKinds:
+def learn_noise(
+    evidence: Floats, kinds: NoiseKinds = UNKNOWN_NOISE, *, trends: Floats | None = None
+) -> NoiseKinds:
     """Return the kinds with the shares that other stars tell.
 
     Parameters
@@ -113,6 +125,8 @@ def learn_noise(evidence: Floats, kinds: NoiseKinds = UNKNOWN_NOISE) -> NoiseKin
         (star, kind) ln of the marginal likelihood of each star's light curve.
     kinds
         With the shares that are taken without a star.
+    trends
+        (star) variance of each star's trends, relative to its light squared; None: nothing is learned of it.
     """
     if not len(evidence):
         return kinds
@@ -122,4 +136,7 @@ def learn_noise(evidence: Floats, kinds: NoiseKinds = UNKNOWN_NOISE) -> NoiseKin
         each = relative * share
         each /= each.sum(axis=1, keepdims=True)
         share = (each.sum(axis=0) + HOLD * kinds.share) / (len(evidence) + HOLD)
-    return NoiseKinds(kinds.minutes, kinds.ratio, share, len(evidence))
+    trend = kinds.trend
+    if trends is not None:  # the mean holds stars of large trends, of which the target may be one
+        trend = float(np.sqrt((np.sum(trends) + HOLD * trend**2) / (len(trends) + HOLD)))
+    return NoiseKinds(kinds.minutes, kinds.ratio, share, len(evidence), trend)

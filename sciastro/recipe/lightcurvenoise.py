@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.photometry.baselines import Points, evidence_of_noise
+from sciastro.photometry.baselines import Points, evidence_of_noise, trend_variance
 from sciastro.photometry.comparison import SPOILED, is_variable
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.lightcurve import Curves
@@ -37,7 +37,7 @@ def noise_of_field(
     use
         (frame) points of the target that count.
     """
-    night, rows = nights_of(times[0]), []
+    night, rows, sizes = nights_of(times[0]), [], []
     for i in witnesses(series, curves, use):
         some = use & np.isfinite(curves.flux[i]) & np.isfinite(curves.err[i])
         some &= ~spikes(curves.flux[i], curves.err[i], some)
@@ -52,7 +52,8 @@ def noise_of_field(
         every = causes_to_try(trends, "auto")
         if every:
             rows.append(evidence_of_noise(points, trends, every))
-    return learn_noise(np.array(rows)) if rows else UNKNOWN_NOISE
+            sizes.append(trend_variance(points, trends.basis(max(every, key=len))))
+    return learn_noise(np.array(rows), trends=np.array(sizes)) if rows else UNKNOWN_NOISE
 
 
 def witnesses(series: FieldSeries, curves: Curves, use: Bools) -> list[int]:

@@ -54,7 +54,8 @@ def test_likelihood_is_that_of_matrices_set_by_set():
     # An odd number of transits, one of which no orbit has: each has its own, whoever is beside it.
     transits = np.stack([rng.uniform(0.9, 1, n), np.full(n, np.nan), transit])
     values, each, chi2 = np.empty(3), np.empty((3, 2, 6)), np.empty((3, 2, 6))
-    log_likelihood(transits, flux, basis, *gains, sets, prior, freedom, each, chi2, values)
+    ridge = np.array([0.0, 0.0, 2.0, 0.0])
+    log_likelihood(transits, flux, basis, ridge, *gains, sets, prior, freedom, each, chi2, values)
     assert values[1] == -np.inf
     assert np.isfinite(values[0]) and values[0] != values[2]
     value, each, chi2 = values[2], each[2], chi2[2]
@@ -65,9 +66,11 @@ def test_likelihood_is_that_of_matrices_set_by_set():
         for s in (0, 1, 2, 4, 5):
             if np.isfinite(prior[g, s]):
                 design = basis[:, sets[s]] * transit[:, None]
-                normal = design.T @ inverse @ design
-                rest = flux - design @ np.linalg.solve(normal, design.T @ inverse @ flux)
-                assert chi2[g, s] == pytest.approx(rest @ inverse @ rest, rel=1e-6)
+                normal = design.T @ inverse @ design + np.diag(ridge[sets[s]])
+                c = np.linalg.solve(normal, design.T @ inverse @ flux)
+                rest = flux - design @ c
+                held = np.sum(ridge[sets[s]] * c**2)
+                assert chi2[g, s] == pytest.approx(rest @ inverse @ rest + held, rel=1e-6)
                 expected = (
                     prior[g, s] - freedom[s] / 2 * np.log(chi2[g, s]) - np.linalg.slogdet(normal)[1] / 2
                 )
