@@ -62,7 +62,7 @@ class Points:
 
     def transit(self, shape: Floats) -> Floats:
         """Return the transit alone (point); NaN where no orbit has that shape."""
-        return self.transits(np.asarray(shape, np.float64)[None])[0]
+        return np.asarray(self.transits(np.asarray(shape, np.float64)[None])[0])
 
     def transits(self, shapes: Floats) -> Floats:
         """Return the transits alone (shape, point) of shapes (shape, 6); NaN where no orbit is so."""
@@ -238,7 +238,8 @@ def trend_variance(points: Points, basis: Floats) -> float:
     found = points.solved(np.ones(n), basis)
     residual = points.flux - basis @ found
     noise = float(np.var(residual)) * n / max(n - m, 1) * (m - 1) / n
-    return max(float(np.var(basis @ found)) - noise, 0.0) / float(np.median(points.flux)) ** 2
+    size = float(np.var(basis @ found)) - noise
+    return max(size, 0.0) / float(np.median(points.flux) ** 2)
 
 
 def evidence_of_noise(points: Points, trends: Trends, every: Sequence[tuple[str, ...]]) -> Floats:

@@ -22,7 +22,7 @@ from sciastro.photometry.noisekinds import UNKNOWN_NOISE, NoiseKinds
 from sciastro.photometry.rednoise import RedNoise, red_noise
 from sciastro.photometry.sampler import LENGTHS, Draws
 from sciastro.photometry.transitfit import NoiseFound, TransitFit, told
-from sciastro.photometry.transitposterior import KnownOrbit, draw_shapes, orbit
+from sciastro.photometry.transitposterior import LARGEST, KnownOrbit, draw_shapes, orbit
 from sciastro.photometry.transitsearch import Found, search_transit
 from sciastro.photometry.trends import Trends, subsets
 
@@ -31,9 +31,11 @@ __all__ = ["GIVEN", "TransitOptions", "causes_to_try", "check_orbit", "fit_trans
 Floats = npt.NDArray[np.float64]
 
 NAMES = ("t0", "rp_rs", "duration", "b", "u1", "u2")
-FEWEST = 12  # points
-KNOWN = 0.05  # relative error of a / Rs that is given without one
-GIVEN = 0.10  # sigma of limb darkening that the user gives
+FEWEST = 12  # points: six of a shape, and as many that tell a baseline and the noise
+KNOWN = 0.05  # relative error of a / Rs that is given without one: of catalogs' values, 2 to 10 %
+FAR = 3.0  # standard errors
+WORSE = 6.0  # ln L, or 3.5 sigma, that the best shape loses by a known orbit: then they disagree
+GIVEN = 0.10  # sigma of limb darkening that the user gives: stars differ from models by so much
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +148,10 @@ def fit_transit(
     baselines = make_baselines(scaled, trends, every, kinds)
     draws, best = None, found.shape
     if draw:
-        draws, best = draw_shapes(scaled, baselines, best, prior, _known_orbit(options), options)
+        drawn = draw_shapes(scaled, baselines, best, prior, _known_orbit(options), options)
+        if drawn is None:
+            return None
+        draws, best = drawn
     kind = _kind(kinds, baselines.averaged(scaled, best).kinds, baselines.filters.deviation)
     return _result(
         scaled, trends, baselines, draws, best, found, (scale, reduced), (noise, kind, prior), options
@@ -154,18 +159,32 @@ def fit_transit(
 
 
 def check_orbit(options: TransitOptions) -> None:
-    """Check that a known orbit has the period without which it says nothing of a transit.
+    """Check that what is known of a circular orbit is whole, and that the planet then passes the star's disk.
 
     Raises
     ------
     OptionError
-        If it has none.
+        If there is no period, an error of nothing, or no transit.
     """
     for name in ("a_rs", "inclination"):
         if options.period is None and getattr(options, name) is not None:
             raise OptionError(
                 "tells nothing of a transit without the orbital period.", where="--" + name.replace("_", "-"),
                 remedy="Give --period, too.",
+            )  # fmt: skip
+    if options.a_rs is None:
+        if options.a_rs_error is not None:
+            raise OptionError("is an error of nothing.", where="--a-rs-error", remedy="Give --a-rs, too.")
+        return
+    a_rs, err = _known_orbit(options)["a_rs"]
+    if options.inclination is not None:
+        tilt = np.radians(options.inclination)
+        b = a_rs * np.cos(tilt)
+        spread = np.hypot(err * np.cos(tilt), a_rs * np.sin(tilt) * np.radians(options.inclination_error))
+        if b - FAR * spread > 1 + LARGEST:
+            raise OptionError(
+                f"lead the planet past the star: {b:.2f} +- {spread:.2f} of its radii from its center.",
+                where="--a-rs and --inclination", remedy="Give those of an orbit with transits, or neither.",
             )  # fmt: skip
 
 
@@ -235,6 +254,13 @@ def _result(
                if draws.late else "it has all the steps it may: ")
             + "trust values less than errors say"
         )  # fmt: skip
+    if _known_orbit(options):
+        ln = baselines.log_likelihood(data, np.array([found.shape, best]))
+        if ln[0] - ln[1] > WORSE:
+            notes.append(
+                "the light curve and the orbit that is given disagree (orbits are taken to be circular): "
+                "another orbit fits much better, so errors say too little"
+            )
     if options.period is None:
         notes.append("no period is given: a straight chord, so a/Rs and inclination are not known")
     share = mean.probability

@@ -16,12 +16,12 @@ from sciastro.photometry.limbdarkening import LimbPrior
 from sciastro.photometry.sampler import Draws, sample
 from sciastro.photometry.transitsearch import BEYOND
 
-__all__ = ["KnownOrbit", "Posterior", "draw_shapes", "orbit"]
+__all__ = ["LARGEST", "KnownOrbit", "Posterior", "draw_shapes", "orbit"]
 
 Floats = npt.NDArray[np.float64]
 KnownOrbit = dict[str, tuple[float, float]]
 
-WALKERS = 4  # per parameter; twice is the fewest that span the space
+WALKERS = 8  # per parameter; with 4 a second mode that is rare keeps walkers three times as long
 SPREAD = (0.002, 0.004, 0.004, 0.1)  # d, -, d, -: of the walkers' start, less than what a night leaves open
 TRIES = 20_000  # of starts that are possible
 PLANET = 0.35  # Rp/Rs: more is no planet; giants before M dwarfs reach 0.27 (TOI-3235 b, TOI-5205 b)
@@ -100,18 +100,15 @@ def orbit(k: Any, duration: Any, b: Any, period: float) -> tuple[Any, Any]:
 
 def draw_shapes(
     data: Points, baselines: Baselines, shape: Floats, limb: LimbPrior, known: KnownOrbit, options: Any
-) -> tuple[Draws, Floats]:
+) -> tuple[Draws, Floats] | None:
     """Return draws from the posterior about a shape, and the most probable shape of them.
+
+    None where no shape like it can be: too few points in it or out of it.
 
     Parameters
     ----------
     options
         `TransitOptions`: of the walkers.
-
-    Raises
-    ------
-    OptionError
-        If what is known of the orbit leaves no transit near the shape.
     """
     rng = np.random.default_rng(options.seed)
     posterior = Posterior(data, baselines, limb, known, PLANET if shape[1] < PLANET else LARGEST)
@@ -123,6 +120,8 @@ def draw_shapes(
         start = np.concatenate([start, some[np.isfinite(posterior.log_probability(some))]])
         if len(start) >= n:
             break
+    if len(start) < n:
+        return None
     draws = sample(
         posterior.log_probability, start[:n], rng=rng, most=options.steps, seconds=options.seconds, even=3
     )

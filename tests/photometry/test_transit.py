@@ -113,9 +113,9 @@ def drifting(seed):
 @pytest.mark.slow
 def test_errors_hold_the_choice_of_the_baseline():
     pulls = {"averaged": [], "best set": []}
-    for seed in range(10):
+    for seed in range(20):
         *points, truth = drifting(seed)
-        how = {"period": 2.15, "steps": 500, "seed": seed, "transit": "yes"}
+        how = {"period": 2.15, "steps": 200, "seed": seed, "transit": "yes"}
         fit = fit_transit(*points, options=TransitOptions(**how))
         best = fit_transit(*points, options=TransitOptions(**how, detrend=",".join(fit.causes) or "none"))
         for name, one in zip(pulls, (fit, best), strict=True):
@@ -206,7 +206,7 @@ def test_pooled_apertures_are_no_worse_than_one():
         for _ in range(3):
             own = 0.53 * rng.standard_normal(time.size)
             own += 0.3 * rng.standard_normal() * trends.columns["fwhm"][:, 0]
-            how = TransitOptions(period=2.15, steps=500, seed=seed, transit="yes")
+            how = TransitOptions(period=2.15, steps=200, seed=seed, transit="yes")
             fits.append(fit_transit(time, flux + own * err, 1.13 * err, exposure, trends, options=how))
         for name, one in (("one", fits[0]), ("pooled", pool(fits))):
             pulls[name].append([(one.values[key] - true) / one.errors[key] for key, true in truth.items()])
@@ -237,7 +237,7 @@ def night(seed, *, k=0.12, b=0.35, duration=0.12, period=3.0, sigma=0.003, trend
 
 def test_transit_and_trend_are_found_and_the_errors_hold():
     *points, truth = night(3)
-    fit = fit_transit(*points, options=TransitOptions(period=3.0, steps=500))
+    fit = fit_transit(*points, options=TransitOptions(period=3.0, steps=1200))
     assert fit.causes == ("airmass",)
     value, err = fit.coefficients["airmass"]
     assert value == pytest.approx(0.004, abs=4 * err)
@@ -245,7 +245,7 @@ def test_transit_and_trend_are_found_and_the_errors_hold():
         assert abs(fit.values[name] - true) < 3 * fit.errors[name], name
     assert 0.2 < fit.draws.acceptance < 0.6
     assert fit.bic_flat - fit.bic > 300
-    assert fit.errors["depth"] < 0.003  # 0.0018 of a long chain; of short ones 0.0016 to 0.0021, by seed
+    assert fit.errors["depth"] < 0.002  # 0.0017 to 0.0018 by the walkers' seed
 
 
 def test_a_known_orbit_tells_more_of_the_planet():
@@ -267,12 +267,31 @@ def test_an_orbit_without_a_period_is_refused():
         fit_transit(*points, options=TransitOptions(a_rs=8.0))
 
 
+def test_an_orbit_that_disagrees_with_the_light_is_told():
+    *points, truth = night(4, sigma=0.002)
+    how = {"period": 3.0, "steps": 200, "inclination": 88.0}
+    wrong = fit_transit(*points, options=TransitOptions(a_rs=2 * truth["a_rs"], a_rs_error=0.05, **how))
+    assert any("disagree (orbits are taken to be circular)" in note for note in wrong.notes)
+    right = fit_transit(*points, options=TransitOptions(a_rs=truth["a_rs"], **how))
+    assert not any("disagree" in note for note in right.notes)
+
+
+def test_a_transit_needs_points_in_it_and_out_of_it():
+    time, flux, err, exposure, trends, truth = night(3)
+    for some in (np.abs(time - truth["t0"]) < 0.055, np.abs(time - truth["t0"]) > 0.062):
+        points = time[some], flux[some], err[some], exposure[some], trends.take(some)
+        fit = fit_transit(*points, options=TransitOptions(period=3.0, steps=200))
+        if fit is not None:
+            away = np.abs(time[some] - fit.samples["t0"][:, None]) > fit.samples["duration"][:, None] / 2
+            assert (away.sum(axis=1) >= 3).all() and ((~away).sum(axis=1) >= 3).all()
+
+
 @pytest.mark.slow
 def test_transit_parameters_lie_within_their_errors_over_seeds():
     pulls = []
-    for seed in range(12):
+    for seed in range(30):
         *points, truth = night(seed)
-        fit = fit_transit(*points, options=TransitOptions(period=3.0, steps=1200, seed=seed))
+        fit = fit_transit(*points, options=TransitOptions(period=3.0, steps=200, seed=seed))
         pulls.append([(fit.values[name] - true) / fit.errors[name] for name, true in truth.items()])
     pulls = np.array(pulls)
     assert (np.abs(pulls) < 3).all()

@@ -64,7 +64,7 @@ def measured(tmp_path_factory):
     night = make_curve_night(folder / "night", lights=LIGHTS, overhead=440.0)
     request = LightCurveRequest(
         session=folder / "night", out=folder / "out", target=night.target, name="Sim 1", offline=True,
-        transit=TransitOptions(steps=400),
+        transit=TransitOptions(steps=1500),
     )  # fmt: skip
     return night, light_curve(request, tell=lambda text: None)
 
@@ -134,9 +134,13 @@ def test_the_eclipse_is_found_where_it_was(measured):
     middle = np.datetime64(round(night.middle * 1e6), "us")
     truth = bjd_tdb(middle, night.ra, night.dec, Site(28.3, -16.51, 2390.0))
     fit = lc.transit
-    assert abs(fit.values["t0"] - truth) < 3 * fit.errors["t0"]
-    # 3.1 minutes, with a seventh of a chance of noise that remembers, which other stars of 24 frames leave.
-    assert fit.errors["t0"] < 4.5 / 1440
+    assert abs(fit.values["t0"] - truth) < min(3 * fit.errors["t0"], 3 / 1440)  # 0.9 to 1.4 minutes, by seed
+    # 24 points and any of six causes: 3.4 to 3.5 minutes of converged chains (2.97 was that of a short one),
+    # 3.3 to 3.9 where noise is known to be white. With the causes that are at work named: 2.5 to 2.7.
+    assert fit.errors["t0"] < 4 / 1440
+    named = again(lc, transit="yes", detrend="airmass,fwhm", steps=1500).transit
+    assert abs(named.values["t0"] - truth) < min(3 * named.errors["t0"], 3 / 1440)
+    assert named.errors["t0"] < 3 / 1440
     assert abs(fit.values["rp_rs"] - night.k) < 3 * fit.errors["rp_rs"]
     assert abs(fit.values["duration"] - night.duration) < 3 * fit.errors["duration"]
     assert lc.use.all()
@@ -470,12 +474,28 @@ def test_an_unknown_cause_is_told_before_anything_is_measured(tmp_path):
         ("--period", "0.001", "--period: is 0.001 d. Choose a value from"),
         ("--transit", "maybe", "--transit: is 'maybe'. Allowed values are"),
         ("--target", "400 20", "--target: is '400 20', which is no place"),
+        ("--a-rs", "-3", "--a-rs: is -3"),
+        ("--a-rs", "0.5", "--a-rs: is 0.5"),
+        ("--a-rs", "nan", "--a-rs: is nan"),
+        ("--a-rs", "8", "--a-rs: tells nothing of a transit without the orbital period. Give --period"),
+        ("--a-rs-error", "0.1", "--a-rs-error: is an error of nothing. Give --a-rs"),
+        ("--inclination", "95", "--inclination: is 95"),
+        ("--inclination", "-1", "--inclination: is -1"),
+        ("--inclination", "88", "--inclination: tells nothing of a transit without the orbital period"),
+        ("--inclination-error", "0", "--inclination-error: is 0"),
+        (
+            "--period",
+            "3;--a-rs;8;--inclination;60",
+            "lead the planet past the star: 4.00 +- 0.23 of its radii",
+        ),
         ("--camera", "PEP", "--camera: is 'PEP'. Choose CCD or DSLR"),
     ],
 )
 def test_options_are_told_as_they_are_typed_and_leave_no_folder(tmp_path, option, value, told):
     out = tmp_path / "out"
-    result = command("lightcurve", tmp_path, "--target", "31 46", "-o", out, "--offline", option, value)
+    result = command(
+        "lightcurve", tmp_path, "--target", "31 46", "-o", out, "--offline", option, *value.split(";")
+    )
     assert result.exit_code == 2, result.output
     assert told in " ".join(result.stderr.split())
     assert not out.exists()
