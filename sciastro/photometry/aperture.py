@@ -35,7 +35,9 @@ __all__ = ["ApertureOptions", "measure_sources"]
 Floats = npt.NDArray[np.float64]
 
 _GOOD_GROWTH = 0.01  # relative error of the correction beyond which a smaller total radius is tried
-_AS_GOOD = 0.01  # of ln S/N: a loss of 1 % that another radius is worth
+# Of ln S/N: a loss of 1 % that another radius is worth. Six crowds of 1.6 pixel: without, two of them take
+# 0.9 widths and fluxes are off by 0.18 % (rms); with it by 0.10 %; with 3 % by 0.11 %.
+_AS_GOOD = 0.01
 _OPTIMAL_RADIUS = 2.0  # where the weights end, in fwhm
 _BETAS = (0.0, 4.0, 2.5)  # profiles that are tried: a Gaussian, Moffat profiles
 _STEPS = np.array([0.7, 0.85, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.3, 2.6, 3.0])  # radii that are tried, in fwhm

@@ -25,10 +25,13 @@ __all__ = ["GrowthMap", "growth_map"]
 
 Floats = npt.NDArray[np.float64]
 
-_RINGS = (1.5, 2.5)  # radii between the aperture's and that of all the light, over the aperture's
-_FEWEST_FOR_SHAPE = 12  # stars; fewer tell a constant
+# Radii between the aperture's and that of all the light, over the aperture's. Simulated crowds (14 fields),
+# rms of fields over the error that is told: with these 0.075 over 0.068 %, with none 0.110 over 0.073 %, with
+# one at 2.0 0.117 over 0.068 %, with three 0.092 over 0.066 %.
+_RINGS = (1.5, 2.5)
+_FEWEST_FOR_SHAPE = 12  # stars, two for each term of the shape; fewer tell a constant
 _CROWDED = 0.08  # relative scatter of the whole growth beyond which neighbors, not profiles, make it differ
-_LAST = 0.95  # of the radius of all the light: no ring begins beyond
+_LAST = 0.95  # of the radius of all the light: no ring begins beyond, as it would hold nothing but noise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

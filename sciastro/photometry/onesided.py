@@ -19,7 +19,9 @@ Floats = npt.NDArray[np.float64]
 
 _SHARES = np.array([0.05, 0.1, 0.2, 0.4, 0.7])  # of stars with an addition
 _MEANS = np.geomspace(1e-3, 0.1, 5)  # of additions to a star of median light, relative
-_NOTHING = 0.5  # how likely it is beforehand that there are no additions at all
+# How likely it is beforehand that there are no additions at all; 0.2 and 0.8 change simulated crowds by
+# 0.004 %, fields of stars alone by 0.009 and 0.005 %.
+_NOTHING = 0.5
 _SCATTERS = (0.0, 0.3, 1.0)  # of those that were found with additions in them: what is left without
 _GRID = np.linspace(-8.0, 4.0, 41)  # trial values of c, in errors of the plain mean
 _FAR = 25.0  # erfcx overflows below minus this; there it is 2 exp(a^2) to all digits

@@ -22,11 +22,14 @@ __all__ = ["FieldShape", "shrunken_quadratic", "terms_of"]
 
 Floats = npt.NDArray[np.float64]
 
-WIDTHS = (0.01, 0.03, 0.1)  # of a term over half the diagonal, relative to the constant
+# Of a term over half the diagonal, relative to the constant: stars 35 % longer in corners have 0.08 to 0.12.
+WIDTHS = (0.01, 0.03, 0.1)
 _SCATTERS = np.concatenate([[0.0], np.geomspace(1e-3, 0.3, 12)])  # relative to the constant
 _FOREIGN = np.concatenate([[0.0], np.geomspace(1e-3, 0.5, 9)])  # the same, of a star of median light
 _EVERY: tuple[int, ...] = (0, 1, 2, 3, 4)
-_GROUPS = (((), 0.6), ((0,), 0.2), (_EVERY, 0.2))  # terms that may differ from 0, and how likely beforehand
+# Terms that may differ from 0, and how likely beforehand. It hardly matters: with 0.33 each, or 0.9 for none,
+# fields of round stars are the same within 0.002 %, corners of stars 35 % longer within 0.03 %.
+_GROUPS = (((), 0.6), ((0,), 0.2), (_EVERY, 0.2))
 _ROUNDS = 10  # of weighing stars by their residuals, at most
 _ABOVE = 8.0  # sigma up to which additions are told; at 4 fluxes of crowds are 0.04 % high, at 8 within 0.01
 
