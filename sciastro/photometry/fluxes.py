@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.photometry.coarse import pixel_scatter
+from sciastro.photometry.coarse import FINE, pixel_scatter
 from sciastro.photometry.errorterms import TERMS, Relative, flat_pixel_error, flux_terms
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.growthmap import GrowthMap, growth_map
@@ -187,13 +187,15 @@ def _flags(
     return flags
 
 
-def sampling_floor(plane: Plane) -> float:
+def sampling_floor(plane: Plane, fwhm: float) -> float:
     """Return the relative scatter of fluxes that sampling alone makes, at least, whatever the noise.
 
     Found on images without noise (FWHM 2.7 to 3.3 pixel, radius 1.25 FWHM): where in its pixel a star lies
-    changes its flux by 0.03 %, and by 0.08 % once 4 to 6 frames were resampled onto one grid.
+    changes its flux by 0.03 %, and by 0.08 % once 4 to 6 frames were resampled onto one grid. On the finer
+    grid of a drizzle, where stars are wide (`FINE`), it is no more than before: with 0.08 % bright stars had
+    pulls of 0.86 +- 0.04, with 0.03 % 0.92 (300 stars above S/N 300).
     """
-    return _RESAMPLED if abs(plane.correlation - 1) > 1e-3 else _SAMPLED
+    return _RESAMPLED if abs(plane.correlation - 1) > 1e-3 and fwhm < FINE else _SAMPLED
 
 
 def shape_flags(fwhm: Floats, eccentricity: Floats, snr: Floats, width: float) -> npt.NDArray[np.uint32]:
@@ -312,7 +314,7 @@ def add_apertures(
     x, y = (np.asarray(table[name].value, dtype=np.float64) for name in ("x", "y"))
     for number, aperture in enumerate(apertures, start=1):
         end = "" if number == 1 else f"_{number}"
-        own = aperture.relative(x, y, fwhm, relative, sampling_floor(plane))
+        own = aperture.relative(x, y, fwhm, relative, sampling_floor(plane, fwhm))
         found = fluxes(plane, x, y, sky, aperture, own, least_snr)
         table[f"flux{end}"], table[f"flux_err{end}"] = found.flux * unit, found.err * unit
         table[f"mag_inst{end}"], table[f"mag_inst_err{end}"] = found.mag * u.mag, found.mag_err * u.mag
