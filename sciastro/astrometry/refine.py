@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from sciastro.astrometry.plane import deproject, project
 from sciastro.core import transform
+from sciastro.core.wcs import center
 from sciastro.errors import SolveError
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["fit_wcs", "propagate", "round_trip"]
+__all__ = ["fit_wcs", "propagate", "round_trip", "start_at_middle"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +28,25 @@ MARGIN = 0.03  # of the frame, that inverse terms also cover
 MAX_INVERSE_ORDER = 6  # of AP and BP, unless the distortion itself has a higher one
 INVERSE_GOAL = 0.002  # pixel: raise the order of AP and BP until their round trip is better
 PROPAGATED_GOAL = 0.002  # pixel: raise the order of a carried WCS until its residual is better
+
+
+def start_at_middle(wcs: "WCS", shape: tuple[int, int]) -> "WCS":
+    """Return where `fit_wcs` best starts: a plain TAN with its reference pixel at the middle of the frame.
+
+    Parameters
+    ----------
+    wcs
+        Tells where that looks.
+    shape
+        Rows and columns.
+    """
+    from astropy.wcs import WCS
+
+    out = WCS(naxis=2)
+    out.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    out.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    out.wcs.crval = center(wcs, shape)
+    return out
 
 
 def fit_wcs(

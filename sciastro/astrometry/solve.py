@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sciastro.astrometry.fewstars import BRIGHTEST, FEWEST, by_all_pairs
 from sciastro.astrometry.match import chance, closest_pairs
 from sciastro.astrometry.plane import project
-from sciastro.astrometry.refine import fit_wcs
+from sciastro.astrometry.refine import fit_wcs, start_at_middle
 from sciastro.astrometry.robust import Fit, select_model
 from sciastro.astrometry.search import CONTRAST, Guess, Nearby, Pointing, by_pattern, by_shift
 from sciastro.astrometry.sky import CatalogStars, Hint, StarsAt, catalog_stars, isolated, pixels_of
@@ -253,7 +253,7 @@ def _refine(
         if fit.keep.sum() < options.min_stars:
             return None
         x, y = image.points[i[fit.keep]].T
-        start = _at_center(wcs, image.shape)
+        start = start_at_middle(wcs, image.shape)
         wcs = fit_wcs(x, y, kept.ra, kept.dec, weight, start=start, order=order, shape=image.shape)
         result, before, reach = Refined(wcs, i, sky.take(j), fit, 0.0, order), (i, j), radius_px
         lists = sky.take(chosen_sky), image.points[chosen_image]
@@ -263,17 +263,6 @@ def _refine(
         return None
     log_p = chance(pixels_of(wcs, lists[0]), lists[1], reach, maps=1.0, fixed=2 + result.order)
     return replace(result, log_p=log_p)
-
-
-def _at_center(wcs: "WCS", shape: tuple[int, int]) -> "WCS":
-    """Return a plain TAN with the reference pixel at the middle of the frame, best for SIP."""
-    from astropy.wcs import WCS
-
-    out = WCS(naxis=2)
-    out.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    out.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-    out.wcs.crval = center(wcs, shape)
-    return out
 
 
 def _on_frame(points: Floats, shape: tuple[int, int], margin: float) -> npt.NDArray[np.bool_]:

@@ -14,12 +14,11 @@ import numpy as np
 from astropy.wcs import WCS
 
 from sciastro.astrometry.frames import best_reference
-from sciastro.astrometry.refine import fit_wcs
+from sciastro.astrometry.refine import fit_wcs, start_at_middle
 from sciastro.astrometry.register import Registration, register
 from sciastro.astrometry.solution import Solution
 from sciastro.astrometry.solve import Hint, solve_field
 from sciastro.core import transform
-from sciastro.core.wcs import center
 from sciastro.errors import MatchError, SolveError
 from sciastro.recipe.solvereading import Field
 from sciastro.recipe.solving import Question, solve_one, stars_of_sky
@@ -146,9 +145,6 @@ def carried(wcs: WCS, found: Registration, shape: tuple[int, int]) -> WCS:
     )
     there = np.column_stack(transform.evaluate(found.from_reference, x, y))
     ra, dec = wcs.all_pix2world(x, y, 0)
-    start = WCS(naxis=2)
-    start.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    start.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-    start.wcs.crval = center(wcs, shape)
+    start = start_at_middle(wcs, shape)
     order = 1 if wcs.sip is None else int(wcs.sip.a_order)
     return fit_wcs(there[:, 0], there[:, 1], ra, dec, start=start, order=order, shape=shape)
