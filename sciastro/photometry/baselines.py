@@ -239,7 +239,7 @@ def trend_variance(points: Points, basis: Floats) -> float:
     residual = points.flux - basis @ found
     noise = float(np.var(residual)) * n / max(n - m, 1) * (m - 1) / n
     size = float(np.var(basis @ found)) - noise
-    return max(size, 0.0) / float(np.median(points.flux) ** 2)
+    return float(max(size, 0.0) / np.median(points.flux) ** 2)
 
 
 def evidence_of_noise(points: Points, trends: Trends, every: Sequence[tuple[str, ...]]) -> Floats:

@@ -161,7 +161,9 @@ def _learned(seen: Floats, even: int | None) -> _Jump | None:
     try:
         spread = np.asarray(np.cov(seen.T), np.float64)
         root = np.linalg.cholesky(spread * (FREEDOM - 2) / FREEDOM)
-        return _Jump(seen.mean(axis=0), root, np.linalg.inv(root), even)
+        return _Jump(
+            seen.mean(axis=0), np.asarray(root, np.float64), np.asarray(np.linalg.inv(root), np.float64), even
+        )
     except np.linalg.LinAlgError:
         return None
 

@@ -1,12 +1,14 @@
 """Noise that remembers: the filter against matrices, shares against fields of known noise, errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_transit import night
 
 from sciastro.kernels.likelihood import filter_gains, log_likelihood, whiten
-from sciastro.photometry.baselines import Points, evidence_of_noise
-from sciastro.photometry.noisekinds import UNKNOWN_NOISE, learn_noise, make_filters
+from sciastro.photometry.baselines import Points, evidence_of_noise, trend_variance
+from sciastro.photometry.noisekinds import TREND, UNKNOWN_NOISE, learn_noise, make_filters
 from sciastro.photometry.transit import TransitOptions, causes_to_try, fit_transit
 from sciastro.photometry.trends import make_trends
 
@@ -102,6 +104,35 @@ def test_stars_tell_how_often_noise_is_red():
     assert learn_noise(np.empty((0, 16))) is UNKNOWN_NOISE
     for one in (white, red):
         assert one.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("size", [0.0, 0.004, 0.02])
+def test_stars_tell_how_large_trends_are(size):
+    rng, n = np.random.default_rng(6), 120
+    time = np.linspace(0.4, 0.68, n)
+    causes = {"airmass": 1 + 32 * (time - 0.5) ** 2, "fwhm": rng.normal(3, 0.2, n), "x": np.linspace(0, 9, n)}
+    trends, found = make_trends(causes, np.ones(n, bool), np.zeros(n, np.int64)), []
+    for _ in range(60):  # of any brightness: trends are relative
+        level = rng.uniform(0.5, 50)
+        flux = 1 + size * rng.normal() * trends.columns["airmass"][:, 0] + rng.normal(0, 0.003, n)
+        points = Points(time, level * flux, np.full(n, level * 0.003), time, 1, 0.0, 0.0, (0.4, 0.2))
+        found.append(trend_variance(points, trends.basis(("airmass", "fwhm", "x"))))
+    learned = learn_noise(np.zeros((60, 16)), trends=np.array(found)).trend
+    expected = np.sqrt((60 * size**2 + 2 * TREND**2) / 62)
+    assert learned == pytest.approx(expected, rel=0.35)
+    assert learn_noise(np.zeros((60, 16))).trend == TREND
+
+
+def test_trends_of_the_size_of_other_stars_undo_no_transit():
+    """A transit three times as long, whose light trends of 5 per cent undo, fits as well where they may."""
+    *points, _ = night(2, n=24, sigma=0.005, k=0.14, duration=0.07)
+    how = TransitOptions(steps=1000, transit="yes")
+    far = {}
+    for size in (0.004, 1.0):
+        kinds = replace(UNKNOWN_NOISE, trend=size)
+        fit = fit_transit(*points, options=how, kinds=kinds)
+        far[size] = np.mean(fit.samples["duration"] > 0.12)
+    assert far[0.004] < 0.02 < far[1.0], far
 
 
 def test_filters_do_not_depend_on_the_unit_or_the_cadence_of_points():
