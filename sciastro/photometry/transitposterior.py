@@ -21,9 +21,9 @@ __all__ = ["LARGEST", "KnownOrbit", "Posterior", "draw_shapes", "orbit"]
 Floats = npt.NDArray[np.float64]
 KnownOrbit = dict[str, tuple[float, float]]
 
-WALKERS = 8  # per parameter; with 4 a second mode that is rare keeps walkers three times as long
+WALKERS = 8  # per parameter: twice the fewest, so jumps are learned from 150 steps of 48 walkers
 SPREAD = (0.002, 0.004, 0.004, 0.1)  # d, -, d, -: of the walkers' start, less than what a night leaves open
-TRIES = 20_000  # of starts that are possible
+TRIES = 20_000  # of starts, of which some are possible unless the shape is far from any that is
 PLANET = 0.35  # Rp/Rs: more is no planet; giants before M dwarfs reach 0.27 (TOI-3235 b, TOI-5205 b)
 LARGEST = 0.7  # where the best shape is beyond that: a star before a star, say
 EACH = 3  # points in a transit and out of it, as `transitsearch` asks: else it is a trend

@@ -16,8 +16,8 @@ __all__ = ["BEYOND", "Found", "search_transit"]
 
 Floats = npt.NDArray[np.float64]
 
-WORTH = 12  # sets of causes whose shape is refined
-MOST_TIMES = 400
+WORTH = 12  # sets of causes whose shape is refined: those of lowest BIC, of 64
+MOST_TIMES = 400  # of mid-transit that are tried: 53 hours of points, every 8 minutes
 BEYOND = 0.2  # d: how far from the points a mid-transit may lie
 
 

@@ -19,8 +19,8 @@ __all__ = ["causes_of", "nights_of", "noise_of_field", "witnesses"]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-FEWEST = 12  # points of a star
-MOST = 60  # stars
+FEWEST = 12  # points of a star: as many as a transit needs
+MOST = 60  # stars: shares are then known to some 5 per cent, and more cost time
 FAINTER, BRIGHTER = 0.25, 5.0  # than the target: their errors are of the same kind
 SPOILED_SHARE = 0.05  # of the points of a star
 

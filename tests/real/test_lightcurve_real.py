@@ -28,7 +28,7 @@ def test_hatp32_transit(tmp_path):
     assert abs(fit.values["t0"] - middle) < 3 / 1440
     assert abs(fit.values["t0"] - middle) < 3 * fit.errors["t0"]
     assert fit.draws.converged
-    # 2.38 +- 0.18 %, averaged over sets of causes and kinds of noise.
+    # 2.37 to 2.38 +- 0.19 % (by the seed of the walkers), averaged over sets of causes and kinds of noise.
     assert fit.values["depth"] == pytest.approx(0.022, abs=0.002)
     assert fit.errors["depth"] < 0.0025
     assert abs(fit.values["rp_rs"] - truth["rp_over_rs"]) < 3 * fit.errors["rp_rs"]
