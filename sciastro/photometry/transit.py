@@ -32,8 +32,8 @@ Floats = npt.NDArray[np.float64]
 
 NAMES = ("t0", "rp_rs", "duration", "b", "u1", "u2")
 FEWEST = 12  # points: six of a shape, and as many that tell a baseline and the noise
-KNOWN = 0.05  # relative error of a / Rs that is given without one: of catalogs' values, 2 to 10 %
-FAR = 3.0  # standard errors
+KNOWN = 0.05  # relative error of a / Rs that is given without one: a guess on the wide side
+FAR = 3.0  # standard errors: that a planet passes the star must be sure before it is refused
 WORSE = 6.0  # ln L, or 3.5 sigma, that the best shape loses by a known orbit: then they disagree
 GIVEN = 0.10  # sigma of limb darkening that the user gives: stars differ from models by so much
 

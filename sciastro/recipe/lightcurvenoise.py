@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 FEWEST = 12  # points of a star: as many as a transit needs
-MOST = 60  # stars: shares are then known to some 5 per cent, and more cost time
+MOST = 60  # stars: shares are then known to 6 per cent at worst (binomial)
 FAINTER, BRIGHTER = 0.25, 5.0  # than the target: their errors are of the same kind
 SPOILED_SHARE = 0.05  # of the points of a star
 
