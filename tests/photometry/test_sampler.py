@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from test_transit import night
 
+from sciastro.photometry import transitposterior
 from sciastro.photometry.sampler import autocorrelation_time, sample
+from sciastro.photometry.transit import TransitOptions, fit_transit
 
 
 def gaussian(x, covariance):
@@ -102,6 +105,30 @@ def test_two_modes_keep_their_shares():
     draws = sample(log_probability, start, rng=rng, most=20_000, lengths=300)
     assert draws.converged
     assert np.mean(draws.flat[:, 0] < 0) == pytest.approx(0.7, abs=5 * 0.46 / draws.effective**0.5)
+
+
+@pytest.mark.slow
+def test_the_posterior_of_a_transit_is_that_of_stretching(monkeypatch):
+    *points, _ = night(3)
+    grabbed = {}
+
+    def keep(log_probability, start, **how):
+        grabbed.update(target=log_probability, start=start)
+        return sample(log_probability, start, **how)
+
+    monkeypatch.setattr(transitposterior, "sample", keep)
+    fit = fit_transit(*points, options=TransitOptions(period=3.0))
+    assert fit.draws.converged
+    start = grabbed["start"][::2]
+    chain = stretched(grabbed["target"], start, np.random.default_rng(6), 4000)[500:]
+    times = autocorrelation_time(chain)
+    few = (chain.shape[0] * chain.shape[1] / times) ** 0.5
+    flat, mine = chain.reshape(-1, 6), fit.draws.flat
+    spread = mine.std(axis=0)
+    # medians of so few draws scatter by 1.25 sigma over their root
+    assert (np.abs(np.median(flat, axis=0) - np.median(mine, axis=0)) < 5 * 1.25 * spread / few).all()
+    np.testing.assert_allclose(flat.std(axis=0), spread, rtol=0.2)
+    assert fit.draws.autocorrelation.max() < times.max() / 3
 
 
 def test_time_that_ends_the_walkers_is_told():
