@@ -175,6 +175,8 @@ def test_the_files_hold_what_is_promised(written):
         assert len(apertures["radius"]) == len(apertures["depth"]) == len(apertures["depth_err"]) >= 2
     assert summary["periods"][0]["method"] == "Lomb-Scargle"
     assert 0.1 < summary["transit"]["sampler"]["acceptance"] < 0.7
+    assert summary["transit"]["sampler"]["ended_by_time"] is False
+    assert summary["transit"]["known_orbit"] == {}
     table = Table.read(out / "lightcurve.ecsv", format="ascii.ecsv")
     assert table.colnames[:12] == COLUMNS
     assert str(table["time_bjd_tdb"].unit) == "d"
