@@ -34,7 +34,7 @@ NAMES = ("t0", "rp_rs", "duration", "b", "u1", "u2")
 FEWEST = 12  # points: six of a shape, and as many that tell a baseline and the noise
 KNOWN = 0.05  # relative error of a / Rs that is given without one: a guess on the wide side
 FAR = 3.0  # standard errors: that a planet passes the star must be sure before it is refused
-WORSE = 6.0  # ln L, or 3.5 sigma, that the best shape loses by a known orbit: then they disagree
+WORSE = 6.0  # ln of what a known orbit costs the best shape: 0.25 % by chance, so they disagree
 GIVEN = 0.10  # sigma of limb darkening that the user gives: stars differ from models by so much
 
 
@@ -254,9 +254,12 @@ def _result(
                if draws.late else "it has all the steps it may: ")
             + "trust values less than errors say"
         )  # fmt: skip
-    if _known_orbit(options):
+    known = _known_orbit(options)
+    if known:
         ln = baselines.log_likelihood(data, np.array([found.shape, best]))
-        if ln[0] - ln[1] > WORSE:
+        at = dict(zip(("a_rs", "inclination"), orbit(best[1], best[2], best[3], data.period), strict=True))
+        away = 0.5 * sum(((at[name] - value) / err) ** 2 for name, (value, err) in known.items())
+        if ln[0] - ln[1] + away > WORSE:
             notes.append(
                 "the light curve and the orbit that is given disagree (orbits are taken to be circular): "
                 "another orbit fits much better, so errors say too little"
@@ -280,7 +283,7 @@ def _result(
         n_sets=len(baselines.names), model=data.transit(best) * mean.baseline, baseline=mean.baseline,
         bic=found.bic, bic_flat=found.bic_flat, scale=scales[0], noise=assumed[0], kind=assumed[1],
         chi2_reduced=scales[1], period=options.period, limb=assumed[2], draws=draws,
-        orbit=_known_orbit(options), samples=table, notes=notes,
+        orbit=known, samples=table, notes=notes,
     )  # fmt: skip
 
 
