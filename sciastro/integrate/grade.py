@@ -21,6 +21,7 @@ import numpy.typing as npt
 from sciastro.core.history import record
 from sciastro.core.lift import require_loaded
 from sciastro.core.options import Options, option
+from sciastro.core.robust import mad_sigma
 from sciastro.core.vocabulary import (
     AIRMASS,
     ECCENTRICITY,
@@ -290,7 +291,7 @@ def _reference(values: Floats, better: int) -> tuple[float, float]:
         return float(known.max() if better > 0 else known.min()), 0.0
     center = float(np.median(known))
     half = (known - center)[(known - center) * better >= 0]
-    return center, 1.4826 * float(np.median(np.abs(half)))
+    return center, mad_sigma(half, 0.0)
 
 
 def _outliers(facts: Mapping[str, Floats], sound: npt.NDArray[np.bool_], options: GradeOptions) -> list[str]:

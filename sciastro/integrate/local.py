@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.options import Options, option
+from sciastro.core.robust import mad_sigma
 from sciastro.integrate.grid import STEP, Tile
 from sciastro.integrate.moving import Adjust
 
@@ -173,7 +174,7 @@ def fit_splines(
         goal = matrix.T @ (weight * level)
         found = np.asarray(np.linalg.lstsq(normal + ridge * rough, goal, rcond=1e-12)[0])
         left = np.abs(level - matrix @ found)
-        limit = 2.5 * max(1.4826 * float(np.median(left)), 1e-300)
+        limit = 2.5 * max(mad_sigma(left, 0.0), 1e-300)
         weight = np.where(left > limit, limit / np.maximum(left, limit), 1.0)
     return found.reshape(k, k)
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sciastro.core import transform
 from sciastro.core.options import Options, option
+from sciastro.core.robust import mad_sigma
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.resample import resample, resampler
 
@@ -131,7 +132,7 @@ def _over_the_slope(level: Floats, known: npt.NDArray[np.bool_]) -> tuple[Floats
     for _ in range(8):
         plane, *_rest = np.linalg.lstsq(matrix[sky.ravel()], level[sky], rcond=None)
         above = level - (matrix @ plane).reshape(level.shape)
-        spread = 1.4826 * float(np.median(np.abs(above[sky])))
+        spread = mad_sigma(above[sky], 0.0)
         sky = known & np.asarray(above < 2 * spread)
         if sky.sum() < matrix.shape[1]:
             break

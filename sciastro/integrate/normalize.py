@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import FLUX_UNKNOWN
+from sciastro.core.robust import mad_sigma
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 
@@ -164,7 +165,7 @@ def flux_ratio(
     weights = 1 / np.maximum(np.hypot(e / f, s / r), 0.01)
     for _ in range(5):
         center = _weighted_median(logs, weights)
-        spread = max(1.4826 * float(np.median(np.abs(logs - center))), 1e-3)
+        spread = max(mad_sigma(logs, center), 1e-3)
         keep = np.abs(logs - center) <= 4 * spread
         if keep.all() or keep.sum() < FEW:
             break

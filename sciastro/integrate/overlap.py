@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
+
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
@@ -115,19 +117,19 @@ def fit_corrections(
     spread = np.sqrt(count / (count - 1))  # each sample is part of the mean it is compared with
     left = spread * _leftover(few, few.level, weight)
     least = 1e-3 * float(pull[np.isfinite(pull)].max(initial=0.0)) * float(np.sqrt(few.weight.mean()))
-    sigma = max(1.4826 * float(np.median(np.abs(left) * np.sqrt(few.weight))), least)
+    sigma = max(mad_sigma(left * np.sqrt(few.weight), 0.0), least)
     condition = _factorized(few, basis, weight, _ridge(sigma, pull))
     for number in range(ROUNDS):
         coefficients = _solve(few, basis, weight, _ridge(sigma, pull), condition, coefficients)
         left = spread * _leftover(few, few.level - (basis * coefficients[few.frame]).sum(axis=1), weight)
         size = np.abs(left) * np.sqrt(few.weight)
-        sigma = max(1.4826 * float(np.median(size)), least)
+        sigma = max(mad_sigma(size, 0.0), least)
         size /= max(sigma, 1e-300)
         weight = few.weight * np.where(size > TAIL, TAIL / np.maximum(size, TAIL), 1.0)
         if number >= SOFT:
             weight[size > WILD] = 0.0
     coefficients[:, 0] -= _zero(samples, terms, coefficients, group, merit, anchor)
-    return Fitted(coefficients, group, 1.4826 * float(np.median(np.abs(left))))
+    return Fitted(coefficients, group, mad_sigma(left, 0.0))
 
 
 def _groups(samples: Samples) -> Indices:

@@ -10,11 +10,12 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
+
 __all__ = ["SCALES", "biweight", "ikss", "ikss_lite", "mad", "sn", "subsample", "two_sided"]
 
 Floats = npt.NDArray[np.float64]
 
-GAUSS_MAD = 1.4826  # 1 / 0.67449, the upper quartile of the normal distribution
 GAUSS_SN = 1.1926  # Rousseeuw & Croux 1993, JASA 88, 1273
 GAUSS_BIWEIGHT = 0.991  # sqrt(BWMV) of Gaussian noise is 1.009 sigma
 MOST = 4000  # samples of which `sn` compares all pairs
@@ -37,7 +38,7 @@ def subsample(plane: npt.NDArray[np.floating], most: int = 100_000) -> Floats:
 def mad(sample: npt.ArrayLike) -> float:
     """Return 1.4826 times the median absolute deviation from the median; NaN for an empty sample."""
     x = _clean(sample)
-    return GAUSS_MAD * float(np.median(np.abs(x - np.median(x)))) if x.size else float("nan")
+    return mad_sigma(x) if x.size else float("nan")
 
 
 def sn(sample: npt.ArrayLike) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.errors import MatchError
 from sciastro.photometry.missing import median_of
 
@@ -282,7 +283,7 @@ def _outliers(found: Ensemble, excess: Floats, good: Bools, kappa: float) -> Boo
     with np.errstate(invalid="ignore"):
         pull = np.abs(found.alone) / np.sqrt(expected)
         # Before excesses are known every measurement of an unstable star would be one: its own scale counts.
-        own = median_of(np.where(good, pull, np.nan), axis=1, keepdims=True) / 0.6745
+        own = MAD_TO_SIGMA * median_of(np.where(good, pull, np.nan), axis=1, keepdims=True)
         return np.asarray(good & (pull > kappa * np.maximum(np.nan_to_num(own, nan=1.0), 1.0)))
 
 

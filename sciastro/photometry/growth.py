@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
+from sciastro.core.robust import mad_sigma
 from sciastro.photometry.neighbors import light_of_neighbors
 from sciastro.photometry.plane import ApertureSums, Plane, SkyLevels
 from sciastro.photometry.shrinkage import shrunken_quadratic
@@ -152,5 +153,5 @@ def flux_ratio(outer: ApertureSums, inner: ApertureSums, sky: SkyLevels) -> tupl
 def spread_beyond(ratio: Floats, err: Floats) -> float:
     """Return the relative scatter beyond noise, from the median deviation, which few neighbors spoil."""
     center = float(np.median(ratio))
-    mad = 1.4826 * float(np.median(np.abs(ratio - center)))
+    mad = mad_sigma(ratio, center)
     return float(np.sqrt(max(mad**2 - float(np.median(err**2)), 0.0))) / center

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
 from sciastro.kernels.psfbuild import gather, project, roughness, squares
 from sciastro.photometry.psffit import FitPlane, StarFit
 from sciastro.photometry.psfmodel import (
@@ -404,7 +405,7 @@ def sound_stars(model: PsfModel, cut: Cutouts) -> npt.NDArray[np.bool_]:
     misfit = np.sqrt(np.maximum(excess, 0) / np.where(seen, light, 1))
     misfit[~seen] = np.inf
     typical = float(np.median(misfit[seen]))
-    spread = 1.4826 * float(np.median(np.abs(misfit[seen] - typical)))
+    spread = mad_sigma(misfit[seen], typical)
     return np.asarray(misfit <= typical + 3 * max(spread, 0.003))
 
 

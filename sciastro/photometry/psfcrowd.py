@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.robust import mad_sigma
+
 __all__ = ["CONFUSION", "Fluxes", "confusion", "odd_shapes"]
 
 Floats = npt.NDArray[np.float64]
@@ -161,10 +163,10 @@ def _trend(snr: Floats, value: Floats, standard: Flags) -> Floats:
 def _excess(value: Floats, err: Floats, standard: Flags, floor: float) -> float:
     """Return the scatter of the standard stars that their errors do not explain."""
     low, high = floor, max(floor, 2.0)
-    if 1.4826 * np.median(np.abs(value[standard]) / np.hypot(err[standard], floor)) <= 1:
+    if mad_sigma(value[standard] / np.hypot(err[standard], floor), 0.0) <= 1:
         return floor
     for _ in range(40):
         middle = 0.5 * (low + high)
-        wide = 1.4826 * np.median(np.abs(value[standard]) / np.hypot(err[standard], middle)) > 1
+        wide = mad_sigma(value[standard] / np.hypot(err[standard], middle), 0.0) > 1
         low, high = (middle, high) if wide else (low, middle)
     return 0.5 * (low + high)

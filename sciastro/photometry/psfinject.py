@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from sciastro.core.options import Options, option
 from sciastro.core.quality import Quality
+from sciastro.core.robust import mad_sigma
 from sciastro.core.stars import StarArray
 from sciastro.errors import DatasetError
 from sciastro.photometry.psffit import FitPlane, StarFit
@@ -386,7 +387,7 @@ def _quality(stars: "Table") -> tuple[float, ...]:
     flux, err = np.asarray(stars["flux"].value), np.asarray(stars["flux_err"].value)
     ratio, pull = flux / truth - 1, (flux - truth) / err
     bias = float(np.median(ratio))
-    scatter = 1.4826 * float(np.median(np.abs(ratio - bias)))
+    scatter = mad_sigma(ratio, bias)
     core = pull[np.abs(pull) < 5]
     return (
         bias, 1.2533 * scatter / np.sqrt(len(stars)), scatter, float(np.median(err / truth)),

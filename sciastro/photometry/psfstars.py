@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
+from sciastro.core.robust import mad_sigma
 from sciastro.kernels.aperture import aperture_sums
 from sciastro.photometry.neighbors import light_of_neighbors, others_within
 from sciastro.photometry.psffit import (
@@ -136,7 +137,7 @@ def _alike(chosen: npt.NDArray[np.bool_], columns: dict[str, Floats], snr: Float
                 value = value - np.polyval(line, np.log(np.maximum(snr, 1)))
                 here = value[out]
             center = np.median(here)
-            scale = 1.4826 * np.median(np.abs(here - center))
+            scale = mad_sigma(here, float(center))
             out &= np.abs(value - center) < 4 * max(scale, 0.02)
     return out
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
+from sciastro.core.robust import mad_sigma
 from sciastro.photometry.blackbody import temperature
 from sciastro.photometry.lightcurve import Curves
 from sciastro.photometry.limbdarkening import LimbPrior, limb_prior
@@ -98,7 +99,7 @@ def fitted(
         if fit is None:  # what stands out may be the star's own
             break
         residual = (flux[use] - fit.model) / err[use]
-        width = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+        width = mad_sigma(residual)
         far = np.abs(residual) > OUTLIER * max(width, 1e-12)
         use[np.flatnonzero(use)[far]] = False
         if not far.any():

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
+from sciastro.core.robust import mad_sigma
 from sciastro.errors import MatchError
 from sciastro.photometry.comparison import SPOILED
 from sciastro.photometry.flags import SourceFlag
@@ -190,6 +191,6 @@ def spikes(flux: Floats, err: Floats, use: Bools) -> Bools:
     padded = np.pad(f, 2, mode="reflect")
     around = np.median(np.stack([padded[k : k + f.size] for k in (0, 1, 3, 4)]), axis=0)
     away = (f - around) / err[rows]
-    width = 1.4826 * float(np.median(np.abs(away - np.median(away))))
+    width = mad_sigma(away)
     out[rows[np.abs(away) > 1.5 * OUTLIER * max(width, 1.0)]] = True
     return out
