@@ -9,6 +9,7 @@ import functools
 import itertools
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -352,13 +353,43 @@ def one_owner() -> Iterator[None]:
     """Keep the linear-algebra libraries from starting threads of their own inside this context.
 
     They would compete with our workers: fitting one frame's registration took 0.24 s of processor time with
-    two library threads and 0.04 s with one. One thread also gives the same bytes on every machine.
+    two library threads and 0.04 s with one. One thread also gives the same bytes on every machine. Contexts
+    may overlap, in one thread or in several: the last that ends gives the libraries back what they had.
     """
     if os.environ.get(ONE_THREAD) != "1":
         import scipy.linalg  # noqa: F401 - only a library that is loaded can be kept from it
 
-    with _libraries("scipy.linalg._flapack" in sys.modules).limit(limits=1):
+    _OWNERS.enter(_libraries("scipy.linalg._flapack" in sys.modules))
+    try:
         yield
+    finally:
+        _OWNERS.leave()
+
+
+class _Owners:
+    """The contexts of `one_owner` that are open now, and what their libraries had before the first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 0
+        self._limits: dict[ThreadpoolController, Any] = {}
+
+    def enter(self, libraries: ThreadpoolController) -> None:
+        """Open a context; libraries that are new among those of open ones are kept to one thread."""
+        with self._lock:
+            if libraries not in self._limits:
+                self._limits[libraries] = libraries.limit(limits=1)
+            self._open += 1
+
+    def leave(self) -> None:
+        """Close a context; with the last, give back what was taken, the latest first."""
+        with self._lock:
+            self._open -= 1
+            while not self._open and self._limits:
+                self._limits.popitem()[1].restore_original_limits()
+
+
+_OWNERS = _Owners()
 
 
 @functools.cache

@@ -30,3 +30,32 @@ def test_libraries_have_one_thread_whenever_they_are_loaded(when, variable):
     env = dict(os.environ, OPENBLAS_NUM_THREADS=variable)
     done = subprocess.run([sys.executable, "-c", SCRIPT, when], check=False, env=env, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
+
+
+OVERLAPPING = """
+import scipy.linalg
+from threadpoolctl import threadpool_info
+from sciastro.core.lift import one_owner
+
+def threads():
+    return {one["filepath"]: one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+before, first, second = threads(), one_owner(), one_owner()
+first.__enter__()
+second.__enter__()
+first.__exit__(None, None, None)
+assert set(threads().values()) == {1}, threads()
+second.__exit__(None, None, None)
+assert threads() == before, (before, threads())
+try:
+    with one_owner():
+        raise ValueError
+except ValueError:
+    assert threads() == before, (before, threads())
+"""
+
+
+def test_the_first_that_ends_takes_nothing_from_the_others():
+    env = dict(os.environ, OPENBLAS_NUM_THREADS="2")
+    done = subprocess.run([sys.executable, "-c", OVERLAPPING], check=False, env=env, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
