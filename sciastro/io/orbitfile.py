@@ -64,7 +64,7 @@ def read_orbits(path: str | Path) -> "Table":
         raise FileError(
             f"cannot be read ({error.strerror}).", where=str(path), remedy="Check the name."
         ) from error
-    read = [_mpcorb(line) for line in lines if len(line) >= 103 and line[7] == " "]
+    read = [_mpcorb(line) for line in lines if _may_be_mpcorb(line)]
     rows = [row for row in read if row is not None]
     total = len(read)
     if not rows:
@@ -83,15 +83,20 @@ def read_orbits(path: str | Path) -> "Table":
     return table
 
 
+def _may_be_mpcorb(line: str) -> bool:
+    """Return whether a line is as long as one of MPCORB, and no heading, which has no digits there."""
+    return len(line) >= 103 and line[7] == " " and any(char.isdigit() for char in line[20:103])
+
+
 def _mpcorb(line: str) -> Row | None:
-    """Return name and elements of a line; None if it is none."""
+    """Return name and elements of a line; None where they cannot be read."""
     try:
         epoch = _packed_epoch(line[20:25])
         six = tuple(float(line[a:b]) for a, b in FIELDS)
         bright, slope = (float(text) if text.strip() else float("nan") for text in (line[8:13], line[14:19]))
         code = line[:7].rstrip()
         name = str(unpack(f"{code:<12}" if len(code) == 5 else f"     {code:<7}"))
-    except (ValueError, OptionError):  # a line of words, or damaged: it is counted
+    except (ValueError, OptionError):  # damaged: it is counted
         return None
     anomaly, perihelion, node, inclination, eccentricity, axis = six
     return name, (epoch, anomaly, perihelion, node, inclination, eccentricity, axis, bright, slope)

@@ -84,8 +84,9 @@ def _with_header(target: Target, path: Path, given: Given) -> Target:
         )  # fmt: skip
         zero["mag"] = number_of(header, "MAGZPEL", math.nan)
     out = with_facts(target, facts, given)
+    known = all(math.isfinite(zero.get(name, 0.0)) for name in ("color_term", "color_reference"))
     return replace(
-        out, zeropoint=zero if math.isfinite(zero.get("mag", math.nan)) else {},
+        out, zeropoint=zero if known and math.isfinite(zero.get("mag", math.nan)) else {},
         time=str(header.get("DATE-AVG", out.time)), n_frames=integer(header, "NCOMBINE", 1),
         exposure=target.exposure if math.isfinite(target.exposure) else out.exposure,
     )  # fmt: skip

@@ -6,6 +6,12 @@ import pytest
 from sciastro.errors import FileError
 from sciastro.io.orbitfile import read_orbits
 
+# As in MPCORB.DAT: no row that is left out.
+HEADING = (
+    "Des'n     H     G   Epoch     M        Peri.      Node       Incl.       e            n           a"
+    "        Reference #Obs #Opp    Arc    rms  Perts   Computer"
+)
+
 
 def mpcorb(code="00001", epoch="K2555"):
     """Return a line in the columns of MPCORB."""
@@ -16,9 +22,7 @@ def mpcorb(code="00001", epoch="K2555"):
 
 def test_lines_of_mpcorb(tmp_path):
     path = tmp_path / "orbits.txt"
-    path.write_text(
-        "Des'n     H     G   Epoch\n" + "-" * 160 + "\n" + mpcorb() + "\n" + mpcorb("K23A12B") + "\n"
-    )
+    path.write_text(HEADING + "\n" + "-" * 160 + "\n" + mpcorb() + "\n" + mpcorb("K23A12B") + "\n")
     table = read_orbits(path)
     assert list(table["name"]) == ["1", "2023 AB12"]
     assert table.meta["left_out"] == 0

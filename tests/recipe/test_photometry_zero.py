@@ -138,9 +138,11 @@ def test_the_field_term_goes_through_the_header(target, tmp_path):
         without = measure_target(read, options=PhotometryOptions(scintillation=0.0))
         assert without.zeropoint.spatial == 0 and without.zeropoint.mag == fitted.zeropoint.mag
         assert any("damaged, and not applied" in note for note in without.notes)
-    change(path, "MAGZP", "damaged")
-    (read,) = read_targets(path, Given())
-    assert not read.zeropoint  # magnitudes come from the catalog then
+    for card in ("COLTERM", "COLREF", "MAGZP"):
+        change(path, card, "damaged")
+        (read,) = read_targets(path, Given())
+        assert not read.zeropoint  # magnitudes come from the catalog then
+        change(path, card, 0.0)
 
 
 def change(path, card, value):
