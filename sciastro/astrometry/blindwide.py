@@ -33,11 +33,9 @@ Floats = npt.NDArray[np.float64]
 BENDS = (-0.08, -0.16, -0.04, -0.12, -0.2, -0.24, 0.0, -0.28, -0.32, 0.05)  # the likeliest first
 NARROW, WIDE = np.radians(12.0), np.radians(62.0)  # half diagonals
 LENS_ROOM = 0.14  # bend that distortion may add to that of a gnomonic picture
-TOLERANCE, SIGMA, SHARE = (
-    0.03,
-    3.0,
-    0.4,
-)  # distance of alike codes; pixel: error of a star; of the image stars that are in no catalog
+TOLERANCE = 0.03  # distance of alike codes
+SIGMA = 3.0  # pixel: error of a star
+SHARE = 0.4  # of the image stars that are in no catalog
 SKY = 2000  # brightest stars that vote
 GROWTH = ((40, 60.0), (60, 40.0), (90, 25.0), (140, 12.0), (250, 6.0), (400, 4.0))  # stars, pixel
 ORDER = 5  # of SIP

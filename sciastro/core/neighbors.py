@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["close_pairs", "log10_binomial_tail", "nearest_within", "pairs_within", "mutual_nearest"]
+__all__ = ["close_pairs", "log10_binomial_tail", "mutual_nearest", "nearest_within", "pairs_within"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -66,7 +66,7 @@ def nearest_within(a: Floats, b: Floats, radius: float) -> tuple[Floats, Indices
 
 
 def mutual_nearest(a: Floats, b: Floats, radius: float) -> tuple[Indices, Indices]:
-    """Return the pairs of points (n, 2), less than `radius` apart, that are each other's nearest."""
+    """Return rows of `a` (n, 2) and of `b` (m, 2) that are each other's nearest, less than `radius` apart."""
     distance, j = nearest_within(a, b, radius)
     _, back = nearest_within(b, a, radius)
     i = np.flatnonzero(np.isfinite(distance))

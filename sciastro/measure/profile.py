@@ -17,20 +17,8 @@ __all__ = ["FWHM_PER_SIGMA", "half_width_factor"]
 Floats = npt.NDArray[np.float64]
 
 FWHM_PER_SIGMA = 2.3548200450309493  # of a Gaussian, 2 sqrt(2 ln 2)
-BETAS = (
-    2.0,
-    2.25,
-    2.5,
-    2.75,
-    3.0,
-    3.5,
-    4.0,
-    5.0,
-    6.5,
-    9.0,
-    14.0,
-    30.0,
-)  # of the Moffat profiles that are tabled; those between are interpolated
+# of the Moffat profiles that are tabled; those between are interpolated
+BETAS = (2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0, 6.5, 9.0, 14.0, 30.0)
 
 
 def half_width_factor(ratio: float) -> float:

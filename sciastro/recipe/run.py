@@ -21,9 +21,7 @@ from sciastro.recipe.colorcurves import check_color
 from sciastro.recipe.compiling import compiling_ahead
 from sciastro.recipe.context import Context, Progress, Silent, hand_back_arrays, parse_memory
 from sciastro.recipe.doctor import diagnose
-from sciastro.recipe.growing import (
-    forget_maps,
-)
+from sciastro.recipe.growing import forget_maps
 from sciastro.recipe.keepingstacks import save_stacks
 from sciastro.recipe.leftovers import State, name_leftovers, products_now
 from sciastro.recipe.lights import lights_of, stack_sets
@@ -172,7 +170,7 @@ def _go(run: Run, before: State) -> None:
             if run.goes_on(name):
                 work(run)
                 refresh_rows(run)
-    except BaseException:
+    except BaseException:  # an interrupt, too, must end the writing of masters; all is raised again
         stages.leave_masters(run)
         raise
     wanted = sum(len(members.bands) for members in run.sets) if run.goes_on("integrate") else 0

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 __all__ = [
+    "DASH",
     "PRIME",
     "angle",
-    "DASH",
     "clean",
     "duration",
     "get_number",
@@ -129,5 +129,5 @@ def href(path: object) -> str:
 
 
 def angle(arcsec: float, digits: int) -> str:
-    """Return a small angle; above a minute of arc in such."""
+    """Return an angle [arcsec] in words: in seconds of arc, above 60 of them in minutes with one digit."""
     return number(arcsec, digits) + PRIME if arcsec <= 60 else number(arcsec / 60, 1, "arcmin")
