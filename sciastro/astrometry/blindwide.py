@@ -249,7 +249,10 @@ def solved_by(
 
 
 def camera_depth(image: ImageStars, there: Floats) -> int:
-    """Return how many stars of each list are compared: so few that neighbors by chance are rare."""
+    """Return how many stars of each list are compared: so few that neighbors by chance are rare.
+
+    `there` are the places (n, 2) of catalog stars on the frame [pixel].
+    """
     area = image.shape[0] * image.shape[1]
     return int(np.clip(0.05 * area / (np.pi * PAIR**2), 60, 600))
 

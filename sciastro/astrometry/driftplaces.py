@@ -125,7 +125,25 @@ def matched_again(
     shape: tuple[int, int],
     reference: int,
 ) -> CameraModel:
-    """Match every source with what the model predicts, place the frames that were not linked, measure."""
+    """Match every source with what the model predicts, place the frames that were not linked, measure.
+
+    Parameters
+    ----------
+    lists, fixed
+        Per frame: its sources, and which of them do not move with the sky.
+    bundle
+        Lens and turns of the frames that are linked.
+    linked
+        (frame,), which these are.
+    tracks
+        Frame, row of `xy` and number of the star of every sighting.
+    xy
+        (n, 2), places of sources [pixel].
+    shape
+        Rows and columns.
+    reference
+        Frame that the picture is drawn on.
+    """
     lens = bundle.lens
     frame, node, track = tracks
     usable = linked[frame]

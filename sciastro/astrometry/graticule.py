@@ -133,7 +133,7 @@ def _line(frame: Frame, kind: str, label: str, ra: Floats, dec: Floats) -> list[
 
 
 def clipped(frame: Frame, x: Floats, y: Floats) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
-    """Return the pieces of a line of points that lie on the image, their ends on its border."""
+    """Return the pieces of a line of points (n,) [pixel] that lie on the image, their ends on its border."""
     inside = frame.inside(x, y)
     if inside.all():
         return (x,), (y,)

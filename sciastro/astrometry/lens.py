@@ -189,7 +189,7 @@ def frame_map(
 
 
 def monotone(lens: Lens, directions: Floats) -> npt.NDArray[np.bool_]:
-    """Return where the radius in the picture still grows with the angle from the axis."""
+    """Return where the radius in the picture still grows with the angle of rays (n, 3) from the axis."""
     k1, k2, k3 = lens.radial
     with np.errstate(invalid="ignore", divide="ignore"):
         away = np.hypot(directions[:, 0], directions[:, 1])

@@ -84,7 +84,10 @@ def leverage(points: Floats, sigma: Floats, keep: Mask, order: int) -> Floats:
 
 
 def magnitude_bins(mag: Floats, keep: Mask) -> list[Indices]:
-    """Return the stars of each bin of magnitude, as many in each; those without magnitude come last."""
+    """Return the stars of each bin of magnitude, as many in each; those without magnitude (NaN) come last.
+
+    `mag` and `keep` are (n,); only stars to `keep` are in the bins, as rows.
+    """
     known = np.flatnonzero(keep & np.isfinite(mag))
     unknown = np.flatnonzero(keep & ~np.isfinite(mag))
     count = int(np.clip(known.size // PER_BIN, 1, MOST_BINS))

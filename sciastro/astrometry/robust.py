@@ -222,7 +222,10 @@ def _supported(degree: int, stars: int, hull: float) -> bool:
 
 
 def supported_degree(source: Floats, shape: tuple[int, int], highest: int) -> int:
-    """Return the highest degree, up to `highest`, that the number and the spread of stars allow."""
+    """Return the highest degree, up to `highest`, that the number and the spread of stars allow.
+
+    `source` are their places (n, 2) [pixel] on a frame of `shape` (rows, columns).
+    """
     hull = coverage(source, shape, enough=max(SHARES))
     return max((d for d in range(1, highest + 1) if _supported(d, len(source), hull)), default=1)
 

@@ -140,7 +140,10 @@ def pixels_of(wcs: "WCS", stars: CatalogStars) -> Floats:
 
 
 def isolated(points: Floats, magnitude: Floats, radius: float, contrast: float) -> npt.NDArray[np.bool_]:
-    """Return which points have no neighbor within `radius` brighter than their magnitude plus `contrast`."""
+    """Return which points have no neighbor within `radius` brighter than their magnitude plus `contrast`.
+
+    `points` (n, 2) in the unit of `radius`; `magnitude` (n,): NaN on either side of a pair is not fainter.
+    """
     good = np.ones(len(points), bool)
     first, second = close_pairs(points, radius)
     good[first[~(magnitude[second] > magnitude[first] + contrast)]] = False

@@ -57,7 +57,10 @@ def fixed_sources(star_lists: Sequence[StarArray]) -> list[Mask]:
 def link_neighbors(
     star_lists: Sequence[StarArray], moving: Sequence[Mask], shape: tuple[int, int], options: RegisterOptions
 ) -> list[Link]:
-    """Match each frame with the next that it can be matched with, among the sources that move."""
+    """Match each frame with the next that it can be matched with, among the sources that move.
+
+    `moving` holds a mask (n,) of the sources of each frame; `shape` is rows and columns.
+    """
     bent = replace(
         options,
         model="polynomial",

@@ -71,7 +71,7 @@ def plane_correlation(noise_correlation: float) -> npt.NDArray[np.float64]:
 
 
 def large_factor(kernel: npt.NDArray[np.float64]) -> float:
-    """Return the noise of large areas over that of uncorrelated pixels; `kernel` as in `weighted_factor`."""
+    """Return the noise of large areas over that of uncorrelated pixels; `kernel` as for `weighted_factor`."""
     return float(np.sqrt(max(float(np.sum(kernel)), 0.0)))
 
 

@@ -81,7 +81,7 @@ def identity(degree: int = 1) -> Floats:
 
 
 def pad(coefficients: npt.ArrayLike, degree: int) -> Floats:
-    """Return the same map with zero terms up to `degree`."""
+    """Return the same map, (2, terms of `degree`), with zero for the terms that it did not have."""
     c = np.asarray(coefficients, dtype=np.float64)
     out = np.zeros((2, n_terms(degree)))
     out[:, : c.shape[1]] = c

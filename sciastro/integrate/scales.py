@@ -27,7 +27,7 @@ def _clean(sample: npt.ArrayLike) -> Floats:
 
 
 def subsample(plane: npt.NDArray[np.floating], most: int = 100_000) -> Floats:
-    """Return about `most` pixels of a plane, on a regular grid that no row or column pattern can hide in."""
+    """Return about `most` finite pixels of a plane (y, x), on a grid that no pattern can hide in."""
     flat = plane.ravel()
     step = max(1, flat.size // most)
     while step > 1 and np.gcd(step, plane.shape[-1]) > 1:
@@ -36,7 +36,7 @@ def subsample(plane: npt.NDArray[np.floating], most: int = 100_000) -> Floats:
 
 
 def mad(sample: npt.ArrayLike) -> float:
-    """Return 1.4826 times the median absolute deviation from the median; NaN for an empty sample."""
+    """Return `core.robust.mad_sigma` of the finite values of a sample (any shape); NaN of none."""
     x = _clean(sample)
     return mad_sigma(x) if x.size else float("nan")
 

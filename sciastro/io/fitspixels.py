@@ -224,7 +224,7 @@ def fill(file: IO[bytes], target: Pixels, start: int, probe: Placed) -> None:
 
 
 def convert_in_place(part: Pixels, probe: Placed) -> None:
-    """Turn big-endian stored values into native ones of the same size, in place."""
+    """Turn big-endian stored values (rows, x) into native ones of the same size, in place."""
     stored = stored_dtype(probe)
     if stored == ">i2" and probe.dtype.kind in "iu" and np.little_endian:
         from sciastro.kernels.byteorder import swap_in_place  # numba: not for who reads headers alone

@@ -91,7 +91,7 @@ def variance_type(primary: fits.Header) -> Any:
 
 
 def quality_in_our_bits(quality: Plane, header: fits.Header) -> npt.NDArray[np.uint16]:
-    """Return the bits of a DQ plane at our positions, by the names in its header."""
+    """Return the bits of a DQ plane (y, x) at our positions, by the names in its header."""
     bits = quality.astype(np.uint16)
     moved = quality_from_header(header)
     if not moved:

@@ -118,7 +118,10 @@ def write_frame(
     unit: str = "electron",
     compress: bool = False,
 ) -> Path:
-    """Write one calibrated or registered frame: SCI, ERR, DQ in `unit`; see `write_image_product`."""
+    """Write one calibrated or registered frame: SCI and ERR in `unit`, DQ; see `write_image_product`.
+
+    `signal` and `variance` (y, x) in `unit` and its square, NaN where there is none; `quality` uint16.
+    """
     planes = {"SCI": signal, "ERR": variance, "DQ": quality}
     return _write(path, planes, unit, wcs, facts, "frame", compress)
 

@@ -341,6 +341,7 @@ def drizzle(
         ``scale**2 J**2 sum(a**2 V)``, and 1. Both are for sums of ``a x``, hence for values where sum(a) is
         even.
     """
+    # Long, as a call of an inner part would copy the description of every array (7 words each) each time.
     height, width = out_signal.shape
     h_in, w_in = signal.shape
     size = h_in * w_in * 4

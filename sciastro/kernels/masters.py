@@ -210,6 +210,7 @@ def combine_counts(
     kept, rejected_low, rejected_high
         uint16 (pixel,), written: samples averaged, rejected below and above.
     """
+    # Long, as a call of an inner part would copy the description of every array (7 words each) each time.
     n_frames, n_pixels = raw.shape
     low, high, ceiling = np.float32(low), np.float32(high), np.float32(ceiling)
     read, shot = np.float32(read), np.float32(shot)

@@ -106,6 +106,7 @@ def fit_errors(
     uncertainty enters. ``correlation`` float64[2 K + 1, 2 K + 1] is that of the noise of two pixels by their
     offset. Other arguments as in `psffit.fit_groups`; nothing else is changed.
     """
+    # Long, as a call of an inner part would copy the description of every array (7 words each) each time.
     most, side = 1, 1
     for s in range(x.size):
         most = max(most, start[s + 1] - start[s] + 1)

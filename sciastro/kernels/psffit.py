@@ -190,6 +190,7 @@ def fit_groups(
     moved, light
         float64[star]: the step, in units of the errors; share of the profile seen.
     """
+    # Long, as a call of an inner part would copy the description of every array (7 words each) each time.
     most, side = 1, 1
     for k in range(start.size - 1):
         most = max(most, start[k + 1] - start[k])

@@ -336,6 +336,7 @@ def combine(
     marks
         uint8 (frame, pixel): `LOW` or `HIGH` is written at rejected samples, nothing elsewhere; or (0, 0).
     """
+    # Long, as a call of an inner part would copy the description of every array (7 words each) each time.
     n_frames, n_pixels = values.shape
     low, high = np.float32(low), np.float32(high)
     ranked, work = np.empty((n_frames, TILE), np.float32), np.empty((n_frames, TILE), np.float32)

@@ -96,6 +96,7 @@ def two_pass(
     holds_flux, scale, pedestal, offset, out_signal, out_variance, out_quality, sums
         As in `kernels.warp.warp`.
     """
+    # Long, as a call of an inner part would copy the description of every array (7 words each) each time.
     height, width = out_signal.shape
     h_in, w_in = signal.shape
     planes = _aligned(6, DEEPEST * BLOCK + 80)  # not whole pages apart, or they share cache lines

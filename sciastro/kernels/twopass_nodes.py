@@ -41,7 +41,7 @@ CLEAN, DIRTY, OUTSIDE = np.uint8(0), np.uint8(1), np.uint8(3)  # a cell of a row
 
 
 def padded_table(table: np.ndarray) -> np.ndarray:
-    """Return a table of `kernels.warp.warp_table` as `two_pass` wants it: flat, eight numbers per phase."""
+    """Return a table (phase, tap) of `kernels.warp.warp_table` as `two_pass` wants it: flat, 8 per phase."""
     out = np.zeros((PHASES, 8), np.float32)
     out[:, :TAPS] = table
     return out.ravel()

@@ -355,6 +355,7 @@ def warp(
         ``scale`` times the input sum, hence has variance ``scale**2 V_in N J``, while ``N``
         uncorrelated output pixels would have ``N out_variance``.
     """
+    # Long, as a call of an inner part would copy the description of every array (7 words each) each time.
     height, width = out_signal.shape
     h_in, w_in = signal.shape
     bad = np.empty((h_in, w_in), np.uint8)

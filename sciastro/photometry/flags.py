@@ -70,7 +70,7 @@ def flag_words(value: int) -> list[str]:
 
 
 def flags_text(flags: npt.ArrayLike) -> npt.NDArray[np.str_]:
-    """Return the words of every entry of `flags`, joined by spaces; "" where no bit is set."""
+    """Return the words of every entry of `flags` (any shape), joined by spaces; "" where no bit is set."""
     values = np.asarray(flags).astype(np.int64)
     words = {int(value): " ".join(flag_words(int(value))) for value in np.unique(values)}
     return np.array([words[int(value)] for value in values.ravel()], dtype=np.str_).reshape(values.shape)

@@ -151,7 +151,7 @@ def flux_ratio(outer: ApertureSums, inner: ApertureSums, sky: SkyLevels) -> tupl
 
 
 def spread_beyond(ratio: Floats, err: Floats) -> float:
-    """Return the relative scatter beyond noise, from the median deviation, which few neighbors spoil."""
+    """Return the relative scatter of ratios (n,) beyond their errors, by a median: few neighbors spoil it."""
     center = float(np.median(ratio))
     mad = mad_sigma(ratio, center)
     return float(np.sqrt(max(mad**2 - float(np.median(err**2)), 0.0))) / center

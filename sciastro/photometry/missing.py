@@ -9,7 +9,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def median_of(values: npt.ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Floats:
-    """Return the median of finite values along `axis`; NaN where there is none."""
+    """Return the median of finite values along `axis`, None: of all; NaN where there is none."""
     x = np.asarray(values, np.float64)
     if axis is None:
         x, axis = x.ravel(), 0
@@ -24,7 +24,7 @@ def median_of(values: npt.ArrayLike, axis: int | None = None, *, keepdims: bool 
 
 
 def mean_of(values: npt.ArrayLike, axis: int | None = None) -> Floats:
-    """Return the mean of finite values along `axis`; NaN where there is none."""
+    """Return the mean of finite values along `axis`, None: of all; NaN where there is none."""
     x = np.asarray(values, np.float64)
     ok = np.isfinite(x)
     count = ok.sum(axis=axis)

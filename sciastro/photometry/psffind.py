@@ -74,7 +74,7 @@ def _filter(plane: FitPlane, model: PsfModel) -> _Filter:
 
 
 def significance(plane: FitPlane, model: PsfModel, light: Singles) -> Singles:
-    """Return the S/N of a star on every pixel of the residual; `light` is what was subtracted."""
+    """Return the S/N (y, x) of a star on every pixel of the residual; `light` [electron] was subtracted."""
     return _filter(plane, model).snr(plane.residual, plane.variance, light)
 
 

@@ -218,7 +218,7 @@ def set_reach(plane: FitPlane, model: PsfModel, stars: StarFit, options: FitOpti
 
 
 def saturated_cores(plane: FitPlane, stars: StarFit, fwhm: float) -> npt.NDArray[np.bool_]:
-    """Return which stars have saturated pixels within half a width of their centers."""
+    """Return which stars (n,) have saturated pixels within half a `fwhm` [pixel] of their centers."""
     rows, columns = plane.variance.shape
     x = np.clip(np.rint(np.nan_to_num(stars.start_x)), 0, columns - 1).astype(np.intp)
     y = np.clip(np.rint(np.nan_to_num(stars.start_y)), 0, rows - 1).astype(np.intp)
@@ -342,7 +342,7 @@ def put(plane: FitPlane, model: PsfModel, stars: StarFit, sign: float) -> None:
 def errors_of(
     plane: FitPlane, model: PsfModel, stars: StarFit, options: FitOptions
 ) -> tuple[dict[str, Floats], npt.NDArray[np.uint16]]:
-    """Return the columns of `FIT_COLUMNS` and the quality bits under each star's core."""
+    """Return the columns of `FIT_COLUMNS`, (n,) each, and the quality bits (n,) under each star's core."""
     start, neighbor = neighbors_of(stars.x, stars.y, 2 * options.radius * model.fwhm, 8)
     out = np.empty((stars.size, len(FIT_COLUMNS)))
     bits = np.zeros(stars.size, np.uint16)

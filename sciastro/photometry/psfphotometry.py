@@ -66,7 +66,7 @@ class PsfResult:
 
 
 def no_sky(image: Singles, quality: npt.NDArray[np.uint16]) -> Singles:
-    """Return a sky of zero: the annuli about the stars tell all of it."""
+    """Return a sky (y, x) of zero: the annuli about the stars tell all of it."""
     return np.zeros_like(image)
 
 
@@ -172,7 +172,17 @@ def plane_of(
     residual: Singles, variance: npt.NDArray[Any], quality: npt.NDArray[np.uint16],
     autocorrelation: Floats | None, noise_correlation: float,
 ) -> FitPlane:  # fmt: skip
-    """Return what is fit: an image less its smooth sky, whose noise is known whole or by one factor."""
+    """Return what is fit: an image less its smooth sky, whose noise is known whole or by one factor.
+
+    Parameters
+    ----------
+    residual, variance, quality
+        (y, x) [electron, electron2, bits].
+    autocorrelation
+        (2 K + 1, 2 K + 1) of the noise; None, or NaN in it, where only `noise_correlation` is known.
+    noise_correlation
+        Noise of large areas over that of uncorrelated pixels.
+    """
     if autocorrelation is None or not np.isfinite(autocorrelation).all():
         autocorrelation = plane_correlation(noise_correlation)
     factor = large_factor(autocorrelation)

@@ -83,7 +83,7 @@ def swap(plane: FitPlane, old: PsfModel, new: PsfModel, fit: StarFit, options: P
 
 
 def resmoothed(plane: FitPlane, smooth: Singles, sky_map: SkyMap, quality: npt.NDArray[np.uint16]) -> Singles:
-    """Take the smooth sky off again that shows once the stars are gone."""
+    """Take the smooth sky off again that shows once the stars are gone; return all that was taken, (y, x)."""
     rest = np.where(plane.variance > 0, plane.residual, np.float32(np.nan))
     more = sky_map(rest, quality)
     plane.residual -= more

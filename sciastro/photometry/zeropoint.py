@@ -346,7 +346,7 @@ def _mean(values: Floats) -> float:
 
 
 def matrix(values: Floats) -> Matrix:
-    """Return a matrix as plain numbers."""
+    """Return a matrix (n, n) as plain numbers, row by row."""
     return tuple(tuple(float(value) for value in row) for row in values)
 
 

@@ -62,7 +62,10 @@ def averaged(cfa: str, band: str) -> float:
 
 
 def trails_to_raw(trails: npt.NDArray[np.float64], cfa: str) -> npt.NDArray[np.float64]:
-    """Return trails seen on cells as they lie on raw pixels: x = side X + center of the first cell."""
+    """Return trails seen on cells as they lie on raw pixels: x = side X + center of the first cell.
+
+    `trails` (n, 5) [cell]: x and y of one end, of the other, and half the width.
+    """
     x, y = cell_center(cfa)
     return np.asarray(cell_side(cfa) * trails + np.array([x, y, x, y, cell_side(cfa) / 2]))
 

@@ -39,7 +39,10 @@ def site_of(series: FieldSeries, request: LightCurveRequest) -> tuple[Site | Non
 def scintillation_of(
     series: FieldSeries, request: LightCurveRequest, site: Site | None, mass: Floats
 ) -> tuple[Floats, list[str]]:
-    """Return the relative variance of scintillation per frame, 0 where it is unknown, and notes."""
+    """Return the relative variance of scintillation (frame,), 0 where it is unknown, and notes.
+
+    `mass` is the airmass (frame,), NaN where it is unknown.
+    """
     n = len(series.frames)
     diameters = [one.telescope for one in series.frames if one.telescope > 0]
     diameter = request.telescope or (float(np.median(diameters)) if diameters else float("nan"))

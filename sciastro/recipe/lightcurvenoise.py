@@ -80,7 +80,7 @@ def witnesses(series: FieldSeries, curves: Curves, use: Bools) -> list[int]:
 
 
 def nights_of(bjd: Floats) -> npt.NDArray[np.int64]:
-    """Return the number of the night of each frame: a gap of six hours ends one."""
+    """Return the number of the night of each frame (frame,): a gap of six hours ends one; `bjd` [d]."""
     out = np.zeros(bjd.size, np.int64)
     known = np.flatnonzero(np.isfinite(bjd))
     out[known] = np.cumsum(np.append(0, np.diff(bjd[known]) > 0.25)) if known.size else 0

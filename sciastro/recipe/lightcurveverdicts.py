@@ -156,7 +156,7 @@ def verdicts(series: FieldSeries, curves: Curves, bjd: Floats, good: Bools, name
 
 
 def notes_on_target(series: FieldSeries, curves: Curves, flags: npt.NDArray[np.uint32]) -> list[str]:
-    """Return what is told of a target that is blended, or too faint for magnitudes."""
+    """Return what is told of a target that is blended, or too faint for magnitudes; `flags` (frame,)."""
     notes = []
     crowded = (flags & np.uint32(int(SourceFlag.CROWDED))) != 0
     if crowded.mean() > 0.1:
@@ -182,7 +182,7 @@ def notes_on_target(series: FieldSeries, curves: Curves, flags: npt.NDArray[np.u
 
 
 def spikes(flux: Floats, err: Floats, use: Bools) -> Bools:
-    """Return single points far from the median of the two before and the two after."""
+    """Return which single points (frame,) are far from the median of two before and two after in `use`."""
     out = np.zeros(flux.size, bool)
     rows = np.flatnonzero(use)
     if rows.size < 7:

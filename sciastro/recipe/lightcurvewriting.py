@@ -99,7 +99,7 @@ def reference_magnitude(lc: LightCurve) -> float:
 
 
 def magnitudes(flux: Floats, err: Floats) -> tuple[Floats, Floats]:
-    """Return magnitudes and errors of relative fluxes; NaN below `FAINT` sigma."""
+    """Return magnitudes and errors [mag] of relative fluxes (frame,); NaN below `FAINT` sigma."""
     with np.errstate(invalid="ignore", divide="ignore"):
         clear = flux > FAINT * err
         mag = np.where(clear, -2.5 * np.log10(np.where(clear, flux, 1.0)), np.nan)

@@ -161,7 +161,7 @@ def through(places: Sequence[Place], minutes: Floats, before: Motion | None = No
 
 
 def consistent(places: Sequence[Place], minutes: Floats, motion: Motion) -> list[Place]:
-    """Return the places within `OUTLIER` sigma of the motion."""
+    """Return the places within `OUTLIER` sigma of the motion; `minutes` (frame,) are the times of frames."""
     out = []
     for place in places:
         x, y = motion.at(float(minutes[place.frame]))

@@ -209,7 +209,7 @@ def _color(path: Path) -> Field | None:
 
 
 def by_twos(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the means of two by two pixels, which have no color pattern to speak of."""
+    """Return the means (y // 2, x // 2) of two by two pixels, which have no color pattern to speak of."""
     rows, columns = pixels.shape[0] // 2, pixels.shape[1] // 2
     cells = pixels[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
     return np.asarray(cells.mean(axis=(1, 3)))

@@ -289,7 +289,7 @@ def joined(stars: Sequence[Columns], name: str) -> Floats:
 
 
 def joined_names(stars: Sequence[Columns], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
-    """Return the names of some rows of all tiles, counted through."""
+    """Return the names (n,) of some rows of all tiles, counted through."""
     if not len(rows):
         return np.array([], "U1")
     chosen = np.concatenate([one["id"] for one in stars])[rows]

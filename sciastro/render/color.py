@@ -161,7 +161,7 @@ def remove_green(cube: Plane, amount: float) -> Plane:
 
 
 def saturate(cube: Plane, factor: float) -> Plane:
-    """Return a stretched picture with its distance from gray times `factor`, brightness kept."""
+    """Return a stretched picture (y, x, channel) `factor` times as far from gray, brightness kept."""
     if factor == 1 or cube.shape[2] == 1:
         return cube
     light = mean_light(cube)[:, :, None]

@@ -151,7 +151,7 @@ def apply_stf(image: npt.ArrayLike, parameters: StfParameters) -> Floats:
 
 
 def invert_stf(image: npt.ArrayLike, parameters: StfParameters) -> Floats:
-    """Return the linear image whose `apply_stf` is `image`; what was clipped cannot come back."""
+    """Return the linear image whose `apply_stf` is `image` (0 to 1); what was clipped cannot come back."""
     return _per_channel(image, parameters, forward=False)
 
 

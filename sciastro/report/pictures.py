@@ -127,7 +127,7 @@ def map_picture(
 
 
 def block_mean(plane: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-    """Return `plane` averaged in square blocks so that its longer side is at most `size`; NaN is left out."""
+    """Return `plane` (y, x) averaged in square blocks, its longer side at most `size`; NaN is left out."""
     step = -(-max(plane.shape) // size)
     if step <= 1:
         return plane

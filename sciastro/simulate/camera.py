@@ -193,7 +193,10 @@ def phase_of(cfa: str) -> npt.NDArray[np.int64]:
 def add_by_channel(
     plane: Plane, light: Plane, rates: Sequence[float] | npt.NDArray[np.float64], phase: npt.NDArray[np.int64]
 ) -> None:
-    """Add `light` to `plane` in place, each pixel times the rate of the channel that `phase_of` gives it."""
+    """Add `light` to `plane` in place, each pixel times the rate of the channel that `phase_of` gives it.
+
+    `plane` (y, x) and `rates` (channel,) [electron / s]; `light` (y, x) is what a pixel gets of a rate of 1.
+    """
     rows, columns = phase.shape
     for j in range(rows):
         for i in range(columns):
