@@ -1,9 +1,13 @@
 """Streamed FITS files are, byte for byte, those of astropy; its own reader finds every checksum right."""
 
+import errno
+import threading
+
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from sciastro.io import fitswrite
 from sciastro.io.fitswrite import BATCH, CHUNK, can_stream, checksum_text, stream_hdus
 from sciastro.kernels.byteorder import swap_in_place, swap_pairs, swap_rows, swap_words, swap_words_in_place
 
@@ -66,6 +70,27 @@ def test_astropy_accepts_the_checksums_and_the_pixels_are_untouched(tmp_path):
     with fits.open(tmp_path / "a.fits", checksum=True) as found:  # a wrong one warns, and warnings are errors
         assert all(hdu.verify_checksum() == 1 and hdu.verify_datasum() == 1 for hdu in found)
         np.testing.assert_array_equal(found["DQ"].data, before[2])
+
+
+def test_the_error_of_one_plane_comes_when_no_other_is_being_written(tmp_path, monkeypatch):
+    made, put = hdus((36, 40)), fitswrite.put
+    begun, failed, written = threading.Event(), threading.Event(), []
+
+    def one_that_fails(descriptor, start, content, *, once):
+        if content.nbytes == made["SCI"].data.nbytes:
+            assert begun.wait(30)
+            failed.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if content.nbytes == made["DQ"].data.nbytes:
+            begun.set()
+            assert failed.wait(30)
+        put(descriptor, start, content, once=once)  # of a closed file it would raise
+        written.append(content.nbytes)
+
+    monkeypatch.setattr(fitswrite, "put", one_that_fails)
+    with pytest.raises(OSError, match="No space"):
+        stream_hdus(tmp_path / "a.fits", made, "c")
+    assert made["DQ"].data.nbytes in written
 
 
 def test_other_dtypes_and_layouts_are_left_to_astropy():
