@@ -28,8 +28,8 @@ Values = npt.NDArray[np.float64] | npt.NDArray[np.bool_]
 Columns = Mapping[str, npt.NDArray[np.float64]]
 
 LONGEST, DEEPEST = 500, 40  # characters, levels of nesting
-LARGEST_POWER = 8.0
-LARGEST_NUMBER = 1e30
+LARGEST_POWER = 8.0  # of exponents
+LARGEST_NUMBER = 1e30  # of constants: no product of a few overflows
 
 FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "abs": np.abs,

@@ -31,7 +31,7 @@ __all__ = ["INDEX_FOLDERS", "TETRA_FAINTEST", "TETRA_FIELDS", "ask_astrometry", 
 INDEX_FOLDERS = ("/usr/share/astrometry", "/usr/local/astrometry/data", "/opt/homebrew/share/astrometry")
 TETRA_FIELDS = (8.0, 40.0)  # deg: widths of the fields that the database is made for
 TETRA_FAINTEST = 8.0  # mag: 46,000 stars, 1.8 million patterns, 41 MB, 4 s
-YEAR = 2016.0
+YEAR = 2016.0  # epoch of the places in the database
 RECORD = np.dtype(
     [("id", "<i8"), ("ra", "<f8"), ("dec", "<f8"), ("mag", "<f4"), ("pmra", "<f4"), ("pmdec", "<f4")]
 )

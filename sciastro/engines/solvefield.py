@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ask_solve_field", "has_solve_field"]
 
 NAME = "solve-field"
-MOST_STARS = 1000
+MOST_STARS = 1000  # the brightest, that the program is given
 UNWANTED = ("new-fits", "corr", "rdls", "match", "index-xyls", "solved")
 
 

@@ -7,7 +7,7 @@ __all__ = ["NO_CONTEXT", "PER_PLANE", "context_of", "context_planes", "made_by"]
 
 Bits = npt.NDArray[np.uint32]
 
-PER_PLANE = 32
+PER_PLANE = 32  # frames: bits of an integer
 NO_CONTEXT = np.empty((0, 0, 0), np.uint32)
 
 

@@ -18,7 +18,7 @@ __all__ = ["STEP", "Tile", "evaluate_grid", "input_window", "node_positions", "p
 
 Floats = npt.NDArray[np.float64]
 
-STEP = 16
+STEP = 16  # canvas pixels between nodes, within which places are interpolated
 EVERYWHERE = np.full(4, np.nan)  # no domain
 REACH = 4  # input pixels needed beyond the nodes: 3 for the kernel, 1 for rounding
 OVERHEAD = 40  # bytes per tile pixel that do not grow with the number of frames (results, scratch)

@@ -29,7 +29,7 @@ Indices = npt.NDArray[np.intp]
 
 ROUNDS, SOFT = 6, 2  # rounds of down-weighting what does not fit; of these without throwing anything away
 TAIL, WILD = 2.5, 6.0  # sigma beyond which a sample counts less (Huber), and beyond which it does not count
-TOLERANCE, MOST_STEPS = 1e-8, 500
+TOLERANCE, MOST_STEPS = 1e-8, 500  # of conjugate gradients: relative residual, iterations
 DENSE, CHUNK = 3000, 512  # unknowns up to which the normal matrix is factorized; nodes added to it at a time
 FAINT = 0.01  # relative error of a star's flux below which precision does not raise its weight
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 __all__ = ["lenience"]
 
-SPARE = 1.5
+SPARE = 1.5  # times what the difference in width alone explains
 
 
 def lenience(fwhm: npt.ArrayLike, scale: float = 1.0) -> npt.NDArray[np.float64]:

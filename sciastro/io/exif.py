@@ -31,7 +31,7 @@ WANTED = frozenset(
     | {0, 1, 2, 3, 4, 5, 6, 7, 29}
 )
 NOWHERE = (1 << 32) - 1  # RW2 files write this for the place of their pixels
-MOST_DIRECTORIES, MOST_ENTRIES = 64, 4096
+MOST_DIRECTORIES, MOST_ENTRIES = 64, 4096  # that are read: damaged files may name any number
 MOST_BYTES, MOST_IN_ALL = 1 << 20, 4 << 20  # of one value, and of all of a block, which may overlap
 CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 """Name of the box of a CR3 file that holds the TIFF blocks CMT1 (image), CMT2 (Exif), CMT4 (GPS)."""

@@ -35,7 +35,7 @@ __all__ = [
 
 BLOCK = 2880
 CARD = 80
-MAX_HEADER_BLOCKS = 2000
+MAX_HEADER_BLOCKS = 2000  # 72,000 cards: a file without END is not read to its end
 PACKED = (".gz", ".bz2")
 NOT_PRINTABLE = re.compile(rb"[^\x20-\x7e]")
 WCS_CARD = re.compile(

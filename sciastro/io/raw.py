@@ -33,8 +33,8 @@ SUFFIXES = (
 )  # fmt: skip
 LARGEST = 1 << 29
 """Pixels beyond which a size is nonsense, whatever the file says (the largest sensors have 1.5e8)."""
-PERIODS = (2, 6)
-BLACK = 50714
+PERIODS = (2, 6)  # pixels after which colors repeat: Bayer, X-Trans
+BLACK = 50714  # tag BlackLevel of DNG
 OF_THE_LAYOUT = (256, 257, 258, 259, 262, 33421, 33422, 50712, 50713, BLACK, 50717, 50829)
 """Tags that frames of one layout share: sizes, bits, compression, colors, levels, active area."""
 REMEDY = "Copy it again from the camera, or delete it."

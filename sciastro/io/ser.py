@@ -25,14 +25,14 @@ from sciastro.io.sidecars import capture_settings
 
 __all__ = ["SerReader"]
 
-HEAD = 178
+HEAD = 178  # bytes before the first frame
 MARK = b"LUCAM-RECORDER"
 COLORS = {0: "", 8: "RGGB", 9: "GRBG", 10: "GBRG", 11: "BGGR"}
 COMPLEMENTS = {16: "CYYM", 17: "YCMY", 18: "YMCY", 19: "MYYC"}
 MOST_FRAMES, LARGEST = 200_000, 1 << 29  # frames (each takes some kB as a header), pixels
 EPOCH = datetime(1, 1, 1, tzinfo=UTC)
-FIRST_YEAR, LAST_YEAR = 1980, 2200
-SAMPLED_ROWS = 64
+FIRST_YEAR, LAST_YEAR = 1980, 2200  # of times that are believed
+SAMPLED_ROWS = 64  # in the middle of the first frame, that tell the byte order
 CLEARLY = 1.5
 """Factor in roughness by which one byte order must beat the other to be believed."""
 COPY = "Copy it again from the computer that recorded it."

@@ -32,7 +32,7 @@ __all__ = ["TiffReader"]
 LARGEST = 1 << 29
 MOST_PAGES = 100_000
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says, our errors say
-ADU_WHITE = 65535.0
+ADU_WHITE = 65535.0  # of floats from 0 to 1: white of 16 bits
 DEFLATE, PIECE = (8, 32946), 1 << 20
 LINE = re.compile(r"^\s*([A-Za-z][A-Za-z0-9_-]{0,7})\s*=\s*(.*?)\s*$")
 CARD_LENGTH = 80

@@ -26,7 +26,7 @@ __all__ = ["Notes", "cache_folder", "keep_arrays", "kept_arrays", "one_at_a_time
 log = logging.getLogger(__name__)
 
 LONGEST = 300.0  # seconds that one process waits for another
-POLL = 0.1
+POLL = 0.1  # seconds between looks at a lock
 DIGEST = "[0-9a-f]{12}"
 DAY = 86_400.0  # seconds
 

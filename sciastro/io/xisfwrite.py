@@ -26,7 +26,7 @@ from sciastro.io.xisfcards import STRUCTURE, flip_wcs
 __all__ = ["XisfPlane", "write_planes", "write_xisf"]
 
 FORMATS = {"u1": "UInt8", "u2": "UInt16", "u4": "UInt32", "f4": "Float32", "f8": "Float64"}
-ALIGNMENT = 4096
+ALIGNMENT = 4096  # bytes: a page of memory, so that readers can map blocks
 HEAD = 16
 
 

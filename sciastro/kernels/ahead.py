@@ -33,7 +33,7 @@ except ImportError:  # Windows
 
 __all__ = ["lock_file", "main", "sharing"]
 
-NICE = 5
+NICE = 5  # added to the niceness of helpers
 LONGEST = 180.0  # seconds that a run waits for a helper before it compiles a kernel itself
 PAUSE = 0.01  # seconds between two looks at a lock
 NAMES = tuple(dict.fromkeys(job.name for job in PLANNED))  # a kernel's place is its byte of the lock file

@@ -25,7 +25,7 @@ from sciastro.kernels.lanes import BITS, I64, LANES, Code, number
 
 __all__ = ["average_calm"]
 
-SLACK = 1e-6
+SLACK = 1e-6  # of the values and limits that are compared: rounding of float32 sums
 AHEAD = 128  # pixels
 INF = float("inf")
 

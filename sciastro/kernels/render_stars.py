@@ -15,7 +15,7 @@ from sciastro.kernels.jit import njit
 __all__ = ["add_stars", "add_streak", "add_texture"]
 
 NODE3, END3, MID3 = 0.3872983346207417, 5.0 / 18.0, 8.0 / 18.0  # Gauss-Legendre on one pixel, 3 and 2 points
-NODE2 = 0.28867513459481287
+NODE2 = 0.28867513459481287  # 1 / (2 sqrt 3): Gauss-Legendre with two nodes over a pixel
 
 
 @inner

@@ -33,7 +33,7 @@ RULES = {"averaged": AVERAGED, "esd": ESD, "linearfit": LINEAR, "mad": MAD}
 TO_SIGMA = 1.4826022  # sigma of a Gaussian over its median absolute deviation
 # What makes the MAD of n = 2..9 Gaussian samples unbiased (Croux & Rousseeuw 1992); n / (n - 0.8) beyond.
 MAD_FACTORS = np.array((0.0, 0.0, 1.196, 1.495, 1.363, 1.206, 1.200, 1.140, 1.129, 1.107))
-LINE_STEPS = 50
+LINE_STEPS = 50  # at most; the descent ends where no other sample is better
 LINE_SIGMA = 2.0  # mean absolute deviations from the line that are called one sigma
 
 

@@ -32,7 +32,7 @@ TETHER = 0.35  # fwhm: 1 sigma of how far positions are from where stars were se
 SETTLED = 0.03  # sigma: a star that moves less in a sweep rests
 CHUNK = 4000  # groups between two signs of life
 WING_RADIUS = 3.5  # fwhm: disc of stars whose cores are saturated
-SKY_KAPPA = 3.5
+SKY_KAPPA = 3.5  # sigma of the clip of the sky about a star; its bias is taken off
 LEAST_SKY = 20  # pixels of a ring that tell the sky
 
 

@@ -19,7 +19,7 @@ __all__ = ["compiling_ahead"]
 
 HELPER = 300 * 10**6  # bytes of memory that a helper takes at most; 282 MB measured
 SHARE = 3  # helpers take at most one part in so many of the memory that a run may use
-MOST = 3
+MOST = 3  # helpers
 GRACE = 2.0  # seconds that a helper has to end
 
 log = logging.getLogger(__name__)

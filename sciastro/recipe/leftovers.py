@@ -9,7 +9,7 @@ from sciastro.recipe.context import Context
 __all__ = ["State", "name_leftovers", "products_now"]
 
 FOLDERS = ("products", "renders")
-SHOWN = 4
+SHOWN = 4  # files that a warning names
 
 State = Mapping[str, tuple[int, int]]
 

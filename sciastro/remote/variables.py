@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["variables"]
 
 TABLE = "B/vsx/vsx"
-MOST = 200_000
+MOST = 200_000  # rows of one answer; more is told as incomplete
 UNITS = {
     "OID": "", "Name": "*", "V": "", "RAJ2000": "deg", "DEJ2000": "deg", "Type": "*",
     "max": "mag", "n_max": "*", "f_min": "*", "min": "mag", "n_min": "*",

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 Kind = Literal["empty", "html", "votable", "xml", "json", "fits", "gzip", "other"]
 
 CHUNK = 1 << 16
-REDIRECTS = 5
+REDIRECTS = 5  # that are followed
 MOVED = frozenset({301, 302, 303, 307, 308})
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP states that may be over the next time
 TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)

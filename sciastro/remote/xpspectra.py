@@ -44,10 +44,9 @@ ADDRESSES = "SCIASTRO_GAIA_SPECTRA"  # environment: other addresses; those that 
 SERVERS = (DATALINK, *ARCHIVES[1:])
 BATCH = {"XP_SAMPLED": 50, "XP_CONTINUOUS": 25}  # sources of one request; ESA takes about 0.25 s for each
 ROOM = 120_000  # bytes that one source may take
-KINDS_AT_ONCE = 500
+KINDS_AT_ONCE = 500  # sources of one question which spectra they have
 LICENSE = "CC BY-SA 3.0 IGO (ESA/Gaia/DPAC)"
 CITATION = "De Angeli et al. 2023, A&A 674, A2; Montegriffo et al. 2023, A&A 674, A3"
-"""Columns of Gaia's table xp_continuous_mean_spectrum that a decoder needs."""
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ CONTINUOUS: Mapping[str, str] = {
         )
     },
 }  # fmt: skip
+"""Columns of Gaia's table xp_continuous_mean_spectrum that a decoder needs."""
 SAMPLES = 343  # of a sampled spectrum: 336 to 1020 nm, every 2 nm
 
 

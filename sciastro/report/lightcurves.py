@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 INK, FAINT, POINT = "#1b2733", "#8a97a5", "#5b7fa6"
 BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
 BIN, MODEL, CHECK, AIR, OUT = "#d1495b", "#c0392b", "#3c8d5a", "#b07d2b", "#c9ced6"
-BIN_MINUTES = 10.0
+BIN_MINUTES = 10.0  # of the means that are drawn over single frames
 
 
 def draw_light_curve(lc: "LightCurve", path: Path) -> None:

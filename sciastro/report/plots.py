@@ -23,7 +23,7 @@ VARIABLES = {
     INK: "var(--ink)", MUTED: "var(--muted)", LINE: "var(--line)", PAPER: "var(--card)", BAD: "var(--bad)",
     **{color: f"var(--s{k})" for k, color in enumerate(COLORS, 1)},
 }  # fmt: skip
-MAX_POINTS = 800
+MAX_POINTS = 800  # of a plot: pages stay small
 WIDE = 11.8
 """Width of a drawing that fills the page [inch]; its letters then have the size of the page's."""
 PAGE = 6.0  # rem per inch: a drawing of that width is as wide as the page

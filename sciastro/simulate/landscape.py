@@ -12,7 +12,7 @@ __all__ = ["add_landscape", "cover"]
 Floats = npt.NDArray[np.float64]
 
 DARK = 0.25  # light of the ground, of the sky's
-LAMPS = 25
+LAMPS = 25  # lit places on the ground
 BRIGHTEST = 400.0  # light of a lamp, in that of a pixel of sky
 
 
