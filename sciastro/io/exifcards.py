@@ -80,7 +80,7 @@ def _clock(exif: Exif) -> datetime | None:
     for tag in (36867, 306):
         try:
             clock = datetime.strptime(exif.text(tag)[:19], "%Y:%m:%d %H:%M:%S")
-        except ValueError:
+        except ValueError:  # unset, or damaged: the other tag may tell
             continue
         digits = "".join(char for char in exif.text(37521) if char.isdigit())
         return clock + timedelta(seconds=float(f"0.{digits}") if digits and tag == 36867 else 0.0)

@@ -38,7 +38,7 @@ _PREFIXES = ("sciastro ", "Gaia DR3 ", "HIP ")
 
 @lru_cache(maxsize=1)
 def _manifest() -> dict[str, Any]:
-    return tomllib.loads((catalog_root() / "manifest.toml").read_text(encoding="utf-8"))
+    return catalog_info()
 
 
 def catalog_info() -> dict[str, Any]:

@@ -226,7 +226,7 @@ def _starts(frames: _Frames, alone: Floats) -> list[Floats]:
             part, side_part = big[np.ix_(keep, keep)], right[keep]
             try:
                 inside = np.linalg.solve(normal, part[:5, 5])
-            except np.linalg.LinAlgError:
+            except np.linalg.LinAlgError:  # nothing is told apart there
                 continue
             left = float(part[5, 5] - part[:5, 5] @ inside)
             lift = float(side_part[5] - side_part[:5] @ inside)

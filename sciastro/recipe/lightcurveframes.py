@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sciastro.calibrate.debayer import band_name
 from sciastro.core.cfa import COLORS
+from sciastro.core.directions import unit_vectors
 from sciastro.core.wcs import pixel_scale
 from sciastro.errors import MatchError
 from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
@@ -312,11 +313,6 @@ def _stars(
     return (*_named_first(ra, dec, places, max(2.0, 1.5 * width) * scale), width, scale, [])
 
 
-def _angles(ra: Floats, dec: Floats) -> Floats:
-    a, d = np.radians(ra), np.radians(dec)
-    return np.column_stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
-
-
 def _near(
     ra: Floats, dec: Floats, among_ra: Floats, among_dec: Floats, arcsec: float
 ) -> npt.NDArray[np.bool_]:
@@ -325,8 +321,8 @@ def _near(
 
     if not among_ra.size:
         return np.zeros(ra.size, bool)
-    tree = cKDTree(_angles(among_ra, among_dec))
-    distance, _ = tree.query(_angles(ra, dec))
+    tree = cKDTree(unit_vectors(among_ra, among_dec))
+    distance, _ = tree.query(unit_vectors(ra, dec))
     return np.asarray(distance < np.radians(arcsec / 3600))
 
 
@@ -337,8 +333,8 @@ def _named_first(
     first: list[tuple[float, float]] = []
     left = np.ones(ra.size, bool)
     for place in places:
-        here = _angles(np.array([place[0]]), np.array([place[1]]))
-        distance = np.linalg.norm(_angles(ra, dec) - here, axis=1) if ra.size else np.empty(0)
+        here = unit_vectors(np.array([place[0]]), np.array([place[1]]))
+        distance = np.linalg.norm(unit_vectors(ra, dec) - here, axis=1) if ra.size else np.empty(0)
         close = np.flatnonzero((distance < np.radians(arcsec / 3600)) & left)
         if close.size:
             best = int(close[np.argmin(distance[close])])
