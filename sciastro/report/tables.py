@@ -1,4 +1,4 @@
-"""From the rows of ``summary.json`` to the cards and tables of the page: which number, and what it means."""
+"""From the rows of ``summary.json`` to the tables of the page: which number, and what it means."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
