@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from sciastro.core.tables import column_numbers, numbers_if_there
 from sciastro.errors import CatalogError, OptionError
-from sciastro.io.foreigntables import angle_column, first_column, number_column, read_any
+from sciastro.io.foreigntables import DEC, RA, angle_column, first_column, number_column, read_any
 from sciastro.io.paths import atomic_path
-from sciastro.io.usercatalog import DEC, IDS, RA
+from sciastro.io.usercatalog import IDS
 
 if TYPE_CHECKING:
     from astropy.table import Table
