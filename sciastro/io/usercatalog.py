@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from astropy import units as u
     from astropy.table import QTable, Table
 
-__all__ = ["DEC", "IDS", "RA", "read_user_catalog"]
+__all__ = ["IDS", "read_user_catalog"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
