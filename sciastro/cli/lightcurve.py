@@ -100,7 +100,7 @@ def _request(
     from sciastro.astrometry.timing import Site
     from sciastro.cli.common import spelled
     from sciastro.photometry.series import SeriesOptions
-    from sciastro.photometry.transit import TransitOptions
+    from sciastro.photometry.transitoptions import TransitOptions
     from sciastro.recipe.clocks import site_from_text
     from sciastro.recipe.lightcurve import LightCurveRequest
 

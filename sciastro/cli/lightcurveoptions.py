@@ -96,7 +96,7 @@ Transit = Annotated[
 Period = Annotated[float | None, _transit(help="Orbital period in days.")]
 MidTransit = Annotated[float | None, _transit(help="A mid-transit time, BJD (TDB).")]
 OrbitSize = Annotated[
-    float | None, _transit(help="a / Rs where it is known, beside --period: a Gaussian prior.")
+    float | None, _transit(help="a / Rs of a circular orbit, where known, beside --period: a Gaussian prior.")
 ]
 OrbitSizeError = Annotated[float | None, _transit(help="Standard error of --a-rs; else 5 % of it.")]
 Inclination = Annotated[

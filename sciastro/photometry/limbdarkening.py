@@ -8,6 +8,7 @@ star's temperature is unknown, that of stars from F5 to K2, too.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -49,8 +50,8 @@ class LimbPrior:
         """Whether u1 and u2 are looked for."""
         return self.err1 > 0 and self.err2 > 0
 
-    def log(self, u1: float, u2: float) -> float:
-        """Return ln of the density, up to a constant."""
+    def log(self, u1: Any, u2: Any) -> Any:
+        """Return ln of the density of numbers or arrays, up to a constant."""
         x, y, r = (u1 - self.u1) / self.err1, (u2 - self.u2) / self.err2, self.correlation
         return -0.5 * (x * x - 2 * r * x * y + y * y) / (1 - r * r)
 

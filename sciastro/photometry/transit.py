@@ -8,83 +8,32 @@ darkening, the latter with Gaussian priors, from the posterior that is averaged 
 kinds of noise (`baselines`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.core.options import Options, option
-from sciastro.errors import DatasetError, OptionError
+from sciastro.errors import DatasetError
 from sciastro.photometry.baselines import Baselines, Points, make_baselines
-from sciastro.photometry.limbdarkening import UNKNOWN, LimbPrior, given_prior
+from sciastro.photometry.knownorbit import departure, orbit
+from sciastro.photometry.limbdarkening import LimbPrior
 from sciastro.photometry.noisekinds import UNKNOWN_NOISE, NoiseKinds
 from sciastro.photometry.rednoise import RedNoise, red_noise
 from sciastro.photometry.sampler import LENGTHS, Draws
 from sciastro.photometry.transitfit import NoiseFound, TransitFit, told
-from sciastro.photometry.transitposterior import LARGEST, KnownOrbit, draw_shapes, orbit
+from sciastro.photometry.transitoptions import TransitOptions, check_orbit, known_orbit, prior_of
+from sciastro.photometry.transitposterior import draw_shapes
 from sciastro.photometry.transitsearch import Found, search_transit
 from sciastro.photometry.trends import Trends, subsets
 
-__all__ = ["GIVEN", "TransitOptions", "causes_to_try", "check_orbit", "fit_transit", "prior_of"]
+__all__ = ["causes_to_try", "fit_transit"]
 
 Floats = npt.NDArray[np.float64]
 
 NAMES = ("t0", "rp_rs", "duration", "b", "u1", "u2")
 FEWEST = 12  # points: six of a shape, and as many that tell a baseline and the noise
-KNOWN = 0.05  # relative error of a / Rs that is given without one: a guess on the wide side
-FAR = 3.0  # standard errors: that a planet passes the star must be sure before it is refused
 WORSE = 6.0  # ln of what a known orbit costs the best shape: 0.25 % by chance, so they disagree
-GIVEN = 0.10  # sigma of limb darkening that the user gives: stars differ from models by so much
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TransitOptions(Options):
-    """How a transit is looked for and fitted."""
-
-    transit: str = option(
-        "auto", "Whether to fit one; auto: where BIC asks for it.", choices=("auto", "yes", "no")
-    )
-    period: float | None = option(
-        None, "Orbital period; none: a straight chord.", unit="d", low=0.05, high=1e5
-    )
-    a_rs: float | None = option(
-        None, "a / Rs of the orbit where it is known, beside a period; a Gaussian prior.", low=1.0, high=1e4
-    )
-    a_rs_error: float | None = option(None, "Standard error of a_rs; none: 5 % of it.", low=1e-6, high=1e4)
-    inclination: float | None = option(
-        None, "Of the orbit where it is known, beside a period; a Gaussian prior.", unit="deg", low=0.0,
-        high=90.0,
-    )  # fmt: skip
-    inclination_error: float = option(1.0, "Standard error of the inclination.", unit="deg", low=1e-6)
-    t0: float | None = option(None, "A mid-transit time, BJD_TDB.", unit="d", low=0.0)
-    duration: float | None = option(None, "Duration to begin with.", unit="h", low=0.05, high=100.0)
-    limb_darkening: str = option(
-        "auto", "u1,u2 of the quadratic law: center of their prior; auto: by filter and temperature."
-    )
-    limb_error: float | None = option(
-        None, "Sigma of the prior of u1 and u2; 0 fixes them; none: 0.1, or that of auto.", low=0.0, high=1.0
-    )
-    temperature: float | None = option(
-        None, "Of the star, for its limb darkening; none: by its color.", unit="K", low=1500.0, high=60_000.0
-    )
-    detrend: str = option(
-        "auto", "Causes of trends: auto (average over all sets), none, or names with commas."
-    )
-    least_gain: float = option(10.0, "Gain of BIC that makes a transit of a dip.", low=0.0)
-    steps: int = option(
-        20_000,
-        "Most steps of the walkers, who stop earlier where they have converged.",
-        low=200,
-        high=1_000_000,
-    )
-    seconds: float = option(
-        600.0,
-        "A safety: most time of the walkers. Where it ends them the summary says so.",
-        unit="s",
-        low=1.0,
-    )
-    seed: int = option(1, "Of the walkers.", low=0)
 
 
 def fit_transit(
@@ -104,7 +53,7 @@ def fit_transit(
     Parameters
     ----------
     time, flux, err, exposure
-        (point) BJD_TDB [d], relative, [d]; all finite, in order of time.
+        (point) BJD_TDB [d]; relative, and its error in white noise; [d]. All finite, in order of time.
     trends
         Of the same points.
     limb
@@ -135,57 +84,24 @@ def fit_transit(
     found = search_transit(data, trends, every, t0=options.t0, duration=options.duration) if every else None
     if found is None:
         return None
-    basis = trends.basis(found.causes)
-    transit = data.transit(found.shape)
-    residual = data.flux - transit * (basis @ data.solved(transit, basis))
-    freedom = max(time.size - basis.shape[1] - 4, 1)
-    reduced = float(np.sum(data.weight * residual**2) / freedom)
-    noise = red_noise(time, residual)
+    noise, reduced = _residuals(data, trends, found)
     if options.transit == "auto" and (found.bic_flat - found.bic) / noise.factor**2 < options.least_gain:
         return None
     scale = float(np.sqrt(reduced))
     scaled = data.with_errors(scale)
     baselines = make_baselines(scaled, trends, every, kinds)
-    draws, best = None, found.shape
+    drawn: tuple[Draws | None, Floats] | None
     if draw:
-        drawn = draw_shapes(scaled, baselines, best, prior, _known_orbit(options), options)
-        if drawn is None:
-            return None
-        draws, best = drawn
+        drawn = draw_shapes(scaled, baselines, found.shape, prior, known_orbit(options), options)
+    else:
+        drawn = None, found.shape
+    if drawn is None:
+        return None
+    draws, best = drawn
     kind = _kind(kinds, baselines.averaged(scaled, best).kinds, baselines.filters.deviation)
     return _result(
         scaled, trends, baselines, draws, best, found, (scale, reduced), (noise, kind, prior), options
     )
-
-
-def check_orbit(options: TransitOptions) -> None:
-    """Check that what is known of a circular orbit is whole, and that the planet then passes the star's disk.
-
-    Raises
-    ------
-    OptionError
-        If there is no period, an error of nothing, or no transit.
-    """
-    for name in ("a_rs", "inclination"):
-        if options.period is None and getattr(options, name) is not None:
-            raise OptionError(
-                "tells nothing of a transit without the orbital period.", where="--" + name.replace("_", "-"),
-                remedy="Give --period, too.",
-            )  # fmt: skip
-    if options.a_rs is None:
-        if options.a_rs_error is not None:
-            raise OptionError("is an error of nothing.", where="--a-rs-error", remedy="Give --a-rs, too.")
-        return
-    a_rs, err = _known_orbit(options)["a_rs"]
-    if options.inclination is not None:
-        tilt = np.radians(options.inclination)
-        b = a_rs * np.cos(tilt)
-        spread = np.hypot(err * np.cos(tilt), a_rs * np.sin(tilt) * np.radians(options.inclination_error))
-        if b - FAR * spread > 1 + LARGEST:
-            raise OptionError(
-                f"lead the planet past the star: {b:.2f} +- {spread:.2f} of its radii from its center.",
-                where="--a-rs and --inclination", remedy="Give those of an orbit with transits, or neither.",
-            )  # fmt: skip
 
 
 def causes_to_try(trends: Trends, wanted: str) -> list[tuple[str, ...]]:
@@ -204,20 +120,6 @@ def causes_to_try(trends: Trends, wanted: str) -> list[tuple[str, ...]]:
     ]
 
 
-def prior_of(options: TransitOptions, auto: LimbPrior = UNKNOWN) -> LimbPrior:
-    """Return the prior of limb darkening that the options ask for; `auto` where they leave it open.
-
-    Raises
-    ------
-    OptionError
-        For limb darkening that no star has.
-    """
-    error = options.limb_error
-    if options.limb_darkening != "auto":
-        return given_prior(options.limb_darkening, GIVEN if error is None else error)
-    return auto if error is None else replace(auto, err1=error, err2=error, correlation=0.0)
-
-
 def _points(
     time: Floats, flux: Floats, err: Floats, exposure: Floats, prior: LimbPrior, options: TransitOptions
 ) -> Points:
@@ -228,14 +130,13 @@ def _points(
     return Points(time, flux, err, exposure, steps, options.period or 0.0, zero, (prior.u1, prior.u2))
 
 
-def _known_orbit(options: TransitOptions) -> KnownOrbit:
-    """Return what is known of the orbit: a_rs and inclination [deg], each with its standard error."""
-    known = {}
-    if options.a_rs is not None:
-        known["a_rs"] = options.a_rs, options.a_rs_error or KNOWN * options.a_rs
-    if options.inclination is not None:
-        known["inclination"] = options.inclination, options.inclination_error
-    return known
+def _residuals(data: Points, trends: Trends, found: Found) -> tuple[RedNoise, float]:
+    """Return the red noise and the reduced chi2 of what a shape with its baseline leaves in white noise."""
+    basis = trends.basis(found.causes)
+    transit = data.transit(found.shape)
+    residual = data.flux - transit * (basis @ data.solved(transit, basis))
+    freedom = max(residual.size - basis.shape[1] - 4, 1)
+    return red_noise(data.time, residual), float(np.sum(data.weight * residual**2) / freedom)
 
 
 def _result(
@@ -246,26 +147,6 @@ def _result(
     flat = draws.flat[:: max(1, len(draws.flat) // 20_000)] if draws is not None else best[None]
     table = _derived(flat, data, options)
     values, spread = told(table, drawn=draws is not None)
-    notes = []
-    if draws is not None and not draws.converged:
-        notes.append(
-            f"the walkers' chain is short of {LENGTHS:g} autocorrelation times: "
-            + ("time ended it, so another machine may find other digits: give it more (--seconds), or "
-               if draws.late else "it has all the steps it may: ")
-            + "trust values less than errors say"
-        )  # fmt: skip
-    known = _known_orbit(options)
-    if known:
-        ln = baselines.log_likelihood(data, np.array([found.shape, best]))
-        at = dict(zip(("a_rs", "inclination"), orbit(best[1], best[2], best[3], data.period), strict=True))
-        away = 0.5 * sum(((at[name] - value) / err) ** 2 for name, (value, err) in known.items())
-        if ln[0] - ln[1] + away > WORSE:
-            notes.append(
-                "the light curve and the orbit that is given disagree (orbits are taken to be circular): "
-                "another orbit fits much better, so errors say too little"
-            )
-    if options.period is None:
-        notes.append("no period is given: a straight chord, so a/Rs and inclination are not known")
     share = mean.probability
     return TransitFit(
         values=values, errors=spread, best=np.asarray(best) + np.array([data.zero, 0, 0, 0, 0, 0]),
@@ -283,8 +164,34 @@ def _result(
         n_sets=len(baselines.names), model=data.transit(best) * mean.baseline, baseline=mean.baseline,
         bic=found.bic, bic_flat=found.bic_flat, scale=scales[0], noise=assumed[0], kind=assumed[1],
         chi2_reduced=scales[1], period=options.period, limb=assumed[2], draws=draws,
-        orbit=known, samples=table, notes=notes,
+        orbit=known_orbit(options), samples=table, notes=_notes(data, baselines, draws, best, found, options),
     )  # fmt: skip
+
+
+def _notes(
+    data: Points, baselines: Baselines, draws: Draws | None, best: Floats, found: Found,
+    options: TransitOptions,
+) -> list[str]:  # fmt: skip
+    """Return what makes values or errors less sure: walkers that did not end, an orbit that does not fit."""
+    notes = []
+    if draws is not None and not draws.converged:
+        notes.append(
+            f"the walkers' chain is short of {LENGTHS:g} autocorrelation times: "
+            + ("time ended it, so another machine may find other digits: give it more (--seconds), or "
+               if draws.late else "it has all the steps it may: ")
+            + "trust values less than errors say"
+        )  # fmt: skip
+    known = known_orbit(options)
+    if known and draws is not None:  # the best shape is then that of likelihood and prior
+        ln = baselines.log_likelihood(data, np.array([found.shape, best]))
+        if ln[0] - ln[1] + float(departure(known, best[None], data.period)[0]) > WORSE:
+            notes.append(
+                "the light curve and the orbit that is given disagree (orbits are taken to be circular): "
+                "another orbit fits much better, so errors say too little"
+            )
+    if options.period is None:
+        notes.append("no period is given: a straight chord, so a/Rs and inclination are not known")
+    return notes
 
 
 def _kind(kinds: NoiseKinds, share: Floats, deviation: Floats) -> NoiseFound:

@@ -6,27 +6,25 @@ posterior that is averaged over all sets of causes and kinds of noise (`baseline
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sciastro.photometry.baselines import Baselines, Points
+from sciastro.photometry.knownorbit import KnownOrbit, departure
 from sciastro.photometry.limbdarkening import LimbPrior
 from sciastro.photometry.sampler import Draws, sample
-from sciastro.photometry.transitsearch import BEYOND
+from sciastro.photometry.transitoptions import TransitOptions
+from sciastro.photometry.transitsearch import BEYOND, EACH, LARGEST
 
-__all__ = ["LARGEST", "KnownOrbit", "Posterior", "draw_shapes", "orbit"]
+__all__ = ["Posterior", "draw_shapes"]
 
 Floats = npt.NDArray[np.float64]
-KnownOrbit = dict[str, tuple[float, float]]
 
 WALKERS = 8  # per parameter: twice the fewest, so jumps are learned from 150 steps of 48 walkers
 SPREAD = (0.002, 0.004, 0.004, 0.1)  # d, -, d, -: of the walkers' start, less than what a night leaves open
 TRIES = 20_000  # of starts, of which some are possible unless the shape is far from any that is
-PLANET = 0.35  # Rp/Rs: more is no planet; giants before M dwarfs reach 0.27 (TOI-3235 b, TOI-5205 b)
-LARGEST = 0.7  # where the best shape is beyond that: a star before a star, say
-EACH = 3  # points in a transit and out of it, as `transitsearch` asks: else it is a trend
+PLANET = 0.35  # Rp/Rs: more is no planet before a dwarf; giants before M dwarfs reach 0.28 (TOI-3235 b)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Posterior:
     known
         Of a circular orbit: `a_rs` and `inclination` [deg], each with its standard error.
     largest
-        Most that Rp/Rs may be.
+        Most that Rp/Rs may be: `PLANET`, or `LARGEST` where the best shape is beyond it.
     """
 
     data: Points
@@ -78,28 +76,20 @@ class Posterior:
         return out
 
     def _log_prior(self, shapes: Floats) -> Floats:
-        _, k, duration, b, u1, u2 = shapes.T
-        out = np.zeros(len(shapes))
+        out = -departure(self.known, shapes, self.data.period)
         if self.limb.free:
+            u1, u2 = shapes[:, 4:].T
             out += self.limb.log(u1, u2)
-        if self.known:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                found = dict(
-                    zip(("a_rs", "inclination"), orbit(k, duration, b, self.data.period), strict=True)
-                )
-                for name, (value, err) in self.known.items():
-                    out -= 0.5 * ((found[name] - value) / err) ** 2
         return np.where(np.isfinite(out), out, -np.inf)
 
 
-def orbit(k: Any, duration: Any, b: Any, period: float) -> tuple[Any, Any]:
-    """Return a / Rs and inclination [deg] of circular orbits, by a period [d]; see `Points.transit`."""
-    a_rs = np.sqrt(((1 + k) ** 2 - b**2) / np.sin(np.pi * duration / period) ** 2 + b**2)
-    return a_rs, np.degrees(np.arccos(np.clip(b / a_rs, 0, 1)))
-
-
 def draw_shapes(
-    data: Points, baselines: Baselines, shape: Floats, limb: LimbPrior, known: KnownOrbit, options: Any
+    data: Points,
+    baselines: Baselines,
+    shape: Floats,
+    limb: LimbPrior,
+    known: KnownOrbit,
+    options: TransitOptions,
 ) -> tuple[Draws, Floats] | None:
     """Return draws from the posterior about a shape, and the most probable shape of them.
 
@@ -108,7 +98,7 @@ def draw_shapes(
     Parameters
     ----------
     options
-        `TransitOptions`: of the walkers.
+        Of the walkers.
     """
     rng = np.random.default_rng(options.seed)
     posterior = Posterior(data, baselines, limb, known, PLANET if shape[1] < PLANET else LARGEST)

@@ -12,12 +12,14 @@ import numpy.typing as npt
 from sciastro.photometry.baselines import Points
 from sciastro.photometry.trends import Trends
 
-__all__ = ["BEYOND", "Found", "search_transit"]
+__all__ = ["BEYOND", "EACH", "LARGEST", "Found", "search_transit"]
 
 Floats = npt.NDArray[np.float64]
 
 WORTH = 12  # sets of causes whose shape is refined: those of lowest BIC, of 64
 MOST_TIMES = 400  # of mid-transit that are tried: 53 hours of points, every 8 minutes
+EACH = 3  # points in a transit and out of it: else it is a trend
+LARGEST = 0.7  # Rp/Rs that is looked for: a star before a star, say
 BEYOND = 0.2  # d: how far from the points a mid-transit may lie
 
 
@@ -101,7 +103,7 @@ def _start(points: Points, basis: Floats, t0: float | None, duration: float | No
     for length in lengths[lengths < max(1.2 * span, 1.1 * float(lengths[0]))]:
         for middle in times:
             inside = np.abs(points.time - middle) < length / 2
-            if inside.sum() < 3 or (~inside).sum() < 3:
+            if inside.sum() < EACH or (~inside).sum() < EACH:
                 continue
             for k in (0.05, 0.1, 0.16):
                 shape = np.array([middle, k, length, 0.3, *points.limb])
@@ -127,7 +129,7 @@ def _refine(points: Points, basis: Floats, start: Floats) -> tuple[Floats, float
     low, high = float(points.time[0]) - BEYOND, float(points.time[-1]) + BEYOND
 
     def chi2(free: Floats) -> float:
-        if not (low < free[0] < high and 0 < free[1] < 0.7 and 0 <= free[3] < 1.2):
+        if not (low < free[0] < high and 0 < free[1] < LARGEST and 0 <= free[3] < 1.2):
             return 1e30
         value = points.chi2(np.array([*free, *start[4:]]), basis)
         return value if np.isfinite(value) else 1e30

@@ -18,7 +18,7 @@ from sciastro.io.paths import new_folder
 from sciastro.photometry.lightcurve import RawLight, make_curves
 from sciastro.photometry.limbdarkening import limb_from_text
 from sciastro.photometry.series import tried_radii
-from sciastro.photometry.transit import check_orbit
+from sciastro.photometry.transitoptions import check_orbit
 from sciastro.photometry.trends import check_causes
 from sciastro.recipe.detector import gain_is_assumed
 from sciastro.recipe.lightcurvearound import known_variables, offsets_of, scintillation_of, site_of

@@ -15,8 +15,8 @@ from sciastro.photometry.nightoffsets import NightOffsets, night_covariance
 from sciastro.photometry.periodogram import Periodogram, box_periodogram, wave_periodogram
 from sciastro.photometry.rednoise import RedNoise
 from sciastro.photometry.series import SeriesOptions
-from sciastro.photometry.transit import TransitOptions
 from sciastro.photometry.transitfit import TransitFit
+from sciastro.photometry.transitoptions import TransitOptions
 from sciastro.photometry.trends import Trends
 from sciastro.recipe.catalogs import EMBEDDED
 from sciastro.recipe.lightcurveframes import FieldSeries

@@ -14,8 +14,9 @@ from sciastro.photometry.blackbody import temperature
 from sciastro.photometry.lightcurve import Curves
 from sciastro.photometry.limbdarkening import LimbPrior, limb_prior
 from sciastro.photometry.rednoise import RedNoise, red_noise
-from sciastro.photometry.transit import TransitOptions, fit_transit, prior_of
+from sciastro.photometry.transit import fit_transit
 from sciastro.photometry.transitfit import TransitFit, pool
+from sciastro.photometry.transitoptions import TransitOptions, prior_of
 from sciastro.photometry.trends import Trends, make_trends
 from sciastro.recipe.lightcurvecatalog import CatalogLevel
 from sciastro.recipe.lightcurveframes import FieldSeries

@@ -9,7 +9,8 @@ from test_transit import night
 from sciastro.kernels.likelihood import filter_gains, log_likelihood, whiten
 from sciastro.photometry.baselines import Points, evidence_of_noise, trend_variance
 from sciastro.photometry.noisekinds import TREND, UNKNOWN_NOISE, learn_noise, make_filters
-from sciastro.photometry.transit import TransitOptions, causes_to_try, fit_transit
+from sciastro.photometry.transit import causes_to_try, fit_transit
+from sciastro.photometry.transitoptions import TransitOptions
 from sciastro.photometry.trends import make_trends
 
 

@@ -6,7 +6,8 @@ from test_transit import night
 
 from sciastro.photometry import transitposterior
 from sciastro.photometry.sampler import autocorrelation_time, sample
-from sciastro.photometry.transit import TransitOptions, fit_transit
+from sciastro.photometry.transit import fit_transit
+from sciastro.photometry.transitoptions import TransitOptions
 
 
 def gaussian(x, covariance):

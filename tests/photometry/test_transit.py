@@ -14,8 +14,9 @@ from sciastro.kernels.transit import separation, transit_flux
 from sciastro.photometry.blackbody import temperature
 from sciastro.photometry.limbdarkening import UNKNOWN, limb_prior
 from sciastro.photometry.sampler import sample
-from sciastro.photometry.transit import TransitOptions, fit_transit
+from sciastro.photometry.transit import fit_transit
 from sciastro.photometry.transitfit import pool
+from sciastro.photometry.transitoptions import TransitOptions
 from sciastro.photometry.trends import make_trends
 
 BATMAN = Path(__file__).parents[2].parent / "shared/data/reference/batman_reference_lightcurves.ecsv"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sciastro.photometry.transit import TransitOptions
+from sciastro.photometry.transitoptions import TransitOptions
 from sciastro.recipe.lightcurve import LightCurveRequest, light_curve
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "timeseries_hatp32"

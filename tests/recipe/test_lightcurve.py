@@ -19,7 +19,7 @@ from sciastro.core.quality import Quality
 from sciastro.errors import MatchError, OptionError, SciastroError
 from sciastro.io.lightcurveformats import CurveFacts, CurvePoints, aavso_exoplanet, aavso_extended, etd
 from sciastro.photometry.flags import SourceFlag
-from sciastro.photometry.transit import TransitOptions
+from sciastro.photometry.transitoptions import TransitOptions
 from sciastro.recipe import lightcurvefit
 from sciastro.recipe.lightcurve import LightCurveRequest, curve_of, light_curve
 from sciastro.recipe.lightcurvecatalog import catalog_level

@@ -8,7 +8,7 @@ import pytest
 from curve_nights import PLAN, make_curve_night
 from small_nights import reduce
 
-from sciastro.photometry.transit import TransitOptions
+from sciastro.photometry.transitoptions import TransitOptions
 from sciastro.recipe.lightcurve import LightCurveRequest, light_curve
 
 M94 = Path(__file__).parents[2].parent / "shared" / "data" / "osc_seestar_m94"
