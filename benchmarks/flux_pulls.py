@@ -25,6 +25,7 @@ import test_psf_truth as psf  # noqa: E402
 import truth_pulls as chain  # noqa: E402
 from star_fields import as_stars  # noqa: E402
 
+from sciastro.core.robust import mad_sigma  # noqa: E402
 from sciastro.integrate.drizzle import DrizzleOptions  # noqa: E402
 from sciastro.measure.stars import DetectOptions, measure_plane  # noqa: E402
 from sciastro.photometry.psfforced import psf_at  # noqa: E402
@@ -132,7 +133,7 @@ def row(title, pull):
     n = pull.size
     if n < 10:
         return f"  {title:10s} {n:5d}"
-    robust = 1.4826 * np.median(np.abs(pull - np.median(pull)))
+    robust = mad_sigma(pull)
     far, unit = 100 * np.mean(np.abs(pull) > 4), 1 / np.sqrt(n)
     return (
         f"  {title:10s} {n:5d}  mean {pull.mean():+.3f} +- {unit:.3f}  std {pull.std():.3f} +- "

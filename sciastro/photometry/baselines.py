@@ -3,10 +3,12 @@
 A baseline is a constant and a set of causes (`trends`), linear and integrated out. Nobody knows which causes
 are at work, so all sets are kept, each with its marginal likelihood; the prior of its coefficients is one
 point's worth of information, centered on their estimate, which makes the marginal likelihood that of the
-Bayesian information criterion (Kass & Wasserman 1995, JASA 90, 928): ``exp(-chi2 / 2) n^(-m / 2)``. Neither
-does anybody know the noise: all its kinds (`noisekinds`) are kept as well, and the scale of the errors is
-integrated out. What is then told of the transit is averaged over sets and kinds (Hoeting et al. 1999, Stat.
-Sci. 14, 382), so its errors hold the choice.
+Bayesian information criterion (Kass & Wasserman 1995, JASA 90, 928): ``exp(-chi2 / 2) n^(-m / 2)``. To chi2
+comes what a Gaussian about 0 says of each coefficient, as wide as trends of other stars on the same frames
+are (`NoiseKinds.trend`); its height is left out, so that its width does not decide which sets are likely.
+Neither does anybody know the noise: all its kinds (`noisekinds`) are kept as well, and the scale of the
+errors is integrated out. What is then told of the transit is averaged over sets and kinds (Hoeting et al.
+1999, Stat. Sci. 14, 382), so its errors hold the choice.
 """
 
 from collections.abc import Sequence

@@ -42,7 +42,8 @@ class NoiseKinds:
     n_stars
         Stars that `share` is learned from.
     trend
-        Deviation of what a cause does to a star, relative to its light: where trends are looked for.
+        Deviation of what all causes together do to a star, relative to its light; no single one is taken to
+        do more (a Gaussian about 0 of this deviation).
     """
 
     minutes: Floats

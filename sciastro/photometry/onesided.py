@@ -1,11 +1,13 @@
 """The middle of data that have scatter to both sides and, some of them, an addition to one.
 
-Model: ``rest = c + noise + addition``. Noise is Gaussian, with the errors of the stars, a scatter that is the
-same for all of them and one that falls with their light. An addition is what neighbors that nobody sees leave
-in a star's aperture: a share of the stars has one, of exponential distribution, whose mean falls with the
-star's light. Shares, means and scatters are not known; the probability of ``c`` is the mean over a grid of
-them, each weighed by how probable it makes the data, and half of it is without any addition. Cutting outliers
-alone leaves the additions that are smaller than the cut, which all lie on one side.
+Model: ``rest = c + noise + addition``; noise and addition together are an exponentially modified Gaussian
+(Grushka 1972, Anal. Chem. 44, 1733), computed with the scaled complementary error function. Noise is
+Gaussian, with the errors of the stars, a scatter that is the same for all of them and one that falls with
+their light. An addition is what neighbors that nobody sees leave in a star's aperture: a share of the stars
+has one, of exponential distribution, whose mean falls with the star's light. Shares, means and scatters are
+not known; the probability of ``c`` is the mean over a grid of them, each weighed by how probable it makes the
+data, and half of it is without any addition. Cutting outliers alone leaves the additions that are smaller
+than the cut, which all lie on one side.
 """
 
 from dataclasses import dataclass
@@ -50,6 +52,13 @@ def one_sided_middle(
         Found about the plain mean: the same for all stars; of a star of median light, falling with light.
     width
         Error of the plain mean, positive.
+
+    Returns
+    -------
+    Middle
+        Between 8 `width` below the plain mean and 4 above it. Where nothing was added it is 0.13 to 0.29
+        `width` below the plain mean (3 to 30 stars), as small additions are always possible, and the error is
+        1.03 to 1.13 `width`.
     """
     from scipy.special import erfcx
 

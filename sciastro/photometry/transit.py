@@ -197,9 +197,9 @@ def _notes(
 def _kind(kinds: NoiseKinds, share: Floats, deviation: Floats) -> NoiseFound:
     red = share[1:].sum()
     if not red > 1e-9:
-        return NoiseFound(0.0, float("nan"), float("nan"), kinds.n_stars)
+        return NoiseFound(0.0, float("nan"), float("nan"), kinds.n_stars, kinds.trend)
     size, minutes = (float(np.exp(share[1:] @ np.log(v[1:]) / red)) for v in (deviation, kinds.minutes))
-    return NoiseFound(float(red), size, minutes, kinds.n_stars)
+    return NoiseFound(float(red), size, minutes, kinds.n_stars, kinds.trend)
 
 
 def _derived(flat: Floats, data: Points, options: TransitOptions) -> dict[str, Floats]:

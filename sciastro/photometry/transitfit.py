@@ -26,13 +26,16 @@ class NoiseFound:
     deviation, minutes
         Of the process, where there is any: relative, and its time [min], geometric means; NaN without.
     n_stars
-        Stars of the field that told how often noise is of which kind; 0 none did.
+        Stars of the field that told how often noise is of which kind, and how large trends are; 0 none did.
+    trend
+        Deviation that each trend of the baseline was held to, relative to the light.
     """
 
     red: float
     deviation: float
     minutes: float
     n_stars: int
+    trend: float
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,15 @@ def red_noise_of(noise: RedNoise) -> dict[str, Any]:
 def detrending(fit: TransitFit | None) -> dict[str, Any]:
     """Return causes and coefficients of the baseline."""
     if fit is None:
-        return {"causes": [], "coefficients": {}, "probability": {}, "method": "none: no transit"}
+        return {
+            "causes": [], "coefficients": {}, "probability": {}, "held_to": None,
+            "method": "none: no transit",
+        }  # fmt: skip
     return {
         "causes": list(fit.causes),
         "probability": {name: number(value) for name, value in fit.share.items()},
         "coefficients": {name: [value, err] for name, (value, err) in fit.coefficients.items()},
+        "held_to": number(fit.kind.trend),
         "method": f"average over {fit.n_sets} sets of causes by marginal likelihood"
         if fit.n_sets > 1
         else "as asked for",

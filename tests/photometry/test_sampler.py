@@ -75,7 +75,7 @@ def test_moments_of_a_banana():
 
 
 def test_a_parameter_that_is_even_about_zero_is_mirrored_there():
-    """Half of a normal distribution, whose slope with another parameter jumps would get wrong unmirrored."""
+    """Half of a normal distribution, bent with another parameter: mirrored jumps leave it as it is."""
 
     def log_probability(x):
         inside = np.where(x[:, 1] >= 0, 0.0, -np.inf)

@@ -177,6 +177,7 @@ def test_the_files_hold_what_is_promised(written):
     assert 0.1 < summary["transit"]["sampler"]["acceptance"] < 0.7
     assert summary["transit"]["sampler"]["ended_by_time"] is False
     assert summary["transit"]["known_orbit"] == {}
+    assert 0.001 < summary["transit"]["detrending"]["held_to"] < 0.02  # 0.7 %, as other stars have it
     table = Table.read(out / "lightcurve.ecsv", format="ascii.ecsv")
     assert table.colnames[:12] == COLUMNS
     assert str(table["time_bjd_tdb"].unit) == "d"
