@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_transit import night
 
-from sciastro.photometry import transitposterior
+from sciastro.photometry import sampler, transitposterior
 from sciastro.photometry.sampler import autocorrelation_time, sample
 from sciastro.photometry.transit import fit_transit
 from sciastro.photometry.transitoptions import TransitOptions
@@ -106,6 +106,36 @@ def test_two_modes_keep_their_shares():
     draws = sample(log_probability, start, rng=rng, most=20_000, lengths=300)
     assert draws.converged
     assert np.mean(draws.flat[:, 0] < 0) == pytest.approx(0.7, abs=5 * 0.46 / draws.effective**0.5)
+
+
+def test_snooker_moves_leave_a_distribution_as_it_is():
+    """Draws of a Gaussian are moved along lines to fixed walkers: by any other ratio they drift outward."""
+    rng = np.random.default_rng(6)
+    n, d = 40_000, 4
+    place, third = rng.normal(size=(n, d)), rng.normal(size=(5, d))
+    for one in third:
+        trial, odds = sampler._snooker(place, rng.normal(size=(n, d)), np.broadcast_to(one, (n, d)), rng)
+        yes = np.log(rng.random(n)) < odds - 0.5 * (np.sum(trial**2, axis=1) - np.sum(place**2, axis=1))
+        assert 0.2 < yes.mean() < 0.8
+        place[yes] = trial[yes]
+    assert np.abs(place.mean(axis=0)).max() < 5 / n**0.5
+    assert np.mean(np.sum(place**2, axis=1)) == pytest.approx(d, abs=5 * (2 * d / n) ** 0.5)
+
+
+def test_nothing_is_learned_from_draws_that_are_kept(monkeypatch):
+    """Jumps that follow the chain would not leave the distribution as it is."""
+    seen, learned = [], sampler._learned
+
+    def watched(draws, even):
+        seen.append(len(draws))
+        return learned(draws, even)
+
+    monkeypatch.setattr(sampler, "_learned", watched)
+    rng = np.random.default_rng(7)
+    start = rng.normal(size=(12, 2))
+    draws = sample(lambda x: gaussian(x, np.eye(2)), start, rng=rng, burn=100, most=500, lengths=1e9)
+    assert len(draws.chain) == 500
+    assert seen == [25 * 12, 50 * 12]  # the second quarter of the burn, then its second half
 
 
 @pytest.mark.slow

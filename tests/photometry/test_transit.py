@@ -313,13 +313,14 @@ def test_a_transit_needs_points_in_it_and_out_of_it():
 @pytest.mark.slow
 def test_transit_parameters_lie_within_their_errors_over_seeds():
     pulls = []
-    for seed in range(30):
+    for seed in range(16):
         *points, truth = night(seed)
         fit = fit_transit(*points, options=TransitOptions(period=3.0, steps=200, seed=seed))
         pulls.append([(fit.values[name] - true) / fit.errors[name] for name, true in truth.items()])
     pulls = np.array(pulls)
     assert (np.abs(pulls) < 3).all()
-    # 0.84 for t0, 0.70 for the duration, 0.39 for Rp/Rs, as limb darkening is centered on the truth.
+    # 0.96 for t0, 0.87 for the duration, 0.47 for Rp/Rs, as limb darkening is centered on the truth (0.84,
+    # 0.70, 0.39 of 30 seeds).
     assert np.all(pulls.std(axis=0)[:3] < 1.4)
     assert (np.abs(pulls[:, 0]) < 1).mean() > 0.4
 
