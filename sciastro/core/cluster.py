@@ -309,6 +309,8 @@ def _revived(token: str, state: bytes) -> Callable[[Any], Any]:
 @functools.cache
 def _one_thread() -> threadpool_limits:
     """Keep linear algebra to one thread in this process, as `core.lift.one_owner` does for a local run."""
+    import scipy.linalg  # noqa: F401 - only a library that is loaded can be kept from it
+
     return threadpool_limits(limits=1)
 
 

@@ -59,3 +59,20 @@ def test_the_first_that_ends_takes_nothing_from_the_others():
     env = dict(os.environ, OPENBLAS_NUM_THREADS="2")
     done = subprocess.run([sys.executable, "-c", OVERLAPPING], check=False, env=env, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
+
+
+WORKER = """
+from threadpoolctl import threadpool_info
+from sciastro.core import cluster
+
+cluster._one_thread()
+import scipy.linalg
+found = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+assert found and set(found) == {1}, found
+"""
+
+
+def test_a_worker_of_a_cluster_keeps_to_one_thread_too():
+    env = dict(os.environ, OPENBLAS_NUM_THREADS="2")
+    done = subprocess.run([sys.executable, "-c", WORKER], check=False, env=env, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
