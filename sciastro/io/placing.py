@@ -3,10 +3,12 @@
 import errno
 import os
 import sys
+import threading
 
 __all__ = ["put"]
 
 DONT_CACHE = 0x80  # RWF_DONTCACHE of Linux 6.14; Python has no name for it yet
+_SEEKING = threading.Lock()  # where a write at a position takes two steps
 
 
 def put(descriptor: int, start: int, content: memoryview, *, once: bool) -> None:
@@ -21,6 +23,10 @@ def put(descriptor: int, start: int, content: memoryview, *, once: bool) -> None
         try:
             if flags:
                 done += os.pwritev(descriptor, [content[done:]], start + done, flags)
+            elif not hasattr(os, "pwrite"):  # Windows; others may be writing other parts of the file
+                with _SEEKING:
+                    os.lseek(descriptor, start + done, os.SEEK_SET)
+                    done += os.write(descriptor, content[done:])
             else:
                 done += os.pwrite(descriptor, content[done:], start + done)
         except OSError as error:

@@ -48,6 +48,14 @@ def test_bytes_are_the_same_where_nobody_reads_them_soon(tmp_path):
     assert (tmp_path / "True.fits").read_bytes() == (tmp_path / "False.fits").read_bytes()
 
 
+def test_bytes_are_the_same_where_positions_are_sought(tmp_path, monkeypatch):
+    shape = (517, CHUNK // 517 + 90)
+    stream_hdus(tmp_path / "at.fits", hdus(shape), "c")
+    monkeypatch.delattr("os.pwrite")  # as on Windows
+    stream_hdus(tmp_path / "sought.fits", hdus(shape), "c")
+    assert (tmp_path / "sought.fits").read_bytes() == (tmp_path / "at.fits").read_bytes()
+
+
 def test_roots_are_those_of_numpy(tmp_path):
     power = np.random.default_rng(2).uniform(0, 9, (301, 517)).astype(np.float32)
     power[3, 4] = np.nan
