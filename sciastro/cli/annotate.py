@@ -9,7 +9,9 @@ __all__ = ["annotate"]
 
 
 def annotate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="FITS, TIFF, picture, camera raw.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="FITS, TIFF, picture, camera raw.", readable=False)
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Picture to write; NAME_annotated.png if not told.")
     ] = None,

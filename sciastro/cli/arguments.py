@@ -67,6 +67,8 @@ def _checked(value: Any, is_there: Callable[[Path], bool], kind: str) -> Any:
         if path is not None and not is_there(path):
             how = f"is no {kind}" if os.path.lexists(path) else "does not exist"
             raise _NotThere(f"'{path}' {how}. Check the path.")
+        if path is not None and not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+            raise _NotThere(f"'{path}' may not be read: permission denied. Check its permissions.")
     return value
 
 

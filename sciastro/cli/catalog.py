@@ -44,7 +44,8 @@ def catalog(
     ] = None,
     epoch: Annotated[float | None, typer.Option(help="Julian year to move the stars to.")] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Look into your own catalog instead.", callback=there_as_file)
+        Path | None,
+        typer.Option(help="Look into your own catalog instead.", callback=there_as_file, readable=False),
     ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check the data against their digests.")] = False,
     damaged: Annotated[bool, typer.Option("--damaged", help="Clear only what verify tells of.")] = False,

@@ -40,6 +40,7 @@ def color(
             help="Folder of a finished run; or images of red, green and blue (two bands, or one file with "
             "three planes will do), of any program.",
             callback=there,
+            readable=False,
         ),
     ],
     out: Annotated[

@@ -116,6 +116,13 @@ def guarded(*, resumable: bool = False) -> Iterator[None]:
     except BrokenPipeError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from error
+    except PermissionError as error:
+        error_console.tell(
+            f"sciastro: {error.filename or 'a file'}: may not be used: permission denied. Check its "
+            "permissions, and those of its folder.",
+            style="red",
+        )
+        raise typer.Exit(3) from error
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:  # the last line of defense: a bug must not greet the user with a traceback

@@ -16,7 +16,7 @@ def config(
         list[str] | None, typer.Option("--set", metavar="STEP.OPTION=VALUE", help="Change one option first.")
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="A recipe.toml to start from.", callback=there_as_file)
+        Path | None, typer.Option(help="A recipe.toml to start from.", callback=there_as_file, readable=False)
     ] = None,
     toml: Annotated[
         bool, typer.Option("--toml", help="Print as a recipe.toml, ready for `reduce --recipe`.")

@@ -14,7 +14,10 @@ def doctor(
     session: Annotated[
         Path,
         typer.Argument(
-            metavar="SESSION", help="Folder of raw frames, scanned recursively.", callback=there_as_folder
+            metavar="SESSION",
+            help="Folder of raw frames, scanned recursively.",
+            callback=there_as_folder,
+            readable=False,
         ),
     ],
     set_: Annotated[

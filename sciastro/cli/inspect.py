@@ -13,7 +13,11 @@ __all__ = ["inspect"]
 def inspect(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Raw frames of any format, products, a frames.h5, or folders.", callback=there),
+        typer.Argument(
+            help="Raw frames of any format, products, a frames.h5, or folders.",
+            callback=there,
+            readable=False,
+        ),
     ],
     header: Annotated[bool, typer.Option("--header", help="Show the raw header as well.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="One JSON line per file.")] = False,

@@ -52,7 +52,9 @@ _export = partial(typer.Option, rich_help_panel="Exports")
 Session = Annotated[
     Path,
     typer.Argument(
-        metavar="SESSION", help="Folder of raw frames of one or several nights, or of a finished run."
+        metavar="SESSION",
+        help="Folder of raw frames of one or several nights, or of a finished run.",
+        readable=False,
     ),
 ]
 Target = Annotated[

@@ -12,7 +12,7 @@ __all__ = ["movers"]
 
 
 def movers(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", readable=False)],
     threshold: Annotated[float, typer.Option(help="Least S/N on single frames.", min=2.5)] = 4.0,
     fastest: Annotated[float, typer.Option(help="Fastest motion, in arcsec / min.", min=0.001)] = 20.0,
     false_tracks: Annotated[
@@ -87,16 +87,17 @@ def _search(
 ) -> None:
     from sciastro.recipe.clocks import site_from_text
     from sciastro.recipe.context import parse_memory
-    from sciastro.recipe.knownobjects import label_known
+    from sciastro.recipe.knownobjects import known_orbits, label_known
     from sciastro.recipe.moverfiles import sky_motion, write_movers
     from sciastro.recipe.movers import MoverOptions, find_movers
     from sciastro.recipe.moverstrips import write_strips
 
     site = site_from_text(known[1] or "", "--site")
     options = MoverOptions(threshold=how[0], fastest=how[1], false_tracks=how[2])
+    orbits = None if known[0] is None else known_orbits(known[0], tell)  # before the search takes its time
     found = find_movers(out, options, memory=parse_memory(memory), tell=tell)
-    if known[0] is not None:
-        found = label_known(found, known[0], site, tell)
+    if orbits is not None:
+        found = label_known(found, orbits, site, tell)
     paths = write_movers(out, found)
     for night in found:
         paths += write_strips(out, night)

@@ -64,7 +64,8 @@ _header = partial(typer.Option, rich_help_panel="What headers do not say")
 _table = partial(typer.Option, rich_help_panel="Tables")
 
 Targets = Annotated[
-    list[Path], typer.Argument(metavar="TARGET...", help="Images, or folders of finished runs.")
+    list[Path],
+    typer.Argument(metavar="TARGET...", help="Images, or folders of finished runs.", readable=False),
 ]
 Out = Annotated[
     Path | None,

@@ -41,7 +41,10 @@ _product = partial(typer.Option, rich_help_panel="Products")
 Session = Annotated[
     Path,
     typer.Argument(
-        metavar="SESSION", help="Folder of raw frames, scanned recursively.", callback=there_as_folder
+        metavar="SESSION",
+        help="Folder of raw frames, scanned recursively.",
+        callback=there_as_folder,
+        readable=False,
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for every product; made if it is not there.")]
@@ -69,7 +72,9 @@ Settings = Annotated[
         help="Change one option, for instance stack.high=2.5; repeatable. `sciastro config` lists them.",
     ),
 ]
-RecipeFile = Annotated[Path | None, typer.Option(help="A recipe.toml to follow.", callback=there_as_file)]
+RecipeFile = Annotated[
+    Path | None, typer.Option(help="A recipe.toml to follow.", callback=there_as_file, readable=False)
+]
 Raw = Annotated[
     str,
     _run(
@@ -82,6 +87,7 @@ Library = Annotated[
     _master(
         help="Folder of finished masters that serve as well.",
         callback=there_as_folder,
+        readable=False,
     ),
 ]
 LibraryAdd = Annotated[

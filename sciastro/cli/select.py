@@ -12,7 +12,10 @@ __all__ = ["select"]
 
 def select(
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", callback=there_as_folder)
+        Path,
+        typer.Argument(
+            metavar="OUT", help="Folder of a finished run.", callback=there_as_folder, readable=False
+        ),
     ],
     expression: Annotated[
         str,

@@ -18,7 +18,8 @@ __all__ = ["solve"]
 
 def solve(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="FITS, TIFF, pictures, camera raw.")
+        list[Path],
+        typer.Argument(metavar="FILES...", help="FITS, TIFF, pictures, camera raw.", readable=False),
     ],
     ra: Annotated[float | None, typer.Option(help="Rough center, in degrees.", min=0.0, max=360.0)] = None,
     dec: Annotated[float | None, typer.Option(help="Rough center, in degrees.", min=-90.0, max=90.0)] = None,

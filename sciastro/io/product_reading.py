@@ -68,6 +68,13 @@ def read_product(path: Path) -> "xr.Dataset":
                 )
             planes = {hdu.name: np.asarray(hdu.data) for hdu in hdus[1:]}
             headers = {hdu.name: hdu.header for hdu in hdus[1:]}
+            lost = [name for name in ("SCI", "ERR", "DQ") if name not in planes]
+            if lost:
+                raise FileError(
+                    f"cannot be read as a product: it lacks {' and '.join(lost)}.",
+                    where=str(path),
+                    remedy="Make it again with `sciastro reduce`, or copy it again.",
+                )
             quality = quality_in_our_bits(planes["DQ"], headers["DQ"])
             sci, err, sci_header = planes["SCI"], planes["ERR"], headers["SCI"]
     except (OSError, KeyError, IndexError) as error:

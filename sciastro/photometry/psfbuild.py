@@ -120,6 +120,7 @@ def cut_out(
         deviation = plane.residual[j, i] - stars.sky[s]
         v2 = np.maximum(v - plane.shot * np.clip(deviation, -4 * np.sqrt(v), 4 * np.sqrt(v)), 0.2 * v)
         others = np.abs(everything[j, i] - own[into])
+        v2[~good] = np.inf  # masked: no weight
         v2 += (FOREIGN * others) ** 2 + (TRUST * own[into]) ** 2
         near = np.hypot(grid[None] - fx[k], grid[:, None] - fy[k])[into] <= model.radius
         error = np.abs(deviation) / np.sqrt(v2 + (0.1 * own[into]) ** 2)

@@ -13,7 +13,7 @@ from sciastro.io.orbitfile import ELEMENTS, read_orbits
 from sciastro.recipe.moverfiles import sky_motion
 from sciastro.recipe.movers import Found, time_of
 
-__all__ = ["label_known"]
+__all__ = ["known_orbits", "label_known"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,20 +23,8 @@ MOST = 1800.0  # arcsec, whatever the epoch
 ALIKE = 0.15  # by which rate and direction of motion may differ, relative
 
 
-def label_known(
-    found: Sequence[Found],
-    path: Path,
-    site: tuple[float, float, float | None] | None,
-    tell: Callable[[str], None],
-) -> list[Found]:
-    """Return the movers with the names of the objects that they are; objects not seen are told.
-
-    Parameters
-    ----------
-    path
-        File of orbital elements.
-    site
-        Latitude, longitude [deg], height [m]; None: seen from the center of the Earth.
+def known_orbits(path: Path, tell: Callable[[str], None]) -> Orbits:
+    """Return the orbits of a file of orbital elements; how many rows are left out is told.
 
     Raises
     ------
@@ -47,7 +35,24 @@ def label_known(
     if left := table.meta["left_out"]:
         tell(f"{path}: {left} of {left + len(table)} rows hold no closed orbit that can be read; left out")
     columns = (np.asarray(table[name], dtype=np.float64) for name in ELEMENTS)
-    orbits = Orbits(tuple(str(name) for name in table["name"]), *columns)
+    return Orbits(tuple(str(name) for name in table["name"]), *columns)
+
+
+def label_known(
+    found: Sequence[Found],
+    orbits: Orbits,
+    site: tuple[float, float, float | None] | None,
+    tell: Callable[[str], None],
+) -> list[Found]:
+    """Return the movers with the names of the objects that they are; objects not seen are told.
+
+    Parameters
+    ----------
+    orbits
+        Of objects that may be there, from `known_orbits`.
+    site
+        Latitude, longitude [deg], height [m]; None: seen from the center of the Earth.
+    """
     return [_labeled(night, orbits, site, tell) for night in found]
 
 

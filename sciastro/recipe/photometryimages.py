@@ -31,6 +31,9 @@ from sciastro.recipe.photometrytarget import UNKNOWN, Given, Target, estimated_v
 
 __all__ = ["Given", "Target", "from_arrays", "from_dataset", "read_targets"]
 
+FARTHEST = 100.0
+"""Largest amount of a zero point or its error [mag] that may be true: 40 orders of magnitude in flux."""
+
 
 def read_targets(path: Path, given: Given) -> Iterator[Target]:
     """Yield the images of a file: one of our products, or any file with one plane of linear pixels.
@@ -82,14 +85,30 @@ def _with_header(target: Target, path: Path, given: Given) -> Target:
             target, image=(target.image / factor).astype(np.float32), unit="electron / s",
             variance=(target.variance / factor**2).astype(np.float32),
         )  # fmt: skip
-        zero["mag"] = number_of(header, "MAGZPEL", math.nan)
+        zero["mag"], numbers["mag"] = number_of(header, "MAGZPEL", math.nan), "MAGZPEL"
     out = with_facts(target, facts, given)
-    known = all(math.isfinite(zero.get(name, 0.0)) for name in ("color_term", "color_reference"))
+    damage = _damage(header, zero, numbers)
     return replace(
-        out, zeropoint=zero if known and math.isfinite(zero.get("mag", math.nan)) else {},
+        out, zeropoint=zero if not damage and math.isfinite(zero.get("mag", math.nan)) else {},
+        notes=(*out.notes, damage) if damage else out.notes,
         time=str(header.get("DATE-AVG", out.time)), n_frames=integer(header, "NCOMBINE", 1),
         exposure=target.exposure if math.isfinite(target.exposure) else out.exposure,
     )  # fmt: skip
+
+
+def _damage(header: fits.Header, zero: dict[str, Any], keys: dict[str, str]) -> str:
+    """Return what is wrong with the cards of a zero point that are there; "" if nothing is."""
+    wrong = []
+    for name in ("mag", "err", "scatter", "color_term", "color_reference"):
+        least = 0.0 if name in ("err", "scatter") else -FARTHEST
+        told = header.get(keys[name])
+        if told is not None and not least <= zero.get(name, math.nan) <= FARTHEST:
+            wrong.append(f"{keys[name]} = {told!r}")
+    if not wrong:
+        return ""
+    return (
+        f"the zero point of the header is damaged and not used ({', '.join(wrong)}); make the product again"
+    )
 
 
 def from_dataset(ds: "xr.Dataset", given: Given, *, name: str = "") -> Iterator[Target]:

@@ -135,10 +135,11 @@ def _cluster_of(request: RunRequest, context: Context) -> Iterator[None]:
 
 
 def _write_failure(request: RunRequest, summary: Summary, context: Context, reason: str) -> None:
-    if request.add or not context.begun:  # what is there still stands
+    if not context.begun:  # the caller tells the reason; a log would go with the rest
+        _leave_nothing(context.out)
+        return
+    if request.add:  # what is there still stands
         log.error("%s", reason)
-        if not context.begun:
-            _leave_nothing(context.out)
         return
     summary.status, summary.error = "failed", reason
     try:

@@ -5,6 +5,7 @@ as astrometry.net and ASTAP write it. What others made is never replaced unless 
 """
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,7 @@ def check_place(path: Path, how: Writing) -> Path:
     if not _in_header(path):
         return _free(folder / _wcs_name(path), path, how)
     if how.folder is None:
-        if path.exists():
+        if os.access(path, os.F_OK):  # not so in a folder that may not be entered: reading tells of it
             writable(path.resolve())
         return path
     return _free(folder / path.name, path, how)

@@ -1,6 +1,9 @@
 """What is refused before anything has begun: exit code 3 for what is not there, and nothing left behind."""
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,3 +143,77 @@ def test_a_file_where_the_products_should_go(tmp_path, words):
     result = command(*(word.format(file=tmp_path / "file", empty=tmp_path / "empty") for word in words))
     assert result.exit_code == 3 and "is a file, not a folder" in " ".join(result.output.split())
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("doctor", "{closed}"),
+        ("reduce", "{closed}", "-o", "{out}"),
+        ("reduce", "{here}", "-o", "{out}", "--library", "{closed}"),
+        ("inspect", "{closed}"),
+        ("select", "{closed}", "fwhm < 3"),
+        ("color", "{closed}"),
+    ],
+    ids=" ".join,
+)
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch, words):
+    """The rights of a folder bind no root, so the system's answer is made."""
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "here").mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "closed" not in str(path) and access(path, mode))
+    names = {name: tmp_path / name for name in ("closed", "here", "out")}
+    result = command(*(word.format(**names) for word in words))
+    assert result.exit_code == 3, result.output
+    told = "".join(result.output.replace("│", " ").split())
+    assert "maynotberead:permissiondenied.Checkitspermissions." in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("photometry", "{closed}", "-o", "{out}", "--offline"),
+        ("movers", "{closed}"),
+        ("lightcurve", "{closed}", *PLACE, "-o", "{out}", "--offline"),
+    ],
+    ids=" ".join,
+)
+def test_a_file_in_a_folder_that_may_not_be_entered(tmp_path, monkeypatch, words):
+    (tmp_path / "closed").mkdir()
+
+    def closed(real):
+        def of(self, *args, **kwargs):
+            if self.parent.name == "closed":
+                raise PermissionError(errno.EACCES, "Permission denied", str(self))
+            return real(self, *args, **kwargs)
+
+        return of
+
+    for name in ("is_file", "exists", "read_text", "open", "read_bytes"):
+        monkeypatch.setattr(Path, name, closed(getattr(Path, name)))
+    names = {name: tmp_path / name for name in ("closed", "out")}
+    result = command(*(word.format(**names) for word in words))
+    assert result.exit_code == 3, result.output
+    told = " ".join(result.output.split())
+    assert "permission" in told.lower() and "internal error" not in told and "closed" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refusal_of_a_light_curve_is_told_once(tmp_path, caplog):
+    (tmp_path / "empty").mkdir()
+    result = command("lightcurve", str(tmp_path / "empty"), *PLACE, "-o", str(tmp_path / "out"), "--offline")
+    assert result.exit_code == 3 and result.output.count("holds no images") == 1
+    assert "holds no images" not in caplog.text
+
+
+def test_orbits_that_cannot_be_read_are_refused_before_the_search(tmp_path, monkeypatch):
+    def search(*args, **kwargs):
+        raise AssertionError("the search takes minutes, and the file is damaged")
+
+    monkeypatch.setattr("sciastro.recipe.movers.find_movers", search)
+    (tmp_path / "orbits.txt").write_text("this is no orbit\n")
+    result = command("movers", str(tmp_path), "--orbits", str(tmp_path / "orbits.txt"))
+    assert result.exit_code == 3, result.output
+    assert "orbits.txt" in result.output and "Name them" in result.output

@@ -138,11 +138,20 @@ def test_the_field_term_goes_through_the_header(target, tmp_path):
         without = measure_target(read, options=PhotometryOptions(scintillation=0.0))
         assert without.zeropoint.spatial == 0 and without.zeropoint.mag == fitted.zeropoint.mag
         assert any("damaged, and not applied" in note for note in without.notes)
-    for card in ("COLTERM", "COLREF", "MAGZP"):
-        change(path, card, "damaged")
+    was = fits.getval(path, "MAGZPERR")
+    for card, value, good in (
+        ("MAGZPERR", -1.0, was), ("MAGZPERR", "damaged", was), ("MAGSCAT", -0.1, 0.0),
+        ("COLTERM", "damaged", 0.0), ("COLREF", "damaged", 0.0), ("MAGZP", 1e30, 0.0), ("MAGZP", "damaged", 0.0),
+    ):  # fmt: skip
+        change(path, card, value)
         (read,) = read_targets(path, Given())
         assert not read.zeropoint  # magnitudes come from the catalog then
-        change(path, card, 0.0)
+        assert f"is damaged and not used ({card} = {value!r})" in read.notes[-1]
+        change(path, card, good)
+    (read,) = read_targets(path, Given())
+    assert read.zeropoint["mag"] == 0.0 and not any("damaged" in note for note in read.notes)
+    found = measure_target(replace(read, zeropoint={}, notes=("told",)), options=OPTIONS)
+    assert "told" in found.notes
 
 
 def change(path, card, value):
