@@ -141,7 +141,8 @@ def test_the_field_term_goes_through_the_header(target, tmp_path):
     was = fits.getval(path, "MAGZPERR")
     for card, value, good in (
         ("MAGZPERR", -1.0, was), ("MAGZPERR", "damaged", was), ("MAGSCAT", -0.1, 0.0),
-        ("COLTERM", "damaged", 0.0), ("COLREF", "damaged", 0.0), ("MAGZP", 1e30, 0.0), ("MAGZP", "damaged", 0.0),
+        ("COLTERM", "damaged", 0.0), ("COLREF", "damaged", 0.0), ("MAGZP", 1e30, 0.0),
+        ("MAGZP", "damaged", 0.0),
     ):  # fmt: skip
         change(path, card, value)
         (read,) = read_targets(path, Given())
