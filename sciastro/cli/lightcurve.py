@@ -26,7 +26,7 @@ def lightcurve(
     a_rs: take.OrbitSize = None,
     a_rs_error: take.OrbitSizeError = None,
     inclination: take.Inclination = None,
-    inclination_error: take.InclinationError = 1.0,
+    inclination_error: take.InclinationError = None,
     limb_darkening: take.LimbDarkening = "auto",
     temperature: take.Temperature = None,
     seconds: take.Seconds = 600.0,

@@ -105,7 +105,9 @@ Inclination = Annotated[
     float | None,
     _transit(help="Of the orbit in degrees, where known, beside --period: a Gaussian prior."),
 ]
-InclinationError = Annotated[float, _transit(help="Standard error of --inclination.")]
+InclinationError = Annotated[
+    float | None, _transit(help="Standard error of --inclination in degrees; else 1.")
+]
 LimbDarkening = Annotated[
     str,
     _transit(

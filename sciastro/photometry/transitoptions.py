@@ -13,6 +13,7 @@ from sciastro.photometry.transitsearch import LARGEST
 __all__ = ["GIVEN", "TransitOptions", "check_orbit", "known_orbit", "prior_of"]
 
 KNOWN = 0.05  # relative error of a / Rs that is given without one: a guess on the wide side
+TILT = 1.0  # deg: error of an inclination that is given without one: as wide as most that are published
 FAR = 3.0  # standard errors: that a planet passes the star must be sure before it is refused
 GIVEN = 0.10  # sigma of limb darkening that the user gives: stars differ from models by so much
 
@@ -38,7 +39,9 @@ class TransitOptions(Options):
         None, "Of the orbit where it is known, beside a period; a Gaussian prior.", unit="deg", low=0.0,
         high=90.0,
     )  # fmt: skip
-    inclination_error: float = option(1.0, "Standard error of the inclination.", unit="deg", low=1e-6)
+    inclination_error: float | None = option(
+        None, "Standard error of the inclination; none: 1 degree.", unit="deg", low=1e-6
+    )
     t0: float | None = option(None, "A mid-transit time, BJD_TDB.", unit="d", low=0.0)
     duration: float | None = option(None, "Duration to begin with.", unit="h", low=0.05, high=100.0)
     limb_darkening: str = option(
@@ -78,20 +81,22 @@ def check_orbit(options: TransitOptions) -> None:
         If there is no period, an error of nothing, or no transit.
     """
     for name in ("a_rs", "inclination"):
-        if options.period is None and getattr(options, name) is not None:
+        flag = "--" + name.replace("_", "-")
+        if getattr(options, name) is None:
+            if getattr(options, f"{name}_error") is not None:
+                raise OptionError(
+                    "is an error of nothing.", where=f"{flag}-error", remedy=f"Give {flag}, too."
+                )
+        elif options.period is None:
             raise OptionError(
-                "tells nothing of a transit without the orbital period.", where="--" + name.replace("_", "-"),
+                "tells nothing of a transit without the orbital period.", where=flag,
                 remedy="Give --period, too.",
             )  # fmt: skip
-    if options.a_rs is None:
-        if options.a_rs_error is not None:
-            raise OptionError("is an error of nothing.", where="--a-rs-error", remedy="Give --a-rs, too.")
-        return
-    a_rs, err = known_orbit(options)["a_rs"]
-    if options.inclination is not None:
-        tilt = np.radians(options.inclination)
+    known = known_orbit(options)
+    if len(known) == 2:
+        (a_rs, err), (tilt, tilt_err) = known["a_rs"], np.radians(known["inclination"])
         b = a_rs * np.cos(tilt)
-        spread = np.hypot(err * np.cos(tilt), a_rs * np.sin(tilt) * np.radians(options.inclination_error))
+        spread = np.hypot(err * np.cos(tilt), a_rs * np.sin(tilt) * tilt_err)
         if b - FAR * spread > 1 + LARGEST:
             raise OptionError(
                 f"lead the planet past the star: {b:.2f} +- {spread:.2f} of its radii from its center.",
@@ -105,7 +110,7 @@ def known_orbit(options: TransitOptions) -> KnownOrbit:
     if options.a_rs is not None:
         known["a_rs"] = options.a_rs, options.a_rs_error or KNOWN * options.a_rs
     if options.inclination is not None:
-        known["inclination"] = options.inclination, options.inclination_error
+        known["inclination"] = options.inclination, options.inclination_error or TILT
     return known
 
 

@@ -486,6 +486,7 @@ def test_an_unknown_cause_is_told_before_anything_is_measured(tmp_path):
         ("--inclination", "-1", "--inclination: is -1"),
         ("--inclination", "88", "--inclination: tells nothing of a transit without the orbital period"),
         ("--inclination-error", "0", "--inclination-error: is 0"),
+        ("--inclination-error", "0.5", "--inclination-error: is an error of nothing. Give --inclination"),
         (
             "--period",
             "3;--a-rs;8;--inclination;60",
