@@ -127,7 +127,7 @@ def gains_of(session, catalog, out, *options):
     outcome = reduce(session, out, "--catalog", str(catalog), *options, until="photometry")
     assert outcome.code == 0, outcome.told
     record = outcome.summary["colors"][0]
-    assert record["n_stars"] >= 8
+    assert record["n_stars"] >= 20  # 26 to 34, 73 to 75 in single filters
     gains, errors = np.array(record["gains"])[[0, 2]], np.array(record["errors"])[[0, 2]]
     return gains, errors / gains
 
@@ -137,6 +137,7 @@ def held(off, err):
     off, err = np.array(off), np.array(err)
     assert np.sqrt(np.mean(off**2)) < 0.005
     assert np.all(np.abs(off) < np.maximum(0.005, 3 * err))
+    assert np.all(np.abs(off[:2]) < 3 * err[:2])  # at most 1.2; of eight nights one has 3.0
     assert np.all(err < 0.006)
     assert 0.3 < np.sqrt(np.mean((off / err) ** 2)) < 1.8
 
