@@ -71,6 +71,13 @@ class Found:
     sightings: int
 
 
+CROWD = (
+    "A bright nebula, clouds or halos leave so many; they lie on lines, not at random, so more false movers "
+    "are made of them than chance tells: look at the picture of each before you trust or report it"
+)
+"""What the user should know where frames hold more sightings than stars and chance explain."""
+
+
 def read_summary(out: Path) -> dict[str, Any]:
     """Return ``summary.json`` of a run.
 
@@ -158,7 +165,7 @@ def _find(one: Field, options: MoverOptions, before: int, memory: int, tell: Cal
     )
     linked = link(rest, width, _box(one, seen), linking)
     if linked.bounded:
-        tell(f"{one.target}: too many sightings to link all in good time; the brightest were")
+        tell(f"{one.target}: too many sightings to link all in good time; the brightest were. {CROWD}")
     guesses = [
         Guess(
             track.motion,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from sciastro.errors import FileError, MatchError, OptionError
 from sciastro.io.observation80 import parse_line80
 from sciastro.io.tables import read_table, write_table
 from sciastro.recipe import moverfit, movingfield
+from sciastro.recipe import movers as movers_module
 from sciastro.recipe.moverfiles import time_scale
 from sciastro.recipe.moverplaces import Mover, Place
 from sciastro.recipe.moverreport import read_facts
@@ -360,3 +362,11 @@ def test_what_stays_at_a_pixel_while_the_sky_moves_is_no_mover(drift, moves):
     said = []
     assert _moves(one, mover, minutes, 5.0, said.append) is moves
     assert moves or "stays at pixel 100, 50 of the sensor" in said[0]
+
+
+def test_movers_of_frames_with_too_many_sightings_are_doubted(searched, monkeypatch):
+    _, out, _ = searched
+    real, said = movers_module.link, []
+    monkeypatch.setattr(movers_module, "link", lambda *words: replace(real(*words), bounded=True))
+    find_movers(out, tell=said.append)
+    assert any("look at the picture of each" in line for line in said)
