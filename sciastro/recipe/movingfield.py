@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float64]
 
 FEWEST = 3  # frames that show a motion
+ENOUGH = 5  # frames of a stack: of what moves, it holds the part of one among them and takes that off
 WORKING = 80  # byte per pixel that a calibrated frame takes beside itself until it is measured (76 measured)
 MOST = 20_000  # sightings of a frame
 FORBIDDEN = Quality.NO_DATA | Quality.DO_NOT_USE | Quality.SATURATED | Quality.HOT | Quality.DEAD
@@ -99,6 +100,10 @@ class Field:
         Sources of the stack on the plane; their magnitudes (NaN unknown).
     notes
         What the user should know.
+    templates
+        By filter of the frames, the stars that are taken off; a nebula is not as bright in each.
+    rows
+        By filter, the row of its image with world coordinates.
     """
 
     out: Path
@@ -113,7 +118,8 @@ class Field:
     mags: Floats
     notes: list[str] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
-    template: Template | None = None
+    templates: dict[str, Template] = field(default_factory=dict)
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def plane(self, ra: npt.ArrayLike, dec: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return x (east) and y (north) on the plane [arcsec]."""
@@ -178,6 +184,7 @@ def _field(
     return Field(
         out=out, store=store, target=target, product=best, frames=fit, left_out=left_out, center=center,
         scale=pixel_scale(fit[0].world()), stars=stars, mags=mags, notes=notes,
+        rows={row["band"]: row for row in solved},
     )  # fmt: skip
 
 
@@ -250,7 +257,7 @@ def look_at(one: Field, threshold: float, memory: int) -> tuple[Sightings, Sight
         are measured.
     """
     options = DetectOptions(threshold=threshold, max_stars=MOST)
-    one.template = open_template(one.out, one.product)
+    one.templates = _templates(one)
     plain: list[tuple[int, tuple[Floats, ...]]] = []
     clean: list[tuple[int, tuple[Floats, ...]]] = []
     number = {frame.name: i for i, frame in enumerate(one.frames)}
@@ -275,6 +282,22 @@ def look_at(one: Field, threshold: float, memory: int) -> tuple[Sightings, Sight
     return _joined(one, plain), _joined(one, clean)
 
 
+def _templates(one: Field) -> dict[str, Template]:
+    """Return the stack of each filter that has frames enough, else that of the deepest image."""
+    opened: dict[str, Template | None] = {}
+    found: dict[str, Template] = {}
+    for band in dict.fromkeys(frame.band for frame in one.frames):
+        row = one.rows.get(band, one.product)
+        if (row.get("n_frames") or 0) < ENOUGH:
+            row = one.product
+        if row["image"] not in opened:
+            opened[row["image"]] = open_template(one.out, row)
+        template = opened[row["image"]]
+        if template is not None:
+            found[band] = template
+    return found
+
+
 def _check_memory(frame: NightFrame, pixels: int, memory: int, *, kept: bool) -> None:
     """Check, with the first frame, that one can be looked at within `memory` [byte].
 
@@ -296,10 +319,11 @@ def cleaned(
     one: Field, look: Look, sky: Background
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None:
     """Return a frame without the stars of the stack, and its bad pixels."""
-    if one.template is None or look.planes is None:
+    template = one.templates.get(look.frame.band)
+    if template is None or look.planes is None:
         return None
     level = sky.level_map()
-    return without_stars(one.template, look.frame, look.wcs, *look.planes, level, look.noise)
+    return without_stars(template, look.frame, look.wcs, *look.planes, level, look.noise)
 
 
 def _beneath(

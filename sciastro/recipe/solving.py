@@ -103,7 +103,7 @@ def solve_files(
             written = ""
             if question.write:
                 written = str(write_solution(path, field, solution, question.writing, notes.append))
-        except SciastroError as error:
+        except (SciastroError, PermissionError) as error:
             reason = _reason(error, path)
             if solved is not None:
                 solved.append(Solved(path.name, None, reason=reason))
@@ -176,8 +176,13 @@ def _other(name: str) -> Tier:
     return other_engine
 
 
-def _reason(error: SciastroError, path: Path) -> str:
+def _reason(error: SciastroError | PermissionError, path: Path) -> str:
     """Return why a file is not solved; what was found in the pixels was found in the file."""
+    if isinstance(error, PermissionError):
+        return (
+            f"{error.filename or path}: may not be used: permission denied. Check its permissions, and those "
+            "of its folder."
+        )
     return f"{path}: {error.found} {error.remedy}" if error.where == "image" else str(error)
 
 

@@ -370,3 +370,25 @@ def test_movers_of_frames_with_too_many_sightings_are_doubted(searched, monkeypa
     monkeypatch.setattr(movers_module, "link", lambda *words: replace(real(*words), bounded=True))
     find_movers(out, tell=said.append)
     assert any("look at the picture of each" in line for line in said)
+
+
+def test_stars_are_taken_off_by_the_stack_of_the_frames_own_filter(run, monkeypatch):
+    _, out = run
+    (one,) = fields_of(out, read_summary(out))
+    opened = []
+    monkeypatch.setattr(movingfield, "open_template", lambda _, row: opened.append(row["image"]) or row)
+    deep, few = dict(one.product, image="deep", n_frames=9), dict(one.product, image="few", n_frames=4)
+    one.product, one.rows = deep, {"R": deep, "B": dict(deep, image="blue", n_frames=5), "G": few}
+    one.frames = [replace(one.frames[i], band=band) for i, band in enumerate("RBGR")]
+    found = movingfield._templates(one)
+    assert {band: row["image"] for band, row in found.items()} == {"R": "deep", "B": "blue", "G": "deep"}
+    assert opened == ["deep", "blue"]
+
+
+@pytest.mark.slow
+def test_the_filaments_of_a_nebula_in_three_filters_are_no_movers(tmp_path):
+    write_night(night_plan("demo", {}), tmp_path / "night")
+    out = reduce(tmp_path / "night", tmp_path / "out", until="photometry").out
+    found = find_movers(out, tell=lambda text: None)
+    # none moves; 20 when the stars of the deepest filter were taken off all frames, 2 by their own
+    assert sum(len(one.movers) for one in found) <= 4

@@ -72,6 +72,15 @@ def test_bad_files_have_reasons(tmp_path):
     assert all(one.reason.endswith(".") for one in done)
 
 
+def test_a_closed_folder_is_told_and_the_next_file_is_looked_at(tmp_path):
+    def read(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    answers = list(solve_files([tmp_path / "a.fits", tmp_path / "b.fits"], Question(write=False), read=read))
+    assert [one.solved for one in answers] == [False, False]
+    assert "b.fits: may not be used: permission denied. Check its permissions" in answers[1].reason
+
+
 def test_a_file_that_was_begun_is_read_once_and_what_is_wrong_with_it_told_in_its_turn(plane, tmp_path):
     path = tmp_path / "field.fits"
     fits.PrimaryHDU(plane).writeto(path)
