@@ -117,11 +117,9 @@ def guarded(*, resumable: bool = False) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from error
     except PermissionError as error:
-        error_console.tell(
-            f"sciastro: {error.filename or 'a file'}: may not be used: permission denied. Check its "
-            "permissions, and those of its folder.",
-            style="red",
-        )
+        from sciastro.io.paths import closed_file
+
+        error_console.tell(f"sciastro: {closed_file(error)}", style="red")
         raise typer.Exit(3) from error
     except (typer.Exit, typer.Abort):
         raise

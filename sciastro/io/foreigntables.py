@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.errors import CatalogError
+from sciastro.io.readers import reason_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -45,7 +46,7 @@ def read_any(path: Path) -> "Table":
         try:
             return _read_format(path)
         except Exception as error:  # each of astropy's readers has exceptions of its own
-            reason = (str(error).split("\n", 1)[0][:200] or "nothing in it can be told").rstrip(".")
+            reason = reason_of(error)
             if isinstance(error, UnicodeDecodeError):
                 reason = "neither text nor FITS"
             raise CatalogError(

@@ -14,11 +14,12 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from sciastro.errors import OutputError, UsageError
+from sciastro.errors import FileError, OutputError, UsageError
 
 __all__ = [
     "REASONS",
     "atomic_path",
+    "closed_file",
     "ensure_writable",
     "new_folder",
     "inside",
@@ -147,6 +148,14 @@ def output_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise output_error(error, path) from error
+
+
+def closed_file(error: PermissionError) -> FileError:
+    """Return the system's refusal to let a file or folder be used, in plain words."""
+    return FileError(
+        "may not be used: permission denied.", where=str(error.filename or "a file"),
+        remedy="Check its permissions, and those of its folder.",
+    )  # fmt: skip
 
 
 def output_error(error: Exception, path: Path) -> OutputError:

@@ -16,6 +16,7 @@ from sciastro.core.tables import column_numbers, numbers_if_there
 from sciastro.errors import CatalogError, OptionError
 from sciastro.io.foreigntables import DEC, RA, angle_column, first_column, number_column, read_any
 from sciastro.io.paths import atomic_path
+from sciastro.io.readers import reason_of
 from sciastro.io.usercatalog import IDS
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _regions(path: Path) -> Positions:
         try:
             found = regions.Regions.read(str(path), format="ds9")
         except Exception as error:  # its parser has exceptions of its own
-            reason = (str(error).split("\n", 1)[0][:200] or type(error).__name__).rstrip(".")
+            reason = reason_of(error)
             raise CatalogError(
                 f"cannot be read as ds9 regions ({reason}).", where=str(path),
                 remedy="Save it from ds9 in the format 'ds9'.",

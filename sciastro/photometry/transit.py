@@ -187,7 +187,8 @@ def _notes(
         if ln[0] - ln[1] + float(departure(known, best[None], data.period)[0]) > WORSE:
             notes.append(
                 "the light curve and the orbit that is given disagree (orbits are taken to be circular): "
-                "another orbit fits much better, so errors say too little"
+                "another orbit fits much better, so errors say too little. Give the a/Rs and inclination of "
+                "a circular solution, or leave them out"
             )
     if options.period is None:
         notes.append("no period is given: a straight chord, so a/Rs and inclination are not known")

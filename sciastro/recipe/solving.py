@@ -18,6 +18,7 @@ from sciastro.astrometry.solve import DEFAULTS, Hint, SolveOptions, solve_field
 from sciastro.astrometry.twice import brighter_image
 from sciastro.core.wcs import footprint_radius
 from sciastro.errors import SciastroError, SolveError
+from sciastro.io.paths import closed_file
 from sciastro.io.reference import cone
 from sciastro.recipe.catalogs import EMBEDDED
 from sciastro.recipe.deepcatalog import DeepCatalog, deepened
@@ -179,10 +180,7 @@ def _other(name: str) -> Tier:
 def _reason(error: SciastroError | PermissionError, path: Path) -> str:
     """Return why a file is not solved; what was found in the pixels was found in the file."""
     if isinstance(error, PermissionError):
-        return (
-            f"{error.filename or path}: may not be used: permission denied. Check its permissions, and those "
-            "of its folder."
-        )
+        return str(closed_file(error))
     return f"{path}: {error.found} {error.remedy}" if error.where == "image" else str(error)
 
 

@@ -14,6 +14,7 @@ from sciastro.errors import OptionError
 from sciastro.photometry.aperture import ApertureOptions
 from sciastro.photometry.flags import SourceFlag
 from sciastro.photometry.psfphotometry import PsfOptions as PsfFitOptions
+from sciastro.recipe import photometrypsf
 from sciastro.recipe.photometry import PhotometryOptions
 from sciastro.recipe.photometrypsf import PsfRequest
 from sciastro.recipe.psfcalls import measure_by_psf
@@ -131,3 +132,8 @@ def test_a_recipe_measures_its_sources_by_the_psf(good_night, tmp_path):
 def test_options_of_apertures_do_not_go_with_the_psf():
     with pytest.raises(OptionError, match="are of apertures"):
         sciastro.find_sources(xr.Dataset(), psf=PsfFitOptions(), options=ApertureOptions())
+
+
+def test_few_artificial_stars_are_told():
+    assert photometrypsf._few(photometrypsf.ENOUGH) == ""
+    assert photometrypsf._few(10) == "; 10 stars tell limits roughly, --inject 100 or more well"
