@@ -1,6 +1,5 @@
 """``sciastro demo``: simulate a small night, reduce it, and say where to look."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ def demo(
     """Make a raw night with known truth, reduce it end to end, and compare the result with the truth."""
     from sciastro.cli.closing import closing_words
     from sciastro.cli.common import Bars, announce_first_use, console, guarded, json_logging
+    from sciastro.core.lift import processors
     from sciastro.recipe.compiling import compiling_ahead
     from sciastro.recipe.context import parse_memory
     from sciastro.recipe.demo import compare_with_truth, make_demo_night
@@ -27,7 +27,7 @@ def demo(
     with guarded():
         night, result = out / "night", out / "result"
         announce_first_use(quiet=quiet)
-        workers, memory = os.cpu_count() or 1, parse_memory("2GB")  # as `reduce` has them
+        workers, memory = processors(), parse_memory("2GB")  # as `reduce` has them
         with Bars(quiet=quiet) as bars, compiling_ahead("demo", "report", workers=workers, memory=memory):
             make_demo_night(night, seed=seed, progress=bars)
             request = RunRequest(session=night, out=result, recipe=load_recipe(None, []))

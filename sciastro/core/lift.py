@@ -36,6 +36,7 @@ __all__ = [
     "is_lazy",
     "map_frames",
     "one_owner",
+    "processors",
     "reduce_tiles",
     "require_loaded",
     "run_tasks",
@@ -337,6 +338,11 @@ def _reduce_lazy(
         for block, cells in zip(blocks, line, strict=True):
             block.append(cells)
     return *(da.block(block) for block in blocks), da.stack(parts, axis=0).sum(axis=0)
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

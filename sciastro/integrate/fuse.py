@@ -21,13 +21,13 @@ from sciastro.core.scratch import lend
 from sciastro.core.vocabulary import SPARSE, require
 from sciastro.integrate.contribution import context_planes
 from sciastro.integrate.drizzle import DrizzleOptions, drop, dropper
-from sciastro.integrate.grid import Tile, input_window, node_positions
+from sciastro.integrate.grid import Tile, node_positions
 from sciastro.integrate.local import edge_share
 from sciastro.integrate.moving import Adjust
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import ResampleOptions, Resampling, StackOptions, settled
 from sciastro.integrate.reject import CAUSES, NO_SHARE, TileResult, reject_tile, rim_of
-from sciastro.integrate.resample import Planes, Resampler, resample, resampler
+from sciastro.integrate.resample import Planes, Resampler, resample, resampler, window_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -75,7 +75,7 @@ class Buffers:
         """Return a buffer (frame, y, x) for the marks of rejected samples; contents are left over."""
         size = frames * shape[0] * shape[1]
         if self.marks.size < size:
-            self.marks = np.empty(size, np.uint8)
+            self.marks = lend((size,), np.uint8)
         return self.marks[:size].reshape((frames, *shape))
 
 
@@ -172,7 +172,10 @@ def integrate_tile(
         drops = dropper(drizzle, holds_flux=options.pixels_hold == "flux")
     how = resampler_of(options)
     boxes = [None if domains is None else domains[i] for i in range(len(maps))]
-    found = [(int(i), input_window(maps[i], tile, frame_shape, domain=boxes[i])) for i in used]
+    found = [
+        (int(i), window_of(maps[i], tile, frame_shape, how if drops is None else None, boxes[i]))
+        for i in used
+    ]
     met = [(i, window) for i, window in found if window is not None]
     sums = np.zeros(2)
     if not met:

@@ -14,7 +14,16 @@ from sciastro.core.transform import ORIGIN, SCALE, degree_of
 from sciastro.errors import OptionError
 from sciastro.kernels.nodes import map_grid
 
-__all__ = ["STEP", "Tile", "evaluate_grid", "input_window", "node_positions", "plan_tiles", "working_bytes"]
+__all__ = [
+    "STEP",
+    "Tile",
+    "evaluate_grid",
+    "input_window",
+    "moved_window",
+    "node_positions",
+    "plan_tiles",
+    "working_bytes",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -113,9 +122,26 @@ def input_window(
     height, width = frame_shape
     y0, y1 = max(int(np.floor(y.min())) - margin, 0), min(int(np.ceil(y.max())) + margin + 1, height)
     x0, x1 = max(int(np.floor(x.min())) - margin, 0), min(int(np.ceil(x.max())) + margin + 1, width)
-    if x1 - x0 > NEARLY_ALL * width:
-        x0, x1 = 0, width
-    return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else None
+    return _window(y0, y1, x0, x1, width)
+
+
+def moved_window(
+    move: tuple[int, int], tile: Tile, frame_shape: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """Return the window (y0, y1, x0, x1) under a tile of a frame that lies `move` (rows, columns) further on.
+
+    None where they do not meet. Nothing beyond the tile is needed: see `kernels.shift`.
+    """
+    height, width = frame_shape
+    y0, y1 = max(tile.y0 + move[0], 0), min(tile.y1 + move[0], height)
+    return _window(y0, y1, max(tile.x0 + move[1], 0), min(tile.x1 + move[1], width), width)
+
+
+def _window(y0: int, y1: int, x0: int, x1: int, width: int) -> tuple[int, int, int, int] | None:
+    """Return the window, with all columns of the frame if it has nearly all; None where it is empty."""
+    if not (y0 < y1 and x0 < x1):
+        return None
+    return (y0, y1, 0, width) if x1 - x0 > NEARLY_ALL * width else (y0, y1, x0, x1)
 
 
 def _touches(tile: Tile, domain: npt.ArrayLike) -> bool:

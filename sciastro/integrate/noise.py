@@ -14,7 +14,7 @@ from sciastro.core import transform
 from sciastro.core.correlation import plane_correlation
 from sciastro.integrate.correlated import widened
 from sciastro.integrate.drizzle import Dropper
-from sciastro.integrate.resample import Resampler
+from sciastro.integrate.resample import WHOLE, Resampler
 from sciastro.kernels.correlate import drizzle_patches, warp_patches
 from sciastro.kernels.drizzle import POINT
 from sciastro.kernels.warp import TAPS
@@ -124,7 +124,9 @@ def autocorrelation(
     gains = np.asarray(gain, dtype=np.float64)
     k = _largest_lag(sampled, how)
     out = np.zeros((2 * k + 1, 2 * k + 1))
-    if isinstance(how, Dropper):
+    if isinstance(how, Resampler) and how.keeps_samples and _on_pixels(sampled):
+        out[k, k] = count = 1
+    elif isinstance(how, Dropper):
         x, y, sides = upright(sampled)
         count = drizzle_patches(x, y, sides, gains, how.kernel, how.pixfrac, dropped, out)
     else:
@@ -135,6 +137,14 @@ def autocorrelation(
     if before is not None:
         out = _blurred(out, np.asarray(before, dtype=np.float64), gains)
     return _trimmed(out)
+
+
+def _on_pixels(sampled: Sampled) -> bool:
+    """Return whether every sample lies on a pixel of every frame that shows it, neither turned nor scaled."""
+    shown = np.isfinite(sampled.x)
+    off = [np.abs(one[shown] - np.round(one[shown])).max(initial=0.0) for one in (sampled.x, sampled.y)]
+    turn = np.abs(sampled.sides[shown] - (1.0, 0.0, 0.0, 1.0)).max(initial=0.0)
+    return bool(shown.any() and max(*off, turn) <= WHOLE)
 
 
 def upright(sampled: Sampled) -> tuple[Floats, Floats, Floats]:

@@ -1,4 +1,8 @@
-"""Bring a window of one frame onto a tile of the canvas, turned so that the kernel runs along rows."""
+"""Bring a window of one frame onto a tile of the canvas, turned so that the kernel runs along rows.
+
+A frame that is moved by whole pixels (registered already, or the reference) is copied (`kernels.shift`): its
+samples are those of the frame, and each carries its own quality bits alone.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from sciastro.core.quality import Quality
-from sciastro.integrate.grid import STEP, Tile, evaluate_grid, node_positions
+from sciastro.core.transform import ORIGIN, SCALE
+from sciastro.integrate.grid import STEP, Tile, evaluate_grid, input_window, moved_window, node_positions
+from sciastro.kernels.shift import shift
 from sciastro.kernels.twopass import CELL, padded_table, two_pass
 from sciastro.kernels.warp import warp, warp_table
 
-__all__ = ["EXCLUDED", "Planes", "Resampler", "resample", "resampler", "turned"]
+__all__ = ["EXCLUDED", "WHOLE", "Planes", "Resampler", "resample", "resampler", "turned", "window_of"]
 
 LITTLE_TURN = 0.0023  # slope up to which the two-pass kernel vectorizes (`kernels.twopass_nodes.LITTLE`)
 LOOKED_AT = 4000.0  # canvas pixel
+WHOLE = 1e-5  # pixel from a whole number that are rounding: phases are a hundred times as far apart
 
 Planes = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]
 
@@ -56,6 +63,11 @@ class Resampler:
     holds_flux: bool
     flat_table: npt.NDArray[np.float32]
 
+    @property
+    def keeps_samples(self) -> bool:
+        """Whether a sample that lies on a pixel stays as it is (all kernels but those that smooth)."""
+        return bool(np.array_equal(self.table[0], (0, 0, 1, 0, 0, 0)))
+
 
 def resampler(
     kernel: str = "lanczos3",
@@ -68,6 +80,45 @@ def resampler(
     """Return the `Resampler` of a kernel name ("lanczos3", "mitchell", "bilinear", "nearest")."""
     table: npt.NDArray[np.float32] = warp_table(kernel)  # type: ignore[no-untyped-call]
     return Resampler(table, exclude, max_excluded, clamp, holds_flux, padded_table(table))
+
+
+def window_of(
+    coefficients: npt.ArrayLike,
+    tile: Tile,
+    frame_shape: tuple[int, int],
+    how: Resampler | None,
+    domain: npt.ArrayLike | None = None,
+) -> tuple[int, int, int, int] | None:
+    """Return the window (y0, y1, x0, x1) of a frame that `resample` needs for `tile`; None: they do not meet.
+
+    Parameters are those of `grid.input_window`, whose answer it is where something is interpolated, or
+    dropped (`how` is None).
+    """
+    whole = None if how is None else _whole_pixels(coefficients, how)
+    if whole is None:
+        return input_window(coefficients, tile, frame_shape, domain=domain)
+    return moved_window(whole, tile, frame_shape)
+
+
+def _whole_pixels(coefficients: npt.ArrayLike, how: Resampler) -> tuple[int, int] | None:
+    """Return rows and columns by which a map moves samples that stay as they are, or None if it does more."""
+    if not how.keeps_samples:
+        return None
+    array = np.ascontiguousarray(coefficients, dtype=np.float64)
+    return _move_of(array.tobytes(), array.shape[1])
+
+
+@lru_cache(maxsize=4096)  # asked twice per frame and tile
+def _move_of(data: bytes, terms: int) -> tuple[int, int] | None:
+    c = np.frombuffer(data).reshape(2, terms)
+    moved = c[:, 0] - ORIGIN
+    if not np.isfinite(c).all() or (np.abs(moved - np.round(moved)) > WHOLE).any():
+        return None
+    rest = c.copy()
+    rest[:, 0] = 0
+    rest[0, 1] -= SCALE
+    rest[1, 2] -= SCALE
+    return None if (np.abs(rest) > WHOLE * SCALE / LOOKED_AT).any() else (round(moved[1]), round(moved[0]))
 
 
 def hardly_turns(coefficients: npt.ArrayLike) -> bool:
@@ -112,12 +163,18 @@ def turned(
     if y[-1, 0] < y[0, 0]:
         signal, variance, quality = signal[::-1], variance[::-1], quality[::-1]
         y, y0 = -y, -(y0 + signal.shape[0] - 1)
-    upright = (
+    upright = _native((signal, variance, quality))
+    return upright, (y0, x0), np.ascontiguousarray(x), np.ascontiguousarray(y)
+
+
+def _native(planes: Planes) -> Planes:
+    """Return the planes as the kernels take them."""
+    signal, variance, quality = planes
+    return (
         np.ascontiguousarray(signal, dtype=np.float32),
         np.ascontiguousarray(variance, dtype=np.float32),
         np.ascontiguousarray(quality, dtype=np.uint16),
     )
-    return upright, (y0, x0), np.ascontiguousarray(x), np.ascontiguousarray(y)
 
 
 def resample(
@@ -163,11 +220,18 @@ def resample(
         float64 (3,): ``sum(scale**2 area V_in)``, ``sum(V_out)`` and number of the clean pixels
         (`kernels.warp`).
     """
+    sums = np.zeros(3)
+    whole = _whole_pixels(coefficients, how)
+    if whole is not None:
+        shift(
+            *_native(planes), tile.y0 + whole[0] - origin[0], tile.x0 + whole[1] - origin[1], rim,
+            np.uint16(how.exclude), np.float32(scale), np.float32(pedestal), np.float32(offset), *out, sums,
+        )  # fmt: skip
+        return sums
     two = STEP == CELL and hardly_turns(coefficients)
     around = Tile(tile.y0 - STEP, tile.y1 + STEP, tile.x0, tile.x1) if two else tile
     x, y = node_positions(coefficients, around, domain)
     upright, corner, x, y = turned(planes, origin, x, y)
-    sums = np.zeros(3)
     kernel, table, cell = (two_pass, how.flat_table, ()) if two else (warp, how.table, (STEP,))
     kernel(
         *upright,

@@ -11,6 +11,7 @@ Method: one resampling to the reference grid (Lanczos-3), additive and multiplic
 rejection by number of frames with star cores protected, frame-weighted mean.
 """
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from sciastro.core.correlation import large_factor
 from sciastro.core.history import inherit, record
-from sciastro.core.lift import reduce_tiles, require_loaded
+from sciastro.core.lift import is_lazy, processors, reduce_tiles, require_loaded
 from sciastro.core.quality import flag_attributes
 from sciastro.core.transform import identity
 from sciastro.core.vocabulary import (
@@ -59,11 +60,13 @@ from sciastro.integrate.canvas import Canvas, domain_boxes
 from sciastro.integrate.contribution import context_planes
 from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
 from sciastro.integrate.fuse import fit_for_sparse, integrate_tile, resampler_of
-from sciastro.integrate.grid import Tile, input_window, plan_tiles
+from sciastro.integrate.grid import Tile, plan_tiles
 from sciastro.integrate.noise import autocorrelation, sample_canvas, side_by_side
 from sciastro.integrate.normalize import NormalizeOptions, Terms, between, terms
 from sciastro.integrate.options import StackOptions, median_fwhm, settled, taken
 from sciastro.integrate.reject import rim_of
+from sciastro.integrate.resample import Planes, window_of
+from sciastro.integrate.run import empty_stack, stack_windows
 from sciastro.integrate.seeing import lenience
 from sciastro.integrate.weights import filled
 
@@ -73,7 +76,7 @@ if TYPE_CHECKING:
 __all__ = ["StackOptions", "reference_wcs", "stack"]
 
 DEFAULTS = StackOptions()
-TILE_MEMORY = 256 << 20  # bytes in work at a time; numbers do not depend on it
+TILE_MEMORY = 256 << 20  # bytes in work at a time, per thread; pixels do not depend on it
 PLANES = (IMAGE, IMAGE_VARIANCE, IMAGE_QUALITY, COVERAGE, REJECTED_LOW, REJECTED_HIGH)
 NAMES = ("image", "variance", "quality", "coverage", "rejected_low", "rejected_high")
 DTYPES = (np.float32, np.float32, np.uint16, np.float32, np.uint16, np.uint16)
@@ -108,6 +111,7 @@ def stack(
     options: StackOptions = DEFAULTS,
     canvas: Canvas | None = None,
     drizzle: DrizzleOptions | None = None,
+    workers: int | None = None,
 ) -> "xr.Dataset":
     """Combine registered frames, filter by filter, with outlier rejection.
 
@@ -126,6 +130,8 @@ def stack(
         Grid of the stack (`integrate.canvas`); None is that of the reference frame.
     drizzle
         How frames are dropped onto a finer copy of the canvas; None, or not enabled, interpolates.
+    workers
+        Threads that work on pixels in memory; None is one per processor. Pixels do not depend on it.
 
     Returns
     -------
@@ -153,7 +159,8 @@ def stack(
     canvas = Canvas(shape) if canvas is None else canvas
     if drizzle is not None and drizzle.scale is not None:
         canvas = canvas.times(drizzle.scale)
-    results = [_one_band(frames, group, shape, canvas, options, drizzle) for group in groups]
+    workers = processors() if workers is None else workers
+    results = [_one_band(frames, group, shape, canvas, options, drizzle, workers) for group in groups]
     out = xr.Dataset(
         {spec.name: labeled(spec, _stacked([r[i] for r in results])) for i, spec in enumerate(PLANES)}
     )
@@ -163,7 +170,7 @@ def stack(
     if (drizzle is not None and drizzle.enabled) or changed:
         large: Any = np.array([large_factor(one) for one in tied])
     else:
-        large = _stacked([_correlation(r[-1]) for r in results])
+        large = _stacked([r[-1] for r in results])
     out = out.assign(
         noise_correlation=labeled(NOISE_CORRELATION, large),
         noise_autocorrelation=labeled(NOISE_AUTOCORRELATION, side_by_side(tied)),
@@ -195,9 +202,11 @@ def _canvas_wcs(frames: "xr.Dataset", canvas: Canvas) -> str:
 
 
 def _stacked(parts: list[Any]) -> Any:
-    """Stack planes or numbers of all bands, numpy or dask as they are."""
+    """Stack planes or numbers of all bands, numpy or dask as they are; one band is not copied."""
     import xarray as xr
 
+    if len(parts) == 1:
+        return parts[0][None]
     return xr.concat([xr.DataArray(part, dims=("y", "x")[: part.ndim]) for part in parts], "band").data
 
 
@@ -333,38 +342,62 @@ def _one_band(
     canvas: Canvas,
     options: StackOptions,
     drizzle: DrizzleOptions | None,
+    workers: int,
 ) -> tuple[Any, ...]:
-    arrays = [frames[spec.name].isel(frame=group.members) for spec in (SIGNAL, VARIANCE, QUALITY)]
     maps = canvas.maps(group.maps)
     domains = canvas.boxes(domain_boxes(group.maps, shape))
-    kept = (np.uint32,) * (context_planes(len(maps)) if options.context else 0)
-    drops = drizzle is not None and drizzle.enabled
-    rim = rim_of(options, len(maps))
-    plan = plan_tiles(canvas.shape, maps, shape, TILE_MEMORY, domains=domains, drizzled=drops, rim=rim)
-
-    def window(i: int, tile: Window) -> Window | None:
-        return input_window(maps[i], Tile(*tile).padded(rim), shape, domain=domains[i])
-
     flux = options.pixels_hold == "flux"
     changes, other = on_canvas(group.terms, canvas, holds_flux=flux), None
     if group.reject_terms is not None:
         second = on_canvas(group.reject_terms, canvas, holds_flux=flux)
         other = between(changes, second, 1 / canvas.scale**2 if flux else 1.0)
+    how: dict[str, Any] = {
+        "other": other,
+        "correlation": group.correlation,
+        "domains": domains,
+        "drizzle": drizzle,
+        "lenience": lenience(group.fwhm, canvas.scale),
+    }
+    cubes = [frames[spec.name] for spec in (SIGNAL, VARIANCE, QUALITY)]
+    if not is_lazy(*cubes):
+        done = empty_stack(canvas.shape, len(maps), context=options.context)
+        large = stack_windows(
+            _Windows(cubes, group.members), maps, shape, changes, group.weight, done,
+            options=options, memory_bytes=TILE_MEMORY * workers, workers=workers, **how,
+        )  # fmt: skip
+        return (*(getattr(done, name) for name in NAMES), *done.context, np.float64(large))
+    kept = (np.uint32,) * (context_planes(len(maps)) if options.context else 0)
+    drops = drizzle is not None and drizzle.enabled
+    rim = rim_of(options, len(maps))
+    plan = plan_tiles(canvas.shape, maps, shape, TILE_MEMORY * workers, workers, domains, drops, rim)
+
+    resampled_by = None if drops else resampler_of(options)
+
+    def window(i: int, tile: Window) -> Window | None:
+        return window_of(maps[i], Tile(*tile).padded(rim), shape, resampled_by, domains[i])
+
     work = partial(
-        _tile,
-        maps=maps,
-        domains=domains,
-        frame_shape=shape,
-        changes=changes,
-        other=other,
-        weight=group.weight,
-        correlation=group.correlation,
-        allowed=lenience(group.fwhm, canvas.scale),
-        options=options,
-        drizzle=drizzle,
+        _tile, maps=maps, frame_shape=shape, changes=changes, weight=group.weight, options=options, **how
     )
     tiles = [[astuple(tile) for tile in row] for row in plan]
-    return reduce_tiles(work, *arrays, tiles=tiles, windows=window, dtypes=(*DTYPES, *kept), totals=2)
+    *planes, sums = reduce_tiles(
+        work, *(cube.isel(frame=group.members) for cube in cubes),
+        tiles=tiles, windows=window, dtypes=(*DTYPES, *kept), totals=2,
+    )  # fmt: skip
+    return (*planes, _correlation(sums))
+
+
+class _Windows:
+    """Reads windows of frames that are in memory, or that xarray reads from files as they are asked for."""
+
+    def __init__(self, cubes: "Sequence[xr.DataArray]", members: npt.NDArray[np.intp]) -> None:
+        self._cubes = [cube.variable for cube in cubes]
+        self._members = members
+
+    def __call__(self, i: int, y0: int, y1: int, x0: int, x1: int) -> Planes:
+        here = (int(self._members[i]), slice(y0, y1), slice(x0, x1))
+        signal, variance, quality = (cube[here].values for cube in self._cubes)
+        return signal, variance, quality
 
 
 def _autocorrelation(
@@ -387,15 +420,11 @@ def _tile(
     inputs: list[tuple[npt.NDArray[np.generic], ...] | None],
     *,
     maps: Floats,
-    domains: Floats,
     frame_shape: tuple[int, int],
     changes: Terms,
-    other: Floats | None,
     weight: Floats,
-    correlation: Floats,
-    allowed: Floats,
     options: StackOptions,
-    drizzle: DrizzleOptions | None,
+    **how: Any,
 ) -> tuple[npt.NDArray[np.generic], ...]:
     def read(i: int, *_window: int) -> tuple[npt.NDArray[np.generic], ...]:
         planes = inputs[i]
@@ -411,11 +440,7 @@ def _tile(
         weight,
         Tile(*tile),
         options,
-        correlation=correlation,
-        domains=domains,
-        drizzle=drizzle,
-        other=other,
-        lenience=allowed,
+        **how,
     )
     return (*(getattr(done, name) for name in NAMES), *done.context, done.sums)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sciastro.core.lift import processors
 from sciastro.kernels import ahead
 
 __all__ = ["compiling_ahead"]
@@ -67,10 +68,10 @@ class _Helpers:
 
 def _number(workers: int, memory: int) -> int:
     """Return how many helpers a run may have: none where it shall keep to one processor."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if min(workers, processors) < 2 or not sys.executable:
+    ways = min(workers, processors())
+    if ways < 2 or not sys.executable:
         return 0
-    return min(workers, processors, MOST, memory // SHARE // HELPER)
+    return min(ways, MOST, memory // SHARE // HELPER)
 
 
 @contextlib.contextmanager

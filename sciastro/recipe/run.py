@@ -2,14 +2,13 @@
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sciastro.core.cluster import connect
-from sciastro.core.lift import one_owner
+from sciastro.core.lift import one_owner, processors
 from sciastro.core.scratch import release
 from sciastro.errors import SciastroError
 from sciastro.io.lock import LOCK, locked
@@ -80,7 +79,7 @@ def reduce_session(request: RunRequest, *, progress: Progress | None = None) -> 
     if request.scheduler:  # its workers have working directories of their own
         request = replace(request, session=request.session.resolve(), out=request.out.resolve())
     hand_back_arrays()
-    workers = request.workers or (os.cpu_count() or 1)
+    workers = request.workers or processors()
     summary = Summary(until=request.until if request.until != "report" else None)
     with request.new_out() as out:
         context = Context(

@@ -58,6 +58,27 @@ def test_many_tiles_same_numbers_as_one(frames, monkeypatch):
     assert stack(frames).drop_vars("noise_correlation").identical(whole.drop_vars("noise_correlation"))
 
 
+def test_pixels_do_not_depend_on_the_number_of_threads(frames):
+    alone, many = (stack(frames, workers=n).drop_vars("noise_correlation") for n in (1, 3))
+    assert many.identical(alone)
+
+
+def test_registered_frames_keep_their_bits_to_themselves(frames):
+    """Nothing is interpolated where all share a grid: no neighbor hears of a pixel that must not be used."""
+    plain = frames.drop_vars(["from_reference", "sky", "transparency"]).isel(frame=[0]).copy(deep=True)
+    plain["quality"][:] = 0
+    plain["quality"][0, 5, 7] = int(Quality.HOT)
+    plain["quality"][0, 9, 9] = int(Quality.SATURATED)
+    out = stack(plain, options=StackOptions(reject="none"))
+    bits = out["image_quality"].values[0]
+    assert np.argwhere(bits).tolist() == [[5, 7], [9, 9]]
+    assert np.isnan(out["image"].values[0, 5, 7])
+    want = plain["signal"].values[0] / float(plain["exposure"][0])
+    want[5, 7] = np.nan
+    np.testing.assert_allclose(out["image"].values[0], want, rtol=1e-6)
+    assert out["noise_autocorrelation"].shape == (1, 1, 1)
+
+
 def test_equal_to_the_mean_without_resampling_and_rejection(frames):
     plain = frames.drop_vars(["from_reference", "sky", "transparency"]).isel(frame=[0, 2, 4])
     out = stack(plain, options=StackOptions(reject="none"))
