@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,12 +12,14 @@ import numpy.typing as npt
 from sciastro.calibrate.cosmic import CosmicOptions
 from sciastro.core.cfa import COLORS, cell_side
 from sciastro.core.lift import run_tasks
+from sciastro.core.quality import Quality
 from sciastro.core.stars import STAR_DTYPE
 from sciastro.errors import FileError, OptionError, OutputError, SciastroError
 from sciastro.integrate.options import StackOptions
 from sciastro.integrate.scales import SCALES, subsample
 from sciastro.io.reader import read_hashed, read_pixels, sha256
-from sciastro.measure.stars import DetectOptions, measure_plane
+from sciastro.kernels.trails import mark_trails
+from sciastro.measure.stars import DetectOptions, PlaneMeasure, measure_plane
 from sciastro.measure.trails import TrailOptions, find_trails
 from sciastro.recipe import colors
 from sciastro.recipe.calibrating import Calibrator
@@ -179,16 +181,19 @@ def _measure(
         found = measure_plane(whole, bits, options=searches.stars)
         sky, noise, meshes = colors.sky_of_colors(planes_of_colors, color_bits, bands_of(light.facts))
         pixels = {band: planes_of_colors[COLORS.index(band[-1])] for band in bands_of(light.facts)}
-        trails = colors.trails_to_raw(find_trails(whole, bits, found.background, searches.trails), cfa)
+        trails = find_trails(whole, bits, found.background, searches.trails)
+        found = _beside_trails(found, whole, bits, trails, searches.stars)
+        trails = colors.trails_to_raw(trails, cfa)
         if step == 1:
             colors.stars_to_raw(found, cfa)
     else:
         signal, quality = calibrator.plane(light, raw, calibrator.planes(light))
         found = measure_plane(signal, quality, options=searches.stars)
+        trails = find_trails(signal, quality, found.background, searches.trails)
+        found = _beside_trails(found, signal, quality, trails, searches.stars)
         band = bands_of(light.facts)[0]
         sky, noise, meshes = {band: found.sky}, {band: found.noise}, {band: found.background.coarse()}
         pixels = {band: signal}
-        trails = find_trails(signal, quality, found.background, searches.trails)
     if detector.blind(light):
         zero = {
             band: (sky[band] / own.gain, noise[band] * colors.averaged(light.facts.cfa, band)) for band in sky
@@ -210,6 +215,24 @@ def _measure(
         zero=zero, trails=trails, hits=hits, meshes=meshes,
         scales=_scales(pixels, searches.scales),
     )  # fmt: skip
+
+
+def _beside_trails(
+    found: PlaneMeasure, image: Plane, quality: npt.NDArray[np.uint16], trails: npt.NDArray[np.float64],
+    options: DetectOptions,
+) -> PlaneMeasure:  # fmt: skip
+    """Return what a plane shows beside its trails, whose peaks are no stars and have another width."""
+    if not trails.size:
+        return found
+    bits = quality.copy()
+    mark_trails(bits, 0, 0, trails, np.uint16(Quality.DO_NOT_USE))
+    again = measure_plane(image, bits, options=options)
+    reach = options.aperture * again.fwhm if np.isfinite(again.fwhm) else 0.0
+    wider = trails + np.array([0.0, 0.0, 0.0, 0.0, reach])  # circles that the trail cuts have no flux
+    mark_trails(bits, 0, 0, wider, np.uint16(Quality.TRAIL))
+    y, x = (np.rint(again.stars[name]).astype(np.intp) for name in ("y", "x"))
+    stars = again.stars[(bits[y, x] & int(Quality.TRAIL)) == 0]
+    return replace(again, stars=stars, n_stars=int(stars.size))
 
 
 def _read(light: Light, path: Path, calibrator: Calibrator) -> tuple[npt.NDArray[np.generic], str]:
