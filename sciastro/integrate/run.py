@@ -192,9 +192,15 @@ def stack_windows(
     total = shape[0] * shape[1]
     finished = 0
 
+    def work(tile: Tile) -> TileResult:
+        done = task(tile)
+        _put(done, tile, out)  # here, while it is in the cache; no two tiles share a pixel
+        return done
+
     def report(tile: Tile, done: TileResult) -> None:
         nonlocal finished
-        _put(done, tile, out)
+        if cluster is not None:
+            _put(done, tile, out)
         sums[order[tile]] = done.sums
         if out.lost.size:
             out.lost[numbers] += done.counts
@@ -202,7 +208,9 @@ def stack_windows(
         if progress is not None:
             progress(finished / total)
 
-    run_tasks(task, tiles, workers=workers, done=report, cluster=cluster, gather=False)
+    run_tasks(
+        work if cluster is None else task, tiles, workers=workers, done=report, cluster=cluster, gather=False
+    )
     large, single = sums.sum(axis=0)
     return float(np.sqrt(large / single)) if single > 0 else float("nan")
 

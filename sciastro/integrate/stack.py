@@ -11,7 +11,6 @@ Method: one resampling to the reference grid (Lanczos-3), additive and multiplic
 rejection by number of frames with star cores protected, frame-weighted mean.
 """
 
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -49,12 +48,14 @@ from sciastro.core.vocabulary import (
     TRANSPARENCY,
     USE,
     VARIANCE,
+    WCS,
     WEIGHT,
     VariableSpec,
     labeled,
     require,
 )
 from sciastro.core.wcs import resampled, text_to_wcs, wcs_to_text
+from sciastro.core.windows import windows_of
 from sciastro.errors import DatasetError
 from sciastro.integrate.canvas import Canvas, domain_boxes
 from sciastro.integrate.contribution import context_planes
@@ -77,6 +78,7 @@ __all__ = ["StackOptions", "reference_wcs", "stack"]
 
 DEFAULTS = StackOptions()
 TILE_MEMORY = 256 << 20  # bytes in work at a time, per thread; pixels do not depend on it
+SHIFTED = 0.5  # pixel: frames further apart are not those of one grid; solutions differ by a tenth or two
 PLANES = (IMAGE, IMAGE_VARIANCE, IMAGE_QUALITY, COVERAGE, REJECTED_LOW, REJECTED_HIGH)
 NAMES = ("image", "variance", "quality", "coverage", "rejected_low", "rejected_high")
 DTYPES = (np.float32, np.float32, np.uint16, np.float32, np.uint16, np.uint16)
@@ -143,7 +145,8 @@ def stack(
     ------
     DatasetError
         If a variable is missing or has the wrong dims or unit, or no frame, or fewer than
-        ``min_frames`` of a band, are usable, or for a scale of all pixels, which only a run measures.
+        ``min_frames`` of a band, are usable; if frames without ``from_reference`` tell by their ``wcs`` that
+        they are not on one grid; or for a scale of all pixels, which only a run measures.
     """
     import xarray as xr
 
@@ -153,7 +156,9 @@ def stack(
     if drizzle is None or not drizzle.enabled:
         options, changed = fit_for_sparse(options, frames)
     groups, left_out = _groups(frames, options)
-    if FROM_REFERENCE.name in frames.variables:  # else they lie on one grid, and nothing is interpolated
+    if FROM_REFERENCE.name not in frames.variables:  # they lie on one grid, and nothing is interpolated
+        _require_one_grid(frames)
+    else:
         options = settled(options, median_fwhm(np.concatenate([group.fwhm for group in groups])))
     shape = (frames.sizes["y"], frames.sizes["x"])
     canvas = Canvas(shape) if canvas is None else canvas
@@ -187,6 +192,37 @@ def stack(
     if drizzle is None or not drizzle.enabled:
         notes = taken(asked, options) | notes
     return record(inherit(out, frames), "integrate.stack", asked, **notes)
+
+
+def _require_one_grid(frames: "xr.Dataset") -> None:
+    """Check that the WCS of frames without `from_reference` does not tell that their grids differ.
+
+    Raises
+    ------
+    DatasetError
+        If a corner of one lies further than `SHIFTED` pixels from where the first one has it.
+    """
+    if WCS.name not in frames.variables or frames[WCS.name].dims != ("frame",):
+        return
+    texts = [str(text) for text in frames[WCS.name].values]
+    first = next((text for text in texts if text), "")
+    corners = (np.array([0.0, frames.sizes["x"] - 1.0]), np.array([0.0, frames.sizes["y"] - 1.0]))
+    for i, text in enumerate(texts):
+        if text in (first, ""):
+            continue
+        sky = text_to_wcs(text).all_pix2world(*corners, 0)
+        try:
+            there = text_to_wcs(first).all_world2pix(*sky, 0)
+        except RuntimeError:  # astropy's NoConvergence is one: that far off
+            there = (corners[0] + np.inf, corners[1])
+        moved = np.hypot(there[0] - corners[0], there[1] - corners[1]).max()
+        if not moved <= SHIFTED:
+            raise DatasetError(
+                f"frame {i} lies {moved:.1f} pixels from where the first one lies, by its WCS.",
+                where="the frames",
+                remedy="Register them first (`sciastro.register`), or open registered ones "
+                "(`sciastro reduce --keep registered`).",
+            )
 
 
 def _canvas_wcs(frames: "xr.Dataset", canvas: Canvas) -> str:
@@ -361,8 +397,14 @@ def _one_band(
     cubes = [frames[spec.name] for spec in (SIGNAL, VARIANCE, QUALITY)]
     if not is_lazy(*cubes):
         done = empty_stack(canvas.shape, len(maps), context=options.context)
+        windows = windows_of(cubes, group.members)
+
+        def read(i: int, y0: int, y1: int, x0: int, x1: int) -> Planes:
+            signal, variance, quality = windows(i, y0, y1, x0, x1)
+            return signal, variance, quality
+
         large = stack_windows(
-            _Windows(cubes, group.members), maps, shape, changes, group.weight, done,
+            read, maps, shape, changes, group.weight, done,
             options=options, memory_bytes=TILE_MEMORY * workers, workers=workers, **how,
         )  # fmt: skip
         return (*(getattr(done, name) for name in NAMES), *done.context, np.float64(large))
@@ -385,19 +427,6 @@ def _one_band(
         tiles=tiles, windows=window, dtypes=(*DTYPES, *kept), totals=2,
     )  # fmt: skip
     return (*planes, _correlation(sums))
-
-
-class _Windows:
-    """Reads windows of frames that are in memory, or that xarray reads from files as they are asked for."""
-
-    def __init__(self, cubes: "Sequence[xr.DataArray]", members: npt.NDArray[np.intp]) -> None:
-        self._cubes = [cube.variable for cube in cubes]
-        self._members = members
-
-    def __call__(self, i: int, y0: int, y1: int, x0: int, x1: int) -> Planes:
-        here = (int(self._members[i]), slice(y0, y1), slice(x0, x1))
-        signal, variance, quality = (cube[here].values for cube in self._cubes)
-        return signal, variance, quality
 
 
 def _autocorrelation(

@@ -26,7 +26,7 @@ from sciastro.io import accessor as _accessor  # noqa: F401  (registers ``ds.sky
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
 from sciastro.io.probe import Probe, image_of
-from sciastro.io.product_cards import NOISE_NAME
+from sciastro.io.product_cards import NOISE_NAME, quality_from_header
 from sciastro.io.product_reading import assemble, is_product, quality_in_our_bits, variance_type
 from sciastro.io.reader import is_image, open_rows, probe, read_pixels
 
@@ -36,9 +36,7 @@ __all__ = ["SciastroBackend"]
 class LazyPlane(BackendArray):
     """One image of a file as an array (1, y, x) that reads the rows asked for; may be pickled."""
 
-    def __init__(
-        self, image: Probe, dtype: npt.DTypeLike, convert: Callable[[Any], Any] | None = None
-    ) -> None:
+    def __init__(self, image: Probe, dtype: npt.DTypeLike, convert: Callable[..., Any] | None = None) -> None:
         self.image = image
         self.shape = (1, *image.shape)
         self.dtype = np.dtype(dtype)
@@ -57,7 +55,7 @@ class LazyPlane(BackendArray):
         if isinstance(rows, slice):
             wanted = range(*rows.indices(height))
             first, last = (min(wanted), max(wanted) + 1) if wanted else (0, 0)
-            inside: Any = np.asarray(wanted, dtype=np.intp) - first
+            inside: Any = slice(None) if rows.step in (None, 1) else np.asarray(wanted, dtype=np.intp) - first
         else:
             first = int(rows) % height
             last, inside = first + 1, 0
@@ -68,6 +66,17 @@ class LazyPlane(BackendArray):
         )
         pixels = self.convert(band) if self.convert is not None else band
         return np.asarray(pixels.astype(self.dtype, copy=False)[inside][..., columns][None][frame])
+
+    def rows_into(self, frame: int, first: int, last: int, out: npt.NDArray[Any]) -> None:
+        """Write rows of the only frame to `out` (`core.windows.RowsOfFrames`), without a copy in between."""
+        rows = open_rows(self.image)
+        if self.image.dtype == self.dtype and hasattr(rows, "into"):
+            rows.into(first, last, out)
+            if self.convert is not None:
+                self.convert(out, out)
+        else:
+            pixels = rows(first, last)
+            out[...] = pixels if self.convert is None else self.convert(pixels)
 
 
 class LazyFrames(BackendArray):
@@ -92,25 +101,31 @@ class LazyFrames(BackendArray):
         return np.empty((0, *self.frames[0].pixels_of(0, rows, columns).shape), self.dtype)
 
 
-def _square(pixels: Any) -> Any:
-    return pixels.astype(np.float32) ** 2
+def _square(pixels: Any, out: Any = None) -> Any:
+    return np.square(pixels, out=out, dtype=np.float32)
 
 
-def _square_wide(pixels: Any) -> Any:
-    return pixels.astype(np.float64) ** 2
+def _square_wide(pixels: Any, out: Any = None) -> Any:
+    return np.square(pixels, out=out, dtype=np.float64)
 
 
 class _Bits:
     """Converts DQ of another version to our bits, by the names in its header."""
 
     def __init__(self, header: fits.Header) -> None:
-        self.header = header
+        self.moved = quality_from_header(header)
 
-    def __call__(self, pixels: Any) -> Any:
-        return quality_in_our_bits(pixels, self.header)
+    def __call__(self, pixels: Any, out: Any = None) -> Any:
+        if not self.moved and (out is None or out is pixels):
+            return pixels
+        bits = quality_in_our_bits(pixels, self.moved)
+        if out is None:
+            return bits
+        out[...] = bits
+        return out
 
 
-def _lazy(image: Probe, dtype: npt.DTypeLike, convert: Callable[[Any], Any] | None = None) -> Any:
+def _lazy(image: Probe, dtype: npt.DTypeLike, convert: Callable[..., Any] | None = None) -> Any:
     return indexing.LazilyIndexedArray(LazyPlane(image, dtype, convert))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sciastro.errors import DatasetError
 from sciastro.io import accessor  # noqa: F401 - registers ds.sky
 from sciastro.io.store import open_group
 
@@ -20,7 +19,7 @@ def open(path: str | Path | Sequence[str | Path], group: str | None = None) -> "
     Parameters
     ----------
     path
-        The file. Several raw frames of one size are read into memory, one after the other along `frame`.
+        The file. Several files of frames of one size become one dataset, one after the other along `frame`.
     group
         Group of a ``frames.h5`` (``lights_0``, ``masters/<id>``, ...); None takes the only one with frames.
 
@@ -33,30 +32,18 @@ def open(path: str | Path | Sequence[str | Path], group: str | None = None) -> "
     ------
     FileError
         If the file cannot be read as any of these.
+    DatasetError
+        If several files hold frames that do not belong together.
     """
     import xarray as xr
 
     if not isinstance(path, str | Path):
-        return _together([open(one) for one in path])
+        from sciastro.io.together import together
+
+        return together([open(one) for one in path])
     target = Path(path)
     if target.suffix.lower() in (".h5", ".hdf5", ".nc"):
         return open_group(target, group)
     from sciastro.io.backend import SciastroBackend
 
     return xr.open_dataset(target, engine=SciastroBackend)
-
-
-def _together(frames: "Sequence[xr.Dataset]") -> "xr.Dataset":
-    import xarray as xr
-
-    shapes = {(one.sizes.get("y"), one.sizes.get("x")) for one in frames}
-    if len(shapes) != 1 or not all("frame" in one.dims for one in frames):
-        raise DatasetError(
-            f"are no frames of one size: {sorted(map(str, shapes))}.",
-            where="the files",
-            remedy="Open frames of one camera and binning together, and images one by one.",
-        )
-    return xr.concat(
-        [one.load() for one in frames], dim="frame", combine_attrs="drop_conflicts",
-        data_vars="minimal", coords="minimal", compat="override", join="override",
-    )  # fmt: skip

@@ -19,6 +19,7 @@ from sciastro.core.quality import QUALITY_MEANINGS, Quality
 
 __all__ = [
     "FLUX",
+    "FRAME_CARDS",
     "KINDS",
     "NOISE_NAME",
     "ProductFacts",
@@ -33,6 +34,16 @@ __all__ = [
 NOISE_NAME = "NOISEACF"  # extension with the correlation of the noise
 FLUX = "FLUX"  # kind of an image product in a physical unit
 KINDS = {"image": "IMAGE", "master": "MASTER", "frame": "FRAME"}
+
+FRAME_CARDS = {
+    "sky": ("SKYRATE", "[electron/s] background per pixel"),
+    "noise": ("SKYNOISE", "[electron/s] its noise before resampling"),
+    "transparency": ("TRANSPAR", "star flux over that of the reference"),
+    "weight": ("WEIGHT", "in the stack; 0 is left out"),
+    "fwhm": ("FWHM", "[pixel] median of stars"),
+    "frame_correlation": ("NCORR", "noise of large areas over uncorrelated"),
+}
+"""Coordinates (`core.vocabulary`) that files of single frames keep, with keyword and comment."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +74,8 @@ class ProductFacts:
         What this band is multiplied with in a picture.
     history
         Lines of the dataset's history.
+    measured
+        Of a frame: names of `FRAME_CARDS` -> what a stack must know of it; NaN is unknown.
     extra
         Keyword -> (value, comment), for all else.
     """
@@ -87,6 +100,7 @@ class ProductFacts:
     color_gain: float = math.nan
     color_gain_err: float = math.nan
     history: str = ""
+    measured: Mapping[str, float] = field(default_factory=dict)
     extra: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
 
 
@@ -221,6 +235,8 @@ def fact_cards(facts: ProductFacts) -> fits.Header:
     _times(header, facts)
     put(header, "NCORR", facts.noise_correlation, "noise of large areas over uncorrelated")
     put(header, "FWHM", facts.fwhm, "[pixel] median of stars")
+    for name, (keyword, comment) in FRAME_CARDS.items():
+        put(header, keyword, facts.measured.get(name, header.get(keyword)), comment)
     _photometry(header, facts)
     for keyword, (value, comment) in facts.extra.items():
         put(header, keyword, value, comment)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciastro.core.history import KEY
-from sciastro.io.product_cards import ProductFacts
+from sciastro.io.product_cards import FRAME_CARDS, ProductFacts
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,6 +103,6 @@ def frame_facts(ds: "xr.Dataset", index: int) -> ProductFacts:
         latitude=_attr(ds, "latitude"),
         longitude=_attr(ds, "longitude"),
         elevation=_attr(ds, "elevation"),
-        fwhm=_number(ds, "fwhm", "frame", index),
+        measured={name: _number(ds, name, "frame", index) for name in FRAME_CARDS},
         history=str(ds.attrs.get(KEY, "")),
     )

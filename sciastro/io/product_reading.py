@@ -1,5 +1,6 @@
 """Files that we published, read again as labeled datasets; `products` tells their layout."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from sciastro.core.vocabulary import labeled
 from sciastro.core.wcs import celestial_from_header, wcs_to_text
 from sciastro.errors import FileError
 from sciastro.io.fitsunits import integer, number_of
-from sciastro.io.product_cards import FLUX, KINDS, NOISE_NAME, quality_from_header
+from sciastro.io.product_cards import FLUX, FRAME_CARDS, KINDS, NOISE_NAME, quality_from_header
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -75,7 +76,7 @@ def read_product(path: Path) -> "xr.Dataset":
                     where=str(path),
                     remedy="Make it again with `sciastro reduce`, or copy it again.",
                 )
-            quality = quality_in_our_bits(planes["DQ"], headers["DQ"])
+            quality = quality_in_our_bits(planes["DQ"], quality_from_header(headers["DQ"]))
             sci, err, sci_header = planes["SCI"], planes["ERR"], headers["SCI"]
     except (OSError, KeyError, IndexError) as error:
         raise FileError(
@@ -97,10 +98,9 @@ def variance_type(primary: fits.Header) -> Any:
     return np.float64 if primary.get("PRODUCT") == FLUX else np.float32
 
 
-def quality_in_our_bits(quality: Plane, header: fits.Header) -> npt.NDArray[np.uint16]:
-    """Return the bits of a DQ plane (y, x) at our positions, by the names in its header."""
-    bits = quality.astype(np.uint16)
-    moved = quality_from_header(header)
+def quality_in_our_bits(quality: Plane, moved: Mapping[int, int]) -> npt.NDArray[np.uint16]:
+    """Return the bits of a DQ plane (y, x) at our positions; `moved` is of `quality_from_header`."""
+    bits = quality.astype(np.uint16, copy=False)
     if not moved:
         return bits
     out = bits & np.uint16(0xFFFF & ~sum(1 << position for position in moved))
@@ -153,7 +153,8 @@ def product_attributes(ds: "xr.Dataset", sci: fits.Header, primary: fits.Header)
     """Return `ds` (one band or one frame) with the coordinates and attributes of its headers.
 
     Sets ``band``, the scalar coordinate ``wcs`` (text), ``zeropoint``, ``zeropoint_err``, ``color_term``,
-    ``noise_correlation``, ``image_exposure``, ``n_frames`` (dim band), ``target`` and ``history`` attributes.
+    ``noise_correlation``, ``image_exposure``, ``n_frames`` (dim band), ``target`` and ``history`` attributes;
+    of a frame ``wcs``, ``filter``, ``time``, ``exposure`` and those of `FRAME_CARDS` that the file tells.
     """
     solution = celestial_from_header(sci)
     if solution is not None and "NAXIS1" in sci:
@@ -165,7 +166,9 @@ def product_attributes(ds: "xr.Dataset", sci: fits.Header, primary: fits.Header)
     if lines:
         attrs[KEY] = lines
     if primary["PRODUCT"] not in ("IMAGE", FLUX):
-        facts = {"wcs": ("frame", [text]), "filter": ("frame", [band])}
+        facts: dict[str, Any] = {"wcs": ("frame", [text]), "filter": ("frame", [band])}
+        if primary["PRODUCT"] == KINDS["frame"]:
+            facts |= _facts_of_frame(primary)
         return ds.assign_coords(facts).assign_attrs(attrs)
     numbers = {
         v.ZEROPOINT: "MAGZP",
@@ -182,6 +185,23 @@ def product_attributes(ds: "xr.Dataset", sci: fits.Header, primary: fits.Header)
     }
     columns["n_frames"] = labeled(v.N_FRAMES, np.array([integer(primary, "NCOMBINE", 0)], dtype=np.int64))
     return ds.assign(columns).assign_coords(band=[band], wcs=text).assign_attrs(attrs)
+
+
+def _facts_of_frame(primary: fits.Header) -> dict[str, "xr.Variable"]:
+    """Return what a stack must know of a frame, as coordinates; what the file does not tell is not there."""
+    date = str(primary.get("DATE-AVG", ""))
+    try:
+        time = np.datetime64(date, "ns") if date else np.datetime64("NaT", "ns")
+    except ValueError:  # not a date: as good as none
+        time = np.datetime64("NaT", "ns")
+    facts = {
+        v.TIME.name: labeled(v.TIME, np.array([time])),
+        v.EXPOSURE.name: labeled(v.EXPOSURE, np.array([number_of(primary, "EXPTIME", np.nan)])),
+    }
+    for name, (keyword, _) in FRAME_CARDS.items():
+        if keyword in primary:
+            facts[name] = labeled(v.VARIABLES[name], np.array([number_of(primary, keyword, np.nan)]))
+    return facts
 
 
 def _history(primary: fits.Header) -> str:

@@ -115,31 +115,34 @@ def _judge(f, active, winsorize, low, high):
     """
     factor = RESTORE if winsorize else ONE
     follow = ONE if winsorize else ZERO
-    going = ZERO
-    for q in range(active):
-        kept, now, least_sigma = f[KEPT + q], f[SIGMA_NOW + q], f[LEAST_SIGMA + q]
-        shift = f[S1 + q] / kept
-        free = factor * np.sqrt(max(f[S2 + q] - f[S1 + q] * shift, ZERO) / (kept - ONE))
+    going = np.int32(0)
+    for q in range(active):  # all is loaded first and chosen afterwards: it vectorizes
+        kept, now, least_sigma, state = f[KEPT + q], f[SIGMA_NOW + q], f[LEAST_SIGMA + q], f[STATE + q]
+        total, square, ref, rounds = f[S1 + q], f[S2 + q], f[REF + q], f[ROUNDS + q]
+        guard_low, guard_high, least, most = f[GUARD_LOW + q], f[GUARD_HIGH + q], f[LEAST + q], f[MOST + q]
+        run, free_before = now - f[SIGMA_BEFORE + q], f[SIGMA_FREE + q]
+        shift = total / kept
+        free = factor * np.sqrt(max(square - total * shift, ZERO) / (kept - ONE))
         new = max(free, least_sigma)
-        center = f[REF + q] + follow * shift
-        settled = (abs(new - now) <= SETTLED * new) | (f[ROUNDS + q] >= INNER) | (not winsorize)
-        run = now - f[SIGMA_BEFORE + q]
-        slope = (free - f[SIGMA_FREE + q]) / run if abs(run) > ZERO else ZERO
-        slope = min(max(slope, ZERO), STEEP) if f[ROUNDS + q] > ZERO else ZERO
+        center = ref + follow * shift
+        settled = (abs(new - now) <= SETTLED * new) | (rounds >= INNER) | (not winsorize)
+        moved = (abs(run) > ZERO) & (rounds > ZERO)
+        slope = min(max((free - free_before) / (run if moved else ONE), ZERO), STEEP)
+        slope = slope if moved else ZERO
+        secant = max(now + (free - now) / (ONE - slope), least_sigma)
+        new = new if settled else secant
         f[SIGMA_BEFORE + q], f[SIGMA_FREE + q] = now, free
-        new = new if settled else max(now + (free - now) / (ONE - slope), least_sigma)
-        f[SIGMA_NOW + q] = new
-        f[ROUNDS + q] += ONE
+        f[SIGMA_NOW + q], f[ROUNDS + q] = new, rounds + ONE
         f[CLAMP_LOW + q] = center - CLAMP * new if winsorize else -HUGE
         f[CLAMP_HIGH + q] = center + CLAMP * new if winsorize else HUGE
-        f[S1 + q] = min(center - low * new, f[GUARD_LOW + q])
-        f[S2 + q] = max(center + high * new, f[GUARD_HIGH + q])
-        more = (f[LEAST + q] < f[S1 + q]) | (f[MOST + q] > f[S2 + q])
-        state = (TWO if more else ONE) if settled else ZERO
-        state = ONE if f[STATE + q] == ONE else state
-        f[STATE + q] = state
-        going += ZERO if state == ONE else ONE
-    return int(going)
+        cut_low, cut_high = min(center - low * new, guard_low), max(center + high * new, guard_high)
+        f[S1 + q], f[S2 + q] = cut_low, cut_high
+        told = TWO if (least < cut_low) | (most > cut_high) else ONE
+        told = told if settled else ZERO
+        told = ONE if state == ONE else told
+        f[STATE + q] = told
+        going += np.int32(0) if told == ONE else np.int32(1)
+    return np.int64(going)
 
 
 @inner

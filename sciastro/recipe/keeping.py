@@ -1,6 +1,7 @@
 """What a run keeps in ``frames.h5`` and, when asked, as intermediate FITS frames."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -222,7 +223,7 @@ def _file_name(light: Light, band: str) -> str:
 
 
 def _facts_of(light: Light, band: str, target: str) -> ProductFacts:
-    """Return what the header of an exported frame says."""
+    """Return what the header of an exported frame says, such that it can be stacked as the run does."""
     begin, middle, end = span_of([light])
     latitude, longitude, height = light.facts.site or (float("nan"), float("nan"), None)
     place = center(text_to_wcs(light.wcs), light.facts.shape) if light.wcs else None
@@ -230,7 +231,20 @@ def _facts_of(light: Light, band: str, target: str) -> ProductFacts:
         target=target, band=band, exposure=light.facts.exposure or float("nan"), n_frames=1,
         date_begin=begin, date_average=middle, date_end=end, latitude=latitude, longitude=longitude,
         elevation=float("nan") if height is None else height, extra=bjd_card([light], middle, place),
+        measured=_measured_of(light, band),
     )  # fmt: skip
+
+
+def _measured_of(light: Light, band: str) -> dict[str, float]:
+    """Return what a stack must know of a light in one band (`io.product_cards.FRAME_CARDS`)."""
+    seconds, found = light.facts.exposure or float("nan"), light.measures
+    return {
+        "sky": found.sky[band] / seconds,
+        "noise": found.noise[band] / seconds,
+        "transparency": light.transparency,
+        "weight": light.weights.get(band, float("nan")) if light.use else 0.0,
+        "fwhm": found.fwhm,
+    }
 
 
 def _export(
@@ -267,10 +281,13 @@ def _export(
         here = np.s_[window[0] : window[1], window[2] : window[3]]
         part = (planes[0][here], planes[1][here], planes[2][here])
         how = resampler_of(settled(recipe.of(AlignOptions), members.fwhm))
-        resample(
+        sums = resample(
             part, (window[0], window[2]), to_plane, tile, how, out,
             scale=1.0, pedestal=0.0, offset=0.0, domain=box,
         )  # fmt: skip
+        if sums[1] > 0:
+            known = {"frame_correlation": float(np.sqrt(sums[0] / sums[1]))}
+            facts = replace(facts, measured={**facts.measured, **known})
         _written(context.out / "registered" / name, out, canvas.wcs, facts)
 
 

@@ -18,6 +18,7 @@ from sciastro.core.wcs import celestial_from_header
 from sciastro.errors import DatasetError, FileError, OptionError
 from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
+from sciastro.io.product_cards import quality_from_header
 from sciastro.io.product_reading import quality_in_our_bits
 from sciastro.io.reader import probe, read_pixels
 from sciastro.recipe.photometrytarget import (
@@ -129,7 +130,7 @@ def _bits(path: Path, pixels: Plane, dtype: Any, facts: FrameFacts, given: Given
     bits = np.zeros(pixels.shape, np.uint16)
     for hdu in _planes(path, pixels.shape, MASKS):
         if any(str(hdu.header.get(f"DQBIT{n}", "")) for n in range(16)):
-            bits |= quality_in_our_bits(hdu.data, hdu.header)
+            bits |= quality_in_our_bits(hdu.data, quality_from_header(hdu.header))
         else:
             bits[np.asarray(hdu.data) != 0] |= np.uint16(Quality.DO_NOT_USE)
         break

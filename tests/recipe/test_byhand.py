@@ -24,7 +24,7 @@ def night(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(night):
     out = night.parent / "result"
-    reduce_session(RunRequest(session=night, out=out))
+    reduce_session(RunRequest(session=night, out=out, keep=("calibrated", "registered")))
     return out
 
 
@@ -62,6 +62,24 @@ def test_frames_of_different_size_are_not_opened_together(night, result):
     light = next(night.rglob("LIGHT/*.fits"))
     with pytest.raises(DatasetError, match="one size"):
         sciastro.open([light, next((result / "products").glob("*_G.fits"))])
+
+
+def test_registered_frames_that_a_run_kept_give_its_stack(result):
+    frames = sciastro.open(sorted((result / "registered").glob("*.fits")))
+    mine, product = sciastro.stack(frames), sciastro.open(next((result / "products").glob("*_G.fits")))
+    noise = np.sqrt(product["image_variance"].values)
+    assert np.nanmax(np.abs(mine["image"].values - product["image"].values) / noise) < 0.01
+    np.testing.assert_allclose(mine["image_variance"].values, product["image_variance"].values, rtol=1e-5)
+    np.testing.assert_array_equal(mine["image_quality"].values, product["image_quality"].values)
+    np.testing.assert_allclose(
+        mine["noise_correlation"].values, product["noise_correlation"].values, rtol=0.01
+    )
+
+
+def test_frames_that_are_not_registered_are_not_stacked_as_they_lie(result):
+    frames = sciastro.open(sorted((result / "calibrated").glob("*.fits")))
+    with pytest.raises(DatasetError, match="by its WCS"):
+        sciastro.stack(frames)
 
 
 def test_the_way_by_hand_ends_where_the_run_ends(night, masters, result):

@@ -1,0 +1,133 @@
+"""Frames of many files as one dataset: lazy, exact, and refused where they do not belong together."""
+
+import pickle
+
+import numpy as np
+import pytest
+import xarray as xr
+from astropy.io import fits
+
+import sciastro
+from sciastro.core.lift import chunk_rows
+from sciastro.core.quality import Quality
+from sciastro.core.windows import rows_of_frames, windows_of
+from sciastro.errors import DatasetError
+from sciastro.io import backend
+from sciastro.io.products import ProductFacts, write_frame
+
+SHAPE = (40, 50)
+PIXELS = ("signal", "variance", "quality")
+KNOWN = {"sky": 0.5, "noise": 0.1, "transparency": 0.9, "weight": 0.7, "fwhm": 2.5, "frame_correlation": 1.1}
+
+
+def planes_of(i):
+    rng = np.random.default_rng(i)
+    signal = rng.normal(400, 20, SHAPE).astype(np.float32)
+    quality = np.zeros(SHAPE, np.uint16)
+    quality[i, 3] = int(Quality.SATURATED)
+    return signal, rng.uniform(300, 500, SHAPE).astype(np.float32), quality
+
+
+@pytest.fixture
+def files(tmp_path):
+    out = []
+    for i in range(4):
+        facts = ProductFacts(
+            band="V",
+            exposure=60.0 + i,
+            date_average=f"2026-01-01T00:00:0{i}",
+            measured={**KNOWN, "sky": 0.5 + i},
+        )
+        out.append(write_frame(tmp_path / f"{i}.fits", *planes_of(i), wcs=None, facts=facts))
+    return out
+
+
+def test_pixels_and_facts_one_after_the_other(files):
+    ds = sciastro.open(files)
+    for k, name in enumerate(PIXELS):
+        want = np.stack([planes_of(i)[k] for i in range(4)])
+        np.testing.assert_allclose(ds[name].values, want, rtol=1e-6)
+        np.testing.assert_allclose(ds[name][1:3, 5:9, ::2].values, want[1:3, 5:9, ::2], rtol=1e-6)
+        np.testing.assert_allclose(ds[name][2, 7].values, want[2, 7], rtol=1e-6)
+        np.testing.assert_allclose(ds[name][:, 7, 8].values, want[:, 7, 8], rtol=1e-6)
+    assert ds["exposure"].values.tolist() == [60, 61, 62, 63]
+    assert ds["sky"].values.tolist() == [0.5, 1.5, 2.5, 3.5]
+    assert ds["time"].values[3] == np.datetime64("2026-01-01T00:00:03")
+    for name, value in KNOWN.items():
+        assert name == "sky" or ds[name].values.tolist() == [value] * 4
+
+
+def test_nothing_is_read_before_it_is_asked_for(files, monkeypatch):
+    asked = []
+    real = backend.open_rows
+
+    def watched(image):
+        rows = real(image)
+        return lambda first, last: asked.append((image.path.name, first, last)) or rows(first, last)
+
+    monkeypatch.setattr(backend, "open_rows", watched)
+    ds = sciastro.open(files)
+    assert asked == []
+    _ = ds["signal"][2, 4:10, 3:5].values
+    assert asked == [("2.fits", 4, 10)]
+
+
+def test_windows_come_straight_from_the_files_and_are_those_of_xarray(files):
+    ds = sciastro.open(files)
+    cubes = [ds[name] for name in PIXELS]
+    assert all(rows_of_frames(cube.variable) is not None for cube in cubes)
+    windows = windows_of(cubes, np.array([3, 1]))
+    for i, frame in enumerate((3, 1)):
+        got = windows(i, 5, 20, 7, 30)
+        for plane, cube in zip(got, cubes, strict=True):
+            np.testing.assert_array_equal(plane, cube[frame, 5:20, 7:30].values)
+            assert plane.dtype == cube.dtype
+
+
+def test_a_part_of_the_files_is_asked_of_xarray(files):
+    part = sciastro.open(files).isel(y=slice(10, 30), frame=slice(None, None, -1))
+    cube = part["signal"]
+    assert rows_of_frames(cube.variable) is None
+    (window,) = windows_of([cube], np.array([0]))(0, 2, 6, 1, 9)
+    np.testing.assert_allclose(window, planes_of(3)[0][12:16, 1:9])
+
+
+def test_it_travels(files):
+    ds = pickle.loads(pickle.dumps(sciastro.open(files)))
+    np.testing.assert_array_equal(ds["quality"].values[1], planes_of(1)[2])
+
+
+def test_stack_of_files_is_that_of_the_same_in_memory(files):
+    ds = sciastro.open(files)
+    of_files = sciastro.stack(ds)
+    xr.testing.assert_identical(of_files, sciastro.stack(sciastro.open(files).load()))
+    assert of_files["image_exposure"].item() == 246
+    chunked = sciastro.stack(chunk_rows(sciastro.open(files), 16))
+    xr.testing.assert_identical(chunked.compute(), of_files)
+
+
+def test_files_that_tell_different_things_are_refused(files, tmp_path):
+    other = write_frame(
+        tmp_path / "other.fits", *planes_of(0), wcs=None, facts=ProductFacts(band="V", exposure=60.0)
+    )
+    with pytest.raises(DatasetError, match="transparency") as caught:
+        sciastro.open([*files, other])
+    assert "other.fits" in str(caught.value)
+
+
+def test_bits_of_another_version_are_brought_to_our_places(files):
+    with fits.open(files[0], mode="update") as hdus:
+        hdus["DQ"].header["DQBIT1"], hdus["DQ"].header["DQBIT2"] = "COSMIC_RAY", "SATURATED"
+    ds = sciastro.open(files)
+    (window,) = windows_of([ds["quality"]], np.array([0]))(0, 0, 5, 0, 5)
+    assert window[0, 3] == int(Quality.COSMIC_RAY)
+    assert ds["quality"].values[0, 0, 3] == int(Quality.COSMIC_RAY)
+    assert ds["quality"].values[1, 1, 3] == int(Quality.SATURATED)
+
+
+def test_a_file_cut_off_says_so(files):
+    ds = sciastro.open(files)
+    with files[2].open("r+b") as file:
+        file.truncate(9000)
+    with pytest.raises(sciastro.SciastroError, match=r"2\.fits"):
+        sciastro.stack(ds)
