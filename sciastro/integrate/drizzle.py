@@ -52,6 +52,11 @@ class DrizzleOptions(Options):
         return self.scale is not None
 
     @property
+    def spread(self) -> float:
+        """Pixels of the image from one pixel of the sensor to the next, 1 at least."""
+        return max(self.scale or 1.0, 1.0)
+
+    @property
     def text(self) -> str:
         """What a summary says."""
         size = "" if self.kernel == "point" else f" of {self.pixfrac:g} px"

@@ -164,12 +164,12 @@ def integrate_tile(
     """
     weights = np.asarray(weight, dtype=np.float32)
     used = np.flatnonzero(weights > 0)
-    rim = rim_of(options, len(used))
+    drops, spread = None, 1.0
+    if drizzle is not None and drizzle.enabled:
+        drops, spread = dropper(drizzle, holds_flux=options.pixels_hold == "flux"), drizzle.spread
+    rim = rim_of(options, len(used), spread)
     tile = tile.padded(rim)
     buffers = Buffers() if buffers is None else buffers
-    drops = None
-    if drizzle is not None and drizzle.enabled:
-        drops = dropper(drizzle, holds_flux=options.pixels_hold == "flux")
     how = resampler_of(options)
     boxes = [None if domains is None else domains[i] for i in range(len(maps))]
     found = [
@@ -179,7 +179,7 @@ def integrate_tile(
     met = [(i, window) for i, window in found if window is not None]
     sums = np.zeros(2)
     if not met:
-        return _empty(tile, sums, len(maps), len(used), options)
+        return _empty(tile, rim, sums, len(maps), len(used), options)
     planes = buffers.take(len(met), tile.shape)
     shared = drops is not None or feather > 0
     share = buffers.take_share(len(met), tile.shape) if shared else NO_SHARE
@@ -205,7 +205,7 @@ def integrate_tile(
         numbers=np.searchsorted(used, members),
         other=None if other is None else other[members],
         lenience=None if lenience is None else lenience[members],
-        marks=buffers.take_marks(len(met), tile.shape),
+        marks=buffers.take_marks(len(met), tile.shape), spread=spread,
     )  # fmt: skip
     done = replace(done, counts=_of_all(done.counts, members, len(maps), done.image.size))
     if len(met) < len(used):  # what the frames that do not meet the tile say of its empty pixels
@@ -224,11 +224,10 @@ def _of_all(
 
 
 def _empty(
-    tile: Tile, sums: npt.NDArray[np.float64], frames: int, used: int, options: StackOptions
+    tile: Tile, rim: int, sums: npt.NDArray[np.float64], frames: int, used: int, options: StackOptions
 ) -> TileResult:
-    """Return a tile (with its rim given) that no frame meets."""
+    """Return a tile (given with its rim) that no frame meets."""
     rows, columns = tile.shape
-    rim = rim_of(options, used)
     shape = (rows - 2 * rim, columns - 2 * rim)
     return TileResult(
         image=np.full(shape, np.nan, np.float32),

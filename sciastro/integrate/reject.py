@@ -41,7 +41,7 @@ Marks = npt.NDArray[np.uint8]
 Result = tuple[npt.NDArray[Any], ...]  # image, variance, coverage, rejected low and high, present; (y, x)
 Planes = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint16]]
 
-RIM = 2  # pixels of the neighbors that protection of structure looks at
+RIM = 2  # pixels of the frames around one that protection of structure looks at
 BEYOND = 2  # pixels that rules which look at neighbors themselves add to that
 MISSING = np.uint16(Quality.NO_DATA | Quality.DO_NOT_USE)
 # What became of samples: rejected here, or missing before, by what the frame says of them.
@@ -100,11 +100,19 @@ class TileResult:
     context: npt.NDArray[np.uint32] = field(default_factory=lambda: NO_CONTEXT)
 
 
-def rim_of(options: StackOptions, frames: int) -> int:
-    """Return how many pixels around a tile the rejection of `frames` frames looks at."""
+def _reach(spread: float) -> int:
+    """Return how many pixels of the image `RIM` pixels of the frames are."""
+    return int(np.ceil(RIM * spread))
+
+
+def rim_of(options: StackOptions, frames: int, spread: float = 1.0) -> int:
+    """Return how many pixels around a tile the rejection of `frames` frames looks at.
+
+    `spread` as for `reject_tile`.
+    """
     grow = max(options.grow_low, options.grow_high)
     rule = BEYOND if options.thresholds(frames)[0] in ("noise", "averaged") else 0
-    return RIM + rule + (AROUND + grow if grow else 0) + (streaks.REACH if options.streaks else 0)
+    return _reach(spread) + rule + (AROUND + grow if grow else 0) + (streaks.REACH if options.streaks else 0)
 
 
 def reject_tile(
@@ -119,6 +127,7 @@ def reject_tile(
     other: npt.NDArray[np.float64] | None = None,
     lenience: npt.NDArray[np.floating] | None = None,
     marks: Marks | None = None,
+    spread: float = 1.0,
 ) -> TileResult:
     """Return the stack of the samples of a tile, without its rim.
 
@@ -147,6 +156,9 @@ def reject_tile(
     marks
         Memory of the caller for the marks of rejected samples, uint8 (frame, y, x), overwritten; None takes
         fresh memory.
+    spread
+        Pixels of the image per pixel of the frames, 1 at least: on a finer grid the image changes less from
+        pixel to pixel, and a sample as much as before.
     """
     n, rows, columns = planes[0].shape
     if frames is None:
@@ -158,19 +170,21 @@ def reject_tile(
         marks = np.zeros(planes[0].shape, np.uint8)
     else:
         marks.fill(0)
-    result = _rejected(samples, marks, options, frames)
+    result = _rejected(samples, marks, options, frames, spread)
     method, below, above = options.thresholds(frames)
     if method not in ("none", "minmax") and options.protect > 0:
         low, high = SIGMAS.get(method, (below, above))
         allowed = np.ones(n) if lenience is None else lenience
         protect(
             *samples.cube, options.protect, np.asarray(allowed, np.float32), low, high,
-            options.combine == "median", *result[:5], marks,
+            options.combine == "median", _reach(spread), *result[:5], marks,
         )  # fmt: skip
     if options.grow_low or options.grow_high or options.streaks:
         touched = np.zeros((rows, columns), np.uint8)
         if options.streaks:
-            streaks.mark_streaks(*samples.cube, result[0], options.edge, options.streaks, marks, touched)
+            streaks.mark_streaks(
+                *samples.cube, result[0], spread * options.edge, options.streaks, marks, touched
+            )
         grow_marks(marks, LOW, options.grow_low, touched)
         grow_marks(marks, HIGH, options.grow_high, touched)
         average_again(*samples.cube, marks, touched, options.combine == "median", *result[:5])
@@ -181,7 +195,7 @@ def reject_tile(
             *(plane.ravel() for plane in result),
         )  # fmt: skip
     image, variance, coverage, low_count, high_count, present = result
-    rim = rim_of(options, int((weights > 0).sum()) if frames is None else frames)
+    rim = rim_of(options, frames, spread)
     inner = (slice(rim, rows - rim), slice(rim, columns - rim))
     quality = np.empty(image[inner].shape, np.uint16)
     counts = np.zeros((n, len(CAUSES)), np.int64)
@@ -232,14 +246,14 @@ def _change(samples: _Samples, factor: npt.NDArray[np.float64], offset: npt.NDAr
         samples.variance[i] *= np.float32(a * a)
 
 
-def _rejected(samples: _Samples, marks: Marks, options: StackOptions, frames: int) -> Result:
+def _rejected(samples: _Samples, marks: Marks, options: StackOptions, frames: int, spread: float) -> Result:
     """Reject by the rule of `options` and average; writes `marks`."""
     shape = samples.values.shape[1:]
     kinds = (np.float32, np.float32, np.float32, np.uint16, np.uint16, np.uint16)
     result: Result = tuple(np.empty(shape, kind) for kind in kinds)
     method, low, high = options.thresholds(frames)
     if method == "noise":
-        _by_noise(samples, marks, options, (low, high), result)
+        _by_noise(samples, marks, spread * options.edge, (low, high), options.combine == "median", result)
         return result
     n = len(marks)
     how = MEDIAN if options.combine == "median" else MEAN
@@ -260,20 +274,17 @@ def _rejected(samples: _Samples, marks: Marks, options: StackOptions, frames: in
 
 
 def _by_noise(
-    samples: _Samples, marks: Marks, options: StackOptions, kappa: tuple[float, float], result: Result
+    samples: _Samples, marks: Marks, edge: float, kappa: tuple[float, float], median: bool, result: Result
 ) -> None:
     """Reject by the variance plane and average."""
     n = len(marks)
     base, half = np.empty((2, *marks.shape[1:]), np.float32)
     middle_image(*samples.flat, merge_network(n), base.ravel(), half.ravel())
     second = [SECOND_PASS[1] * k for k in kappa]
-    mark_outliers(
-        *samples.cube, base, half, options.edge, *kappa, SECOND_PASS[0] * options.edge, *second, marks
-    )
+    mark_outliers(*samples.cube, base, half, edge, *kappa, SECOND_PASS[0] * edge, *second, marks)
     average_marked(
-        *samples.flat, marks.reshape(n, -1), base.ravel(), options.combine == "median",
-        *(plane.ravel() for plane in result),
-    )  # fmt: skip
+        *samples.flat, marks.reshape(n, -1), base.ravel(), median, *(plane.ravel() for plane in result)
+    )
 
 
 def _averaged_noise(samples: _Samples) -> Floats:

@@ -174,7 +174,7 @@ def stack_windows(
         ways,
         boxes,
         drops,
-        rim_of(options, int(used.sum())),
+        rim_of(options, int(used.sum()), drizzle.spread if drizzle is not None else 1.0),
     )
     tiles = [tile for row in plan for tile in row]
     part = Terms(terms.scale[used], terms.pedestal[used], terms.offset[used])

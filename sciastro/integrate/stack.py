@@ -383,6 +383,7 @@ def _one_band(
     maps = canvas.maps(group.maps)
     domains = canvas.boxes(domain_boxes(group.maps, shape))
     flux = options.pixels_hold == "flux"
+    spread = drizzle.spread if drizzle is not None else 1.0
     changes, other = on_canvas(group.terms, canvas, holds_flux=flux), None
     if group.reject_terms is not None:
         second = on_canvas(group.reject_terms, canvas, holds_flux=flux)
@@ -392,7 +393,7 @@ def _one_band(
         "correlation": group.correlation,
         "domains": domains,
         "drizzle": drizzle,
-        "lenience": lenience(group.fwhm, canvas.scale),
+        "lenience": lenience(group.fwhm, canvas.scale / spread),
     }
     cubes = [frames[spec.name] for spec in (SIGNAL, VARIANCE, QUALITY)]
     if not is_lazy(*cubes):
@@ -410,7 +411,7 @@ def _one_band(
         return (*(getattr(done, name) for name in NAMES), *done.context, np.float64(large))
     kept = (np.uint32,) * (context_planes(len(maps)) if options.context else 0)
     drops = drizzle is not None and drizzle.enabled
-    rim = rim_of(options, len(maps))
+    rim = rim_of(options, len(maps), spread)
     plan = plan_tiles(canvas.shape, maps, shape, TILE_MEMORY * workers, workers, domains, drops, rim)
 
     resampled_by = None if drops else resampler_of(options)

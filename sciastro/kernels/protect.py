@@ -4,7 +4,7 @@ Seeing and sub-pixel shifts change star profiles from frame to frame by much mor
 that a rule that knows only the samples of one pixel takes a good frame for an outlier. Next to a
 star the neighbors tell: a deviation that is small against the change of the image from pixel to
 pixel is no outlier. This is the gradient term of drizzle's cosmic-ray test, with the range of the
-5 x 5 neighborhood in place of the gradient, which vanishes on top of a star.
+neighborhood in place of the gradient, which vanishes on top of a star.
 """
 
 import numpy as np
@@ -19,7 +19,6 @@ from sciastro.kernels.samples import (
 
 __all__ = ["protect"]
 
-REACH = 2  # pixels
 F0, F1 = np.float32(0.0), np.float32(1.0)
 
 
@@ -34,6 +33,7 @@ def protect(
     kappa_low,
     kappa_high,
     use_median,
+    reach,
     image,
     image_variance,
     coverage,
@@ -44,8 +44,8 @@ def protect(
     """Combine again where samples were rejected on structure, by a rule that knows of the structure.
 
     A sample x of variance V is kept when ``-(slack + kappa_low sqrt(V)) <= x - image <= slack +
-    kappa_high sqrt(V)``; slack is `slack_share` times the range of the 5 x 5 neighborhood of `image`, for
-    each frame times its `lenience`.
+    kappa_high sqrt(V)``; slack is `slack_share` times the range of `image` within `reach` pixels, for each
+    frame times its `lenience`.
     Only pixels with a rejected sample, and with a slack above three sigma of a typical sample, are
     touched.
 
@@ -63,6 +63,8 @@ def protect(
         See above; 1 for frames whose stars are about as wide as those of the image.
     use_median : bool
         Median of the kept samples instead of their weighted mean.
+    reach : int
+        Pixels along each axis; 2 (5 x 5 pixels) where the image has the pixels of the frames.
     image, image_variance, coverage : float32[y, x]
     rejected_low, rejected_high : uint16[y, x]
         Results of `reduce.combine`; updated.
@@ -77,8 +79,8 @@ def protect(
             if rejected_low[y, x] == 0 and rejected_high[y, x] == 0:
                 continue
             lowest, highest = np.float32(np.inf), np.float32(-np.inf)
-            for j in range(max(y - REACH, 0), min(y + REACH + 1, height)):
-                for i in range(max(x - REACH, 0), min(x + REACH + 1, width)):
+            for j in range(max(y - reach, 0), min(y + reach + 1, height)):
+                for i in range(max(x - reach, 0), min(x + reach + 1, width)):
                     if before[j, i] < lowest:
                         lowest = before[j, i]
                     if before[j, i] > highest:

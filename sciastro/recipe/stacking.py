@@ -126,7 +126,7 @@ def stack_band(
             options=options, memory_bytes=calibrator.memory_left(out.image.shape, extra - recycled),
             workers=context.workers, progress=_Progress(predicting, context), domains=boxes, drizzle=drizzle,
             cluster=context.cluster, adjust=change, feather=leveled.feather, correlation=shared,
-            lenience=lenience([light.measures.fwhm for light in lights], canvas.scale),
+            lenience=lenience([light.measures.fwhm for light in lights], canvas.scale / drizzle.spread),
             other=other_terms(lights, band, first, options, changes, canvas, cell if mosaic else 1),
         )  # fmt: skip
         predicted = predicting.result()
