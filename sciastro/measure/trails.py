@@ -31,7 +31,7 @@ CORE = 11  # pixels beside a line where the trail may lie
 PIECE = 48  # length of one piece [pixel], so that 12 to 40 make a line
 FEWEST = 6  # pieces that must show a trail
 BESIDE = (-12.0, 12.0, -22.0, 22.0)  # where companions of a trail are looked for [pixel]
-ALONG_AXIS = np.deg2rad(0.5)  # within which a line is taken for one along rows or columns
+ALONG_AXIS = np.deg2rad(0.1)  # within which a line is taken for one that the camera makes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +81,7 @@ def find_trails(
     Returns
     -------
     ndarray
-        float64 (trail, 5): both ends x0, y0, x1, y1 and half the width [pixel]. Lines within half a degree
+        float64 (trail, 5): both ends x0, y0, x1, y1 and half the width [pixel]. Lines within 0.1 degree
         of rows and columns are left to the camera that makes them.
     """
     if not options.find or min(image.shape) < 16 * BIN:

@@ -76,6 +76,22 @@ def test_bad_columns_short_spikes_and_star_trails_are_not_satellites():
     assert len(find_trails(image, None, background(image))) == 0
 
 
+@pytest.mark.parametrize("angle", [0.2, 0.4, 89.7, 179.8])
+def test_geostationary_satellites_along_rows_and_columns(angle):
+    # Frames with north up have them so; what the camera makes lies along its pixels exactly.
+    image = sky_with_stars(11, stars=300)
+    image[:, 300:303] += 200
+    image[400, :] += 80
+    along = np.array([np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))])
+    middle = np.array([450.0, 350.0])
+    add_streak(image, *(middle - 800 * along), *(middle + 800 * along), 1.2, 8 * SIGMA * 1.2 * 2.5066)
+    trails = find_trails(image, None, background(image))
+    assert len(trails) == 1
+    assert np.rad2deg(np.arctan2(*(trails[0, 3:1:-1] - trails[0, 1::-1]))) % 180 == pytest.approx(
+        angle, abs=0.05
+    )
+
+
 def test_two_crossings_and_the_switch():
     image = sky_with_stars(3)
     add_streak(image, -50.0, 90.0, 950.0, 540.0, 1.2, 300.0)
