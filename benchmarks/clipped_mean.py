@@ -5,8 +5,8 @@ All get the same arrays in memory (float32 values and variance, uint16 quality; 
 give fewer frames or a smaller size on a small machine). Each makes one pass of sigma clipping, 4 below and
 3 above the median of the samples, and averages the rest:
 
-ours        `integrate.reject.reject_tile` in bands of rows on `--workers` threads: rule sigma, variance,
-            quality bits, counts of rejected samples; nothing protected, one pass, no noise floor
+ours        ``sciastro.stack`` on `--workers` threads: rule sigma, variance, quality bits, coverage, counts of
+            rejected samples; nothing protected, one pass, no noise floor
 bottleneck  bands of rows on as many threads: bottleneck nanmedian and nanstd, NaN, nanmean; variance of
             the survivors and OR of their quality bits in NumPy
 ccdproc     ``ccdproc.combine`` of CCDData, mem_limit 2 GB, sigma clipping about the median; one process;
@@ -22,16 +22,17 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from registered_frames import combine_bands, make_frames, timed
+from registered_frames import SECONDS, dataset, make_frames, timed
 
+import sciastro
 from sciastro.integrate.options import StackOptions
 
 LOW, HIGH = 4.0, 3.0
 
 
-def ours(planes, rows, workers):
+def ours(frames, workers):
     options = StackOptions(reject="sigma", low=LOW, high=HIGH, protect=0, noise_floor=False, max_iterations=1)
-    return combine_bands(planes, options, rows, workers)[0]
+    return SECONDS * sciastro.stack(frames, options=options, workers=workers)["image"].values[0]
 
 
 def by_bottleneck(values, variance, quality, rows, workers):
@@ -78,16 +79,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--size", type=int, default=4096)
-    parser.add_argument("--rows", type=int, default=64, help="of a band")
+    parser.add_argument("--rows", type=int, default=64, help="of a band of bottleneck's")
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--ccdproc-rows", type=int, default=128)
     asked = parser.parse_args()
     values, variance, quality = make_frames(asked.frames, (asked.size, asked.size))
-    ours([a[:, :64] for a in (values, variance, quality)], 32, 1)  # compiles
     planes, rows = (values, variance, quality), min(asked.ccdproc_rows, asked.size)
+    frames = dataset(planes)
+    ours(frames.isel(y=slice(0, 64)), 1)  # compiles
     runs = {
-        "ours": lambda: ours(planes, asked.rows, asked.workers),
+        "ours": lambda: ours(frames, asked.workers),
         "bottleneck": lambda: by_bottleneck(*planes, asked.rows, asked.workers),
     }
     if rows:

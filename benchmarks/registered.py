@@ -26,28 +26,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from astropy.io import fits
-from registered_frames import make_frames, timed
+from registered_frames import dataset, make_frames, timed
 
 import sciastro
 import sciastro.io.accessor
-from sciastro.core import vocabulary as v
-from sciastro.core.vocabulary import labeled
 from sciastro.integrate.options import RULES, StackOptions
 
 UNIT = np.float32(65_535)  # of Siril's floating-point files, in adu
-SECONDS = 60.0  # exposure that the frames tell
-
-
-def dataset(planes):
-    """Return frames on one grid as the public step takes them."""
-    n = len(planes[0])
-    specs = (v.SIGNAL, v.VARIANCE, v.QUALITY)
-    ds = xr.Dataset({spec.name: labeled(spec, plane) for spec, plane in zip(specs, planes, strict=True)})
-    return ds.assign_coords(
-        exposure=labeled(v.EXPOSURE, np.full(n, SECONDS)), filter=labeled(v.FILTER, np.array(["L"] * n))
-    )
 
 
 def write_siril(values, folder):

@@ -1,13 +1,14 @@
-"""Made-up registered frames, and bands of them for `integrate.reject`; shared by two benchmarks."""
+"""Made-up registered frames, as arrays and as a dataset; shared by two benchmarks."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import xarray as xr
 
-from sciastro.integrate.reject import reject_tile, rim_of
+from sciastro.core import vocabulary as v
+from sciastro.core.vocabulary import labeled
 
-SKY = 400.0
+SKY, SECONDS = 400.0, 60.0
 
 
 def make_frames(frames, shape, hits=1e-3):
@@ -33,33 +34,14 @@ def make_frames(frames, shape, hits=1e-3):
     return values, variance, quality
 
 
-def combine_bands(planes, options, rows, workers):
-    """Return image, variance, quality of frames on one grid: bands of rows on threads, buffers kept."""
-    n, height, width = planes[0].shape
-    rim, weights = rim_of(options, n), np.ones(n, np.float32)
-    image, spread, bits = (np.empty((height, width), kind) for kind in ("f4", "f4", "u2"))
-    edge = 2 * rim
-
-    def strip(first):
-        size = n, rows + edge, width + edge
-        buffers, marks = [np.zeros(size, plane.dtype) for plane in planes], np.empty(size, np.uint8)
-        for y in range(first * rows, height, rows * workers):
-            y0, y1 = max(y - rim, 0), min(y + rows + rim, height)
-            for buffer, plane in zip(buffers, planes, strict=True):
-                for i in range(n):  # as `resample` does: frame by frame into the tile
-                    target = buffer[i, rim - (y - y0) : rim + y1 - y, rim:-rim]
-                    if isinstance(plane, np.ndarray):
-                        target[:] = plane[i, y0:y1]
-                    else:
-                        plane.fill(target, i, y0, y1)
-            done = reject_tile(tuple(buffers), weights, options, sums=np.zeros(2), marks=marks)
-            here = slice(y, min(y + rows, height))
-            part = slice(0, here.stop - here.start)
-            image[here], spread[here], bits[here] = done.image[part], done.variance[part], done.quality[part]
-
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(strip, range(workers)))
-    return image, spread, bits
+def dataset(planes):
+    """Return frames on one grid as `sciastro.stack` takes them."""
+    n = len(planes[0])
+    specs = (v.SIGNAL, v.VARIANCE, v.QUALITY)
+    ds = xr.Dataset({spec.name: labeled(spec, plane) for spec, plane in zip(specs, planes, strict=True)})
+    return ds.assign_coords(
+        exposure=labeled(v.EXPOSURE, np.full(n, SECONDS)), filter=labeled(v.FILTER, np.array(["L"] * n))
+    )
 
 
 def timed(function, repeats):
