@@ -134,6 +134,26 @@ class Expression:
         with np.errstate(all="ignore"):  # a NaN or an infinity is an answer here
             return np.broadcast_to(np.asarray(_evaluate(self.tree, columns, chosen)), n).copy()
 
+    def limits(self, columns: Columns, among: npt.NDArray[np.bool_] | None = None) -> dict[str, float]:
+        """Return the numbers with which parts of a top-level ``and`` compare a measure, by its name.
+
+        Only ``measure < number`` and its like, in either order, where the number is the same for all entries.
+        """
+        n = max((len(columns[name]) for name in columns), default=0)
+        chosen = np.ones(n, dtype=bool) if among is None else among
+        found: dict[str, float] = {}
+        for part in _parts(self.tree):
+            if not (isinstance(part, ast.Compare) and len(part.ops) == 1):
+                continue
+            sides = part.left, part.comparators[0]
+            for one, other in (sides, sides[::-1]):
+                if isinstance(one, ast.Name):
+                    with np.errstate(all="ignore"):
+                        value = np.unique(_number(_evaluate(other, columns, chosen)))
+                    if value.size == 1:
+                        found[one.id] = float(value[0])
+        return found
+
     def failures(self, columns: Columns, entry: int, among: npt.NDArray[np.bool_] | None = None) -> list[str]:
         """Return what of the expression does not hold for one entry, with its numbers.
 

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from sciastro.astrometry.airmass import airmass
 from sciastro.core import vocabulary as v
 from sciastro.core.expression import Expression
-from sciastro.errors import FileError
+from sciastro.errors import FileError, OptionError
 from sciastro.integrate.grade import MEASURED, FrameFacts
 from sciastro.integrate.select import MEASURES, NOT_SELECTED, selection
 from sciastro.integrate.weights import group_measures, hours_since_first, psf_signal
+from sciastro.io.paths import atomic_path
 from sciastro.io.tables import read_table, write_table
 from sciastro.recipe.context import Context
 from sciastro.recipe.lights import Light, StackSet
@@ -192,7 +193,7 @@ def _heading(shown: Sequence[str], width: int) -> str:
     return f"  {'frame':<{width}} " + " ".join(f"{name[:12]:>12}" for name in shown)
 
 
-def selection_lines(out: Path, text: str) -> Iterator[str]:
+def selection_lines(out: Path, text: str, plot: Path | None = None) -> Iterator[str]:
     """Yield what a selection would keep of a finished run, frame by frame, without stacking anything.
 
     Parameters
@@ -201,15 +202,25 @@ def selection_lines(out: Path, text: str) -> Iterator[str]:
         Folder of the run (or its ``quality.ecsv``).
     text
         As for ``grade.select``.
+    plot
+        Picture to draw it in (`report.selection`); None draws none.
 
     Raises
     ------
     OptionError
-        If it is no selection.
+        If it is no selection, or the picture has no format that is known.
     FileError
         If there is no table of measures.
+    OutputError
+        If the picture cannot be written.
     """
+    from sciastro.report.selection import SUFFIXES, TriedGroup, draw_selection  # a run needs none of it
+
     wish = selection(text, "selection")
+    if plot is not None and plot.suffix.lower() not in SUFFIXES:
+        raise OptionError(
+            f"ends in {plot.suffix!r}.", where="--plot", remedy=f"Choose from {', '.join(SUFFIXES)}."
+        )
     path = out / FILE if out.is_dir() else out
     if not path.is_file():
         raise FileError(
@@ -217,18 +228,45 @@ def selection_lines(out: Path, text: str) -> Iterator[str]:
         )
     table = read_table(path)
     shown = list(dict.fromkeys([*sorted(wish.names), *SHOWN]))
+    tried = []
     for key, group in _by_set_and_band(table):
         yield from _group_lines(key, group, wish, shown, _width(table))
+        if plot is not None:
+            measures, fit, kept = _tried(group, wish)
+            limits = wish.limits(measures, fit)
+            tried.append(
+                TriedGroup(
+                    key, {_label(name): measures[name] for name in shown},
+                    {_label(name): limit for name, limit in limits.items()}, fit, kept,
+                )
+            )  # fmt: skip
+    if plot is not None and tried:
+        with atomic_path(plot) as part:
+            draw_selection(part, tried, wish.text)
+        yield f"Drawn in {plot}"
+        yield ""
+
+
+def _label(name: str) -> str:
+    unit = MEASURES[name].unit
+    return f"{name} [{unit}]" if unit else name
+
+
+def _tried(
+    group: "Table", wish: Expression
+) -> tuple[dict[str, Floats], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return the measures of a group, which frames may be selected, and which are."""
+    measures = {name: np.asarray(group[name], dtype=np.float64) for name in MEASURES}
+    used = np.asarray(group["used"], dtype=bool)
+    fit = used | np.array([str(one).startswith(NOT_SELECTED) for one in group["reason"]])
+    return measures, fit, wish.decisions(measures, fit) & fit
 
 
 def _group_lines(
     key: str, group: "Table", wish: Expression, shown: Sequence[str], width: int
 ) -> Iterator[str]:
-    measures = {name: np.asarray(group[name], dtype=np.float64) for name in MEASURES}
+    measures, fit, kept = _tried(group, wish)
     reasons = [str(one) for one in group["reason"]]
-    used = np.asarray(group["used"], dtype=bool)
-    fit = used | np.array([one.startswith(NOT_SELECTED) for one in reasons])
-    kept = wish.decisions(measures, fit) & fit
     yield f"{key}: {wish.text}"
     yield _heading(shown, width)
     for i, path in enumerate(group["path"]):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_nights import command, frames, make_night, reduce
 
-from sciastro.integrate.select import MEASURES
+from sciastro.integrate.select import MEASURES, selection
 from sciastro.io.tables import read_table
 
 
@@ -47,6 +47,28 @@ def test_a_selection_is_tried_without_stacking(run):
     strict = command("select", outcome.out, "fwhm < 0.99 * max(fwhm)")
     assert "OUT: fwhm = " in strict.stdout
     assert sorted(path.name for path in outcome.out.rglob("*")) == before
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_a_selection_is_drawn(run, tmp_path, suffix):
+    _, outcome = run
+    picture = tmp_path / "new" / f"tried.{suffix}"
+    words = "fwhm < 0.99 * max(fwhm) and 0.5 < transparency"
+    result = command("select", outcome.out, words, "--plot", picture)
+    assert result.exit_code == 0 and f"Drawn in {picture}" in result.stdout
+    begin = {"png": b"\x89PNG", "svg": b"<?xml"}[suffix]
+    assert picture.read_bytes().startswith(begin) and len(list(picture.parent.iterdir())) == 1
+    table = read_table(outcome.out / "quality.ecsv")
+    measures = {name: np.asarray(table[name], dtype=float) for name in MEASURES}
+    limits = {"fwhm": 0.99 * measures["fwhm"].max(), "transparency": 0.5}
+    assert selection(words).limits(measures) == pytest.approx(limits)
+    assert selection("fwhm < sky").limits(measures) == {}
+
+
+def test_a_picture_of_no_known_format_is_refused(run, tmp_path):
+    _, outcome = run
+    wrong = command("select", outcome.out, "fwhm < 3", "--plot", tmp_path / "tried.gif")
+    assert wrong.exit_code == 2 and ".png, .svg, .pdf" in wrong.stderr and not list(tmp_path.iterdir())
 
 
 def test_slips_are_told(run, tmp_path):
