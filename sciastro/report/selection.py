@@ -42,7 +42,7 @@ class TriedGroup:
 def draw_selection(path: Path, groups: Sequence[TriedGroup], title: str) -> None:
     """Write the picture; the suffix of `path` (`SUFFIXES`) is its format.
 
-    A column per group, a row per measure, frames in order; a dashed line is what the measure is compared with.
+    A column per group, a row per measure, frames in order; dashed is what the measure is compared with.
     """
     from matplotlib.figure import Figure
 
