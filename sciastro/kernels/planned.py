@@ -121,6 +121,7 @@ PLANNED = (
         "twopass.two_pass",
         "f4:2 f4:2 u2:2 i8 i8 f8:2 f8:2 i8 i8 i8 f4:1 u2 f4 f4 b1 f4 f4 f4 f4:2 f4:2 u2:2 f8:1",
     ),
+    Planned("integrate", "shift.shift", "f4:2 f4:2 u2:2 i8 i8 i8 u2 f4 f4 f4 f4:2 f4:2 u2:2 f8:1"),
     Planned(
         "demo",
         "warp.warp",
@@ -135,7 +136,7 @@ PLANNED = (
     Planned(
         "integrate",
         "protect.protect",
-        "f4:3 f4:3 f4:1 f4:3 f8 f4:1 f8 f8 b1 f4:2 f4:2 f4:2 u2:2 u2:2 u1:3",
+        "f4:3 f4:3 f4:1 f4:3 f8 f4:1 f8 f8 b1 i8 f4:2 f4:2 f4:2 u2:2 u2:2 u1:3",
     ),
     Planned("integrate", "correlate.warp_shared", "f8:2 f8:2 f8:1 f8:2 i8:1 f4:2 f8:1"),
     Planned(
