@@ -160,7 +160,7 @@ def _raw(measures: Mapping[str, Floats], kind: str, expression: str, among: npt.
         return np.ones_like(measures["noise"])
     if kind == "expression":
         values = np.asarray(weighting(expression).numbers(measures, among), dtype=np.float64)
-        return np.where(np.isfinite(values), values, LEAST)
+        return np.where(np.isfinite(values), values, np.nan)  # unknown: the least, whatever the others' unit
     if kind == "exposure":
         return np.nan_to_num(measures["exposure"])
     if kind == "stars":

@@ -131,6 +131,24 @@ def test_a_weight_above_nothing_is_refused():
         grade(measured(), options=GradeOptions(weight="expression", expression="-fwhm"))
 
 
+@pytest.mark.parametrize("text", ["1 / 0", "sqrt(-fwhm)", "exp(1000 * fwhm)", "airmass / 0"])
+def test_a_weight_that_is_no_number_is_refused(text):
+    with pytest.raises(OptionError, match="above 0 for no frame"):
+        grade(measured(), options=GradeOptions(weight="expression", expression=text))
+
+
+def test_a_frame_whose_weight_is_unknown_gets_the_least_in_any_unit():
+    ds = measured()
+    airmass = ds["airmass"].copy()
+    airmass[4] = np.nan
+    out = grade(
+        ds.assign_coords(airmass=airmass),
+        options=GradeOptions(weight="expression", expression="0.000000001 / airmass"),
+    )
+    weight = out["weight"].values
+    assert weight[4] == pytest.approx(1e-4) and weight[0] == 1 and np.delete(weight, 4).min() > 0.4
+
+
 def test_selection_gives_reasons_with_numbers():
     ds = measured(fwhm={4: 4.4}, eccentricity={7: 0.62})
     out = grade(ds, options=GradeOptions(select="fwhm < 1.2 * median(fwhm) and eccentricity < 0.6"))
