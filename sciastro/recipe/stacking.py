@@ -12,7 +12,7 @@ from sciastro.core.lift import beside
 from sciastro.core.scratch import recycled_bytes, release
 from sciastro.integrate.canvas import EVERYWHERE
 from sciastro.integrate.drizzle import DrizzleOptions, on_canvas
-from sciastro.integrate.local import LevelOptions, both
+from sciastro.integrate.local import LevelOptions, Surfaces, both
 from sciastro.integrate.moving import Adjust, shifted_maps
 from sciastro.integrate.normalize import Terms
 from sciastro.integrate.options import StackOptions, settled
@@ -75,7 +75,7 @@ def stack_band(
         return None
     drizzle = recipe.of(DrizzleOptions)
     mosaic, cell = bool(members.cfa) and drizzle.enabled, calibrator.step(members.cfa)
-    if members.cfa and not mosaic and calibrator.debayer_method == "split" and options.kernel != "nearest":
+    if _is_split(members, calibrator, drizzle):
         # The samples of a color have no neighbors of their own: each goes to the nearest pixel, whole.
         options = replace(options, kernel="nearest")
     shape = lights[0].facts.shape if mosaic else calibrator.grid_shape(lights[0])
@@ -100,18 +100,9 @@ def stack_band(
     leveled = level_band(
         lights, band, maps, canvas, changes, weights, shape, recipe.of(LevelOptions), context
     )
-    if following is None:
-        extra, change = (
-            0,
-            both(leveled.surfaces, adjust(lights, scale_and_sky) if adjust is not None else None),
-        )
-    else:
-        extra, surfaces = following.beside, leveled.surfaces
-        if following.follow:
-            moved = following.of(lights)
-            maps, boxes = shifted_maps(maps, moved), boxes - np.repeat(moved, 2, axis=1)
-            surfaces = None if surfaces is None else surfaces.shifted(moved)
-        change = both(surfaces, following.change(lights))
+    adjusted = None if adjust is None or following is not None else adjust(lights, scale_and_sky)
+    maps, boxes, change = _moved(lights, maps, boxes, leveled.surfaces, following, adjusted)
+    extra = following.beside if following is not None else 0
     with beside() as start:  # what does not need the stack, while both are waited for
         predicting = start(
             lambda: predict_noise(
@@ -132,26 +123,48 @@ def stack_band(
         predicted = predicting.result()
     release()  # the buffers of the tiles
     _note_losses(lights, out, members, band, context)
-    # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
-    # a thousandth is what it means, and the same for all of them.
-    correlation = round(correlation, 3)
     noise = noise_of_stack(band, predicted, out)
-    split = bool(members.cfa) and not drizzle.enabled and calibrator.debayer_method == "split"
-    if drizzle.enabled or split:  # the sums of pass 2 know nothing of uneven shares, nor of single samples
-        correlation = round(large_factor(noise.autocorrelation), 3)
-    if noise.empty > EMPTY and (drizzle.enabled or split):
-        context.warn(f"{members.stem} {band}: {_holes(noise.empty, drizzle)}")
+    if drizzle.enabled or _is_split(members, calibrator, drizzle):
+        # The sums of pass 2 know nothing of uneven shares, nor of single samples.
+        correlation = large_factor(noise.autocorrelation)
+        if noise.empty > EMPTY:
+            context.warn(f"{members.stem} {band}: {_holes(noise.empty, drizzle)}")
     way = drizzle.text if drizzle.enabled else options.kernel
     words = (options.describe(len(lights)), options.combine, way, leveled.method)
     return Stacked(
         target=members.target, stem=members.stem, band=band, file=members.files[band],
         arrays=out, lights=lights,
-        noise_correlation=correlation, autocorrelation=noise.autocorrelation, canvas=canvas,
-        method=", ".join(filter(None, words)),
+        # Which clean pixels it averages depends a little on the tiles, and so on memory and workers (3e-5);
+        # a thousandth is what it means, and the same for all of them.
+        noise_correlation=round(correlation, 3),
+        autocorrelation=noise.autocorrelation, canvas=canvas, method=", ".join(filter(None, words)),
         reference=first, coherence=noise.coherence,
         lattice=lattice_of(members.cfa, band[-1], calibrator.debayer_method, drizzled=drizzle.enabled),
         nearest=options.kernel == "nearest" and not drizzle.enabled, empty=noise.empty,
     )  # fmt: skip
+
+
+def _is_split(members: StackSet, calibrator: Calibrator, drizzle: DrizzleOptions) -> bool:
+    """Return whether the colors of a mosaic are kept apart, each with holes where the others are."""
+    return bool(members.cfa) and not drizzle.enabled and calibrator.debayer_method == "split"
+
+
+def _moved(
+    lights: list[Light],
+    maps: Floats,
+    boxes: Floats,
+    surfaces: Surfaces | None,
+    following: Following | None,
+    adjust: Adjust | None,
+) -> tuple[Floats, Floats, Adjust | None]:
+    """Return maps and boxes as whatever moves sees them, and what changes the samples of the lights."""
+    if following is None:
+        return maps, boxes, both(surfaces, adjust)
+    if following.follow:
+        moved = following.of(lights)
+        maps, boxes = shifted_maps(maps, moved), boxes - np.repeat(moved, 2, axis=1)
+        surfaces = None if surfaces is None else surfaces.shifted(moved)
+    return maps, boxes, both(surfaces, following.change(lights))
 
 
 class _Progress:
