@@ -5,6 +5,7 @@ every start. Machine code that is there needs none of it, only the runtime that 
 on how Numba works inside (`kernels.known`).
 """
 
+import importlib
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -48,18 +49,38 @@ class _LeanCache(FunctionCache):
         return super().load_overload(sig, target_context)
 
 
+class _StandIn(ModuleType):
+    """A module that is only said to be there; who wants something of it gets it of the real one.
+
+    Another thread may load SciPy's linear algebra meanwhile, as a run does beside its masters, and that is
+    linked to this module.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        """Load the real module in this one's place."""
+        if name.startswith("__") and name != "__pyx_capi__":  # what importing asks of any module
+            raise AttributeError(name)
+        _take_away(self)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _take_away(stand_in: ModuleType) -> None:
+    if sys.modules.get(stand_in.__name__) is stand_in:
+        del sys.modules[stand_in.__name__]
+
+
 def _spare_blas() -> None:
     """Load Numba's array functions without SciPy's linear algebra, which no kernel here calls.
 
     Numba asks whether there is a BLAS by importing it: 0.12 s of every start. It is there, SciPy being
     required; a kernel that calls it, of whomever, makes Numba import it then.
     """
-    if BLAS in sys.modules or "numba.np.arraymath" in sys.modules:
+    if "numba.np.arraymath" in sys.modules:
         return
-    stand_in = ModuleType(BLAS)
-    sys.modules[BLAS] = stand_in
+    stand_in = _StandIn(BLAS)
+    if sys.modules.setdefault(BLAS, stand_in) is not stand_in:
+        return
     try:
         import numba.np.arraymath  # noqa: F401
     finally:
-        if sys.modules.get(BLAS) is stand_in:
-            del sys.modules[BLAS]
+        _take_away(stand_in)

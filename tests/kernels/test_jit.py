@@ -38,6 +38,51 @@ def test_what_is_compiled_is_loaded_with_little_and_what_is_not_is_compiled(tmp_
     assert run(tmp_path) == ["5.0", "0", "False", "False"]
 
 
+MEANWHILE = (
+    """
+import importlib.machinery, sys, threading
+class Meanwhile:
+    def find_spec(self, name, path=None, target=None):
+        if name != "numba.np.arraymath":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        execute = spec.loader.exec_module
+        spec.loader.exec_module = lambda module: (elsewhere(), execute(module))
+        return spec
+def elsewhere():
+    other = threading.Thread(target=load)
+    other.start()
+    other.join()
+def load():
+    from scipy.linalg import cython_blas, interpolative, lstsq
+    found.append((hasattr(cython_blas, "__pyx_capi__"), float(lstsq([[2.0]], [6.0])[0][0])))
+found = []
+sys.meta_path.insert(0, Meanwhile())
+"""
+    + CODE
+    + """
+import numba, scipy.linalg.cython_blas as blas
+product = numba.njit(lambda a: a @ a)(np.eye(3) * 2.0)
+print(*found, type(blas).__name__, "dgemm" in blas.__pyx_capi__, product[1, 1])
+"""
+)
+
+
+def test_linear_algebra_that_another_thread_loads_while_a_kernel_is_compiled_is_whole(tmp_path):
+    """A first run compiles a kernel while SciPy is loaded beside the masters: one in a few crashed."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", MEANWHILE],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[1] == "(True, 3.0) module True 4.0"
+
+
 def test_all_kernels_have_that_cache():
     found = {}
     for module in pkgutil.iter_modules(kernels.__path__, "sciastro.kernels."):
