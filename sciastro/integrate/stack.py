@@ -11,7 +11,7 @@ Method: one resampling to the reference grid (Lanczos-3), additive and multiplic
 rejection by number of frames with star cores protected, frame-weighted mean.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,47 +29,39 @@ from sciastro.core.vocabulary import (
     COVERAGE,
     EXPOSURE,
     FILTER,
-    FRAME_CORRELATION,
     FROM_REFERENCE,
-    FWHM,
     IMAGE,
     IMAGE_EXPOSURE,
     IMAGE_QUALITY,
     IMAGE_VARIANCE,
     N_FRAMES,
-    NOISE,
     NOISE_AUTOCORRELATION,
     NOISE_CORRELATION,
     QUALITY,
     REJECTED_HIGH,
     REJECTED_LOW,
     SIGNAL,
-    SKY,
-    TRANSPARENCY,
-    USE,
     VARIANCE,
     WCS,
-    WEIGHT,
-    VariableSpec,
     labeled,
     require,
 )
 from sciastro.core.wcs import resampled, text_to_wcs, wcs_to_text
 from sciastro.core.windows import windows_of
-from sciastro.errors import DatasetError
+from sciastro.errors import DatasetError, OptionError
+from sciastro.integrate.bands import Group, groups_of, notes_of
 from sciastro.integrate.canvas import Canvas, domain_boxes
 from sciastro.integrate.contribution import context_planes
 from sciastro.integrate.drizzle import DrizzleOptions, dropper, on_canvas
 from sciastro.integrate.fuse import fit_for_sparse, integrate_tile, resampler_of
 from sciastro.integrate.grid import Tile, plan_tiles
 from sciastro.integrate.noise import autocorrelation, sample_canvas, side_by_side
-from sciastro.integrate.normalize import NormalizeOptions, Terms, between, terms
+from sciastro.integrate.normalize import Terms, between
 from sciastro.integrate.options import StackOptions, median_fwhm, settled, taken
 from sciastro.integrate.reject import rim_of
 from sciastro.integrate.resample import Planes, window_of
 from sciastro.integrate.run import empty_stack, stack_windows
 from sciastro.integrate.seeing import lenience
-from sciastro.integrate.weights import filled
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,26 +77,6 @@ DTYPES = (np.float32, np.float32, np.uint16, np.float32, np.uint16, np.uint16)
 
 Floats = npt.NDArray[np.float64]
 Window = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """The frames of one band, by number, and what is known of them.
-
-    `reject_terms` normalize for the search for outliers where that differs from `terms`; `noise` is that of
-    the sky of each frame [electron], 1 where nobody knows it; `fwhm` NaN where nobody knows it [pixel].
-    """
-
-    name: str
-    members: npt.NDArray[np.intp]
-    maps: Floats
-    terms: Terms
-    reject_terms: Terms | None
-    weight: Floats
-    correlation: Floats
-    noise: Floats
-    fwhm: Floats
-    exposure: float
 
 
 def stack(
@@ -147,15 +119,19 @@ def stack(
         If a variable is missing or has the wrong dims or unit, or no frame, or fewer than
         ``min_frames`` of a band, are usable; if frames without ``from_reference`` tell by their ``wcs`` that
         they are not on one grid; or for a scale of all pixels, which only a run measures.
+    OptionError
+        If `workers` is below 1.
     """
     import xarray as xr
 
+    if workers is not None and workers < 1:
+        raise OptionError(f"is {workers}.", where="workers", remedy="Give 1 or more, or None.")
     require(frames, SIGNAL, VARIANCE, QUALITY, EXPOSURE, FILTER)
     require_loaded(frames, "wcs")
     asked, changed = options, dict[str, str]()
     if drizzle is None or not drizzle.enabled:
         options, changed = fit_for_sparse(options, frames)
-    groups, left_out = _groups(frames, options)
+    groups, left_out = groups_of(frames, options)
     if FROM_REFERENCE.name not in frames.variables:  # they lie on one grid, and nothing is interpolated
         _require_one_grid(frames)
     else:
@@ -188,7 +164,7 @@ def stack(
     wcs = _canvas_wcs(frames, canvas)
     if wcs:
         out = out.assign_coords(wcs=xr.Variable((), wcs, {"long_name": "WCS of the image grid."}))
-    notes = _notes(groups, left_out, options) | changed
+    notes = notes_of(groups, left_out, options) | changed
     if drizzle is None or not drizzle.enabled:
         notes = taken(asked, options) | notes
     return record(inherit(out, frames), "integrate.stack", asked, **notes)
@@ -217,8 +193,9 @@ def _require_one_grid(frames: "xr.Dataset") -> None:
             there = (corners[0] + np.inf, corners[1])
         moved = np.hypot(there[0] - corners[0], there[1] - corners[1]).max()
         if not moved <= SHIFTED:
+            far = f"{moved:.1f} pixels" if np.isfinite(moved) else "far"
             raise DatasetError(
-                f"frame {i} lies {moved:.1f} pixels from where the first one lies, by its WCS.",
+                f"frame {i} lies {far} from where the first one lies, by its WCS.",
                 where="the frames",
                 remedy="Register them first (`sciastro.register`), or open registered ones "
                 "(`sciastro reduce --keep registered`).",
@@ -261,119 +238,9 @@ def _correlation(sums: Any) -> Any:
     return np.sqrt(large / np.where(single > 0, single, np.nan))
 
 
-def _optional(frames: "xr.Dataset", spec: VariableSpec) -> npt.NDArray[np.generic] | None:
-    if spec.name not in frames.variables:
-        return None
-    require(frames, spec)
-    require_loaded(frames, spec.name)
-    return np.asarray(frames[spec.name].values)
-
-
-def _groups(frames: "xr.Dataset", options: StackOptions) -> tuple[list[_Group], list[str]]:
-    n = frames.sizes["frame"]
-    known = {
-        spec.name: _optional(frames, spec)
-        for spec in (
-            EXPOSURE, FILTER, WEIGHT, USE, FROM_REFERENCE, SKY, NOISE, TRANSPARENCY, FRAME_CORRELATION, FWHM
-        )
-    }  # fmt: skip
-    maps = (
-        np.repeat(identity()[None], n, axis=0) if (m := known["from_reference"]) is None else m.astype(float)
-    )
-    weight = np.ones(n) if (w := known["weight"]) is None else w.astype(float)
-    correlation = np.ones(n) if (r := known["frame_correlation"]) is None else r.astype(float)
-    usable = (weight > 0) & np.isfinite(maps).all(axis=(1, 2))
-    if (use := known["use"]) is not None:
-        usable &= use.astype(bool)
-    names = np.asarray(known["filter"]).astype(str)
-    groups, left_out = [], []
-    for name in dict.fromkeys(names.tolist()):
-        members = np.flatnonzero((names == name) & usable)
-        if members.size == 0:
-            left_out.append(name)
-            continue
-        if members.size < options.min_frames:
-            raise DatasetError(
-                f"has {members.size} usable frames, and `min_frames` is {options.min_frames}.",
-                where=f"band '{name}'",
-                remedy="Add frames, or lower `min_frames`.",
-            )
-        seconds = np.asarray(known["exposure"])[members].astype(float)
-        reference = _reference_of(maps[members], weight[members])
-        own = _terms(known, members, options.normalize, options.scale, reference)
-        other = None
-        if options.rejects_otherwise:
-            other = _terms(known, members, options.reject_normalize, options.reject_scale, reference)
-        groups.append(
-            _Group(
-                name, members, maps[members], own, other,
-                weight[members], correlation[members], _sky_noise(known, members),
-                np.full(members.size, np.nan) if (w := known["fwhm"]) is None else w[members].astype(float),
-                float(seconds.sum()),
-            )
-        )  # fmt: skip
-    if not groups:
-        raise DatasetError(
-            "holds no usable frame.",
-            where="the frame dimension",
-            remedy="Look at `use`, `weight`, `reason` and `from_reference`.",
-        )
-    return groups, left_out
-
-
-Known = dict[str, npt.NDArray[np.generic] | None]
-
-
-def _terms(known: Known, members: npt.NDArray[np.intp], mode: str, source: str, reference: int) -> Terms:
-    """Return the normalization of a group; `source` is what its multiplicative part makes equal.
-
-    Raises
-    ------
-    DatasetError
-        If that is not known of the frames.
-    """
-    source = source if mode in ("multiplicative", "both") else "stars"  # nothing is made equal
-    sensitivity = known["transparency" if source == "stars" else "noise"]
-    if source not in ("stars", "noise") or (source == "noise" and sensitivity is None):
-        raise DatasetError(
-            f"are to be normalized by '{source}', which they do not tell.",
-            where="the frames",
-            remedy="Set `stack.scale` and `stack.scale_reject` to stars (or noise, after `measure.stars`); "
-            "scales of all pixels are measured by a run alone.",
-        )
-    sky = known["sky"]
-    return terms(
-        np.asarray(known["exposure"])[members],
-        None if sky is None else sky[members],
-        None if sensitivity is None else sensitivity[members],
-        reference=reference,
-        options=NormalizeOptions(mode=mode),
-    )
-
-
-def _sky_noise(known: Known, members: npt.NDArray[np.intp]) -> Floats:
-    """Return the noise of the sky of each frame [electron]; 1 where it is not known."""
-    rate = known["noise"]
-    if rate is None:
-        return np.ones(members.size)
-    seconds = np.asarray(known["exposure"])[members].astype(float)
-    noise = rate[members].astype(float)
-    return np.asarray(filled(np.where(noise > 0, noise, np.nan)) * seconds)
-
-
-def _reference_of(maps: Floats, weight: Floats) -> int:
-    """Return the frame whose sky and transparency a band gets: the reference frame, else the best one."""
-    still = identity()
-    same = [
-        i for i, c in enumerate(maps)
-        if np.allclose(c[:, :3], still, atol=1e-9) and not np.any(np.abs(c[:, 3:]) > 1e-9)
-    ]  # fmt: skip
-    return same[0] if len(same) == 1 else int(np.argmax(weight))
-
-
 def _one_band(
     frames: "xr.Dataset",
-    group: _Group,
+    group: Group,
     shape: tuple[int, int],
     canvas: Canvas,
     options: StackOptions,
@@ -431,7 +298,7 @@ def _one_band(
 
 
 def _autocorrelation(
-    group: _Group,
+    group: Group,
     shape: tuple[int, int],
     canvas: Canvas,
     options: StackOptions,
@@ -487,16 +354,3 @@ def reference_wcs(frames: "xr.Dataset") -> str:
                 return text
         return ""
     return next((text for text in texts if text), "")
-
-
-def _notes(groups: list[_Group], left_out: list[str], options: StackOptions) -> dict[str, str]:
-    few = [g.name for g in groups if options.reject != "none" and g.members.size < options.min_reject]
-    notes = {}
-    if few:
-        notes["not_rejected"] = f"fewer than {options.min_reject} frames: {', '.join(few)}"
-    weak = [g.name for g in groups if options.powerless(g.members.size)]
-    if weak:
-        notes["rejection"] = f"one outlier cannot stand out of so few frames by this rule: {', '.join(weak)}"
-    if left_out:
-        notes["left_out"] = f"no usable frame: {', '.join(left_out)}"
-    return notes
