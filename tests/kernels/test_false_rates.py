@@ -69,7 +69,7 @@ def by_absolute_deviation(x, first):
 
 
 def by_winsorizing(x, first):
-    """Clamp at 1.5 sigma about the mean, sigma = 1.134 sd; first, what is beyond 5 sigma becomes the median."""
+    """Clamp at 1.5 sigma about the mean, sigma = 1.134 sd; first, 5 sigma off is taken for the median."""
     center = middle = np.nanmedian(x, axis=1)
     sigma = 1.134 * np.nanstd(x, axis=1, ddof=1)
     if first:  # sigma of the distance of the quartiles
