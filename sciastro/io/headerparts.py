@@ -215,9 +215,12 @@ def _positive(cards: Cards, fact: str, low: float, high: float) -> float | None:
 
 # ------------------------------------------------------------------------------------------- colors
 def read_cfa(
-    cards: Cards, notes: Notes, shape: tuple[int, int], kind: str, instrument: str
+    cards: Cards, notes: Notes, shape: tuple[int, int], kind: str, instrument: str, otherwise: str = ""
 ) -> tuple[str, str]:
-    """Return the four colors as stored ("" for mono) and the order of rows; `dialects.toml` explains."""
+    """Return the colors as stored ("" for mono) and the order of rows; `dialects.toml` explains.
+
+    `otherwise` are the stored colors of frames that name none.
+    """
     order = _row_order(cards, notes)
     if kind == "master-light":
         return "", order
@@ -229,6 +232,9 @@ def read_cfa(
         return "", order
     if key:
         origin = key
+    elif otherwise:
+        notes.origins["cfa"] = "option"
+        return otherwise, order
     else:
         table = dialects().table["color_camera"]
         entry = next((e for e in table if re.search(e["instrument"], instrument, re.IGNORECASE)), None)

@@ -39,6 +39,7 @@ def facts_from_header(
     exposure_else: float | None = None,
     utc_offset: float | None = None,
     site_else: tuple[float, float, float | None] | None = None,
+    cfa_else: str = "",
 ) -> FrameFacts:
     """Return the facts of one frame.
 
@@ -56,6 +57,8 @@ def facts_from_header(
         Hours by which the clock of a camera that names no time zone is ahead of UTC.
     site_else
         Latitude, longitude east [deg] and height [m] of frames whose header names no site.
+    cfa_else
+        Colors of the sensor, row by row as stored, of frames whose header names none.
     """
     cards = Cards(header)
     notes = Notes()
@@ -65,7 +68,7 @@ def facts_from_header(
     kind = read_kind(cards, notes, names, combined)
     exposure = read_exposure(cards, notes, names, kind, exposure_else)
     note_refused_exposure(cards, notes, hdu, kind, exposure)
-    cfa, row_order = read_cfa(cards, notes, shape, kind, text_of(cards, notes, "instrument"))
+    cfa, row_order = read_cfa(cards, notes, shape, kind, text_of(cards, notes, "instrument"), cfa_else)
     filter_text, filter_name = read_filter(cards, notes, names, kind, cfa)
     gain_setting, egain, readout = _gain(cards, notes, names, traits)
     wcs_center, wcs_scale = read_wcs(header, cards, notes, shape)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sciastro.core.options import Options, option
-from sciastro.errors import FileError
+from sciastro.errors import FileError, OptionError
 from sciastro.io.framefacts import FrameFacts
+from sciastro.io.headerparts import bayer_pattern
 from sciastro.io.headers import facts_from_header
 from sciastro.io.nights import night_of
 from sciastro.io.probe import Probe
@@ -46,6 +47,29 @@ class ScanOptions(Options):
     site: str = option(
         "", "Latitude, longitude (east positive) [deg] and height [m] where no header names the site."
     )
+    cfa: str = option(
+        "",
+        "Colors of the sensor, row by row as stored (RGGB, ..., 36 letters for X-Trans), where no header "
+        "names them; empty: monochrome.",
+    )
+
+    @property
+    def pattern(self) -> str:
+        """Return `cfa` in capital letters.
+
+        Raises
+        ------
+        OptionError
+            If it is no Bayer pattern and none of six by six.
+        """
+        found = bayer_pattern(self.cfa)
+        if self.cfa.strip() and not found:
+            raise OptionError(
+                f"is '{self.cfa}', no color filter array.",
+                where="scan.cfa",
+                remedy="Give RGGB, BGGR, GRBG or GBRG, or the 36 letters of X-Trans, row by row.",
+            )
+        return found
 
 
 SCAN_DEFAULTS = ScanOptions()
@@ -214,6 +238,7 @@ def _frames_of(name: str, units: Sequence[Probe], options: ScanOptions) -> list[
         facts_from_header(
             unit.header, name, unit.shape, str(unit.dtype), unit.hdu,
             exposure_else=options.exposure, utc_offset=options.utc_offset, site_else=site,
+            cfa_else=options.pattern,
         )
         for unit in units[:count]
     ]  # fmt: skip

@@ -10,9 +10,9 @@ import pytest
 from astropy.io import fits
 from session_frames import EVENING, frame, several, write
 
-from sciastro.errors import FileError
+from sciastro.errors import FileError, OptionError
 from sciastro.recipe.grouping import group_lights, group_products, temperature_bins
-from sciastro.recipe.session import Session, scan
+from sciastro.recipe.session import ScanOptions, Session, scan
 from sciastro.recipe.targets import separation
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -256,3 +256,15 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     ((path, reason),) = found.skipped
     assert path == "b"
     assert "cannot be read (Permission denied)" in reason
+
+
+def test_colors_of_a_sensor_that_no_header_names(tmp_path):
+    """TIFF says no pattern at all; a header that names one is believed."""
+    write(tmp_path / "M31/lights/a.fits", EXPTIME=60.0)
+    write(tmp_path / "M31/lights/b.fits", EXPTIME=60.0, BAYERPAT="GBRG")
+    found = {one.path[-6:]: one for one in scan(tmp_path, options=ScanOptions(cfa="rg/gb")).frames}
+    assert [found[name].cfa for name in ("a.fits", "b.fits")] == ["RGGB", "GBRG"]
+    assert found["a.fits"].filter == "OSC" and found["a.fits"].origins["cfa"] == "option"
+    assert not next(one for one in scan(tmp_path).frames if one.path.endswith("a.fits")).cfa
+    with pytest.raises(OptionError, match=r"is 'RXGB', no color filter array\. Give RGGB"):
+        scan(tmp_path, options=ScanOptions(cfa="RXGB"))
