@@ -61,8 +61,8 @@ def name_outstanding(names: Sequence[str], lost: Sequence[Losses], product: str,
     for k in outstanding(lost):
         context.warn(
             f"{names[k]}: {100 * rejected_share(lost[k]):.1f} % of its pixels were rejected in {product} "
-            f"(median of the frames: {100 * middle:.2f} %): clouds, a trail, or poor alignment; "
-            "look at it."
+            f"(median of the frames: {100 * middle:.2f} %): clouds, a trail, poor alignment, or "
+            "far more noise than the others have; look at it."
         )
 
 
