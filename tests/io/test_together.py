@@ -1,6 +1,8 @@
 """Frames of many files as one dataset: lazy, exact, and refused where they do not belong together."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -131,3 +133,46 @@ def test_a_file_cut_off_says_so(files):
         file.truncate(9000)
     with pytest.raises(sciastro.SciastroError, match=r"2\.fits"):
         sciastro.stack(ds)
+
+
+# Its own high-water mark: ru_maxrss is no less than what its parent had when it was started.
+PEAK = """
+import re, sys
+from pathlib import Path
+import sciastro
+
+def peak():
+    (mark,) = re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+    return 1024 * int(mark)
+
+frames = sciastro.open(sys.argv[1:])
+before = peak()
+sciastro.stack(frames, workers=2)
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_frames_may_be_larger_than_the_memory_that_is_used(tmp_path):
+    shape, n = (2000, 3000), 24
+    rng = np.random.default_rng(1)
+    planes = rng.normal(400, 20, shape).astype(np.float32), np.full(shape, 400, np.float32)
+    files = [
+        write_frame(
+            tmp_path / f"{i}.fits", *planes, np.zeros(shape, np.uint16), wcs=None,
+            facts=ProductFacts(band="V", exposure=60.0),
+        )
+        for i in range(n)
+    ]  # fmt: skip
+    taken = []
+    for some in (files[: n // 2], files):
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, *some], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        taken.append(int(done.stdout))
+    pixels = shape[0] * shape[1]
+    images, tiles = 18 * pixels, 2 * (128 << 20)  # six planes; at most so much per thread
+    assert taken[1] < images + tiles + (150 << 20) < 0.6 * 10 * n * pixels
+    assert taken[1] < taken[0] + (60 << 20)
