@@ -235,9 +235,11 @@ def _believed(
     stacked = np.zeros(2 * REACH + 1)
     for k in np.flatnonzero(on):
         stacked += np.roll(rest[k], -round(start + slope * place[k])) / on.sum()
+    tilt = np.polyfit(offset[sides], stacked[sides], 1)[0]  # of nebula: one side would never be faint
+    step = abs(float(stacked[left].mean() - stacked[right].mean()))
+    stacked -= tilt * offset
     faint = np.flatnonzero(stacked[REACH:] < 0.25 * rms), np.flatnonzero(stacked[REACH::-1] < 0.25 * rms)
     half = max(int(side[0]) if side.size else REACH for side in faint) + 1.5
-    step = abs(float(stacked[left].mean() - stacked[right].mean()))
     if step > 0.5 * max(float(stacked[REACH]), rms):
         return None  # the edge of something: of a nebula, of a badly behaved corner of the sensor
     if half > 0.7 * REACH and (stacked > 0.5 * stacked[REACH]).sum() > CORE:
