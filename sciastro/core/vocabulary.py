@@ -179,6 +179,12 @@ def require(ds: "xr.Dataset", *specs: VariableSpec) -> None:
     DatasetError
         At the first variable that is missing or differs.
     """
+    if not hasattr(ds, "data_vars"):
+        raise DatasetError(
+            f"is a {type(ds).__name__}, and this step needs a labeled dataset.",
+            where="the input",
+            remedy="Open files with `sciastro.open`, or make an `xarray.Dataset`.",
+        )
     for spec in specs:
         where = f"variable '{spec.name}'"
         if spec.name not in ds.variables:
@@ -197,12 +203,12 @@ def require(ds: "xr.Dataset", *specs: VariableSpec) -> None:
                 remedy="Convert it first.",
             )
         unit = variable.attrs.get("units", "")
-        if spec.unit and unit != spec.unit:
-            raise DatasetError(
-                f"is in {unit!r}, and this step needs {spec.unit!r}.",
-                where=where,
-                remedy="Run `calibrate.correct` first." if spec in (SIGNAL, VARIANCE) else "Convert it.",
-            )
+        if unit == spec.unit or not spec.unit or (not unit and spec.unit == "1"):  # made by hand
+            continue
+        remedy = "Run `calibrate.correct` first." if spec in (SIGNAL, VARIANCE) else "Convert it."
+        if not unit:
+            remedy = f"If it is in that, say so: ds['{spec.name}'].attrs['units'] = '{spec.unit}'."
+        raise DatasetError(f"is in {unit!r}, and this step needs {spec.unit!r}.", where=where, remedy=remedy)
 
 
 def labeled(spec: VariableSpec, data: object) -> "xr.Variable":

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "groups_of", "notes_of"]
 
+LARGEST_CORRELATION = 100.0  # an image enlarged a hundred times; more is damage
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -84,6 +86,7 @@ def groups_of(frames: "xr.Dataset", options: StackOptions) -> tuple[list[Group],
     )
     weight = np.ones(n) if (w := known["weight"]) is None else w.astype(float)
     correlation = np.ones(n) if (r := known["frame_correlation"]) is None else r.astype(float)
+    _require_sane(weight, correlation)
     usable = (weight > 0) & np.isfinite(maps).all(axis=(1, 2))
     if (use := known["use"]) is not None:
         usable &= use.astype(bool)
@@ -121,6 +124,28 @@ def groups_of(frames: "xr.Dataset", options: StackOptions) -> tuple[list[Group],
             remedy="Look at `use`, `weight`, `reason` and `from_reference`.",
         )
     return groups, left_out
+
+
+def _require_sane(weight: Floats, correlation: Floats) -> None:
+    """Check what would make a stack of nothing but NaN, or of one frame, without a word.
+
+    Raises
+    ------
+    DatasetError
+        If a weight is negative or infinite, or a correlation none that resampling leaves.
+    """
+    if np.any(wrong := (weight < 0) | np.isinf(weight)):
+        raise DatasetError(
+            f"holds {weight[wrong][0]} (frame {np.flatnonzero(wrong)[0]}).",
+            where="coordinate 'weight'",
+            remedy="Give weights from 0 on; 0 or NaN leaves a frame out.",
+        )
+    if np.any(wrong := correlation > LARGEST_CORRELATION):
+        raise DatasetError(
+            f"holds {correlation[wrong][0]} (frame {np.flatnonzero(wrong)[0]}).",
+            where="coordinate 'frame_correlation'",
+            remedy="It is about 1 to 2 (NCORR in files); drop it, where nobody knows it.",
+        )
 
 
 Known = dict[str, npt.NDArray[np.generic] | None]

@@ -85,9 +85,9 @@ def terms(
     options = NormalizeOptions() if options is None else options
     seconds = np.asarray(exposure, dtype=np.float64)
     n = seconds.size
-    if not np.all(seconds > 0):
+    if not np.all(good := (seconds > 0) & np.isfinite(seconds)):
         raise DatasetError(
-            f"holds {seconds[~(seconds > 0)][0]}.",
+            f"holds {seconds[~good][0]}.",
             where="coordinate 'exposure'",
             remedy="Give the exposure times, all above 0 s.",
         )

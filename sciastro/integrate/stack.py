@@ -93,11 +93,11 @@ def stack(
     ----------
     frames
         ``signal`` [electron], ``variance`` [electron2] and ``quality``, dims (frame, y, x);
-        ``exposure`` [s] and ``filter`` on `frame`, in memory. ``weight`` and ``use`` (all alike where
-        absent), ``from_reference`` (the frames share one grid where absent; a NaN map leaves the
-        frame out), ``sky`` and ``transparency`` (not normalized where absent), ``noise`` and ``fwhm`` (all
-        alike where absent), ``sparse`` (such frames are resampled to the nearest pixel, or drizzled). Not
-        modified.
+        ``exposure`` [s] and ``filter`` on `frame`, in memory. ``weight`` (0 or NaN leaves the frame out)
+        and ``use``, all alike where absent; ``from_reference`` (the frames share one grid where absent; a NaN
+        map leaves the frame out), ``sky`` and ``transparency`` (not normalized where absent), ``noise`` and
+        ``fwhm`` (all alike where absent), ``sparse`` (such frames are resampled to the nearest pixel, or
+        drizzled). Not modified.
     options
         Resampling, normalization, rejection and combination.
     canvas
@@ -120,12 +120,16 @@ def stack(
         ``min_frames`` of a band, are usable; if frames without ``from_reference`` tell by their ``wcs`` that
         they are not on one grid; or for a scale of all pixels, which only a run measures.
     OptionError
-        If `workers` is below 1.
+        If `workers` is no number from 1 on, or `options` are no `StackOptions`.
     """
     import xarray as xr
 
-    if workers is not None and workers < 1:
-        raise OptionError(f"is {workers}.", where="workers", remedy="Give 1 or more, or None.")
+    if workers is not None and not (isinstance(workers, int | np.integer) and workers >= 1):
+        raise OptionError(f"is {workers!r}.", where="workers", remedy="Give 1 or more, or None.")
+    if not isinstance(options, StackOptions):
+        raise OptionError(
+            f"is {options!r}.", where="options", remedy="Give options such as StackOptions(reject='esd')."
+        )
     require(frames, SIGNAL, VARIANCE, QUALITY, EXPOSURE, FILTER)
     require_loaded(frames, "wcs")
     asked, changed = options, dict[str, str]()
@@ -166,7 +170,8 @@ def stack(
         out = out.assign_coords(wcs=xr.Variable((), wcs, {"long_name": "WCS of the image grid."}))
     notes = notes_of(groups, left_out, options) | changed
     if drizzle is None or not drizzle.enabled:
-        notes = taken(asked, options) | notes
+        copied = FROM_REFERENCE.name not in frames.variables
+        notes = ({"kernel": "none, samples are copied"} if copied else taken(asked, options)) | notes
     return record(inherit(out, frames), "integrate.stack", asked, **notes)
 
 

@@ -27,7 +27,13 @@ from sciastro.io.framefacts import FrameFacts
 from sciastro.io.headers import facts_from_header
 from sciastro.io.probe import Probe, image_of
 from sciastro.io.product_cards import NOISE_NAME, quality_from_header
-from sciastro.io.product_reading import assemble, is_product, quality_in_our_bits, variance_type
+from sciastro.io.product_reading import (
+    assemble,
+    is_product,
+    quality_in_our_bits,
+    require_one_size,
+    variance_type,
+)
 from sciastro.io.reader import is_image, open_rows, probe, read_pixels
 
 __all__ = ["SciastroBackend"]
@@ -41,6 +47,7 @@ class LazyPlane(BackendArray):
         self.shape = (1, *image.shape)
         self.dtype = np.dtype(dtype)
         self.convert = convert
+        self.stamp = _stamp(image.path)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         """Return the pixels of `key`."""
@@ -51,6 +58,7 @@ class LazyPlane(BackendArray):
 
     def pixels_of(self, frame: Any, rows: Any, columns: Any) -> npt.NDArray[Any]:
         """Return the pixels of basic indices along (frame, y, x)."""
+        self._require_unchanged()
         height = self.shape[1]
         if isinstance(rows, slice):
             wanted = range(*rows.indices(height))
@@ -69,6 +77,7 @@ class LazyPlane(BackendArray):
 
     def rows_into(self, frame: int, first: int, last: int, out: npt.NDArray[Any]) -> None:
         """Write rows of the only frame to `out` (`core.windows.RowsOfFrames`), without a copy in between."""
+        self._require_unchanged()
         rows = open_rows(self.image)
         if self.image.dtype == self.dtype and hasattr(rows, "into"):
             rows.into(first, last, out)
@@ -77,6 +86,23 @@ class LazyPlane(BackendArray):
         else:
             pixels = rows(first, last)
             out[...] = pixels if self.convert is None else self.convert(pixels)
+
+    def _require_unchanged(self) -> None:
+        """Check that the file is the one whose header was read; one that is gone is told by who reads it."""
+        now = _stamp(self.image.path)
+        if None not in (now, self.stamp) and now != self.stamp:
+            raise FileError(
+                "changed after it had been opened.", where=str(self.image.path), remedy="Open it again."
+            )
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return the size of a file and the time of its last change; None if nobody can say."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 class LazyFrames(BackendArray):
@@ -187,6 +213,7 @@ def _open_product(images: list[Probe]) -> xr.Dataset:
             where=str(images[0].path),
             remedy="Write the product again.",
         )
+    require_one_size({name: image.shape for name, image in planes.items()}, images[0].path)
     kernel = None
     primary = planes["SCI"].header  # XISF: the cards of the primary header stand with every plane
     if images[0].path.suffix.lower() != ".xisf":

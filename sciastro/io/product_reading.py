@@ -26,6 +26,7 @@ __all__ = [
     "product_attributes",
     "quality_in_our_bits",
     "read_product",
+    "require_one_size",
     "variance_type",
 ]
 
@@ -76,6 +77,7 @@ def read_product(path: Path) -> "xr.Dataset":
                     where=str(path),
                     remedy="Make it again with `sciastro reduce`, or copy it again.",
                 )
+            require_one_size({name: plane.shape for name, plane in planes.items()}, path)
             quality = quality_in_our_bits(planes["DQ"], quality_from_header(headers["DQ"]))
             sci, err, sci_header = planes["SCI"], planes["ERR"], headers["SCI"]
     except (OSError, KeyError, IndexError) as error:
@@ -91,6 +93,23 @@ def read_product(path: Path) -> "xr.Dataset":
             noise_autocorrelation=labeled(v.NOISE_AUTOCORRELATION, planes[NOISE_NAME][None].astype(float))
         )
     return ds
+
+
+def require_one_size(shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """Check that ERR, DQ and COVERAGE have the rows and columns of SCI; `shapes` by name of the extension.
+
+    Raises
+    ------
+    FileError
+        If one has others.
+    """
+    for name in ("ERR", "DQ", "COVERAGE"):
+        if name in shapes and shapes[name] != shapes["SCI"]:
+            raise FileError(
+                f"is damaged: {name} has the size {shapes[name]}, and SCI {shapes['SCI']}.",
+                where=str(path),
+                remedy="Make it again with `sciastro reduce`, or copy it again.",
+            )
 
 
 def variance_type(primary: fits.Header) -> Any:

@@ -1,6 +1,7 @@
 """Frames of many files as one dataset along `frame`, their pixels still in the files."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,15 +72,25 @@ def together(frames: Sequence[xr.Dataset]) -> xr.Dataset:
     Raises
     ------
     DatasetError
-        If there are none, they differ in size or in what they hold, or some files tell a fact of their
-        frames that others do not.
+        If there are none, a file comes twice, they differ in size or in what they hold, or some files tell
+        a fact of their frames that others do not.
     """
+    if not frames:
+        raise DatasetError(
+            "is empty.", where="the list of files", remedy="Check the pattern and the folder it looks in."
+        )
+    for one in frames:
+        if "frame" not in one.dims:
+            raise DatasetError(
+                "holds no frames.", where=_source(one), remedy="Open frames together, and images one by one."
+            )
+    _require_once(frames)
     shapes = {(one.sizes.get("y"), one.sizes.get("x")) for one in frames}
-    if len(shapes) != 1 or not all("frame" in one.dims for one in frames):
+    if len(shapes) != 1:
         raise DatasetError(
             f"are no frames of one size: {sorted(map(str, shapes))}.",
             where="the files",
-            remedy="Open frames of one camera and binning together, and images one by one.",
+            remedy="Open frames of one camera and binning together.",
         )
     names = list(frames[0].data_vars)
     for one in frames:
@@ -94,9 +105,26 @@ def together(frames: Sequence[xr.Dataset]) -> xr.Dataset:
     return facts.assign({name: _along_frame([one.variables[name] for one in frames]) for name in names})
 
 
+def _source(one: xr.Dataset) -> str:
+    return str(one.encoding.get("source", "a file"))
+
+
+def _require_once(frames: Sequence[xr.Dataset]) -> None:
+    """Check that no file comes twice: a stack would take its noise for independent."""
+    seen = set()
+    for one in frames:
+        source = one.encoding.get("source")
+        if source is None:
+            continue
+        place = Path(source).resolve()
+        if place in seen:
+            raise DatasetError("comes twice.", where=str(source), remedy="Name every file once.")
+        seen.add(place)
+
+
 def _mixed(first: xr.Dataset, other: xr.Dataset, verb: str, ours: Any, theirs: Any) -> DatasetError:
     apart = sorted(set(map(str, ours)) ^ set(map(str, theirs)))
-    files = [str(one.encoding.get("source", "a file")) for one in (first, other)]
+    files = [_source(one) for one in (first, other)]
     return DatasetError(
         f"{verb} different things: {', '.join(apart)} only one of them.",
         where=f"{files[0]} and {files[1]}",

@@ -10,7 +10,7 @@ from sciastro.core.history import history
 from sciastro.core.lift import chunk_rows
 from sciastro.core.quality import Quality
 from sciastro.core.vocabulary import VARIABLES, require
-from sciastro.errors import DatasetError
+from sciastro.errors import DatasetError, OptionError
 from sciastro.integrate import stack as module
 from sciastro.integrate.stack import StackOptions, stack
 
@@ -119,6 +119,43 @@ def test_refusals(frames):
         stack(frames, options=StackOptions(min_frames=3))
     with pytest.raises(DatasetError, match="variable 'variance': is missing"):
         stack(frames.drop_vars("variance"))
+    with pytest.raises(DatasetError, match="is a list, and this step needs a labeled dataset"):
+        stack([frames])
+    for wrong in ({"reject": "esd"}, None, StackOptions):
+        with pytest.raises(OptionError, match=r"options: is .* Give options such as StackOptions"):
+            stack(frames, options=wrong)
+    for wrong in (0, 2.5, "2"):
+        with pytest.raises(OptionError, match=r"workers: is .* Give 1 or more"):
+            stack(frames, workers=wrong)
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "words"),
+    [
+        (v.WEIGHT, -3.0, r"'weight': holds -3.0 \(frame 1\)\. Give weights from 0 on"),
+        (v.WEIGHT, np.inf, r"'weight': holds inf \(frame 1\)"),
+        (v.EXPOSURE, np.inf, r"'exposure': holds inf"),
+        (v.FRAME_CORRELATION, 1e30, r"'frame_correlation': holds 1e\+30 \(frame 1\)\. It is about 1 to 2"),
+    ],
+)
+def test_facts_that_cannot_be_are_refused(frames, spec, value, words):
+    values = np.full(6, 1.0) if spec.name not in frames else frames[spec.name].values.astype(float)
+    values[1] = value
+    with pytest.raises(DatasetError, match=words):
+        stack(frames.assign_coords({spec.name: v.labeled(spec, values)}))
+
+
+def test_by_hand_plain_numbers_need_no_unit_and_others_are_asked_for_it(frames):
+    by_hand = frames.assign_coords(use=("frame", [True] * 5 + [False]), weight=("frame", np.full(6, 2.0)))
+    assert stack(by_hand)["n_frames"].sum() == 5
+    by_hand["signal"].attrs = {}
+    with pytest.raises(DatasetError, match=r"is in '', .*ds\['signal'\]\.attrs\['units'\] = 'electron'"):
+        stack(by_hand)
+
+
+def test_history_names_no_kernel_where_nothing_is_interpolated(frames):
+    copied = stack(frames.drop_vars("from_reference"))
+    assert history(copied)[-1]["kernel"] == "none, samples are copied"
 
 
 @pytest.mark.parametrize("reject", ["winsorized", "percentile", "minmax"])  # sigma needs more than 4

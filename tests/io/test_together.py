@@ -13,8 +13,9 @@ import sciastro
 from sciastro.core.lift import chunk_rows
 from sciastro.core.quality import Quality
 from sciastro.core.windows import rows_of_frames, windows_of
-from sciastro.errors import DatasetError
+from sciastro.errors import DatasetError, FileError, UsageError
 from sciastro.io import backend
+from sciastro.io.product_reading import read_product
 from sciastro.io.products import ProductFacts, write_frame
 
 SHAPE = (40, 50)
@@ -176,3 +177,43 @@ def test_frames_may_be_larger_than_the_memory_that_is_used(tmp_path):
     images, tiles = 18 * pixels, 2 * (128 << 20)  # six planes; at most so much per thread
     assert taken[1] < images + tiles + (150 << 20) < 0.6 * 10 * n * pixels
     assert taken[1] < taken[0] + (60 << 20)
+
+
+@pytest.mark.parametrize("given", [None, [3], [None], np.ones(3)])
+def test_what_is_no_path_is_refused(given):
+    with pytest.raises(UsageError, match="no path"):
+        sciastro.open(given)
+
+
+def test_no_file_and_a_file_twice_are_refused(files):
+    with pytest.raises(DatasetError, match=r"list of files: is empty\. Check the pattern"):
+        sciastro.open([])
+    detour = files[0].parent / ".." / files[0].parent.name / "0.fits"
+    with pytest.raises(DatasetError, match=r"0\.fits: comes twice"):
+        sciastro.open([*files, detour])
+
+
+def test_images_are_not_opened_together(files, tmp_path):
+    sciastro.stack(sciastro.open(files)).sky.to_fits(tmp_path / "image.fits")
+    with pytest.raises(DatasetError, match=r"image\.fits: holds no frames\. .* images one by one"):
+        sciastro.open([*files, tmp_path / "image.fits"])
+
+
+def test_planes_of_different_size_are_damage(files):
+    with fits.open(files[0], mode="update") as hdus:
+        hdus["ERR"].data = hdus["ERR"].data[:-3]
+    for way in (sciastro.open, read_product):
+        with pytest.raises(FileError, match=r"0\.fits: is damaged: ERR has the size \(37, 50\)"):
+            way(files[0])
+
+
+def test_a_file_written_anew_after_it_was_opened_is_not_read_by_its_old_header(files):
+    ds = sciastro.open(files)
+    longer = ProductFacts(band="V", exposure=600.0, measured=KNOWN)
+    write_frame(files[1], *planes_of(5), wcs=None, facts=longer)
+    for read in (sciastro.stack, lambda ds: ds["signal"][1, :3].values, lambda ds: ds.load()):
+        with pytest.raises(FileError, match=r"1\.fits: changed after it had been opened\. Open it again"):
+            read(ds)
+    files[1].unlink()
+    with pytest.raises(FileError, match=r"1\.fits: does not exist"):
+        sciastro.stack(ds)
