@@ -108,7 +108,9 @@ class StackOptions(ResampleOptions):
         "Never reject what lies within low and high sigma of the median by the stated variances (linearfit: "
         "within 3); a sigma from few samples is uncertain itself.",
     )
-    esd_share: float = option(0.3, "Most outliers of the ESD test, as a share of frames.", low=0.0, high=0.5)
+    esd_share: float = option(
+        0.3, "Most outliers of the ESD test, as a share of frames; one at least.", low=0.0, high=0.5
+    )
     esd_alpha: float = option(
         0.05, "Probability that the ESD test finds an outlier in pure noise.", low=1e-6, high=0.5
     )

@@ -9,6 +9,7 @@ from sciastro.astrometry.solve import Solution
 from sciastro.core.lift import beside
 from sciastro.errors import MatchError
 from sciastro.integrate.moving import CometOptions
+from sciastro.integrate.options import StackOptions
 from sciastro.integrate.run import empty_stack
 from sciastro.integrate.select import NOT_SELECTED
 from sciastro.io.xisfproducts import copy_as_xisf
@@ -232,6 +233,13 @@ def _stacked(run: Run, members: StackSet, band: str, track: Way | None) -> Stack
 
 
 def _nothing(run: Run) -> None:
+    fewest = run.recipe.of(StackOptions).min_frames
+    if fewest > 1 and any(light.weight > 0 for light in run.lights):
+        raise MatchError(
+            f"gave no image: no band has {fewest} frames that are fit for use.",
+            where=str(run.request.session),
+            remedy="Add frames, or lower stack.min_frames.",
+        )
     reasons = sorted({light.reason for light in run.lights if light.reason})
     remedy = "See summary.json for each frame."
     if any(reason.startswith(NOT_SELECTED) for reason in reasons):

@@ -99,3 +99,9 @@ def test_inspect_shows_the_table(run):
     assert result.exit_code == 0
     assert result.stdout.count("2 of 3 frames used") == 2
     assert result.stdout.count("left out: not selected: rank(fwhm) = ") == 2
+
+
+def test_fewer_frames_than_asked_for_are_told(run, tmp_path):
+    session, _ = run
+    done = reduce(session, tmp_path / "out", "--set", "stack.min_frames=9")
+    assert done.code == 3 and "no band has 9 frames" in done.told and "stack.min_frames" in done.told
