@@ -96,6 +96,8 @@ class Context:
         Records of color calibrations (`recipe.setcolor`).
     begun
         Whether the run has written to `out`: one that is refused before leaves what is there as it is.
+    before
+        Peak memory of this process before the run [byte].
     """
 
     out: Path
@@ -110,6 +112,7 @@ class Context:
     searched: float = 0.0
     colors: list[dict[str, Any]] = field(default_factory=list)
     begun: bool = False
+    before: int = field(default_factory=lambda: peak_memory())  # noqa: PLW0108 - it is defined below
 
     @property
     def work(self) -> Path:
@@ -143,6 +146,17 @@ class Context:
             self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - begin
             self.progress.finish(name)
         log.info("%s: %.2f s", name, self.timings[name], extra={"stage": name})
+        self._weigh(name)
+
+    def _weigh(self, stage: str) -> None:
+        """Say so, once, where the run took more memory than its bound; tiles cannot be as small as that."""
+        peak = peak_memory()
+        if peak > max(self.before, OVER * self.memory) and not any(TOOK in text for text in self.warnings):
+            self.warn(
+                f"{TOOK} {peak / 1e9:.2f} GB by the end of stage {stage}, and --memory asked for "
+                f"{self.memory / 1e9:.2f} GB: one frame at a time, the images of a canvas and the libraries "
+                "do not fit into that. Ask for more where the machine must not go beyond."
+            )
 
 
 UNITS = {
@@ -160,6 +174,9 @@ UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of malloc.h; setting one ends the learning
+LEAST = 500 * 10**6  # bytes; a run of the smallest frames to its report takes 450 MB, most of it libraries
+OVER = 1.1  # times the bound on memory above which a run says that it did not keep to it
+TOOK = "the run took"
 LARGE_BLOCK = 8 << 20  # bytes from which a block comes straight from the system
 FREE_KEPT = 32 << 20  # bytes of freed memory that each thread keeps for its next arrays
 
@@ -170,7 +187,7 @@ def parse_memory(text: str) -> int:
     Raises
     ------
     OptionError
-        If the text is no size, or below 300 MB (the libraries alone take most of that).
+        If the text is no size, or below `LEAST`.
     """
     cleaned = text.strip().replace(" ", "").upper()
     number = cleaned.rstrip("BKMGTI")
@@ -181,8 +198,8 @@ def parse_memory(text: str) -> int:
         raise OptionError(
             f"is {text!r}.", where="--memory", remedy="Write it like 2GB, 800MB or 1.5GiB."
         ) from error
-    if size < 300 * 10**6:
-        raise OptionError(f"is {text!r}.", where="--memory", remedy="Give at least 300MB.")
+    if size < LEAST:
+        raise OptionError(f"is {text!r}.", where="--memory", remedy=f"Give at least {LEAST // 10**6}MB.")
     return size
 
 

@@ -58,7 +58,7 @@ def test_help_starts_fast_and_imports_little():
     [
         (("--until", "later"), "--until: is 'later'. Stages: ingest, masters, calibrate, register"),
         (("--memory", "lots"), "--memory: is 'lots'. Write it like 2GB"),
-        (("--memory", "1MB"), "--memory: is '1MB'. Give at least 300MB"),
+        (("--memory", "1MB"), "--memory: is '1MB'. Give at least 500MB"),
         (("--set", "stack.nothing=1"), "has no option 'nothing'. Known options: "),
         (("--set", "nothing.high=1"), "is no step: 'nothing'. Steps: ingest.scan, calibrate.match"),
         (("--set", "stack.high=abc"), "high: is 'abc'. Give a number"),

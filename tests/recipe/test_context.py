@@ -84,7 +84,7 @@ def test_silence_takes_every_call():
         ("800MB", 8 * 10**8),
         ("1TB".replace("TB", "T"), 10**12),
         ("512MiB", 2**29),
-        ("400000KiB", 400000 * 2**10),
+        ("600000KiB", 600000 * 2**10),
         ("500000000", 5 * 10**8),
         ("500000000B", 5 * 10**8),
         ("2e9", 2 * 10**9),
@@ -102,9 +102,9 @@ def test_no_sizes(text):
         parse_memory(text)
 
 
-@pytest.mark.parametrize("text", ["0", "299MB", "-2GB", "100KiB"])
+@pytest.mark.parametrize("text", ["0", "499MB", "-2GB", "100KiB"])
 def test_too_small_sizes(text):
-    with pytest.raises(OptionError, match=r"--memory: is .*Give at least 300MB"):
+    with pytest.raises(OptionError, match=r"--memory: is .*Give at least 500MB"):
         parse_memory(text)
 
 
@@ -118,3 +118,30 @@ def test_peak_memory_is_in_bytes_and_only_grows():
     assert grown >= before
     assert grown >= psutil.Process().memory_info().rss - 5e6
     assert block.sum() == 8e6
+
+
+def test_a_run_that_takes_more_than_its_bound_says_so_once(tmp_path, monkeypatch):
+    import sciastro.recipe.context as module
+
+    peaks = iter([4.0e8, 5.4e8, 5.6e8, 7.0e8])
+    monkeypatch.setattr(module, "peak_memory", lambda: int(next(peaks)))
+    context = Context(out=tmp_path, workers=1, memory=5 * 10**8, progress=Silent())
+    said = []
+    for stage in ("masters", "calibrate", "integrate"):
+        with context.stage(stage):
+            pass
+        said.append(len(context.warnings))
+    assert said == [0, 1, 1]  # a tenth above is within the bound
+    assert context.warnings[0].startswith(
+        "the run took 0.56 GB by the end of stage calibrate, and --memory asked"
+    )
+
+
+def test_what_the_process_took_before_is_not_the_runs(tmp_path, monkeypatch):
+    import sciastro.recipe.context as module
+
+    monkeypatch.setattr(module, "peak_memory", lambda: 9 * 10**8)
+    context = Context(out=tmp_path, workers=1, memory=5 * 10**8, progress=Silent())
+    with context.stage("masters"):
+        pass
+    assert context.warnings == []
