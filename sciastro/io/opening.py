@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sciastro.errors import UsageError
 from sciastro.io import accessor  # noqa: F401 - registers ds.sky
@@ -53,7 +53,7 @@ def open(path: str | Path | Iterable[str | Path], group: str | None = None) -> "
 
 
 def _files(several: object) -> "list[str | Path]":
-    files = list(several) if isinstance(several, Iterable) else [several]
+    files: list[Any] = list(several) if isinstance(several, Iterable) else [several]
     for one in files:
         if not isinstance(one, str | Path):
             raise UsageError(

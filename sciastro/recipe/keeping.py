@@ -13,15 +13,18 @@ from sciastro.core import vocabulary as v
 from sciastro.core.history import entry
 from sciastro.core.vocabulary import VariableSpec
 from sciastro.core.wcs import center, moved, text_to_wcs
+from sciastro.errors import FileError
 from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.options import AlignOptions, settled
 from sciastro.integrate.resample import resample
 from sciastro.io.filenames import stem
+from sciastro.io.fitsunits import number_of
 from sciastro.io.linked import LinkedBlock, Original, link, original_of
 from sciastro.io.paths import safe_name, unlike
 from sciastro.io.product_cards import ProductFacts
 from sciastro.io.products import write_frame
+from sciastro.io.reader import probe
 from sciastro.io.store import StoreGroup, create, root_text, write_columns
 from sciastro.recipe.calibrating import Calibrator
 from sciastro.recipe.context import Context
@@ -202,17 +205,45 @@ def store_masters(path: Path, bank: MasterBank) -> None:
 
 
 def keep_frames(
-    kinds: Sequence[str], sets: Sequence[StackSet], calibrator: Calibrator, recipe: Recipe, context: Context
+    kinds: Sequence[str],
+    sets: Sequence[StackSet],
+    calibrator: Calibrator,
+    recipe: Recipe,
+    context: Context,
+    *,
+    adding: bool = False,
 ) -> None:
-    """Export calibrated or registered frames as FITS: SCI, ERR, DQ in electron."""
+    """Export calibrated or registered frames as FITS: SCI, ERR, DQ in electron.
+
+    With `adding`, frames of earlier nights stay, those of the same name, too: cameras count anew each night.
+    """
     taken: set[str] = set()
     for members in sets:
         for light in members.lights:
             if light.measured is None:
                 continue
             for band in bands_of(light.facts):
+                facts = _facts_of(light, band, members.target)
                 name = unlike(_file_name(light, band), taken)
-                _export(light, band, f"{name}.fits", kinds, members, calibrator, recipe, context)
+                while adding and _is_of_another(name, kinds, facts, context.out):
+                    name = unlike(_file_name(light, band), taken)
+                _export(light, band, f"{name}.fits", kinds, members, calibrator, recipe, context, facts)
+
+
+def _is_of_another(name: str, kinds: Sequence[str], facts: ProductFacts, out: Path) -> bool:
+    """Return whether a kept frame has this name that is not the one of `facts`, by its time and sky."""
+    for kind in kinds:
+        path = out / kind / f"{name}.fits"
+        if kind != "xisf" and path.exists():
+            try:
+                header = probe(path)[0].header
+            except FileError:  # damaged: not ours to write over
+                return True
+            sky = number_of(header, "SKYRATE", np.nan)
+            same_sky = np.isclose(sky, facts.measured["sky"], rtol=1e-9, equal_nan=True)
+            if header.get("DATE-AVG", "") != facts.date_average or not same_sky:
+                return True
+    return False
 
 
 def _file_name(light: Light, band: str) -> str:
@@ -256,9 +287,9 @@ def _export(
     calibrator: Calibrator,
     recipe: Recipe,
     context: Context,
+    facts: ProductFacts,
 ) -> None:
     height, width = calibrator.grid_shape(light)
-    facts = _facts_of(light, band, members.target)
     planes = calibrator.window(light, band, 0, height, 0, width)
     aside = (0.0, 0.0)  # where a color's pixel (0, 0) lies on the grid of the mosaic's cells
     if light.facts.cfa:
@@ -280,7 +311,10 @@ def _export(
         out = (np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint16))
         here = np.s_[window[0] : window[1], window[2] : window[3]]
         part = (planes[0][here], planes[1][here], planes[2][here])
-        how = resampler_of(settled(recipe.of(AlignOptions), members.fwhm))
+        options = settled(recipe.of(AlignOptions), members.fwhm)
+        if light.facts.cfa and calibrator.debayer_method == "split":  # samples without neighbors
+            options = replace(options, kernel="nearest")
+        how = resampler_of(options)
         sums = resample(
             part, (window[0], window[2]), to_plane, tile, how, out,
             scale=1.0, pedestal=0.0, offset=0.0, domain=box,

@@ -1,4 +1,4 @@
-"""Products of an earlier run in the same output folder: they stay, and nobody takes them for new ones."""
+"""Products and frames of an earlier run in the same output folder: they stay, and are told."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,14 +8,14 @@ from sciastro.recipe.context import Context
 
 __all__ = ["State", "name_leftovers", "products_now"]
 
-FOLDERS = ("products", "renders")
+FOLDERS = ("products", "renders", "calibrated", "registered")
 SHOWN = 4  # files that a warning names
 
 State = Mapping[str, tuple[int, int]]
 
 
 def products_now(out: Path) -> State:
-    """Return the products and pictures in `out` with what tells a file from one of the same name.
+    """Return products, pictures and kept frames in `out` with what tells a file from one of the same name.
 
     Raises
     ------

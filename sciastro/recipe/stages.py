@@ -147,6 +147,7 @@ def place(run: Run) -> None:
             run.calibrator,
             run.recipe,
             run.context,
+            adding=run.request.add,
         )
     if not run.recipe.of(CometOptions).enabled:  # a comet is looked for among the stars
         forget_stars(run.sets)
