@@ -50,4 +50,4 @@ def test_both_steps_take_what_the_frames_ask_for_and_say_so(frames, fwhm, kernel
 
 def test_frames_on_one_grid_are_not_smoothed(frames):
     known = frames.drop_vars("from_reference").assign_coords(fwhm=v.labeled(v.FWHM, np.full(4, 3.2)))
-    assert history(stack(known))[-1]["kernel"] == "lanczos3"  # at phase 0 it leaves pixels as they are
+    assert history(stack(known))[-1]["kernel"] == "none, samples are copied"
