@@ -50,9 +50,9 @@ class Stacked(BackendArray):
             if isinstance(index, slice)
         )
         out = np.empty((len(chosen), *shape), self.dtype)
-        for target, i in zip(out, chosen, strict=True):
+        for n, i in enumerate(chosen):
             part, k = self.places[i]
-            target[...] = part[k, rows, columns].values
+            out[n] = part[k, rows, columns].values
         return out
 
 

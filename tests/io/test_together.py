@@ -60,6 +60,24 @@ def test_pixels_and_facts_one_after_the_other(files):
         assert name == "sky" or ds[name].values.tolist() == [value] * 4
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.s_[:, 7, 8],
+        np.s_[:, 7, 3:6],
+        np.s_[2, 7, 8],
+        np.s_[1:3, ::-1, 4],
+        np.s_[::2, 0:0],
+        np.s_[::-1, 5:9, ::3],
+    ],
+)
+def test_every_basic_index_of_pixels_in_files(files, key):
+    want = np.stack([planes_of(i)[0] for i in range(4)])[key]
+    got = sciastro.open(files)["signal"][key].values
+    np.testing.assert_array_equal(got, want)
+    assert got.shape == want.shape
+
+
 def test_nothing_is_read_before_it_is_asked_for(files, monkeypatch):
     asked = []
     real = backend.open_rows
