@@ -18,7 +18,7 @@ from sciastro.errors import MatchError
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
 
-__all__ = ["CurvedTrack", "Detections", "Track", "Way", "find_track", "line_through"]
+__all__ = ["CurvedTrack", "Detections", "Track", "Way", "chance_lines", "find_track", "line_through"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -201,6 +201,34 @@ def find_track(
         [frames[i].y[k] for i, k in members],
         [i for i, _ in members],
     )
+
+
+def chance_lines(
+    frames: Sequence[Detections], track: Track, *, tolerance: float = 2.0, still: float = 3.0
+) -> float:
+    """Return about how many lines as well supported as `track` chance alone makes of these detections.
+
+    Pairs of candidates of two frames, times the probability (binomial) that as many of the other frames as
+    support `track` show anything at all within `tolerance` of a place on the line.
+
+    Parameters
+    ----------
+    frames, tolerance, still
+        What `find_track` was given.
+    track
+        What it returned, without a known velocity.
+    """
+    from scipy.stats import binom
+
+    x, y = (np.concatenate([getattr(one, axis) for one in frames]) for axis in "xy")
+    area = float(np.ptp(x) * np.ptp(y))
+    if not area > 0:
+        return 0.0
+    shown = np.mean([one.x.size for one in frames])
+    by_chance = -np.expm1(-np.pi * tolerance**2 * shown / area)
+    proposing = sorted(one.x.size for one in _candidates(frames, still))[-2:]
+    others = len(frames) - 2
+    return float(np.prod(proposing) * binom.sf(len(track.frames) - 3, others, by_chance))
 
 
 def _candidates(frames: Sequence[Detections], still: float) -> list[Detections]:

@@ -84,9 +84,13 @@ def find_comet(
     ]
     if options.ephemeris:
         return way_of(options.ephemeris, members.stem, [time_of(light) for light in lights], wcs, context)
+
+    def told(words: str) -> None:
+        context.warn(f"{members.stem}: {words}")
+
     try:
         ends = ends_track(members, options, step)
-        track = ends if ends is not None else found_track(lights, wcs, options)
+        track = ends if ends is not None else found_track(lights, wcs, options, told)
     except MatchError as error:
         context.warn(
             f"{members.stem}: the comet {error.found} {error.remedy} The stack is of the stars only."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sciastro.astrometry.movers import Detections, Track, find_track, line_through
+from sciastro.astrometry.movers import Detections, Track, chance_lines, find_track, line_through
 from sciastro.core import transform
 from sciastro.core.cfa import cell_center
 from sciastro.errors import MatchError, OptionError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ends_track", "found_track", "given_places", "time_of"]
 
+CHANCE = 1.0  # lines by chance, from which on a track is doubted
 log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.float32]
@@ -84,8 +85,12 @@ def ends_track(members: StackSet, options: CometOptions, step: int) -> Track | N
     return line_through(times, x_places, y_places, (0, 1))
 
 
-def found_track(lights: list[Light], wcs: "WCS | None", options: CometOptions) -> Track:
+def found_track(
+    lights: list[Light], wcs: "WCS | None", options: CometOptions, warn: Callable[[str], None]
+) -> Track:
     """Return the track of the one source among the detections that moves evenly.
+
+    `warn` is told where chance may have made it.
 
     Raises
     ------
@@ -98,12 +103,19 @@ def found_track(lights: list[Light], wcs: "WCS | None", options: CometOptions) -
     frames = [_detections(light) for light in ordered]
     velocity = _velocity(wcs, options)
     try:
-        return find_track(frames, velocity=velocity)
+        track = find_track(frames, velocity=velocity)
     except MatchError:
         if velocity is None:
             raise
         # Rate and angle suffice to follow it; where exactly it is does not matter.
         return Track(frames[0].time, 0.0, 0.0, *velocity, float("nan"), ())
+    if velocity is None and (chance := chance_lines(frames, track)) > CHANCE:
+        warn(
+            f"what is taken for the comet is seen on {len(track.frames)} of {len(frames)} frames, and chance "
+            f"makes about {chance:.0f} such lines: look at the picture of the comet alone. Give more frames, "
+            "or comet.rate and comet.angle, or its place on the first and the last one."
+        )
+    return track
 
 
 def time_of(light: Light) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sciastro.astrometry.movers import Detections, find_track, line_through
+from sciastro.astrometry.movers import Detections, chance_lines, find_track, line_through
 from sciastro.errors import MatchError
 
 SIZE = 1000.0
@@ -82,3 +82,12 @@ def test_line_through_leaves_an_outlier_out():
     assert track.frames == (0, 1, 2, 4, 5)
     with pytest.raises(MatchError, match="one time only"):
         line_through([1.0, 1.0], [0.0, 1.0], [0.0, 1.0], range(2))
+
+
+def test_how_many_lines_chance_makes_is_said():
+    """Without a mover, four frames of many false detections give a line through three; chance tells so."""
+    assert chance_lines(frames(), find_track(frames())) < 1e-3
+    for seed in range(4):
+        nothing = frames(n=4, noise=60, mover=False, seed=seed)
+        found = find_track(nothing)
+        assert len(found.frames) == 3 and chance_lines(nothing, found) > 10

@@ -139,3 +139,10 @@ def test_without_a_comet_the_stars_are_stacked_and_it_is_said(nights, tmp_path):
     out = reduce(folder / "without", tmp_path / "out", "--set", "comet.enabled=true")
     assert any("the comet was not found" in text for text in out.summary["warnings"])
     assert [row["image"] for row in out.summary["products"]] == ["products/Tiny_R.fits"]
+
+
+def test_a_comet_that_chance_may_have_made_is_doubted(tmp_path):
+    write_night(night_plan("tiny", {}), tmp_path / "night")
+    out = reduce(tmp_path / "night", tmp_path / "out", "--set", "comet.enabled=true")
+    told = " ".join(out.summary["warnings"])
+    assert "seen on 3 of 4 frames, and chance makes about" in told and "comet.rate" in told
