@@ -103,7 +103,7 @@ def create(path: Path, layout: Sequence[StoreGroup], attrs: Mapping[str, str]) -
         free = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize
         if needed > free:
             raise OutputError(
-                f"needs {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB free.",
+                f"needs {needed / 1e6:,.1f} MB and the disk has {free / 1e6:,.1f} MB free.",
                 where=str(path),
                 remedy="Free some space, choose another --out, or leave raw pixels in place: --raw link.",
             )
