@@ -132,6 +132,10 @@ def stack(
         )
     require(frames, SIGNAL, VARIANCE, QUALITY, EXPOSURE, FILTER)
     require_loaded(frames, "wcs")
+    if 0 in (frames.sizes["y"], frames.sizes["x"]):
+        raise DatasetError(
+            "hold no pixels.", where="the frames", remedy="Select at least one row and column."
+        )
     asked, changed = options, dict[str, str]()
     if drizzle is None or not drizzle.enabled:
         options, changed = fit_for_sparse(options, frames)

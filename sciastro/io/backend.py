@@ -211,7 +211,7 @@ def _open_product(images: list[Probe]) -> xr.Dataset:
         raise FileError(
             f"lacks the extensions {', '.join(missing)}.",
             where=str(images[0].path),
-            remedy="Write the product again.",
+            remedy="Make it again with `sciastro reduce`, or copy it again.",
         )
     require_one_size({name: image.shape for name, image in planes.items()}, images[0].path)
     kernel = None

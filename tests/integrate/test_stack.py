@@ -119,6 +119,8 @@ def test_refusals(frames):
         stack(frames, options=StackOptions(min_frames=3))
     with pytest.raises(DatasetError, match="variable 'variance': is missing"):
         stack(frames.drop_vars("variance"))
+    with pytest.raises(DatasetError, match="the frames: hold no pixels"):
+        stack(frames.isel(y=slice(0, 0)))
     with pytest.raises(DatasetError, match="is a list, and this step needs a labeled dataset"):
         stack([frames])
     for wrong in ({"reject": "esd"}, None, StackOptions):
