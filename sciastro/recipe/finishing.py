@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 
 APERTURE = ("aperture_radius", "aperture_correction")
 DEEPEST = 20_000  # catalog stars per field that photometry may use
+WIDER = 1.5  # times as wide as on the frames: no interpolation and no registration does that to stars
 
 
 @dataclass(kw_only=True, slots=True)
@@ -146,6 +147,7 @@ def measure_set(
         for one in stacked:
             measured = _detect(one, recipe)
             found.append(measured)
+            _doubt_width(one, measured.fwhm, context)
             loading.result()
             if measured.stars.size:
                 tables |= _sources(one, measured.stars, measured.fwhm, recipe)
@@ -180,6 +182,19 @@ def _detect(stacked: Stacked, recipe: Recipe) -> PlaneMeasure:
     for name, scatter in (("x_err", at_x), ("y_err", at_y)):
         found.stars[name] = np.hypot(found.stars[name], scatter)
     return found
+
+
+def _doubt_width(stacked: Stacked, fwhm: float, context: Context) -> None:
+    """Say so where what was measured on the image [pixel] are no stars as its frames show them."""
+    widths = [light.measured.fwhm for light in stacked.lights if light.measured is not None]
+    known = [width for width in widths if np.isfinite(width)]
+    expected = float(np.median(known)) * stacked.canvas.scale if known else float("nan")
+    if fwhm > WIDER * expected:  # False where one is NaN
+        context.warn(
+            f"{stacked.stem} {stacked.band}: sources of the stack are {fwhm:.2f} pixels wide, and stars of "
+            f"its frames {expected:.2f}: nebula was measured with them, apertures are that much wider, and "
+            "fluxes and zero point may be off by more than their errors. Set stars.threshold higher (20)."
+        )
 
 
 def _sampling(stacked: Stacked, fwhm: float) -> tuple[float, float, float]:
