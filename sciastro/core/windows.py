@@ -32,7 +32,7 @@ class RowsOfFrames(Protocol):
 
 def rows_of_frames(variable: "xr.Variable") -> RowsOfFrames | None:
     """Return what reads the rows of `variable` from files; None: it is in memory, or xarray must be asked."""
-    data: Any = variable._data
+    data: Any = getattr(variable, "_data", None)
     while type(data).__name__ in ("CopyOnWriteArray", "MemoryCachedArray"):
         data = data.array
     key = getattr(getattr(data, "key", None), "tuple", None)
@@ -83,7 +83,8 @@ def windows_of(
 
 
 def _way(variable: "xr.Variable") -> Any:
-    if isinstance(variable._data, np.ndarray):
-        return variable._data
+    data = getattr(variable, "_data", None)
+    if isinstance(data, np.ndarray):
+        return data
     source = rows_of_frames(variable)
     return source if source is not None else lambda *key: variable[key].values

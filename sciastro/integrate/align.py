@@ -44,7 +44,7 @@ from sciastro.kernels.warp import PHASES
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["NOT_KEPT", "AlignOptions", "align"]
+__all__ = ["NOT_KEPT", "AlignOptions", "align", "effect_of"]
 
 DEFAULTS = AlignOptions()
 TILE_MEMORY = 256 << 20  # bytes in work at a time; numbers do not depend on it
@@ -158,7 +158,7 @@ def _coordinates(
 ) -> "dict[str, xr.DataArray | xr.Variable]":
     shape = (frames.sizes["y"], frames.sizes["x"])
     known = [bool(np.isfinite(c).all()) for c in maps]
-    area, single, correlation = np.array([_effect(c, shape, how) for c in maps]).T
+    area, single, correlation = np.array([effect_of(c, shape, shape, how) for c in maps]).T
     still = np.full((len(maps), 2, 3), np.nan)
     still[known] = transform.identity()
     kept: dict[str, xr.DataArray | xr.Variable] = {
@@ -178,8 +178,13 @@ def _coordinates(
     return kept
 
 
-def _effect(coefficients: Floats, shape: tuple[int, int], how: Resampler) -> tuple[float, float, float]:
+def effect_of(
+    coefficients: Floats, shape: tuple[int, int], frame_shape: tuple[int, int], how: Resampler
+) -> tuple[float, float, float]:
     """Return by how much a map changes a flat sky, its noise per pixel, and the noise of large areas.
+
+    `shape` is that of the grid from which `coefficients` (`core.transform`) lead to a frame of `frame_shape`;
+    NaN where they do not meet.
 
     With weights c and area ratio A, N output pixels rest on N A input pixels of variance V. Where pixels
     hold flux, single ones have ``A**2 sum(c**2) V`` and their sum has ``N A V``: the noise of large areas is
@@ -191,7 +196,7 @@ def _effect(coefficients: Floats, shape: tuple[int, int], how: Resampler) -> tup
     rng = np.random.default_rng(0)  # a regular grid could beat with the phases of a rotated frame
     v, u = rng.integers(0, shape[0], SAMPLES), rng.integers(0, shape[1], SAMPLES)
     x, y = transform.evaluate(coefficients, u, v)
-    seen = (x > -0.5) & (x < shape[1] - 0.5) & (y > -0.5) & (y < shape[0] - 0.5)
+    seen = (x > -0.5) & (x < frame_shape[1] - 0.5) & (y > -0.5) & (y < frame_shape[0] - 0.5)
     if not seen.any():
         return float("nan"), float("nan"), float("nan")
     u, v, x, y = u[seen], v[seen], x[seen], y[seen]

@@ -140,7 +140,7 @@ def _require_sane(weight: Floats, correlation: Floats) -> None:
             where="coordinate 'weight'",
             remedy="Give weights from 0 on; 0 or NaN leaves a frame out.",
         )
-    if np.any(wrong := correlation > LARGEST_CORRELATION):
+    if np.any(wrong := (correlation <= 0) | (correlation > LARGEST_CORRELATION)):
         raise DatasetError(
             f"holds {correlation[wrong][0]} (frame {np.flatnonzero(wrong)[0]}).",
             where="coordinate 'frame_correlation'",

@@ -17,7 +17,17 @@ from sciastro.kernels.shift import shift
 from sciastro.kernels.twopass import CELL, padded_table, two_pass
 from sciastro.kernels.warp import warp, warp_table
 
-__all__ = ["EXCLUDED", "WHOLE", "Planes", "Resampler", "resample", "resampler", "turned", "window_of"]
+__all__ = [
+    "EXCLUDED",
+    "WHOLE",
+    "Planes",
+    "Resampler",
+    "is_copied",
+    "resample",
+    "resampler",
+    "turned",
+    "window_of",
+]
 
 LITTLE_TURN = 0.0023  # slope up to which the two-pass kernel vectorizes (`kernels.twopass_nodes.LITTLE`)
 LOOKED_AT = 4000.0  # canvas pixel
@@ -98,6 +108,11 @@ def window_of(
     if whole is None:
         return input_window(coefficients, tile, frame_shape, domain=domain)
     return moved_window(whole, tile, frame_shape)
+
+
+def is_copied(coefficients: npt.ArrayLike, how: Resampler) -> bool:
+    """Return whether a map (`core.transform`) moves by whole pixels and samples stay as they are."""
+    return _whole_pixels(coefficients, how) is not None
 
 
 def _whole_pixels(coefficients: npt.ArrayLike, how: Resampler) -> tuple[int, int] | None:

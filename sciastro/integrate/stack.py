@@ -59,7 +59,7 @@ from sciastro.integrate.noise import autocorrelation, sample_canvas, side_by_sid
 from sciastro.integrate.normalize import Terms, between
 from sciastro.integrate.options import StackOptions, median_fwhm, settled, taken
 from sciastro.integrate.reject import rim_of
-from sciastro.integrate.resample import Planes, window_of
+from sciastro.integrate.resample import Planes, is_copied, window_of
 from sciastro.integrate.run import empty_stack, stack_windows
 from sciastro.integrate.seeing import lenience
 
@@ -140,12 +140,14 @@ def stack(
     if drizzle is None or not drizzle.enabled:
         options, changed = fit_for_sparse(options, frames)
     groups, left_out = groups_of(frames, options)
-    if FROM_REFERENCE.name not in frames.variables:  # they lie on one grid, and nothing is interpolated
-        _require_one_grid(frames)
-    else:
-        options = settled(options, median_fwhm(np.concatenate([group.fwhm for group in groups])))
     shape = (frames.sizes["y"], frames.sizes["x"])
     canvas = Canvas(shape) if canvas is None else canvas
+    copied = FROM_REFERENCE.name not in frames.variables  # they lie on one grid
+    if copied:
+        _require_one_grid(frames)
+        copied = is_copied(canvas.map(identity()), resampler_of(options))
+    if not copied:
+        options = settled(options, median_fwhm(np.concatenate([group.fwhm for group in groups])))
     if drizzle is not None and drizzle.scale is not None:
         canvas = canvas.times(drizzle.scale)
     workers = processors() if workers is None else workers
@@ -174,7 +176,6 @@ def stack(
         out = out.assign_coords(wcs=xr.Variable((), wcs, {"long_name": "WCS of the image grid."}))
     notes = notes_of(groups, left_out, options) | changed
     if drizzle is None or not drizzle.enabled:
-        copied = FROM_REFERENCE.name not in frames.variables
         notes = ({"kernel": "none, samples are copied"} if copied else taken(asked, options)) | notes
     return record(inherit(out, frames), "integrate.stack", asked, **notes)
 
@@ -187,18 +188,21 @@ def _require_one_grid(frames: "xr.Dataset") -> None:
     DatasetError
         If a corner of one lies further than `SHIFTED` pixels from where the first one has it.
     """
+    from astropy.wcs import NoConvergence
+
     if WCS.name not in frames.variables or frames[WCS.name].dims != ("frame",):
         return
     texts = [str(text) for text in frames[WCS.name].values]
     first = next((text for text in texts if text), "")
-    corners = (np.array([0.0, frames.sizes["x"] - 1.0]), np.array([0.0, frames.sizes["y"] - 1.0]))
+    right, top = frames.sizes["x"] - 1.0, frames.sizes["y"] - 1.0
+    corners = (np.array([0.0, right, 0.0, right]), np.array([0.0, 0.0, top, top]))
     for i, text in enumerate(texts):
         if text in (first, ""):
             continue
         sky = text_to_wcs(text).all_pix2world(*corners, 0)
         try:
             there = text_to_wcs(first).all_world2pix(*sky, 0)
-        except RuntimeError:  # astropy's NoConvergence is one: that far off
+        except NoConvergence:  # that far off
             there = (corners[0] + np.inf, corners[1])
         moved = np.hypot(there[0] - corners[0], there[1] - corners[1]).max()
         if not moved <= SHIFTED:

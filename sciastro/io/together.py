@@ -10,6 +10,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from sciastro.core.vocabulary import FROM_REFERENCE
 from sciastro.core.windows import rows_of_frames
 from sciastro.errors import DatasetError
 
@@ -67,7 +68,8 @@ def together(frames: Sequence[xr.Dataset]) -> xr.Dataset:
     Returns
     -------
     Dataset
-        Pixels lazy as theirs are; facts in memory, those alone that every file tells.
+        Pixels lazy as theirs are; facts in memory. Of several without ``from_reference``: each file's leads
+        from a reference frame of its own.
 
     Raises
     ------
@@ -102,6 +104,8 @@ def together(frames: Sequence[xr.Dataset]) -> xr.Dataset:
         [one.drop_vars(names) for one in frames], dim="frame", combine_attrs="drop_conflicts",
         data_vars="minimal", coords="minimal", compat="override", join="override",
     )  # fmt: skip
+    if len(frames) > 1:
+        facts = facts.drop_vars(FROM_REFERENCE.name, errors="ignore")
     return facts.assign({name: _along_frame([one.variables[name] for one in frames]) for name in names})
 
 

@@ -14,6 +14,7 @@ from sciastro.core.history import entry
 from sciastro.core.vocabulary import VariableSpec
 from sciastro.core.wcs import center, moved, text_to_wcs
 from sciastro.errors import FileError
+from sciastro.integrate.align import effect_of
 from sciastro.integrate.fuse import resampler_of
 from sciastro.integrate.grid import Tile, input_window
 from sciastro.integrate.options import AlignOptions, settled
@@ -231,7 +232,7 @@ def keep_frames(
 
 
 def _is_of_another(name: str, kinds: Sequence[str], facts: ProductFacts, out: Path) -> bool:
-    """Return whether a kept frame has this name that is not the one of `facts`, by its time and sky."""
+    """Return whether a kept frame has this name that is not the one of `facts`, by its time and noise."""
     for kind in kinds:
         path = out / kind / f"{name}.fits"
         if kind != "xisf" and path.exists():
@@ -239,9 +240,9 @@ def _is_of_another(name: str, kinds: Sequence[str], facts: ProductFacts, out: Pa
                 header = probe(path)[0].header
             except FileError:  # damaged: not ours to write over
                 return True
-            sky = number_of(header, "SKYRATE", np.nan)
-            same_sky = np.isclose(sky, facts.measured["sky"], rtol=1e-9, equal_nan=True)
-            if header.get("DATE-AVG", "") != facts.date_average or not same_sky:
+            noise = number_of(header, "SKYNOISE", np.nan)
+            same_noise = np.isclose(noise, facts.measured["noise"], rtol=1e-9, equal_nan=True)
+            if header.get("DATE-AVG", "") != facts.date_average or not same_noise:
                 return True
     return False
 
@@ -319,9 +320,12 @@ def _export(
             part, (window[0], window[2]), to_plane, tile, how, out,
             scale=1.0, pedestal=0.0, offset=0.0, domain=box,
         )  # fmt: skip
+        # Resampled pixels hold the sky of their own area; sensitivities compare frames as the run does.
+        area = effect_of(to_plane, shape, (height, width), how)[0]
+        known = {"sky": facts.measured["sky"] * (area if np.isfinite(area) else 1.0)}
         if sums[1] > 0:
-            known = {"frame_correlation": float(np.sqrt(sums[0] / sums[1]))}
-            facts = replace(facts, measured={**facts.measured, **known})
+            known["frame_correlation"] = float(np.sqrt(sums[0] / sums[1]))
+        facts = replace(facts, measured={**facts.measured, **known})
         _written(context.out / "registered" / name, out, canvas.wcs, facts)
 
 

@@ -230,7 +230,11 @@ def _beside_trails(
     reach = options.aperture * again.fwhm if np.isfinite(again.fwhm) else 0.0
     wider = trails + np.array([0.0, 0.0, 0.0, 0.0, reach])  # circles that the trail cuts have no flux
     mark_trails(bits, 0, 0, wider, np.uint16(Quality.TRAIL))
-    y, x = (np.rint(again.stars[name]).astype(np.intp) for name in ("y", "x"))
+    last = (bits.shape[0] - 1, bits.shape[1] - 1)  # a star at the edge may have its center beyond it
+    y, x = (
+        np.clip(np.rint(again.stars[name]), 0, end).astype(np.intp)
+        for name, end in zip(("y", "x"), last, strict=True)
+    )
     stars = again.stars[(bits[y, x] & int(Quality.TRAIL)) == 0]
     return replace(again, stars=stars, n_stars=int(stars.size))
 

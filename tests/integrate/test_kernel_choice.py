@@ -6,7 +6,9 @@ from fields import Night
 
 from sciastro.core import vocabulary as v
 from sciastro.core.history import history
+from sciastro.core.transform import identity
 from sciastro.integrate.align import AlignOptions, align
+from sciastro.integrate.canvas import Canvas
 from sciastro.integrate.options import StackOptions, median_fwhm, settled
 from sciastro.integrate.stack import stack
 
@@ -51,3 +53,18 @@ def test_both_steps_take_what_the_frames_ask_for_and_say_so(frames, fwhm, kernel
 def test_frames_on_one_grid_are_not_smoothed(frames):
     known = frames.drop_vars("from_reference").assign_coords(fwhm=v.labeled(v.FWHM, np.full(4, 3.2)))
     assert history(stack(known))[-1]["kernel"] == "none, samples are copied"
+
+
+def test_frames_on_one_grid_that_a_canvas_moves_between_pixels_are_interpolated_as_others(frames):
+    still = frames.drop_vars("from_reference").assign_coords(fwhm=v.labeled(v.FWHM, np.full(4, 3.2)))
+    maps = v.labeled(v.FROM_REFERENCE, np.repeat(identity()[None], 4, axis=0))
+    shape = (frames.sizes["y"], frames.sizes["x"])
+    for origin, kernel in (((0.4, 0.0), "mitchell"), ((-7.0, 3.0), "none, samples are copied")):
+        out = stack(still, canvas=Canvas(shape, origin))
+        assert history(out)[-1]["kernel"] == kernel
+        if kernel == "mitchell":
+            same = stack(still.assign_coords(from_reference=maps), canvas=Canvas(shape, origin))
+            np.testing.assert_array_equal(out["image"], same["image"])
+    smoothed = stack(still, options=StackOptions(kernel="mitchell"))
+    assert "kernel" not in history(smoothed)[-1]
+    assert smoothed["noise_correlation"].item() > 1.2

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from astropy.wcs import WCS, Sip
 from fields import Night
 
 from sciastro.core import vocabulary as v
@@ -10,6 +11,7 @@ from sciastro.core.history import history
 from sciastro.core.lift import chunk_rows
 from sciastro.core.quality import Quality
 from sciastro.core.vocabulary import VARIABLES, require
+from sciastro.core.wcs import wcs_to_text
 from sciastro.errors import DatasetError, OptionError
 from sciastro.integrate import stack as module
 from sciastro.integrate.stack import StackOptions, stack
@@ -137,6 +139,7 @@ def test_refusals(frames):
         (v.WEIGHT, -3.0, r"'weight': holds -3.0 \(frame 1\)\. Give weights from 0 on"),
         (v.WEIGHT, np.inf, r"'weight': holds inf \(frame 1\)"),
         (v.EXPOSURE, np.inf, r"'exposure': holds inf"),
+        (v.FRAME_CORRELATION, 0.0, r"'frame_correlation': holds 0.0 \(frame 1\)"),
         (v.FRAME_CORRELATION, 1e30, r"'frame_correlation': holds 1e\+30 \(frame 1\)\. It is about 1 to 2"),
     ],
 )
@@ -158,6 +161,33 @@ def test_by_hand_plain_numbers_need_no_unit_and_others_are_asked_for_it(frames):
 def test_history_names_no_kernel_where_nothing_is_interpolated(frames):
     copied = stack(frames.drop_vars("from_reference"))
     assert history(copied)[-1]["kernel"] == "none, samples are copied"
+
+
+def wcs_text(ra, *, distorted=False, flipped=False):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"] if distorted else ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval, wcs.wcs.crpix, wcs.wcs.cdelt = [ra, 20.0], [30.0, 30.0], [-0.01, 0.01]
+    if flipped:  # rows and columns change places: the corners on the diagonal stay
+        wcs.wcs.pc = [[0.0, 1.0], [1.0, 0.0]]
+    if distorted:
+        a = np.zeros((3, 3))
+        a[2, 0] = 1e-3
+        wcs.sip = Sip(a, a.T.copy(), None, None, wcs.wcs.crpix)
+    return wcs_to_text(wcs)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        (wcs_text(80.0), wcs_text(80.0, flipped=True)),
+        (wcs_text(80.0, distorted=True), wcs_text(85.0, distorted=True)),  # has no inverse that far off
+    ],
+)
+def test_frames_on_other_grids_are_refused(frames, texts):
+    square = frames.drop_vars("from_reference").isel(frame=[0, 2], y=slice(0, 60), x=slice(0, 60))
+    known = square.assign_coords(wcs=v.labeled(v.WCS, np.array(texts)))
+    with pytest.raises(DatasetError, match=r"frame 1 lies .* by its WCS"):
+        stack(known)
 
 
 @pytest.mark.parametrize("reject", ["winsorized", "percentile", "minmax"])  # sigma needs more than 4

@@ -12,11 +12,14 @@ from astropy.io import fits
 import sciastro
 from sciastro.core.lift import chunk_rows
 from sciastro.core.quality import Quality
+from sciastro.core.transform import identity
+from sciastro.core.vocabulary import FROM_REFERENCE, labeled
 from sciastro.core.windows import rows_of_frames, windows_of
 from sciastro.errors import DatasetError, FileError, UsageError
 from sciastro.io import backend
 from sciastro.io.product_reading import read_product
 from sciastro.io.products import ProductFacts, write_frame
+from sciastro.io.together import together
 
 SHAPE = (40, 50)
 PIXELS = ("signal", "variance", "quality")
@@ -215,6 +218,21 @@ def test_images_are_not_opened_together(files, tmp_path):
     sciastro.stack(sciastro.open(files)).sky.to_fits(tmp_path / "image.fits")
     with pytest.raises(DatasetError, match=r"image\.fits: holds no frames\. .* images one by one"):
         sciastro.open([*files, tmp_path / "image.fits"])
+
+
+def test_frames_of_different_size_are_not_opened_together(files, tmp_path):
+    facts = ProductFacts(band="V", exposure=60.0, measured=KNOWN)
+    small = write_frame(tmp_path / "s.fits", *(one[:30] for one in planes_of(0)), wcs=None, facts=facts)
+    with pytest.raises(DatasetError, match="no frames of one size"):
+        sciastro.open([*files, small])
+
+
+def test_maps_to_reference_frames_of_several_runs_are_not_mixed(files):
+    parts = [sciastro.open(path) for path in files[:2]]
+    maps = labeled(FROM_REFERENCE, identity()[None])
+    parts = [part.assign_coords(from_reference=maps) for part in parts]
+    assert "from_reference" not in together(parts).variables
+    assert "from_reference" in together(parts[:1]).variables
 
 
 def test_planes_of_different_size_are_damage(files):

@@ -58,9 +58,9 @@ def test_a_product_is_no_master(result):
         sciastro.open_masters(next((result / "products").glob("*_G.fits")))
 
 
-def test_frames_of_different_size_are_not_opened_together(night, result):
+def test_an_image_is_not_opened_with_frames(night, result):
     light = next(night.rglob("LIGHT/*.fits"))
-    with pytest.raises(DatasetError, match="one size"):
+    with pytest.raises(DatasetError, match="holds no frames"):
         sciastro.open([light, next((result / "products").glob("*_G.fits"))])
 
 
