@@ -227,7 +227,7 @@ def _hdus(
             header["BUNIT"] = (unit, "unit of the pixels")
         header.extend(sky)
         if name == "SCI":
-            header.extend(cards)
+            header.extend(cards, update=True)  # a WCS read from a file brings its times along
         if name == "DQ":
             header.extend(quality_cards())
         yield _image_hdu(_stored("" if name in roots else name, plane), header, name, compress)

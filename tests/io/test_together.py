@@ -14,6 +14,7 @@ from sciastro.core.lift import chunk_rows
 from sciastro.core.quality import Quality
 from sciastro.core.transform import identity
 from sciastro.core.vocabulary import FROM_REFERENCE, labeled
+from sciastro.core.wcs import tan_wcs, wcs_to_header
 from sciastro.core.windows import rows_of_frames, windows_of
 from sciastro.errors import DatasetError, FileError, UsageError
 from sciastro.io import backend
@@ -114,6 +115,18 @@ def test_a_part_of_the_files_is_asked_of_xarray(files):
     assert rows_of_frames(cube.variable) is None
     (window,) = windows_of([cube], np.array([0]))(0, 2, 6, 1, 9)
     np.testing.assert_allclose(window, planes_of(3)[0][12:16, 1:9])
+
+
+def test_frames_opened_and_written_again_have_every_card_once(files, tmp_path):
+    for file in files:
+        with fits.open(file, mode="update") as hdus:
+            hdus["SCI"].header.update(wcs_to_header(tan_wcs(10.0, 20.0, 2.0, SHAPE)))
+    written = sciastro.open(files).sky.to_fits(tmp_path / "again.fits")
+    for name in ("SCI", "ERR", "DQ"):
+        keys = [key for key in fits.getheader(written[0], name) if key not in ("COMMENT", "HISTORY", "")]
+        assert len(keys) == len(set(keys))
+    again = sciastro.open(written)
+    assert again["sky"].values.tolist() == [0.5, 1.5, 2.5, 3.5]
 
 
 def test_it_travels(files):
