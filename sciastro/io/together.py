@@ -74,8 +74,8 @@ def together(frames: Sequence[xr.Dataset]) -> xr.Dataset:
     Raises
     ------
     DatasetError
-        If there are none, a file comes twice, they differ in size or in what they hold, or some files tell
-        a fact of their frames that others do not.
+        If there are none, a file comes twice, they differ in size, unit or in what they hold, or some files
+        tell a fact of their frames that others do not.
     """
     if not frames:
         raise DatasetError(
@@ -100,6 +100,8 @@ def together(frames: Sequence[xr.Dataset]) -> xr.Dataset:
             raise _mixed(frames[0], one, "hold", names, one.data_vars)
         if set(one.coords) != set(frames[0].coords):
             raise _mixed(frames[0], one, "tell", frames[0].coords, one.coords)
+        for name in names:
+            _require_one_unit(frames[0], one, str(name))
     facts = xr.concat(
         [one.drop_vars(names) for one in frames], dim="frame", combine_attrs="drop_conflicts",
         data_vars="minimal", coords="minimal", compat="override", join="override",
@@ -126,13 +128,24 @@ def _require_once(frames: Sequence[xr.Dataset]) -> None:
         seen.add(place)
 
 
+def _require_one_unit(first: xr.Dataset, other: xr.Dataset, name: str) -> None:
+    ours, theirs = (str(one[name].attrs.get("units", "")) for one in (first, other))
+    if ours != theirs:
+        raise DatasetError(
+            f"hold '{name}' in {ours!r} and {theirs!r}.",
+            where=f"{_source(first)} and {_source(other)}",
+            remedy="Open frames in one unit together.",
+        )
+
+
 def _mixed(first: xr.Dataset, other: xr.Dataset, verb: str, ours: Any, theirs: Any) -> DatasetError:
     apart = sorted(set(map(str, ours)) ^ set(map(str, theirs)))
     files = [_source(one) for one in (first, other)]
     return DatasetError(
         f"{verb} different things: {', '.join(apart)} only one of them.",
         where=f"{files[0]} and {files[1]}",
-        remedy="Open frames that one program wrote in one way together.",
+        remedy="Open frames that one program wrote in one way together; a run tells less of frames that it "
+        "could not use.",
     )
 
 

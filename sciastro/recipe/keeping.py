@@ -323,8 +323,8 @@ def _export(
         # Resampled pixels hold the sky of their own area; sensitivities compare frames as the run does.
         area = effect_of(to_plane, shape, (height, width), how)[0]
         known = {"sky": facts.measured["sky"] * (area if np.isfinite(area) else 1.0)}
-        if sums[1] > 0:
-            known["frame_correlation"] = float(np.sqrt(sums[0] / sums[1]))
+        # Of a frame without a clean pixel, too: it would be opened with no other otherwise.
+        known["frame_correlation"] = float(np.sqrt(sums[0] / sums[1])) if sums[1] > 0 else 1.0
         facts = replace(facts, measured={**facts.measured, **known})
         _written(context.out / "registered" / name, out, canvas.wcs, facts)
 

@@ -240,6 +240,13 @@ def test_frames_of_different_size_are_not_opened_together(files, tmp_path):
         sciastro.open([*files, small])
 
 
+def test_frames_in_different_units_are_not_opened_together(files, tmp_path):
+    facts = ProductFacts(band="V", exposure=60.0, date_average="2026-01-01T00:00:09", measured=KNOWN)
+    other = write_frame(tmp_path / "u.fits", *planes_of(0), wcs=None, facts=facts, unit="adu")
+    with pytest.raises(DatasetError, match="hold 'signal' in 'electron' and 'adu'"):
+        sciastro.open([*files, other])
+
+
 def test_maps_to_reference_frames_of_several_runs_are_not_mixed(files):
     parts = [sciastro.open(path) for path in files[:2]]
     maps = labeled(FROM_REFERENCE, identity()[None])
