@@ -7,7 +7,8 @@ and ``noise`` [electron / s], ``transparency``, ``frame_correlation`` and ``wcs`
 ``rejected_high`` (dims band, y, x), ``noise_correlation``, ``image_exposure`` [s] and ``n_frames`` (dims
 band), and ``noise_autocorrelation`` (band, lag_y, lag_x); with ``context=True`` also ``context`` (band,
 plane, y, x).
-Method: one resampling to the reference grid (Lanczos-3), additive and multiplicative normalization,
+Method: one resampling to the reference grid (`StackOptions.kernel`; frames that lie on one grid are copied,
+unless the kernel smooths or the canvas lies between their pixels), additive and multiplicative normalization,
 rejection by number of frames with star cores protected, frame-weighted mean.
 """
 
