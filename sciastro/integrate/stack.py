@@ -71,6 +71,7 @@ __all__ = ["StackOptions", "reference_wcs", "stack"]
 
 DEFAULTS = StackOptions()
 TILE_MEMORY = 256 << 20  # bytes in work at a time, per thread; pixels do not depend on it
+MOST_MEMORY, LEAST_MEMORY = 4 << 30, 64 << 20  # of all threads together, and what each has at least
 SHIFTED = 0.5  # pixel: frames further apart are not those of one grid; solutions differ by a tenth or two
 PLANES = (IMAGE, IMAGE_VARIANCE, IMAGE_QUALITY, COVERAGE, REJECTED_LOW, REJECTED_HIGH)
 NAMES = ("image", "variance", "quality", "coverage", "rejected_low", "rejected_high")
@@ -287,13 +288,13 @@ def _one_band(
 
         large = stack_windows(
             read, maps, shape, changes, group.weight, done,
-            options=options, memory_bytes=TILE_MEMORY * workers, workers=workers, **how,
+            options=options, memory_bytes=_memory(workers), workers=workers, **how,
         )  # fmt: skip
         return (*(getattr(done, name) for name in NAMES), *done.context, np.float64(large))
     kept = (np.uint32,) * (context_planes(len(maps)) if options.context else 0)
     drops = drizzle is not None and drizzle.enabled
     rim = rim_of(options, len(maps), spread)
-    plan = plan_tiles(canvas.shape, maps, shape, TILE_MEMORY * workers, workers, domains, drops, rim)
+    plan = plan_tiles(canvas.shape, maps, shape, _memory(workers), workers, domains, drops, rim)
 
     resampled_by = None if drops else resampler_of(options)
 
@@ -309,6 +310,11 @@ def _one_band(
         tiles=tiles, windows=window, dtypes=(*DTYPES, *kept), totals=2,
     )  # fmt: skip
     return (*planes, _correlation(sums))
+
+
+def _memory(workers: int) -> int:
+    """Return what tiles in work may take [byte]."""
+    return max(min(TILE_MEMORY * workers, MOST_MEMORY), LEAST_MEMORY * workers)
 
 
 def _autocorrelation(

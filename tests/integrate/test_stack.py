@@ -57,6 +57,7 @@ def test_lazy_in_lazy_out_same_numbers(frames):
 def test_many_tiles_same_numbers_as_one(frames, monkeypatch):
     whole = stack(frames)
     monkeypatch.setattr(module, "TILE_MEMORY", 18 << 20)
+    monkeypatch.setattr(module, "LEAST_MEMORY", 18 << 20)
     assert stack(frames).drop_vars("noise_correlation").identical(whole.drop_vars("noise_correlation"))
 
 
