@@ -7,6 +7,7 @@ on how Numba works inside (`kernels.known`).
 
 import importlib
 import sys
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,7 @@ from sciastro.kernels.known import numba_is_known
 __all__ = ["njit"]
 
 BLAS = "scipy.linalg.cython_blas"
+TAKING = threading.Lock()  # looking whether it is there, and taking it away, are two steps
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -65,8 +67,9 @@ class _StandIn(ModuleType):
 
 
 def _take_away(stand_in: ModuleType) -> None:
-    if sys.modules.get(stand_in.__name__) is stand_in:
-        del sys.modules[stand_in.__name__]
+    with TAKING:
+        if sys.modules.get(stand_in.__name__) is stand_in:
+            del sys.modules[stand_in.__name__]
 
 
 def _spare_blas() -> None:
