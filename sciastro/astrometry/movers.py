@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sciastro.core.neighbors import log10_binomial_tail
 from sciastro.core.robust import MAD_TO_SIGMA
 from sciastro.errors import MatchError
 
@@ -218,8 +219,6 @@ def chance_lines(
     track
         What it returned, without a known velocity.
     """
-    from scipy.stats import binom
-
     x, y = (np.concatenate([getattr(one, axis) for one in frames]) for axis in "xy")
     area = float(np.ptp(x) * np.ptp(y))
     if not area > 0:
@@ -227,8 +226,8 @@ def chance_lines(
     shown = np.mean([one.x.size for one in frames])
     by_chance = -np.expm1(-np.pi * tolerance**2 * shown / area)
     proposing = sorted(one.x.size for one in _candidates(frames, still))[-2:]
-    others = len(frames) - 2
-    return float(np.prod(proposing) * binom.sf(len(track.frames) - 3, others, by_chance))
+    as_many = log10_binomial_tail(len(track.frames) - 3, len(frames) - 2, float(by_chance))
+    return float(np.prod(proposing) * 10**as_many)
 
 
 def _candidates(frames: Sequence[Detections], still: float) -> list[Detections]:

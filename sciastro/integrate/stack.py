@@ -107,7 +107,9 @@ def stack(
     drizzle
         How frames are dropped onto a finer copy of the canvas; None, or not enabled, interpolates.
     workers
-        Threads that work on pixels in memory; None is one per processor. Pixels do not depend on it.
+        Threads, for pixels in memory or in files that `sciastro.open` opened (dask's scheduler works lazy
+        ones); None is one per processor. Pixels do not depend on it. Memory of the tiles, up to
+        128 MB per thread, waits for the next call; `core.scratch.release` gives it back.
 
     Returns
     -------

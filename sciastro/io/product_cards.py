@@ -235,8 +235,9 @@ def fact_cards(facts: ProductFacts) -> fits.Header:
     _times(header, facts)
     put(header, "NCORR", facts.noise_correlation, "noise of large areas over uncorrelated")
     put(header, "FWHM", facts.fwhm, "[pixel] median of stars")
-    for name, (keyword, comment) in FRAME_CARDS.items():
-        put(header, keyword, facts.measured.get(name, header.get(keyword)), comment)
+    for name, value in facts.measured.items():
+        keyword, comment = FRAME_CARDS[name]
+        put(header, keyword, value, comment)
     _photometry(header, facts)
     for keyword, (value, comment) in facts.extra.items():
         put(header, keyword, value, comment)

@@ -21,7 +21,6 @@ class Stacked(BackendArray):
     """Planes (frame, y, x) of several datasets one after the other, read window by window; may be pickled."""
 
     def __init__(self, parts: Sequence[xr.Variable]) -> None:
-        self.parts = list(parts)
         self.places = [(part, k) for part in parts for k in range(part.shape[0])]
         self.shape = (len(self.places), *parts[0].shape[1:])
         self.dtype = np.result_type(*(part.dtype for part in parts))

@@ -353,9 +353,8 @@ def combine(
     shared, width = share.size > 0, TILE if calm else 0
     places = np.empty(2 * TILE, np.int64)
     done, waiting, start = np.int64(0), np.int64(0), np.int64(0)
-    wide = TILE + LANES if calm else 0  # of one look at most so many wait that TILE may be exceeded
-    some, noise = np.empty((n_frames, wide), np.float32), np.empty((n_frames, wide), np.float32)
-    parts = np.empty((n_frames, wide if shared else 0), np.float32)
+    some, noise = np.empty((n_frames, width), np.float32), np.empty((n_frames, width), np.float32)
+    parts = np.empty((n_frames, width if shared else 0), np.float32)
     results, numbers = np.empty((3, width), np.float32), np.empty((3, width), np.uint16)
     signs = np.zeros((n_frames, width), np.uint8)
     x, v, s = values, variance, share
@@ -374,6 +373,12 @@ def combine(
                 out, out_variance, coverage, present, places, waiting,
             )  # fmt: skip
             m = min(waiting, TILE)
+            for i in range(n_frames):
+                for q in range(m):
+                    some[i, q], noise[i, q] = values[i, places[q]], variance[i, places[q]]
+                if shared:
+                    for q in range(m):
+                        parts[i, q] = share[i, places[q]]
             if m == 0:
                 break
         else:
@@ -400,11 +405,6 @@ def combine(
             waiting -= m
             for q in range(waiting):
                 places[q] = places[m + q]
-            for i in range(n_frames):
-                for q in range(waiting):
-                    some[i, q], noise[i, q] = some[i, m + q], noise[i, m + q]
-                    if shared:
-                        parts[i, q] = parts[i, m + q]
 
 
 @inner
@@ -414,8 +414,7 @@ def _average(
 ):  # fmt: skip
     """Average pixels from `done` on with all samples until TILE doubtful ones wait in `places`.
 
-    Samples of those are gathered while they are in the cache: later, each would be waited for. Returns `done`
-    and `waiting` after that. Sixteen pixels a time, the last ones together with pixels before
+    Returns `done` and `waiting` after that. Sixteen pixels a time, the last ones together with pixels before
     them; where there are fewer than 16 at all, in the scratch of the caller, with the last one again beside
     them.
     """
@@ -438,13 +437,8 @@ def _average(
         doubtful >>= done - at
         pixel = done
         while doubtful and pixel < n_pixels:
-            if doubtful & 1:
-                places[waiting] = pixel
-                for i in range(n_frames):
-                    some[i, waiting], noise[i, waiting] = values[i, pixel], variance[i, pixel]
-                    if shared:
-                        parts[i, waiting] = share[i, pixel]
-                waiting += 1
+            places[waiting] = pixel
+            waiting += doubtful & 1
             doubtful >>= 1
             pixel += 1
         done = min(done + LANES, n_pixels)

